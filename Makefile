@@ -1,0 +1,62 @@
+# Everything starts here. Needs Python >= 3.11 and make; all else is installed below.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(abspath $(BIN)):$(PATH)
+# Other projects' settings must not reach this one's tools.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo run test unit templates system check format lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed  ## make the virtual environment, with node and the CDK command line in it
+
+$(VENV)/.installed: requirements.txt pyproject.toml package.json package-lock.json
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Daybook needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=/path/to/python3.13 ..."; exit 1; }
+	@echo "Installing into $(VENV) (once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.txt)"
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.txt
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/npm ci --silent --no-audit --no-fund --no-update-notifier
+	@touch $@
+
+demo: install  ## bring the whole system up on this machine, send it orders, show where each one went
+	@$(BIN)/python -m local demo
+
+PORT ?= 4566
+run: install  ## keep the system up on this machine until Ctrl-C (PORT=4566)
+	@$(BIN)/python -m local run --port $(PORT)
+
+test: install  ## all tests: unit, templates, system
+	@$(BIN)/python -m pytest tests
+
+unit: install  ## tests of single functions and of the kernel, on moto
+	@$(BIN)/python -m pytest tests/unit
+
+templates: install  ## tests of the CloudFormation templates
+	@$(BIN)/python -m pytest tests/stacks
+
+system: install  ## tests of the deployed system, on MiniStack
+	@$(BIN)/python -m pytest tests/system
+
+check: install  ## format, lint, types, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: install  ## format the code and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: install  ## resolve requirements*.in anew into the locks
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" -o requirements.txt requirements.in
+	@$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --python-platform aarch64-unknown-linux-gnu --custom-compile-command "make lock" -c requirements.txt -o requirements-lambda.txt requirements-lambda.in
+	@$(BIN)/npm install --silent --package-lock-only
+
+clean:  ## remove the virtual environment and all that was built
+	rm -rf $(VENV) node_modules build cdk.out .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,55 @@
+"""Values as DynamoDB's low-level API writes them: {"S": "text"}, {"N": "12"} …
+
+boto3 has such a serialiser, but importing boto3 costs every cold start for parts that no function calls.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+
+def pack(value: object) -> dict[str, Any]:
+    """One value as an attribute. Raises TypeError for a float, whose digits DynamoDB would not keep."""
+    match value:
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": value}
+        case str():
+            return {"S": value}
+        case int() | Decimal():
+            return {"N": str(value)}
+        case Mapping():
+            return {"M": pack_item(value)}
+        case list() | tuple():
+            return {"L": [pack(item) for item in value]}
+        case _:
+            msg = f"a {type(value).__name__} cannot be kept exactly; use int, Decimal, str, bool, list or dict"
+            raise TypeError(msg)
+
+
+def unpack(attribute: Mapping[str, Any]) -> Any:
+    """The value of one attribute. Whole numbers come back as int, others as Decimal."""
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "N":
+            number = Decimal(value)
+            return int(number) if number == number.to_integral_value() else number
+        case "NULL":
+            return None
+        case "M":
+            return unpack_item(value)
+        case "L":
+            return [unpack(item) for item in value]
+        case _:
+            return value
+
+
+def pack_item(item: Mapping[str, object]) -> dict[str, Any]:
+    """A whole item, name by name."""
+    return {name: pack(value) for name, value in item.items()}
+
+
+def unpack_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole item, name by name."""
+    return {name: unpack(attribute) for name, attribute in item.items()}

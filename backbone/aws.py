@@ -1,0 +1,31 @@
+"""Clients, made at their first use and kept for the life of the process.
+
+They come from botocore: `import boto3` would add s3transfer and more to each cold start.
+"""
+
+from functools import cache
+from typing import Any
+
+from botocore.config import Config
+from botocore.session import Session, get_session
+
+# A call must end well before its function does; DynamoDB and SQS answer in milliseconds.
+_CONFIG = Config(
+    connect_timeout=2,  # seconds
+    read_timeout=5,  # seconds
+    retries={"mode": "standard", "total_max_attempts": 3},
+    # botocore otherwise builds its long user-agent string anew, twice for every call.
+    user_agent="daybook",
+    account_id_endpoint_mode="disabled",
+)
+
+
+@cache
+def _session() -> Session:
+    return get_session()
+
+
+@cache
+def client(service: str) -> Any:
+    """The client of one AWS service, for example `dynamodb`. Region, endpoint and credentials are the process's."""
+    return _session().create_client(service, config=_CONFIG)

@@ -1,0 +1,176 @@
+"""What an event is: a frozen fact in the past tense, that knows its stream, its version and who may say it.
+
+    class OrderPlaced(Event, opens="order/{order_id}", sources=("shop.checkout",)):
+        '''A customer has placed an order.'''
+
+        order_id: OrderId
+
+The class name is the event's detail-type. The module's name is the service that owns it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Self, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+_STREAM = re.compile(r"(?P<kind>[a-z][a-z0-9-]*)/\{(?P<field>[a-z_]+)\}")
+
+
+class Place(StrEnum):
+    """Where in its stream an event may stand."""
+
+    OPENS = "opens"  # first, and only first: a second order 1001 is refused
+    CONTINUES = "continues"  # after another: a parcel for an order that nobody placed is refused
+    JOINS = "joins"  # either: the reports of a device
+
+
+class Personal:
+    """Marks a field that is about a person: `name: Annotated[str, PERSONAL]`. No log shows it."""
+
+
+PERSONAL = Personal()
+
+
+class ContractError(TypeError):
+    """A contract is declared in a way that cannot work. Raised when its class is made, so never in production."""
+
+
+class ContractBroken(ValueError):
+    """The data do not keep their contract. The sentence names fields and rules, and never quotes the data."""
+
+
+class UnknownVersion(ValueError):
+    """The event's version is newer than this code knows. Deploy the code that knows it, then process it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What holds for all events of one type, apart from their fields."""
+
+    type: str
+    version: int
+    service: str
+    place: Place
+    stream_kind: str
+    stream_field: str
+    sources: tuple[str, ...]
+
+    @property
+    def published_source(self) -> str:
+        """The `source` under which the event bus carries it."""
+        return f"daybook.{self.service}"
+
+
+class Event(BaseModel):
+    """The base of all contracts. Unknown fields pass, missing ones do not; nothing can be changed afterwards.
+
+    Class arguments: exactly one of `opens`, `continues` and `joins` (see Place), each a stream like
+    `order/{order_id}`; `sources`, those outside that may send it (none: only the owning service emits it);
+    `version`, from 1. A version n needs a static method `upcast_<m>` for each m below n, which turns
+    the data of version m into those of version m + 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True, allow_inf_nan=False)
+
+    contract: ClassVar[Contract]
+    example: ClassVar[Mapping[str, Any]]
+
+    def __init_subclass__(
+        cls,
+        *,
+        opens: str | None = None,
+        continues: str | None = None,
+        joins: str | None = None,
+        sources: tuple[str, ...] = (),
+        version: int = 1,
+    ) -> None:
+        super().__init_subclass__()
+        places = {Place.OPENS: opens, Place.CONTINUES: continues, Place.JOINS: joins}
+        given = [(place, stream) for place, stream in places.items() if stream is not None]
+        if len(given) != 1:
+            msg = f"{cls.__name__} needs exactly one of opens=, continues= and joins="
+            raise ContractError(msg)
+        ((place, stream),) = given
+        match = _STREAM.fullmatch(stream)
+        if match is None:
+            msg = f"{cls.__name__}: the stream {stream!r} is not of the form kind/{{field}}"
+            raise ContractError(msg)
+        if any(source.startswith("daybook.") for source in sources):
+            msg = f"{cls.__name__}: sources named daybook.* are this system's own and never come from outside"
+            raise ContractError(msg)
+        missing = [m for m in range(1, version) if not hasattr(cls, f"upcast_{m}")]
+        if missing:
+            msg = f"{cls.__name__} version {version} cannot read version {missing[0]}: add upcast_{missing[0]}"
+            raise ContractError(msg)
+        cls.contract = Contract(
+            type=cls.__name__,
+            version=version,
+            service=cls.__module__.rpartition(".")[2],
+            place=place,
+            stream_kind=match["kind"],
+            stream_field=match["field"],
+            sources=sources,
+        )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: object) -> None:
+        if cls.contract.stream_field not in cls.model_fields:
+            msg = f"{cls.__name__} has no field {cls.contract.stream_field!r}, which its stream is named by"
+            raise ContractError(msg)
+
+    @property
+    def stream(self) -> str:
+        """The stream this event belongs to: `order/1001`."""
+        return f"{self.contract.stream_kind}/{getattr(self, self.contract.stream_field)}"
+
+    @classmethod
+    def read(cls, data: str, *, version: int) -> Self:
+        """The event in `data`, JSON text of the given version.
+
+        Raises UnknownVersion for a version this code does not know, ContractBroken for all else that is wrong.
+        """
+        newest = cls.contract.version
+        if version > newest or version < 1:
+            msg = f"{cls.__name__} version {version} is not known here; the newest known is {newest}"
+            raise UnknownVersion(msg)
+        try:
+            if version == newest:
+                return cls.model_validate_json(data, strict=True)
+            return cls._read_older(data, version)
+        except ValidationError as error:
+            raise ContractBroken(_reason(cls.__name__, error)) from None
+
+    @classmethod
+    def _read_older(cls, data: str, version: int) -> Self:
+
+        fields = cast("dict[str, Any]", json.loads(data))
+        for older in range(version, cls.contract.version):
+            try:
+                fields = getattr(cls, f"upcast_{older}")(fields)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                msg = f"{cls.__name__}: its data of version {older} cannot be read as version {older + 1}"
+                raise ContractBroken(msg) from error
+        return cls.model_validate_json(json.dumps(fields), strict=True)
+
+    def to_json(self) -> str:
+        """The event's data as JSON text."""
+        return self.model_dump_json()
+
+
+def _reason(name: str, error: ValidationError) -> str:
+    """Which fields break which rules. The rules' texts come from contracts and pydantic, never from the input."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [f"{'.'.join(str(part) for part in problem['loc']) or 'data'}: {problem['msg']}" for problem in problems[:5]]
+    more = f" (and {len(problems) - len(told)} more)" if len(problems) > len(told) else ""
+    return f"{name}: {'; '.join(told)}{more}"
+
+
+def personal_fields(model: type[BaseModel]) -> frozenset[str]:
+    """The fields of a contract, or of a part of one, that are about a person."""
+    return frozenset(
+        name for name, field in model.model_fields.items() if any(isinstance(m, Personal) for m in field.metadata)
+    )

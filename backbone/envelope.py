@@ -1,0 +1,108 @@
+"""A recorded event: its metadata, its data, and its link in the chain of hashes.
+
+On both buses the `detail` is {"metadata": {…}, "data": {…}}. The data travel as the JSON text that was stored, so that
+what a listener reads is to the letter what the hash covers.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+# 64 KiB: what EventBridge bills as one event (https://aws.amazon.com/eventbridge/pricing/).
+MAX_EVENT_BYTES = 65_536
+# EventBridge counts 14 bytes for the time of an entry.
+_TIME_BYTES = 14
+
+# What the first event of a stream names as its predecessor's hash.
+GENESIS = "0" * 64
+
+
+class EventTooLarge(ValueError):
+    """An event is larger than 64 KiB. Put large content elsewhere and let the event name it."""
+
+
+class NotAnEnvelope(ValueError):
+    """The text is not the JSON of a recorded event: it did not come from this system's event bus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is known about an event beside its data. Times are RFC 3339 in UTC with microseconds."""
+
+    id: str
+    type: str
+    version: int
+    stream: str
+    sequence: int
+    time: str  # when it happened, by the producer's word
+    recorded_at: str  # when it was stored; never before its predecessor
+    correlation_id: str  # the first event of the story
+    causation_id: str | None  # the event that caused this one
+    producer: str  # who said so: a source outside, or the consumer that emitted it
+
+
+_METADATA = tuple(field.name for field in fields(Metadata))
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One event as it is kept.
+
+    `source` is the owner's name on the event bus. `story` says that the event stands outside of the stream where its
+    story began, and so in the index of stories. `previous` and `hash` are SHA-256 in hexadecimal.
+    """
+
+    metadata: Metadata
+    data: str
+    source: str
+    story: bool
+    previous: str
+    hash: str
+
+    @classmethod
+    def sealed(cls, metadata: Metadata, data: str, *, source: str, story: bool, previous: str) -> Self:
+        """The envelope with its hash. Raises EventTooLarge."""
+        made = cls(metadata, data, source, story, previous, digest(metadata, data, source, previous))
+        size = _TIME_BYTES + len(source) + len(metadata.type) + len(made.detail.encode())
+        if size > MAX_EVENT_BYTES:
+            msg = f"the event has {size} bytes as an EventBridge entry; {MAX_EVENT_BYTES} are the limit"
+            raise EventTooLarge(msg)
+        return made
+
+    @property
+    def detail(self) -> str:
+        """The `detail` that the event bus carries."""
+        return f'{{"metadata":{_canonical(_as_dict(self.metadata))},"data":{self.data}}}'
+
+
+def read_detail(detail: Mapping[str, Any]) -> tuple[Metadata, str]:
+    """Metadata, and the data as JSON text, of a `detail` from the event bus. Raises NotAnEnvelope."""
+    try:
+        values = {name: detail["metadata"][name] for name in _METADATA}
+        data = detail["data"]
+    except (KeyError, TypeError) as error:
+        msg = "the detail lacks part of {metadata, data}"
+        raise NotAnEnvelope(msg) from error
+    whole = {"version", "sequence"}
+    for name, value in values.items():
+        expected = int if name in whole else str
+        if not isinstance(value, expected) and not (name == "causation_id" and value is None):
+            msg = f"metadata.{name} is not of its type"
+            raise NotAnEnvelope(msg)
+    return Metadata(**values), json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def digest(metadata: Metadata, data: str, source: str, previous: str) -> str:
+    """SHA-256 over the predecessor's hash and all of the event, as canonical JSON (sorted keys, no spaces, UTF-8)."""
+    text = _canonical({"previous": previous, "source": source, "metadata": _as_dict(metadata), "data": data})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_dict(metadata: Metadata) -> dict[str, object]:
+    return {name: getattr(metadata, name) for name in _METADATA}
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

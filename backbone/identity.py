@@ -1,0 +1,26 @@
+"""Ids that come out the same however often they are worked out, so that a repetition is recognised."""
+
+import hashlib
+import json
+import uuid
+
+
+def admitted_id(account: str, source: str, producer_id: str) -> str:
+    """The id of an event from outside: its producer's retry gives the same.
+
+    `producer_id` is the producer's own id or, without one, that of EventBridge's envelope.
+    """
+    return _uuid("admitted", account, source, producer_id)
+
+
+def emitted_id(causation_id: str, consumer: str, event_type: str, ordinal: int) -> str:
+    """The id of an event that `consumer` emits as its `ordinal`th of that type. Run again, a body gives the same."""
+    return _uuid("emitted", causation_id, consumer, event_type, str(ordinal))
+
+
+def _uuid(*parts: str) -> str:
+    # JSON keeps the parts apart: ("a", "b c") and ("a b", "c") differ. RFC 9562 leaves version 8 to such schemes.
+    digest = bytearray(hashlib.sha256(json.dumps(parts).encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(uuid.UUID(bytes=bytes(digest)))

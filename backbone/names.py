@@ -1,0 +1,51 @@
+"""The names that users and tools may rely on. All carry the stage, so that several stages share an account.
+
+Services find the backbone by these names and not by exports of CloudFormation, which would lock stacks together.
+"""
+
+from dataclasses import dataclass
+
+
+def consumer_name(module: str) -> str:
+    """The consumer in `functions.inventory.reserve_stock` is `reserve-stock`, everywhere."""
+    return module.rpartition(".")[2].replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of one stage."""
+
+    stage: str
+
+    @property
+    def ingress_bus(self) -> str:
+        """The front door: the only bus that a producer may put events on."""
+        return self.of("ingress")
+
+    @property
+    def event_bus(self) -> str:
+        """The bus that every stored event is published on, and that rules listen to."""
+        return self.of("events")
+
+    @property
+    def store(self) -> str:
+        """The event store's table."""
+        return self.of("store")
+
+    @property
+    def ledger(self) -> str:
+        """The ledger's table."""
+        return self.of("ledger")
+
+    @property
+    def alarms(self) -> str:
+        """The topic that every alarm notifies."""
+        return self.of("alarms")
+
+    def of(self, name: str) -> str:
+        """A stack, or a consumer's function and queue."""
+        return f"daybook-{self.stage}-{name}"
+
+    def dead_letters(self, name: str) -> str:
+        """The dead-letter queue of the consumer `name`."""
+        return f"{self.of(name)}-dead"

@@ -1,0 +1,48 @@
+"""What a function tells of itself: one JSON line a delivery, and metrics in the embedded metric format.
+
+Neither holds an event's data: they are about people, and logs are read by many.
+"""
+
+from functools import cache
+
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+
+NAMESPACE = "Daybook"
+
+# The names of the metrics, for the code that writes them and the alarms that read them.
+AGE = "EventAge"  # milliseconds from recording to commit
+COMMITTED = "Committed"
+DUPLICATES = "Duplicates"
+CONFLICTS = "Conflicts"  # runs that others' writes made necessary, beyond the first
+FAILED = "Failed"
+UNREADABLE = "Unreadable"
+ADMITTED = "Admitted"
+REFUSED = "Refused"
+PUBLISHED = "Published"
+SET_ASIDE = "SetAside"
+TAMPERED = "Tampered"
+
+
+@cache
+def logger(consumer: str) -> Logger:
+    """The consumer's logger. Keys of one delivery are given line by line, so that none leaks into the next."""
+    return Logger(service=consumer, logger_name=f"daybook.{consumer}", use_rfc3339=True, serialize_stacktrace=False)
+
+
+@cache
+def metrics(stage: str, consumer: str) -> Metrics:
+    """The consumer's metrics, with stage and consumer as dimensions. Whoever adds to them flushes them."""
+    made = Metrics(namespace=NAMESPACE, service=consumer)
+    made.set_default_dimensions(stage=stage)
+    return made
+
+
+def count(to: Metrics, name: str, number: int = 1) -> None:
+    """Add to a count."""
+    to.add_metric(name=name, unit=MetricUnit.Count, value=number)
+
+
+def age(to: Metrics, milliseconds: float) -> None:
+    """Note how old an event was when it was done."""
+    to.add_metric(name=AGE, unit=MetricUnit.Milliseconds, value=milliseconds)

@@ -1,0 +1,83 @@
+"""One TransactWriteItems: all of it happens, or none, and a refusal says which part was to blame."""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+# DynamoDB's quota for one transaction.
+MAX_WRITES = 100
+
+_CONFLICTS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+# The pause before a conflict is tried again, in seconds: doubled each time, with full jitter
+# (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
+_FIRST_PAUSE = 0.01
+_LONGEST_PAUSE = 0.5
+
+
+class TooManyWrites(ValueError):
+    """A unit of work writes more than one transaction can hold. Make the event, or what it sets going, smaller."""
+
+
+class Refused(Exception):
+    """Conditions of a transaction did not hold, and nothing was written.
+
+    `failed` maps the positions of the parts whose condition failed to the items found there, if they were asked for.
+    """
+
+    def __init__(self, failed: Mapping[int, Mapping[str, Any] | None]) -> None:
+        super().__init__(f"the conditions of the parts {sorted(failed)} did not hold")
+        self.failed = failed
+
+
+class OutOfTime(TimeoutError):
+    """Others kept writing the same rows for as long as there was time. The delivery will be tried again."""
+
+
+class Pauses:
+    """Growing, jittered pauses for as long as time remains. `remaining` gives the seconds that are left."""
+
+    def __init__(self, remaining: Callable[[], float]) -> None:
+        self._remaining = remaining
+        self._ceiling = _FIRST_PAUSE
+        self.taken = 0
+
+    def pause(self) -> None:
+        """Wait a little longer than last time. Raises OutOfTime when that would be too late."""
+        wait = random.uniform(0, self._ceiling)  # noqa: S311 - spreads load, guards no secret
+        # What follows the pause needs its time too: a run of the body and a transaction.
+        if self._remaining() < wait + 1:
+            msg = f"still in conflict after {self.taken + 1} tries"
+            raise OutOfTime(msg)
+        time.sleep(wait)
+        self._ceiling = min(self._ceiling * 2, _LONGEST_PAUSE)
+        self.taken += 1
+
+
+def write(dynamodb: Any, parts: Sequence[Mapping[str, Any]], pauses: Pauses) -> None:
+    """Write all parts or none. A mere conflict is sent again unchanged, after a pause.
+
+    Raises Refused when conditions do not hold, OutOfTime, TooManyWrites, and botocore's errors for all else.
+    """
+    if len(parts) > MAX_WRITES:
+        msg = f"{len(parts)} writes in one unit of work; {MAX_WRITES} are the limit"
+        raise TooManyWrites(msg)
+    while True:
+        try:
+            dynamodb.transact_write_items(TransactItems=list(parts))
+        except ClientError as error:
+            reasons = error.response.get("CancellationReasons") or []
+            failed = {
+                position: reason.get("Item")
+                for position, reason in enumerate(reasons)
+                if reason.get("Code") == "ConditionalCheckFailed"
+            }
+            if failed:
+                raise Refused(failed) from error
+            if not any(reason.get("Code") in _CONFLICTS for reason in reasons):
+                raise
+            pauses.pause()
+        else:
+            return

@@ -1,0 +1,249 @@
+"""The unit of work: what one received event does, as one transaction.
+
+A function's body reads state, decides, and says what changes: rows and new events. It calls no AWS API itself. When it
+has returned, everything is committed at once together with the ledger's row, or nothing is.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+from backbone import clock
+from backbone.attributes import pack, unpack_item
+from backbone.contract import Event, Place
+from backbone.envelope import Metadata
+from backbone.identity import emitted_id
+from backbone.ledger import COMMITTED, Entry, Ledger
+from backbone.settings import Settings
+from backbone.state import KEY, VERSION, State
+from backbone.store import Draft, EventStore, Head, successor
+
+R = TypeVar("R", bound=State)
+
+# DynamoDB's quota for one BatchGetItem.
+_MAX_READS = 100
+
+
+class NotDeclared(TypeError):
+    """A function emits an event that its decorator does not name. Add it to `emits`."""
+
+
+class WrittenTwice(ValueError):
+    """A unit of work saves a row that it also changes or saves again. One row, one way of writing it."""
+
+
+class StreamTaken(RuntimeError):
+    """An event that opens its stream found it open. Two causes share one id, which a contract should have prevented."""
+
+
+class StreamNotOpen(RuntimeError):
+    """An event that continues its stream found none. What should have opened it has not happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """The parts of the backbone that a unit of work stands on."""
+
+    dynamodb: Any
+    store: EventStore
+    ledger: Ledger
+    settings: Settings
+
+
+@dataclass(slots=True)
+class _Change:
+    """The sum of all changes to one row: differences, and the least that each field may be left with."""
+
+    row: type[State]
+    differences: Counter[str] = field(default_factory=Counter)
+    at_least: dict[str, int] = field(default_factory=dict)
+
+
+class Work:
+    """What a body sees. `cause` is the metadata of the event that is being handled."""
+
+    def __init__(self, backbone: Backbone, consumer: str, cause: Metadata, emits: tuple[type[Event], ...]) -> None:
+        self.cause = cause
+        self._backbone = backbone
+        self._consumer = consumer
+        self._emits = emits
+        self._now = clock.now()
+        self._rows: dict[tuple[str, str], tuple[State, int]] = {}
+        self._saved: dict[tuple[str, str], State] = {}
+        self._changed: dict[tuple[str, str], _Change] = {}
+        self._emitted: list[tuple[str, Event]] = []
+
+    @property
+    def now(self) -> datetime:
+        """This moment, the same however often it is asked."""
+        return clock.moment(self._now)
+
+    def read(self, row: type[R], key: str) -> R:
+        """The row with that key, read consistently; a blank one if there is none."""
+        return self.read_all(row, [key])[key]
+
+    def read_all(self, row: type[R], keys: Iterable[str]) -> dict[str, R]:
+        """The rows with those keys, in one call; blank ones where there are none."""
+        wanted = list(dict.fromkeys(keys))
+        self.prefetch((row, wanted))
+        return {key: cast("R", self._rows[row.table, key][0]) for key in wanted}
+
+    def prefetch(self, *wanted: tuple[type[State], Iterable[str]]) -> None:
+        """Read rows of several tables in one call, so that `read` and `read_all` find them at hand."""
+        missing = [
+            (row, key) for row, keys in wanted for key in dict.fromkeys(keys) if (row.table, key) not in self._rows
+        ]
+        for start in range(0, len(missing), _MAX_READS):
+            self._fetch(missing[start : start + _MAX_READS])
+
+    def save(self, row: State) -> None:
+        """Write the whole row, if it is still as this unit of work has read it; unread, if there is none yet.
+
+        If another was faster, the body runs again on what that one left.
+        """
+        place = (row.table, row.id)
+        if place in self._saved or place in self._changed:
+            msg = f"{type(row).__name__} is written twice in one unit of work"
+            raise WrittenTwice(msg)
+        self._saved[place] = row
+
+    def change(self, row: State, *, at_least: int | None = None, **differences: int) -> None:
+        """Add to whole-number fields of the row, without regard to who else does so at the same time.
+
+        `at_least` is what each lowered field must be left with; when it would be less, the body runs again on the row
+        as it is then. Rows that many write at once are best changed, not saved.
+        """
+        place = (row.table, row.id)
+        if place in self._saved:
+            msg = f"{type(row).__name__} is written twice in one unit of work"
+            raise WrittenTwice(msg)
+        change = self._changed.setdefault(place, _Change(type(row)))
+        change.differences.update(differences)
+        if at_least is not None:
+            change.at_least.update(dict.fromkeys(differences, at_least))
+
+    def emit(self, event: Event) -> None:
+        """Say that something has happened. It is stored with all else that this unit of work does, then published."""
+        if type(event) not in self._emits:
+            msg = f"{self._consumer} emits {type(event).__name__}, which its decorator does not name"
+            raise NotDeclared(msg)
+        ordinal = sum(type(earlier) is type(event) for _, earlier in self._emitted)
+        self._emitted.append((emitted_id(self.cause.id, self._consumer, type(event).__name__, ordinal), event))
+
+    # --- what the runtime asks for once the body has returned -------------------------------------------------------
+
+    @property
+    def emitted(self) -> list[Event]:
+        """The events, in the order in which the body emitted them."""
+        return [event for _, event in self._emitted]
+
+    def parts(self) -> tuple[list[dict[str, Any]], frozenset[int]]:
+        """The parts of the transaction, the ledger's first, and the positions of those that open a stream.
+
+        An opening that is refused stays refused. Any other refused part means that another was faster, and that the
+        body should run again.
+        """
+        entry = Entry(
+            event=self.cause.id,
+            consumer=self._consumer,
+            state=COMMITTED,
+            at=self._now,
+            stream=self.cause.stream,
+            sequence=self.cause.sequence,
+            emitted=[event_id for event_id, _ in self._emitted],
+        )
+        parts = [self._backbone.ledger.record(entry)]
+        parts += [self._saving(place, row) for place, row in self._saved.items()]
+        parts += [self._changing(place, change) for place, change in self._changed.items()]
+        openings: set[int] = set()
+        for stream, drafts in self._drafts().items():
+            place = next(event.contract.place for event in self.emitted if event.stream == stream)
+            opens = place is Place.OPENS
+            head = None if opens else self._backbone.store.head(stream)
+            if head is None and place is Place.CONTINUES:
+                msg = f"{drafts[0].type} continues a stream of {stream.partition('/')[0]} that nothing has opened"
+                raise StreamNotOpen(msg)
+            if opens:
+                openings.add(len(parts))
+            for draft in drafts:
+                envelope = successor(draft, head, self._now)
+                head = Head.at(envelope)
+                parts.append(self._backbone.store.append(envelope))
+        return parts, frozenset(openings)
+
+    def _drafts(self) -> dict[str, list[Draft]]:
+        drafts: dict[str, list[Draft]] = {}
+        for event_id, event in self._emitted:
+            draft = Draft(
+                id=event_id,
+                type=event.contract.type,
+                version=event.contract.version,
+                stream=event.stream,
+                time=self._now,
+                data=event.to_json(),
+                producer=self._consumer,
+                source=event.contract.published_source,
+                correlation_id=self.cause.correlation_id,
+                causation_id=self.cause.id,
+            )
+            drafts.setdefault(event.stream, []).append(draft)
+        return drafts
+
+    def _fetch(self, missing: list[tuple[type[State], str]]) -> None:
+        if not missing:
+            return
+        settings = self._backbone.settings
+        rows = {settings.table(row.table): row for row, _ in missing}
+        for row, key in missing:
+            self._rows[row.table, key] = (row.blank(key), 0)
+        request: Mapping[str, Any] = {
+            table: {"Keys": [row.address(key) for row, key in missing if row is of], "ConsistentRead": True}
+            for table, of in rows.items()
+        }
+        while request:
+            answer = self._backbone.dynamodb.batch_get_item(RequestItems=request)
+            for table, items in answer["Responses"].items():
+                for item in items:
+                    found = rows[table].from_item(item)
+                    self._rows[found.table, found.id] = (found, unpack_item(item).get(VERSION, 0))
+            request = answer.get("UnprocessedKeys") or {}
+
+    def _saving(self, place: tuple[str, str], row: State) -> dict[str, Any]:
+        version = self._rows[place][1] if place in self._rows else 0
+        put: dict[str, Any] = {
+            "TableName": self._backbone.settings.table(row.table),
+            "Item": row.to_item(version + 1),
+            "ExpressionAttributeNames": {"#version": VERSION},
+        }
+        if version:
+            put["ConditionExpression"] = "#version = :version"
+            put["ExpressionAttributeValues"] = {":version": pack(version)}
+        else:
+            put["ConditionExpression"] = "attribute_not_exists(#version)"
+        return {"Put": put}
+
+    def _changing(self, place: tuple[str, str], change: _Change) -> dict[str, Any]:
+        # The version counts changes too, so that a row that someone saves meanwhile is not overwritten.
+        names = {"#version": VERSION}
+        values = {":one": pack(1)}
+        additions = ["#version :one"]
+        conditions = []
+        for number, (name, difference) in enumerate(change.differences.items()):
+            names[f"#f{number}"] = name
+            values[f":d{number}"] = pack(difference)
+            additions.append(f"#f{number} :d{number}")
+            if difference < 0 and name in change.at_least:
+                values[f":m{number}"] = pack(change.at_least[name] - difference)
+                conditions.append(f"#f{number} >= :m{number}")
+        update: dict[str, Any] = {
+            "TableName": self._backbone.settings.table(change.row.table),
+            "Key": {KEY: pack(place[1])},
+            "UpdateExpression": "ADD " + ", ".join(additions),
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+        if conditions:
+            update["ConditionExpression"] = " AND ".join(conditions)
+        return {"Update": update}

@@ -1,0 +1,32 @@
+"""All contracts, by their type. Only those import it who must know every event: admit, and the operator's commands."""
+
+from collections.abc import Mapping
+from types import ModuleType
+
+from backbone.contract import ContractError, Event
+from events import inventory, orders
+
+_MODULES = (inventory, orders)
+
+
+def _collect(modules: tuple[ModuleType, ...]) -> Mapping[str, type[Event]]:
+    found: dict[str, type[Event]] = {}
+    owners: dict[str, str] = {}
+    for module in modules:
+        for value in vars(module).values():
+            if not (isinstance(value, type) and issubclass(value, Event) and value.__module__ == module.__name__):
+                continue
+            contract = value.contract
+            if contract.type in found:
+                msg = f"two contracts are named {contract.type}; a detail-type must mean one thing"
+                raise ContractError(msg)
+            if owners.setdefault(contract.stream_kind, contract.service) != contract.service:
+                msg = (
+                    f"streams {contract.stream_kind}/… belong to {owners[contract.stream_kind]}, not {contract.service}"
+                )
+                raise ContractError(msg)
+            found[contract.type] = value
+    return found
+
+
+CATALOGUE = _collect(_MODULES)

@@ -1,0 +1,225 @@
+"""Admit events from outside: what keeps its contract is appended to its stream, all else is refused with a reason.
+
+Store first: nothing is on the event bus that did not pass here, or was emitted by a function. Events of one stream that
+come in one batch are one transaction with consecutive sequences.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools.metrics import Metrics
+
+from backbone import aws, clock, dead_letter, observability
+from backbone.consumer import backbone
+from backbone.contract import Place
+from backbone.envelope import Envelope, EventTooLarge
+from backbone.ledger import COMMITTED, Entry
+from backbone.settings import settings
+from backbone.store import Draft, Head, successor
+from backbone.transaction import Pauses, Refused, write
+from functions.bookkeeping.examination import Candidate, Refusal, examine, too_large
+
+CONSUMER = "admit"
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """One message, and the event that was found in it."""
+
+    message: str
+    body: str
+    candidate: Candidate
+
+    @property
+    def opens(self) -> bool:
+        return self.candidate.contract.place is Place.OPENS
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where arrivals would stand in their stream, and which of them have no place in it."""
+
+    fitting: list[tuple[_Arrival, Envelope]]
+    misfits: list[tuple[_Arrival, Refusal]]
+
+
+def handler(batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Take an SQS batch from the ingress bus, and name the messages that must come again."""
+    admission = _Admission(context)
+    streams: dict[str, list[_Arrival]] = {}
+    for record in batch["Records"]:
+        try:
+            candidate = examine(record["body"])
+        except Refusal as refusal:
+            admission.refuse(record["messageId"], record["body"], refusal)
+        else:
+            arrival = _Arrival(record["messageId"], record["body"], candidate)
+            streams.setdefault(candidate.stream, []).append(arrival)
+    failed: list[str] = []
+    for arrivals in streams.values():
+        try:
+            admission.admit(arrivals)
+        except Exception as error:  # noqa: BLE001 - whatever it was, these messages come again and the others go on
+            admission.fail(arrivals, error)
+            failed += [arrival.message for arrival in arrivals]
+    admission.metrics.flush_metrics()
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+class _Admission:
+    """The admission of one batch."""
+
+    def __init__(self, context: Any) -> None:
+        self.metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
+        self._log = observability.logger(CONSUMER)
+        self._context = context
+
+    def admit(self, arrivals: Sequence[_Arrival]) -> None:
+        """Append the events of one stream, but for those that are refused or were admitted before."""
+        # One that opens the stream goes before those that continue it, which may have overtaken it in the queue.
+        waiting = self._without_repetitions(sorted(arrivals, key=lambda arrival: not arrival.opens))
+        stream = waiting[0].candidate.stream
+        # An opening needs no look at the stream: the append's condition finds a second one.
+        head = None if waiting[0].opens else backbone().store.head(stream)
+        pauses = Pauses(lambda: self._context.get_remaining_time_in_millis() / 1000)
+        while True:
+            plan = _place(waiting, head)
+            try:
+                self._append(plan.fitting, pauses)
+            except Refused as refused:
+                known = [plan.fitting[position][0] for position in refused.failed if position < len(plan.fitting)]
+                for arrival in known:
+                    self._settle(arrival)
+                waiting = [arrival for arrival in waiting if arrival not in known]
+                if not known:  # others have appended to the stream
+                    pauses.pause()
+                head = backbone().store.head(stream)
+            else:
+                break
+        for arrival, refusal in plan.misfits:
+            self._settle(arrival, refusal)
+
+    def refuse(self, message: str, body: str, refusal: Refusal) -> None:
+        """Put the message among the dead letters, with the reason as attributes."""
+        dead_letter.send(
+            aws.client("sqs"),
+            settings().dead_letter_queue_url,
+            body,
+            consumer=CONSUMER,
+            error=refusal.code,
+            reason=refusal.reason,
+            event_id=refusal.event_id,
+            event_type=refusal.event_type,
+        )
+        about = {"message_id": message, "event_id": refusal.event_id, "event_type": refusal.event_type}
+        self._log.warning("refused", extra=about | {"error": refusal.code, "reason": refusal.reason})
+        observability.count(self.metrics, observability.REFUSED)
+
+    def fail(self, arrivals: Sequence[_Arrival], error: Exception) -> None:
+        """Tell of messages that will come again."""
+        for arrival in arrivals:
+            self._log.error("failed", extra=_about(arrival) | {"error": type(error).__name__}, exc_info=error)
+        observability.count(self.metrics, observability.FAILED, len(arrivals))
+
+    def _without_repetitions(self, arrivals: Iterable[_Arrival]) -> list[_Arrival]:
+        """Each event once: a batch may hold the same one twice."""
+        first: dict[str, _Arrival] = {}
+        for arrival in arrivals:
+            earlier = first.setdefault(arrival.candidate.id, arrival)
+            if earlier is not arrival:
+                self._repeated(arrival, earlier.candidate.content_hash)
+        return list(first.values())
+
+    def _append(self, fitting: Sequence[tuple[_Arrival, Envelope]], pauses: Pauses) -> None:
+        """All of them in one transaction, the ledger's rows first."""
+        if not fitting:
+            return
+        parts = [backbone().ledger.record(_entry(arrival.candidate, envelope)) for arrival, envelope in fitting]
+        parts += [backbone().store.append(envelope) for _, envelope in fitting]
+        write(backbone().dynamodb, parts, pauses)
+        for arrival, envelope in fitting:
+            m = envelope.metadata
+            self._log.info(
+                "admitted",
+                extra=_about(arrival)
+                | {"stream": m.stream, "sequence": m.sequence, "correlation_id": m.correlation_id},
+            )
+        observability.count(self.metrics, observability.ADMITTED, len(fitting))
+
+    def _settle(self, arrival: _Arrival, refusal: Refusal | None = None) -> None:
+        """Drop what was admitted before; refuse it if it was with other content, or as told if it never was."""
+        earlier = backbone().ledger.find(arrival.candidate.id, CONSUMER)
+        if earlier:
+            self._repeated(arrival, str((earlier.details or {}).get("content_hash")))
+        elif refusal:
+            self.refuse(arrival.message, arrival.body, refusal)
+
+    def _repeated(self, arrival: _Arrival, content_hash: str) -> None:
+        if arrival.candidate.content_hash != content_hash:
+            reason = "an event with this id was admitted before, with other content; give each event an id of its own"
+            self.refuse(arrival.message, arrival.body, _refusal(arrival, "IdReused", reason))
+            return
+        self._log.info("duplicate", extra=_about(arrival))
+        observability.count(self.metrics, observability.DUPLICATES)
+
+
+def _place(waiting: Sequence[_Arrival], head: Head | None) -> _Plan:
+    """Each arrival's place in the stream that so far ends with `head`, one after the other."""
+    plan = _Plan([], [])
+    now = clock.now()
+    for arrival in waiting:
+        place = arrival.candidate.contract.place
+        if place is Place.OPENS and head:
+            reason = "it opens a stream that is open already; was another event given the same id?"
+            plan.misfits.append((arrival, _refusal(arrival, "StreamAlreadyOpen", reason)))
+            continue
+        if place is Place.CONTINUES and not head:
+            reason = "it continues a stream that nothing has opened; send what opens it first"
+            plan.misfits.append((arrival, _refusal(arrival, "StreamNotOpen", reason)))
+            continue
+        try:
+            envelope = successor(_draft(arrival.candidate), head, now)
+        except EventTooLarge:
+            plan.misfits.append((arrival, _refusal(arrival, "EventTooLarge", too_large().reason)))
+            continue
+        plan.fitting.append((arrival, envelope))
+        head = Head.at(envelope)
+    return plan
+
+
+def _draft(candidate: Candidate) -> Draft:
+    return Draft(
+        id=candidate.id,
+        type=candidate.contract.type,
+        version=candidate.version,
+        stream=candidate.stream,
+        time=candidate.time,
+        data=candidate.data,
+        producer=candidate.source,
+        source=candidate.contract.published_source,
+        correlation_id=candidate.correlation_id,
+        causation_id=candidate.causation_id,
+    )
+
+
+def _entry(candidate: Candidate, envelope: Envelope) -> Entry:
+    return Entry(
+        event=candidate.id,
+        consumer=CONSUMER,
+        state=COMMITTED,
+        at=envelope.metadata.recorded_at,
+        stream=candidate.stream,
+        sequence=envelope.metadata.sequence,
+        details={"content_hash": candidate.content_hash, "producer_id": candidate.producer_id},
+    )
+
+
+def _refusal(arrival: _Arrival, code: str, reason: str) -> Refusal:
+    candidate = arrival.candidate
+    return Refusal(code, reason, event_id=candidate.id, event_type=candidate.contract.type)
+
+
+def _about(arrival: _Arrival) -> dict[str, str]:
+    candidate = arrival.candidate
+    return {"message_id": arrival.message, "event_id": candidate.id, "event_type": candidate.contract.type}

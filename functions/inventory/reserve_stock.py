@@ -1,0 +1,20 @@
+"""Reserve stock for a placed order: all of it, or none."""
+
+from backbone.consumer import reaction
+from backbone.work import Work
+from events.inventory import OutOfStock, StockReserved
+from events.orders import OrderPlaced
+from functions.inventory.stock import Reservation, StockItem
+
+
+@reaction(OrderPlaced, emits=(StockReserved, OutOfStock))
+def handler(order: OrderPlaced, work: Work) -> None:
+    wanted = order.quantities()
+    shelf = work.read_all(StockItem, wanted)
+    if missing := tuple(sku for sku, quantity in wanted.items() if shelf[sku].available < quantity):
+        work.emit(OutOfStock(order_id=order.order_id, skus=missing))
+        return
+    for sku, quantity in wanted.items():
+        work.change(shelf[sku], available=-quantity, reserved=quantity, at_least=0)
+    work.save(Reservation.of(order))
+    work.emit(StockReserved(order_id=order.order_id, total=order.total, payment_method=order.payment_method))

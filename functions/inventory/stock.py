@@ -1,0 +1,26 @@
+"""The shelf, and what is put aside."""
+
+from typing import Self
+
+from backbone.state import State
+from events.orders import OrderPlaced
+
+
+class StockItem(State, table="stock", key="sku"):
+    """One article. Pieces are either available or reserved; many orders want it at once, so the row is *changed*."""
+
+    sku: str
+    available: int = 0
+    reserved: int = 0
+
+
+class Reservation(State, table="reservations", key="order_id"):
+    """What is put aside for one order: pieces by article."""
+
+    order_id: str
+    pieces: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, order: OrderPlaced) -> Self:
+        """All that the order wants."""
+        return cls(order_id=order.order_id, pieces=order.quantities())

@@ -1,0 +1,30 @@
+"""Where is my order? One row an order, for people to read."""
+
+from enum import IntEnum
+
+from backbone.state import State
+from backbone.view import SetIfNewer
+
+
+class Milestone(IntEnum):
+    """The way of an order. A later milestone wins over an earlier one, in whatever order the events arrive."""
+
+    PLACED = 10
+    OUT_OF_STOCK = 20
+    RESERVED = 30
+
+
+class OrderStatus(State, table="order-status", key="order_id"):
+    """What the customer is told."""
+
+    order_id: str
+    status: str = "unknown"
+    total: int = 0  # minor units
+    currency: str = ""
+    missing: tuple[str, ...] = ()
+
+
+def reached(order_id: str, milestone: Milestone, **facts: object) -> SetIfNewer:
+    """The order has come so far. `facts` are further fields of the row that this milestone knows."""
+    status = milestone.name.lower().replace("_", " ")
+    return SetIfNewer(OrderStatus, order_id, order=int(milestone), fields={"status": status, **facts})

@@ -1,0 +1,11 @@
+"""Order status: its goods are put aside."""
+
+from backbone.consumer import view
+from backbone.view import SetIfNewer
+from events.inventory import StockReserved
+from functions.orders.order_status import Milestone, reached
+
+
+@view(StockReserved)
+def handler(stock: StockReserved) -> SetIfNewer:
+    return reached(stock.order_id, Milestone.RESERVED)

@@ -1,0 +1,1 @@
+"""The infrastructure: one stack for the backbone, one for each service."""

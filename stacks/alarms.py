@@ -1,0 +1,38 @@
+"""Alarms: each notifies the stage's topic, once something is wrong and again when it is well."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+
+def alarm(
+    scope: Construct,
+    construct_id: str,
+    *,
+    name: str,
+    metric: cloudwatch.IMetric,
+    at_least: float,
+    minutes: int,
+    meaning: str,
+    topic: sns.ITopic,
+) -> cloudwatch.Alarm:
+    """Alarm when the metric, minute by minute, has been at `at_least` or above for so many minutes."""
+    made = cloudwatch.Alarm(
+        scope,
+        construct_id,
+        alarm_name=name,
+        alarm_description=meaning,
+        metric=metric,
+        threshold=at_least,
+        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        evaluation_periods=minutes,
+        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+    )
+    made.add_alarm_action(actions.SnsAction(topic))
+    made.add_ok_action(actions.SnsAction(topic))
+    return made
+
+
+MINUTE = Duration.minutes(1)

@@ -1,0 +1,235 @@
+"""The backbone: two buses, the event store, the ledger, and the functions that keep them."""
+
+import jsii
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from backbone import observability
+from backbone.settings import DEAD_LETTERS
+from backbone.store import INDEXED, JOURNAL, STORY
+from events.catalogue import CATALOGUE
+from stacks import bundle
+from stacks.alarms import MINUTE, alarm
+from stacks.backbone_access import BackboneAccess
+from stacks.function import Function
+from stacks.listener import Listener, dead_letter_queue
+from stacks.service import packages
+from stacks.stage import Stage
+from stacks.tables import NUMBER, key, table
+
+# Every EventBridge event has a source. A filter here would drop without a word.
+_EVERYTHING = events.EventPattern(source=events.Match.prefix(""))
+
+_ALLOWED_LAG = 60_000  # milliseconds from recording to publishing
+
+
+@jsii.implements(lambda_.IEventSourceDlq)
+class _ToQueue:
+    """A queue that is told of batches that were given up. CDK's own would grant more than sending."""
+
+    def __init__(self, queue_arn: str) -> None:
+        self._queue_arn = queue_arn
+
+    def bind(
+        self,
+        target: lambda_.IEventSourceMapping,  # noqa: ARG002 - the protocol's
+        target_handler: lambda_.IFunction,  # noqa: ARG002 - the protocol's
+    ) -> lambda_.DlqDestinationConfig:
+        """The queue as a destination."""
+        return lambda_.DlqDestinationConfig(destination=self._queue_arn)
+
+
+class Backbone(Stack):
+    """Everything that all services stand on. They find it by its names."""
+
+    def __init__(self, scope: Construct, *, stage: Stage) -> None:
+        names = stage.names
+        super().__init__(scope, names.of("backbone"), description=f"Daybook, {stage.name}: backbone")
+        self._stage = stage
+        self._code = bundle.code("bookkeeping")
+        self._layers = packages(self, stage=stage)
+        self._alarms = self._alarm_topic()
+        self._event_bus = events.EventBus(
+            self, "EventBus", event_bus_name=names.event_bus, description="Every stored event; rules listen here"
+        )
+        self._store = self._event_store()
+        table(
+            self,
+            "Ledger",
+            stage=stage,
+            name=names.ledger,
+            partition_key=key("event"),
+            sort_key=key("consumer"),
+        )
+        dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=names.of("backbone"))
+        dashboard.add_widgets(*self._admit().widgets())
+        dashboard.add_widgets(*self._publish())
+
+    def _alarm_topic(self) -> sns.Topic:
+        topic = sns.Topic(
+            self,
+            "Alarms",
+            topic_name=self._stage.names.alarms,
+            display_name=f"Daybook {self._stage.name} alarms",
+            enforce_ssl=True,
+        )
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
+        if self._stage.alarm_email:
+            topic.add_subscription(subscriptions.EmailSubscription(self._stage.alarm_email))
+        return topic
+
+    def _event_store(self) -> dynamodb.Table:
+        store = table(
+            self,
+            "Store",
+            stage=self._stage,
+            name=self._stage.names.store,
+            partition_key=key("stream"),
+            sort_key=key("sequence", NUMBER),
+            # Both images: what stood there before is the evidence, should someone change the past.
+            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
+        )
+        store.add_global_secondary_index(
+            index_name=JOURNAL,
+            partition_key=key("bucket"),
+            sort_key=key("position"),
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=list(INDEXED),
+        )
+        store.add_global_secondary_index(
+            index_name=STORY,
+            partition_key=key("story"),
+            sort_key=key("position"),
+            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+        )
+        return store
+
+    def _admit(self) -> Listener:
+        names = self._stage.names
+        ingress = events.EventBus(
+            self, "IngressBus", event_bus_name=names.ingress_bus, description="The front door; only admit listens here"
+        )
+        listener = Listener(
+            self,
+            "Admit",
+            stage=self._stage,
+            consumer="admit",
+            bus=ingress,
+            pattern=_EVERYTHING,
+            handler="functions.bookkeeping.admit.handler",
+            code=self._code,
+            layers=self._layers,
+            environment={},
+            alarms=self._alarms,
+        )
+        backbone = BackboneAccess(self, stage=self._stage)
+        backbone.allow_ledger(listener.function)
+        backbone.allow_append(listener.function, [c for c in CATALOGUE.values() if c.contract.sources])
+        return listener
+
+    def _publish(self) -> list[cloudwatch.IWidget]:
+        scope = Construct(self, "Publish")
+        set_aside = dead_letter_queue(scope, stage=self._stage, consumer="publish")
+        function = Function(
+            scope,
+            "Function",
+            stage=self._stage,
+            consumer="publish",
+            handler="functions.bookkeeping.publish.handler",
+            code=self._code,
+            layers=self._layers,
+            environment={DEAD_LETTERS: set_aside.queue_url},
+            timeout=Duration.seconds(60),
+        )
+        function.allow(["events:PutEvents"], self._event_bus.event_bus_arn)
+        function.allow(["sqs:SendMessage"], set_aside.queue_arn)
+        stream = str(self._store.table_stream_arn)
+        function.allow(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], stream)
+        function.allow(["dynamodb:ListStreams"], stream)
+        lambda_.EventSourceMapping(
+            scope,
+            "Mapping",
+            target=function,
+            event_source_arn=stream,
+            starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+            batch_size=100,
+            # Ten batches of a shard at once; a stream stays with one, and so in order.
+            parallelization_factor=10,
+            # A batch that fails is halved until the record to blame stands alone; it is tried for as long as it exists,
+            # and what is then given up is told to the queue.
+            bisect_batch_on_error=True,
+            on_failure=_ToQueue(set_aside.queue_arn),
+        )
+        self._watch_publish(
+            function, set_aside.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="max")
+        )
+        return [
+            cloudwatch.GraphWidget(
+                title="Publish: lag",
+                width=12,
+                left=[function.metric("IteratorAge", period=MINUTE, statistic="max", label="milliseconds")],
+            ),
+            cloudwatch.GraphWidget(
+                title="Publish: runs",
+                width=12,
+                left=[
+                    function.metric_invocations(period=MINUTE, label="invocations"),
+                    function.metric_errors(period=MINUTE, label="errors"),
+                    function.metric_throttles(period=MINUTE, label="throttles"),
+                ],
+            ),
+        ]
+
+    def _watch_publish(self, function: Function, set_aside: cloudwatch.IMetric) -> None:
+        name = self._stage.names.of("publish")
+        tampered = cloudwatch.Metric(
+            namespace=observability.NAMESPACE,
+            metric_name=observability.TAMPERED,
+            dimensions_map={"stage": self._stage.name, "service": "publish"},
+            statistic="sum",
+            period=MINUTE,
+        )
+        alarm(
+            self,
+            "PublishLag",
+            name=f"{name}-lag",
+            metric=function.metric("IteratorAge", period=MINUTE, statistic="max"),
+            at_least=_ALLOWED_LAG,
+            minutes=5,
+            meaning=f"Events lie {_ALLOWED_LAG // 1000} s or more between store and bus; the stream forgets after 24 h.",
+            topic=self._alarms,
+        )
+        alarm(
+            self,
+            "PublishSetAside",
+            name=f"{name}-set-aside",
+            metric=set_aside,
+            at_least=1,
+            minutes=1,
+            meaning="A stored event could not be published. It waits in the queue publish-dead for 14 days.",
+            topic=self._alarms,
+        )
+        alarm(
+            self,
+            "StoreTampered",
+            name=f"{name}-tampered",
+            metric=tampered,
+            at_least=1,
+            minutes=1,
+            meaning="An event in the store was changed or deleted. Nothing in this system does that.",
+            topic=self._alarms,
+        )

@@ -1,0 +1,71 @@
+"""The backbone as the services see it: found by agreed names, so that no stack exports or imports anything."""
+
+from collections.abc import Iterable
+
+from aws_cdk import Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from backbone.contract import Event, Place
+from stacks.stage import Stage
+
+
+class BackboneAccess(Construct):
+    """What a stack may ask of the backbone: its buses and topic, and grants on its tables."""
+
+    def __init__(self, scope: Construct, *, stage: Stage) -> None:
+        super().__init__(scope, "Backbone")
+        self._names = stage.names
+
+    @property
+    def event_bus(self) -> events.IEventBus:
+        """The bus that rules listen to."""
+        found = self.node.try_find_child("EventBus")
+        return found or events.EventBus.from_event_bus_name(self, "EventBus", self._names.event_bus)  # type: ignore[return-value]
+
+    @property
+    def alarms(self) -> sns.ITopic:
+        """The topic that alarms notify."""
+        found = self.node.try_find_child("Alarms")
+        arn = Stack.of(self).format_arn(service="sns", resource=self._names.alarms)
+        return found or sns.Topic.from_topic_arn(self, "Alarms", arn)  # type: ignore[return-value]
+
+    def allow_ledger(self, role: iam.IGrantable) -> None:
+        """Look an event up, and note in a transaction what became of it."""
+        arn = self._table_arn(self._names.ledger)
+        _allow(role, ["dynamodb:GetItem"], arn)
+        _allow(role, ["dynamodb:PutItem"], arn, _IN_A_TRANSACTION)
+
+    def allow_append(self, role: iam.IGrantable, contracts: Iterable[type[Event]]) -> None:
+        """Append events of these types to streams of their kinds, and read where such a stream ends if need be.
+
+        Neither updating nor deleting is ever allowed to anyone.
+        """
+        arn = self._table_arn(self._names.store)
+        kinds = sorted({f"{c.contract.stream_kind}/*" for c in contracts})
+        looking = sorted({f"{c.contract.stream_kind}/*" for c in contracts if c.contract.place is not Place.OPENS})
+        if kinds:
+            _allow(role, ["dynamodb:PutItem"], arn, _IN_A_TRANSACTION | _on_streams(kinds))
+        if looking:
+            _allow(role, ["dynamodb:Query"], arn, _on_streams(looking))
+
+    def _table_arn(self, name: str) -> str:
+        stack = Stack.of(self)
+        return stack.format_arn(service="dynamodb", resource="table", resource_name=name)
+
+
+_IN_A_TRANSACTION = {"ForAnyValue:StringEquals": {"dynamodb:EnclosingOperation": ["TransactWriteItems"]}}
+
+
+def _on_streams(kinds: list[str]) -> dict[str, dict[str, list[str]]]:
+    return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": kinds}}
+
+
+def _allow(
+    role: iam.IGrantable, actions: list[str], arn: str, conditions: dict[str, dict[str, list[str]]] | None = None
+) -> None:
+    role.grant_principal.add_to_principal_policy(
+        iam.PolicyStatement(actions=actions, resources=[arn], conditions=conditions)
+    )

@@ -1,0 +1,92 @@
+"""The layer of third-party packages, built for Lambda's platform by uv alone.
+
+Reproducible: pinned by hashes, without what records how or where it was installed, and with byte code that is checked
+by hash and made only by an interpreter of the runtime's version.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+RUNTIME = "3.13"
+PLATFORM = "aarch64-manylinux2014"
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements-lambda.txt"
+_IN_LAMBDA = "/opt/python"
+
+
+class LayerNotBuilt(RuntimeError):
+    """uv could not install the locked packages. What it said is above; is the package index reachable?"""
+
+
+@cache
+def folder() -> Path:
+    """The folder that the layer is made of. Built once for a lock and an interpreter, then found again."""
+    python = _interpreter()
+    recipe = [LOCK.read_bytes(), Path(__file__).read_bytes(), str(python is not None).encode()]
+    target = ROOT / "build" / f"layer-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:16]}"
+    if target.exists():
+        return target
+    print(f"building the layer of packages for {PLATFORM}, Python {RUNTIME} (once)", file=sys.stderr)
+    target.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        packages = Path(temporary, "python")
+        _install(packages)
+        if python:
+            _compile(python, packages)
+        else:
+            print(
+                f"no Python {RUNTIME} was found: the layer has no byte code, and cold starts take longer. "
+                f"`uv python install {RUNTIME}` brings one; remove {target.parent} then",
+                file=sys.stderr,
+            )
+        try:
+            Path(temporary).rename(target)
+        except OSError:
+            if not target.exists():  # else another synthesis was faster, with the same result
+                raise
+        Path(temporary).mkdir(exist_ok=True)
+    return target
+
+
+def _interpreter() -> str | None:
+    if sys.version_info[:2] == tuple(int(part) for part in RUNTIME.split(".")):
+        return sys.executable
+    found = subprocess.run(
+        [_uv(), "python", "find", "--no-python-downloads", "--no-project", RUNTIME],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def _install(packages: Path) -> None:
+    command = [_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    command += ["--target", str(packages), "--python-platform", PLATFORM, "--python-version", RUNTIME]
+    if subprocess.run([*command, "-r", str(LOCK)], check=False).returncode:
+        raise LayerNotBuilt
+    for leftover in ("bin", ".lock"):
+        path = packages / leftover
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    # These say where from and by whom a package was installed, and differ from machine to machine.
+    for record in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"):
+        for file in packages.glob(f"*.dist-info/{record}"):
+            file.unlink()
+
+
+def _compile(python: str, packages: Path) -> None:
+    command = [python, "-I", "-m", "compileall", "-q", "-j", str(os.cpu_count() or 1)]
+    command += ["--invalidation-mode", "checked-hash", "-s", str(packages), "-p", _IN_LAMBDA, str(packages)]
+    subprocess.run(command, check=True)
+
+
+def _uv() -> str:
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.exists() else "uv"

@@ -1,0 +1,144 @@
+"""A service: its tables, and its functions, each with its rule, queue, dead-letter queue, permissions and alarms.
+
+class Inventory(Service):
+    def __init__(self, scope: Construct, *, stage: Stage) -> None:
+        super().__init__(scope, "inventory", stage=stage)
+        stock = self.table("stock")
+        self.reaction("receive_stock", StockReceived, changes=[stock])
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from aws_cdk import Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from backbone.consumer import Consumer
+from backbone.contract import Event
+from backbone.settings import table_variable
+from backbone.state import KEY
+from stacks import bundle, layer
+from stacks.backbone_access import BackboneAccess
+from stacks.function import RUNTIME
+from stacks.listener import Listener
+from stacks.stage import Stage
+from stacks.tables import key, table
+
+
+class LineAndFunctionDisagree(ValueError):
+    """A stack's line says otherwise than the function's decorator. Mend the one that is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTable:
+    """A table of a service, and the name by which its rows know it."""
+
+    name: str
+    table: dynamodb.Table
+
+
+class Service(Stack):
+    """The stack of one service. It depends on the backbone's, and on no other."""
+
+    def __init__(self, scope: Construct, name: str, *, stage: Stage) -> None:
+        super().__init__(scope, f"daybook-{stage.name}-{name}", description=f"Daybook, {stage.name}: {name}")
+        self.service = name
+        self.stage = stage
+        self._backbone = BackboneAccess(self, stage=stage)
+        self._code = bundle.code(name)
+        self._layers = packages(self, stage=stage)
+        self._dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=stage.names.of(name))
+
+    def table(self, name: str) -> ServiceTable:
+        """A table of rows, each under one key. Rows name it: `class StockItem(State, table="stock", …)`."""
+        construct_id = "".join(word.capitalize() for word in name.split("-")) + "Table"
+        return ServiceTable(name, table(self, construct_id, stage=self.stage, partition_key=key(KEY)))
+
+    def reaction(
+        self,
+        function: str,
+        event: type[Event],
+        *,
+        reads: Iterable[ServiceTable] = (),
+        changes: Iterable[ServiceTable] = (),
+        saves: Iterable[ServiceTable] = (),
+    ) -> Listener:
+        """`function` reacts to `event`. Of its tables it reads, changes and saves rows in those that are named."""
+        reads, changes, saves = list(reads), list(changes), list(saves)
+        handler = self._handler(function, "reaction", event)
+        listener = self._listener(handler, [*reads, *changes, *saves])
+        for each in reads:
+            listener.function.allow(["dynamodb:BatchGetItem"], each.table.table_arn)
+        for each in changes:
+            listener.function.allow(["dynamodb:UpdateItem"], each.table.table_arn)
+        for each in saves:
+            listener.function.allow(["dynamodb:PutItem"], each.table.table_arn)
+        self._backbone.allow_append(listener.function, handler.emits)
+        return listener
+
+    def view(self, function: str, event: type[Event], *, rows: ServiceTable) -> Listener:
+        """`function` keeps a view's rows up to date with `event`."""
+        listener = self._listener(self._handler(function, "view", event), [rows])
+        listener.function.allow(["dynamodb:UpdateItem"], rows.table.table_arn)
+        return listener
+
+    def _handler(self, function: str, kind: str, event: type[Event]) -> Consumer[Any]:
+        """The function's own word on what it is, once it agrees with the stack's line."""
+        module = import_module(f"functions.{self.service}.{function}")
+        handler = module.handler
+        if not isinstance(handler, Consumer):
+            msg = f"{module.__name__}.handler is no consumer; decorate it with @reaction or @view"
+            raise LineAndFunctionDisagree(msg)
+        if (handler.kind, handler.event_type) != (kind, event):
+            msg = (
+                f"{module.__name__} is a {handler.kind} of {handler.event_type.__name__}; "
+                f"its stack's line says a {kind} of {event.__name__}"
+            )
+            raise LineAndFunctionDisagree(msg)
+        foreign = [c.__name__ for c in handler.emits if c.contract.service != self.service]
+        if foreign:
+            msg = f"{module.__name__} emits {', '.join(foreign)} of other services; emit one of {self.service}"
+            raise LineAndFunctionDisagree(msg)
+        return handler
+
+    def _listener(self, handler: Consumer[Any], tables: Iterable[ServiceTable]) -> Listener:
+        contract = handler.event_type.contract
+        function = handler.name.replace("-", "_")
+        listener = Listener(
+            self,
+            "".join(word.capitalize() for word in handler.name.split("-")),
+            stage=self.stage,
+            consumer=handler.name,
+            bus=self._backbone.event_bus,
+            pattern=events.EventPattern(source=[contract.published_source], detail_type=[contract.type]),
+            handler=f"functions.{self.service}.{function}.handler",
+            code=self._code,
+            layers=self._layers,
+            environment={table_variable(each.name): each.table.table_name for each in tables},
+            alarms=self._backbone.alarms,
+        )
+        self._backbone.allow_ledger(listener.function)
+        self._dashboard.add_widgets(*listener.widgets())
+        return listener
+
+
+def packages(stack: Stack, *, stage: Stage) -> list[lambda_.ILayerVersion]:
+    """The layer of third-party packages; on a laptop none, since the virtual environment has them."""
+    if stage.on_laptop:
+        return []
+    return [
+        lambda_.LayerVersion(
+            stack,
+            "Packages",
+            code=lambda_.Code.from_asset(str(layer.folder())),
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+            compatible_runtimes=[RUNTIME],
+            description="Third-party packages, as locked in requirements-lambda.txt",
+        )
+    ]

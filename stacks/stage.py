@@ -1,0 +1,77 @@
+"""A stage: one deployment of the whole system, and what differs between stages."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_logs as logs
+
+from backbone.names import Names
+
+# With it the longest name of a function, 64 characters (Lambda's quota), still holds a consumer's of 40.
+_NAME = re.compile(r"[a-z][a-z0-9]{0,14}")
+
+
+class BadStage(ValueError):
+    """The context's `stage` cannot be part of names. Use up to 15 lower-case letters and digits: -c stage=prod."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """The settings of one stage. All that a stage may vary stands here."""
+
+    name: str
+    alarm_email: str | None = None
+
+    @classmethod
+    def named(cls, name: str, *, alarm_email: str | None = None) -> Self:
+        """The stage of that name. Raises BadStage."""
+        if not _NAME.fullmatch(name):
+            msg = f"{name!r} cannot be a stage: use up to 15 lower-case letters and digits, a letter first"
+            raise BadStage(msg)
+        return cls(name=name, alarm_email=alarm_email)
+
+    @property
+    def names(self) -> Names:
+        """The names that users and tools may rely on."""
+        return Names(self.name)
+
+    @property
+    def on_laptop(self) -> bool:
+        """The local cloud: functions find their packages in the virtual environment, so that no layer is built."""
+        return self.name == "local"
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether tables outlive their stack, and cannot be deleted by mistake."""
+        return self.name not in {"local", "dev"}
+
+    @property
+    def table_removal(self) -> RemovalPolicy:
+        """What becomes of a table whose stack is deleted."""
+        return RemovalPolicy.RETAIN if self.keeps_data else RemovalPolicy.DESTROY
+
+    @property
+    def log_retention(self) -> logs.RetentionDays:
+        """How long logs are kept. What must be kept for ever is in the event store."""
+        return logs.RetentionDays.THREE_MONTHS if self.keeps_data else logs.RetentionDays.ONE_WEEK
+
+    @property
+    def concurrency(self) -> int:
+        """How many batches of one queue are handled at once. 2 is the least that SQS mappings take; on a laptop each is
+        a process.
+        """
+        return 2 if self.on_laptop else 10
+
+    @property
+    def function_timeout(self) -> Duration:
+        """How long one batch of ten may take, conflicts and cold start included."""
+        return Duration.seconds(30)
+
+    @property
+    def deliveries(self) -> int:
+        """How often SQS delivers a message before it becomes a dead letter: the least that AWS advises for Lambda
+        (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html).
+        """
+        return 5
