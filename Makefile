@@ -59,4 +59,4 @@ lock: install  ## resolve requirements*.in anew into the locks
 	@$(BIN)/npm install --silent --package-lock-only
 
 clean:  ## remove the virtual environment and all that was built
-	rm -rf $(VENV) node_modules build cdk.out .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) node_modules build cdk.out .daybook .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -203,6 +203,7 @@ class View(Consumer[E]):
                 if _LEDGER in refused.failed:
                     raise Duplicate from None
                 projection.give_up_superseded(refused.failed)
+                pauses.pause()
             else:
                 return
 

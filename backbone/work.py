@@ -30,6 +30,10 @@ class NotDeclared(TypeError):
     """A function emits an event that its decorator does not name. Add it to `emits`."""
 
 
+class NoSuchField(TypeError):
+    """A function changes a field that its row does not have. Is it misspelled?"""
+
+
 class WrittenTwice(ValueError):
     """A unit of work saves a row that it also changes or saves again. One row, one way of writing it."""
 
@@ -115,6 +119,9 @@ class Work:
         `at_least` is what each lowered field must be left with; when it would be less, the body runs again on the row
         as it is then. Rows that many write at once are best changed, not saved.
         """
+        if unknown := differences.keys() - type(row).model_fields:
+            msg = f"{type(row).__name__} has no field {', '.join(sorted(unknown))}"
+            raise NoSuchField(msg)
         place = (row.table, row.id)
         if place in self._saved:
             msg = f"{type(row).__name__} is written twice in one unit of work"

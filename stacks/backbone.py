@@ -210,7 +210,7 @@ class Backbone(Stack):
             metric=function.metric("IteratorAge", period=MINUTE, statistic="max"),
             at_least=_ALLOWED_LAG,
             minutes=5,
-            meaning=f"Events lie {_ALLOWED_LAG // 1000} s or more between store and bus; the stream forgets after 24 h.",
+            meaning=f"Events lie {_ALLOWED_LAG // 1000} s or more between store and bus; after 24 h all is lost to it.",
             topic=self._alarms,
         )
         alarm(

@@ -1,0 +1,71 @@
+"""`python -m local run` and `python -m local demo`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from pathlib import Path
+
+from events.orders import OrderPlaced
+from local.errors import AlreadyRunning, LocalRunError
+from local.interrupts import once
+from local.progress import Progress
+from local.project import ROOT
+from local.system import up
+from local.welcome import welcome
+from local.whereabouts import announce, only_run
+
+INTERRUPTED = 130  # as shells say it of a program that Ctrl-C has ended
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code: 2 if there is a run already, 1 if something failed."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no "…" is no reason to stop
+    options = _parser().parse_args(arguments)
+    progress = Progress()
+    with once():
+        try:
+            return _run(progress, options) if options.command == "run" else _demo(progress)
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except LocalRunError as error:
+            print(f"\n{error}", file=sys.stderr)
+            return 2 if isinstance(error, AlreadyRunning) else 1
+
+
+def _run(progress: Progress, options: argparse.Namespace) -> int:
+    project = options.project.resolve()
+    is_up = False
+    try:
+        with only_run(project) as file, up(progress, options.port, project=project) as cloud:
+            announce(cloud, file)
+            is_up = True
+            progress.say(welcome(cloud.endpoint, OrderPlaced.example))
+            cloud.wait()
+    except KeyboardInterrupt:
+        if not is_up:
+            raise
+        progress.say("\nStopped. Nothing is left running.")
+    return 0
+
+
+def _demo(progress: Progress) -> int:
+    from local.demo import demo  # noqa: PLC0415 - `run` starts without it
+
+    return demo(progress)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description="The whole system on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="keep the system up until Ctrl-C")
+    run.add_argument("--port", type=int, default=4566, help="the loopback port to listen on (%(default)s)")
+    run.add_argument("--project", type=Path, default=ROOT, help="folder of the CDK app (this checkout)")
+    commands.add_parser("demo", help="bring the system up, send it orders, show where each one went")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

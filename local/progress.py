@@ -1,0 +1,40 @@
+"""What is going on, for whoever waits: a moving line on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Progress:
+    """Shows each step while it works, and afterwards how long it took."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Say that `what` is being done, from here to the end of the block."""
+        started = time.monotonic()
+        if self.console.is_terminal:
+            with self.console.status(f"{what} …"):
+                yield
+            self.say(f"{what} … {time.monotonic() - started:.1f} s")
+        else:
+            print(f"{what} … ", end="", flush=True, file=self.console.file)
+            done = ""
+            try:
+                yield
+                done = f"{time.monotonic() - started:.1f} s"
+            finally:
+                print(done, flush=True, file=self.console.file)
+
+    def say(self, text: str = "") -> None:
+        """Print the text as it is."""
+        self.console.print(text)

@@ -1,0 +1,43 @@
+"""The whole system, up on this machine."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from local import deployment
+from local.cloud import Cloud
+from local.interrupts import once
+from local.project import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from local.progress import Progress
+
+STAGE = "local"
+
+
+@contextmanager
+def up(
+    progress: Progress, port: int | None = None, *, project: Path = ROOT, extra: Mapping[str, str] | None = None
+) -> Iterator[Cloud]:
+    """Bring up a cloud with the system deployed on it, for the length of the block; nothing is left afterwards.
+
+    In the block, SIGTERM and a closed terminal are what Ctrl-C is: one KeyboardInterrupt. Raises `PortTaken` if
+    `port` (a free one unless given) is in use, `StepFailed` if a step ends badly. `project` is the folder of the
+    CDK app; `extra` are environment variables for the cloud and the functions.
+    """
+    with once(), ExitStack() as stack:
+        with progress.step("starting the cloud"):
+            cloud = stack.enter_context(Cloud(port=port, project=project, extra=extra))
+        assembly = cloud.folder / "assembly"
+        with deployment.synthesise(cloud, project, assembly, STAGE) as templates:
+            with progress.step("preparing the account"):
+                deployment.bootstrap(cloud)
+            with progress.step("making the templates"):
+                templates.finish()
+        with progress.step("deploying"):
+            deployment.deploy(cloud, assembly)
+        yield cloud

@@ -1,0 +1,47 @@
+"""What to type while the system is up."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from local.environment import ACCESS_KEY, REGION, SECRET_KEY
+from local.system import STAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def welcome(endpoint: str, data: Mapping[str, Any]) -> str:
+    """Return the text for the terminal: how to send an `OrderPlaced` with this data, and to see what came of it."""
+    entry = {
+        "EventBusName": f"daybook-{STAGE}-ingress",
+        "Source": "shop.checkout",
+        "DetailType": "OrderPlaced",
+        "Detail": json.dumps({"data": data}),
+    }
+    return f"""
+Daybook is up at {endpoint}
+
+Send it an event, with the AWS command line:
+
+export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY} AWS_DEFAULT_REGION={REGION}
+aws --endpoint-url {endpoint} events put-events --entries {shlex.quote(json.dumps([entry]))}
+
+or from Python (.venv/bin/python):
+
+import boto3, json
+events = boto3.client("events", endpoint_url="{endpoint}", region_name="{REGION}",
+                      aws_access_key_id="{ACCESS_KEY}", aws_secret_access_key="{SECRET_KEY}")
+order = {data!r}
+events.put_events(Entries=[{{"EventBusName": "{entry["EventBusName"]}", "Source": "{entry["Source"]}",
+                            "DetailType": "{entry["DetailType"]}", "Detail": json.dumps({{"data": order}})}}])
+
+See what came of it:
+
+.venv/bin/daybook trace order/1001 --stage {STAGE}
+.venv/bin/daybook events --stage {STAGE}
+.venv/bin/daybook send FILE --stage {STAGE}
+
+Stop with Ctrl-C."""

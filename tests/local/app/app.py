@@ -1,0 +1,9 @@
+"""The smallest system: what `python -m local run` brings up in its tests."""
+
+from aws_cdk import App, Stack
+from aws_cdk.aws_events import EventBus
+
+app = App()
+stack = Stack(app, f"daybook-{app.node.try_get_context('stage')}-small")
+EventBus(stack, "Bus", event_bus_name="daybook-local-ingress")
+app.synth()

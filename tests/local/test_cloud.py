@@ -1,0 +1,140 @@
+"""The cloud on this machine: alone on the loopback, deaf to the user's settings, gone without a trace."""
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from local.cloud import Cloud
+from local.errors import PortTaken
+from local.project import ROOT
+from tests.local.left_behind import alive, answers, family, until
+
+BUSY = """
+import os, pathlib, threading
+def handler(event, context):
+    pathlib.Path(os.environ["TMPDIR"], "busy").touch()
+    threading.Event().wait()
+"""
+
+
+def a_busy_function(cloud: Cloud) -> None:
+    """Deploy a function that never returns, invoke it, and wait until it is at work."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as bundle:
+        bundle.writestr("busy.py", BUSY)
+    functions = cloud.client("lambda")
+    functions.create_function(
+        FunctionName="busy",
+        Runtime="python3.13",
+        Handler="busy.handler",
+        Role="arn:aws:iam::000000000000:role/busy",
+        Code={"ZipFile": code.getvalue()},
+        Timeout=60,
+    )
+    functions.invoke(FunctionName="busy", InvocationType="Event")
+    until((cloud.folder / "tmp" / "busy").exists, what="the function is at work")
+
+
+def test_a_taken_port_is_an_error_that_says_which_and_what_to_type() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTaken, match=rf"Port {port} is taken.*make run PORT=\d+"), Cloud(port=port):
+            pass  # pragma: no cover
+
+
+def test_stopping_leaves_no_process_port_or_folder_even_while_a_function_is_busy(tmp_path: Path) -> None:
+    with Cloud(project=tmp_path) as cloud:
+        a_busy_function(cloud)
+        processes = family(os.getpid()) - {os.getpid()}
+        assert len(alive(processes)) >= 2
+
+    until(lambda: not alive(processes), what="every process has ended", seconds=5)
+    assert not answers(cloud.port)
+    assert not cloud.folder.exists()
+    cloud.stop()  # a second time does no harm
+
+
+def test_killing_the_program_that_started_the_cloud_ends_the_cloud_and_its_functions(tmp_path: Path) -> None:
+    program = """if True:
+        from tests.local.test_cloud import Cloud, a_busy_function
+        with Cloud() as cloud:
+            a_busy_function(cloud)
+            print(cloud.folder, flush=True)
+            cloud.wait()
+    """
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, stdout=subprocess.PIPE
+    ) as starter:
+        assert starter.stdout
+        folder = Path(starter.stdout.readline().decode().strip())
+        processes = family(starter.pid)
+        starter.kill()
+
+    until(lambda: not alive(processes), what="every process has ended", seconds=5)
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_cloud_listens_on_one_port_of_the_loopback_and_nowhere_else(tmp_path: Path) -> None:
+    with Cloud(project=tmp_path) as cloud:
+        a_busy_function(cloud)
+
+        assert listeners(family(os.getpid()) - {os.getpid()}) == {f"0100007F:{cloud.port:04X}"}
+
+
+def listeners(pids: set[int]) -> set[str]:
+    """Local addresses, as the kernel writes them, on which the processes listen or receive datagrams."""
+    files = [file for pid in pids for file in Path(f"/proc/{pid}/fd").iterdir()]
+    inodes = {str(file.readlink())[8:-1] for file in files if str(file.readlink()).startswith("socket:")}
+    tables = [Path("/proc/net", name).read_text() for name in ("tcp", "tcp6", "udp", "udp6")]
+    rows = [row.split() for table in tables for row in table.splitlines()]
+    return {row[1] for row in rows if row[3] in ("0A", "07") and row[9] in inodes}
+
+
+def test_the_users_own_settings_reach_neither_clients_nor_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "AWS_PROFILE": "nobody",
+        "AWS_ACCESS_KEY_ID": "real",
+        "AWS_SESSION_TOKEN": "real",
+        "AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:9",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "HOME": "",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    with Cloud(project=tmp_path) as cloud:
+        cloud.client("sqs").create_queue(QueueName="hello")
+        program = "import boto3, json; print(json.dumps(boto3.client('sqs').list_queues()['QueueUrls']))"
+        output = subprocess.check_output([sys.executable, "-c", program], env=cloud.environment)
+
+        assert [url.rsplit("/", 1)[1] for url in json.loads(output)] == ["hello"]
+        assert not {"real", "nobody", "http://127.0.0.1:9"} & set(cloud.environment.values())
+
+
+def test_the_logs_of_a_failed_run_are_kept_where_the_error_can_name_them(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), Cloud(project=tmp_path) as cloud:
+        raise ZeroDivisionError
+
+    assert "Running on" in (cloud.kept_logs / "cloud.log").read_text()
+    assert cloud.kept_logs.is_relative_to(tmp_path / ".daybook" / "logs")
+    assert not cloud.folder.exists()
+
+
+def test_an_interrupted_run_keeps_no_logs(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Cloud(project=tmp_path) as cloud:
+        signal.raise_signal(signal.SIGINT)
+
+    assert not cloud.kept_logs.exists()
+    assert not cloud.folder.exists()

@@ -1,0 +1,47 @@
+"""Signals that ask for the end: one exception, at a good moment."""
+
+import signal
+
+import pytest
+
+from local.interrupts import held, once
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_waits_for_the_end_of_a_held_block(number: signal.Signals) -> None:
+    done = []
+
+    def work() -> None:
+        with held():
+            with held():
+                signal.raise_signal(number)
+            done.append("inside")
+        done.append("outside")  # pragma: no cover
+
+    with once(), pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["inside"]
+
+
+def test_later_interrupts_do_not_disturb_the_tidying_up() -> None:
+    done = []
+
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            with held():
+                signal.raise_signal(signal.SIGINT)
+            done.append("tidied up")
+
+    with once(), pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["tidied up"]
+
+
+def test_afterwards_signals_mean_what_they_meant_before() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with once(), once():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -1,0 +1,102 @@
+"""How functions run, how data are kept, and who is told when something is wrong."""
+
+import pytest
+
+from tests.stacks.synthesis import Assembly, texts
+
+
+def test_every_function_runs_on_arm_with_the_pinned_runtime_and_is_traced(prod: Assembly) -> None:
+    for function in prod.properties("AWS::Lambda::Function"):
+        assert function["Architectures"] == ["arm64"]
+        assert function["Runtime"] == "python3.13"
+        assert function["TracingConfig"] == {"Mode": "Active"}
+        assert function["MemorySize"] == 512
+        assert function["Timeout"] in {30, 60}
+
+
+def test_every_function_has_a_log_group_of_its_own_that_forgets_in_time(prod: Assembly) -> None:
+    functions = {f"/aws/lambda/{f['FunctionName']}" for f in prod.properties("AWS::Lambda::Function")}
+    groups = {group["LogGroupName"]: group["RetentionInDays"] for group in prod.properties("AWS::Logs::LogGroup")}
+
+    assert groups == dict.fromkeys(functions, 90)
+
+
+def test_functions_find_their_packages_in_a_layer_but_on_a_laptop_in_the_virtual_environment(
+    prod: Assembly, local: Assembly
+) -> None:
+    assert all(len(function["Layers"]) == 1 for function in prod.properties("AWS::Lambda::Function"))
+    assert not local.resources("AWS::Lambda::LayerVersion")
+    assert not any("Layers" in function for function in local.properties("AWS::Lambda::Function"))
+
+
+def test_tables_are_on_demand_and_recoverable_to_the_second(prod: Assembly) -> None:
+    tables = prod.properties("AWS::DynamoDB::Table")
+
+    assert tables
+    for table in tables:
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+
+
+@pytest.mark.parametrize(("stage", "kept"), [("prod", True), ("dev", False), ("local", False)])
+def test_tables_outlive_their_stack_in_every_stage_but_local_and_dev(
+    stage: str, *, kept: bool, request: pytest.FixtureRequest
+) -> None:
+    assembly: Assembly = request.getfixturevalue(stage)
+
+    for table in assembly.resources("AWS::DynamoDB::Table"):
+        assert table["DeletionPolicy"] == ("Retain" if kept else "Delete")
+        assert table["UpdateReplacePolicy"] == ("Retain" if kept else "Delete")
+        assert table["Properties"].get("DeletionProtectionEnabled", False) is kept
+
+
+def test_tables_of_services_have_generated_names_so_that_a_service_can_go_and_come_back(prod: Assembly) -> None:
+    named = [
+        t["Properties"].get("TableName") for t in prod.resources("AWS::DynamoDB::Table") if t["Stack"] != "backbone"
+    ]
+
+    assert named
+    assert set(named) == {None}
+
+
+def test_the_names_that_users_may_rely_on_carry_the_stage(prod: Assembly) -> None:
+    buses = {bus["Name"] for bus in prod.properties("AWS::Events::EventBus")}
+    tables = {table["TableName"] for table in prod.properties("AWS::DynamoDB::Table", "backbone")}
+
+    assert buses == {"daybook-prod-ingress", "daybook-prod-events"}
+    assert tables == {"daybook-prod-store", "daybook-prod-ledger"}
+    assert set(prod.templates) == {"backbone", "inventory", "orders"}
+
+
+def test_no_stack_exports_or_imports_anything_so_that_each_is_deployed_alone(prod: Assembly) -> None:
+    for template in prod.templates.values():
+        assert "Export" not in str(template.get("Outputs", {}))
+        assert not [text for text in texts(template["Resources"]) if text == "Fn::ImportValue"]
+        assert "Fn::ImportValue" not in str(template)
+
+
+def test_every_alarm_fires_at_its_threshold_and_tells_the_topic(prod: Assembly) -> None:
+    alarms = prod.properties("AWS::CloudWatch::Alarm")
+
+    assert alarms
+    for alarm in alarms:
+        assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+        assert alarm["AlarmActions"] == alarm["OKActions"]
+        assert len(alarm["AlarmActions"]) == 1
+        assert alarm["AlarmDescription"]
+
+
+def test_every_consumer_is_watched_for_age_throttling_and_dead_letters(prod: Assembly) -> None:
+    names = {alarm["AlarmName"] for alarm in prod.properties("AWS::CloudWatch::Alarm")}
+    functions = {function["FunctionName"] for function in prod.properties("AWS::Lambda::Function")}
+    consumers = functions - {"daybook-prod-publish"}
+
+    assert names == {f"{consumer}-{what}" for consumer in consumers for what in ("too-old", "throttled", "dead")} | {
+        f"daybook-prod-publish-{what}" for what in ("lag", "set-aside", "tampered")
+    }
+
+
+def test_every_stack_has_one_dashboard(prod: Assembly) -> None:
+    dashboards = {dashboard["DashboardName"] for dashboard in prod.properties("AWS::CloudWatch::Dashboard")}
+
+    assert dashboards == {f"daybook-prod-{stack}" for stack in prod.templates}
