@@ -164,8 +164,17 @@ class Event(BaseModel):
 def _reason(name: str, error: ValidationError) -> str:
     """Which fields break which rules. The rules' texts come from contracts and pydantic, never from the input."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [f"{'.'.join(str(part) for part in problem['loc']) or 'data'}: {problem['msg']}" for problem in problems[:5]]
-    more = f" (and {len(problems) - len(told)} more)" if len(problems) > len(told) else ""
+    # A list with a bad item is also told to be too short: only the item is to blame.
+    inner = [
+        problem
+        for problem in problems
+        if not any(other["loc"][: len(problem["loc"])] == problem["loc"] != other["loc"] for other in problems)
+    ]
+    told = [
+        f"{'.'.join(str(part) for part in problem['loc']) or 'data'}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in inner[:5]
+    ]
+    more = f" (and {len(inner) - len(told)} more)" if len(inner) > len(told) else ""
     return f"{name}: {'; '.join(told)}{more}"
 
 

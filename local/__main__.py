@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     progress = Progress()
     with once():
         try:
-            return _run(progress, options) if options.command == "run" else _demo(progress)
+            return _run(progress, options) if options.command == "run" else _demo(progress, options.samples)
         except KeyboardInterrupt:
             return INTERRUPTED
         except LocalRunError as error:
@@ -51,10 +51,10 @@ def _run(progress: Progress, options: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(progress: Progress) -> int:
+def _demo(progress: Progress, samples: Path) -> int:
     from local.demo import demo  # noqa: PLC0415 - `run` starts without it
 
-    return demo(progress)
+    return demo(progress, samples)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="keep the system up until Ctrl-C")
     run.add_argument("--port", type=int, default=4566, help="the loopback port to listen on (%(default)s)")
     run.add_argument("--project", type=Path, default=ROOT, help="folder of the CDK app (this checkout)")
-    commands.add_parser("demo", help="bring the system up, send it orders, show where each one went")
+    demo = commands.add_parser("demo", help="bring the system up, send it orders, show where each one went")
+    demo.add_argument("--samples", type=Path, default=ROOT / "samples", help="folder of the samples to send")
     return parser
 
 

@@ -1,0 +1,127 @@
+"""The deployed system as tests see it: events go in at the front door, and all else is looked at from outside."""
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from backbone.attributes import unpack_item
+from backbone.settings import table_variable
+from local.cloud import Cloud
+from ops.connection import Connection
+from ops.entries import read_entries
+from ops.journey import Journey
+from ops.quiet import wait_until_quiet
+from ops.sending import send
+
+PATIENCE = timedelta(seconds=120)
+CHECKOUT = "shop.checkout"
+
+
+@dataclass
+class Deployed:
+    """The system on the local cloud. Tests share it, so each speaks of orders and articles of its own."""
+
+    cloud: Cloud
+    connection: Connection
+    _began: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def sends(self, *events: Mapping[str, Any]) -> list[str]:
+        """Put events on the ingress bus; returns the ids that they have in Daybook."""
+        outcomes = list(send(self.connection, read_entries(json.dumps(events))))
+        assert all(outcome.taken for outcome in outcomes)
+        return [outcome.event_id or "" for outcome in outcomes]
+
+    def settles(self, *expected: str) -> None:
+        """Wait until nothing is under way, and the expected events are recorded."""
+        left = wait_until_quiet(self.connection, self._began, datetime.now(UTC) + PATIENCE, expected=expected)
+        assert left == []
+
+    def receives(self, *events: Mapping[str, Any]) -> None:
+        """Send events that will be admitted, and wait until all that comes of them is done."""
+        self.settles(*self.sends(*events))
+
+    def journey(self, stream: str) -> Journey:
+        """What happened on the stream, and what came of it."""
+        return Journey.of(self.connection, stream)
+
+    def types(self, stream: str) -> list[str]:
+        """The types of all events of the stream's story, in the order of recording."""
+        return [step.event.metadata.type for step in self.journey(stream).steps]
+
+    def row(self, table: str, key: str, *, of: str) -> dict[str, Any]:
+        """A row of a service's table, which is found by a function that was given it; empty if there is none."""
+        answer = self.cloud.client("dynamodb").get_item(
+            TableName=self._table(table, of), Key={"id": {"S": key}}, ConsistentRead=True
+        )
+        return unpack_item(answer.get("Item", {}))
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        """All items of one of the backbone's tables."""
+        pages = self.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        return [unpack_item(item) for page in pages for item in page["Items"]]
+
+    def refusals(self, *event_ids: str) -> dict[str, str]:
+        """The kind of reason for which admit refused each of the events. Waits for all of them."""
+        found: dict[str, str] = {}
+        deadline = datetime.now(UTC) + PATIENCE
+        while not found.keys() >= set(event_ids):
+            assert datetime.now(UTC) < deadline, f"not refused: {set(event_ids) - found.keys()}"
+            for message in self.dead_letters("admit"):
+                attributes = message["MessageAttributes"]
+                found[attributes.get("event_id", {}).get("StringValue", "")] = attributes["error"]["StringValue"]
+        return {event_id: found[event_id] for event_id in event_ids}
+
+    def dead_letters(self, consumer: str) -> Sequence[dict[str, Any]]:
+        """Some of the messages in a dead-letter queue, which stay there. Asked again it brings others."""
+        sqs = self.cloud.client("sqs")
+        url = sqs.get_queue_url(QueueName=self.connection.names.dead_letters(consumer))["QueueUrl"]
+        answer = sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=1, WaitTimeSeconds=1
+        )
+        return list(answer.get("Messages", []))
+
+    def _table(self, table: str, function: str) -> str:
+        name = self.connection.names.of(function)
+        configuration = self.cloud.client("lambda").get_function_configuration(FunctionName=name)
+        return str(configuration["Environment"]["Variables"][table_variable(table)])
+
+
+def unique(what: str) -> str:
+    """A name that no other test uses."""
+    return f"{what}-{uuid.uuid4().hex[:8]}"
+
+
+def an_event(
+    event_type: str, data: Mapping[str, Any], *, source: str, producer_id: str | None = None
+) -> dict[str, Any]:
+    """A PutEvents entry."""
+    metadata = {"id": producer_id} if producer_id else {}
+    return {"Source": source, "DetailType": event_type, "Detail": {"metadata": metadata, "data": dict(data)}}
+
+
+def an_order(
+    order_id: str | None = None,
+    *,
+    lines: Sequence[tuple[str, int]] = (("mug", 1),),
+    producer_id: str | None = None,
+    source: str = CHECKOUT,
+    **data: Any,
+) -> dict[str, Any]:
+    """An OrderPlaced entry: lines are articles and pieces, at 12.50 EUR each."""
+    order = {
+        "order_id": order_id or unique("order"),
+        "customer": {"name": "Ada Lovelace", "email": "ada@example.com"},
+        "lines": [
+            {"sku": sku, "quantity": quantity, "price": {"amount": 1250, "currency": "EUR"}} for sku, quantity in lines
+        ],
+    }
+    return an_event("OrderPlaced", order | data, source=source, producer_id=producer_id)
+
+
+def goods(sku: str, quantity: int) -> dict[str, Any]:
+    """A StockReceived entry."""
+    data = {"sku": sku, "quantity": quantity, "delivery_id": unique("D")}
+    return an_event("StockReceived", data, source="warehouse.receiving", producer_id=unique("goods"))
