@@ -9,7 +9,7 @@ from stacks.orders import Orders
 from stacks.stage import Stage
 
 app = App()
-stage = Stage.named(app.node.get_context("stage"), alarm_email=app.node.try_get_context("alarm_email"))
+stage = Stage(name=app.node.get_context("stage"), alarm_email=app.node.try_get_context("alarm_email"))
 
 backbone = Backbone(app, stage=stage)
 for service in (Inventory, Orders):

@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime
 
-_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
-
 
 def now() -> str:
     """This moment, to the microsecond: `2026-03-01T09:30:00.000000Z`."""
@@ -15,7 +13,8 @@ def timestamp(moment: datetime) -> str:
     if moment.tzinfo is None:
         msg = "a time without a zone cannot be placed; give it a UTC offset"
         raise ValueError(msg)
-    return moment.astimezone(UTC).strftime(_FORMAT)
+    # Not strftime: its %Y gives the year 999 three digits.
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def moment(text: str) -> datetime:
@@ -24,4 +23,8 @@ def moment(text: str) -> datetime:
     if parsed.tzinfo is None:
         msg = "a time without a zone cannot be placed; end it in Z or give it a UTC offset"
         raise ValueError(msg)
-    return parsed.astimezone(UTC)
+    try:
+        return parsed.astimezone(UTC)
+    except OverflowError as error:
+        msg = "the time is outside of the calendar in UTC"
+        raise ValueError(msg) from error

@@ -84,37 +84,41 @@ class Consumer(ABC, Generic[E]):
             for record in batch["Records"]
             if not self._done(record, context, metrics)
         ]
-        metrics.flush_metrics()
+        observability.flush(metrics)
         return {"batchItemFailures": failed}
 
     def _done(self, record: Mapping[str, Any], context: Any, metrics: Metrics) -> bool:
+        """Whether the message need not come again."""
+        about: dict[str, Any] = {"message_id": record["messageId"], "try": _try(record)}
+        try:
+            self._process(record, context, metrics, about)
+        except Exception as error:  # noqa: BLE001 - whatever it was, this message comes again and the others go on
+            observability.logger(self.name).exception("failed", extra=about | {"error": type(error).__name__})
+            observability.count(metrics, observability.FAILED)
+            return False
+        return True
+
+    def _process(self, record: Mapping[str, Any], context: Any, metrics: Metrics, about: dict[str, Any]) -> None:
         log = observability.logger(self.name)
-        tried = int(record["attributes"]["ApproximateReceiveCount"])
-        about: dict[str, Any] = {"message_id": record["messageId"], "try": tried}
         try:
             delivery = self._read(record["body"])
         except (NotAnEnvelope, ContractBroken) as unreadable:
-            return self._bury(record, unreadable, about, metrics)
-        except Exception as error:
-            log.exception("failed", extra=about | {"error": type(error).__name__})
-            observability.count(metrics, observability.FAILED)
-            return False
+            self._bury(record, unreadable)
+            log.warning("unreadable", extra=about | {"error": type(unreadable).__name__, "reason": str(unreadable)})
+            observability.count(metrics, observability.UNREADABLE)
+            return
         m = delivery.metadata
         about |= {"event_id": m.id, "event_type": m.type, "stream": m.stream, "sequence": m.sequence}
         about |= {"correlation_id": m.correlation_id}
         pauses = Pauses(lambda: context.get_remaining_time_in_millis() / 1000)
         try:
             # Only a redelivery is worth a look: the ledger's condition finds every other duplicate without one.
-            if tried > 1 and backbone().ledger.find(m.id, self.name):
+            if _try(record) > 1 and backbone().ledger.find(m.id, self.name):
                 raise Duplicate  # noqa: TRY301 - one answer to both ways of finding out
             self.handle(delivery, pauses)
         except Duplicate:
             log.info("duplicate", extra=about)
             observability.count(metrics, observability.DUPLICATES)
-        except Exception as error:
-            log.exception("failed", extra=about | {"error": type(error).__name__})
-            observability.count(metrics, observability.FAILED)
-            return False
         else:
             age = (clock.moment(clock.now()) - clock.moment(m.recorded_at)).total_seconds() * 1000
             log.info("committed", extra=about | {"age_ms": round(age), "conflicts": pauses.taken})
@@ -122,12 +126,11 @@ class Consumer(ABC, Generic[E]):
             observability.age(metrics, age)
         if pauses.taken:
             observability.count(metrics, observability.CONFLICTS, pauses.taken)
-        return True
 
     def _read(self, body: str) -> Delivery[E]:
         try:
             detail = json.loads(body)["detail"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             msg = "the message is not an event from the event bus"
             raise NotAnEnvelope(msg) from error
         metadata, data = read_detail(detail)
@@ -136,7 +139,7 @@ class Consumer(ABC, Generic[E]):
             raise NotAnEnvelope(msg)
         return Delivery(self.event_type.read(data, version=metadata.version), metadata)
 
-    def _bury(self, record: Mapping[str, Any], error: Exception, about: dict[str, Any], metrics: Metrics) -> bool:
+    def _bury(self, record: Mapping[str, Any], error: Exception) -> None:
         """Trying again would not mend the message: put it among the dead letters, with the reason."""
         dead_letter.send(
             aws.client("sqs"),
@@ -146,9 +149,11 @@ class Consumer(ABC, Generic[E]):
             error=type(error).__name__,
             reason=str(error),
         )
-        observability.logger(self.name).error("unreadable", extra=about | {"error": type(error).__name__})
-        observability.count(metrics, observability.UNREADABLE)
-        return True
+
+
+def _try(record: Mapping[str, Any]) -> int:
+    """The how manieth delivery of the message it is."""
+    return int(record["attributes"]["ApproximateReceiveCount"])
 
 
 ReactionBody = Callable[[E, Work], None]
@@ -167,7 +172,7 @@ class Reaction(Consumer[E]):
 
     def handle(self, delivery: Delivery[E], pauses: Pauses) -> None:
         while True:
-            work = Work(backbone(), self.name, delivery.metadata, self.emits)
+            work = Work(backbone(), self.name, delivery.metadata, emits=self.emits, pauses=pauses)
             self.body(delivery.event, work)
             parts, openings = work.parts()
             try:

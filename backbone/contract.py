@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -33,6 +33,12 @@ class Personal:
 
 
 PERSONAL = Personal()
+
+
+class Part(BaseModel):
+    """A part of a contract: as frozen as the whole, and as silent about its content when it is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class ContractError(TypeError):
@@ -65,7 +71,7 @@ class Contract:
         return f"daybook.{self.service}"
 
 
-class Event(BaseModel):
+class Event(Part):
     """The base of all contracts. Unknown fields pass, missing ones do not; nothing can be changed afterwards.
 
     Class arguments: exactly one of `opens`, `continues` and `joins` (see Place), each a stream like
@@ -73,8 +79,6 @@ class Event(BaseModel):
     `version`, from 1. A version n needs a static method `upcast_<m>` for each m below n, which turns
     the data of version m into those of version m + 1.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True, allow_inf_nan=False)
 
     contract: ClassVar[Contract]
     example: ClassVar[Mapping[str, Any]]
@@ -142,12 +146,15 @@ class Event(BaseModel):
                 return cls.model_validate_json(data, strict=True)
             return cls._read_older(data, version)
         except ValidationError as error:
-            raise ContractBroken(_reason(cls.__name__, error)) from None
+            raise ContractBroken(_reason(cls, error)) from None
 
     @classmethod
     def _read_older(cls, data: str, version: int) -> Self:
-
-        fields = cast("dict[str, Any]", json.loads(data))
+        try:
+            fields = cast("dict[str, Any]", json.loads(data))
+        except (ValueError, RecursionError) as error:
+            msg = f"{cls.__name__}: its data are not JSON"
+            raise ContractBroken(msg) from error
         for older in range(version, cls.contract.version):
             try:
                 fields = getattr(cls, f"upcast_{older}")(fields)
@@ -161,8 +168,8 @@ class Event(BaseModel):
         return self.model_dump_json()
 
 
-def _reason(name: str, error: ValidationError) -> str:
-    """Which fields break which rules. The rules' texts come from contracts and pydantic, never from the input."""
+def _reason(model: type[BaseModel], error: ValidationError) -> str:
+    """Which fields break which rules. All of it comes from contracts and pydantic, nothing from the input."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     # A list with a bad item is also told to be too short: only the item is to blame.
     inner = [
@@ -170,16 +177,32 @@ def _reason(name: str, error: ValidationError) -> str:
         for problem in problems
         if not any(other["loc"][: len(problem["loc"])] == problem["loc"] != other["loc"] for other in problems)
     ]
-    told = [
-        f"{'.'.join(str(part) for part in problem['loc']) or 'data'}: {problem['msg'].removeprefix('Value error, ')}"
-        for problem in inner[:5]
-    ]
+    known = _field_names(model)
+    told = []
+    for problem in inner[:5]:
+        # The key of a mapping is input too.
+        path = ".".join(str(part) if isinstance(part, int) or part in known else "…" for part in problem["loc"])
+        told.append(f"{path or 'data'}: {problem['msg'].removeprefix('Value error, ')}")
     more = f" (and {len(inner) - len(told)} more)" if len(inner) > len(told) else ""
-    return f"{name}: {'; '.join(told)}{more}"
+    return f"{model.__name__}: {'; '.join(told)}{more}"
+
+
+def _field_names(annotation: object) -> frozenset[str]:
+    """The names of all fields in a type, at whatever depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields
+        return frozenset(fields).union(*(_field_names(field.annotation) for field in fields.values()))
+    return frozenset[str]().union(*(_field_names(part) for part in get_args(annotation)))
 
 
 def personal_fields(model: type[BaseModel]) -> frozenset[str]:
-    """The fields of a contract, or of a part of one, that are about a person."""
+    """The fields of a contract, or of a part of one, that are about a person, wherever in the type the mark stands."""
     return frozenset(
-        name for name, field in model.model_fields.items() if any(isinstance(m, Personal) for m in field.metadata)
+        name
+        for name, field in model.model_fields.items()
+        if any(isinstance(mark, Personal) for mark in field.metadata) or _is_personal(field.annotation)
     )
+
+
+def _is_personal(annotation: object) -> bool:
+    return isinstance(annotation, Personal) or any(_is_personal(part) for part in get_args(annotation))

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from backbone import clock
+
 # 64 KiB: what EventBridge bills as one event (https://aws.amazon.com/eventbridge/pricing/).
 MAX_EVENT_BYTES = 65_536
 # EventBridge counts 14 bytes for the time of an entry.
@@ -80,18 +82,47 @@ class Envelope:
 def read_detail(detail: Mapping[str, Any]) -> tuple[Metadata, str]:
     """Metadata, and the data as JSON text, of a `detail` from the event bus. Raises NotAnEnvelope."""
     try:
-        values = {name: detail["metadata"][name] for name in _METADATA}
-        data = detail["data"]
+        metadata = read_metadata(detail["metadata"])
+        data = json.dumps(detail["data"], ensure_ascii=False, separators=(",", ":"))
     except (KeyError, TypeError) as error:
         msg = "the detail lacks part of {metadata, data}"
         raise NotAnEnvelope(msg) from error
-    whole = {"version", "sequence"}
-    for name, value in values.items():
-        expected = int if name in whole else str
-        if not isinstance(value, expected) and not (name == "causation_id" and value is None):
-            msg = f"metadata.{name} is not of its type"
-            raise NotAnEnvelope(msg)
-    return Metadata(**values), json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return metadata, _text("data", data)
+
+
+def read_metadata(values: Mapping[str, Any]) -> Metadata:
+    """The metadata among `values`, each of its type. Raises NotAnEnvelope."""
+    try:
+        known = {name: values[name] for name in _METADATA}
+    except (KeyError, TypeError) as error:
+        msg = "the metadata lack a part"
+        raise NotAnEnvelope(msg) from error
+    for name, value in known.items():
+        if name in {"version", "sequence"}:
+            if type(value) is not int:
+                msg = f"metadata.{name} is not a whole number"
+                raise NotAnEnvelope(msg)
+        elif name != "causation_id" or value is not None:
+            _text(f"metadata.{name}", value)
+    for name in ("time", "recorded_at"):
+        try:
+            clock.moment(known[name])
+        except ValueError as error:
+            msg = f"metadata.{name} is not a time"
+            raise NotAnEnvelope(msg) from error
+    return Metadata(**known)
+
+
+def _text(name: str, value: object) -> str:
+    """The value, if it is a text that can be written as UTF-8. Raises NotAnEnvelope."""
+    try:
+        if isinstance(value, str):
+            value.encode()
+            return value
+    except UnicodeEncodeError:
+        pass
+    msg = f"{name} is not a text"
+    raise NotAnEnvelope(msg)
 
 
 def digest(metadata: Metadata, data: str, source: str, previous: str) -> str:

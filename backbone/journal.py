@@ -6,7 +6,7 @@ lags: events of the last moments may be missing from it. Nothing is ever missing
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from backbone import clock
@@ -52,7 +52,7 @@ class Span:
 
     def hours(self) -> Iterator[tuple[str, ...]]:
         """The partitions that hold the span, hour by hour, the newest first; one of each shard in every hour."""
-        hour = self.until.replace(minute=0, second=0, microsecond=0)
+        hour = self.until.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         while hour + _HOUR > self.since:
             if hour < self.until:
                 yield tuple(journal_bucket(clock.timestamp(hour), shard) for shard in range(JOURNAL_SHARDS))

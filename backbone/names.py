@@ -3,7 +3,18 @@
 Services find the backbone by these names and not by exports of CloudFormation, which would lock stacks together.
 """
 
+import re
 from dataclasses import dataclass
+
+# With it the longest name of a function, 64 characters (Lambda's quota), still holds a consumer's of 40.
+_STAGE = re.compile(r"[a-z][a-z0-9]{0,14}")
+
+
+class BadStage(ValueError):
+    """A stage's name cannot be part of names. Use up to 15 lower-case letters and digits, a letter first."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(f"{stage!r} cannot be a stage: use up to 15 lower-case letters and digits, a letter first")
 
 
 def consumer_name(module: str) -> str:
@@ -13,9 +24,13 @@ def consumer_name(module: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of one stage."""
+    """The names of one stage. Raises BadStage for one whose name cannot be part of them."""
 
     stage: str
+
+    def __post_init__(self) -> None:
+        if not _STAGE.fullmatch(self.stage):
+            raise BadStage(self.stage)
 
     @property
     def ingress_bus(self) -> str:

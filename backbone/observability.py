@@ -27,7 +27,7 @@ TAMPERED = "Tampered"
 @cache
 def logger(consumer: str) -> Logger:
     """The consumer's logger. Keys of one delivery are given line by line, so that none leaks into the next."""
-    return Logger(service=consumer, logger_name=f"daybook.{consumer}", use_rfc3339=True, serialize_stacktrace=False)
+    return Logger(service=consumer, use_rfc3339=True, serialize_stacktrace=False)
 
 
 @cache
@@ -46,3 +46,9 @@ def count(to: Metrics, name: str, number: int = 1) -> None:
 def age(to: Metrics, milliseconds: float) -> None:
     """Note how old an event was when it was done."""
     to.add_metric(name=AGE, unit=MetricUnit.Milliseconds, value=milliseconds)
+
+
+def flush(to: Metrics) -> None:
+    """Write out what was noted, if anything was."""
+    if to.metric_set:
+        to.flush_metrics()

@@ -26,7 +26,7 @@ class State(BaseModel):
     A reaction reads rows, decides, and writes them with a condition; a view's rows are written by its changes alone.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     table: ClassVar[str]
     key: ClassVar[str]
@@ -41,13 +41,17 @@ class State(BaseModel):
         if cls.key not in cls.model_fields:
             msg = f"{cls.__name__} has no field {cls.key!r}, which is to be its key"
             raise ContractError(msg)
+        reserved = sorted({KEY, VERSION} & cls.model_fields.keys() - {cls.key})
+        if reserved or cls.key == VERSION:
+            msg = f"{cls.__name__}: the names {KEY!r} and {VERSION!r} are the item's own; name the field otherwise"
+            raise ContractError(msg)
         required = [name for name, field in cls.model_fields.items() if field.is_required() and name != cls.key]
         if required:
             msg = f"{cls.__name__}: {required} need defaults, for rows that are not there yet"
             raise ContractError(msg)
 
     @property
-    def id(self) -> str:
+    def row_id(self) -> str:
         """The row's key."""
         return str(getattr(self, self.key))
 
@@ -70,4 +74,4 @@ class State(BaseModel):
     def to_item(self, version: int) -> dict[str, Any]:
         """The row as an item of its table, at the given version."""
         values = self.model_dump(mode="json", exclude={self.key})
-        return pack_item({**values, KEY: self.id, VERSION: version})
+        return pack_item({**values, KEY: self.row_id, VERSION: version})

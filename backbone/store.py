@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from backbone.attributes import pack, pack_item, unpack_item
-from backbone.envelope import GENESIS, Envelope, Metadata
+from backbone.envelope import GENESIS, Envelope, Metadata, read_metadata
 
 JOURNAL = "journal"
 STORY = "story"
@@ -130,14 +130,11 @@ def from_item(item: Mapping[str, Any]) -> Envelope:
     """The event that the store keeps in `item`. Raises NotAnEvent."""
     try:
         values = unpack_item(item)
-        return Envelope(
-            metadata=Metadata(**{name: values[name] for name in _METADATA}),
-            data=values["data"],
-            source=values["source"],
-            story="story" in values,
-            previous=values["previous"],
-            hash=values["hash"],
-        )
+        data, source, previous, own_hash = (values[name] for name in ("data", "source", "previous", "hash"))
+        if not all(isinstance(text, str) for text in (data, source, previous, own_hash)):
+            msg = "an item in the store has a part of an event that is not a text"
+            raise NotAnEvent(msg)
+        return Envelope(read_metadata(values), data, source, "story" in values, previous, own_hash)
     except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         msg = "an item in the store lacks part of an event"
         raise NotAnEvent(msg) from error

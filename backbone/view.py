@@ -21,6 +21,7 @@ from backbone.work import Backbone
 
 # Beside each field that is set stands the place of its event in the order, under the field's name with this behind it.
 _ORDER = "@"
+_ORDER_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,9 @@ class Projection:
                     row.adds[name] = row.adds.get(name, 0) + difference
             else:
                 stamp = _stamp(change.order, cause.id)
-                row.sets |= {name: (value, stamp) for name, value in change.fields.items()}
+                for name, value in change.fields.items():
+                    if name not in row.sets or row.sets[name][1] <= stamp:
+                        row.sets[name] = (value, stamp)
 
     def parts(self) -> list[dict[str, Any]]:
         """The parts of the transaction, the ledger's first."""
@@ -137,5 +140,10 @@ class Projection:
 
 def _stamp(order: int | str, event_id: str) -> str:
     """The order as text that sorts. The event's id decides between equals, so that arrival never does."""
-    placed = f"{order:020d}" if isinstance(order, int) else order
+    if isinstance(order, int) and not 0 <= order < 10**_ORDER_DIGITS:
+        msg = (
+            f"an order must be a whole number of up to {_ORDER_DIGITS} digits, and not negative: it is compared as text"
+        )
+        raise ValueError(msg)
+    placed = f"{order:0{_ORDER_DIGITS}d}" if isinstance(order, int) else order
     return f"{placed}#{event_id}"

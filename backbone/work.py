@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from backbone import clock
-from backbone.attributes import pack, unpack_item
+from backbone.attributes import pack, unpack, unpack_item
 from backbone.contract import Event, Place
 from backbone.envelope import Metadata
 from backbone.identity import emitted_id
@@ -19,6 +19,7 @@ from backbone.ledger import COMMITTED, Entry, Ledger
 from backbone.settings import Settings
 from backbone.state import KEY, VERSION, State
 from backbone.store import Draft, EventStore, Head, successor
+from backbone.transaction import Pauses
 
 R = TypeVar("R", bound=State)
 
@@ -68,8 +69,17 @@ class _Change:
 class Work:
     """What a body sees. `cause` is the metadata of the event that is being handled."""
 
-    def __init__(self, backbone: Backbone, consumer: str, cause: Metadata, emits: tuple[type[Event], ...]) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        consumer: str,
+        cause: Metadata,
+        *,
+        emits: tuple[type[Event], ...],
+        pauses: Pauses,
+    ) -> None:
         self.cause = cause
+        self._pauses = pauses
         self._backbone = backbone
         self._consumer = consumer
         self._emits = emits
@@ -107,7 +117,7 @@ class Work:
 
         If another was faster, the body runs again on what that one left.
         """
-        place = (row.table, row.id)
+        place = (row.table, row.row_id)
         if place in self._saved or place in self._changed:
             msg = f"{type(row).__name__} is written twice in one unit of work"
             raise WrittenTwice(msg)
@@ -122,14 +132,15 @@ class Work:
         if unknown := differences.keys() - type(row).model_fields:
             msg = f"{type(row).__name__} has no field {', '.join(sorted(unknown))}"
             raise NoSuchField(msg)
-        place = (row.table, row.id)
+        place = (row.table, row.row_id)
         if place in self._saved:
             msg = f"{type(row).__name__} is written twice in one unit of work"
             raise WrittenTwice(msg)
         change = self._changed.setdefault(place, _Change(type(row)))
         change.differences.update(differences)
         if at_least is not None:
-            change.at_least.update(dict.fromkeys(differences, at_least))
+            for name in differences:
+                change.at_least[name] = max(at_least, change.at_least.get(name, at_least))
 
     def emit(self, event: Event) -> None:
         """Say that something has happened. It is stored with all else that this unit of work does, then published."""
@@ -166,8 +177,11 @@ class Work:
         parts += [self._changing(place, change) for place, change in self._changed.items()]
         openings: set[int] = set()
         for stream, drafts in self._drafts().items():
-            place = next(event.contract.place for event in self.emitted if event.stream == stream)
+            place, *later = (event.contract.place for event in self.emitted if event.stream == stream)
             opens = place is Place.OPENS
+            if Place.OPENS in later:
+                msg = f"{self._consumer} opens a stream of {stream.partition('/')[0]} that it has opened before"
+                raise StreamTaken(msg)
             head = None if opens else self._backbone.store.head(stream)
             if head is None and place is Place.CONTINUES:
                 msg = f"{drafts[0].type} continues a stream of {stream.partition('/')[0]} that nothing has opened"
@@ -202,20 +216,22 @@ class Work:
         if not missing:
             return
         settings = self._backbone.settings
-        rows = {settings.table(row.table): row for row, _ in missing}
+        rows = {(settings.table(row.table), key): row for row, key in missing}
         for row, key in missing:
             self._rows[row.table, key] = (row.blank(key), 0)
         request: Mapping[str, Any] = {
-            table: {"Keys": [row.address(key) for row, key in missing if row is of], "ConsistentRead": True}
-            for table, of in rows.items()
+            table: {"Keys": [row.address(key) for name, key in rows if name == table], "ConsistentRead": True}
+            for table, row in {name: row for (name, _), row in rows.items()}.items()
         }
         while request:
             answer = self._backbone.dynamodb.batch_get_item(RequestItems=request)
             for table, items in answer["Responses"].items():
                 for item in items:
-                    found = rows[table].from_item(item)
-                    self._rows[found.table, found.id] = (found, unpack_item(item).get(VERSION, 0))
+                    found = rows[table, unpack(item[KEY])].from_item(item)
+                    self._rows[found.table, found.row_id] = (found, unpack_item(item).get(VERSION, 0))
             request = answer.get("UnprocessedKeys") or {}
+            if request:
+                self._pauses.pause()
 
     def _saving(self, place: tuple[str, str], row: State) -> dict[str, Any]:
         version = self._rows[place][1] if place in self._rows else 0
@@ -242,8 +258,11 @@ class Work:
             values[f":d{number}"] = pack(difference)
             additions.append(f"#f{number} :d{number}")
             if difference < 0 and name in change.at_least:
-                values[f":m{number}"] = pack(change.at_least[name] - difference)
-                conditions.append(f"#f{number} >= :m{number}")
+                needed = change.at_least[name] - difference
+                values[f":m{number}"] = pack(needed)
+                # A field that is not there counts as 0.
+                absent = f"attribute_not_exists(#f{number}) OR " if needed <= 0 else ""
+                conditions.append(f"({absent}#f{number} >= :m{number})")
         update: dict[str, Any] = {
             "TableName": self._backbone.settings.table(change.row.table),
             "Key": {KEY: pack(place[1])},

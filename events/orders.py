@@ -3,16 +3,14 @@
 from collections import Counter
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from backbone.contract import Event
+from backbone.contract import Event, Part
 from events.values import LARGEST_AMOUNT, Customer, Money, OrderId, Quantity, Sku
 
 
-class OrderLine(BaseModel):
+class OrderLine(Part):
     """So many of one article, at a price."""
-
-    model_config = ConfigDict(frozen=True)
 
     sku: Sku
     quantity: Quantity

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer
 
 from backbone import clock
-from backbone.contract import PERSONAL
+from backbone.contract import PERSONAL, Part
 
 _ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -45,10 +45,8 @@ Currency = Annotated[str, AfterValidator(_known_currency), Field(description="IS
 LARGEST_AMOUNT: Final = 2**53 - 1
 
 
-class Money(BaseModel):
+class Money(Part):
     """An amount: whole minor units (cents, or yen, which have none) of one currency. Never a float."""
-
-    model_config = ConfigDict(frozen=True)
 
     amount: int = Field(ge=0, le=LARGEST_AMOUNT, description="Minor units of the currency: 1250 is 12.50 EUR.")
     currency: Currency
@@ -59,7 +57,11 @@ class Money(BaseModel):
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        msg = "outside of the calendar in UTC"
+        raise ValueError(msg) from error
 
 
 UtcTime = Annotated[
@@ -70,10 +72,8 @@ UtcTime = Annotated[
 ]
 
 
-class Customer(BaseModel):
+class Customer(Part):
     """Who has ordered. All of it is about a person."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: Annotated[str, PERSONAL] = Field(min_length=1, max_length=200, repr=False)
     email: Annotated[str, PERSONAL] = Field(

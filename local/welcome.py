@@ -24,7 +24,11 @@ def welcome(endpoint: str, data: Mapping[str, Any]) -> str:
     return f"""
 Daybook is up at {endpoint}
 
-Send it an event, with the AWS command line:
+In another terminal, put goods on the shelf:
+
+.venv/bin/daybook send samples/1-goods-arrive.json --stage {STAGE}
+
+and send an order, with the AWS command line:
 
 export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY} AWS_DEFAULT_REGION={REGION}
 aws --endpoint-url {endpoint} events put-events --entries {shlex.quote(json.dumps([entry]))}
@@ -42,6 +46,6 @@ See what came of it:
 
 .venv/bin/daybook trace order/1001 --stage {STAGE}
 .venv/bin/daybook events --stage {STAGE}
-.venv/bin/daybook send FILE --stage {STAGE}
+.venv/bin/daybook --help
 
 Stop with Ctrl-C."""

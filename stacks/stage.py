@@ -1,20 +1,11 @@
 """A stage: one deployment of the whole system, and what differs between stages."""
 
-import re
 from dataclasses import dataclass
-from typing import Self
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_logs as logs
 
 from backbone.names import Names
-
-# With it the longest name of a function, 64 characters (Lambda's quota), still holds a consumer's of 40.
-_NAME = re.compile(r"[a-z][a-z0-9]{0,14}")
-
-
-class BadStage(ValueError):
-    """The context's `stage` cannot be part of names. Use up to 15 lower-case letters and digits: -c stage=prod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +15,8 @@ class Stage:
     name: str
     alarm_email: str | None = None
 
-    @classmethod
-    def named(cls, name: str, *, alarm_email: str | None = None) -> Self:
-        """The stage of that name. Raises BadStage."""
-        if not _NAME.fullmatch(name):
-            msg = f"{name!r} cannot be a stage: use up to 15 lower-case letters and digits, a letter first"
-            raise BadStage(msg)
-        return cls(name=name, alarm_email=alarm_email)
+    def __post_init__(self) -> None:
+        _ = self.names  # raises BadStage
 
     @property
     def names(self) -> Names:

@@ -49,36 +49,47 @@ def handler(batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
     admission = _Admission(context)
     streams: dict[str, list[_Arrival]] = {}
     for record in batch["Records"]:
-        try:
-            candidate = examine(record["body"])
-        except Refusal as refusal:
-            admission.refuse(record["messageId"], record["body"], refusal)
-        else:
-            arrival = _Arrival(record["messageId"], record["body"], candidate)
-            streams.setdefault(candidate.stream, []).append(arrival)
-    failed: list[str] = []
+        if arrival := admission.examine(record["messageId"], record["body"]):
+            streams.setdefault(arrival.candidate.stream, []).append(arrival)
     for arrivals in streams.values():
-        try:
-            admission.admit(arrivals)
-        except Exception as error:  # noqa: BLE001 - whatever it was, these messages come again and the others go on
-            admission.fail(arrivals, error)
-            failed += [arrival.message for arrival in arrivals]
-    admission.metrics.flush_metrics()
-    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+        admission.admit_all(arrivals)
+    observability.flush(admission.metrics)
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in admission.failed]}
 
 
 class _Admission:
-    """The admission of one batch."""
+    """The admission of one batch. `failed` are the messages that must come again."""
 
     def __init__(self, context: Any) -> None:
         self.metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
+        self.failed: list[str] = []
+        self._settled: set[str] = set()
         self._log = observability.logger(CONSUMER)
         self._context = context
 
-    def admit(self, arrivals: Sequence[_Arrival]) -> None:
+    def examine(self, message: str, body: str) -> _Arrival | None:
+        """The event in a message; none if it is refused, or must come again."""
+        try:
+            return _Arrival(message, body, examine(body))
+        except Refusal as refusal:
+            try:
+                self._refuse(message, body, refusal)
+            except Exception as error:  # noqa: BLE001 - whatever it was, this message comes again and the others go on
+                self._fail({"message_id": message}, error)
+        return None
+
+    def admit_all(self, arrivals: Sequence[_Arrival]) -> None:
         """Append the events of one stream, but for those that are refused or were admitted before."""
+        try:
+            self._admit(arrivals)
+        except Exception as error:  # noqa: BLE001 - whatever it was, these messages come again and the others go on
+            for arrival in arrivals:
+                if arrival.message not in self._settled:
+                    self._fail(_about(arrival), error)
+
+    def _admit(self, arrivals: Sequence[_Arrival]) -> None:
         # One that opens the stream goes before those that continue it, which may have overtaken it in the queue.
-        waiting = self._without_repetitions(sorted(arrivals, key=lambda arrival: not arrival.opens))
+        waiting, repetitions = _each_once(sorted(arrivals, key=lambda arrival: not arrival.opens))
         stream = waiting[0].candidate.stream
         # An opening needs no look at the stream: the append's condition finds a second one.
         head = None if waiting[0].opens else backbone().store.head(stream)
@@ -99,8 +110,10 @@ class _Admission:
                 break
         for arrival, refusal in plan.misfits:
             self._settle(arrival, refusal)
+        for arrival in repetitions:
+            self._settle(arrival)
 
-    def refuse(self, message: str, body: str, refusal: Refusal) -> None:
+    def _refuse(self, message: str, body: str, refusal: Refusal) -> None:
         """Put the message among the dead letters, with the reason as attributes."""
         dead_letter.send(
             aws.client("sqs"),
@@ -116,20 +129,10 @@ class _Admission:
         self._log.warning("refused", extra=about | {"error": refusal.code, "reason": refusal.reason})
         observability.count(self.metrics, observability.REFUSED)
 
-    def fail(self, arrivals: Sequence[_Arrival], error: Exception) -> None:
-        """Tell of messages that will come again."""
-        for arrival in arrivals:
-            self._log.error("failed", extra=_about(arrival) | {"error": type(error).__name__}, exc_info=error)
-        observability.count(self.metrics, observability.FAILED, len(arrivals))
-
-    def _without_repetitions(self, arrivals: Iterable[_Arrival]) -> list[_Arrival]:
-        """Each event once: a batch may hold the same one twice."""
-        first: dict[str, _Arrival] = {}
-        for arrival in arrivals:
-            earlier = first.setdefault(arrival.candidate.id, arrival)
-            if earlier is not arrival:
-                self._repeated(arrival, earlier.candidate.content_hash)
-        return list(first.values())
+    def _fail(self, about: Mapping[str, str], error: Exception) -> None:
+        self.failed.append(about["message_id"])
+        self._log.error("failed", extra={**about, "error": type(error).__name__}, exc_info=error)
+        observability.count(self.metrics, observability.FAILED)
 
     def _append(self, fitting: Sequence[tuple[_Arrival, Envelope]], pauses: Pauses) -> None:
         """All of them in one transaction, the ledger's rows first."""
@@ -139,6 +142,7 @@ class _Admission:
         parts += [backbone().store.append(envelope) for _, envelope in fitting]
         write(backbone().dynamodb, parts, pauses)
         for arrival, envelope in fitting:
+            self._settled.add(arrival.message)
             m = envelope.metadata
             self._log.info(
                 "admitted",
@@ -148,20 +152,25 @@ class _Admission:
         observability.count(self.metrics, observability.ADMITTED, len(fitting))
 
     def _settle(self, arrival: _Arrival, refusal: Refusal | None = None) -> None:
-        """Drop what was admitted before; refuse it if it was with other content, or as told if it never was."""
+        """Drop what was admitted before; refuse it if that was with other content, or as told if it never was."""
         earlier = backbone().ledger.find(arrival.candidate.id, CONSUMER)
-        if earlier:
-            self._repeated(arrival, str((earlier.details or {}).get("content_hash")))
-        elif refusal:
-            self.refuse(arrival.message, arrival.body, refusal)
-
-    def _repeated(self, arrival: _Arrival, content_hash: str) -> None:
-        if arrival.candidate.content_hash != content_hash:
+        if earlier and (earlier.details or {}).get("content_hash") != arrival.candidate.content_hash:
             reason = "an event with this id was admitted before, with other content; give each event an id of its own"
-            self.refuse(arrival.message, arrival.body, _refusal(arrival, "IdReused", reason))
-            return
-        self._log.info("duplicate", extra=_about(arrival))
-        observability.count(self.metrics, observability.DUPLICATES)
+            refusal = _refusal(arrival, "IdReused", reason)
+        elif earlier:
+            refusal = None
+            self._log.info("duplicate", extra=_about(arrival))
+            observability.count(self.metrics, observability.DUPLICATES)
+        if refusal:
+            self._refuse(arrival.message, arrival.body, refusal)
+        self._settled.add(arrival.message)
+
+
+def _each_once(arrivals: Iterable[_Arrival]) -> tuple[list[_Arrival], list[_Arrival]]:
+    """The first arrival of each event, and the others: a batch may hold the same event twice."""
+    first: dict[str, _Arrival] = {}
+    repetitions = [arrival for arrival in arrivals if first.setdefault(arrival.candidate.id, arrival) is not arrival]
+    return list(first.values()), repetitions
 
 
 def _place(waiting: Sequence[_Arrival], head: Head | None) -> _Plan:
@@ -189,6 +198,8 @@ def _place(waiting: Sequence[_Arrival], head: Head | None) -> _Plan:
 
 
 def _draft(candidate: Candidate) -> Draft:
+    # What only joins a stream, a device's reports for example, is a story of its own each time.
+    own_story = candidate.id if candidate.contract.place is Place.JOINS else None
     return Draft(
         id=candidate.id,
         type=candidate.contract.type,
@@ -198,7 +209,7 @@ def _draft(candidate: Candidate) -> Draft:
         data=candidate.data,
         producer=candidate.source,
         source=candidate.contract.published_source,
-        correlation_id=candidate.correlation_id,
+        correlation_id=candidate.correlation_id or own_story,
         causation_id=candidate.causation_id,
     )
 

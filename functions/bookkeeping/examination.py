@@ -143,6 +143,10 @@ def _text(metadata: dict[str, Any], name: str) -> str | None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID:
         raise Refusal("BadMetadata", f"metadata.{name} must be a text of 1 to {_LONGEST_ID} characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise Refusal("NotJson", "a text in the event is not valid Unicode") from error
     return value
 
 

@@ -54,7 +54,7 @@ def handler(batch: Mapping[str, Any], context: Any) -> None:
     try:
         publication.publish(batch["Records"])
     finally:
-        publication.metrics.flush_metrics()
+        observability.flush(publication.metrics)
 
 
 class _Publication:
@@ -125,7 +125,7 @@ class _Publication:
         dead_letter.send(
             aws.client("sqs"),
             settings().dead_letter_queue_url,
-            json.dumps(record["dynamodb"].get("NewImage", {}), ensure_ascii=False),
+            json.dumps(record["dynamodb"].get("NewImage", {})),
             consumer=CONSUMER,
             error=error,
             reason=reason,

@@ -10,11 +10,12 @@ from aws_cdk import App
 from constructs import Construct
 
 from backbone.contract import Event
+from backbone.names import BadStage
 from events.catalogue import CATALOGUE
 from events.inventory import StockReceived
 from events.orders import OrderPlaced
 from stacks.service import LineAndFunctionDisagree, Service
-from stacks.stage import BadStage, Stage
+from stacks.stage import Stage
 from tests.stacks.synthesis import ROOT, Assembly
 
 DAY = 24 * 60 * 60
@@ -127,7 +128,7 @@ def test_a_line_that_disagrees_with_its_function_makes_no_template(
 ) -> None:
     class Wrong(Service):
         def __init__(self, scope: Construct) -> None:
-            super().__init__(scope, "inventory", stage=Stage.named("local"))
+            super().__init__(scope, "inventory", stage=Stage(name="local"))
             table = self.table("stock")
             if kind == "view":
                 self.view(function, event, rows=table)
@@ -141,7 +142,7 @@ def test_a_line_that_disagrees_with_its_function_makes_no_template(
 @pytest.mark.parametrize("name", ["", "Prod", "a" * 16, "my-stage", "1st", "päd"])
 def test_a_stage_whose_name_cannot_be_part_of_names_is_refused(name: str) -> None:
     with pytest.raises(BadStage, match="lower-case"):
-        Stage.named(name)
+        Stage(name=name)
 
 
 def _consumers() -> list[Any]:

@@ -1,0 +1,189 @@
+"""The way to a stage: which account, region and endpoint, and the clients that speak to it."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+from backbone import names
+from backbone.journal import Journal
+from backbone.ledger import Ledger
+from backbone.names import Names
+from backbone.store import EventStore
+from ops.errors import BadStage, NoLocalRun, NotALocalEndpoint
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+LOCAL = "local"
+_ENDPOINT = "AWS_ENDPOINT_URL"
+_WHEREABOUTS = Path(".daybook", "local.json")
+_CHECKOUT = Path(__file__).resolve().parents[1]
+_DEFAULT_LOCAL_REGION = "us-east-1"
+
+# AWS's own domains, China's and the dual-stack ones among them.
+_AWS = re.compile(r"(.+\.)?(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn|aws\.dev)")
+
+# Calls side by side: enough to hide the network's delay, few enough not to be throttled.
+_SIDE_BY_SIDE = 16
+_TIMES: Mapping[str, Any] = {"connect_timeout": 5, "read_timeout": 15}  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalRun:
+    """Where the run on this machine listens."""
+
+    endpoint: str
+    region: str
+
+
+class Connection:
+    """One stage, and the clients of AWS that reach it. Clients are made at their first use."""
+
+    def __init__(self, stage: str, session: boto3.Session, *, endpoint: str | None = None) -> None:
+        """`endpoint` stands above all that the environment says of endpoints and proxies."""
+        self.names = Names(stage)
+        self._session = session
+        self._endpoint = endpoint
+
+    @classmethod
+    def to(cls, stage: str, *, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
+        """The connection to a stage: by boto3's ordinary chain, and to `local` by what `make run` has left.
+
+        `environment` is the process's unless given, `folder` the current one. `local` is only ever asked at an
+        endpoint that is not AWS's, and with credentials that are none. Raises BadStage, NoLocalRun, NotALocalEndpoint,
+        and botocore's ProfileNotFound.
+        """
+        try:
+            Names(stage)
+        except names.BadStage as error:
+            msg = f"{error} (--stage prod)"
+            raise BadStage(msg) from error
+        if stage != LOCAL:
+            return cls(stage, boto3.Session())
+        environment = os.environ if environment is None else environment
+        run = _told(environment) or _found(folder or Path.cwd())
+        return cls(stage, _credulous_session(run.region), endpoint=run.endpoint)
+
+    @property
+    def stage(self) -> str:
+        """The stage's name."""
+        return self.names.stage
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        """The client of DynamoDB."""
+        return self._client("dynamodb")
+
+    @cached_property
+    def eventbridge(self) -> Any:
+        """The client of EventBridge. It repeats no call: an event that was put twice would count twice."""
+        return self._client("events", attempts=1)
+
+    @cached_property
+    def sqs(self) -> Any:
+        """The client of SQS."""
+        return self._client("sqs")
+
+    @cached_property
+    def store(self) -> EventStore:
+        """The stage's event store."""
+        return EventStore(self.dynamodb, self.names.store)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The stage's ledger."""
+        return Ledger(self.dynamodb, self.names.ledger)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The stage's journal."""
+        return Journal(self.dynamodb, self.names.store)
+
+    @cached_property
+    def account(self) -> str:
+        """The number of the account that the credentials belong to."""
+        return str(self._client("sts").get_caller_identity()["Account"])
+
+    def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """The results of `function`, in the order of the items. Calls run side by side; the first error ends all."""
+        waiting = list(items)
+        if len(waiting) <= 1:
+            return [function(item) for item in waiting]
+        pool = ThreadPoolExecutor(max_workers=min(_SIDE_BY_SIDE, len(waiting)))
+        try:
+            return list(pool.map(function, waiting))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _client(self, service: str, *, attempts: int = 4) -> Any:
+        config = Config(
+            **_TIMES,
+            max_pool_connections=_SIDE_BY_SIDE,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            # A proxy knows nothing of this machine's own addresses.
+            proxies={} if self._endpoint else None,
+        )
+        return self._session.client(service, endpoint_url=self._endpoint, config=config)  # type: ignore[call-overload]
+
+
+def _told(environment: Mapping[str, str]) -> _LocalRun | None:
+    endpoint = environment.get(_ENDPOINT)
+    if not endpoint:
+        return None
+    if _AWS.fullmatch((urlsplit(endpoint).hostname or "").rstrip(".").lower()):
+        raise NotALocalEndpoint(endpoint)
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or _DEFAULT_LOCAL_REGION
+    return _LocalRun(endpoint, region)
+
+
+def _found(folder: Path) -> _LocalRun:
+    """What a living run has written, nearest to `folder`. Raises NoLocalRun."""
+    here = folder.resolve()
+    for place in (here, *here.parents, _CHECKOUT):
+        try:
+            said = json.loads((place / _WHEREABOUTS).read_text(encoding="utf-8"))
+            run, pid = _LocalRun(said["endpoint"], said["region"]), said["pid"]
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+        if type(pid) is int and pid > 0 and _lives(pid) and _told({_ENDPOINT: run.endpoint}):
+            return run
+    raise NoLocalRun
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
+def _credulous_session(region: str) -> boto3.Session:
+    """A session that knows no credentials but those the local cloud takes, whatever profile is set."""
+    nowhere = (None, None, os.devnull, None)
+    plain = botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": nowhere,
+            "credentials_file": nowhere,
+        }
+    )
+    return boto3.Session(
+        botocore_session=plain,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 - the local cloud takes any
+        region_name=region,
+    )

@@ -1,0 +1,134 @@
+"""What can go wrong between an operator and a stage, each in one sentence with the next step."""
+
+from typing import ClassVar
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's name for what cannot be reached
+    HTTPClientError,
+    LoginError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+
+_EXPIRED = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "TokenRefreshRequired",
+}
+_UNKNOWN_CREDENTIALS = {
+    "AuthFailure",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_DENIED = {"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"}
+_NOT_THERE = {
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "QueueDoesNotExist",
+    "ResourceNotFoundException",
+}
+_SLOW_DOWN = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+}
+
+
+class OperatorError(Exception):
+    """A command cannot do its work. The message is for people, and names the next step."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class NoLocalRun(OperatorError):
+    """The stage is `local`, and nothing runs on this machine."""
+
+    def __init__(self) -> None:
+        super().__init__("no local run found; start one with `make run`")
+
+
+class NotALocalEndpoint(OperatorError):
+    """The stage is `local`, and the endpoint is AWS itself. A local stage never reaches a real account."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(
+            f"the stage is local, but AWS_ENDPOINT_URL is AWS itself ({endpoint}); unset it, or name another --stage"
+        )
+
+
+class BadStage(OperatorError):
+    """The stage's name cannot be part of names."""
+
+
+def code(error: ClientError) -> str:
+    """AWS's name for what is wrong: `AccessDeniedException`."""
+    return str(error.response.get("Error", {}).get("Code", "Unknown"))
+
+
+def is_denied(error: ClientError) -> bool:
+    """Whether the caller may not do this."""
+    return code(error) in _DENIED
+
+
+def is_throttled(error: ClientError) -> bool:
+    """Whether AWS did nothing, because it was asked too often."""
+    return code(error) in _SLOW_DOWN
+
+
+def explain(error: BotoCoreError | ClientError, stage: str) -> str:
+    """One sentence on what AWS, or the way to it, has against a command, with the next step."""
+    return _refused(error, stage) if isinstance(error, ClientError) else _not_asked(error, stage)
+
+
+def _refused(error: ClientError, stage: str) -> str:
+    reason = code(error)
+    said = str(error.response.get("Error", {}).get("Message", "")).strip() or "no reason given"
+    if reason in _EXPIRED:
+        return "the AWS credentials have expired; sign in again (`aws sso login`, or new keys) and repeat the command"
+    if reason in _UNKNOWN_CREDENTIALS:
+        return (
+            f"AWS does not accept these credentials ({reason}); check AWS_PROFILE and the keys it names, "
+            "`aws sts get-caller-identity` shows who you are"
+        )
+    if reason in _DENIED:
+        return (
+            f"AWS does not allow this ({error.operation_name}): {said}; use a role that may, for example by AWS_PROFILE"
+        )
+    if reason in _NOT_THERE:
+        return (
+            f"the stage {stage} is not deployed in this account and region ({error.operation_name} found nothing); "
+            "check --stage, AWS_PROFILE and AWS_REGION, or deploy it: cdk deploy --all"
+            + (f" -c stage={stage}" if stage != "dev" else "")
+        )
+    if reason in _SLOW_DOWN:
+        return f"AWS is asked too often just now ({error.operation_name}); repeat the command in a minute"
+    return f"AWS refused {error.operation_name} ({reason}): {said}"
+
+
+def _not_asked(error: BotoCoreError, stage: str) -> str:
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return (
+            "no AWS credentials found; set AWS_PROFILE, or sign in with `aws configure sso` "
+            "(the system on this machine needs none: --stage local)"
+        )
+    if isinstance(error, NoRegionError):
+        return f"no AWS region is set; say where the stage {stage} is: AWS_REGION=eu-central-1 daybook …"
+    if isinstance(error, ProfileNotFound):
+        return f"{str(error).rstrip('.')}; set AWS_PROFILE to one that `aws configure list-profiles` shows"
+    if isinstance(error, SSOError | LoginError | TokenRetrievalError):
+        return "you are signed out of AWS; sign in again with `aws sso login` and repeat the command"
+    if isinstance(error, ConnectionError | HTTPClientError):
+        again = "is it still running? `make run` starts it" if stage == "local" else "check the network and AWS_REGION"
+        return f"{str(error).rstrip('.')}; {again}"
+    return f"{str(error).rstrip('.')}; nothing was asked of AWS"

@@ -1,0 +1,166 @@
+"""What is still under way in a stage, and waiting until nothing is.
+
+sent = datetime.now(UTC)
+...
+left = wait_until_quiet(connection, since=sent, deadline=sent + timedelta(seconds=30), expected=ids)
+"""
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from backbone.attributes import pack_item, unpack_item
+from backbone.journal import Line, Span
+from events.catalogue import CATALOGUE
+from ops.connection import Connection
+from ops.moments import CLOCKS_DIFFER
+from ops.subscriptions import Subscriptions
+
+# DynamoDB's quota for one BatchGetItem.
+_MOST_READS = 100
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds
+_COUNTS = {
+    "ApproximateNumberOfMessages": "visible",
+    "ApproximateNumberOfMessagesNotVisible": "in_flight",
+    "ApproximateNumberOfMessagesDelayed": "delayed",
+}
+
+Pair = tuple[str, str]  # an event's id and a consumer
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A recorded event that a consumer subscribes to, and that the ledger has no row of at that consumer."""
+
+    event: Line
+    consumer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """An event that should be in the journal and is not: sent and not admitted yet, or emitted a moment ago."""
+
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Messages in a queue: visible ones wait, those in flight are being handled or were, delayed ones come again."""
+
+    queue: str
+    visible: int
+    in_flight: int
+    delayed: int
+
+
+Unsettled = Undelivered | Unrecorded | Queued
+
+
+def unsettled(connection: Connection, since: datetime, *, expected: Collection[str] = ()) -> list[Unsettled]:
+    """All that is under way: of the events recorded since then, and in the stage's queues.
+
+    `since` is by the clocks of the functions that record; give it some seconds where these and yours may differ.
+    `expected` are ids of events that should have been recorded since then. Counts of queues are SQS's approximations;
+    what has been put on the ingress bus and is in no queue yet is not seen, unless it is expected.
+    """
+    watch = _Watch(connection, since, expected)
+    queued = watch.queued()  # first: what leaves a queue has left its trace in the ledger by then
+    return [*watch.open(), *queued]
+
+
+def wait_until_quiet(
+    connection: Connection, since: datetime, deadline: datetime, *, expected: Collection[str] = ()
+) -> list[Unsettled]:
+    """Wait until nothing is under way, or until the deadline. Returns what then still is: nothing, if all is quiet."""
+    watch = _Watch(connection, since, expected)
+    pause = _FIRST_PAUSE
+    while True:
+        # The queues are many and are asked last, and then the ledger again, for what has left them meanwhile.
+        left: list[Unsettled] = [*watch.open()]
+        if not left:
+            left = [*watch.queued(), *watch.open()]
+        remaining = (deadline - datetime.now(UTC)).total_seconds()
+        if not left or remaining <= 0:
+            return left
+        time.sleep(min(pause, remaining))
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+class _Watch:
+    """Looks again and again, and at nothing twice that was found settled."""
+
+    def __init__(self, connection: Connection, since: datetime, expected: Collection[str]) -> None:
+        self._connection = connection
+        self._since = since
+        self._subscriptions = Subscriptions.of(connection)
+        self._queues = [url for url in _queues(connection) if not url.endswith("-dead")]
+        self._settled: set[Pair] = set()
+        self._expected = set(expected)
+        _ = connection.journal, connection.dynamodb  # made before several threads want them
+
+    def open(self) -> list[Undelivered | Unrecorded]:
+        """Deliveries that have no row in the ledger, and events that are not in the journal."""
+        lines = self._lines()
+        pairs = {
+            (line.id, consumer): Undelivered(line, consumer)
+            for line in lines
+            for consumer in self._subscriptions.consumers(_source(line.type), line.type)
+        }
+        asked = [pair for pair in pairs if pair not in self._settled]
+        batches = [asked[start : start + _MOST_READS] for start in range(0, len(asked), _MOST_READS)]
+        for rows in self._connection.each(self._rows, batches):
+            for pair, emitted in rows.items():
+                self._settled.add(pair)
+                self._expected |= set(emitted)
+        self._expected -= {line.id for line in lines}
+        return [
+            *(undelivered for pair, undelivered in pairs.items() if pair not in self._settled),
+            *(Unrecorded(event_id) for event_id in sorted(self._expected)),
+        ]
+
+    def queued(self) -> list[Queued]:
+        """The queues that are not empty, but for dead-letter queues."""
+        return [queue for queue in self._connection.each(self._count, self._queues) if queue]
+
+    def _lines(self) -> list[Line]:
+        journal = self._connection.journal
+        span = Span(self._since, datetime.now(UTC) + CLOCKS_DIFFER)
+        buckets = [bucket for hour in span.hours() for bucket in hour]
+        found = self._connection.each(lambda bucket: list(journal.lines(bucket, span)), buckets)
+        return sorted((line for lines in found for line in lines), key=lambda line: line.order)
+
+    def _rows(self, pairs: Sequence[Pair]) -> dict[Pair, Sequence[str]]:
+        table = self._connection.names.ledger
+        request: Mapping[str, Any] = {
+            table: {
+                "Keys": [pack_item({"event": event, "consumer": consumer}) for event, consumer in pairs],
+                "ProjectionExpression": "#event, consumer, emitted",
+                "ExpressionAttributeNames": {"#event": "event"},
+                "ConsistentRead": True,
+            }
+        }
+        rows: dict[Pair, Sequence[str]] = {}
+        while request:
+            answer = self._connection.dynamodb.batch_get_item(RequestItems=request)
+            for row in map(unpack_item, answer["Responses"].get(table, [])):
+                rows[row["event"], row["consumer"]] = row.get("emitted", ())
+            request = answer.get("UnprocessedKeys") or {}
+        return rows
+
+    def _count(self, url: str) -> Queued | None:
+        counts = self._connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS))["Attributes"]
+        numbers = {name: int(counts.get(attribute, 0)) for attribute, name in _COUNTS.items()}
+        return Queued(url.rpartition("/")[2], **numbers) if any(numbers.values()) else None
+
+
+def _queues(connection: Connection) -> Iterator[str]:
+    pages = connection.sqs.get_paginator("list_queues").paginate(QueueNamePrefix=connection.names.of(""))
+    return (url for page in pages for url in page.get("QueueUrls", []))
+
+
+def _source(event_type: str) -> str | None:
+    """The source that the event bus carries the type under; None, which stands for any, for one unknown here."""
+    known = CATALOGUE.get(event_type)
+    return known.contract.published_source if known else None

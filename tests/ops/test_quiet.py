@@ -1,0 +1,98 @@
+"""What is under way in a stage, and waiting until nothing is."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ops.quiet import Queued, Undelivered, Unrecorded, Unsettled, unsettled, wait_until_quiet
+from tests.ops.world import MORNING, World
+
+
+def told(found: list[Unsettled]) -> list[object]:
+    return [(each.event.id, each.consumer) if isinstance(each, Undelivered) else each for each in found]
+
+
+def test_an_event_is_under_way_until_every_subscriber_has_a_row_in_the_ledger(world: World) -> None:
+    world.listens("place-order", "OrderPlaced")
+    world.listens("reserve-stock", "OrderPlaced")
+    placed = world.recorded("OrderPlaced", "order/1001", event_id="e-1")
+    world.handled(placed, "place-order")
+
+    assert told(unsettled(world.connection, MORNING)) == [("e-1", "reserve-stock")]
+
+    world.handled(placed, "reserve-stock")
+    assert unsettled(world.connection, MORNING) == []
+
+
+def test_events_before_that_moment_do_not_count(world: World) -> None:
+    world.listens("place-order", "OrderPlaced")
+    world.recorded("OrderPlaced", "order/1001", after=-1000)
+
+    assert unsettled(world.connection, MORNING) == []
+
+
+def test_an_event_that_is_expected_or_emitted_and_not_in_the_journal_is_under_way(world: World) -> None:
+    world.listens("reserve-stock", "OrderPlaced")
+    placed = world.recorded("OrderPlaced", "order/1001")
+    world.handled(placed, "reserve-stock", "emitted")
+
+    found = unsettled(world.connection, MORNING, expected=[placed.metadata.id, "sent"])
+
+    assert found == [Unrecorded("emitted"), Unrecorded("sent")]
+
+
+def test_messages_in_queues_are_under_way_but_not_those_among_the_dead_letters_or_of_another_stage(
+    world: World,
+) -> None:
+    world.queued("reserve-stock")
+    world.queued("reserve-stock", suffix="-dead")
+    url = world.connection.sqs.create_queue(QueueName="daybook-dev2-reserve-stock")["QueueUrl"]
+    world.connection.sqs.send_message(QueueUrl=url, MessageBody="{}")
+
+    expected = Queued("daybook-dev-reserve-stock", visible=1, in_flight=0, delayed=0)
+    assert unsettled(world.connection, MORNING) == [expected]
+
+    url = world.connection.sqs.get_queue_url(QueueName=expected.queue)["QueueUrl"]
+    world.connection.sqs.receive_message(QueueUrl=url)
+    assert unsettled(world.connection, MORNING) == [Queued(expected.queue, visible=0, in_flight=1, delayed=0)]
+
+
+def test_waiting_ends_as_soon_as_all_is_quiet(world: World) -> None:
+    world.listens("reserve-stock", "OrderPlaced")
+    placed = world.recorded("OrderPlaced", "order/1001")
+    looks = 0
+
+    def handle_it_after_the_second_look(**_: object) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            world.handled(placed, "reserve-stock")
+
+    world.connection.dynamodb.meta.events.register("after-call.dynamodb.BatchGetItem", handle_it_after_the_second_look)
+
+    assert wait_until_quiet(world.connection, MORNING, datetime.now(UTC) + timedelta(seconds=30)) == []
+    assert looks == 3
+
+
+@pytest.mark.parametrize("what", ["delivery", "queue"])
+def test_waiting_ends_at_the_deadline_with_what_is_left(world: World, what: str) -> None:
+    if what == "delivery":
+        world.listens("reserve-stock", "OrderPlaced")
+        world.recorded("OrderPlaced", "order/1001")
+    else:
+        world.queued("reserve-stock")
+
+    assert len(wait_until_quiet(world.connection, MORNING, datetime.now(UTC))) == 1
+
+
+def test_what_is_settled_is_not_asked_for_again(world: World) -> None:
+    world.listens("place-order", "OrderPlaced")
+    for number in range(120):
+        world.handled(world.recorded("OrderPlaced", f"order/{number}", admitted=False), "place-order")
+    reads: list[str] = []
+    world.connection.dynamodb.meta.events.register(
+        "before-call.dynamodb.BatchGetItem", lambda **_: reads.append("BatchGetItem")
+    )
+
+    assert wait_until_quiet(world.connection, MORNING, datetime.now(UTC) + timedelta(seconds=30)) == []
+    assert len(reads) == 2  # 100 rows each

@@ -1,0 +1,236 @@
+"""`daybook trace`: who has handled an event, what came of it, and what is still to come."""
+
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from backbone import clock
+from backbone.envelope import Envelope
+from ops.cli import app
+from ops.drawing import draw
+from ops.journey import UNKNOWN, WAITING, Journey
+from tests.ops.world import World, an_order
+
+ORDER = json.dumps(an_order()["Detail"]["data"])
+
+
+def trace(what: str, *options: str) -> Any:
+    return CliRunner().invoke(app, ["trace", what, *options])
+
+
+def types(journey: Journey) -> list[str]:
+    return [step.event.metadata.type for step in journey.steps]
+
+
+def drawn(journey: Journey) -> str:
+    console = Console(width=200, highlight=False)
+    with console.capture() as capture:
+        draw(journey, console)
+    return capture.get()
+
+
+def an_order_reserved(world: World, order: str = "1001") -> tuple[Envelope, Envelope]:
+    """An order came in, two consumers have handled it, and one of them has emitted."""
+    placed = world.recorded("OrderPlaced", f"order/{order}", data=ORDER)
+    reserved = world.recorded("StockReserved", f"reservation/{order}", cause=placed, producer="reserve-stock", after=45)
+    world.handled(placed, "place-order", after=12)
+    world.handled(placed, "reserve-stock", reserved, after=45)
+    return placed, reserved
+
+
+def test_a_trace_shows_consumers_under_events_and_emitted_events_under_consumers(world: World) -> None:
+    an_order_reserved(world)
+    world.listens("order-status-reserved", "StockReserved")
+
+    result = trace("order/1001")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        "order/1001  story OrderPlaced-order-1001-1",
+        "└── OrderPlaced  order/1001 #1  +0 ms  from shop.checkout",
+        "    ├── place-order  committed  +12 ms",
+        "    └── reserve-stock  committed  +45 ms",
+        "        └── StockReserved  reservation/1001 #1  +45 ms  from reserve-stock",
+        "            └── order-status-reserved  waiting",
+        "2 events, 2 deliveries, waiting 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    "what", ["order/1001", "reservation/1001", "OrderPlaced-order-1001-1", "StockReserved-reservation-1001-1"]
+)
+def test_a_story_is_found_by_its_streams_and_its_events(world: World, what: str) -> None:
+    _, reserved = an_order_reserved(world)
+    world.handled(reserved, "order-status-reserved", after=60)
+
+    assert types(Journey.of(world.connection, what)) == ["OrderPlaced", "StockReserved"]
+
+
+def test_an_event_that_no_consumer_has_a_record_of_is_found_in_the_journal(world: World) -> None:
+    an_order_reserved(world)
+
+    assert types(Journey.of(world.connection, "StockReserved-reservation-1001-1")) == ["OrderPlaced", "StockReserved"]
+
+
+def test_a_story_that_a_producer_has_named_is_found_by_that_name(world: World) -> None:
+    placed = world.recorded("OrderPlaced", "order/1001", correlation_id="basket-7")
+    world.recorded("StockReceived", "stock/mug", correlation_id="basket-7", after=5)
+
+    journey = Journey.of(world.connection, "basket-7")
+
+    assert types(journey) == ["OrderPlaced", "StockReceived"]
+    assert types(Journey.of(world.connection, placed.metadata.id)) == types(journey)
+
+
+def test_events_that_follow_on_the_stream_where_the_story_began_belong_to_it(world: World) -> None:
+    world.recorded("StockReceived", "stock/mug", event_id="first")
+    world.recorded("StockReceived", "stock/mug", event_id="second", after=5_000)
+
+    journey = Journey.of(world.connection, "first")
+
+    assert [step.event.metadata.id for step in journey.roots] == ["first", "second"]
+    assert "stock/mug #2  +5000 ms" in drawn(journey)
+
+
+def test_a_stream_in_several_stories_shows_all_of_them_each_with_its_own_time(world: World) -> None:
+    world.recorded("StockReceived", "stock/mug", correlation_id="delivery-1")
+    second = world.recorded("StockReceived", "stock/mug", correlation_id="delivery-2", after=70_000)
+    world.handled(second, "receive-stock", after=70_020)
+
+    journey = Journey.of(world.connection, "stock/mug")
+
+    assert journey.stories == ("delivery-1", "delivery-2")
+    assert "receive-stock  committed  +20 ms" in drawn(journey)
+
+
+def test_a_consumer_whose_rule_is_off_or_that_listens_to_other_types_is_not_waited_for(world: World) -> None:
+    world.recorded("OrderPlaced", "order/1001")
+    world.listens("place-order", "OrderPlaced", state="DISABLED")
+    world.listens("receive-stock", "StockReceived")
+
+    assert Journey.of(world.connection, "order/1001").waiting == 0
+
+
+def test_a_consumer_without_a_record_of_an_event_older_than_any_queue_is_not_called_waiting(world: World) -> None:
+    world.listens("place-order", "OrderPlaced")
+    world.recorded("OrderPlaced", "order/1001", after=-16 * 24 * 3_600_000)
+    world.recorded("OrderPlaced", "order/1002", after=-13 * 24 * 3_600_000)
+
+    def states(stream: str) -> list[str]:
+        return [delivery.state for delivery in Journey.of(world.connection, stream).steps[0].deliveries]
+
+    assert states("order/1001") == [UNKNOWN]
+    assert states("order/1002") == [WAITING]
+
+
+def test_an_emitted_event_that_the_index_does_not_show_yet_is_named(world: World) -> None:
+    placed = world.recorded("OrderPlaced", "order/1001")
+    world.handled(placed, "reserve-stock", "an-id")
+
+    assert "an-id: not in the index yet" in drawn(Journey.of(world.connection, "order/1001"))
+
+
+def test_only_so_many_events_of_a_stream_are_shown_and_the_newest_are_among_them(world: World) -> None:
+    for number in range(8):
+        world.recorded("StockReceived", "stock/mug", correlation_id=f"delivery-{number}", after=number)
+
+    journey = Journey.of(world.connection, "stock/mug", most=5)
+
+    assert [step.event.metadata.sequence for step in journey.steps] == [4, 5, 6, 7, 8]
+    assert "there are more events" in drawn(journey)
+    assert not Journey.of(world.connection, "stock/mug", most=8).cut
+
+
+def test_a_story_without_end_is_cut_and_still_shows_the_event_that_was_asked_for(world: World) -> None:
+    for number in range(1, 9):
+        world.recorded("StockReceived", "stock/mug", event_id=f"delivery-{number}", after=number)
+
+    journey = Journey.of(world.connection, "delivery-8", most=3)
+
+    assert [step.event.metadata.sequence for step in journey.steps] == [1, 2, 3, 8]
+    assert journey.cut
+
+
+def test_more_events_than_one_read_gives_are_all_there(world: World) -> None:
+    placed = world.recorded("OrderPlaced", "order/1001")
+    for number in range(101):
+        world.recorded("StockReserved", f"reservation/{number}", cause=placed, producer="reserve-stock", after=5)
+
+    assert len(Journey.of(world.connection, "order/1001").steps) == 102
+
+
+def test_a_trace_shows_no_data_unless_asked_and_never_what_is_about_a_person(world: World) -> None:
+    an_order_reserved(world)
+
+    without, with_data = trace("order/1001").stdout, trace("order/1001", "--data").stdout
+    as_json = json.loads(trace("order/1001", "--data", "--json").stdout)
+
+    assert "mug" not in without
+    assert "mug" in with_data
+    assert "Ada" not in with_data
+    assert as_json["events"][0]["data"]["customer"] == {"name": "•••", "email": "•••", "language": "en"}
+
+
+@pytest.mark.parametrize(
+    ("event_type", "data"),
+    [
+        ("OrderPlaced", '{"name": "Ada"}'),
+        ("NobodyKnows", '{"name": "Ada"}'),
+        ("StockReceived", '{"sku": "mug", "quantity": 1, "delivery_id": "D-1", "receiver": "Ada"}'),
+    ],
+)
+def test_data_that_no_contract_explains_are_not_shown(world: World, event_type: str, data: str) -> None:
+    world.recorded(event_type, "order/1001", data=data)
+
+    assert "Ada" not in trace("order/1001", "--data").stdout
+
+
+def test_json_holds_all_that_is_drawn(world: World) -> None:
+    placed, reserved = an_order_reserved(world)
+    world.listens("order-status-reserved", "StockReserved")
+
+    told = json.loads(trace("order/1001", "--json").stdout)
+
+    assert [event["id"] for event in told["events"]] == [placed.metadata.id, reserved.metadata.id]
+    assert told["events"][0]["deliveries"][1] == {
+        "consumer": "reserve-stock",
+        "state": "committed",
+        "at": reserved.metadata.recorded_at,
+        "after_ms": 45,
+        "emitted": [reserved.metadata.id],
+    }
+    assert told["events"][1]["deliveries"][0]["state"] == "waiting"
+    assert told["summary"] == {"events": 2, "deliveries": 2, "waiting": 1}
+    assert "data" not in told["events"][0]
+
+
+@pytest.mark.parametrize("what", ["order/9999", "6f7a", ""])
+def test_what_is_not_known_is_said_with_the_next_step(world: World, what: str) -> None:
+    an_order_reserved(world)
+
+    result = trace(what)
+
+    assert result.exit_code == 1
+    assert "daybook-dev-admit-dead" in result.stderr
+    assert "daybook events --stage dev" in result.stderr
+
+
+def test_text_from_outside_cannot_command_the_terminal(world: World) -> None:
+    world.recorded("OrderPlaced", "order/1001", correlation_id="\x1b[31m\x9bred")
+
+    result = trace("order/1001")
+
+    assert "\x1b" not in result.stdout
+    assert "\x9b" not in result.stdout
+
+
+def test_the_newest_event_s_time_of_recording_decides_whether_the_index_may_lag(world: World) -> None:
+    world.recorded("OrderPlaced", "order/1001")
+    assert "may be missing" not in trace("order/1001").stderr
+
+    now = clock.moment(clock.now())
+    world.recorded("OrderPlaced", "order/1002", after=29 * 60_000)
+    assert "may be missing" in trace("order/1002").stderr, now

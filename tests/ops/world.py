@@ -1,0 +1,147 @@
+"""A stage on moto: its tables and buses as the backbone's stack makes them, filled by the kernel's own means."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+
+from backbone import clock
+from backbone.envelope import Envelope
+from backbone.ledger import COMMITTED, Entry
+from backbone.names import Names
+from backbone.store import INDEXED, JOURNAL, STORY, Draft, successor, to_item
+from events.catalogue import CATALOGUE
+from ops.connection import Connection
+
+STAGE = "dev"
+MORNING = datetime.now(UTC) - timedelta(minutes=30)
+
+
+def ms(milliseconds: float) -> str:
+    """So long after the morning's beginning."""
+    return clock.timestamp(MORNING + timedelta(milliseconds=milliseconds))
+
+
+@dataclass
+class World:
+    """One stage."""
+
+    connection: Connection = field(default_factory=lambda: Connection(STAGE, boto3.Session()))
+    names: Names = field(default_factory=lambda: Names(STAGE))
+
+    def deploy(self) -> None:
+        """Make what the backbone's stack makes, with a queue behind the ingress bus."""
+        dynamodb: Any = self.connection.dynamodb
+        projection = {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(INDEXED)}
+        dynamodb.create_table(
+            TableName=self.names.store,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[_attribute(n) for n in ("stream", "bucket", "position", "story")]
+            + [{"AttributeName": "sequence", "AttributeType": "N"}],
+            KeySchema=_keys("stream", "sequence"),
+            GlobalSecondaryIndexes=[
+                {"IndexName": JOURNAL, "KeySchema": _keys("bucket", "position"), "Projection": projection},
+                {
+                    "IndexName": STORY,
+                    "KeySchema": _keys("story", "position"),
+                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                },
+            ],
+        )
+        dynamodb.create_table(
+            TableName=self.names.ledger,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[_attribute("event"), _attribute("consumer")],
+            KeySchema=_keys("event", "consumer"),
+        )
+        for bus in (self.names.ingress_bus, self.names.event_bus):
+            self.connection.eventbridge.create_event_bus(Name=bus)
+        self._route("admit", self.names.ingress_bus, {"source": [{"prefix": ""}]})
+
+    def listens(self, consumer: str, *types: str, state: str = "ENABLED") -> None:
+        """A consumer of these types is deployed."""
+        sources = sorted({CATALOGUE[t].contract.published_source for t in types})
+        self._route(consumer, self.names.event_bus, {"source": sources, "detail-type": list(types)}, state)
+
+    def recorded(
+        self,
+        event_type: str,
+        stream: str,
+        *,
+        after: float = 0,
+        cause: Envelope | None = None,
+        data: str = "{}",
+        producer: str = "shop.checkout",
+        event_id: str | None = None,
+        correlation_id: str | None = None,
+        admitted: bool = True,
+    ) -> Envelope:
+        """An event in the store; with a cause: emitted by `producer`, and without: admitted, with admit's row."""
+        head = self.connection.store.head(stream)
+        sequence = head.sequence + 1 if head else 1
+        contract = CATALOGUE[event_type].contract if event_type in CATALOGUE else None
+        draft = Draft(
+            id=event_id or f"{event_type}-{stream.replace('/', '-')}-{sequence}",
+            type=event_type,
+            version=1,
+            stream=stream,
+            time=ms(after),
+            data=data,
+            producer=producer,
+            source=contract.published_source if contract else "daybook.unknown",
+            correlation_id=cause.metadata.correlation_id if cause else correlation_id,
+            causation_id=cause.metadata.id if cause else None,
+        )
+        envelope = successor(draft, head, ms(after))
+        self.connection.dynamodb.put_item(TableName=self.names.store, Item=to_item(envelope))
+        if cause is None and admitted:
+            self.handled(envelope, "admit", after=after)
+        return envelope
+
+    def handled(self, event: Envelope, consumer: str, *emitted: Envelope | str, after: float = 10) -> None:
+        """The consumer has committed the event, and emitted these."""
+        m = event.metadata
+        ids = [each if isinstance(each, str) else each.metadata.id for each in emitted]
+        entry = Entry(m.id, consumer, COMMITTED, ms(after), m.stream, m.sequence, ids)
+        self.connection.dynamodb.transact_write_items(TransactItems=[self.connection.ledger.record(entry)])
+
+    def arrived(self) -> list[dict[str, Any]]:
+        """What the ingress bus has delivered to admit's queue, in EventBridge's form."""
+        found: list[dict[str, Any]] = []
+        url = self.connection.sqs.get_queue_url(QueueName=self.names.of("admit"))["QueueUrl"]
+        while messages := self.connection.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            found += [json.loads(message["Body"]) for message in messages]
+        return found
+
+    def queued(self, consumer: str, *, suffix: str = "") -> None:
+        """A message waits in a queue."""
+        url = self.connection.sqs.create_queue(QueueName=self.names.of(consumer) + suffix)["QueueUrl"]
+        self.connection.sqs.send_message(QueueUrl=url, MessageBody="{}")
+
+    def _route(self, consumer: str, bus: str, pattern: dict[str, Any], state: str = "ENABLED") -> None:
+        name = self.names.of(consumer)
+        queue = self.connection.sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = self.connection.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+        events = self.connection.eventbridge
+        events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern), State=state)
+        events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn["QueueArn"]}])
+
+
+def an_order(order: str = "1001", **changes: object) -> dict[str, Any]:
+    """A PutEvents entry of an order."""
+    data = {
+        "order_id": order,
+        "customer": {"name": "Ada Lovelace", "email": "ada@example.com"},
+        "lines": [{"sku": "mug", "quantity": 2, "price": {"amount": 1250, "currency": "EUR"}}],
+    }
+    return {"Source": "shop.checkout", "DetailType": "OrderPlaced", "Detail": {"data": data}, **changes}
+
+
+def _attribute(name: str) -> dict[str, str]:
+    return {"AttributeName": name, "AttributeType": "S"}
+
+
+def _keys(partition: str, sort: str) -> list[dict[str, str]]:
+    return [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]

@@ -1,0 +1,34 @@
+"""Bodies for units of work, and what became of those that fail."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from backbone.consumer import Reaction, reaction
+from backbone.contract import Event
+from backbone.work import Work
+from events.orders import OrderPlaced
+from tests.unit.builders import Message, from_the_bus, recorded
+from tests.unit.world import Context, World
+
+
+def running(body: Callable[[Work], None], *emits: type[Event]) -> Reaction[OrderPlaced]:
+    """A reaction to an order that does this."""
+
+    def handler(_: OrderPlaced, work: Work) -> None:
+        body(work)
+
+    handler.__module__ = "functions.trials.try_it"
+    return reaction(OrderPlaced, emits=emits)(handler)
+
+
+def fails_with(
+    world: World, capsys: pytest.CaptureFixture[str], handler: Reaction[Any], error: type[Exception]
+) -> bool:
+    """Whether a delivery comes again because of this error, and nothing was written."""
+    message = Message(from_the_bus(recorded()))
+    before = [world.items(table) for table in ("store", "ledger", "tallies")]
+    again = world.deliver(handler, message, context=Context(seconds=2, less=0.3))
+    assert [world.items(table) for table in ("store", "ledger", "tallies")] == before
+    return again == [message] and f'"error":"{error.__name__}"' in capsys.readouterr().out

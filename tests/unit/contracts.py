@@ -1,0 +1,37 @@
+"""Contracts and rows that only these tests know, for what the businesses do not show yet."""
+
+from pydantic import Field
+
+from backbone.contract import Event
+from backbone.state import State
+from events.values import OrderId, UtcTime
+
+
+class ParcelSent(Event, continues="order/{order_id}", sources=("carrier.tracking",)):
+    """A parcel has left: something that comes from outside and continues a stream."""
+
+    order_id: OrderId
+    parcel: str = "P-1"
+
+    example = {"order_id": "1001", "parcel": "P-1"}
+
+
+class MeterRead(Event, joins="meter/{meter_id}", sources=("meters",)):
+    """A reading: something that carries a time of its own and a map."""
+
+    meter_id: str
+    at: UtcTime
+    values: dict[str, int] = Field(default_factory=dict)
+
+    example = {"meter_id": "m1", "at": "2026-03-01T12:00:00Z"}
+
+
+class Tally(State, table="tallies", key="name"):
+    """A row with fields enough to write some of them and not others."""
+
+    name: str
+    left: str = ""
+    right: str = ""
+    middle: str = ""
+    total: int = 0
+    number: int = 0

@@ -1,0 +1,93 @@
+"""What AWS may do to a call, brought about at botocore's event system: nothing of botocore or boto3 is replaced."""
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import repeat
+from typing import Any
+
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ReadTimeoutError
+
+from backbone import aws
+
+_SERVICE = {"SendMessage": "sqs", "PutEvents": "events"}  # all else is DynamoDB's
+
+Answer = tuple[int, Mapping[str, Any]]
+
+
+def error(code: str, **more: Any) -> Answer:
+    """An error, as botocore reads it from the wire."""
+    return 400, {"Error": {"Code": code, "Message": "brought about by a test"}, **more}
+
+
+def cancelled(*reasons: str) -> Answer:
+    """A transaction that was cancelled, with a reason for each of its parts."""
+    return error("TransactionCanceledException", CancellationReasons=[{"Code": code} for code in reasons])
+
+
+CONFLICT = cancelled("TransactionConflict")
+THROTTLED = cancelled("ThrottlingError")
+DENIED = error("AccessDeniedException")
+
+
+def answer(operation: str, *answers: Answer, about: str = "") -> None:
+    """Have AWS give these answers to the next calls of `operation` whose body holds the text `about`, then its own."""
+    _answer(operation, answers, about)
+
+
+def always_answer(operation: str, given: Answer, *, about: str = "") -> None:
+    """Have AWS give this answer to every call of `operation` whose body holds the text `about`."""
+    _answer(operation, repeat(given), about)
+
+
+def meanwhile(operation: str, *acts: Callable[[], object]) -> None:
+    """Let another party act before each of the next calls of `operation`."""
+    waiting = iter(acts)
+
+    def act(**_: Any) -> None:
+        for party in waiting:
+            party()
+            break
+
+    _register("before-call", operation, act)
+
+
+def lose_the_answer(operation: str) -> None:
+    """The next call of `operation` does its work, and its answer never arrives."""
+    waiting = iter([operation])
+
+    def lose(**_: Any) -> None:
+        for _operation in waiting:
+            raise ReadTimeoutError(endpoint_url="https://aws.example")
+
+    _register("after-call", operation, lose)
+
+
+def calls() -> list[str]:
+    """A list that grows by the name of each operation that is called from now on."""
+    made: list[str] = []
+
+    def note(model: Any, **_: Any) -> None:
+        made.append(model.name)
+
+    for service in ("dynamodb", "sqs", "events"):
+        aws.client(service).meta.events.register("provide-client-params", note)
+    return made
+
+
+def _answer(operation: str, answers: Iterable[Answer], about: str) -> None:
+    waiting = iter(answers)
+
+    def give(params: Mapping[str, Any], **_: Any) -> tuple[AWSResponse, Mapping[str, Any]] | None:
+        body = params["body"]
+        if about in (body.decode() if isinstance(body, bytes) else body):
+            for status, content in waiting:
+                return AWSResponse(params["url"], status, HTTPHeaders(), None), content
+        return None
+
+    _register("before-call", operation, give)
+
+
+def _register(moment: str, operation: str, act: Callable[..., Any]) -> None:
+    service = _SERVICE.get(operation, "dynamodb")
+    aws.client(service).meta.events.register_last(f"{moment}.{service}.{operation}", act)

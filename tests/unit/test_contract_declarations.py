@@ -1,0 +1,135 @@
+"""A contract that cannot work is noticed when its class is made; an older version is read as the newest."""
+
+import json
+import re
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from backbone.contract import ContractBroken, ContractError, Event, Place, UnknownVersion
+from backbone.state import State
+from events.catalogue import CATALOGUE, _collect
+from tests.unit.contracts import MeterRead, ParcelSent
+
+
+class PriceSet(Event, joins="price/{sku}", sources=("shop.office",), version=3):
+    """A price, which was once called `cost` and once had no currency."""
+
+    sku: str
+    amount: int
+    currency: str
+
+    @staticmethod
+    def upcast_1(data: dict[str, Any]) -> dict[str, Any]:
+        return {"sku": data["sku"], "amount": data["cost"]}
+
+    @staticmethod
+    def upcast_2(data: dict[str, Any]) -> dict[str, Any]:
+        return {**data, "currency": "EUR"}
+
+
+NEWEST = PriceSet(sku="mug", amount=1250, currency="EUR")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({}, "exactly one of"),
+        ({"opens": "a/{key}", "continues": "a/{key}"}, "exactly one of"),
+        ({"opens": "a/{key}", "joins": "a/{key}"}, "exactly one of"),
+        ({"opens": "a"}, "not of the form"),
+        ({"opens": "a/key"}, "not of the form"),
+        ({"opens": "A/{key}"}, "not of the form"),
+        ({"opens": "a/{key}/more"}, "not of the form"),
+        ({"opens": "a/{other}"}, "no field 'other'"),
+        ({"opens": "a/{key}", "sources": ("daybook.orders",)}, "never come from outside"),
+        ({"opens": "a/{key}", "version": 2}, "add upcast_1"),
+    ],
+)
+def test_a_contract_that_cannot_work_is_an_error_at_once(arguments: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ContractError, match=re.escape(complaint)):
+        type("Made", (Event,), {"__annotations__": {"key": str}}, **arguments)
+
+
+def test_a_contract_knows_its_stream_its_owner_and_who_may_send_it() -> None:
+    contract = ParcelSent.contract
+
+    assert ParcelSent(order_id="1001").stream == "order/1001"
+    assert (contract.type, contract.version, contract.place) == ("ParcelSent", 1, Place.CONTINUES)
+    assert contract.published_source == "daybook.contracts"
+    assert contract.sources == ("carrier.tracking",)
+
+
+def test_two_contracts_of_one_name_are_an_error() -> None:
+    with pytest.raises(ContractError, match="two contracts are named MeterRead"):
+        _collect((a_module("one", MeterRead), a_module("two", MeterRead)))
+
+
+def test_two_services_that_own_one_kind_of_stream_are_an_error() -> None:
+    with pytest.raises(ContractError, match="streams meter/… belong to contracts, not two"):
+        _collect(
+            (
+                a_module("contracts", MeterRead),
+                a_module("two", type("Other", (MeterRead,), {}, joins="meter/{meter_id}")),
+            )
+        )
+
+
+def a_module(name: str, event: type[Event]) -> ModuleType:
+    """A module of contracts that holds this one."""
+    module = ModuleType(name)
+    copy = type(event.__name__, (event,), {"__module__": name}, joins="meter/{meter_id}")
+    setattr(module, event.__name__, copy)
+    return module
+
+
+def test_no_two_services_own_streams_of_one_kind() -> None:
+    owners = {(event.contract.stream_kind, event.contract.service) for event in CATALOGUE.values()}
+
+    assert len({kind for kind, _ in owners}) == len(owners)
+
+
+@pytest.mark.parametrize(
+    ("version", "data"),
+    [
+        (1, {"sku": "mug", "cost": 1250}),
+        (2, {"sku": "mug", "amount": 1250}),
+        (3, {"sku": "mug", "amount": 1250, "currency": "EUR"}),
+    ],
+)
+def test_every_version_is_read_as_the_newest(version: int, data: dict[str, Any]) -> None:
+    assert PriceSet.read(json.dumps(data), version=version) == NEWEST
+
+
+@pytest.mark.parametrize("version", [0, -1, 4, 10**30])
+def test_a_version_that_is_not_known_is_told_apart_from_one_that_is_broken(version: int) -> None:
+    with pytest.raises(UnknownVersion, match="the newest known is 3"):
+        PriceSet.read("{}", version=version)
+
+
+@pytest.mark.parametrize("data", [{"sku": "mug"}, {"sku": "mug", "cost": "much"}, [], "text", None], ids=repr)
+def test_old_data_that_cannot_be_brought_forward_break_the_contract(data: object) -> None:
+    with pytest.raises(ContractBroken, match="PriceSet"):
+        PriceSet.read(json.dumps(data), version=1)
+
+
+@pytest.mark.parametrize("version", [1, 3])
+@pytest.mark.parametrize("text", ["", "{", '{"sku": NaN}', "[" * 100_000], ids=["nothing", "half", "NaN", "deep"])
+def test_text_that_is_no_json_breaks_the_contract_in_every_version(version: int, text: str) -> None:
+    with pytest.raises(ContractBroken):
+        PriceSet.read(text, version=version)
+
+
+def test_a_row_needs_its_key_and_defaults_for_all_else() -> None:
+    with pytest.raises(ContractError, match="no field 'id_of_it'"):
+        type("Row", (State,), {"__annotations__": {"name": str}}, table="rows", key="id_of_it")
+    with pytest.raises(ContractError, match=r"\['other'\] need defaults"):
+        type("Row", (State,), {"__annotations__": {"name": str, "other": str}}, table="rows", key="name")
+
+
+@pytest.mark.parametrize("taken", ["id", "version"])
+def test_a_row_cannot_have_a_field_that_its_item_needs_for_itself(taken: str) -> None:
+    # It would be written over by the row's key or by the count of its changes.
+    with pytest.raises(ContractError, match=taken):
+        type("Row", (State,), {"__annotations__": {"name": str, taken: str}, taken: ""}, table="rows", key="name")

@@ -1,0 +1,155 @@
+"""A recorded event is sealed by a hash over all of it; its id is the same however often it is worked out."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backbone.attributes import pack, pack_item, unpack, unpack_item
+from backbone.envelope import GENESIS, MAX_EVENT_BYTES, Envelope, EventTooLarge, NotAnEnvelope, digest, read_detail
+from backbone.identity import admitted_id, emitted_id
+from tests.unit.builders import an_order, from_the_bus, goods, recorded
+
+METADATA = [field.name for field in dataclasses.fields(recorded().metadata)]
+
+
+def hash_of(envelope: Envelope) -> str:
+    return digest(envelope.metadata, envelope.data, envelope.source, envelope.previous)
+
+
+def test_a_chain_of_events_can_be_verified() -> None:
+    first = recorded(goods())
+    second = recorded(goods(), after=first)
+
+    assert [first.previous, second.previous] == [GENESIS, first.hash]
+    assert [hash_of(first), hash_of(second)] == [first.hash, second.hash]
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_a_change_of_any_metadata_changes_the_hash(name: str) -> None:
+    kept = recorded(causation_id="cause")
+    value = getattr(kept.metadata, name)
+    other: Any = value + 1 if isinstance(value, int) else value + "x"
+    changed = dataclasses.replace(kept.metadata, **{name: other})
+
+    assert hash_of(dataclasses.replace(kept, metadata=changed)) != kept.hash
+
+
+@pytest.mark.parametrize("name", ["data", "source", "previous"])
+def test_a_change_of_all_else_changes_the_hash_too(name: str) -> None:
+    kept = recorded()
+
+    assert hash_of(dataclasses.replace(kept, **{name: getattr(kept, name) + " "})) != kept.hash
+
+
+def test_what_a_listener_reads_is_to_the_letter_what_was_stored() -> None:
+    kept = recorded(an_order(customer={"name": "Ädá “Lövelace” 🦉", "email": "ada@example.com"}))
+
+    assert read_detail(json.loads(from_the_bus(kept))["detail"]) == (kept.metadata, kept.data)
+
+
+def sized(size: int) -> Envelope:
+    """An event that EventBridge counts as `size` bytes."""
+
+    def holding(letters: int) -> Envelope:
+        return recorded(id="e" * 36, now="2026-03-01T12:00:00.000000Z", data=json.dumps({"note": "x" * letters}))
+
+    empty = holding(0)
+    # What EventBridge counts: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+    counted = 14 + len(empty.source) + len(empty.metadata.type) + len(empty.detail.encode())
+    return holding(size - counted)
+
+
+def test_an_event_may_have_64_kib_and_not_a_byte_more() -> None:
+    assert sized(MAX_EVENT_BYTES)
+    with pytest.raises(EventTooLarge, match="65537 bytes"):
+        sized(MAX_EVENT_BYTES + 1)
+
+
+def test_size_is_counted_in_bytes_and_not_in_letters() -> None:
+    with pytest.raises(EventTooLarge):
+        recorded(data=json.dumps({"note": "🦉" * (MAX_EVENT_BYTES // 4)}, ensure_ascii=False))
+
+
+@pytest.mark.parametrize(
+    "detail", [{}, [], "text", None, {"metadata": {}}, {"metadata": [], "data": {}}, {"data": {}}], ids=repr
+)
+def test_a_detail_without_metadata_and_data_is_no_envelope(detail: dict[str, object]) -> None:
+    with pytest.raises(NotAnEnvelope):
+        read_detail(detail)
+
+
+@pytest.mark.parametrize("value", [None, 1.5, True, [], {}], ids=repr)
+@pytest.mark.parametrize("name", METADATA)
+def test_metadata_of_another_type_are_no_envelope(name: str, value: object) -> None:
+    if (name, value) == ("causation_id", None):
+        value = 1
+    detail = json.loads(from_the_bus(recorded(), **{name: value}))["detail"]
+
+    with pytest.raises(NotAnEnvelope, match=name):
+        read_detail(detail)
+
+
+@pytest.mark.parametrize("name", ["time", "recorded_at"])
+def test_metadata_whose_times_are_no_times_are_no_envelope(name: str) -> None:
+    detail = json.loads(from_the_bus(recorded(), **{name: "yesterday"}))["detail"]
+
+    with pytest.raises(NotAnEnvelope, match=name):
+        read_detail(detail)
+
+
+def test_the_ids_of_what_comes_from_outside_are_stable_and_distinct() -> None:
+    one = admitted_id("1", "shop", "a")
+
+    assert one == admitted_id("1", "shop", "a")
+    assert len({one, admitted_id("2", "shop", "a"), admitted_id("1", "shop2", "a"), admitted_id("1", "shop", "b")}) == 4
+    assert admitted_id("1", "shop a", "b") != admitted_id("1", "shop", "a b")
+
+
+def test_the_ids_of_what_is_emitted_are_stable_and_distinct() -> None:
+    one = emitted_id("cause", "reserve-stock", "StockReserved", 0)
+
+    assert one == emitted_id("cause", "reserve-stock", "StockReserved", 0)
+    others = {
+        emitted_id("other", "reserve-stock", "StockReserved", 0),
+        emitted_id("cause", "place-order", "StockReserved", 0),
+        emitted_id("cause", "reserve-stock", "OutOfStock", 0),
+        emitted_id("cause", "reserve-stock", "StockReserved", 1),
+    }
+    assert len(others | {one}) == 5
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.text()
+    | st.integers()
+    | st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(values)
+def test_a_value_is_unpacked_as_it_was_packed(value: object) -> None:
+    assert unpack(pack(value)) == value
+
+
+@given(st.dictionaries(st.text(min_size=1), values))
+def test_an_item_is_unpacked_as_it_was_packed(item: dict[str, object]) -> None:
+    assert unpack_item(pack_item(item)) == item
+
+
+def test_a_truth_stays_a_truth_and_a_number_a_number() -> None:
+    assert unpack_item(pack_item({"truth": True, "number": 1})) == {"truth": True, "number": 1}
+    assert pack(True) == {"BOOL": True}
+    assert pack(1) == {"N": "1"}
+
+
+@pytest.mark.parametrize("value", [1.5, float("nan"), {"a": [1.5]}, b"bytes", {1}, object()], ids=repr)
+def test_what_cannot_be_kept_exactly_is_not_kept(value: object) -> None:
+    with pytest.raises(TypeError, match="cannot be kept exactly"):
+        pack(value)

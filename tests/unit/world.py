@@ -1,0 +1,240 @@
+"""One stage of the system in moto: its tables, its queues, what stands in them. Handlers are called as Lambda does."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+import boto3
+from mypy_boto3_dynamodb import DynamoDBClient
+from mypy_boto3_events import EventBridgeClient
+from mypy_boto3_sqs import SQSClient
+
+from backbone import settings
+from backbone.attributes import unpack_item
+from backbone.contract import Event
+from backbone.envelope import Envelope
+from backbone.ledger import Entry, Ledger
+from backbone.names import Names
+from backbone.state import State
+from backbone.store import EventStore, from_item, to_item
+from events.catalogue import CATALOGUE
+from functions.bookkeeping import admit, publish
+from tests.unit.builders import Message, from_the_bus, recorded
+
+R = TypeVar("R", bound=State)
+
+NAMES = Names("test")
+REGION = "eu-central-1"
+SERVICE_TABLES = ("stock", "reservations", "orders", "order-status", "tallies")
+DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.dead_letters('consumer')}"
+
+ENVIRONMENT = {
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    settings.STAGE: NAMES.stage,
+    settings.DEAD_LETTERS: DEAD_LETTERS,
+    **{settings.table_variable(table): NAMES.of(table) for table in SERVICE_TABLES},
+}
+
+Handler = Callable[[Mapping[str, Any], Any], Any]
+
+
+class Context:
+    """Lambda's. It has `seconds` left, and `less` of them each time it is asked: nothing runs for ever."""
+
+    def __init__(self, seconds: float = 30, less: float = 3) -> None:
+        self._left = seconds
+        self._less = less
+
+    def get_remaining_time_in_millis(self) -> int:
+        left, self._left = self._left, self._left - self._less
+        return round(left * 1000)
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message in the dead-letter queue."""
+
+    body: str
+    attributes: Mapping[str, str]
+
+    @property
+    def error(self) -> str:
+        return self.attributes["error"]
+
+
+class World:
+    """The tables and queues of the stage `test`. It looks at them with clients of its own, which nobody counts."""
+
+    def __init__(self) -> None:
+        self._dynamodb, self._sqs, self._events = _dynamodb(), _sqs(), _events()
+        self._dead: list[DeadLetter] = []
+        self.client = self._dynamodb
+        self.store = EventStore(self._dynamodb, NAMES.store)
+        self.ledger = Ledger(self._dynamodb, NAMES.ledger)
+        self._create_store()
+        self._create_table(NAMES.ledger, "event", "consumer")
+        for table in SERVICE_TABLES:
+            self._create_table(NAMES.of(table), "id")
+        self._sqs.create_queue(QueueName=NAMES.dead_letters("consumer"))
+
+    # --- acts -------------------------------------------------------------------------------------------------------
+
+    def deliver(self, handler: Handler, *messages: Message | str, context: Context | None = None) -> list[Message]:
+        """Call the handler with one batch. The answer are the messages that come again."""
+        batch = [message if isinstance(message, Message) else Message(message) for message in messages]
+        answer = handler({"Records": [message.record() for message in batch]}, context or Context())
+        again = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        return [message for message in batch if message.id in again]
+
+    def admit(self, *messages: Message | str, context: Context | None = None) -> list[Message]:
+        """One batch for admit. The answer are the messages that come again."""
+        return self.deliver(admit.handler, *messages, context=context)
+
+    def receive(self, handler: Handler, *events: Event, context: Context | None = None) -> list[Envelope]:
+        """Deliver the events, each as the first of its stream, in one batch that must succeed."""
+        envelopes = [recorded(event) for event in events]
+        assert self.deliver(handler, *map(from_the_bus, envelopes), context=context) == []
+        return envelopes
+
+    def publish(self, *records: Mapping[str, Any], context: Context | None = None) -> None:
+        """One batch of the store's stream for publish."""
+        publish.handler({"Records": records}, context or Context())
+
+    def append(self, *envelopes: Envelope) -> None:
+        """Put events into the store, as someone else would."""
+        for envelope in envelopes:
+            self._dynamodb.put_item(TableName=NAMES.store, Item=to_item(envelope))
+
+    def put(self, *rows: State, version: int = 1) -> None:
+        """Put rows into their tables, as someone else would."""
+        for row in rows:
+            self._dynamodb.put_item(TableName=NAMES.of(row.table), Item=row.to_item(version))
+
+    def clear(self, *tables: str) -> None:
+        """Take everything out of these tables."""
+        for table in tables:
+            key = ("event", "consumer") if table == "ledger" else ("id",)
+            for item in self._dynamodb.scan(TableName=NAMES.of(table))["Items"]:
+                self._dynamodb.delete_item(TableName=NAMES.of(table), Key={name: item[name] for name in key})
+
+    def open_bus(self) -> None:
+        """An event bus, of which everything goes into one queue."""
+        queue = self._sqs.create_queue(QueueName="listener")["QueueUrl"]
+        arn = self._sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        bus = NAMES.event_bus
+        self._events.create_event_bus(Name=bus)
+        self._events.put_rule(Name="all", EventBusName=bus, EventPattern='{"source": [{"prefix": ""}]}')
+        self._events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+
+    # --- what there is afterwards -----------------------------------------------------------------------------------
+
+    def stream(self, stream: str) -> list[Envelope]:
+        return list(self.store.stream(stream))
+
+    def events(self, stream: str) -> list[Event]:
+        """What the stream says has happened."""
+        return [
+            CATALOGUE[envelope.metadata.type].read(envelope.data, version=envelope.metadata.version)
+            for envelope in self.stream(stream)
+        ]
+
+    def recorded(self) -> list[Envelope]:
+        """Every event of the store, by stream and sequence."""
+        found = [from_item(item) for item in self._dynamodb.scan(TableName=NAMES.store)["Items"]]
+        return sorted(found, key=lambda envelope: (envelope.metadata.stream, envelope.metadata.sequence))
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        """Every item of a table as it stands, bookkeeping and all, in the order of their ids."""
+        found = [unpack_item(item) for item in self._dynamodb.scan(TableName=NAMES.of(table))["Items"]]
+        return sorted(found, key=lambda item: str(item.get("id", item.get("event"))))
+
+    def row(self, row: type[R], key: str) -> R | None:
+        """The row with that key, if there is one."""
+        answer = self._dynamodb.get_item(TableName=NAMES.of(row.table), Key={"id": {"S": key}})
+        return row.from_item(answer["Item"]) if "Item" in answer else None
+
+    def entries(self, event: Envelope) -> list[Entry]:
+        """What became of the event, by the ledger."""
+        return self.ledger.of_event(event.metadata.id)
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """All messages in the dead-letter queue."""
+        for message in self._drain(DEAD_LETTERS):
+            attributes = message.get("MessageAttributes", {})
+            told = {name: attribute["StringValue"] for name, attribute in attributes.items()}
+            self._dead.append(DeadLetter(message["Body"], told))
+        return self._dead
+
+    def heard(self) -> list[dict[str, Any]]:
+        """What was published on the open bus, as a rule's queue gets it."""
+        url = self._sqs.get_queue_url(QueueName="listener")["QueueUrl"]
+        return [json.loads(message["Body"]) for message in self._drain(url)]
+
+    def _drain(self, url: str) -> Iterator[Mapping[str, Any]]:
+        while messages := self._sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            yield from messages
+
+    def _create_store(self) -> None:
+        def index(name: str, partition: str, sort: str) -> Any:
+            schema = [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
+            return {"IndexName": name, "KeySchema": schema, "Projection": {"ProjectionType": "ALL"}}
+
+        self._dynamodb.create_table(
+            TableName=NAMES.store,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": "sequence", "AttributeType": "N"},
+                *_texts("stream", "bucket", "position", "story"),
+            ],
+            KeySchema=[
+                {"AttributeName": "stream", "KeyType": "HASH"},
+                {"AttributeName": "sequence", "KeyType": "RANGE"},
+            ],
+            GlobalSecondaryIndexes=[index("journal", "bucket", "position"), index("story", "story", "position")],
+        )
+
+    def _create_table(self, name: str, partition: str, *sort: str) -> None:
+        self._dynamodb.create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=_texts(partition, *sort),
+            KeySchema=[
+                {"AttributeName": partition, "KeyType": "HASH"},
+                *[_range(part) for part in sort],
+            ],
+        )
+
+
+def _range(name: str) -> Any:
+    return {"AttributeName": name, "KeyType": "RANGE"}
+
+
+def _texts(*names: str) -> list[Any]:
+    return [{"AttributeName": name, "AttributeType": "S"} for name in names]
+
+
+def errors(letters: Sequence[DeadLetter]) -> list[str]:
+    """What kinds of failure the dead letters tell of."""
+    return sorted(letter.error for letter in letters)
+
+
+@cache
+def _dynamodb() -> DynamoDBClient:
+    return boto3.client("dynamodb")
+
+
+@cache
+def _sqs() -> SQSClient:
+    return boto3.client("sqs")
+
+
+@cache
+def _events() -> EventBridgeClient:
+    return boto3.client("events")
