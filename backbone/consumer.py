@@ -1,4 +1,4 @@
-"""The runtime of a consumer: a batch of deliveries comes in, each is handled by itself, and what failed goes back.
+"""Consumers: what a function is, which type of event it handles, and how.
 
 A function's file holds its body and says by a decorator what it is:
 
@@ -14,39 +14,25 @@ The decorated name is the handler that Lambda calls.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
-from aws_lambda_powertools.metrics import Metrics
-
-from backbone import aws, clock, dead_letter, observability
-from backbone.contract import ContractBroken, Event
+from backbone import aws
+from backbone.contract import Event
 from backbone.envelope import Metadata, NotAnEnvelope, read_detail
 from backbone.ledger import Ledger
 from backbone.names import consumer_name
+from backbone.runtime import BatchRun, Duplicate
 from backbone.settings import settings
 from backbone.store import EventStore
 from backbone.transaction import Pauses, Refused, write
 from backbone.view import Change, Projection
-from backbone.work import Backbone, StreamTaken, Work
+from backbone.work import Backbone, Work
 
 E = TypeVar("E", bound=Event)
 
 # The position of the ledger's part in every transaction of a consumer.
 _LEDGER = 0
-
-
-class Duplicate(Exception):
-    """The event was done before. Nothing was changed, and nothing need be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery(Generic[E]):
-    """One message, read."""
-
-    event: E
-    metadata: Metadata
 
 
 @cache
@@ -72,62 +58,14 @@ class Consumer(ABC, Generic[E]):
         self.event_type = event_type
         self.name = consumer_name(module)
 
-    @abstractmethod
-    def handle(self, delivery: Delivery[E], pauses: Pauses) -> None:
-        """Do all that the event asks for, as one transaction. Raises Duplicate if it was done before."""
-
     def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Handle an SQS batch, and name the messages that must come again (ReportBatchItemFailures)."""
-        metrics = observability.metrics(settings().names.stage, self.name)
-        failed = [
-            {"itemIdentifier": record["messageId"]}
-            for record in batch["Records"]
-            if not self._done(record, context, metrics)
-        ]
-        observability.flush(metrics)
-        return {"batchItemFailures": failed}
+        run = BatchRun(self, backbone().ledger, context)
+        run.run(batch["Records"])
+        return {"batchItemFailures": [{"itemIdentifier": message} for message in run.again]}
 
-    def _done(self, record: Mapping[str, Any], context: Any, metrics: Metrics) -> bool:
-        """Whether the message need not come again."""
-        about: dict[str, Any] = {"message_id": record["messageId"], "try": _try(record)}
-        try:
-            self._process(record, context, metrics, about)
-        except Exception as error:  # noqa: BLE001 - whatever it was, this message comes again and the others go on
-            observability.logger(self.name).exception("failed", extra=about | {"error": type(error).__name__})
-            observability.count(metrics, observability.FAILED)
-            return False
-        return True
-
-    def _process(self, record: Mapping[str, Any], context: Any, metrics: Metrics, about: dict[str, Any]) -> None:
-        log = observability.logger(self.name)
-        try:
-            delivery = self._read(record["body"])
-        except (NotAnEnvelope, ContractBroken) as unreadable:
-            self._bury(record, unreadable)
-            log.warning("unreadable", extra=about | {"error": type(unreadable).__name__, "reason": str(unreadable)})
-            observability.count(metrics, observability.UNREADABLE)
-            return
-        m = delivery.metadata
-        about |= {"event_id": m.id, "event_type": m.type, "stream": m.stream, "sequence": m.sequence}
-        about |= {"correlation_id": m.correlation_id}
-        pauses = Pauses(lambda: context.get_remaining_time_in_millis() / 1000)
-        try:
-            # Only a redelivery is worth a look: the ledger's condition finds every other duplicate without one.
-            if _try(record) > 1 and backbone().ledger.find(m.id, self.name):
-                raise Duplicate  # noqa: TRY301 - one answer to both ways of finding out
-            self.handle(delivery, pauses)
-        except Duplicate:
-            log.info("duplicate", extra=about)
-            observability.count(metrics, observability.DUPLICATES)
-        else:
-            age = (clock.moment(clock.now()) - clock.moment(m.recorded_at)).total_seconds() * 1000
-            log.info("committed", extra=about | {"age_ms": round(age), "conflicts": pauses.taken})
-            observability.count(metrics, observability.COMMITTED)
-            observability.age(metrics, age)
-        if pauses.taken:
-            observability.count(metrics, observability.CONFLICTS, pauses.taken)
-
-    def _read(self, body: str) -> Delivery[E]:
+    def metadata(self, body: str) -> tuple[Metadata, str]:
+        """What is told of the event in a message, and its data as JSON text. Raises NotAnEnvelope."""
         try:
             detail = json.loads(body)["detail"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -137,23 +75,19 @@ class Consumer(ABC, Generic[E]):
         if metadata.type != self.event_type.contract.type:
             msg = f"the message holds another type of event than {self.event_type.contract.type}"
             raise NotAnEnvelope(msg)
-        return Delivery(self.event_type.read(data, version=metadata.version), metadata)
+        return metadata, data
 
-    def _bury(self, record: Mapping[str, Any], error: Exception) -> None:
-        """Trying again would not mend the message: put it among the dead letters, with the reason."""
-        dead_letter.send(
-            aws.client("sqs"),
-            settings().dead_letter_queue_url,
-            record["body"],
-            consumer=self.name,
-            error=type(error).__name__,
-            reason=str(error),
-        )
+    def handle(self, metadata: Metadata, data: str, pauses: Pauses) -> None:
+        """Do all that the event asks for, as one transaction.
 
+        Raises Duplicate if it was done before, ContractBroken and UnknownVersion if it cannot be read, OutOfTime if
+        others were in the way for too long, and what the body raises.
+        """
+        self.react(self.event_type.read(data, version=metadata.version), metadata, pauses)
 
-def _try(record: Mapping[str, Any]) -> int:
-    """The how manieth delivery of the message it is."""
-    return int(record["attributes"]["ApproximateReceiveCount"])
+    @abstractmethod
+    def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
+        """What this kind of consumer does with an event."""
 
 
 ReactionBody = Callable[[E, Work], None]
@@ -170,19 +104,18 @@ class Reaction(Consumer[E]):
         self.emits = emits
         self.body = body
 
-    def handle(self, delivery: Delivery[E], pauses: Pauses) -> None:
+    def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
         while True:
-            work = Work(backbone(), self.name, delivery.metadata, emits=self.emits, pauses=pauses)
-            self.body(delivery.event, work)
-            parts, openings = work.parts()
+            work = Work(backbone(), self.name, metadata, emits=self.emits, pauses=pauses)
+            self.body(event, work)
+            parts, final = work.parts()
             try:
                 write(backbone().dynamodb, parts, pauses)
             except Refused as refused:
                 if _LEDGER in refused.failed:
                     raise Duplicate from None
-                if openings & refused.failed.keys():
-                    msg = f"{self.name} opens a stream that is open already"
-                    raise StreamTaken(msg) from None
+                if ended := final.keys() & refused.failed.keys():
+                    raise final[min(ended)] from None
                 pauses.pause()
             else:
                 return
@@ -197,10 +130,10 @@ class View(Consumer[E]):
         super().__init__(event_type, body.__module__)
         self.body = body
 
-    def handle(self, delivery: Delivery[E], pauses: Pauses) -> None:
-        changes = self.body(delivery.event)
+    def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
+        changes = self.body(event)
         several = [changes] if isinstance(changes, Change) else changes
-        projection = Projection(backbone(), self.name, delivery.metadata, several)
+        projection = Projection(backbone(), self.name, metadata, several)
         while True:
             try:
                 write(backbone().dynamodb, projection.parts(), pauses)

@@ -139,7 +139,7 @@ class Event(Part):
         """
         newest = cls.contract.version
         if version > newest or version < 1:
-            msg = f"{cls.__name__} version {version} is not known here; the newest known is {newest}"
+            msg = f"this version of {cls.__name__} is not known here; the newest known is {newest}"
             raise UnknownVersion(msg)
         try:
             if version == newest:

@@ -67,11 +67,15 @@ class Envelope:
     def sealed(cls, metadata: Metadata, data: str, *, source: str, story: bool, previous: str) -> Self:
         """The envelope with its hash. Raises EventTooLarge."""
         made = cls(metadata, data, source, story, previous, digest(metadata, data, source, previous))
-        size = _TIME_BYTES + len(source) + len(metadata.type) + len(made.detail.encode())
-        if size > MAX_EVENT_BYTES:
-            msg = f"the event has {size} bytes as an EventBridge entry; {MAX_EVENT_BYTES} are the limit"
+        if made.size > MAX_EVENT_BYTES:
+            msg = f"the event has {made.size} bytes as an EventBridge entry; {MAX_EVENT_BYTES} are the limit"
             raise EventTooLarge(msg)
         return made
+
+    @property
+    def size(self) -> int:
+        """Bytes, as EventBridge counts them."""
+        return _TIME_BYTES + len(self.source) + len(self.metadata.type) + len(self.detail.encode())
 
     @property
     def detail(self) -> str:

@@ -5,10 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from backbone.failure import Retry
 from backbone.names import Names
 
 STAGE = "DAYBOOK_STAGE"
+QUEUE = "DAYBOOK_QUEUE_URL"
 DEAD_LETTERS = "DAYBOOK_DEAD_LETTER_QUEUE_URL"
+RETRY = "DAYBOOK_RETRY"
+BODIES = "DAYBOOK_BODIES_BUCKET"
 
 
 def table_variable(table: str) -> str:
@@ -31,10 +35,27 @@ class Settings:
 
     @property
     def names(self) -> Names:
+        """The names of the stage that the function belongs to."""
         return Names(self._read(STAGE))
 
     @property
+    def queue_url(self) -> str:
+        """The queue that the function's messages come from."""
+        return self._read(QUEUE)
+
+    @property
+    def retry(self) -> Retry:
+        """How failed deliveries come again."""
+        return Retry.from_json(self._read(RETRY))
+
+    @property
+    def bodies_bucket(self) -> str:
+        """Where the bodies of dead letters are kept that are too large for the ledger."""
+        return self._read(BODIES)
+
+    @property
     def dead_letter_queue_url(self) -> str:
+        """Where the function puts what it cannot process."""
         return self._read(DEAD_LETTERS)
 
     def table(self, table: str) -> str:

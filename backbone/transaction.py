@@ -74,10 +74,12 @@ def write(dynamodb: Any, parts: Sequence[Mapping[str, Any]], pauses: Pauses) -> 
                 for position, reason in enumerate(reasons)
                 if reason.get("Code") == "ConditionalCheckFailed"
             }
-            if failed:
+            # Beside a conflict a failed condition says little: who is in the way may be about to make others fail too.
+            if any(reason.get("Code") in _CONFLICTS for reason in reasons):
+                pauses.pause()
+            elif failed:
                 raise Refused(failed) from error
-            if not any(reason.get("Code") in _CONFLICTS for reason in reasons):
+            else:
                 raise
-            pauses.pause()
         else:
             return

@@ -39,6 +39,14 @@ class WrittenTwice(ValueError):
     """A unit of work saves a row that it also changes or saves again. One row, one way of writing it."""
 
 
+class NotRead(TypeError):
+    """A function sets a least for a row that it has not read. Read it first: the body decides on what it has seen."""
+
+
+class RowExists(RuntimeError):
+    """A row that was saved without having been read is there already. Read it first, or give the row another key."""
+
+
 class StreamTaken(RuntimeError):
     """An event that opens its stream found it open. Two causes share one id, which a contract should have prevented."""
 
@@ -133,6 +141,9 @@ class Work:
             msg = f"{type(row).__name__} has no field {', '.join(sorted(unknown))}"
             raise NoSuchField(msg)
         place = (row.table, row.row_id)
+        if at_least is not None and place not in self._rows:
+            msg = f"{self._consumer} sets a least for a {type(row).__name__} that it has not read"
+            raise NotRead(msg)
         if place in self._saved:
             msg = f"{type(row).__name__} is written twice in one unit of work"
             raise WrittenTwice(msg)
@@ -157,11 +168,10 @@ class Work:
         """The events, in the order in which the body emitted them."""
         return [event for _, event in self._emitted]
 
-    def parts(self) -> tuple[list[dict[str, Any]], frozenset[int]]:
-        """The parts of the transaction, the ledger's first, and the positions of those that open a stream.
+    def parts(self) -> tuple[list[dict[str, Any]], dict[int, Exception]]:
+        """The parts of the transaction, the ledger's first, and the errors of those whose refusal is final.
 
-        An opening that is refused stays refused. Any other refused part means that another was faster, and that the
-        body should run again.
+        Any other refused part means that another was faster, and that the body should run again.
         """
         entry = Entry(
             event=self.cause.id,
@@ -173,26 +183,30 @@ class Work:
             emitted=[event_id for event_id, _ in self._emitted],
         )
         parts = [self._backbone.ledger.record(entry)]
-        parts += [self._saving(place, row) for place, row in self._saved.items()]
+        final: dict[int, Exception] = {}
+        for place, row in self._saved.items():
+            if place not in self._rows:
+                exists = f"{self._consumer} saves a {type(row).__name__} unread that is there already"
+                final[len(parts)] = RowExists(exists)
+            parts.append(self._saving(place, row))
         parts += [self._changing(place, change) for place, change in self._changed.items()]
-        openings: set[int] = set()
         for stream, drafts in self._drafts().items():
-            place, *later = (event.contract.place for event in self.emitted if event.stream == stream)
-            opens = place is Place.OPENS
+            kind = stream.partition("/")[0]
+            first, *later = (event.contract.place for event in self.emitted if event.stream == stream)
+            taken = StreamTaken(f"{self._consumer} opens a stream of {kind} that is open already")
             if Place.OPENS in later:
-                msg = f"{self._consumer} opens a stream of {stream.partition('/')[0]} that it has opened before"
-                raise StreamTaken(msg)
-            head = None if opens else self._backbone.store.head(stream)
-            if head is None and place is Place.CONTINUES:
-                msg = f"{drafts[0].type} continues a stream of {stream.partition('/')[0]} that nothing has opened"
+                raise taken
+            head = None if first is Place.OPENS else self._backbone.store.head(stream)
+            if head is None and first is Place.CONTINUES:
+                msg = f"{drafts[0].type} continues a stream of {kind} that nothing has opened"
                 raise StreamNotOpen(msg)
-            if opens:
-                openings.add(len(parts))
+            if first is Place.OPENS:
+                final[len(parts)] = taken
             for draft in drafts:
                 envelope = successor(draft, head, self._now)
                 head = Head.at(envelope)
                 parts.append(self._backbone.store.append(envelope))
-        return parts, frozenset(openings)
+        return parts, final
 
     def _drafts(self) -> dict[str, list[Draft]]:
         drafts: dict[str, list[Draft]] = {}

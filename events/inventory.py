@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from backbone.contract import Event
-from events.values import Identifier, Money, OrderId, Quantity, Sku
+from events.values import Identifier, Money, OrderId, PaymentMethod, Quantity, Sku
 
 
 class StockReceived(Event, joins="stock/{sku}", sources=("warehouse.receiving",)):
@@ -21,7 +21,7 @@ class StockReserved(Event, opens="reservation/{order_id}"):
 
     order_id: OrderId
     total: Money = Field(description="What the order costs.")
-    payment_method: str = Field(default="", description="The payment provider's token for it.")
+    payment_method: PaymentMethod = ""
 
     example = {"order_id": "1001", "total": {"amount": 4400, "currency": "EUR"}, "payment_method": "pm_card_visa"}
 

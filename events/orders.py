@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from backbone.contract import Event, Part
-from events.values import LARGEST_AMOUNT, Customer, Money, OrderId, Quantity, Sku
+from events.values import LARGEST_AMOUNT, Customer, Money, OrderId, PaymentMethod, Quantity, Sku
 
 
 class OrderLine(Part):
@@ -23,9 +23,7 @@ class OrderPlaced(Event, opens="order/{order_id}", sources=("shop.checkout",)):
     order_id: OrderId
     customer: Customer
     lines: tuple[OrderLine, ...] = Field(min_length=1, max_length=50, description="At least one, all in one currency.")
-    payment_method: str = Field(
-        default="", max_length=255, pattern=r"^[\x21-\x7e]*$", description="The payment provider's token for it."
-    )
+    payment_method: PaymentMethod = ""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:

@@ -17,6 +17,10 @@ Sku = Annotated[Identifier, Field(description="The article: its stock keeping un
 
 Quantity = Annotated[int, Field(ge=1, le=1_000_000, description="Pieces.")]
 
+PaymentMethod = Annotated[
+    str, Field(max_length=255, pattern=r"^[\x21-\x7e]*$", description="The payment provider's token for it.")
+]
+
 _DIGITS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     2: "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF "

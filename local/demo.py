@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from backbone.attributes import unpack_item
+from backbone.ledger import Entry
 from backbone.settings import table_variable
 from events.values import MINOR_UNIT_DIGITS
 from local.cloud import Cloud
@@ -30,15 +30,6 @@ from ops.sending import send
 _PATIENCE = timedelta(seconds=120)
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """One message that admit has refused."""
-
-    event_type: str
-    error: str
-    reason: str
-
-
 def demo(progress: Progress, samples: Path = FOLDER) -> int:
     """Bring the system up, send it the samples, show what became of each. Returns 1 if one ended otherwise than it
     must, else 0. Raises LocalRunError if a step fails.
@@ -52,7 +43,7 @@ def demo(progress: Progress, samples: Path = FOLDER) -> int:
         before = _stock(cloud, connection)
         with progress.step("sending orders, and waiting until all is quiet"):
             ids |= _send(cloud, connection, orders)
-        complaints = list(_show(progress, cloud, connection, orders, ids))
+        complaints = list(_show(progress, connection, orders, ids))
         complaints += _complaints(connection, [goods])
         after = _stock(cloud, connection)
         complaints += _not_conserved(before, after)
@@ -93,10 +84,9 @@ def _send(cloud: Cloud, connection: Connection, samples: Sequence[Sample]) -> di
 
 
 def _show(
-    progress: Progress, cloud: Cloud, connection: Connection, samples: Sequence[Sample], ids: Mapping[str, str]
+    progress: Progress, connection: Connection, samples: Sequence[Sample], ids: Mapping[str, str]
 ) -> Iterator[str]:
     """Print what became of every sample. Yields what is not as it must be."""
-    refusals = _refusals(cloud, connection)
     for sample in samples:
         progress.console.print(f"\n[bold]{escape(sample.story)}[/]", markup=True)
         for stream in sample.ends:
@@ -105,12 +95,12 @@ def _show(
             if complaint := sample.complaint(journey):
                 yield complaint
         for producer_id, error in sample.refused.items():
-            refusal = refusals.get(ids[producer_id])
-            if refusal is None or refusal.error != error:
-                was = refusal.error if refusal else "not"
-                yield f"{producer_id} should have been refused with {error}; it was {was}"
+            entry = _refusal(connection, ids[producer_id])
+            was = entry.details.get("error", entry.state) if entry else "not there"
+            if entry is None or was != error:
+                yield f"{producer_id} should have been refused with {error}; it is {was}"
             else:
-                said = f"{producer_id}  [red]refused: {refusal.error}[/]  {escape(refusal.reason)}"
+                said = f"{producer_id}  [red]refused: {error}[/]  {escape(str(entry.details['reason']))}"
                 progress.console.print(said, markup=True)
 
 
@@ -121,21 +111,14 @@ def _complaints(connection: Connection, samples: Sequence[Sample]) -> Iterator[s
                 yield complaint
 
 
-def _refusals(cloud: Cloud, connection: Connection) -> dict[str, _Refusal]:
-    """What lies in admit's dead-letter queue, by event; it stays there."""
-    sqs = cloud.client("sqs")
-    url = sqs.get_queue_url(QueueName=connection.names.dead_letters("admit"))["QueueUrl"]
-    found: dict[str, _Refusal] = {}
-    # Each message is hidden for a while once it was read, so that the next call brings others, and at last none.
-    while messages := sqs.receive_message(
-        QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=60
-    ).get("Messages"):
-        for message in messages:
-            said = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
-            found[said.get("event_id", message["MessageId"])] = _Refusal(
-                said.get("event_type", ""), said["error"], said["reason"]
-            )
-    return found
+def _refusal(connection: Connection, event_id: str) -> Entry | None:
+    """What the ledger says of an event that admit has refused. The dead letter may still be on its way there."""
+    deadline = datetime.now(UTC) + _PATIENCE
+    while datetime.now(UTC) < deadline:
+        if entry := connection.ledger.find(event_id, "admit"):
+            return entry
+        time.sleep(0.1)
+    return None
 
 
 def _stock(cloud: Cloud, connection: Connection) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from itertools import islice
 from backbone.attributes import pack_item
 from backbone.envelope import Envelope
 from backbone.journal import Span
+from backbone.ledger import DEAD, Entry
 from backbone.store import from_item
 from ops.connection import Connection
 from ops.errors import OperatorError
@@ -37,8 +38,20 @@ class NothingKnown(OperatorError):
             f"stories, and in the journal of the last {hours} hours)"
         )
         super().__init__(
-            f"{missing}. What has just been sent takes a moment; what was refused waits, with the reason, in the queue "
-            f"{connection.names.dead_letters('admit')}. What there is: daybook events --stage {stage}"
+            f"{missing}. What has just been sent takes a moment; why an event was refused is told under its id. "
+            f"What there is: daybook events --stage {stage}"
+        )
+
+
+class NeverRecorded(OperatorError):
+    """The event has come in, and is dead: it was refused, and never got into the store."""
+
+    exit_code = 1
+
+    def __init__(self, entry: Entry) -> None:
+        error, reason = entry.details.get("error"), entry.details.get("reason")
+        super().__init__(
+            f"{entry.consumer} has refused it at {entry.at}: {error}: {reason}. Mend it, and send it again"
         )
 
 
@@ -55,12 +68,14 @@ def collect(connection: Connection, what: str, *, most: int) -> Collected:
     event's.
 
     Of a stream and of each story about `most` events are read: of the stream the newest, of a story the first.
-    Raises NothingKnown.
+    Raises NothingKnown, and NeverRecorded for an event that was refused.
     """
     search = _Search(connection, most)
     if "/" in what and search.stream(what):
         return search.result()
     if not what or not search.event_or_story(what):
+        if what and (dead := [entry for entry in connection.ledger.of_event(what) if entry.state == DEAD]):
+            raise NeverRecorded(dead[0])
         raise NothingKnown(what, connection)
     return search.result()
 
@@ -127,8 +142,8 @@ class _Search:
         return run
 
     def _place_of(self, event_id: str) -> Place | None:
-        entries = self._ledger.of_event(event_id)
-        return (entries[0].stream, entries[0].sequence) if entries else None
+        placed = [entry for entry in self._ledger.of_event(event_id) if entry.stream]
+        return (placed[0].stream, placed[0].sequence) if placed else None
 
     def _recorded_lately(self, event_id: str) -> Place | None:
         now = datetime.now(UTC)

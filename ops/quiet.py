@@ -13,6 +13,7 @@ from typing import Any
 
 from backbone.attributes import pack_item, unpack_item
 from backbone.journal import Line, Span
+from backbone.ledger import TRYING
 from events.catalogue import CATALOGUE
 from ops.connection import Connection
 from ops.moments import CLOCKS_DIFFER
@@ -32,7 +33,7 @@ Pair = tuple[str, str]  # an event's id and a consumer
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """A recorded event that a consumer subscribes to, and that the ledger has no row of at that consumer."""
+    """A recorded event that a consumer subscribes to, and that has come to no end there by the ledger."""
 
     event: Line
     consumer: str
@@ -101,7 +102,7 @@ class _Watch:
         _ = connection.journal, connection.dynamodb  # made before several threads want them
 
     def open(self) -> list[Undelivered | Unrecorded]:
-        """Deliveries that have no row in the ledger, and events that are not in the journal."""
+        """Deliveries that the ledger knows no end of, and events that are not in the journal."""
         lines = self._lines()
         pairs = {
             (line.id, consumer): Undelivered(line, consumer)
@@ -136,8 +137,8 @@ class _Watch:
         request: Mapping[str, Any] = {
             table: {
                 "Keys": [pack_item({"event": event, "consumer": consumer}) for event, consumer in pairs],
-                "ProjectionExpression": "#event, consumer, emitted",
-                "ExpressionAttributeNames": {"#event": "event"},
+                "ProjectionExpression": "#event, consumer, emitted, #state",
+                "ExpressionAttributeNames": {"#event": "event", "#state": "state"},
                 "ConsistentRead": True,
             }
         }
@@ -145,7 +146,8 @@ class _Watch:
         while request:
             answer = self._connection.dynamodb.batch_get_item(RequestItems=request)
             for row in map(unpack_item, answer["Responses"].get(table, [])):
-                rows[row["event"], row["consumer"]] = row.get("emitted", ())
+                if row["state"] != TRYING:
+                    rows[row["event"], row["consumer"]] = row.get("emitted", ())
             request = answer.get("UnprocessedKeys") or {}
         return rows
 

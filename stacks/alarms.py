@@ -6,6 +6,8 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+MINUTE = Duration.minutes(1)
+
 
 def alarm(
     scope: Construct,
@@ -33,6 +35,3 @@ def alarm(
     made.add_alarm_action(actions.SnsAction(topic))
     made.add_ok_action(actions.SnsAction(topic))
     return made
-
-
-MINUTE = Duration.minutes(1)

@@ -1,26 +1,30 @@
 """The backbone: two buses, the event store, the ledger, and the functions that keep them."""
 
+from typing import cast
+
 import jsii
-from aws_cdk import Duration, Stack
+from aws_cdk import Acknowledgment, CfnElement, Duration, Stack, Validations
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from backbone import observability
-from backbone.settings import DEAD_LETTERS
+from backbone.ledger import DEAD_INDEX
+from backbone.settings import BODIES, DEAD_LETTERS
 from backbone.store import INDEXED, JOURNAL, STORY
 from events.catalogue import CATALOGUE
 from stacks import bundle
 from stacks.alarms import MINUTE, alarm
 from stacks.backbone_access import BackboneAccess
 from stacks.function import Function
-from stacks.listener import Listener, dead_letter_queue
-from stacks.service import packages
+from stacks.layer import packages
+from stacks.listener import FROM_QUEUE, Listener, dead_letter_queue, own_metric
 from stacks.stage import Stage
 from stacks.tables import NUMBER, key, table
 
@@ -60,7 +64,7 @@ class Backbone(Stack):
             self, "EventBus", event_bus_name=names.event_bus, description="Every stored event; rules listen here"
         )
         self._store = self._event_store()
-        table(
+        ledger = table(
             self,
             "Ledger",
             stage=stage,
@@ -68,9 +72,20 @@ class Backbone(Stack):
             partition_key=key("event"),
             sort_key=key("consumer"),
         )
+        ledger.add_global_secondary_index(
+            index_name=DEAD_INDEX,
+            partition_key=key("dead"),
+            sort_key=key("at"),
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=["error", "reason", "event_type", "stream", "sequence"],
+        )
+        bury = self._bury()
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=names.of("backbone"))
         dashboard.add_widgets(*self._admit().widgets())
         dashboard.add_widgets(*self._publish())
+        for construct in self.node.find_all():
+            if construct.node.id == "BuryMapping":
+                construct.node.add_dependency(bury)
 
     def _alarm_topic(self) -> sns.Topic:
         topic = sns.Topic(
@@ -89,7 +104,13 @@ class Backbone(Stack):
             )
         )
         if self._stage.alarm_email:
-            topic.add_subscription(subscriptions.EmailSubscription(self._stage.alarm_email))
+            mail = topic.add_subscription(subscriptions.EmailSubscription(self._stage.alarm_email))
+            Validations.of(mail).acknowledge(
+                Acknowledgment(
+                    id="Serverless::Serverless-SNSRedrivePolicy",
+                    reason="SNS tries mail again by itself, and nobody would look for an alarm in a queue.",
+                )
+            )
         return topic
 
     def _event_store(self) -> dynamodb.Table:
@@ -138,12 +159,13 @@ class Backbone(Stack):
         )
         backbone = BackboneAccess(self, stage=self._stage)
         backbone.allow_ledger(listener.function)
-        backbone.allow_append(listener.function, [c for c in CATALOGUE.values() if c.contract.sources])
+        from_outside = [c for c in CATALOGUE.values() if c.contract.sources]
+        backbone.allow_append(listener.function, from_outside, looks_at_openings=True)
         return listener
 
     def _publish(self) -> list[cloudwatch.IWidget]:
         scope = Construct(self, "Publish")
-        set_aside = dead_letter_queue(scope, stage=self._stage, consumer="publish")
+        set_aside = dead_letter_queue(scope, stage=self._stage, consumer="publish", alarms=self._alarms)
         function = Function(
             scope,
             "Function",
@@ -169,14 +191,13 @@ class Backbone(Stack):
             batch_size=100,
             # Ten batches of a shard at once; a stream stays with one, and so in order.
             parallelization_factor=10,
-            # A batch that fails is halved until the record to blame stands alone; it is tried for as long as it exists,
-            # and what is then given up is told to the queue.
+            # A batch that fails is halved until what is to blame stands alone. It is tried for as long as the stream
+            # keeps it, but for the last hour: so the queue is told of what is given up while it can still be read.
+            max_record_age=Duration.hours(23),
             bisect_batch_on_error=True,
             on_failure=_ToQueue(set_aside.queue_arn),
         )
-        self._watch_publish(
-            function, set_aside.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="max")
-        )
+        self._watch_publish(function)
         return [
             cloudwatch.GraphWidget(
                 title="Publish: lag",
@@ -194,15 +215,53 @@ class Backbone(Stack):
             ),
         ]
 
-    def _watch_publish(self, function: Function, set_aside: cloudwatch.IMetric) -> None:
-        name = self._stage.names.of("publish")
-        tampered = cloudwatch.Metric(
-            namespace=observability.NAMESPACE,
-            metric_name=observability.TAMPERED,
-            dimensions_map={"stage": self._stage.name, "service": "publish"},
-            statistic="sum",
-            period=MINUTE,
+    def _bury(self) -> Function:
+        scope = Construct(self, "Bury")
+        bodies = s3.Bucket(
+            scope,
+            "Bodies",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            enforce_ssl=True,
+            removal_policy=self._stage.table_removal,
         )
+        Validations.of(bodies).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions::AwsSolutions-S1",
+                reason="Only bury writes and only operators read here; what they do stands in the ledger.",
+            )
+        )
+        function = Function(
+            scope,
+            "Function",
+            stage=self._stage,
+            consumer="bury",
+            handler="functions.bookkeeping.bury.handler",
+            code=self._code,
+            layers=self._layers,
+            environment={BODIES: bodies.bucket_name},
+            timeout=self._stage.function_timeout,
+        )
+        BackboneAccess(scope, stage=self._stage).allow_ledger(function)
+        function.allow(["s3:PutObject"], bodies.arn_for_objects("dead/*"))
+        queues = self._stage.names.dead_letters("*")
+        function.allow([*FROM_QUEUE], self.format_arn(service="sqs", resource=queues))
+        every_queue = f"arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:{queues}"
+        every_body = f"<{self.get_logical_id(cast('CfnElement', bodies.node.default_child))}.Arn>/dead/*"
+        Validations.of(function.role or function).acknowledge(
+            Acknowledgment(
+                id=f"AwsSolutions::AwsSolutions-IAM5[Resource::{every_queue}]",
+                reason="bury drains the dead-letter queues of all services, of those too that are yet to come.",
+            ),
+            Acknowledgment(
+                id=f"AwsSolutions::AwsSolutions-IAM5[Resource::{every_body}]",
+                reason="Bodies are named by their hash; bury may write under one prefix of its own bucket.",
+            ),
+        )
+        return function
+
+    def _watch_publish(self, function: Function) -> None:
+        name = self._stage.names.of("publish")
         alarm(
             self,
             "PublishLag",
@@ -215,19 +274,19 @@ class Backbone(Stack):
         )
         alarm(
             self,
-            "PublishSetAside",
-            name=f"{name}-set-aside",
-            metric=set_aside,
+            "PublishThrottled",
+            name=f"{name}-throttled",
+            metric=function.metric_throttles(period=MINUTE, statistic="sum"),
             at_least=1,
-            minutes=1,
-            meaning="A stored event could not be published. It waits in the queue publish-dead for 14 days.",
+            minutes=5,
+            meaning=f"Lambda has refused to run {name} in each of 5 minutes: the account's concurrency is used up.",
             topic=self._alarms,
         )
         alarm(
             self,
             "StoreTampered",
             name=f"{name}-tampered",
-            metric=tampered,
+            metric=own_metric(self._stage, "publish", observability.TAMPERED),
             at_least=1,
             minutes=1,
             meaning="An event in the store was changed or deleted. Nothing in this system does that.",

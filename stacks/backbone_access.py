@@ -33,19 +33,22 @@ class BackboneAccess(Construct):
         return found or sns.Topic.from_topic_arn(self, "Alarms", arn)  # type: ignore[return-value]
 
     def allow_ledger(self, role: iam.IGrantable) -> None:
-        """Look an event up, and note in a transaction what became of it."""
-        arn = self._table_arn(self._names.ledger)
-        _allow(role, ["dynamodb:GetItem"], arn)
-        _allow(role, ["dynamodb:PutItem"], arn, _IN_A_TRANSACTION)
+        """Look an event up, and note what became of it."""
+        _allow(role, ["dynamodb:GetItem", "dynamodb:UpdateItem"], self._table_arn(self._names.ledger))
 
-    def allow_append(self, role: iam.IGrantable, contracts: Iterable[type[Event]]) -> None:
+    def allow_append(
+        self, role: iam.IGrantable, contracts: Iterable[type[Event]], *, looks_at_openings: bool = False
+    ) -> None:
         """Append events of these types to streams of their kinds, and read where such a stream ends if need be.
 
-        Neither updating nor deleting is ever allowed to anyone.
+        A unit of work never looks at a stream that it opens; who has to say what else stands there, does. Neither
+        updating nor deleting is ever allowed to anyone.
         """
+        contracts = list(contracts)
         arn = self._table_arn(self._names.store)
         kinds = sorted({f"{c.contract.stream_kind}/*" for c in contracts})
-        looking = sorted({f"{c.contract.stream_kind}/*" for c in contracts if c.contract.place is not Place.OPENS})
+        looked_at = [c.contract for c in contracts if looks_at_openings or c.contract.place is not Place.OPENS]
+        looking = sorted({f"{contract.stream_kind}/*" for contract in looked_at})
         if kinds:
             _allow(role, ["dynamodb:PutItem"], arn, _IN_A_TRANSACTION | _on_streams(kinds))
         if looking:

@@ -13,6 +13,11 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from aws_cdk import Stack
+from aws_cdk import aws_lambda as lambda_
+
+from stacks.stage import Stage
+
 RUNTIME = "3.13"
 PLATFORM = "aarch64-manylinux2014"
 
@@ -23,6 +28,22 @@ _IN_LAMBDA = "/opt/python"
 
 class LayerNotBuilt(RuntimeError):
     """uv could not install the locked packages. What it said is above; is the package index reachable?"""
+
+
+def packages(stack: Stack, *, stage: Stage) -> list[lambda_.ILayerVersion]:
+    """The layer of third-party packages; on a laptop none, since the virtual environment has them."""
+    if stage.on_laptop:
+        return []
+    return [
+        lambda_.LayerVersion(
+            stack,
+            "Packages",
+            code=lambda_.Code.from_asset(str(folder())),
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+            description="Third-party packages, as locked in requirements-lambda.txt",
+        )
+    ]
 
 
 @cache

@@ -11,7 +11,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from backbone.settings import DEAD_LETTERS
+from backbone import observability
+from backbone.settings import DEAD_LETTERS, QUEUE, RETRY
 from stacks.alarms import MINUTE, alarm
 from stacks.function import Function
 from stacks.stage import Stage
@@ -19,11 +20,21 @@ from stacks.stage import Stage
 # The longest that SQS keeps a message. The default, 4 days, would delete one without a trace.
 KEEP = Duration.days(14)
 
+# What a mapping needs of its function's role.
+FROM_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+
+NO_DESTINATION = Acknowledgment(
+    id="Serverless::Serverless-LambdaEventSourceMappingDestination",
+    reason="A mapping of SQS takes no destination: the queue's redrive policy does that.",
+)
+
 _ALLOWED_DELAY = 300  # seconds that the oldest message may wait before someone should look
 
 
-def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str) -> sqs.Queue:
-    """Where messages of a consumer go that cannot be processed, or, by its rule, not be delivered."""
+def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: sns.ITopic) -> sqs.Queue:
+    """Where messages of a consumer go that cannot be processed, or, by its rule, not be delivered: on their way to
+    bury, which notes them in the ledger as dead.
+    """
     queue = sqs.Queue(
         scope,
         "DeadLetters",
@@ -36,7 +47,49 @@ def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str) -> sqs.Q
         Acknowledgment(id="AwsSolutions-SQS3", reason="This is the dead-letter queue."),
         Acknowledgment(id="Serverless-SQSRedrivePolicy", reason="This is the dead-letter queue."),
     )
+    mapping = lambda_.EventSourceMapping(
+        scope,
+        "BuryMapping",
+        target=lambda_.Function.from_function_name(scope, "Bury", stage.names.of("bury")),
+        event_source_arn=queue.queue_arn,
+        batch_size=10,
+        max_concurrency=2,
+        report_batch_item_failures=True,
+    )
+    Validations.of(mapping).acknowledge(NO_DESTINATION)
+    name = stage.names.of(consumer)
+    alarm(
+        scope,
+        "Dead",
+        name=f"{name}-dead",
+        metric=own_metric(stage, consumer, observability.BURIED),
+        at_least=1,
+        minutes=1,
+        meaning=f"{name} could not process a message. It stands in the ledger as dead, with the reason.",
+        topic=alarms,
+    )
+    alarm(
+        scope,
+        "NotBuried",
+        name=f"{name}-not-buried",
+        metric=queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="max"),
+        at_least=_ALLOWED_DELAY,
+        minutes=1,
+        meaning=f"A dead letter of {name} has waited {_ALLOWED_DELAY} s or more for bury: is bury down?",
+        topic=alarms,
+    )
     return queue
+
+
+def own_metric(stage: Stage, consumer: str, name: str) -> cloudwatch.Metric:
+    """A count that a function has written itself."""
+    return cloudwatch.Metric(
+        namespace=observability.NAMESPACE,
+        metric_name=name,
+        dimensions_map={"stage": stage.name, "service": consumer},
+        statistic="sum",
+        period=MINUTE,
+    )
 
 
 class Listener(Construct):
@@ -60,7 +113,7 @@ class Listener(Construct):
         super().__init__(scope, construct_id)
         name = stage.names.of(consumer)
         timeout = stage.function_timeout
-        self.dead_letters = dead_letter_queue(self, stage=stage, consumer=consumer)
+        self.dead_letters = dead_letter_queue(self, stage=stage, consumer=consumer, alarms=alarms)
         self.queue = sqs.Queue(
             self,
             "Queue",
@@ -68,8 +121,7 @@ class Listener(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             retention_period=KEEP,
-            # Six times the function's, as AWS advises: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-            visibility_timeout=Duration.seconds(6 * timeout.to_seconds()),
+            visibility_timeout=stage.visibility_timeout,
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=stage.deliveries),
         )
         events.Rule(
@@ -95,7 +147,12 @@ class Listener(Construct):
             handler=handler,
             code=code,
             layers=layers,
-            environment={DEAD_LETTERS: self.dead_letters.queue_url, **environment},
+            environment={
+                QUEUE: self.queue.queue_url,
+                DEAD_LETTERS: self.dead_letters.queue_url,
+                RETRY: stage.retry.to_json(),
+                **environment,
+            },
             timeout=timeout,
         )
         mapping = lambda_.EventSourceMapping(
@@ -107,15 +164,10 @@ class Listener(Construct):
             max_concurrency=stage.concurrency,
             report_batch_item_failures=True,
         )
-        Validations.of(mapping).acknowledge(
-            Acknowledgment(
-                id="Serverless::Serverless-LambdaEventSourceMappingDestination",
-                reason="A mapping of SQS takes no destination: the queue's redrive policy does that.",
-            )
-        )
-        self.function.allow(["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], self.queue.queue_arn)
+        Validations.of(mapping).acknowledge(NO_DESTINATION)
+        self.function.allow([*FROM_QUEUE, "sqs:ChangeMessageVisibility"], self.queue.queue_arn)
         self.function.allow(["sqs:SendMessage"], self.dead_letters.queue_arn)
-        self._watch(name, alarms)
+        self._watch(stage, consumer, alarms)
 
     def widgets(self) -> list[cloudwatch.IWidget]:
         """The consumer's row on its service's dashboard."""
@@ -148,7 +200,8 @@ class Listener(Construct):
             ),
         ]
 
-    def _watch(self, name: str, topic: sns.ITopic) -> None:
+    def _watch(self, stage: Stage, consumer: str, topic: sns.ITopic) -> None:
+        name = stage.names.of(consumer)
         alarm(
             self,
             "TooOld",
@@ -171,11 +224,11 @@ class Listener(Construct):
         )
         alarm(
             self,
-            "Dead",
-            name=f"{name}-dead",
-            metric=self.dead_letters.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="max"),
+            "NewerVersion",
+            name=f"{name}-newer-version",
+            metric=own_metric(stage, consumer, observability.NEWER_VERSION),
             at_least=1,
             minutes=1,
-            meaning=f"{name} could not process a message. It waits in {self.dead_letters.queue_name} for 14 days.",
+            meaning=f"{name} waits with events of a version that it does not know yet. Deploy the code that knows it.",
             topic=topic,
         )

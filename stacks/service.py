@@ -16,16 +16,15 @@ from aws_cdk import Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from backbone.consumer import Consumer
 from backbone.contract import Event
 from backbone.settings import table_variable
 from backbone.state import KEY
-from stacks import bundle, layer
+from stacks import bundle
 from stacks.backbone_access import BackboneAccess
-from stacks.function import RUNTIME
+from stacks.layer import packages
 from stacks.listener import Listener
 from stacks.stage import Stage
 from stacks.tables import key, table
@@ -47,7 +46,7 @@ class Service(Stack):
     """The stack of one service. It depends on the backbone's, and on no other."""
 
     def __init__(self, scope: Construct, name: str, *, stage: Stage) -> None:
-        super().__init__(scope, f"daybook-{stage.name}-{name}", description=f"Daybook, {stage.name}: {name}")
+        super().__init__(scope, stage.names.of(name), description=f"Daybook, {stage.name}: {name}")
         self.service = name
         self.stage = stage
         self._backbone = BackboneAccess(self, stage=stage)
@@ -126,19 +125,3 @@ class Service(Stack):
         self._backbone.allow_ledger(listener.function)
         self._dashboard.add_widgets(*listener.widgets())
         return listener
-
-
-def packages(stack: Stack, *, stage: Stage) -> list[lambda_.ILayerVersion]:
-    """The layer of third-party packages; on a laptop none, since the virtual environment has them."""
-    if stage.on_laptop:
-        return []
-    return [
-        lambda_.LayerVersion(
-            stack,
-            "Packages",
-            code=lambda_.Code.from_asset(str(layer.folder())),
-            compatible_architectures=[lambda_.Architecture.ARM_64],
-            compatible_runtimes=[RUNTIME],
-            description="Third-party packages, as locked in requirements-lambda.txt",
-        )
-    ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_logs as logs
 
+from backbone.failure import Retry
 from backbone.names import Names
 
 
@@ -51,13 +52,27 @@ class Stage:
         return 2 if self.on_laptop else 10
 
     @property
+    def retry(self) -> Retry:
+        """How failed deliveries come again: on a laptop within seconds."""
+        if self.on_laptop:
+            return Retry(tries=3, crashes=2, first=1, longest=4, patience=20)
+        return Retry(tries=5, crashes=3, first=30, longest=900, patience=3600)
+
+    @property
+    def visibility_timeout(self) -> Duration:
+        """After which time a message comes again whose process has died: six times the function's, as AWS advises
+        (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html); on a laptop sooner.
+        """
+        return Duration.seconds((1 if self.on_laptop else 6) * self.function_timeout.to_seconds())
+
+    @property
     def function_timeout(self) -> Duration:
         """How long one batch of ten may take, conflicts and cold start included."""
-        return Duration.seconds(30)
+        return Duration.seconds(10 if self.on_laptop else 30)
 
     @property
     def deliveries(self) -> int:
-        """How often SQS delivers a message before it becomes a dead letter: the least that AWS advises for Lambda
-        (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html).
+        """How often SQS delivers a message before it gives it up. Only for what dies before it can note anything: the
+        functions count tries themselves, since throttling, pauses and neighbours raise SQS's own count too.
         """
-        return 5
+        return 20 if self.on_laptop else 500

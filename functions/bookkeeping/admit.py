@@ -14,6 +14,7 @@ from backbone import aws, clock, dead_letter, observability
 from backbone.consumer import backbone
 from backbone.contract import Place
 from backbone.envelope import Envelope, EventTooLarge
+from backbone.failure import frames, kind, reason
 from backbone.ledger import COMMITTED, Entry
 from backbone.settings import settings
 from backbone.store import Draft, Head, successor
@@ -92,10 +93,14 @@ class _Admission:
         waiting, repetitions = _each_once(sorted(arrivals, key=lambda arrival: not arrival.opens))
         stream = waiting[0].candidate.stream
         # An opening needs no look at the stream: the append's condition finds a second one.
-        head = None if waiting[0].opens else backbone().store.head(stream)
+        looked = not waiting[0].opens
+        head = backbone().store.head(stream) if looked else None
         pauses = Pauses(lambda: self._context.get_remaining_time_in_millis() / 1000)
-        while True:
+        while waiting:
             plan = _place(waiting, head)
+            if not plan.fitting and not looked:  # then no condition will tell
+                looked, head = True, backbone().store.head(stream)
+                continue
             try:
                 self._append(plan.fitting, pauses)
             except Refused as refused:
@@ -105,11 +110,12 @@ class _Admission:
                 waiting = [arrival for arrival in waiting if arrival not in known]
                 if not known:  # others have appended to the stream
                     pauses.pause()
-                head = backbone().store.head(stream)
+                if waiting:
+                    looked, head = True, backbone().store.head(stream)
             else:
+                for arrival, refusal in plan.misfits:
+                    self._settle(arrival, refusal)
                 break
-        for arrival, refusal in plan.misfits:
-            self._settle(arrival, refusal)
         for arrival in repetitions:
             self._settle(arrival)
 
@@ -131,7 +137,8 @@ class _Admission:
 
     def _fail(self, about: Mapping[str, str], error: Exception) -> None:
         self.failed.append(about["message_id"])
-        self._log.error("failed", extra={**about, "error": type(error).__name__}, exc_info=error)
+        told = {"error": kind(error), "reason": reason(error), "frames": frames(error)}
+        self._log.error("failed", extra={**about, **told})
         observability.count(self.metrics, observability.FAILED)
 
     def _append(self, fitting: Sequence[tuple[_Arrival, Envelope]], pauses: Pauses) -> None:
@@ -154,10 +161,12 @@ class _Admission:
     def _settle(self, arrival: _Arrival, refusal: Refusal | None = None) -> None:
         """Drop what was admitted before; refuse it if that was with other content, or as told if it never was."""
         earlier = backbone().ledger.find(arrival.candidate.id, CONSUMER)
-        if earlier and (earlier.details or {}).get("content_hash") != arrival.candidate.content_hash:
-            reason = "an event with this id was admitted before, with other content; give each event an id of its own"
-            refusal = _refusal(arrival, "IdReused", reason)
-        elif earlier:
+        admitted = earlier is not None and earlier.done
+        if earlier and admitted and earlier.details.get("content_hash") != arrival.candidate.content_hash:
+            told = "an event with this id was admitted before, with other content; give each event an id of its own"
+            # Not under the event's own id: that stands for what was admitted.
+            refusal = Refusal("IdReused", told, event_type=arrival.candidate.contract.type)
+        elif admitted:
             refusal = None
             self._log.info("duplicate", extra=_about(arrival))
             observability.count(self.metrics, observability.DUPLICATES)
@@ -180,12 +189,12 @@ def _place(waiting: Sequence[_Arrival], head: Head | None) -> _Plan:
     for arrival in waiting:
         place = arrival.candidate.contract.place
         if place is Place.OPENS and head:
-            reason = "it opens a stream that is open already; was another event given the same id?"
-            plan.misfits.append((arrival, _refusal(arrival, "StreamAlreadyOpen", reason)))
+            told = "it opens a stream that is open already; was another event given the same id?"
+            plan.misfits.append((arrival, _refusal(arrival, "StreamAlreadyOpen", told)))
             continue
         if place is Place.CONTINUES and not head:
-            reason = "it continues a stream that nothing has opened; send what opens it first"
-            plan.misfits.append((arrival, _refusal(arrival, "StreamNotOpen", reason)))
+            told = "it continues a stream that nothing has opened; send what opens it first"
+            plan.misfits.append((arrival, _refusal(arrival, "StreamNotOpen", told)))
             continue
         try:
             envelope = successor(_draft(arrival.candidate), head, now)
@@ -226,9 +235,9 @@ def _entry(candidate: Candidate, envelope: Envelope) -> Entry:
     )
 
 
-def _refusal(arrival: _Arrival, code: str, reason: str) -> Refusal:
+def _refusal(arrival: _Arrival, code: str, told: str) -> Refusal:
     candidate = arrival.candidate
-    return Refusal(code, reason, event_id=candidate.id, event_type=candidate.contract.type)
+    return Refusal(code, told, event_id=candidate.id, event_type=candidate.contract.type)
 
 
 def _about(arrival: _Arrival) -> dict[str, str]:

@@ -6,22 +6,28 @@ the duplicates end at the ledger.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools.metrics import Metrics
+from botocore.exceptions import ClientError, ParamValidationError
 
 from backbone import aws, dead_letter, observability
 from backbone.envelope import Envelope
+from backbone.failure import kind
 from backbone.settings import settings
 from backbone.store import NotAnEvent, from_item
 from backbone.transaction import OutOfTime, Pauses
 
 CONSUMER = "publish"
 
-# EventBridge's quota for one PutEvents.
+# EventBridge's quotas for one PutEvents: entries, and bytes (1 MB by now, and 256 KB before).
 _MOST_ENTRIES = 10
+_MOST_BYTES = 256_000
+
+# What it says of a whole request that no repetition will mend.
+_IMPOSSIBLE = {"ValidationException", "ParamValidationError"}
 
 # What EventBridge says of an entry that no repetition will mend
 # (https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html).
@@ -68,9 +74,8 @@ class _Publication:
 
     def publish(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Put all events of the records on the bus, in the order of the records."""
-        outgoing = list(self._events(records))
-        for start in range(0, len(outgoing), _MOST_ENTRIES):
-            self._put(outgoing[start : start + _MOST_ENTRIES])
+        for together in _batches(self._events(records)):
+            self._put(together)
 
     def _events(self, records: Sequence[Mapping[str, Any]]) -> Iterator[_Outgoing]:
         for record in records:
@@ -86,7 +91,13 @@ class _Publication:
 
     def _put(self, waiting: Sequence[_Outgoing]) -> None:
         while waiting:
-            answer = aws.client("events").put_events(Entries=[self._entry(event.envelope) for event in waiting])
+            try:
+                answer = aws.client("events").put_events(Entries=[self._entry(event.envelope) for event in waiting])
+            except (ClientError, ParamValidationError) as refused:
+                if kind(refused) not in _IMPOSSIBLE:
+                    raise
+                self._put_alone(waiting, kind(refused))
+                return
             again = []
             for event, result in zip(waiting, answer["Entries"], strict=True):
                 error = result.get("ErrorCode")
@@ -99,6 +110,14 @@ class _Publication:
             waiting = again
             if waiting:
                 self._wait(len(waiting))
+
+    def _put_alone(self, refused: Sequence[_Outgoing], error: str) -> None:
+        """EventBridge takes no request with one of these in it: find out which, and put it aside."""
+        if len(refused) == 1:
+            self._set_aside(refused[0].record, error, "EventBridge will never take this entry", refused[0].envelope)
+            return
+        for event in refused:
+            self._put([event])
 
     def _wait(self, waiting: int) -> None:
         try:
@@ -139,3 +158,17 @@ class _Publication:
         """The store is only ever appended to: whatever else happens to it is not this system's doing."""
         self._log.critical("tampered", extra={"change": record["eventName"], "record": record["eventID"]})
         observability.count(self.metrics, observability.TAMPERED)
+
+
+def _batches(events: Iterable[_Outgoing]) -> Iterator[list[_Outgoing]]:
+    """As many events together as one request may hold, in their order."""
+    batch: list[_Outgoing] = []
+    size = 0
+    for event in events:
+        if batch and (len(batch) == _MOST_ENTRIES or size + event.envelope.size > _MOST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(event)
+        size += event.envelope.size
+    if batch:
+        yield batch

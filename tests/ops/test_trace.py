@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from backbone import clock
 from backbone.envelope import Envelope
+from backbone.ledger import DEAD, Entry
 from ops.cli import app
 from ops.drawing import draw
 from ops.journey import UNKNOWN, WAITING, Journey
@@ -214,8 +215,19 @@ def test_what_is_not_known_is_said_with_the_next_step(world: World, what: str) -
     result = trace(what)
 
     assert result.exit_code == 1
-    assert "daybook-dev-admit-dead" in result.stderr
     assert "daybook events --stage dev" in result.stderr
+
+
+def test_of_an_event_that_was_refused_the_reason_is_told(world: World) -> None:
+    told = {"error": "ContractBroken", "reason": "OrderPlaced: lines: Field required", "body": "{}"}
+    world.connection.ledger.bury(
+        Entry(event="refused-1", consumer="admit", state=DEAD, at="2026-03-01T12:00:00.000000Z", details=told)
+    )
+
+    result = trace("refused-1")
+
+    assert result.exit_code == 1
+    assert "ContractBroken: OrderPlaced: lines: Field required" in result.stderr
 
 
 def test_text_from_outside_cannot_command_the_terminal(world: World) -> None:

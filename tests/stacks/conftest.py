@@ -9,7 +9,7 @@ from tests.stacks.synthesis import Assembly, synthesise
 
 @pytest.fixture(scope="session")
 def prod(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    return synthesise(_folder(tmp_path_factory), "prod")
+    return synthesise(_folder(tmp_path_factory), "prod", alarm_email="alarms@example.com")
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ from tests.stacks.synthesis import Assembly
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
-QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:SendMessage"}
-LEDGER = {"dynamodb:GetItem ledger", "dynamodb:PutItem ledger"}
+FROM_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+QUEUE = FROM_QUEUE | {"sqs:ChangeMessageVisibility", "sqs:SendMessage"}
+LEDGER = {"dynamodb:GetItem ledger", "dynamodb:UpdateItem ledger"}
 ALWAYS = LOGS | TRACES
 
 ALLOWED = {
@@ -18,6 +19,7 @@ ALLOWED = {
     "publish": ALWAYS
     | {"events:PutEvents", "sqs:SendMessage"}
     | {f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")},
+    "bury": ALWAYS | FROM_QUEUE | LEDGER | {"s3:PutObject"},
     "place-order": ALWAYS | QUEUE | LEDGER | {"dynamodb:PutItem Orders"},
     "order-status-placed": ALWAYS | QUEUE | LEDGER | {"dynamodb:UpdateItem OrderStatus"},
     "order-status-reserved": ALWAYS | QUEUE | LEDGER | {"dynamodb:UpdateItem OrderStatus"},
@@ -82,10 +84,10 @@ def test_a_function_appends_to_its_own_streams_alone_and_only_in_a_transaction(
     }
 
 
-def test_admit_looks_only_at_streams_that_may_be_continued(prod: Assembly) -> None:
+def test_admit_may_look_at_the_end_of_every_stream_that_it_appends_to(prod: Assembly) -> None:
     (look,) = [s for s in prod.statements("admit") if "dynamodb:Query" in _actions(s)]
 
-    assert look["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["stock/*"]}}
+    assert look["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["order/*", "stock/*"]}}
 
 
 def _actions(statement: dict[str, Any]) -> list[str]:

@@ -8,7 +8,8 @@ from tests.stacks.synthesis import ROOT, Assembly, copy_of_sources, synthesise
 
 
 def test_two_syntheses_in_two_folders_give_the_same_templates_and_assets(tmp_path: Path, prod: Assembly) -> None:
-    elsewhere = synthesise(tmp_path / "assembly", "prod", root=copy_of_sources(tmp_path / "elsewhere"))
+    sources = copy_of_sources(tmp_path / "elsewhere")
+    elsewhere = synthesise(tmp_path / "assembly", "prod", root=sources, alarm_email="alarms@example.com")
 
     assert elsewhere.fingerprints() == prod.fingerprints()
 

@@ -91,10 +91,10 @@ def test_every_working_queue_has_a_dead_letter_queue_and_waits_six_times_the_fun
     timeouts = {f["FunctionName"]: f["Timeout"] for f in prod.properties("AWS::Lambda::Function")}
     working = [q for q in prod.properties("AWS::SQS::Queue") if not q["QueueName"].endswith("-dead")]
 
-    assert {queue["QueueName"] for queue in working} == timeouts.keys() - {"daybook-prod-publish"}
+    assert {queue["QueueName"] for queue in working} == timeouts.keys() - {"daybook-prod-publish", "daybook-prod-bury"}
     for queue in working:
         assert queue["VisibilityTimeout"] == 6 * timeouts[queue["QueueName"]]
-        assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5
+        assert queue["RedrivePolicy"]["maxReceiveCount"] == 500
 
 
 def test_every_mapping_of_a_queue_limits_concurrency_and_hands_back_single_messages(prod: Assembly) -> None:
@@ -159,3 +159,12 @@ def _listened_to(assembly: Assembly) -> set[str]:
 
 def _needs_tls(statement: dict[str, Any]) -> bool:
     return statement["Effect"] == "Deny" and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_every_dead_letter_queue_leads_to_bury(prod: Assembly) -> None:
+    mappings = prod.properties("AWS::Lambda::EventSourceMapping")
+    to_bury = [mapping for mapping in mappings if "bury" in json.dumps(mapping["FunctionName"])]
+    drained = {mapping["EventSourceArn"]["Fn::GetAtt"][0] for mapping in to_bury}
+    dead = {q["Id"] for q in prod.resources("AWS::SQS::Queue") if q["Properties"]["QueueName"].endswith("-dead")}
+
+    assert drained == dead

@@ -1,6 +1,8 @@
 """The deployed system as tests see it: events go in at the front door, and all else is looked at from outside."""
 
+import hashlib
 import json
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from backbone.attributes import unpack_item
+from backbone.ledger import DEAD, Entry
 from backbone.settings import table_variable
 from local.cloud import Cloud
 from ops.connection import Connection
@@ -63,25 +66,21 @@ class Deployed:
         pages = self.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
         return [unpack_item(item) for page in pages for item in page["Items"]]
 
+    def dead(self, event_id: str, consumer: str) -> Entry:
+        """What the ledger says of an event that is dead at the consumer. Waits for it."""
+        deadline = datetime.now(UTC) + PATIENCE
+        while not (entry := self.connection.ledger.find(event_id, consumer)) or entry.state != DEAD:
+            assert datetime.now(UTC) < deadline, f"{event_id} is not dead at {consumer}: {entry}"
+            time.sleep(0.1)
+        return entry
+
+    def dead_body(self, body: str, consumer: str) -> Entry:
+        """The same of a message that names no event."""
+        return self.dead(f"body-{hashlib.sha256(body.encode()).hexdigest()}", consumer)
+
     def refusals(self, *event_ids: str) -> dict[str, str]:
         """The kind of reason for which admit refused each of the events. Waits for all of them."""
-        found: dict[str, str] = {}
-        deadline = datetime.now(UTC) + PATIENCE
-        while not found.keys() >= set(event_ids):
-            assert datetime.now(UTC) < deadline, f"not refused: {set(event_ids) - found.keys()}"
-            for message in self.dead_letters("admit"):
-                attributes = message["MessageAttributes"]
-                found[attributes.get("event_id", {}).get("StringValue", "")] = attributes["error"]["StringValue"]
-        return {event_id: found[event_id] for event_id in event_ids}
-
-    def dead_letters(self, consumer: str) -> Sequence[dict[str, Any]]:
-        """Some of the messages in a dead-letter queue, which stay there. Asked again it brings others."""
-        sqs = self.cloud.client("sqs")
-        url = sqs.get_queue_url(QueueName=self.connection.names.dead_letters(consumer))["QueueUrl"]
-        answer = sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=1, WaitTimeSeconds=1
-        )
-        return list(answer.get("Messages", []))
+        return {event_id: self.dead(event_id, "admit").details["error"] for event_id in event_ids}
 
     def _table(self, table: str, function: str) -> str:
         name = self.connection.names.of(function)

@@ -35,9 +35,8 @@ def test_a_message_that_is_not_json_ends_among_the_dead_letters_as_it_came(syste
 
     sqs.send_message(QueueUrl=url, MessageBody=body)
 
-    deadline = datetime.now(UTC) + PATIENCE
-    while body not in {message["Body"] for message in system.dead_letters("admit")}:
-        assert datetime.now(UTC) < deadline
+    dead = system.dead_body(body, "admit")
+    assert (dead.details["error"], dead.details["body"]) == ("NotJson", body)
 
 
 @pytest.mark.parametrize("consumer", ["place-order", "reserve-stock", "order-status-placed"])
@@ -52,9 +51,8 @@ def test_a_consumer_puts_what_it_cannot_parse_among_its_dead_letters_and_goes_on
     sqs.send_message(QueueUrl=url, MessageBody=body)
     system.receives(an_order(order))
 
-    deadline = datetime.now(UTC) + PATIENCE
-    while body not in {message["Body"] for message in system.dead_letters(consumer)}:
-        assert datetime.now(UTC) < deadline
+    dead = system.dead_body(body, consumer)
+    assert (dead.details["error"], dead.details["body"]) == ("NotAnEnvelope", body)
     assert system.journey(f"order/{order}").waiting == 0
 
 

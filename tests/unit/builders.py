@@ -1,6 +1,7 @@
 """Events, and the messages that carry them, with defaults for all that a test does not speak of."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,13 +25,18 @@ class Message:
 
     body: str
     tries: int = 1
+    age: float = 0  # seconds
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def record(self) -> dict[str, Any]:
         return {
             "messageId": self.id,
             "body": self.body,
-            "attributes": {"ApproximateReceiveCount": str(self.tries)},
+            "receiptHandle": self.id,
+            "attributes": {
+                "ApproximateReceiveCount": str(self.tries),
+                "SentTimestamp": str(int((time.time() - self.age) * 1000)),
+            },
             "eventSource": "aws:sqs",
         }
 

@@ -279,3 +279,13 @@ def test_a_stream_that_cannot_be_written_sends_back_its_own_messages_and_no_othe
     assert again == stuck
     assert [event.metadata.stream for event in world.recorded()] == ["order/1001", "stock/poster"]
     assert world.dead_letters() == []
+
+
+def test_a_repeated_opening_costs_one_look_at_the_ledger_and_none_at_the_stream(world: World) -> None:
+    again = sent(metadata={"id": "checkout-1"})
+    world.admit(again)
+    calls = faults.calls()
+
+    assert world.admit(again) == []
+
+    assert calls == ["TransactWriteItems", "GetItem"]

@@ -8,7 +8,7 @@ import pytest
 from backbone.attributes import pack
 from functions.bookkeeping.publish import NotPublished
 from tests.unit import faults
-from tests.unit.builders import a_change_of_the_store, an_order, goods, metadata_of, recorded
+from tests.unit.builders import a_change_of_the_store, an_order, goods, metadata_of, order_data, recorded
 from tests.unit.world import Context, World, errors
 
 
@@ -150,3 +150,25 @@ def test_nothing_about_a_person_is_in_the_log(bus: World, capsys: pytest.Capture
     bus.publish(*changes(1))
 
     assert "Ada" not in capsys.readouterr().out
+
+
+def test_an_entry_that_makes_the_whole_request_impossible_is_set_aside_and_the_others_go_on(bus: World) -> None:
+    refused = [faults.error("ValidationException")] * 2
+    faults.answer("PutEvents", *refused, about="")
+
+    bus.publish(*changes(3))
+
+    # The request of all three was refused, and then that of the first alone.
+    assert orders_heard(bus) == ["1001", "1002"]
+    assert errors(bus.dead_letters()) == ["ValidationException"]
+
+
+def test_requests_stay_below_the_bytes_that_eventbridge_has_always_taken(bus: World) -> None:
+    calls = faults.calls()
+    data = [json.dumps({**order_data(str(n)), "note": "x" * 60_000}) for n in range(6)]
+    large = [a_change_of_the_store(recorded(an_order(str(n)), data=text)) for n, text in enumerate(data)]
+
+    bus.publish(*large)
+
+    assert calls == ["PutEvents"] * 2
+    assert orders_heard(bus) == [str(n) for n in range(6)]

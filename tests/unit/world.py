@@ -15,6 +15,7 @@ from backbone import settings
 from backbone.attributes import unpack_item
 from backbone.contract import Event
 from backbone.envelope import Envelope
+from backbone.failure import Retry
 from backbone.ledger import Entry, Ledger
 from backbone.names import Names
 from backbone.state import State
@@ -30,13 +31,18 @@ REGION = "eu-central-1"
 SERVICE_TABLES = ("stock", "reservations", "orders", "order-status", "tallies")
 DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.dead_letters('consumer')}"
 
+QUEUE = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.of('consumer')}"
+
 ENVIRONMENT = {
     "AWS_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     settings.STAGE: NAMES.stage,
+    settings.QUEUE: QUEUE,
     settings.DEAD_LETTERS: DEAD_LETTERS,
+    settings.RETRY: Retry(tries=3, crashes=2, first=30, longest=900, patience=3600).to_json(),
+    settings.BODIES: "bodies",
     **{settings.table_variable(table): NAMES.of(table) for table in SERVICE_TABLES},
 }
 
@@ -81,6 +87,7 @@ class World:
         for table in SERVICE_TABLES:
             self._create_table(NAMES.of(table), "id")
         self._sqs.create_queue(QueueName=NAMES.dead_letters("consumer"))
+        self._sqs.create_queue(QueueName=NAMES.of("consumer"))
 
     # --- acts -------------------------------------------------------------------------------------------------------
 

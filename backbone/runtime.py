@@ -1,0 +1,272 @@
+"""How a batch of deliveries is handled: each by itself, and what failed goes back, with a note of the reason.
+
+A message that comes back without such a note is a *suspect*: the process that had it died, of this message or of a
+neighbour in its batch. So suspects are handled one in an invocation, after all others, and after a note; the one to
+blame is found, and ends among the dead letters.
+"""
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from backbone import aws, clock, dead_letter, observability
+from backbone.contract import ContractBroken, UnknownVersion
+from backbone.envelope import Metadata, NotAnEnvelope
+from backbone.failure import NotYet, ProcessDied, Rejected, Retry, frames, kind, reason
+from backbone.ledger import AlreadyDone, Entry, Ledger, Note
+from backbone.settings import settings
+from backbone.transaction import OutOfTime, Pauses
+
+# What one message may take, at the least, of the time that is left. Below that it is handed back.
+_ENOUGH = 3.0  # seconds
+# How soon what was handed back comes again.
+_SOON = 5.0  # seconds
+
+
+class Duplicate(Exception):
+    """The event was done before. Nothing was changed, and nothing need be."""
+
+
+class Handler(Protocol):
+    """A consumer, as the runtime needs to know it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def metadata(self, body: str) -> tuple[Metadata, str]:
+        """What is told of the event, and its data as JSON text. Raises NotAnEnvelope."""
+
+    def handle(self, metadata: Metadata, data: str, pauses: Pauses) -> None:
+        """Do all that the event asks for. Raises Duplicate, ContractBroken, UnknownVersion, and the body's errors."""
+
+
+@dataclass(slots=True)
+class _Message:
+    """One message of the batch, read as far as to know its event."""
+
+    record: Mapping[str, Any]
+    metadata: Metadata
+    data: str
+    row: Entry | None
+
+    @property
+    def id(self) -> str:
+        return str(self.record["messageId"])
+
+    @property
+    def deliveries(self) -> int:
+        return int(self.record["attributes"]["ApproximateReceiveCount"])
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was put into the queue."""
+        return time.time() - int(self.record["attributes"]["SentTimestamp"]) / 1000
+
+    @property
+    def crashes(self) -> int:
+        """How often the process was about to handle it alone, and never said how it went."""
+        return self._noted("crashes")
+
+    @property
+    def tried(self) -> int:
+        """How many tries of it have failed."""
+        return self._noted("tried")
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it has come back without a note of the reason."""
+        return self.deliveries - 1 > self._noted("deliveries")
+
+    @property
+    def about(self) -> dict[str, Any]:
+        m = self.metadata
+        told: dict[str, Any] = {"message_id": self.id, "try": self.deliveries, "event_id": m.id, "event_type": m.type}
+        return told | {"stream": m.stream, "sequence": m.sequence, "correlation_id": m.correlation_id}
+
+    def _noted(self, name: str) -> int:
+        if self.row is None or self.row.details.get("message") != self.id:
+            return 0
+        return int(self.row.details.get(name, 0))
+
+
+class BatchRun:
+    """The handling of one batch. `again` are the messages that must come again."""
+
+    def __init__(self, consumer: Handler, ledger: Ledger, context: Any) -> None:
+        self.again: list[str] = []
+        self._consumer = consumer
+        self._ledger = ledger
+        self._context = context
+        self._retry: Retry = settings().retry
+        self._log = observability.logger(consumer.name)
+        self._metrics = observability.metrics(settings().names.stage, consumer.name)
+
+    def run(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Handle all messages: those that are above suspicion first, then one suspect; the others go back."""
+        messages = [message for record in records if (message := self._read(record))]
+        suspects = [message for message in messages if message.suspect]
+        for message in messages:
+            if not message.suspect:
+                self._handle_in_time(message)
+        for number, message in enumerate(suspects):
+            if number == 0:
+                self._handle_suspect(message)
+            else:
+                self._hand_back(message)
+        observability.flush(self._metrics)
+
+    def _read(self, record: Mapping[str, Any]) -> _Message | None:
+        """The message, if it is one that should be handled."""
+        message_id = str(record["messageId"])
+        try:
+            try:
+                metadata, data = self._consumer.metadata(record["body"])
+            except NotAnEnvelope as error:
+                self._send_to_the_dead(record, error)
+                self._log.warning("unreadable", extra={"message_id": message_id, "reason": reason(error)})
+                return None
+            # Only a redelivery is worth a look: the ledger's condition finds every other duplicate without one.
+            redelivered = int(record["attributes"]["ApproximateReceiveCount"]) > 1
+            row = self._ledger.find(metadata.id, self._consumer.name) if redelivered else None
+        except Exception as error:  # noqa: BLE001 - whatever it was, this message comes again and the others go on
+            self._tell_failure({"message_id": message_id}, error)
+            self.again.append(message_id)
+            return None
+        message = _Message(record, metadata, data, row)
+        if row and row.done:
+            self._duplicate(message)
+            return None
+        return message
+
+    def _handle_in_time(self, message: _Message) -> None:
+        if self._remaining() < _ENOUGH:
+            self._hand_back(message)
+        else:
+            self._handle(message)
+
+    def _handle_suspect(self, message: _Message) -> None:
+        if message.crashes >= self._retry.crashes:
+            died = ProcessDied(f"the process died {message.crashes} times while it handled the message alone")
+            self._bury(message, died)
+        elif self._remaining() < _ENOUGH:
+            self._hand_back(message)
+        elif self._noted(message, crashes=message.crashes + 1):
+            self._handle(message)
+
+    def _handle(self, message: _Message) -> None:
+        pauses = Pauses(self._remaining)
+        try:
+            self._consumer.handle(message.metadata, message.data, pauses)
+        except Duplicate:
+            self._duplicate(message)
+        except OutOfTime:
+            self._hand_back(message)
+        except NotYet as error:
+            self._wait(message, error, patience=self._retry.patience)
+        except UnknownVersion as error:
+            observability.count(self._metrics, observability.NEWER_VERSION)
+            self._wait(message, error, patience=None)
+        except (Rejected, ContractBroken) as error:
+            self._bury(message, error)
+        except Exception as error:  # noqa: BLE001 - whatever it was, this message is tried again and the others go on
+            self._try_again(message, error)
+        else:
+            self._committed(message, pauses.taken)
+        if pauses.taken:
+            observability.count(self._metrics, observability.CONFLICTS, pauses.taken)
+
+    def _try_again(self, message: _Message, error: Exception) -> None:
+        self._tell_failure(message.about, error)
+        if message.tried + 1 >= self._retry.tries:
+            self._bury(message, error)
+        elif self._noted(message, error):
+            self._comes_again(message, self._retry.distance(message.tried))
+
+    def _wait(self, message: _Message, error: Exception, *, patience: float | None) -> None:
+        if patience is not None and message.age > patience:
+            self._bury(message, error)
+        elif self._noted(message):
+            self._log.info("waits", extra=message.about | {"error": kind(error), "reason": reason(error)})
+            observability.count(self._metrics, observability.WAITING)
+            self._comes_again(message, self._retry.wait(message.age))
+
+    def _hand_back(self, message: _Message) -> None:
+        """Not this time: another invocation takes it, soon."""
+        self._log.info("handed back", extra=message.about)
+        if message.suspect or self._noted(message):
+            self._comes_again(message, max(1, round(random.uniform(0, _SOON))))  # noqa: S311 - only spreads load
+
+    def _bury(self, message: _Message, error: Exception) -> None:
+        """Put the message among the dead letters, with the reason; for good, unless somebody decides otherwise."""
+        try:
+            self._send_to_the_dead(message.record, error, message.metadata)
+        except Exception as failure:  # noqa: BLE001 - the message comes again, and then to the same end
+            self._tell_failure(message.about, failure)
+            self.again.append(message.id)
+        else:
+            self._log.warning("dead", extra=message.about | {"error": kind(error), "reason": reason(error)})
+
+    def _send_to_the_dead(self, record: Mapping[str, Any], error: Exception, metadata: Metadata | None = None) -> None:
+        dead_letter.send(
+            aws.client("sqs"),
+            settings().dead_letter_queue_url,
+            record["body"],
+            consumer=self._consumer.name,
+            error=kind(error),
+            reason=reason(error),
+            event_id=metadata.id if metadata else None,
+        )
+
+    def _noted(self, message: _Message, error: Exception | None = None, *, crashes: int | None = None) -> bool:
+        """Note in the ledger why the message comes again. False if it need not: another delivery has been quicker."""
+        m = message.metadata
+        note = Note(
+            message=message.id,
+            deliveries=message.deliveries,
+            at=clock.now(),
+            error=kind(error) if error else "",
+            reason=reason(error) if error else "",
+            tried=message.tried + bool(error),
+            crashes=message.crashes if crashes is None else crashes,
+        )
+        try:
+            self._ledger.note(m.id, self._consumer.name, (m.stream, m.sequence), note)
+        except AlreadyDone:
+            self._duplicate(message)
+            return False
+        except Exception as failure:  # noqa: BLE001 - without a note it comes again as a suspect; no harm in that
+            self._tell_failure(message.about, failure)
+            self.again.append(message.id)
+            return False
+        return True
+
+    def _comes_again(self, message: _Message, seconds: int) -> None:
+        self.again.append(message.id)
+        try:
+            aws.client("sqs").change_message_visibility(
+                QueueUrl=settings().queue_url,
+                ReceiptHandle=message.record["receiptHandle"],
+                VisibilityTimeout=seconds,
+            )
+        except Exception as failure:  # noqa: BLE001 - then it comes after the queue's own time
+            self._tell_failure(message.about, failure)
+
+    def _duplicate(self, message: _Message) -> None:
+        self._log.info("duplicate", extra=message.about)
+        observability.count(self._metrics, observability.DUPLICATES)
+
+    def _committed(self, message: _Message, conflicts: int) -> None:
+        age = (clock.moment(clock.now()) - clock.moment(message.metadata.recorded_at)).total_seconds() * 1000
+        self._log.info("committed", extra=message.about | {"age_ms": round(age), "conflicts": conflicts})
+        observability.count(self._metrics, observability.COMMITTED)
+        observability.age(self._metrics, age)
+
+    def _tell_failure(self, about: Mapping[str, Any], error: Exception) -> None:
+        told = {"error": kind(error), "reason": reason(error), "frames": frames(error)}
+        self._log.error("failed", extra={**about, **told})
+        observability.count(self._metrics, observability.FAILED)
+
+    def _remaining(self) -> float:
+        return float(self._context.get_remaining_time_in_millis()) / 1000
