@@ -1,4 +1,4 @@
-"""The system is deployed once for all tests that only use it."""
+"""The system is deployed once for all tests that only use it, and each function may do what its role allows."""
 
 import io
 from collections.abc import Iterator
@@ -14,5 +14,5 @@ from tests.system.deployed import Deployed
 
 @pytest.fixture(scope="session")
 def system() -> Iterator[Deployed]:
-    with up(Progress(Console(file=io.StringIO()))) as cloud:
-        yield Deployed(cloud, Connection.to(STAGE, environment={"AWS_ENDPOINT_URL": cloud.endpoint}))
+    with up(Progress(Console(file=io.StringIO())), iam=True) as cloud:
+        yield Deployed(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint))
