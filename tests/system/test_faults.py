@@ -4,9 +4,7 @@ And the other way round: without its guards the system does break, so it is the 
 """
 
 import io
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -18,7 +16,7 @@ from local.progress import Progress
 from local.system import STAGE, up
 from ops.connection import Connection
 from tests.local.left_behind import until
-from tests.system.deployed import Deployed, an_order, goods, unique
+from tests.system.deployed import Deployed, an_order, goods, impatient, unique
 
 RESERVE: Any = {"function": "reserve-stock", "operation": "TransactWriteItems"}
 PUBLISH: Any = {"function": "publish", "operation": "PutEvents"}
@@ -52,7 +50,7 @@ def test_a_process_that_dies_at_its_commit_reserves_once(system: Deployed, fault
     placed = an_order_meets(system, faults, death)
 
     assert faults.brought(death) == 1
-    assert said(system, placed, "reserve-stock")[0] == ("duplicate" if when == "after" else "committed")
+    assert system.says("reserve-stock", placed)[0] == ("duplicate" if when == "after" else "committed")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -64,7 +62,7 @@ def test_a_commit_that_is_answered_at_the_second_attempt_is_one_commit(
     placed = an_order_meets(system, faults, timeout)
 
     assert faults.brought(timeout) == 1
-    assert said(system, placed, "reserve-stock")[0] == "committed"
+    assert system.says("reserve-stock", placed)[0] == "committed"
 
 
 @pytest.mark.parametrize(("when", "finally_"), [("before", "committed"), ("after", "duplicate")])
@@ -76,7 +74,7 @@ def test_a_commit_that_is_never_answered_reserves_once(
     placed = an_order_meets(system, faults, timeout)
 
     assert faults.brought(timeout) == 3
-    assert said(system, placed, "reserve-stock")[:2] == ["failed", finally_]
+    assert system.says("reserve-stock", placed)[:2] == ["failed", finally_]
 
 
 def test_conflicts_are_run_again_and_are_no_failures(system: Deployed, faults: Faults) -> None:
@@ -85,7 +83,7 @@ def test_conflicts_are_run_again_and_are_no_failures(system: Deployed, faults: F
     placed = an_order_meets(system, faults, conflict)
 
     assert faults.brought(conflict) == 3
-    line, *_ = lines(system, placed, "reserve-stock")
+    line, *_ = system.log("reserve-stock", placed)
     assert (line["message"], line["conflicts"]) == ("committed", 3)
 
 
@@ -95,7 +93,7 @@ def test_a_call_that_is_forbidden_fails_the_delivery_which_comes_again(system: D
     placed = an_order_meets(system, faults, denied)
 
     assert faults.brought(denied) == 1
-    assert said(system, placed, "reserve-stock")[:2] == ["failed", "committed"]
+    assert system.says("reserve-stock", placed)[:2] == ["failed", "committed"]
 
 
 def test_keys_that_were_not_processed_are_read_again(system: Deployed, faults: Faults) -> None:
@@ -211,7 +209,7 @@ def test_only_the_condition_of_an_append_keeps_a_second_opening_from_overwriting
     unguarded = Fault.unguarded(table="store", function="admit")
     with faults.bring(unguarded):
         (third,) = system.sends(an_order(order))
-        until(lambda: said(system, third, "admit"), what="the third is admitted")
+        until(lambda: system.says("admit", third), what="the third is admitted")
     with pytest.raises(AssertionError):
         assert_first(system, order, first)
 
@@ -236,24 +234,10 @@ def an_order_meets(system: Deployed, faults: Faults, *several: Fault) -> str:
     return placed
 
 
-@contextmanager
-def impatient(system: Deployed, consumer: str) -> Iterator[None]:
-    """In the block, messages come again 4 seconds after they were taken, not 180: where a process starts slowly, twice."""
-    sqs = system.cloud.client("sqs")
-    url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
-    name = "VisibilityTimeout"
-    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"]
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={name: "4"})
-    try:
-        yield
-    finally:
-        sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
-
-
 def heard_again(system: Deployed, stream: str, consumer: str) -> None:
     """Put the first event of a stream on the event bus once more, and wait until the consumer is done with it."""
     (event, *_) = [step.event for step in system.journey(stream).steps]
-    earlier = len(said(system, event.metadata.id, consumer))
+    earlier = len(system.says(consumer, event.metadata.id))
     system.cloud.client("events").put_events(
         Entries=[
             {
@@ -264,21 +248,10 @@ def heard_again(system: Deployed, stream: str, consumer: str) -> None:
             }
         ]
     )
-    until(lambda: len(said(system, event.metadata.id, consumer)) > earlier, what=f"{consumer} has heard it again")
+    until(lambda: len(system.says(consumer, event.metadata.id)) > earlier, what=f"{consumer} has heard it again")
 
 
 def pieces(system: Deployed, sku: str) -> tuple[int, int]:
     """How many are available, and how many reserved."""
     shelf = system.row("stock", sku, of="reserve-stock")
     return shelf["available"], shelf.get("reserved", 0)
-
-
-def said(system: Deployed, event_id: str, consumer: str) -> list[str]:
-    """What the consumer's log says about the event, in order."""
-    return [line["message"] for line in lines(system, event_id, consumer)]
-
-
-def lines(system: Deployed, event_id: str, consumer: str) -> list[dict[str, Any]]:
-    """The consumer's log about one event. What a killed process wrote may be lost."""
-    found = [json.loads(line) for line in system.cloud.log.read_text().splitlines() if f'"{event_id}"' in line]
-    return [line for line in found if line.get("service") == consumer]
