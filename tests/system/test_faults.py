@@ -114,7 +114,7 @@ def test_events_that_the_bus_did_not_take_arrive_all_the_same(system: Deployed, 
     sku = unique("mug")
     orders = [unique("order") for _ in range(6)]
     system.receives(goods(sku, 6))
-    slow = Fault.delay(1.0, **PUBLISH)  # so that several events wait for the next call
+    slow = Fault.delay(1.0, "after", **PUBLISH)  # so that several events wait for the next call
     partial = Fault.partial(1, **PUBLISH, times=3)
 
     with faults.bring(slow, partial):
