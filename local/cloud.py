@@ -6,6 +6,7 @@ import http.client
 import os
 import shutil
 import socket
+import ssl
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from local import environment, logs
+from local import certificate, environment, logs
 from local.errors import PortTaken, StepFailed
 from local.interrupts import held
 from local.processes import Child
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 READY_WITHIN = 60.0  # seconds; it takes one or two
 _STEP = "starting the cloud"
+_REACH = ("AWS_ENDPOINT_URL", "AWS_CA_BUNDLE")
 
 
 class Cloud:
@@ -43,13 +45,22 @@ class Cloud:
 
     `port`: a free one unless given; `PortTaken` if it is not free. `project`: whose `.daybook/logs` takes the logs
     of a failed run. `extra`: environment variables for the cloud and its functions, on top of `environment`.
+    `iam`: whether permissions are enforced, so that each function may do what its role allows and nothing else; the
+    endpoint is then https, with a certificate that is made for this cloud alone.
     """
 
     def __init__(
-        self, *, port: int | None = None, project: Path = ROOT, extra: Mapping[str, str] | None = None
+        self,
+        *,
+        port: int | None = None,
+        project: Path = ROOT,
+        extra: Mapping[str, str] | None = None,
+        iam: bool = False,
     ) -> None:
         self.port = port or 0
         self.project = project
+        self._iam = iam
+        self._certificate: Path | None = None
         self._extra = dict(extra or {})
         self._child: Child | None = None
         self._forget_folder: weakref.finalize[Any, Any] | None = None
@@ -73,8 +84,13 @@ class Cloud:
         """What the cloud itself has to say, functions' output included."""
         return self.logs / "cloud.log"
 
-    def client(self, service: str, **settings: Any) -> Any:
-        """Make a boto3 client of this cloud; nothing of the user's own settings or credentials has a say in it."""
+    @property
+    def reach(self) -> dict[str, str]:
+        """The environment variables by which AWS's programs find this cloud and trust it."""
+        return {name: self.environment[name] for name in _REACH if name in self.environment}
+
+    def session(self) -> boto3.Session:
+        """Make a session for this cloud; nothing of the user's own settings or credentials has a say in it."""
         # (name in a file, environment variables, value, conversion): no variable, no file.
         nobody: dict[str, tuple[None, list[str], str | None, None]] = {
             "profile": (None, [], None, None),
@@ -82,13 +98,19 @@ class Cloud:
             "credentials_file": (None, [], os.devnull, None),
         }
         session = botocore.session.Session(session_vars=nobody)
-        ours = Config(proxies={}, use_fips_endpoint=False, use_dualstack_endpoint=False)
+        if self._certificate:
+            session.set_config_variable("ca_bundle", str(self._certificate))
         return boto3.Session(
             aws_access_key_id=environment.ACCESS_KEY,
             aws_secret_access_key=environment.SECRET_KEY,
             region_name=environment.REGION,
             botocore_session=session,
-        ).client(  # type: ignore[call-overload]
+        )
+
+    def client(self, service: str, **settings: Any) -> Any:
+        """Make a boto3 client of this cloud, by a `session` of its own."""
+        ours = Config(proxies={}, use_fips_endpoint=False, use_dualstack_endpoint=False)
+        return self.session().client(  # type: ignore[call-overload]
             service, endpoint_url=self.endpoint, config=ours.merge(settings.pop("config", Config())), **settings
         )
 
@@ -110,7 +132,7 @@ class Cloud:
 
     def _launch(self) -> None:
         self.port = _reserved(self.port)
-        self.endpoint = f"http://{HOST}:{self.port}"
+        self.endpoint = f"{'https' if self._iam else 'http'}://{HOST}:{self.port}"
         self.kept_logs = logs.place(self.project)
         with held():
             self.folder = Path(tempfile.mkdtemp(prefix="daybook-")).resolve()
@@ -130,6 +152,8 @@ class Cloud:
             # A Docker that happens to be there is left alone.
             "DOCKER_HOST": f"unix://{self.folder / 'no-docker'}",
         }
+        if self._iam:
+            settings |= self._enforcement()
         tether = str(Path(__file__).with_name("tether.py"))
         with held():
             self._child = Child(
@@ -139,6 +163,18 @@ class Cloud:
                 directory=self.folder,
                 log=self.log,
             )
+
+    def _enforcement(self) -> dict[str, str]:
+        """MiniStack's settings for IAM. Queues' policies refuse all that comes without TLS, so the two go together."""
+        pair = certificate.self_signed(self.folder, HOST, "localhost")
+        self._certificate = pair.certificate
+        self.environment |= {"AWS_CA_BUNDLE": str(pair.certificate), "NODE_EXTRA_CA_CERTS": str(pair.certificate)}
+        return {
+            "AUTH": "true",
+            "USE_SSL": "1",
+            "MINISTACK_SSL_CERT": str(pair.certificate),
+            "MINISTACK_SSL_KEY": str(pair.key),
+        }
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_WITHIN
@@ -153,7 +189,7 @@ class Cloud:
             time.sleep(0.02)
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
+        connection = self._connection()
         with suppress(OSError, http.client.HTTPException):
             connection.request("GET", "/_ministack/ready")
             ready = connection.getresponse().status == http.HTTPStatus.OK
@@ -161,6 +197,12 @@ class Cloud:
             return ready and self._child is not None and self._child.exit_code is None
         connection.close()
         return False
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if not self._certificate:
+            return http.client.HTTPConnection(HOST, self.port, timeout=5)
+        trust = ssl.create_default_context(cafile=str(self._certificate))
+        return http.client.HTTPSConnection(HOST, self.port, timeout=5, context=trust)
 
 
 def _reserved(port: int) -> int:

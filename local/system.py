@@ -21,17 +21,22 @@ STAGE = "local"
 
 @contextmanager
 def up(
-    progress: Progress, port: int | None = None, *, project: Path = ROOT, extra: Mapping[str, str] | None = None
+    progress: Progress,
+    port: int | None = None,
+    *,
+    project: Path = ROOT,
+    extra: Mapping[str, str] | None = None,
+    iam: bool = False,
 ) -> Iterator[Cloud]:
     """Bring up a cloud with the system deployed on it, for the length of the block; nothing is left afterwards.
 
     In the block, SIGTERM and a closed terminal are what Ctrl-C is: one KeyboardInterrupt. Raises `PortTaken` if
     `port` (a free one unless given) is in use, `StepFailed` if a step ends badly. `project` is the folder of the
-    CDK app; `extra` are environment variables for the cloud and the functions.
+    CDK app; `extra` are environment variables for the cloud and the functions; `iam` enforces permissions.
     """
     with once(), ExitStack() as stack:
         with progress.step("starting the cloud"):
-            cloud = stack.enter_context(Cloud(port=port, project=project, extra=extra))
+            cloud = stack.enter_context(Cloud(port=port, project=project, extra=extra, iam=iam))
         assembly = cloud.folder / "assembly"
         with deployment.synthesise(cloud, project, assembly, STAGE) as templates:
             with progress.step("preparing the account"):

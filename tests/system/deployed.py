@@ -4,7 +4,8 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -82,10 +83,33 @@ class Deployed:
         """The kind of reason for which admit refused each of the events. Waits for all of them."""
         return {event_id: self.dead(event_id, "admit").details["error"] for event_id in event_ids}
 
+    def log(self, consumer: str, event_id: str) -> list[dict[str, Any]]:
+        """What the consumer has logged about an event, in order. The last words of a killed process may be lost."""
+        mentioned = (line for line in self.cloud.log.read_text().splitlines() if f'"{event_id}"' in line)
+        return [line for line in map(json.loads, mentioned) if line.get("service") == consumer]
+
+    def says(self, consumer: str, event_id: str) -> list[str]:
+        """The same, just the messages: `committed`, `duplicate`, `failed` …"""
+        return [line["message"] for line in self.log(consumer, event_id)]
+
     def _table(self, table: str, function: str) -> str:
         name = self.connection.names.of(function)
         configuration = self.cloud.client("lambda").get_function_configuration(FunctionName=name)
         return str(configuration["Environment"]["Variables"][table_variable(table)])
+
+
+@contextmanager
+def impatient(system: Deployed, consumer: str) -> Iterator[None]:
+    """In the block, messages come again after 4 seconds, not 180: also those whose process starts slowly."""
+    sqs = system.cloud.client("sqs")
+    url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
+    name = "VisibilityTimeout"
+    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={name: "4"})
+    try:
+        yield
+    finally:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
 
 
 def unique(what: str) -> str:

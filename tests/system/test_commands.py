@@ -11,7 +11,7 @@ from tests.system.deployed import Deployed, an_order, goods, unique
 
 def daybook(system: Deployed, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command of `daybook` on the local stage, found by its endpoint alone."""
-    environment = {"PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": system.cloud.endpoint}
+    environment = {"PATH": os.environ["PATH"], **system.cloud.reach}
     return subprocess.run(
         [str(Path(sys.executable).with_name("daybook")), *arguments, "--stage", "local"],
         env=environment,

@@ -1,0 +1,15 @@
+"""What AWS may do to a function, brought about in the deployed functions of a local run that asks for it.
+
+    faults = Faults(folder)
+    with up(progress, extra=faults.environment) as cloud:
+        with faults.bring(Fault.death(function="reserve-stock", operation="TransactWriteItems", when="after")):
+            ...
+
+`worker` is what the functions' processes import; no bundle holds it.
+"""
+
+from local.faults.fault import ALWAYS, Chance, Every, Fault
+from local.faults.recording import Call, Use
+from local.faults.seam import Faults
+
+__all__ = ["ALWAYS", "Call", "Chance", "Every", "Fault", "Faults", "Use"]

@@ -1,0 +1,64 @@
+"""The tests' end of the seam: what shall go wrong is written to a file that the functions' processes look at."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.faults import recording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from local.faults.fault import Fault
+    from local.faults.recording import Call
+
+_WORKER = Path(__file__).with_name("worker")
+
+
+class Faults:
+    """Brings faults about in the functions of a run that was started with its `environment`, while that is up.
+
+    `folder` holds the plan, the counts and the recording of calls; it must outlive the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._plan = self._folder / "plan.json"
+        self._brought: list[Fault] = []
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the functions' processes need: `up(progress, extra=faults.environment)`."""
+        return {"PYTHONPATH": str(_WORKER), "DAYBOOK_FAULTS_PLAN": str(self._plan)}
+
+    @contextmanager
+    def bring(self, *faults: Fault) -> Iterator[None]:
+        """Let the faults strike every call that begins in the block. Blocks may be nested."""
+        before = list(self._brought)
+        self._write([*before, *faults])
+        try:
+            yield
+        finally:
+            self._write(before)
+
+    def brought(self, fault: Fault) -> int:
+        """How often the fault has struck so far, in all processes together."""
+        try:
+            _, struck = (self._folder / f"{fault.id}.count").read_text(encoding="utf-8").split()
+        except FileNotFoundError:
+            return 0
+        return int(struck)
+
+    def calls(self) -> list[Call]:
+        """Every call to AWS that the run's functions have made so far."""
+        return recording.calls(self._folder / "calls.jsonl")
+
+    def _write(self, faults: list[Fault]) -> None:
+        self._brought = faults
+        draft = self._plan.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps([fault.rule() for fault in faults]), encoding="utf-8")
+        draft.replace(self._plan)

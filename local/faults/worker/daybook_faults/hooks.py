@@ -1,0 +1,107 @@
+"""Where botocore asks: faults are brought about, and every call is recorded, at its event system."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+
+from . import acts
+from .changes import Remainder, is_guarded, unguarded
+from .plan import Plan, Rule
+from .uses import uses
+
+_REMAINDER = "daybook-remainder"
+_SERVICES = {"eventbridge": "events"}  # botocore's events call it otherwise than its clients do
+
+
+def handlers() -> list[tuple[str, Any]]:
+    """What to add to botocore's own handlers."""
+    stage = os.environ["DAYBOOK_STAGE"]
+    function = os.environ["AWS_LAMBDA_FUNCTION_NAME"].removeprefix(f"daybook-{stage}-")
+    hooks = _Hooks(Path(os.environ["DAYBOOK_FAULTS_PLAN"]), function, stage)
+    return [
+        ("provide-client-params", hooks.calling),
+        ("before-call", hooks.called),
+        ("before-send", hooks.sending),
+        ("after-call", hooks.answered),
+    ]
+
+
+class _Hooks:
+    """One process's calls to AWS, from the function to the wire and back."""
+
+    def __init__(self, plan: Path, function: str, stage: str) -> None:
+        self._plan = Plan(plan, function)
+        self._recording = plan.with_name("calls.jsonl")
+        self._function = function
+        self._stage = stage
+
+    def calling(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Once a call, before anything is made of its parameters: they may be changed."""
+        service, operation = model.service_model.service_name, model.name
+        self._record(service, operation, params)
+
+        def fits(rule: Rule) -> bool:
+            if rule["what"] == "partial":
+                return bool(Remainder(operation, params, rule["take"], rule["code"]))
+            return is_guarded(params, self._table(rule) or "")
+
+        for rule in self._plan.striking(service, operation, fits=fits):
+            if rule["what"] == "partial":
+                context[_REMAINDER] = remainder = Remainder(operation, params, rule["take"], rule["code"])
+                # With nothing left to send the call is whole, so that it is valid, and answered before it is sent.
+                params = params if remainder.none else remainder.sent
+            else:
+                params = unguarded(params, self._table(rule) or "")
+        return params
+
+    def called(
+        self, params: Mapping[str, Any], context: Mapping[str, Any], **_: Any
+    ) -> tuple[AWSResponse, dict[str, Any]] | None:
+        """Once a call, before it is sent for the first time: it may be answered here."""
+        remainder = context.get(_REMAINDER)
+        return (AWSResponse(params["url"], 200, HTTPHeaders(), None), {}) if remainder and remainder.none else None
+
+    def sending(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse | None:
+        """At each attempt: an answer that is returned here is taken for AWS's."""
+        _moment, service, operation = event_name.split(".")
+        service = _SERVICES.get(service, service)
+        body = acts.body(request)
+
+        def fits(rule: Rule) -> bool:
+            table = self._table(rule)
+            return table is None or json.dumps(table) in body
+
+        for rule in self._plan.striking(service, operation, fits=fits, when="before"):
+            if answer := acts.act(rule, request, self._table(rule)):
+                return answer
+        response = None
+        for rule in self._plan.striking(service, operation, fits=fits, when="after"):
+            response = response or acts.send(request)
+            acts.act(rule, request, self._table(rule))
+        return response
+
+    def answered(self, parsed: dict[str, Any], context: Mapping[str, Any], **_: Any) -> None:
+        """Once a call, when its answer is there: it may be changed."""
+        if remainder := context.get(_REMAINDER):
+            remainder.tell(parsed)
+
+    def _table(self, rule: Rule) -> str | None:
+        """The deployed name of the rule's table: generated for a service's, agreed for the backbone's."""
+        if (table := rule.get("table")) is None:
+            return None
+        variable = "DAYBOOK_TABLE_" + table.upper().replace("-", "_")
+        return os.environ.get(variable, f"daybook-{self._stage}-{table}")
+
+    def _record(self, service: str, operation: str, params: Mapping[str, Any]) -> None:
+        said = {"function": self._function, "service": service, "operation": operation}
+        line = json.dumps({**said, "uses": list(uses(service, operation, params))}) + "\n"
+        file = os.open(self._recording, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(file, line.encode())  # at once: lines of several processes do not mix
+        finally:
+            os.close(file)

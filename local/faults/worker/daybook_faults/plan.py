@@ -1,0 +1,70 @@
+"""Which faults strike: the plan is read again whenever it changes, and counts are kept across processes."""
+
+import fcntl
+import json
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+Rule = dict[str, Any]
+
+
+class Plan:
+    """The faults that are switched on, for one function."""
+
+    def __init__(self, file: Path, function: str) -> None:
+        self._file = file
+        self._function = function
+        self._read: tuple[int, int] | None = None
+        self._rules: list[Rule] = []
+
+    def striking(
+        self, service: str, operation: str, *, fits: Callable[[Rule], bool], when: str | None = None
+    ) -> Iterator[Rule]:
+        """The faults that strike this call at this moment, each counted as it is taken.
+
+        `when` is `before` or `after` for those that strike an attempt, None for those that change the call itself.
+        """
+        here = {"function": self._function, "service": service, "operation": operation, "when": when}
+        for rule in self._current():
+            if rule.get("when") != when or any(rule.get(name, value) != value for name, value in here.items()):
+                continue
+            if fits(rule) and self._strikes(rule):
+                yield rule
+
+    def _current(self) -> list[Rule]:
+        try:
+            stat = self._file.stat()
+        except FileNotFoundError:
+            return []
+        if self._read != (version := (stat.st_mtime_ns, stat.st_ino)):
+            self._rules, self._read = json.loads(self._file.read_text(encoding="utf-8")), version
+        return self._rules
+
+    def _strikes(self, rule: Rule) -> bool:
+        """Whether it is this call's turn. Said before the act: a process that dies has counted its death."""
+        count = os.open(self._file.with_name(f"{rule['id']}.count"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(count, fcntl.LOCK_EX)
+            seen, struck = map(int, (os.read(count, 100) or b"0 0").split())
+            seen += 1
+            strikes = _turn(rule, seen)
+            os.pwrite(count, f"{seen} {struck + strikes}\n".encode(), 0)
+        finally:
+            os.close(count)
+        return strikes
+
+
+def _turn(rule: Rule, seen: int) -> bool:
+    match rule["times"]:
+        case {"first": first}:
+            return bool(seen <= first)
+        case {"nth": nth}:
+            return bool(seen % nth == 0)
+        case {"probability": probability, "seed": seed}:
+            return bool(random.Random(f"{seed} {seen}").random() < probability)  # noqa: S311 - to be repeated
+        case other:
+            msg = f"no fault strikes {other}"
+            raise ValueError(msg)

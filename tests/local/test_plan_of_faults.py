@@ -1,0 +1,52 @@
+"""How often a fault strikes, counted over all processes that look at the same plan."""
+
+from pathlib import Path
+
+import pytest
+
+from local.faults import ALWAYS, Chance, Every, Fault, Faults
+from local.faults.fault import Times
+from local.faults.worker.daybook_faults.plan import Plan
+
+
+def strikes(folder: Path, *, times: Times, calls: int) -> str:
+    """Which of so many calls a fault strikes, `x` or `.`; two processes take turns in making them."""
+    faults = Faults(folder)
+    plans = [Plan(folder / "plan.json", function) for function in ("one", "other")]
+    fault = Fault.death("before", operation="PutEvents", times=times)
+    with faults.bring(fault):
+        struck = [
+            [*plans[number % 2].striking("events", "PutEvents", fits=lambda _: True, when="before")] != []
+            for number in range(calls)
+        ]
+    assert faults.brought(fault) == sum(struck)
+    return "".join("x" if each else "." for each in struck)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"), [(2, "xx......"), (Every(3), "..x..x.."), (ALWAYS, "xxxxxxxx"), (Chance(0.0), "........")]
+)
+def test_a_fault_strikes_as_often_as_it_says(tmp_path: Path, times: Times, expected: str) -> None:
+    assert strikes(tmp_path, times=times, calls=8) == expected
+
+
+def test_a_seed_strikes_the_same_calls_again(tmp_path: Path) -> None:
+    some = strikes(tmp_path, times=Chance(0.5, seed=1), calls=50)
+
+    assert 10 < some.count("x") < 40
+    assert strikes(tmp_path, times=Chance(0.5, seed=1), calls=50) == some
+    assert strikes(tmp_path, times=Chance(0.5, seed=2), calls=50) != some
+
+
+def test_a_fault_strikes_only_the_calls_that_it_names(tmp_path: Path) -> None:
+    faults = Faults(tmp_path)
+    one, other = (Plan(tmp_path / "plan.json", function) for function in ("one", "other"))
+    with faults.bring(Fault.delay(1.0, function="one", service="events", operation="PutEvents", times=ALWAYS)):
+        for plan, service, operation, when, struck in [
+            (one, "events", "PutEvents", "before", True),
+            (other, "events", "PutEvents", "before", False),
+            (one, "sqs", "PutEvents", "before", False),
+            (one, "events", "PutRule", "before", False),
+            (one, "events", "PutEvents", "after", False),
+        ]:
+            assert bool([*plan.striking(service, operation, fits=lambda _: True, when=when)]) is struck

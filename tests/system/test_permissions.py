@@ -1,0 +1,192 @@
+"""What each function does in AWS, held against what its role lets it do.
+
+The cloud itself sees to it in every test that functions do nothing else. What it does not look at, namely which streams
+of the store a function may write and read, is looked at here.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from local.faults import Call, Fault, Faults, Use
+from tests.local.left_behind import until
+from tests.system.deployed import Deployed, an_order, goods, impatient, unique
+
+# Done by AWS with the function's role, so no call of the function shows it.
+BY_LAMBDA_ITSELF = {
+    "logs:CreateLogStream": "Lambda writes what the function prints",
+    "logs:PutLogEvents": "Lambda writes what the function prints",
+    "xray:PutTelemetryRecords": "Lambda's tracing sends it",
+    "xray:PutTraceSegments": "Lambda's tracing sends it",
+    "sqs:ReceiveMessage": "the mapping takes messages",
+    "sqs:DeleteMessage": "the mapping removes what was handled",
+    "sqs:GetQueueAttributes": "the mapping looks how long the queue is",
+    "dynamodb:DescribeStream": "the mapping reads the store's stream",
+    "dynamodb:GetRecords": "the mapping reads the store's stream",
+    "dynamodb:GetShardIterator": "the mapping reads the store's stream",
+    "dynamodb:ListStreams": "the mapping reads the store's stream",
+}
+
+# What a function does all the same. On AWS it fails there; the local cloud does not look at the keys in the store.
+NOT_PERMITTED = {
+    # admit looks where a stream ends that it could not open, because it is open or the event was admitted before.
+    # Where it should be refused as StreamAlreadyOpen, the event would fail until it is a dead letter without a reason.
+    ("admit", "dynamodb:Query", "daybook-local-store", "order"),
+}
+
+
+@dataclass(frozen=True, order=True)
+class Permission:
+    """One thing that a function's role allows. `operation` and `streams` are patterns; `*` where nothing is asked."""
+
+    function: str
+    action: str
+    resource: str
+    streams: str = "*"
+    operation: str = "*"
+
+    def covers(self, call: Call, use: Use) -> bool:
+        return (
+            (self.function, self.action, self.resource) == (call.function, use.action, use.resource)
+            and fnmatchcase(use.stream or "", self.streams)
+            and fnmatchcase(call.operation, self.operation)
+        )
+
+
+@pytest.fixture(scope="module")
+def calls(system: Deployed, faults: Faults) -> list[Call]:
+    """All calls of all functions, once they have had cause for everything that they may do."""
+    keep_everybody_busy(system, faults)
+    return faults.calls()
+
+
+def test_a_function_without_its_permissions_fails_and_goes_on_once_it_has_them(system: Deployed) -> None:
+    iam, role = system.cloud.client("iam"), roles(system)["place-order"]
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+
+    with impatient(system, "place-order"):
+        iam.delete_role_policy(RoleName=role, PolicyName=name)
+        (placed,) = system.sends(an_order())
+        until(lambda: system.log("place-order", placed), what="place-order has tried")
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
+        system.settles(placed)
+
+    first, *_, last = system.log("place-order", placed)
+    assert (first["message"], last["message"]) == ("failed", "committed")
+    assert "not authorized to perform: dynamodb:PutItem" in first["exception"]
+
+
+def test_every_permission_is_used(system: Deployed, calls: list[Call]) -> None:
+    unused = {
+        permission
+        for permission in permissions(system)
+        if not any(permission.covers(call, use) for call in calls for use in call.uses)
+    }
+
+    assert sorted(each for each in unused if each.action not in BY_LAMBDA_ITSELF) == []
+    assert {each.action for each in unused} == BY_LAMBDA_ITSELF.keys()
+
+
+def test_every_use_is_permitted_but_for_what_is_known(system: Deployed, calls: list[Call]) -> None:
+    allowed = list(permissions(system))
+    not_permitted = {
+        (call.function, use.action, use.resource, (use.stream or "").partition("/")[0])
+        for call in calls
+        for use in call.uses
+        if not any(permission.covers(call, use) for permission in allowed)
+    }
+
+    assert not_permitted == NOT_PERMITTED
+
+
+def keep_everybody_busy(system: Deployed, faults: Faults) -> None:
+    """Give each function cause for all that it may do: its work, a delivery that comes again, one it cannot read."""
+    sku = unique("mug")
+    consumers = [function for function in roles(system) if function not in {"admit", "publish"}]
+    twice = an_order(lines=[(sku, 1)], producer_id=unique("checkout"))
+    refused = [Fault.denied(function=consumer, operation="TransactWriteItems") for consumer in consumers]
+    with ExitStack() as stack:
+        for consumer in consumers:
+            stack.enter_context(impatient(system, consumer))
+        stack.enter_context(faults.bring(*refused))
+        system.receives(goods(sku, 2))
+        system.receives(twice, goods(sku, 1), an_order(lines=[(sku, 9)]))
+    assert [faults.brought(fault) for fault in refused] == [1] * len(refused)
+    system.sends(twice)
+    system.refusals(*system.sends(an_order(lines=[("mug", 0)])))
+    for consumer in consumers:
+        gets_what_it_cannot_read(system, consumer)
+    the_store_gets_what_is_no_event(system)
+
+
+def gets_what_it_cannot_read(system: Deployed, consumer: str) -> None:
+    """Send the consumer a message that is no event, and wait until it is among the dead letters."""
+    sqs = system.cloud.client("sqs")
+    body = unique("nothing")
+    url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=body)
+    until(lambda: body in bodies(system, consumer), what=f"{consumer} has put it among its dead letters")
+
+
+def the_store_gets_what_is_no_event(system: Deployed) -> None:
+    """Write it past everybody, wait until publish has put it aside, and take it away again."""
+    key = {"stream": {"S": unique("nothing/")}, "sequence": {"N": "1"}}
+    dynamodb, table = system.cloud.client("dynamodb"), system.connection.names.store
+    dynamodb.put_item(TableName=table, Item=key)
+    until(lambda: any(key["stream"]["S"] in body for body in bodies(system, "publish")), what="publish puts it aside")
+    dynamodb.delete_item(TableName=table, Key=key)
+
+
+def bodies(system: Deployed, consumer: str) -> list[str]:
+    return [message["Body"] for message in system.dead_letters(consumer)]
+
+
+def roles(system: Deployed) -> dict[str, str]:
+    """The roles of all functions, by consumer."""
+    pages = system.cloud.client("lambda").get_paginator("list_functions").paginate()
+    prefix = system.connection.names.of("")
+    return {
+        function["FunctionName"].removeprefix(prefix): function["Role"].rpartition("/")[2]
+        for page in pages
+        for function in page["Functions"]
+        if function["FunctionName"].startswith(prefix)
+    }
+
+
+def permissions(system: Deployed) -> Iterator[Permission]:
+    """What the deployed roles allow, one by one."""
+    iam = system.cloud.client("iam")
+    for function, role in roles(system).items():
+        assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for statement in _several(document["Statement"]):
+                assert statement["Effect"] == "Allow"
+                yield from _each(function, statement)
+
+
+def _each(function: str, statement: Mapping[str, Any]) -> Iterator[Permission]:
+    conditions = {key: value for test in statement.get("Condition", {}).values() for key, value in test.items()}
+    assert conditions.keys() <= {"dynamodb:LeadingKeys", "dynamodb:EnclosingOperation"}, json.dumps(conditions)
+    return (
+        Permission(function, action, _resource(arn), streams, operation)
+        for action in _several(statement["Action"])
+        for arn in _several(statement["Resource"])
+        for streams in _several(conditions.get("dynamodb:LeadingKeys", "*"))
+        for operation in _several(conditions.get("dynamodb:EnclosingOperation", "*"))
+    )
+
+
+def _resource(arn: str) -> str:
+    """The name of a table, a queue or a bus: what calls say."""
+    return arn.split(":", 5)[-1].removeprefix("table/").removeprefix("event-bus/")
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
