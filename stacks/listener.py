@@ -165,7 +165,7 @@ class Listener(Construct):
             report_batch_item_failures=True,
         )
         Validations.of(mapping).acknowledge(NO_DESTINATION)
-        self.function.allow([*FROM_QUEUE, "sqs:ChangeMessageVisibility"], self.queue.queue_arn)
+        self.function.allow([*FROM_QUEUE], self.queue.queue_arn)
         self.function.allow(["sqs:SendMessage"], self.dead_letters.queue_arn)
         self._watch(stage, consumer, alarms)
 

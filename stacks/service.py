@@ -122,6 +122,8 @@ class Service(Stack):
             environment={table_variable(each.name): each.table.table_name for each in tables},
             alarms=self._backbone.alarms,
         )
+        # How soon a message comes again that has failed is the function's to say.
+        listener.function.allow(["sqs:ChangeMessageVisibility"], listener.queue.queue_arn)
         self._backbone.allow_ledger(listener.function)
         self._dashboard.add_widgets(*listener.widgets())
         return listener

@@ -15,7 +15,7 @@ LEDGER = {"dynamodb:GetItem ledger", "dynamodb:UpdateItem ledger"}
 ALWAYS = LOGS | TRACES
 
 ALLOWED = {
-    "admit": ALWAYS | QUEUE | LEDGER | {"dynamodb:PutItem store", "dynamodb:Query store"},
+    "admit": ALWAYS | FROM_QUEUE | {"sqs:SendMessage"} | LEDGER | {"dynamodb:PutItem store", "dynamodb:Query store"},
     "publish": ALWAYS
     | {"events:PutEvents", "sqs:SendMessage"}
     | {f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")},

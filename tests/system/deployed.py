@@ -100,7 +100,7 @@ class Deployed:
 
 @contextmanager
 def impatient(system: Deployed, consumer: str) -> Iterator[None]:
-    """In the block, messages come again after 4 seconds, not 180: also those whose process starts slowly."""
+    """In the block, messages whose process dies come again after 4 seconds: also those whose process starts slowly."""
     sqs = system.cloud.client("sqs")
     url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
     name = "VisibilityTimeout"

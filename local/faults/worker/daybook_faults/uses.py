@@ -1,4 +1,4 @@
-"""What a call does, as permissions see it: actions on tables, queues and buses."""
+"""What a call does, as permissions see it: actions on tables, queues, buses and objects."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,6 +28,8 @@ def uses(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[Us
         yield action, params["TableName"] + index, _stream(params)
     elif "QueueUrl" in params:
         yield action, params["QueueUrl"].rpartition("/")[2], None
+    elif "Bucket" in params:
+        yield action, f"{params['Bucket']}/{params.get('Key', '')}", None
     elif operation == "PutEvents":
         yield from ((action, bus, None) for bus in sorted({entry["EventBusName"] for entry in params["Entries"]}))
     else:
