@@ -60,3 +60,4 @@ lock: install  ## resolve requirements*.in anew into the locks
 
 clean:  ## remove the virtual environment and all that was built
 	rm -rf $(VENV) node_modules build cdk.out .daybook .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

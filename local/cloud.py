@@ -215,7 +215,9 @@ def _reserved(port: int) -> int:
             probe.listen()
         except PermissionError:
             raise PortTaken(port, "may only be used by the administrator") from None
-        except (OSError, OverflowError):
+        except OverflowError:
+            raise PortTaken(port, "does not exist: ports end at 65535") from None
+        except OSError:
             raise PortTaken(port) from None
         return int(probe.getsockname()[1])
 

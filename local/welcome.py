@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 def welcome(endpoint: str, data: Mapping[str, Any]) -> str:
     """Return the text for the terminal: how to send an `OrderPlaced` with this data, and to see what came of it."""
+    # An order of its own: the numbers of the samples are theirs.
+    order = {**data, "order_id": "7"}
     entry = {
         "EventBusName": f"daybook-{STAGE}-ingress",
         "Source": "shop.checkout",
         "DetailType": "OrderPlaced",
-        "Detail": json.dumps({"data": data}),
+        "Detail": json.dumps({"data": order}),
     }
     return f"""
 Daybook is up at {endpoint}
@@ -30,21 +32,21 @@ In another terminal, put goods on the shelf:
 
 and send an order, with the AWS command line:
 
-export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY} AWS_DEFAULT_REGION={REGION}
-aws --endpoint-url {endpoint} events put-events --entries {shlex.quote(json.dumps([entry]))}
+AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY} aws events put-events --region {REGION} \\
+  --endpoint-url {endpoint} --entries {shlex.quote(json.dumps([entry]))}
 
 or from Python (.venv/bin/python):
 
 import boto3, json
 events = boto3.client("events", endpoint_url="{endpoint}", region_name="{REGION}",
                       aws_access_key_id="{ACCESS_KEY}", aws_secret_access_key="{SECRET_KEY}")
-order = {data!r}
+order = {order!r}
 events.put_events(Entries=[{{"EventBusName": "{entry["EventBusName"]}", "Source": "{entry["Source"]}",
                             "DetailType": "{entry["DetailType"]}", "Detail": json.dumps({{"data": order}})}}])
 
 See what came of it:
 
-.venv/bin/daybook trace order/1001 --stage {STAGE}
+.venv/bin/daybook trace order/7 --stage {STAGE}
 .venv/bin/daybook events --stage {STAGE}
 .venv/bin/daybook --help
 
