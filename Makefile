@@ -21,7 +21,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml package.json package-lock.js
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.txt)"
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.txt
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
-	@$(BIN)/npm ci --silent --no-audit --no-fund --no-update-notifier
+	@$(BIN)/npm ci --loglevel error --no-audit --no-fund --no-update-notifier
 	@touch $@
 
 demo: install  ## bring the whole system up on this machine, send it orders, show where each one went
