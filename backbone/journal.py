@@ -75,8 +75,9 @@ class Journal:
         stream_prefix: str | None = None,
         event_id: str | None = None,
         page_size: int | None = None,
+        oldest_first: bool = False,
     ) -> Iterator[Line]:
-        """The lines of one partition within the span, the newest first, read as they are asked for.
+        """The lines of one partition within the span, the newest first unless asked, read as they are asked for.
 
         `page_size` is how many lines one call looks at; unless given, as many as DynamoDB can, 1 MB of them.
         """
@@ -97,7 +98,7 @@ class Journal:
                 ":until": pack(clock.timestamp(span.until)),
             }
             | {f":{name}": pack(value) for name, value in filters.values()},
-            "ScanIndexForward": False,
+            "ScanIndexForward": oldest_first,
         }
         if filters:
             request["FilterExpression"] = " AND ".join(filters)

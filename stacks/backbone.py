@@ -182,6 +182,7 @@ class Backbone(Stack):
         stream = str(self._store.table_stream_arn)
         function.allow(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], stream)
         function.allow(["dynamodb:ListStreams"], stream)
+        BackboneAccess(scope, stage=self._stage).allow_reading_by_time(function)
         lambda_.EventSourceMapping(
             scope,
             "Mapping",

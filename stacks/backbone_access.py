@@ -9,6 +9,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from backbone.contract import Event, Place
+from backbone.store import JOURNAL
 from stacks.stage import Stage
 
 
@@ -53,6 +54,12 @@ class BackboneAccess(Construct):
             _allow(role, ["dynamodb:PutItem"], arn, _IN_A_TRANSACTION | _on_streams(kinds))
         if looking:
             _allow(role, ["dynamodb:Query"], arn, _on_streams(looking))
+
+    def allow_reading_by_time(self, role: iam.IGrantable) -> None:
+        """Find in the journal what was recorded when, and read it from the store."""
+        store = self._table_arn(self._names.store)
+        _allow(role, ["dynamodb:Query"], f"{store}/index/{JOURNAL}")
+        _allow(role, ["dynamodb:BatchGetItem"], store)
 
     def _table_arn(self, name: str) -> str:
         stack = Stack.of(self)

@@ -3,6 +3,9 @@
 The only function that may put events there. It reads EventBridge's answer entry by entry, tries those again that were
 not taken, puts what can never be published aside, and moves on. If all else fails it raises: the batch comes again, and
 the duplicates end at the ledger.
+
+DynamoDB keeps the stream for 24 hours. For what is older, publish is invoked with a span of time and takes its events
+from the journal instead.
 """
 
 import json
@@ -16,9 +19,11 @@ from botocore.exceptions import ClientError, ParamValidationError
 from backbone import aws, dead_letter, observability
 from backbone.envelope import Envelope
 from backbone.failure import kind
+from backbone.journal import Journal, Line, Span
 from backbone.settings import settings
 from backbone.store import NotAnEvent, from_item
 from backbone.transaction import OutOfTime, Pauses
+from functions.bookkeeping.catch_up import Item, Place, items, portions, span_of
 
 CONSUMER = "publish"
 
@@ -42,52 +47,90 @@ _FOR_GOOD = {
 }
 
 
+# A span is left for the next invocation when less time than this remains: a portion of it takes a second or two.
+_ENOUGH = 10.0  # seconds
+
+
 class NotPublished(RuntimeError):
     """EventBridge did not take all entries in the time there was. The batch comes again."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
-    """One record of the store's stream, and the event in it."""
+    """One item of the store, what logs call it, and the event in it."""
 
-    record: Mapping[str, Any]
+    item: Mapping[str, Any]
+    name: str
     envelope: Envelope
 
 
-def handler(batch: Mapping[str, Any], context: Any) -> None:
-    """Take a batch of the store's stream. Raises NotPublished, or botocore's errors, if it must come again."""
+def handler(request: Mapping[str, Any], context: Any) -> dict[str, Any] | None:
+    """Take a batch of the store's stream, or a span of the past: {"since": RFC 3339, "until": RFC 3339}.
+
+    A span is answered with {"published": so many events, "next": the `since` to go on from, or null at its end}.
+    Raises NotPublished, or botocore's errors, if it must come again, and BadRange for what is neither.
+    """
     publication = _Publication(context)
     try:
-        publication.publish(batch["Records"])
+        if isinstance(request, Mapping) and "Records" in request:
+            publication.publish(request["Records"])
+            return None
+        return {"next": publication.catch_up(span_of(request)), "published": publication.published}
     finally:
         observability.flush(publication.metrics)
 
 
 class _Publication:
-    """The publication of one batch."""
+    """The publication of one batch, or of part of a span."""
 
     def __init__(self, context: Any) -> None:
+        self.published = 0
         self.metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
         self._log = observability.logger(CONSUMER)
         self._bus = settings().names.event_bus
-        self._pauses = Pauses(lambda: context.get_remaining_time_in_millis() / 1000)
+        self._context = context
+        self._pauses = Pauses(self._remaining)
 
     def publish(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Put all events of the records on the bus, in the order of the records."""
         for together in _batches(self._events(records)):
             self._put(together)
 
+    def catch_up(self, span: Span) -> str | None:
+        """Put the events of the span on the bus, while time remains. Returns where to go on, None at its end."""
+        dynamodb, table = aws.client("dynamodb"), settings().names.store
+        for number, portion in enumerate(portions(Journal(dynamodb, table), span)):
+            # The first is always done: however short the time, whoever goes on gets ahead.
+            if number and self._remaining() < _ENOUGH:
+                return portion.since
+            stored = items(dynamodb, table, portion.lines, self._pauses)
+            for together in _batches(self._again(portion.lines, stored)):
+                self._put(together)
+        return None
+
+    def _remaining(self) -> float:
+        return float(self._context.get_remaining_time_in_millis()) / 1000
+
     def _events(self, records: Sequence[Mapping[str, Any]]) -> Iterator[_Outgoing]:
         for record in records:
             if record["eventName"] != "INSERT":
-                self._tampered(record)
-                continue
-            try:
-                envelope = from_item(record["dynamodb"]["NewImage"])
-            except NotAnEvent as error:
-                self._set_aside(record, type(error).__name__, str(error))
+                self._tampered(record["eventName"], record["eventID"])
             else:
-                yield _Outgoing(record, envelope)
+                yield from self._event(record["dynamodb"].get("NewImage", {}), record["eventID"])
+
+    def _again(self, lines: Iterable[Line], stored: Mapping[Place, Item]) -> Iterator[_Outgoing]:
+        for line in lines:
+            name = f"{line.stream}#{line.sequence}"
+            if item := stored.get((line.stream, line.sequence)):
+                yield from self._event(item, name)
+            else:
+                self._tampered("REMOVE", name)
+
+    def _event(self, item: Mapping[str, Any], name: str) -> Iterator[_Outgoing]:
+        try:
+            yield _Outgoing(item, name, from_item(item))
+        except NotAnEvent as error:
+            self._set_aside(item, name, type(error).__name__, str(error))
 
     def _put(self, waiting: Sequence[_Outgoing]) -> None:
         while waiting:
@@ -104,7 +147,7 @@ class _Publication:
                 if not error:
                     self._published(event.envelope)
                 elif error in _FOR_GOOD:
-                    self._set_aside(event.record, error, "EventBridge will never take this entry", event.envelope)
+                    self._never_taken(event, error)
                 else:
                     again.append(event)
             waiting = again
@@ -114,7 +157,7 @@ class _Publication:
     def _put_alone(self, refused: Sequence[_Outgoing], error: str) -> None:
         """EventBridge takes no request with one of these in it: find out which, and put it aside."""
         if len(refused) == 1:
-            self._set_aside(refused[0].record, error, "EventBridge will never take this entry", refused[0].envelope)
+            self._never_taken(refused[0], error)
             return
         for event in refused:
             self._put([event])
@@ -139,24 +182,30 @@ class _Publication:
         about = {"event_id": m.id, "event_type": m.type, "stream": m.stream, "sequence": m.sequence}
         self._log.info("published", extra=about | {"correlation_id": m.correlation_id})
         observability.count(self.metrics, observability.PUBLISHED)
+        self.published += 1
 
-    def _set_aside(self, record: Mapping[str, Any], error: str, reason: str, envelope: Envelope | None = None) -> None:
+    def _never_taken(self, event: _Outgoing, error: str) -> None:
+        self._set_aside(event.item, event.name, error, "EventBridge will never take this entry", event.envelope)
+
+    def _set_aside(
+        self, item: Mapping[str, Any], name: str, error: str, reason: str, envelope: Envelope | None = None
+    ) -> None:
         dead_letter.send(
             aws.client("sqs"),
             settings().dead_letter_queue_url,
-            json.dumps(record["dynamodb"].get("NewImage", {})),
+            json.dumps(item),
             consumer=CONSUMER,
             error=error,
             reason=reason,
             event_id=envelope.metadata.id if envelope else None,
             event_type=envelope.metadata.type if envelope else None,
         )
-        self._log.error("set aside", extra={"error": error, "record": record["eventID"]})
+        self._log.error("set aside", extra={"error": error, "record": name})
         observability.count(self.metrics, observability.SET_ASIDE)
 
-    def _tampered(self, record: Mapping[str, Any]) -> None:
+    def _tampered(self, change: str, name: str) -> None:
         """The store is only ever appended to: whatever else happens to it is not this system's doing."""
-        self._log.critical("tampered", extra={"change": record["eventName"], "record": record["eventID"]})
+        self._log.critical("tampered", extra={"change": change, "record": name})
         observability.count(self.metrics, observability.TAMPERED)
 
 

@@ -48,10 +48,10 @@ class Faults:
     def brought(self, fault: Fault) -> int:
         """How often the fault has struck so far, in all processes together."""
         try:
-            _, struck = (self._folder / f"{fault.id}.count").read_text(encoding="utf-8").split()
+            counts = (self._folder / f"{fault.id}.count").read_text(encoding="utf-8").split()
         except FileNotFoundError:
             return 0
-        return int(struck)
+        return int(counts[1]) if counts else 0  # a file that was just made holds nothing yet
 
     def calls(self) -> list[Call]:
         """Every call to AWS that the run's functions have made so far."""

@@ -17,7 +17,7 @@ ALWAYS = LOGS | TRACES
 ALLOWED = {
     "admit": ALWAYS | FROM_QUEUE | {"sqs:SendMessage"} | LEDGER | {"dynamodb:PutItem store", "dynamodb:Query store"},
     "publish": ALWAYS
-    | {"events:PutEvents", "sqs:SendMessage"}
+    | {"events:PutEvents", "sqs:SendMessage", "dynamodb:Query journal", "dynamodb:BatchGetItem store"}
     | {f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")},
     "bury": ALWAYS | FROM_QUEUE | LEDGER | {"s3:PutObject"},
     "place-order": ALWAYS | QUEUE | LEDGER | {"dynamodb:PutItem Orders"},
@@ -61,7 +61,7 @@ def test_nobody_may_update_or_delete_what_is_stored(prod: Assembly) -> None:
     for policy in prod.properties("AWS::IAM::Policy"):
         for statement in policy["PolicyDocument"]["Statement"]:
             if "-store" in json.dumps(statement["Resource"]):
-                assert set(_actions(statement)) <= {"dynamodb:PutItem", "dynamodb:Query"}
+                assert set(_actions(statement)) <= {"dynamodb:PutItem", "dynamodb:Query", "dynamodb:BatchGetItem"}
 
 
 def test_only_publish_may_put_events_on_a_bus(prod: Assembly) -> None:
@@ -112,6 +112,7 @@ def _where(statement: dict[str, Any]) -> str:
     text = json.dumps(statement["Resource"])
     names = {
         "StreamArn": "stream",
+        "/index/journal": "journal",
         "-store": "store",
         "-ledger": "ledger",
         "OrderStatusTable": "OrderStatus",

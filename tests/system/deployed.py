@@ -58,7 +58,7 @@ class Deployed:
     def row(self, table: str, key: str, *, of: str) -> dict[str, Any]:
         """A row of a service's table, which is found by a function that was given it; empty if there is none."""
         answer = self.cloud.client("dynamodb").get_item(
-            TableName=self._table(table, of), Key={"id": {"S": key}}, ConsistentRead=True
+            TableName=self.table(table, of), Key={"id": {"S": key}}, ConsistentRead=True
         )
         return unpack_item(answer.get("Item", {}))
 
@@ -92,7 +92,8 @@ class Deployed:
         """The same, just the messages: `committed`, `duplicate`, `failed` …"""
         return [line["message"] for line in self.log(consumer, event_id)]
 
-    def _table(self, table: str, function: str) -> str:
+    def table(self, table: str, function: str) -> str:
+        """The generated name of a service's table, which is found by a function that was given it."""
         name = self.connection.names.of(function)
         configuration = self.cloud.client("lambda").get_function_configuration(FunctionName=name)
         return str(configuration["Environment"]["Variables"][table_variable(table)])

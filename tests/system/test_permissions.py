@@ -8,11 +8,13 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
+from backbone import clock
 from local.faults import Call, Fault, Faults, Use
 from tests.local.left_behind import until
 from tests.system.deployed import Deployed, an_order, goods, impatient, unique
@@ -102,7 +104,7 @@ def test_every_use_is_permitted(system: Deployed, calls: list[Call]) -> None:
 
 def keep_everybody_busy(system: Deployed, faults: Faults) -> None:
     """Give each function cause for all that it may do: its work, a delivery that comes again, one it cannot read."""
-    sku = unique("mug")
+    sku, opened = unique("mug"), unique("order")
     consumers = [function for function in roles(system) if function not in {"admit", "publish", "bury"}]
     twice = an_order(lines=[(sku, 1)], producer_id=unique("checkout"))
     refused = [Fault.denied(function=consumer, operation="TransactWriteItems") for consumer in consumers]
@@ -111,13 +113,14 @@ def keep_everybody_busy(system: Deployed, faults: Faults) -> None:
             stack.enter_context(impatient(system, consumer))
         stack.enter_context(faults.bring(*refused))
         system.receives(goods(sku, 2))
-        system.receives(twice, goods(sku, 1), an_order(lines=[(sku, 9)]))
+        system.receives(twice, goods(sku, 1), an_order(opened, lines=[(sku, 9)]))
     assert [faults.brought(fault) for fault in refused] == [1] * len(refused)
     system.sends(twice)
-    system.refusals(*system.sends(an_order(lines=[("mug", 0)])))
+    system.refusals(*system.sends(an_order(lines=[("mug", 0)]), an_order(opened)))
     for consumer in consumers:
         gets_what_it_cannot_read(system, consumer)
     the_store_gets_what_is_no_event(system)
+    publish_reads_the_journal(system)
     the_ledger_gets_what_is_too_large_for_it(system)
 
 
@@ -137,6 +140,16 @@ def the_store_gets_what_is_no_event(system: Deployed) -> None:
     dynamodb.put_item(TableName=table, Item=key)
     until(lambda: key["stream"]["S"] in str(buried(system, "publish")), what="publish puts it aside")
     dynamodb.delete_item(TableName=table, Key=key)
+
+
+def publish_reads_the_journal(system: Deployed) -> None:
+    """Have publish catch up on the last minute."""
+    now = datetime.now(UTC)
+    request = {"since": clock.timestamp(now - timedelta(minutes=1)), "until": clock.timestamp(now)}
+    answer = system.cloud.client("lambda").invoke(
+        FunctionName=system.connection.names.of("publish"), Payload=json.dumps(request)
+    )
+    assert json.loads(answer["Payload"].read())["published"] > 0
 
 
 def the_ledger_gets_what_is_too_large_for_it(system: Deployed) -> None:

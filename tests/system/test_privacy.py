@@ -1,0 +1,195 @@
+"""What is about a person stands in the stored event, and in the body of what could not be processed; nowhere else."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from backbone.contract import Part, personal_fields
+from backbone.ledger import DEAD
+from events.values import Customer
+from local.faults import Fault, Faults
+from tests.local.left_behind import until
+from tests.system.deployed import Deployed, an_event, an_order, goods, impatient, unique
+from tests.system.test_commands import daybook
+
+NAME, EMAIL = uuid.uuid4().hex, uuid.uuid4().hex
+CUSTOMER = {"name": f"Ada {NAME}", "email": f"{EMAIL}@example.com"}
+BODIES = {"store: data", "ledger: body"}
+
+
+@dataclass(frozen=True)
+class Traces:
+    """All that is left of some orders, by where it was found; with an order, and an event that was refused."""
+
+    texts: dict[str, str]
+    order: str
+    refused: str
+
+    def where(self, text: str) -> set[str]:
+        return {place for place, found in self.texts.items() if text in found}
+
+
+@pytest.fixture(scope="module")
+def traces(system: Deployed, faults: Faults) -> Traces:
+    """What is left of orders that have met all that an order can meet."""
+    sku, order = unique("mug"), unique("order")
+    system.receives(goods(sku, 5))
+    with bury_waits(system) as dead_letters:
+        refused = system.sends(*refused_orders())
+        is_no_event(system, "admit", json.dumps(CUSTOMER))
+        is_no_event(system, "reserve-stock", json.dumps({"detail": CUSTOMER}))
+        fails_and_is_done(system, faults, order, sku)
+        dies_at_last(system, faults)
+        (second,) = system.sends(personal(an_order(order, lines=[(sku, 2)])))
+        attributes = [*dead_letters(len(refused) + 4)]
+    system.refusals(*refused, second)
+    outputs = [
+        daybook(system, "trace", f"order/{order}", "--data"),
+        daybook(system, "trace", f"order/{order}", "--data", "--json"),
+        daybook(system, "trace", refused[0]),
+        daybook(system, "events", "--json"),
+        daybook(system, "send", "-", given=json.dumps(personal(an_order(lines=[("mug", 0)])))),
+    ]
+    texts = {
+        "attributes": json.dumps(attributes),
+        "daybook": "".join(output.stdout + output.stderr for output in outputs),
+        "logs": "".join(file.read_text(errors="replace") for file in system.cloud.logs.iterdir()),
+        "log groups": "".join(log_groups(system)),
+        "metrics": json.dumps(system.cloud.client("cloudwatch").list_metrics()["Metrics"]),
+        **tables(system),
+    }
+    return Traces(texts, order, refused[0])
+
+
+def test_the_markers_stand_in_every_field_that_is_about_a_person() -> None:
+    models = [Part]
+    for model in models:
+        models += model.__subclasses__()
+
+    marked = {model: personal_fields(model) for model in models if model.__module__.startswith("events.")}
+
+    assert {model: fields for model, fields in marked.items() if fields} == {Customer: frozenset(CUSTOMER)}
+
+
+@pytest.mark.parametrize("marker", [NAME, EMAIL], ids=["name", "email"])
+def test_what_is_about_a_person_stands_in_stored_data_and_kept_bodies_and_nowhere_else(
+    traces: Traces, marker: str
+) -> None:
+    assert traces.where(marker) == BODIES
+
+
+def test_the_search_finds_what_is_no_secret_wherever_it_is_written(traces: Traces) -> None:
+    assert traces.where(traces.order) >= BODIES | {"daybook", "logs", "ledger: stream", "store: stream"}
+    assert traces.where(traces.refused) >= {"attributes", "logs", "ledger: event"}
+
+
+def personal(entry: dict[str, Any], **customer: str) -> dict[str, Any]:
+    """The entry, of a customer whose every personal field holds a marker."""
+    detail = entry["Detail"]
+    return {**entry, "Detail": {**detail, "data": {**detail["data"], "customer": CUSTOMER | customer}}}
+
+
+def refused_orders() -> list[dict[str, Any]]:
+    """Orders that admit refuses, each for another reason."""
+    newer = personal(an_order())
+    newer["Detail"]["metadata"] = {"version": 99}
+    unknown = personal(an_order())["Detail"]["data"]
+    return [
+        personal(an_order(lines=[("mug", 0)])),
+        personal(an_order(), email=f"{EMAIL} at example.com"),
+        personal(an_order(), language=f"{NAME} {EMAIL}"),
+        personal(an_order(source="shop.unknown")),
+        personal(an_order(note="x" * 70_000)),
+        an_event("OrderDreamt", unknown, source="shop.checkout"),
+        newer,
+    ]
+
+
+def is_no_event(system: Deployed, consumer: str, body: str) -> None:
+    """Put a message into a queue that came from no bus."""
+    sqs = system.cloud.client("sqs")
+    sqs.send_message(
+        QueueUrl=sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"], MessageBody=body
+    )
+
+
+def fails_and_is_done(system: Deployed, faults: Faults, order: str, sku: str) -> None:
+    """An order is forbidden at one consumer, in conflict at another, and kills a third; all of them do it at last."""
+    write = "TransactWriteItems"
+    met = [
+        Fault.denied(function="reserve-stock", operation=write),
+        Fault.conflict(function="place-order", times=3),
+        Fault.death("before", function="order-status-placed", operation=write),
+    ]
+    with impatient(system, "order-status-placed"), faults.bring(*met):
+        system.receives(personal(an_order(order, lines=[(sku, 2)])))
+    assert [faults.brought(fault) for fault in met] == [1, 3, 1]
+
+
+def dies_at_last(system: Deployed, faults: Faults) -> None:
+    """An order is forbidden at a consumer as often as it may try."""
+    denied = Fault.denied(function="place-order", operation="TransactWriteItems", times=3)
+    with faults.bring(denied):
+        (placed,) = system.sends(personal(an_order()))
+        until(lambda: "dead" in system.says("place-order", placed), what="place-order has given it up")
+
+
+@contextmanager
+def bury_waits(system: Deployed) -> Iterator[Any]:
+    """In the block, dead letters stay in their queues. Gives a function: the attributes of so many of them."""
+    lambda_, sqs = system.cloud.client("lambda"), system.cloud.client("sqs")
+    name = system.connection.names.of("bury")
+    mappings = lambda_.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+
+    def attributes(number: int) -> list[Any]:
+        found: dict[str, Any] = {}
+
+        def enough() -> bool:
+            for mapping in mappings:
+                url = sqs.get_queue_url(QueueName=mapping["EventSourceArn"].rpartition(":")[2])["QueueUrl"]
+                answer = sqs.receive_message(
+                    QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["All"]
+                )
+                found.update({each["MessageId"]: each["MessageAttributes"] for each in answer.get("Messages", [])})
+            return len(found) >= number
+
+        until(enough, what=f"{number} dead letters")
+        return list(found.values())
+
+    for mapping in mappings:
+        lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    try:
+        yield attributes
+    finally:
+        for mapping in mappings:
+            lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+
+
+def log_groups(system: Deployed) -> Iterator[str]:
+    """All that the functions' log groups hold."""
+    logs = system.cloud.client("logs")
+    for page in logs.get_paginator("describe_log_groups").paginate():
+        for group in page["logGroups"]:
+            for events in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+                yield from (event["message"] for event in events["events"])
+
+
+def tables(system: Deployed) -> dict[str, str]:
+    """All that stands in all tables, by attribute, each as one text."""
+    names = system.connection.names
+    told = {names.store: "store", names.ledger: "ledger"}
+    texts: dict[str, str] = {}
+    for table in system.cloud.client("dynamodb").list_tables()["TableNames"]:
+        for item in system.items(table):
+            dead = item.get("state") == DEAD or table != names.ledger
+            for name, value in item.items():
+                place = (
+                    f"{told.get(table, table)}: {name}" if dead or name != "body" else f"{table}: body of the living"
+                )
+                texts[place] = texts.get(place, "") + f"{value}\n"
+    return texts
