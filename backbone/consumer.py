@@ -8,20 +8,23 @@ A function's file holds its body and says by a decorator what it is:
     @view(OrderPlaced)
     def handler(order: OrderPlaced) -> SetIfNewer: ...
 
-The decorated name is the handler that Lambda calls.
+The decorated name is the handler that Lambda calls. With `ordered=True` a reaction handles the events of each stream in
+the stream's order, however they arrive.
 """
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 from backbone import aws
 from backbone.contract import Event
+from backbone.cursor import Cursors, Overtaken
 from backbone.envelope import Metadata, NotAnEnvelope, read_detail
 from backbone.ledger import Ledger
 from backbone.names import consumer_name
+from backbone.ordered import OrderedRun
 from backbone.runtime import BatchRun, Duplicate
 from backbone.settings import settings
 from backbone.store import EventStore
@@ -52,6 +55,7 @@ class Consumer(ABC, Generic[E]):
     """One function's part in the system: which type of event it handles, and how. Lambda calls it with SQS batches."""
 
     kind: ClassVar[str]
+    ordered: ClassVar[bool] = False
     emits: tuple[type[Event], ...] = ()
 
     def __init__(self, event_type: type[E], module: str) -> None:
@@ -60,9 +64,13 @@ class Consumer(ABC, Generic[E]):
 
     def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Handle an SQS batch, and name the messages that must come again (ReportBatchItemFailures)."""
-        run = BatchRun(self, backbone().ledger, context)
+        run = self.batch(context)
         run.run(batch["Records"])
         return {"batchItemFailures": [{"itemIdentifier": message} for message in run.again]}
+
+    def batch(self, context: Any) -> BatchRun:
+        """How this kind of consumer handles a batch."""
+        return BatchRun(self, backbone().ledger, context)
 
     def metadata(self, body: str) -> tuple[Metadata, str]:
         """What is told of the event in a message, and its data as JSON text. Raises NotAnEnvelope."""
@@ -105,13 +113,19 @@ class Reaction(Consumer[E]):
         self.body = body
 
     def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
+        self.commit(event, metadata, pauses)
+
+    def commit(self, event: E, metadata: Metadata, pauses: Pauses, *, moved: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Do all that the body decides, together with `moved`. Raises Overtaken if that was refused."""
         while True:
             work = Work(backbone(), self.name, metadata, emits=self.emits, pauses=pauses)
             self.body(event, work)
             parts, final = work.parts()
             try:
-                write(backbone().dynamodb, parts, pauses)
+                write(backbone().dynamodb, [*parts, *moved], pauses)
             except Refused as refused:
+                if any(position >= len(parts) for position in refused.failed):
+                    raise Overtaken from None
                 if _LEDGER in refused.failed:
                     raise Duplicate from None
                 if ended := final.keys() & refused.failed.keys():
@@ -119,6 +133,21 @@ class Reaction(Consumer[E]):
                 pauses.pause()
             else:
                 return
+
+
+class OrderedReaction(Reaction[E]):
+    """A reaction that handles the events of a stream in the stream's order. A message only tells it to look."""
+
+    ordered = True
+
+    def batch(self, context: Any) -> BatchRun:
+        here = backbone()
+        cursors = Cursors(here.dynamodb, here.settings.names.ledger, self.name)
+        return OrderedRun(self, here.store, here.ledger, cursors, context)
+
+    def handle_in_order(self, metadata: Metadata, data: str, pauses: Pauses, *, moved: Mapping[str, Any]) -> None:
+        """The same as `handle`, in one transaction with the cursor. Raises Overtaken if another run was there first."""
+        self.commit(self.event_type.read(data, version=metadata.version), metadata, pauses, moved=[moved])
 
 
 class View(Consumer[E]):
@@ -146,9 +175,15 @@ class View(Consumer[E]):
                 return
 
 
-def reaction(event_type: type[E], *, emits: tuple[type[Event], ...] = ()) -> Callable[[ReactionBody[E]], Reaction[E]]:
-    """Make a body that decides into a handler for one type of event. `emits` are all that it may say."""
-    return lambda body: Reaction(event_type, emits, body)
+def reaction(
+    event_type: type[E], *, emits: tuple[type[Event], ...] = (), ordered: bool = False
+) -> Callable[[ReactionBody[E]], Reaction[E]]:
+    """Make a body that decides into a handler for one type of event. `emits` are all that it may say.
+
+    `ordered` has it handle the events of each stream in the stream's order; one that fails holds up its own stream.
+    """
+    made = OrderedReaction[E] if ordered else Reaction[E]
+    return lambda body: made(event_type, emits, body)
 
 
 def view(event_type: type[E]) -> Callable[[ViewBody[E]], View[E]]:

@@ -6,13 +6,16 @@ blame is found, and ends among the dead letters.
 """
 
 import random
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from functools import partial
 from typing import Any, Protocol
 
 from backbone import aws, clock, dead_letter, observability
 from backbone.contract import ContractBroken, UnknownVersion
+from backbone.cursor import Overtaken
 from backbone.envelope import Metadata, NotAnEnvelope
 from backbone.failure import NotYet, ProcessDied, Rejected, Retry, frames, kind, reason
 from backbone.ledger import AlreadyDone, Entry, Ledger, Note
@@ -20,13 +23,23 @@ from backbone.settings import settings
 from backbone.transaction import OutOfTime, Pauses
 
 # What one message may take, at the least, of the time that is left. Below that it is handed back.
-_ENOUGH = 3.0  # seconds
+ENOUGH = 3.0  # seconds
 # How soon what was handed back comes again.
 _SOON = 5.0  # seconds
 
 
 class Duplicate(Exception):
     """The event was done before. Nothing was changed, and nothing need be."""
+
+
+class End(Enum):
+    """How the handling of an event has ended, this time."""
+
+    COMMITTED = auto()
+    DUPLICATE = auto()  # it was done before
+    AGAIN = auto()  # its message comes again
+    DEAD = auto()
+    OVERTAKEN = auto()  # another run is further in the stream; only where order matters
 
 
 class Handler(Protocol):
@@ -43,8 +56,8 @@ class Handler(Protocol):
 
 
 @dataclass(slots=True)
-class _Message:
-    """One message of the batch, read as far as to know its event."""
+class Message:
+    """One message of the batch, read as far as to know its event. `row` is what the ledger says of that."""
 
     record: Mapping[str, Any]
     metadata: Metadata
@@ -60,9 +73,15 @@ class _Message:
         return int(self.record["attributes"]["ApproximateReceiveCount"])
 
     @property
+    def sent(self) -> str:
+        """When it was put into the queue."""
+        milliseconds = int(self.record["attributes"]["SentTimestamp"])
+        return clock.timestamp(datetime.fromtimestamp(milliseconds / 1000, UTC))
+
+    @property
     def age(self) -> float:
         """Seconds since it was put into the queue."""
-        return time.time() - int(self.record["attributes"]["SentTimestamp"]) / 1000
+        return (datetime.now(UTC) - clock.moment(self.sent)).total_seconds()
 
     @property
     def crashes(self) -> int:
@@ -92,10 +111,13 @@ class _Message:
 
 
 class BatchRun:
-    """The handling of one batch. `again` are the messages that must come again."""
+    """The handling of one batch. `again` are the messages that must come again, with the seconds until then.
+
+    Zero seconds stand for the queue's own time.
+    """
 
     def __init__(self, consumer: Handler, ledger: Ledger, context: Any) -> None:
-        self.again: list[str] = []
+        self.again: dict[str, int] = {}
         self._consumer = consumer
         self._ledger = ledger
         self._context = context
@@ -117,7 +139,7 @@ class BatchRun:
                 self._hand_back(message)
         observability.flush(self._metrics)
 
-    def _read(self, record: Mapping[str, Any]) -> _Message | None:
+    def _read(self, record: Mapping[str, Any]) -> Message | None:
         """The message, if it is one that should be handled."""
         message_id = str(record["messageId"])
         try:
@@ -129,84 +151,106 @@ class BatchRun:
                 return None
             # Only a redelivery is worth a look: the ledger's condition finds every other duplicate without one.
             redelivered = int(record["attributes"]["ApproximateReceiveCount"]) > 1
-            row = self._ledger.find(metadata.id, self._consumer.name) if redelivered else None
+            row = self._row(metadata) if redelivered else None
         except Exception as error:  # noqa: BLE001 - whatever it was, this message comes again and the others go on
             self._tell_failure({"message_id": message_id}, error)
-            self.again.append(message_id)
+            self.again[message_id] = 0
             return None
-        message = _Message(record, metadata, data, row)
+        message = Message(record, metadata, data, row)
         if row and row.done:
             self._duplicate(message)
             return None
         return message
 
-    def _handle_in_time(self, message: _Message) -> None:
-        if self._remaining() < _ENOUGH:
+    def _row(self, metadata: Metadata) -> Entry | None:
+        """The row that would hold a note on why the message has come again."""
+        return self._ledger.find(metadata.id, self._consumer.name)
+
+    def _handle_in_time(self, message: Message) -> None:
+        if self._remaining() < ENOUGH:
             self._hand_back(message)
         else:
             self._handle(message)
 
-    def _handle_suspect(self, message: _Message) -> None:
+    def _handle_suspect(self, message: Message) -> None:
+        if self._remaining() < ENOUGH:
+            self._hand_back(message)
+        elif not self._accused(message):
+            self._handle(message)
+
+    def _accused(self, message: Message) -> End | None:
+        """Note that the process may die of this message. If it has died of it often enough, or was done: the end."""
         if message.crashes >= self._retry.crashes:
             died = ProcessDied(f"the process died {message.crashes} times while it handled the message alone")
-            self._bury(message, died)
-        elif self._remaining() < _ENOUGH:
-            self._hand_back(message)
-        elif self._noted(message, crashes=message.crashes + 1):
-            self._handle(message)
+            return self._bury(message, died)
+        return self._noted(message, crashes=message.crashes + 1)
 
-    def _handle(self, message: _Message) -> None:
+    def _handle(self, message: Message) -> None:
+        self._attempt(message, partial(self._consumer.handle, message.metadata, message.data))
+
+    def _attempt(self, message: Message, act: Callable[[Pauses], None]) -> End:
+        """Do what the message's event asks for, and see to it if that fails."""
         pauses = Pauses(self._remaining)
         try:
-            self._consumer.handle(message.metadata, message.data, pauses)
+            return self._tried(message, act, pauses)
+        finally:
+            if pauses.taken:
+                observability.count(self._metrics, observability.CONFLICTS, pauses.taken)
+
+    def _tried(self, message: Message, act: Callable[[Pauses], None], pauses: Pauses) -> End:
+        try:
+            act(pauses)
         except Duplicate:
-            self._duplicate(message)
+            end = self._duplicate(message)
+        except Overtaken:
+            end = End.OVERTAKEN
         except OutOfTime:
-            self._hand_back(message)
+            end = self._hand_back(message)
         except NotYet as error:
-            self._wait(message, error, patience=self._retry.patience)
+            end = self._wait(message, error, patience=self._retry.patience)
         except UnknownVersion as error:
             observability.count(self._metrics, observability.NEWER_VERSION)
-            self._wait(message, error, patience=None)
+            end = self._wait(message, error, patience=None)
         except (Rejected, ContractBroken) as error:
-            self._bury(message, error)
+            end = self._bury(message, error)
         except Exception as error:  # noqa: BLE001 - whatever it was, this message is tried again and the others go on
-            self._try_again(message, error)
+            end = self._try_again(message, error)
         else:
-            self._committed(message, pauses.taken)
-        if pauses.taken:
-            observability.count(self._metrics, observability.CONFLICTS, pauses.taken)
+            end = self._committed(message, pauses.taken)
+        return end
 
-    def _try_again(self, message: _Message, error: Exception) -> None:
+    def _try_again(self, message: Message, error: Exception) -> End:
         self._tell_failure(message.about, error)
         if message.tried + 1 >= self._retry.tries:
-            self._bury(message, error)
-        elif self._noted(message, error):
-            self._comes_again(message, self._retry.distance(message.tried))
+            return self._bury(message, error)
+        return self._noted(message, error) or self._comes_again(message, self._retry.distance(message.tried))
 
-    def _wait(self, message: _Message, error: Exception, *, patience: float | None) -> None:
+    def _wait(self, message: Message, error: Exception, *, patience: float | None) -> End:
         if patience is not None and message.age > patience:
-            self._bury(message, error)
-        elif self._noted(message):
-            self._log.info("waits", extra=message.about | {"error": kind(error), "reason": reason(error)})
-            observability.count(self._metrics, observability.WAITING)
-            self._comes_again(message, self._retry.wait(message.age))
+            return self._bury(message, error)
+        if end := self._noted(message):
+            return end
+        self._log.info("waits", extra=message.about | {"error": kind(error), "reason": reason(error)})
+        observability.count(self._metrics, observability.WAITING)
+        return self._comes_again(message, self._retry.wait(message.age))
 
-    def _hand_back(self, message: _Message) -> None:
+    def _hand_back(self, message: Message) -> End:
         """Not this time: another invocation takes it, soon."""
         self._log.info("handed back", extra=message.about)
-        if message.suspect or self._noted(message):
-            self._comes_again(message, max(1, round(random.uniform(0, _SOON))))  # noqa: S311 - only spreads load
+        if not message.suspect and (end := self._noted(message)):
+            return end
+        return self._comes_again(message, max(1, round(random.uniform(0, _SOON))))  # noqa: S311 - only spreads load
 
-    def _bury(self, message: _Message, error: Exception) -> None:
+    def _bury(self, message: Message, error: Exception) -> End:
         """Put the message among the dead letters, with the reason; for good, unless somebody decides otherwise."""
         try:
             self._send_to_the_dead(message.record, error, message.metadata)
         except Exception as failure:  # noqa: BLE001 - the message comes again, and then to the same end
             self._tell_failure(message.about, failure)
-            self.again.append(message.id)
-        else:
-            self._log.warning("dead", extra=message.about | {"error": kind(error), "reason": reason(error)})
+            self.again[message.id] = 0
+            return End.AGAIN
+        self._log.warning("dead", extra=message.about | {"error": kind(error), "reason": reason(error)})
+        return End.DEAD
 
     def _send_to_the_dead(self, record: Mapping[str, Any], error: Exception, metadata: Metadata | None = None) -> None:
         dead_letter.send(
@@ -219,8 +263,8 @@ class BatchRun:
             event_id=metadata.id if metadata else None,
         )
 
-    def _noted(self, message: _Message, error: Exception | None = None, *, crashes: int | None = None) -> bool:
-        """Note in the ledger why the message comes again. False if it need not: another delivery has been quicker."""
+    def _noted(self, message: Message, error: Exception | None = None, *, crashes: int | None = None) -> End | None:
+        """Note in the ledger why the message comes again. If that is not to be done, or not possible: the end."""
         m = message.metadata
         note = Note(
             message=message.id,
@@ -234,16 +278,15 @@ class BatchRun:
         try:
             self._ledger.note(m.id, self._consumer.name, (m.stream, m.sequence), note)
         except AlreadyDone:
-            self._duplicate(message)
-            return False
+            return self._duplicate(message)
         except Exception as failure:  # noqa: BLE001 - without a note it comes again as a suspect; no harm in that
             self._tell_failure(message.about, failure)
-            self.again.append(message.id)
-            return False
-        return True
+            self.again[message.id] = 0
+            return End.AGAIN
+        return None
 
-    def _comes_again(self, message: _Message, seconds: int) -> None:
-        self.again.append(message.id)
+    def _comes_again(self, message: Message, seconds: int) -> End:
+        self.again[message.id] = seconds
         try:
             aws.client("sqs").change_message_visibility(
                 QueueUrl=settings().queue_url,
@@ -252,16 +295,19 @@ class BatchRun:
             )
         except Exception as failure:  # noqa: BLE001 - then it comes after the queue's own time
             self._tell_failure(message.about, failure)
+        return End.AGAIN
 
-    def _duplicate(self, message: _Message) -> None:
+    def _duplicate(self, message: Message) -> End:
         self._log.info("duplicate", extra=message.about)
         observability.count(self._metrics, observability.DUPLICATES)
+        return End.DUPLICATE
 
-    def _committed(self, message: _Message, conflicts: int) -> None:
+    def _committed(self, message: Message, conflicts: int) -> End:
         age = (clock.moment(clock.now()) - clock.moment(message.metadata.recorded_at)).total_seconds() * 1000
         self._log.info("committed", extra=message.about | {"age_ms": round(age), "conflicts": conflicts})
         observability.count(self._metrics, observability.COMMITTED)
         observability.age(self._metrics, age)
+        return End.COMMITTED
 
     def _tell_failure(self, about: Mapping[str, Any], error: Exception) -> None:
         told = {"error": kind(error), "reason": reason(error), "frames": frames(error)}

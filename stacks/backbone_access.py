@@ -61,6 +61,11 @@ class BackboneAccess(Construct):
         _allow(role, ["dynamodb:Query"], f"{store}/index/{JOURNAL}")
         _allow(role, ["dynamodb:BatchGetItem"], store)
 
+    def allow_follow(self, role: iam.IGrantable, contract: type[Event]) -> None:
+        """Read the streams that events of this type stand in."""
+        kinds = [f"{contract.contract.stream_kind}/*"]
+        _allow(role, ["dynamodb:Query"], self._table_arn(self._names.store), _on_streams(kinds))
+
     def _table_arn(self, name: str) -> str:
         stack = Stack.of(self)
         return stack.format_arn(service="dynamodb", resource="table", resource_name=name)

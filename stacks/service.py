@@ -79,6 +79,8 @@ class Service(Stack):
         for each in saves:
             listener.function.allow(["dynamodb:PutItem"], each.table.table_arn)
         self._backbone.allow_append(listener.function, handler.emits)
+        if handler.ordered:
+            self._backbone.allow_follow(listener.function, event)
         return listener
 
     def view(self, function: str, event: type[Event], *, rows: ServiceTable) -> Listener:

@@ -26,6 +26,23 @@ class MeterRead(Event, joins="meter/{meter_id}", sources=("meters",)):
     example = {"meter_id": "m1", "at": "2026-03-01T12:00:00Z"}
 
 
+class DialTurned(Event, joins="dial/{dial_id}", sources=("dials",)):
+    """A dial has been turned by some steps: something whose order may matter."""
+
+    dial_id: str
+    steps: int
+
+    example = {"dial_id": "d1", "steps": 1}
+
+
+class DialCleaned(Event, joins="dial/{dial_id}", sources=("dials",)):
+    """Another type of event in the same stream."""
+
+    dial_id: str
+
+    example = {"dial_id": "d1"}
+
+
 class Tally(State, table="tallies", key="name"):
     """A row with fields enough to write some of them and not others."""
 

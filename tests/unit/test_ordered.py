@@ -1,0 +1,342 @@
+"""Ordered consumers: each stream is handled in its order, whatever becomes of the messages.
+
+Tried out as a negative control: without the cursor's condition the test of a stream that another run parks meanwhile
+fails; with a nudge's own event handled in place of what stands at the cursor, those of order do.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from backbone.attributes import pack
+from backbone.consumer import Reaction, reaction
+from backbone.cursor import Cursors, Hold
+from backbone.envelope import Envelope
+from backbone.failure import NotYet, Rejected
+from backbone.ledger import COMMITTED, DEAD, TRYING, Entry
+from backbone.work import Work
+from tests.unit import faults
+from tests.unit.builders import Message, from_the_bus, recorded
+from tests.unit.contracts import DialCleaned, DialTurned, Tally
+from tests.unit.test_tries import RETRY, Slip, later
+from tests.unit.world import NAMES, Context, World
+
+Body = Callable[[DialTurned, Work], None]
+
+
+def following(first: Body = lambda _turn, _work: None) -> Reaction[DialTurned]:
+    """An ordered reaction that writes down the sequences that it handles, once `first` has had its way."""
+
+    def handler(turn: DialTurned, work: Work) -> None:
+        first(turn, work)
+        dial = work.read(Tally, turn.dial_id)
+        work.save(dial.model_copy(update={"left": f"{dial.left} {work.cause.sequence}".strip()}))
+
+    handler.__module__ = "functions.trials.follow_dial"
+    return reaction(DialTurned, ordered=True)(handler)
+
+
+def failing(error: BaseException, *, at: int, dial: str = "d1") -> Reaction[DialTurned]:
+    """The same, but it fails at one event of one dial."""
+
+    def fail(turn: DialTurned, work: Work) -> None:
+        if (turn.dial_id, work.cause.sequence) == (dial, at):
+            raise error
+
+    return following(fail)
+
+
+def turns(world: World, number: int, *, dial: str = "d1") -> list[Envelope]:
+    """So many events in the store, in one stream."""
+    made: list[Envelope] = []
+    for _ in range(number):
+        made.append(recorded(DialTurned(dial_id=dial, steps=1), after=made[-1] if made else None))
+    world.append(*made)
+    return made
+
+
+def nudge(envelope: Envelope) -> Message:
+    return Message(from_the_bus(envelope))
+
+
+def order(world: World, dial: str = "d1") -> list[int]:
+    """The sequences, as they were handled."""
+    row = world.row(Tally, dial)
+    return [int(number) for number in row.left.split()] if row else []
+
+
+def states(world: World, envelopes: Sequence[Envelope]) -> list[str]:
+    return [entry.state for envelope in envelopes for entry in world.entries(envelope)]
+
+
+def bury(world: World, envelope: Envelope, body: str = "") -> None:
+    """What bury notes of a dead letter."""
+    m = envelope.metadata
+    world.ledger.bury(
+        Entry(m.id, "follow-dial", DEAD, m.time, m.stream, m.sequence, details={"error": "Rejected", "body": body})
+    )
+
+
+def discard(world: World, envelope: Envelope) -> None:
+    """What an operator decides."""
+    world.client.update_item(
+        TableName=NAMES.ledger,
+        Key={"event": pack(envelope.metadata.id), "consumer": pack("follow-dial")},
+        UpdateExpression="SET #state = :discarded",
+        ExpressionAttributeNames={"#state": "state"},
+        ExpressionAttributeValues={":discarded": pack("discarded")},
+    )
+
+
+def parked(world: World, at: int, of: int) -> tuple[list[Envelope], str]:
+    """A stream of events, parked at one of them, and the dead letter of that."""
+    envelopes = turns(world, of)
+    assert world.deliver(failing(Rejected("no"), at=at), *map(nudge, envelopes)) == []
+    (letter,) = world.dead_letters()
+    bury(world, envelopes[at - 1], letter.body)
+    return envelopes, letter.body
+
+
+def test_nudges_in_reverse_are_handled_in_the_streams_order(world: World) -> None:
+    envelopes = turns(world, 10)
+
+    assert world.deliver(following(), *[nudge(envelope) for envelope in reversed(envelopes)]) == []
+
+    assert order(world) == list(range(1, 11))
+    assert states(world, envelopes) == [COMMITTED] * 10
+
+
+@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    batches=st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=4),
+    rest=st.permutations(range(6)),
+    data=st.data(),
+)
+def test_nudges_in_any_order_and_number_are_handled_in_the_streams_order_each_event_once(
+    world: World, batches: list[list[int]], rest: list[int], data: st.DataObject
+) -> None:
+    dial = data.draw(st.uuids()).hex
+    envelopes = turns(world, 6, dial=dial)
+
+    for batch in [*batches, rest]:
+        assert world.deliver(following(), *[nudge(envelopes[number]) for number in batch]) == []
+
+    assert order(world, dial) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_nudge_brings_the_predecessors_that_never_nudged_and_costs_a_read_a_query_and_a_transaction_each(
+    world: World,
+) -> None:
+    seen: list[bool] = []
+    blank = following()
+    envelopes = turns(world, 4)
+
+    def nothing(_: DialTurned, work: Work) -> None:
+        seen.append(work.cause.id == envelopes[len(seen)].metadata.id)
+
+    nothing.__module__ = "functions.trials.count_turns"
+    calls = faults.calls()
+
+    assert world.deliver(reaction(DialTurned, ordered=True)(nothing), nudge(envelopes[3])) == []
+
+    assert calls == ["GetItem", "Query", *["TransactWriteItems"] * 4]
+    assert seen == [True] * 4
+    world.deliver(blank, nudge(envelopes[3]))
+    assert order(world) == [1, 2, 3, 4]
+
+
+def test_events_of_other_types_are_passed_over(world: World) -> None:
+    first = recorded(DialCleaned(dial_id="d1"))
+    second = recorded(DialTurned(dial_id="d1", steps=1), after=first)
+    third = recorded(DialCleaned(dial_id="d1"), after=second)
+    world.append(first, second, third)
+
+    assert world.deliver(following(), nudge(second)) == []
+
+    assert order(world) == [2]
+    assert states(world, [first, second, third]) == [COMMITTED]
+
+
+def test_two_runs_at_once_handle_each_event_once(world: World) -> None:
+    envelopes = turns(world, 3)
+    handler = following()
+    faults.meanwhile("TransactWriteItems", lambda: world.deliver(handler, nudge(envelopes[2])))
+
+    assert world.deliver(handler, nudge(envelopes[2])) == []
+
+    assert order(world) == [1, 2, 3]
+
+
+# Guards: the cursor's condition.
+def test_an_event_that_another_run_parks_meanwhile_is_not_handled(world: World) -> None:
+    (envelope,) = turns(world, 1)
+    cursors = Cursors(world.client, NAMES.ledger, "follow-dial")
+    hold = Hold(event=envelope.metadata.id, sequence=1, reason="Rejected")
+    stream = envelope.metadata.stream
+    faults.meanwhile("TransactWriteItems", lambda: cursors.write(cursors.read(stream).held(hold)))
+
+    assert world.deliver(following(), nudge(recorded(DialTurned(dial_id="d1", steps=1)))) == []
+
+    assert order(world) == []
+    assert cursors.read(stream).hold == hold
+
+
+def test_a_poisoned_event_parks_its_own_stream_and_no_other(world: World) -> None:
+    poisoned, other = turns(world, 4), turns(world, 4, dial="d2")
+
+    assert world.deliver(failing(Rejected("no"), at=2), *map(nudge, [*poisoned, *other])) == []
+
+    assert (order(world), order(world, "d2")) == ([1], [1, 2, 3, 4])
+    (dead,) = world.dead_letters()
+    assert (dead.error, dead.attributes["event_id"]) == ("Rejected", poisoned[1].metadata.id)
+    assert json.loads(dead.body)["detail"] == json.loads(poisoned[1].detail)
+    hold = Cursors(world.client, NAMES.ledger, "follow-dial").read("dial/d1").hold
+    assert hold
+    assert (hold.parked, hold.event, hold.sequence, hold.reason) == (True, poisoned[1].metadata.id, 2, "Rejected")
+
+
+def test_a_parked_event_that_is_sent_again_and_succeeds_sets_its_stream_going(world: World) -> None:
+    envelopes, body = parked(world, at=2, of=4)
+    assert world.deliver(following(), nudge(envelopes[3])) == []
+    assert order(world) == [1]
+
+    assert world.deliver(following(), body) == []
+
+    assert order(world) == [1, 2, 3, 4]
+    assert states(world, envelopes) == [COMMITTED] * 4
+
+
+def test_a_parked_event_that_fails_again_keeps_its_stream_parked(world: World) -> None:
+    envelopes, body = parked(world, at=2, of=3)
+    message = Message(body)
+
+    assert world.deliver(failing(Slip(), at=2), message) == [message]
+    assert world.deliver(following(), nudge(envelopes[2])) == []
+    assert order(world) == [1]
+
+    assert world.deliver(following(), later(message)) == []
+    assert order(world) == [1, 2, 3]
+
+
+def test_what_is_recorded_while_a_stream_is_set_going_is_not_forgotten(world: World) -> None:
+    envelopes, body = parked(world, at=1, of=1)
+    late = recorded(DialTurned(dial_id="d1", steps=1), after=envelopes[0])
+
+    def comes_late() -> None:
+        world.append(late)
+        assert world.deliver(following(), nudge(late)) == []  # finds the stream parked, and ends
+
+    faults.meanwhile("TransactWriteItems", comes_late)
+    assert world.deliver(following(), body) == []
+
+    assert order(world) == [1, 2]
+
+
+def test_after_a_parked_event_is_discarded_any_nudge_goes_on_behind_it(world: World) -> None:
+    envelopes, _ = parked(world, at=2, of=4)
+    discard(world, envelopes[1])
+
+    assert world.deliver(following(), nudge(envelopes[2])) == []
+
+    assert order(world) == [1, 3, 4]
+
+
+def test_a_discarded_event_that_is_sent_again_is_not_handled_but_the_rest_is(world: World) -> None:
+    envelopes, body = parked(world, at=2, of=4)
+    discard(world, envelopes[1])
+
+    assert world.deliver(following(), body) == []
+
+    assert order(world) == [1, 3, 4]
+
+
+def test_a_passing_failure_comes_again_by_one_nudge_while_the_others_end_and_order_is_kept(world: World) -> None:
+    envelopes = turns(world, 4)
+    messages = [nudge(envelope) for envelope in envelopes]
+
+    assert world.deliver(failing(Slip(), at=2), *messages) == messages[:1]
+    (entry,) = world.entries(envelopes[1])
+    assert (entry.state, len(entry.tries), order(world)) == (TRYING, 1, [1])
+
+    assert world.deliver(following(), later(messages[0])) == []
+    assert order(world) == [1, 2, 3, 4]
+
+
+def test_tries_are_the_events_and_when_they_are_used_up_it_is_dead_under_its_own_id(world: World) -> None:
+    envelopes = turns(world, 3)
+    message = nudge(envelopes[2])
+
+    for number in range(RETRY.tries):
+        assert bool(world.deliver(failing(Slip(), at=2), message)) == (number + 1 < RETRY.tries)
+        message = later(message)
+
+    (dead,) = world.dead_letters()
+    assert (dead.error, dead.attributes["event_id"]) == ("Slip", envelopes[1].metadata.id)
+    assert order(world) == [1]
+
+
+def test_what_is_not_there_yet_holds_its_stream_without_counting_until_patience_ends(world: World) -> None:
+    (envelope,) = turns(world, 1)
+    message = nudge(envelope)
+    for _ in range(2 * RETRY.tries):
+        assert world.deliver(failing(NotYet("not yet"), at=1), message) == [message]
+        message = later(message)
+    assert world.dead_letters() == []
+
+
+def test_an_event_of_a_version_to_come_holds_its_stream(world: World) -> None:
+    (first,) = turns(world, 1)
+    newer = recorded(DialTurned(dial_id="d1", steps=1), after=first, version=2)
+    world.append(newer, recorded(DialTurned(dial_id="d1", steps=1), after=newer))
+    message = Message(from_the_bus(first), age=10 * RETRY.patience)
+
+    assert world.deliver(following(), message) == [message]
+
+    assert order(world) == [1]
+    assert world.dead_letters() == []
+
+
+def test_a_process_that_dies_after_its_commit_repeats_nothing(world: World) -> None:
+    envelopes = turns(world, 3)
+    message = nudge(envelopes[0])
+    faults.lose_the_answer("TransactWriteItems")
+
+    again = world.deliver(following(), message)
+    while again:
+        again = world.deliver(following(), *map(later, again))
+
+    assert order(world) == [1, 2, 3]
+
+
+def test_an_event_that_kills_its_process_is_the_one_to_blame(world: World) -> None:
+    deadly, other = turns(world, 4), turns(world, 3, dial="d2")
+    handler = failing(SystemExit(), at=3)
+    waiting = [Message(from_the_bus(envelope), age=60) for envelope in [*deadly, *other]]
+    deliveries = 0
+
+    while waiting and deliveries < 60:
+        deliveries += 1
+        try:
+            again = world.deliver(handler, *waiting)
+        except SystemExit:  # the process is gone, and all that it had comes again
+            again = waiting
+        waiting = [later(message) for message in again]
+
+    assert waiting == []
+    assert (order(world), order(world, "d2")) == ([1, 2], [1, 2, 3])
+    (dead,) = world.dead_letters()
+    assert (dead.error, dead.attributes["event_id"]) == ("ProcessDied", deadly[2].metadata.id)
+
+
+def test_a_nudge_that_runs_out_of_time_is_handed_back_between_two_events(world: World) -> None:
+    envelopes = turns(world, 4)
+    message = nudge(envelopes[3])
+
+    assert world.deliver(following(), message, context=Context(seconds=5, less=1)) == [message]
+    assert 0 < len(order(world)) < 4
+
+    assert world.deliver(following(), later(message)) == []
+    assert order(world) == [1, 2, 3, 4]
