@@ -70,8 +70,16 @@ def bootstrap(cloud: Cloud) -> None:
         step.finish()
 
 
-def deploy(cloud: Cloud, assembly: Path) -> None:
-    """Bring up every stack of the assembly."""
-    how = ["--all", "--method", "direct", "--concurrency", "8", "--require-approval", "never"]
-    with Step("deploying", ["deploy", *how, "--app", str(assembly)], cloud=cloud, directory=cloud.folder) as step:
+def deploy(cloud: Cloud, assembly: Path, *stacks: str) -> None:
+    """Bring up these stacks of the assembly, and no other; or, if none is named, all."""
+    which = ["--exclusively", *stacks] if stacks else ["--all"]
+    how = ["--method", "direct", "--concurrency", "8", "--require-approval", "never", "--app", str(assembly)]
+    with Step("deploying", ["deploy", *which, *how], cloud=cloud, directory=cloud.folder) as step:
+        step.finish()
+
+
+def destroy(cloud: Cloud, assembly: Path, *stacks: str) -> None:
+    """Take these stacks of the assembly away, and no other."""
+    arguments = ["destroy", "--exclusively", *stacks, "--force", "--app", str(assembly)]
+    with Step("removing", arguments, cloud=cloud, directory=cloud.folder) as step:
         step.finish()

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 STAGE = "local"
 
 
+def assembly_of(cloud: Cloud) -> Path:
+    """The folder with the templates that the system on this cloud is deployed from."""
+    return cloud.folder / "assembly"
+
+
 @contextmanager
 def up(
     progress: Progress,
@@ -37,7 +42,7 @@ def up(
     with once(), ExitStack() as stack:
         with progress.step("starting the cloud"):
             cloud = stack.enter_context(Cloud(port=port, project=project, extra=extra, iam=iam))
-        assembly = cloud.folder / "assembly"
+        assembly = assembly_of(cloud)
         with deployment.synthesise(cloud, project, assembly, STAGE) as templates:
             with progress.step("preparing the account"):
                 deployment.bootstrap(cloud)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from backbone.attributes import pack_item
 from backbone.envelope import Envelope
 from backbone.journal import Span
 from backbone.ledger import DEAD, Entry
@@ -160,15 +159,8 @@ class _Search:
             self._add(events)
 
     def _read(self, places: Iterable[Place]) -> list[Envelope]:
-        table = self._connection.names.store
-        keys = [pack_item({"stream": stream, "sequence": sequence}) for stream, sequence in places]
-        request = {table: {"Keys": keys, "ConsistentRead": True}}
-        events: list[Envelope] = []
-        while request:
-            answer = self._connection.dynamodb.batch_get_item(RequestItems=request)
-            events += [from_item(item) for item in answer["Responses"].get(table, [])]
-            request = answer.get("UnprocessedKeys") or {}
-        return events
+        keys = [{"stream": stream, "sequence": sequence} for stream, sequence in places]
+        return [from_item(item) for item in self._connection.items(self._connection.names.store, keys)]
 
 
 def _place(event: Envelope) -> Place:

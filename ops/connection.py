@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +16,7 @@ import botocore.session
 from botocore.config import Config
 
 from backbone import names
+from backbone.attributes import pack_item
 from backbone.journal import Journal
 from backbone.ledger import Ledger
 from backbone.names import Names
@@ -115,6 +116,11 @@ class Connection:
         """The number of the account that the credentials belong to."""
         return str(self._client("sts").get_caller_identity()["Account"])
 
+    @property
+    def region(self) -> str:
+        """The region that the stage is in."""
+        return str(self.sqs.meta.region_name)
+
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """The results of `function`, in the order of the items. Calls run side by side; the first error ends all."""
         waiting = list(items)
@@ -125,6 +131,14 @@ class Connection:
             return list(pool.map(function, waiting))
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def items(self, table: str, keys: Iterable[Mapping[str, object]]) -> Iterator[dict[str, Any]]:
+        """The items with these keys, 100 at the most (DynamoDB's quota for one call), read consistently."""
+        request: Mapping[str, Any] = {table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
+        while request:
+            answer = self.dynamodb.batch_get_item(RequestItems=request)
+            yield from answer["Responses"].get(table, [])
+            request = answer.get("UnprocessedKeys") or {}
 
     def _client(self, service: str, *, attempts: int = 4) -> Any:
         config = Config(

@@ -81,6 +81,11 @@ def is_denied(error: ClientError) -> bool:
     return code(error) in _DENIED
 
 
+def is_not_there(error: ClientError) -> bool:
+    """Whether there is no such thing."""
+    return code(error) in _NOT_THERE
+
+
 def is_throttled(error: ClientError) -> bool:
     """Whether AWS did nothing, because it was asked too often."""
     return code(error) in _SLOW_DOWN

@@ -20,6 +20,8 @@ _LONGEST = timedelta(days=366)
 
 # What clocks of this machine and of AWS may differ by without an event being overlooked.
 CLOCKS_DIFFER = timedelta(minutes=1)
+# An index of DynamoDB lags by moments, under load by more.
+INDEX_LAG = timedelta(minutes=5)
 
 
 class BadMoment(OperatorError):

@@ -14,10 +14,9 @@ from typing import Any
 from backbone.attributes import pack_item, unpack_item
 from backbone.journal import Line, Span
 from backbone.ledger import TRYING
-from events.catalogue import CATALOGUE
 from ops.connection import Connection
 from ops.moments import CLOCKS_DIFFER
-from ops.subscriptions import Subscriptions
+from ops.subscriptions import Subscriptions, published_source
 
 # DynamoDB's quota for one BatchGetItem.
 _MOST_READS = 100
@@ -107,7 +106,7 @@ class _Watch:
         pairs = {
             (line.id, consumer): Undelivered(line, consumer)
             for line in lines
-            for consumer in self._subscriptions.consumers(_source(line.type), line.type)
+            for consumer in self._subscriptions.consumers(published_source(line.type), line.type)
         }
         asked = [pair for pair in pairs if pair not in self._settled]
         batches = [asked[start : start + _MOST_READS] for start in range(0, len(asked), _MOST_READS)]
@@ -160,9 +159,3 @@ class _Watch:
 def _queues(connection: Connection) -> Iterator[str]:
     pages = connection.sqs.get_paginator("list_queues").paginate(QueueNamePrefix=connection.names.of(""))
     return (url for page in pages for url in page.get("QueueUrls", []))
-
-
-def _source(event_type: str) -> str | None:
-    """The source that the event bus carries the type under; None, which stands for any, for one unknown here."""
-    known = CATALOGUE.get(event_type)
-    return known.contract.published_source if known else None

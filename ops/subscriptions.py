@@ -1,11 +1,27 @@
-"""Who listens to what: the rules on a stage's event bus, read from EventBridge itself."""
+"""Who listens to what, and since when: the rules on a stage's event bus, and the queues behind them, as AWS says."""
 
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Self
 
+from botocore.exceptions import ClientError
+
+from events.catalogue import CATALOGUE
 from ops.connection import Connection
+from ops.errors import OperatorError, is_not_there
+
+
+class UnknownConsumer(OperatorError):
+    """No consumer of this name listens in the stage. It is misspelled, or its service is not deployed."""
+
+    def __init__(self, consumer: str, stage: str, known: Collection[str]) -> None:
+        there = f"those that do: {', '.join(sorted(known))}" if known else "none does"
+        super().__init__(
+            f"no consumer {consumer} listens on the event bus of the stage {stage} ({there}); "
+            "is it misspelled, or its service not deployed?"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +60,41 @@ class Subscriptions:
             ]
         )
 
+    @property
+    def known(self) -> frozenset[str]:
+        """The names of all consumers that listen."""
+        return frozenset(rule.consumer for rule in self._rules)
+
     def consumers(self, source: str | None, event_type: str) -> list[str]:
         """The names of those that get events of this source (None: of any) and type, in order."""
         return sorted({rule.consumer for rule in self._rules if rule.takes(source, event_type)})
+
+
+def published_source(event_type: str) -> str | None:
+    """The source that the event bus carries the type under; None, which stands for any, for one unknown here."""
+    known = CATALOGUE.get(event_type)
+    return known.contract.published_source if known else None
+
+
+def queue_url(connection: Connection, consumer: str) -> str:
+    """The consumer's queue. Raises UnknownConsumer, if there is none."""
+    try:
+        return str(connection.sqs.get_queue_url(QueueName=connection.names.of(consumer))["QueueUrl"])
+    except ClientError as error:
+        if not is_not_there(error):
+            raise
+        raise UnknownConsumer(consumer, connection.stage, Subscriptions.of(connection).known) from error
+
+
+def listens_since(connection: Connection, consumer: str) -> datetime:
+    """Since when the consumer listens: when SQS made its queue, to the second. Raises UnknownConsumer.
+
+    SQS keeps this moment itself (`CreatedTimestamp`), so it cannot be wrong: it stays the same however often the stack
+    is deployed again, and is new when the queue is. A tag could not say it but by a template that is never the same.
+    """
+    url = queue_url(connection, consumer)
+    attributes = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["CreatedTimestamp"])["Attributes"]
+    return datetime.fromtimestamp(int(float(attributes["CreatedTimestamp"])), UTC)
 
 
 def _read(consumer: str, pattern: Mapping[str, Any]) -> _Rule:

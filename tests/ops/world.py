@@ -107,12 +107,16 @@ class World:
         entry = Entry(m.id, consumer, COMMITTED, ms(after), m.stream, m.sequence, ids)
         self.connection.dynamodb.transact_write_items(TransactItems=[self.connection.ledger.record(entry)])
 
-    def arrived(self) -> list[dict[str, Any]]:
-        """What the ingress bus has delivered to admit's queue, in EventBridge's form."""
-        found: list[dict[str, Any]] = []
-        url = self.connection.sqs.get_queue_url(QueueName=self.names.of("admit"))["QueueUrl"]
+    def arrived(self, consumer: str = "admit") -> list[dict[str, Any]]:
+        """What is new in the consumer's queue, in EventBridge's form; admit's is behind the ingress bus."""
+        return [json.loads(body) for body in self.bodies(consumer)]
+
+    def bodies(self, consumer: str) -> list[str]:
+        """The same as texts."""
+        found: list[str] = []
+        url = self.connection.sqs.get_queue_url(QueueName=self.names.of(consumer))["QueueUrl"]
         while messages := self.connection.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            found += [json.loads(message["Body"]) for message in messages]
+            found += [message["Body"] for message in messages]
         return found
 
     def queued(self, consumer: str, *, suffix: str = "") -> None:
