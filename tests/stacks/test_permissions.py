@@ -1,10 +1,19 @@
 """No function may do in AWS what its job does not need."""
 
 import json
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
+from aws_cdk import App
+from aws_cdk.assertions import Template
 
+from backbone.consumer import reaction
+from backbone.work import Work
+from events.inventory import StockReceived
+from stacks.service import Service
+from stacks.stage import Stage
 from tests.stacks.synthesis import Assembly
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -95,6 +104,24 @@ def does(assembly: Assembly, function: str) -> set[str]:
     return {
         f"{action}{_where(statement)}" for statement in assembly.statements(function) for action in _actions(statement)
     }
+
+
+def test_an_ordered_function_may_read_the_streams_of_its_event_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def handler(_: StockReceived, __: Work) -> None: ...
+
+    handler.__module__ = "functions.inventory.follow_stock"
+    module = ModuleType(handler.__module__)
+    module.handler = reaction(StockReceived, ordered=True)(handler)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    service = Service(App(), "inventory", stage=Stage(name="local"))
+    service.reaction("follow_stock", StockReceived)
+
+    policies = Template.from_stack(service).find_resources("AWS::IAM::Policy").values()
+    statements = [s for policy in policies for s in policy["Properties"]["PolicyDocument"]["Statement"]]
+    (query,) = [s for s in statements if "dynamodb:Query" in _actions(s)]
+    assert _where(query) == " store"
+    assert _actions(query) == ["dynamodb:Query"]
+    assert query["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["stock/*"]}}
 
 
 def _actions(statement: dict[str, Any]) -> list[str]:
