@@ -25,6 +25,7 @@ from backbone.names import consumer_name
 from backbone.runtime import BatchRun, Duplicate
 from backbone.settings import settings
 from backbone.store import EventStore
+from backbone.timers import DueTable
 from backbone.transaction import Pauses, Refused, write
 from backbone.view import Change, Projection
 from backbone.work import Backbone, Work
@@ -44,6 +45,7 @@ def backbone() -> Backbone:
         dynamodb,
         EventStore(dynamodb, here.names.store),
         Ledger(dynamodb, here.names.ledger),
+        DueTable(dynamodb, here.names.due),
         here,
     )
 

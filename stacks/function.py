@@ -72,7 +72,9 @@ class Function(lambda_.Function):
         )
 
         latest = "The runtime is the version that the locked packages are built and tested for."
-        by_mapping = "Only a mapping invokes it, and not asynchronously: dead letters are the mapping's business."
+        by_mapping = (
+            "A mapping invokes it, whose business dead letters are; or a schedule, which comes again in a minute."
+        )
         Validations.of(self).acknowledge(
             Acknowledgment(id="AwsSolutions::AwsSolutions-L1", reason=latest),
             Acknowledgment(id="Serverless::Serverless-LambdaLatestVersion", reason=latest),
