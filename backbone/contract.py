@@ -77,9 +77,8 @@ class Event(Part):
 
     Class arguments: exactly one of `opens`, `continues` and `joins` (see Place), each a stream like
     `order/{order_id}`; `sources`, those outside that may send it (none: only the owning service emits it);
-    `version`, from 1;
-    `timer`, for what is recorded once its time has come (see Work.arm).
-    A version n needs a static method `upcast_<m>` for each m below n, which turns the data of version m into those of version m + 1.
+    `timer`, for what is recorded once its time has come (see Work.arm); `version`, from 1. A version n needs a static
+    method `upcast_<m>` for each m below n, which turns the data of version m into those of version m + 1.
     """
 
     contract: ClassVar[Contract]
