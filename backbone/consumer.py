@@ -28,6 +28,7 @@ from backbone.ordered import OrderedRun
 from backbone.runtime import BatchRun, Duplicate
 from backbone.settings import settings
 from backbone.store import EventStore
+from backbone.timers import DueTable
 from backbone.transaction import Pauses, Refused, write
 from backbone.view import Change, Projection
 from backbone.work import Backbone, Work
@@ -47,6 +48,7 @@ def backbone() -> Backbone:
         dynamodb,
         EventStore(dynamodb, here.names.store),
         Ledger(dynamodb, here.names.ledger),
+        DueTable(dynamodb, here.names.due),
         here,
     )
 

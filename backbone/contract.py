@@ -64,6 +64,7 @@ class Contract:
     stream_kind: str
     stream_field: str
     sources: tuple[str, ...]
+    timer: bool
 
     @property
     def published_source(self) -> str:
@@ -76,8 +77,8 @@ class Event(Part):
 
     Class arguments: exactly one of `opens`, `continues` and `joins` (see Place), each a stream like
     `order/{order_id}`; `sources`, those outside that may send it (none: only the owning service emits it);
-    `version`, from 1. A version n needs a static method `upcast_<m>` for each m below n, which turns
-    the data of version m into those of version m + 1.
+    `timer`, for what is recorded once its time has come (see Work.arm); `version`, from 1. A version n needs a static
+    method `upcast_<m>` for each m below n, which turns the data of version m into those of version m + 1.
     """
 
     contract: ClassVar[Contract]
@@ -91,6 +92,7 @@ class Event(Part):
         joins: str | None = None,
         sources: tuple[str, ...] = (),
         version: int = 1,
+        timer: bool = False,
     ) -> None:
         super().__init_subclass__()
         places = {Place.OPENS: opens, Place.CONTINUES: continues, Place.JOINS: joins}
@@ -106,6 +108,9 @@ class Event(Part):
         if any(source.startswith("daybook.") for source in sources):
             msg = f"{cls.__name__}: sources named daybook.* are this system's own and never come from outside"
             raise ContractError(msg)
+        if timer and sources:
+            msg = f"{cls.__name__} is a timer's, and so comes from no source outside"
+            raise ContractError(msg)
         missing = [m for m in range(1, version) if not hasattr(cls, f"upcast_{m}")]
         if missing:
             msg = f"{cls.__name__} version {version} cannot read version {missing[0]}: add upcast_{missing[0]}"
@@ -118,6 +123,7 @@ class Event(Part):
             stream_kind=match["kind"],
             stream_field=match["field"],
             sources=sources,
+            timer=timer,
         )
 
     @classmethod

@@ -53,6 +53,11 @@ class Names:
         return self.of("ledger")
 
     @property
+    def due(self) -> str:
+        """The due table: what timers will record."""
+        return self.of("due")
+
+    @property
     def alarms(self) -> str:
         """The topic that every alarm notifies."""
         return self.of("alarms")

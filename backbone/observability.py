@@ -24,6 +24,8 @@ REFUSED = "Refused"
 PUBLISHED = "Published"
 SET_ASIDE = "SetAside"
 TAMPERED = "Tampered"
+FIRED = "Fired"
+LATENESS = "Lateness"  # milliseconds from a timer's time to its event's recording
 
 
 @cache
@@ -48,6 +50,11 @@ def count(to: Metrics, name: str, number: int = 1) -> None:
 def age(to: Metrics, milliseconds: float) -> None:
     """Note how old an event was when it was done."""
     to.add_metric(name=AGE, unit=MetricUnit.Milliseconds, value=milliseconds)
+
+
+def late(to: Metrics, milliseconds: float) -> None:
+    """Note how late a timer was fired."""
+    to.add_metric(name=LATENESS, unit=MetricUnit.Milliseconds, value=milliseconds)
 
 
 def flush(to: Metrics) -> None:

@@ -19,6 +19,7 @@ from backbone.ledger import COMMITTED, Entry, Ledger
 from backbone.settings import Settings
 from backbone.state import KEY, VERSION, State
 from backbone.store import Draft, EventStore, Head, successor
+from backbone.timers import DueTable, Timer
 from backbone.transaction import Pauses
 
 R = TypeVar("R", bound=State)
@@ -29,6 +30,10 @@ _MAX_READS = 100
 
 class NotDeclared(TypeError):
     """A function emits an event that its decorator does not name. Add it to `emits`."""
+
+
+class NotATimersEvent(TypeError):
+    """A function arms an event whose contract is not a timer's, or emits one whose contract is. Use the other."""
 
 
 class NoSuchField(TypeError):
@@ -62,6 +67,7 @@ class Backbone:
     dynamodb: Any
     store: EventStore
     ledger: Ledger
+    due: DueTable
     settings: Settings
 
 
@@ -96,6 +102,7 @@ class Work:
         self._saved: dict[tuple[str, str], State] = {}
         self._changed: dict[tuple[str, str], _Change] = {}
         self._emitted: list[tuple[str, Event]] = []
+        self._armed: list[tuple[str, Event, str]] = []
 
     @property
     def now(self) -> datetime:
@@ -155,11 +162,20 @@ class Work:
 
     def emit(self, event: Event) -> None:
         """Say that something has happened. It is stored with all else that this unit of work does, then published."""
-        if type(event) not in self._emits:
-            msg = f"{self._consumer} emits {type(event).__name__}, which its decorator does not name"
-            raise NotDeclared(msg)
-        ordinal = sum(type(earlier) is type(event) for _, earlier in self._emitted)
-        self._emitted.append((emitted_id(self.cause.id, self._consumer, type(event).__name__, ordinal), event))
+        if event.contract.timer:
+            msg = f"{self._consumer} emits {type(event).__name__}, which is a timer's; arm it"
+            raise NotATimersEvent(msg)
+        self._emitted.append((self._new_id(event), event))
+
+    def arm(self, event: Event, at: datetime) -> None:
+        """Have the event recorded at that time; at once, if it lies in the past. Nothing can take it back: whoever
+        handles the event looks whether it still applies.
+        """
+        if not event.contract.timer:
+            msg = f"{self._consumer} arms a timer with {type(event).__name__}, whose contract is not a timer's"
+            raise NotATimersEvent(msg)
+        # Minutes that have passed may be finished: no sweep looks there any more.
+        self._armed.append((self._new_id(event), event, max(clock.timestamp(at), self._now)))
 
     # --- what the runtime asks for once the body has returned -------------------------------------------------------
 
@@ -190,6 +206,7 @@ class Work:
                 final[len(parts)] = RowExists(exists)
             parts.append(self._saving(place, row))
         parts += [self._changing(place, change) for place, change in self._changed.items()]
+        parts += self._arming()
         for stream, drafts in self._drafts().items():
             kind = stream.partition("/")[0]
             first, *later = (event.contract.place for event in self.emitted if event.stream == stream)
@@ -208,23 +225,41 @@ class Work:
                 parts.append(self._backbone.store.append(envelope))
         return parts, final
 
+    def _new_id(self, event: Event) -> str:
+        if type(event) not in self._emits:
+            msg = f"{self._consumer} emits {type(event).__name__}, which its decorator does not name"
+            raise NotDeclared(msg)
+        earlier = [*self.emitted, *(armed for _, armed, _ in self._armed)]
+        ordinal = sum(type(each) is type(event) for each in earlier)
+        return emitted_id(self.cause.id, self._consumer, type(event).__name__, ordinal)
+
+    def _arming(self) -> list[dict[str, Any]]:
+        parts = []
+        for event_id, event, at in self._armed:
+            draft = self._draft(event_id, event, at)
+            successor(draft, None, self._now)  # raises EventTooLarge now, when somebody can still do something about it
+            parts.append(self._backbone.due.arm(Timer(draft, event.contract.place)))
+        return parts
+
     def _drafts(self) -> dict[str, list[Draft]]:
         drafts: dict[str, list[Draft]] = {}
         for event_id, event in self._emitted:
-            draft = Draft(
-                id=event_id,
-                type=event.contract.type,
-                version=event.contract.version,
-                stream=event.stream,
-                time=self._now,
-                data=event.to_json(),
-                producer=self._consumer,
-                source=event.contract.published_source,
-                correlation_id=self.cause.correlation_id,
-                causation_id=self.cause.id,
-            )
-            drafts.setdefault(event.stream, []).append(draft)
+            drafts.setdefault(event.stream, []).append(self._draft(event_id, event, self._now))
         return drafts
+
+    def _draft(self, event_id: str, event: Event, time: str) -> Draft:
+        return Draft(
+            id=event_id,
+            type=event.contract.type,
+            version=event.contract.version,
+            stream=event.stream,
+            time=time,
+            data=event.to_json(),
+            producer=self._consumer,
+            source=event.contract.published_source,
+            correlation_id=self.cause.correlation_id,
+            causation_id=self.cause.id,
+        )
 
     def _fetch(self, missing: list[tuple[type[State], str]]) -> None:
         if not missing:

@@ -32,6 +32,37 @@ def alarm(
         evaluation_periods=minutes,
         treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
     )
+    return _told(made, topic)
+
+
+def silence_alarm(
+    scope: Construct,
+    construct_id: str,
+    *,
+    name: str,
+    metric: cloudwatch.IMetric,
+    minutes: int,
+    breaching: bool,
+    meaning: str,
+    topic: sns.ITopic,
+) -> cloudwatch.Alarm:
+    """Alarm when the metric has been below 1 for so many minutes; when it is missing too, if that is `breaching`."""
+    missing = cloudwatch.TreatMissingData
+    made = cloudwatch.Alarm(
+        scope,
+        construct_id,
+        alarm_name=name,
+        alarm_description=meaning,
+        metric=metric,
+        threshold=1,
+        comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+        evaluation_periods=minutes,
+        treat_missing_data=missing.BREACHING if breaching else missing.NOT_BREACHING,
+    )
+    return _told(made, topic)
+
+
+def _told(made: cloudwatch.Alarm, topic: sns.ITopic) -> cloudwatch.Alarm:
     made.add_alarm_action(actions.SnsAction(topic))
     made.add_ok_action(actions.SnsAction(topic))
     return made

@@ -7,6 +7,7 @@ from aws_cdk import Acknowledgment, CfnElement, Duration, Stack, Validations
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
@@ -20,7 +21,7 @@ from backbone.settings import BODIES, DEAD_LETTERS
 from backbone.store import INDEXED, JOURNAL, STORY
 from events.catalogue import CATALOGUE
 from stacks import bundle
-from stacks.alarms import MINUTE, alarm
+from stacks.alarms import MINUTE, alarm, silence_alarm
 from stacks.backbone_access import BackboneAccess
 from stacks.function import Function
 from stacks.layer import packages
@@ -31,6 +32,7 @@ from stacks.tables import NUMBER, key, table
 # Every EventBridge event has a source. A filter here would drop without a word.
 _EVERYTHING = events.EventPattern(source=events.Match.prefix(""))
 
+_ALLOWED_LATENESS = 300_000  # milliseconds from a timer's time to its event's recording
 _ALLOWED_LAG = 60_000  # milliseconds from recording to publishing
 
 
@@ -83,6 +85,7 @@ class Backbone(Stack):
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=names.of("backbone"))
         dashboard.add_widgets(*self._admit().widgets())
         dashboard.add_widgets(*self._publish())
+        self._sweep()
         for construct in self.node.find_all():
             if construct.node.id == "BuryMapping":
                 construct.node.add_dependency(bury)
@@ -215,6 +218,74 @@ class Backbone(Stack):
                 ],
             ),
         ]
+
+    def _sweep(self) -> None:
+        scope = Construct(self, "Sweep")
+        name = self._stage.names.due
+        due = table(scope, "Due", stage=self._stage, name=name, partition_key=key("slot"), sort_key=key("due"))
+        set_aside = dead_letter_queue(scope, stage=self._stage, consumer="sweep", alarms=self._alarms)
+        function = Function(
+            scope,
+            "Function",
+            stage=self._stage,
+            consumer="sweep",
+            handler="functions.bookkeeping.sweep.handler",
+            code=self._code,
+            layers=self._layers,
+            environment={DEAD_LETTERS: set_aside.queue_url},
+            timeout=Duration.seconds(60),
+        )
+        function.allow(["dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"], due.table_arn)
+        function.allow(["sqs:SendMessage"], set_aside.queue_arn)
+        timers = [c for c in CATALOGUE.values() if c.contract.timer]
+        BackboneAccess(scope, stage=self._stage).allow_append(function, timers, looks_at_openings=True)
+        schedule = events.Rule(
+            scope,
+            "Schedule",
+            rule_name=self._stage.names.of("sweep"),
+            schedule=events.Schedule.rate(MINUTE),
+            targets=[targets.LambdaFunction(function)],
+        )
+        Validations.of(schedule).acknowledge(
+            Acknowledgment(
+                id="Serverless::Serverless-EventBusDLQ",
+                reason="The next minute's sweep does all that one did not which was never started.",
+            )
+        )
+        self._watch_sweep(function)
+
+    def _watch_sweep(self, function: Function) -> None:
+        name = self._stage.names.of("sweep")
+        alarm(
+            self,
+            "SweepLate",
+            name=f"{name}-late",
+            metric=own_metric(self._stage, "sweep", observability.LATENESS, statistic="max"),
+            at_least=_ALLOWED_LATENESS,
+            minutes=1,
+            meaning=f"A timer was fired {_ALLOWED_LATENESS // 1000} s or more after its time.",
+            topic=self._alarms,
+        )
+        alarm(
+            self,
+            "SweepErrors",
+            name=f"{name}-errors",
+            metric=function.metric_errors(period=MINUTE, statistic="sum"),
+            at_least=1,
+            minutes=3,
+            meaning=f"{name} has failed in each of 3 minutes: some timers cannot be fired.",
+            topic=self._alarms,
+        )
+        silence_alarm(
+            self,
+            "SweepSilent",
+            name=f"{name}-silent",
+            metric=function.metric_invocations(period=MINUTE, statistic="sum"),
+            minutes=5,
+            breaching=not self._stage.on_laptop,
+            meaning=f"{name} has not run for 5 minutes: no timer is fired.",
+            topic=self._alarms,
+        )
 
     def _bury(self) -> Function:
         scope = Construct(self, "Bury")

@@ -66,6 +66,11 @@ class BackboneAccess(Construct):
         kinds = [f"{contract.contract.stream_kind}/*"]
         _allow(role, ["dynamodb:Query"], self._table_arn(self._names.store), _on_streams(kinds))
 
+    def allow_arm(self, role: iam.IGrantable, contracts: Iterable[type[Event]]) -> None:
+        """Arm timers, if any of these types of events is a timer's."""
+        if any(c.contract.timer for c in contracts):
+            _allow(role, ["dynamodb:PutItem"], self._table_arn(self._names.due), _IN_A_TRANSACTION)
+
     def _table_arn(self, name: str) -> str:
         stack = Stack.of(self)
         return stack.format_arn(service="dynamodb", resource="table", resource_name=name)

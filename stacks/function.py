@@ -73,7 +73,8 @@ class Function(lambda_.Function):
 
         latest = "The runtime is the version that the locked packages are built and tested for."
         by_mapping = (
-            "It is not invoked asynchronously: a mapping has its dead letters, an operator waits for the answer."
+            "A mapping invokes it, which has its dead letters; or an operator, who waits; or a schedule, "
+            "which comes again in a minute."
         )
         Validations.of(self).acknowledge(
             Acknowledgment(id="AwsSolutions::AwsSolutions-L1", reason=latest),

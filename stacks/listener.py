@@ -81,13 +81,13 @@ def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: 
     return queue
 
 
-def own_metric(stage: Stage, consumer: str, name: str) -> cloudwatch.Metric:
-    """A count that a function has written itself."""
+def own_metric(stage: Stage, consumer: str, name: str, statistic: str = "sum") -> cloudwatch.Metric:
+    """What a function has written itself: a count, unless another statistic is named."""
     return cloudwatch.Metric(
         namespace=observability.NAMESPACE,
         metric_name=name,
         dimensions_map={"stage": stage.name, "service": consumer},
-        statistic="sum",
+        statistic=statistic,
         period=MINUTE,
     )
 

@@ -78,7 +78,8 @@ class Service(Stack):
             listener.function.allow(["dynamodb:UpdateItem"], each.table.table_arn)
         for each in saves:
             listener.function.allow(["dynamodb:PutItem"], each.table.table_arn)
-        self._backbone.allow_append(listener.function, handler.emits)
+        self._backbone.allow_append(listener.function, [e for e in handler.emits if not e.contract.timer])
+        self._backbone.allow_arm(listener.function, handler.emits)
         if handler.ordered:
             self._backbone.allow_follow(listener.function, event)
         return listener

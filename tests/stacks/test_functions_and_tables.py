@@ -67,7 +67,7 @@ def test_the_names_that_users_may_rely_on_carry_the_stage(prod: Assembly) -> Non
     tables = {table["TableName"] for table in prod.properties("AWS::DynamoDB::Table", "backbone")}
 
     assert buses == {"daybook-prod-ingress", "daybook-prod-events"}
-    assert tables == {"daybook-prod-store", "daybook-prod-ledger"}
+    assert tables == {"daybook-prod-store", "daybook-prod-ledger", "daybook-prod-due"}
     assert set(prod.templates) == {"backbone", "inventory", "orders"}
 
 
@@ -83,7 +83,10 @@ def test_every_alarm_fires_at_its_threshold_and_tells_the_topic(prod: Assembly) 
 
     assert alarms
     for alarm in alarms:
-        assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+        silence = alarm["AlarmName"].endswith("-silent")
+        operator = "LessThanThreshold" if silence else "GreaterThanOrEqualToThreshold"
+        assert alarm["ComparisonOperator"] == operator
+        assert alarm["TreatMissingData"] == ("breaching" if silence else "notBreaching")
         assert alarm["AlarmActions"] == alarm["OKActions"]
         assert len(alarm["AlarmActions"]) == 1
         assert alarm["AlarmDescription"]
@@ -92,14 +95,15 @@ def test_every_alarm_fires_at_its_threshold_and_tells_the_topic(prod: Assembly) 
 def test_every_consumer_is_watched_and_its_dead_letters_are(prod: Assembly) -> None:
     names = {alarm["AlarmName"] for alarm in prod.properties("AWS::CloudWatch::Alarm")}
     functions = {function["FunctionName"] for function in prod.properties("AWS::Lambda::Function")}
-    consumers = functions - {"daybook-prod-publish", "daybook-prod-bury"}
+    consumers = functions - {f"daybook-prod-{each}" for each in ("publish", "bury", "sweep")}
 
     watched = ("too-old", "throttled", "newer-version")
     of_consumers = {f"{consumer}-{what}" for consumer in consumers for what in watched}
     of_publish = {f"daybook-prod-publish-{what}" for what in ("lag", "throttled", "tampered")}
-    with_dead_letters = consumers | {"daybook-prod-publish"}
+    of_sweep = {f"daybook-prod-sweep-{what}" for what in ("late", "errors", "silent")}
+    with_dead_letters = consumers | {"daybook-prod-publish", "daybook-prod-sweep"}
     of_the_dead = {f"{each}-{what}" for each in with_dead_letters for what in ("dead", "not-buried")}
-    assert names == of_consumers | of_publish | of_the_dead
+    assert names == of_consumers | of_publish | of_sweep | of_the_dead
 
 
 def test_alarms_on_what_functions_count_themselves_read_the_names_and_dimensions_that_are_written(

@@ -52,23 +52,33 @@ def test_every_event_that_someone_listens_to_has_a_sender(prod: Assembly) -> Non
 
 def test_rules_listen_to_contracts_under_their_owners_source(prod: Assembly) -> None:
     for rule in prod.properties("AWS::Events::Rule"):
-        if "detail-type" not in rule["EventPattern"]:
+        if "detail-type" not in rule.get("EventPattern", {}):
             continue
         (name,) = rule["EventPattern"]["detail-type"]
         assert rule["EventPattern"]["source"] == [CATALOGUE[name].contract.published_source]
 
 
 def test_the_front_door_takes_everything(prod: Assembly) -> None:
-    patterns = [rule["EventPattern"] for rule in prod.properties("AWS::Events::Rule", "backbone")]
+    rules = prod.properties("AWS::Events::Rule", "backbone")
+    patterns = [rule["EventPattern"] for rule in rules if "EventPattern" in rule]
 
     assert patterns == [{"source": [{"prefix": ""}]}]
 
 
 def test_every_rule_leads_to_one_queue_and_has_a_dead_letter_queue_for_what_it_cannot_deliver(prod: Assembly) -> None:
     for rule in prod.properties("AWS::Events::Rule"):
+        if "ScheduleExpression" in rule:
+            continue
         (target,) = rule["Targets"]
         assert "DeadLetters" in target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
         assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": DAY, "MaximumRetryAttempts": 185}
+
+
+def test_sweep_runs_each_minute(prod: Assembly) -> None:
+    (rule,) = [rule for rule in prod.properties("AWS::Events::Rule") if "ScheduleExpression" in rule]
+
+    assert rule["ScheduleExpression"] == "rate(1 minute)"
+    assert "Sweep" in json.dumps(rule["Targets"])
 
 
 def test_every_queue_is_encrypted_and_keeps_its_messages_as_long_as_sqs_can(prod: Assembly) -> None:
@@ -91,7 +101,9 @@ def test_every_working_queue_has_a_dead_letter_queue_and_waits_six_times_the_fun
     timeouts = {f["FunctionName"]: f["Timeout"] for f in prod.properties("AWS::Lambda::Function")}
     working = [q for q in prod.properties("AWS::SQS::Queue") if not q["QueueName"].endswith("-dead")]
 
-    assert {queue["QueueName"] for queue in working} == timeouts.keys() - {"daybook-prod-publish", "daybook-prod-bury"}
+    assert {queue["QueueName"] for queue in working} == timeouts.keys() - {
+        f"daybook-prod-{each}" for each in ("publish", "bury", "sweep")
+    }
     for queue in working:
         assert queue["VisibilityTimeout"] == 6 * timeouts[queue["QueueName"]]
         assert queue["RedrivePolicy"]["maxReceiveCount"] == 500
@@ -153,7 +165,7 @@ def _consumers() -> list[Any]:
 
 
 def _listened_to(assembly: Assembly) -> set[str]:
-    patterns = [rule["EventPattern"] for rule in assembly.properties("AWS::Events::Rule")]
+    patterns = [rule.get("EventPattern", {}) for rule in assembly.properties("AWS::Events::Rule")]
     return {name for pattern in patterns for name in pattern.get("detail-type", [])}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from backbone import clock
+from backbone.timers import slots
 from local.faults import Call, Fault, Faults, Use
 from tests.local.left_behind import until
 from tests.system.deployed import Deployed, an_order, goods, impatient, unique
@@ -105,7 +106,7 @@ def test_every_use_is_permitted(system: Deployed, calls: list[Call]) -> None:
 def keep_everybody_busy(system: Deployed, faults: Faults) -> None:
     """Give each function cause for all that it may do: its work, a delivery that comes again, one it cannot read."""
     sku, opened = unique("mug"), unique("order")
-    consumers = [function for function in roles(system) if function not in {"admit", "publish", "bury"}]
+    consumers = [function for function in roles(system) if function not in {"admit", "publish", "bury", "sweep"}]
     twice = an_order(lines=[(sku, 1)], producer_id=unique("checkout"))
     refused = [Fault.denied(function=consumer, operation="TransactWriteItems") for consumer in consumers]
     with ExitStack() as stack:
@@ -122,6 +123,7 @@ def keep_everybody_busy(system: Deployed, faults: Faults) -> None:
     the_store_gets_what_is_no_event(system)
     publish_reads_the_journal(system)
     the_ledger_gets_what_is_too_large_for_it(system)
+    sweep_finds_what_is_no_timer(system)
 
 
 def gets_what_it_cannot_read(system: Deployed, consumer: str) -> None:
@@ -150,6 +152,16 @@ def publish_reads_the_journal(system: Deployed) -> None:
         FunctionName=system.connection.names.of("publish"), Payload=json.dumps(request)
     )
     assert json.loads(answer["Payload"].read())["published"] > 0
+
+
+def sweep_finds_what_is_no_timer(system: Deployed) -> None:
+    """Write it to the due table, and wait until sweep has put it aside."""
+    due = unique("2000-01-01T00:00:00.000000Z#nothing")
+    slot = slots(datetime.now(UTC))[0]
+    item = {"slot": {"S": slot}, "due": {"S": due}}
+    system.cloud.client("dynamodb").put_item(TableName=system.connection.names.due, Item=item)
+    system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("sweep"))
+    until(lambda: due in str(buried(system, "sweep")), what="sweep puts it aside")
 
 
 def the_ledger_gets_what_is_too_large_for_it(system: Deployed) -> None:

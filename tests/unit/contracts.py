@@ -16,6 +16,14 @@ class ParcelSent(Event, continues="order/{order_id}", sources=("carrier.tracking
     example = {"order_id": "1001", "parcel": "P-1"}
 
 
+class PaymentOverdue(Event, continues="order/{order_id}", timer=True):
+    """Nobody has paid for so long: a timer's event."""
+
+    order_id: OrderId
+
+    example = {"order_id": "1001"}
+
+
 class MeterRead(Event, joins="meter/{meter_id}", sources=("meters",)):
     """A reading: something that carries a time of its own and a map."""
 

@@ -84,6 +84,7 @@ class World:
         self.ledger = Ledger(self._dynamodb, NAMES.ledger)
         self._create_store()
         self._create_table(NAMES.ledger, "event", "consumer")
+        self._create_table(NAMES.due, "slot", "due")
         for table in SERVICE_TABLES:
             self._create_table(NAMES.of(table), "id")
         self._sqs.create_queue(QueueName=NAMES.dead_letters("consumer"))

@@ -1,0 +1,196 @@
+"""Timers: armed with the work or not at all; fired once, at their time or as soon as somebody sweeps."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from backbone import clock
+from backbone.attributes import pack_item
+from backbone.contract import ContractError, Event
+from backbone.names import Names
+from backbone.timers import DueTable, Timer, from_item, minute
+from backbone.work import NotATimersEvent, NotDeclared, Work
+from functions.bookkeeping import sweep
+from functions.bookkeeping.sweep import NotSwept
+from tests.unit import faults
+from tests.unit.bodies import fails_with, running
+from tests.unit.builders import Message, an_order, from_the_bus, recorded
+from tests.unit.contracts import ParcelSent, PaymentOverdue, Tally
+from tests.unit.world import Context, World, errors
+
+NOW = datetime.now(UTC)
+PATIENT = 3600  # seconds
+
+
+def due_table(world: World) -> DueTable:
+    return DueTable(world.client, Names("test").due)
+
+
+def arming(at: datetime, *orders: str) -> Any:
+    def body(work: Work) -> None:
+        for order in orders or ("1001",):
+            work.arm(PaymentOverdue(order_id=order), at)
+
+    return running(body, PaymentOverdue)
+
+
+def sweeps(seconds: float = PATIENT) -> None:
+    sweep.handler({}, Context(seconds=seconds, less=0.01))
+
+
+def types(world: World, order: str = "1001") -> list[str]:
+    return [event.metadata.type for event in world.stream(f"order/{order}")]
+
+
+def waiting(world: World) -> list[dict[str, Any]]:
+    return [item for item in world.items("due") if item["slot"] != "watermark"]
+
+
+def armed_long_ago(world: World, ago: timedelta, order: str = "1001") -> None:
+    """A timer whose time came while nobody swept."""
+    world.receive(arming(datetime.now(UTC), order), an_order("9"))
+    (put,) = waiting(world)
+    world.client.delete_item(TableName=Names("test").due, Key={"slot": {"S": put["slot"]}, "due": {"S": put["due"]}})
+
+    timer = from_item(pack_item(put))
+    earlier = Timer(replace(timer.draft, time=clock.timestamp(datetime.now(UTC) - ago)), timer.place)
+    world.client.transact_write_items(TransactItems=[due_table(world).arm(earlier)])  # type: ignore[list-item]
+
+
+@pytest.fixture
+def order(world: World) -> World:
+    """The world, with an order placed."""
+    world.append(recorded(an_order()))
+    return world
+
+
+def test_a_timer_is_armed_in_the_unit_of_work_without_another_call(order: World) -> None:
+    calls = faults.calls()
+    order.receive(arming(NOW + timedelta(minutes=30)), an_order())
+
+    assert calls == ["TransactWriteItems"]
+    assert [item["type"] for item in waiting(order)] == ["PaymentOverdue"]
+
+
+def test_a_unit_of_work_that_fails_arms_nothing(order: World) -> None:
+    def body(work: Work) -> None:
+        work.arm(PaymentOverdue(order_id="1001"), NOW)
+        work.save(Tally(name="a"))
+
+    order.put(Tally(name="a"))
+    order.deliver(running(body, PaymentOverdue), Message(from_the_bus(recorded())), context=Context(seconds=4))
+
+    assert waiting(order) == []
+
+
+def test_only_declared_events_of_timers_are_armed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fails_with(world, capsys, running(lambda work: work.arm(PaymentOverdue(order_id="1"), NOW)), NotDeclared)
+    parcel = running(lambda work: work.arm(ParcelSent(order_id="1"), NOW), ParcelSent)
+    assert fails_with(world, capsys, parcel, NotATimersEvent)
+    emitted = running(lambda work: work.emit(PaymentOverdue(order_id="1")), PaymentOverdue)
+    assert fails_with(world, capsys, emitted, NotATimersEvent)
+
+
+def test_a_timers_event_comes_from_nowhere_outside() -> None:
+    with pytest.raises(ContractError, match="no source outside"):
+        type("X", (Event,), {"__annotations__": {"k": str}}, opens="x/{k}", timer=True, sources=("shop",))
+
+
+def test_a_timer_does_not_fire_before_its_time(order: World) -> None:
+    order.receive(arming(datetime.now(UTC) + timedelta(seconds=40)), an_order())
+    sweeps()
+
+    assert types(order) == ["OrderPlaced"]
+    assert len(waiting(order)) == 1
+
+
+def test_a_timer_armed_for_the_past_fires_at_once_and_once(order: World) -> None:
+    (cause,) = order.receive(arming(NOW - timedelta(days=3)), an_order())
+    sweeps()
+    sweeps()
+
+    assert types(order) == ["OrderPlaced", "PaymentOverdue"]
+    assert waiting(order) == []
+    m = order.stream("order/1001")[1].metadata
+    assert (m.causation_id, m.correlation_id) == (cause.metadata.id, cause.metadata.correlation_id)
+    assert m.producer == "try-it"
+
+
+# Guards: the start at the watermark.
+def test_a_timer_whose_time_came_during_an_outage_fires_late(order: World) -> None:
+    due_table(order).set_watermark(minute(datetime.now(UTC) - timedelta(minutes=90)))
+    armed_long_ago(order, timedelta(minutes=80))
+    sweeps()
+
+    assert types(order) == ["OrderPlaced", "PaymentOverdue"]
+
+
+def test_the_watermark_stays_some_minutes_behind(order: World) -> None:
+    sweeps()
+
+    reached = due_table(order).watermark()
+    assert reached is not None
+    assert timedelta(minutes=4) < datetime.now(UTC) - reached < timedelta(minutes=7)
+
+
+def test_a_sweep_without_time_moves_nothing_and_the_next_goes_on(order: World) -> None:
+    order.receive(arming(NOW), an_order())
+    sweeps(seconds=3)
+    assert types(order) == ["OrderPlaced"]
+
+    sweeps()
+    assert types(order) == ["OrderPlaced", "PaymentOverdue"]
+
+
+def test_a_sweep_that_dies_after_the_transaction_fires_once(order: World) -> None:
+    order.receive(arming(NOW), an_order())
+    due_table(order).set_watermark(minute(datetime.now(UTC) - timedelta(minutes=10)))
+    faults.answer("PutItem", faults.DENIED)  # the watermark is never written
+    with pytest.raises(Exception, match="AccessDenied"):
+        sweeps()
+    sweeps()
+
+    assert types(order) == ["OrderPlaced", "PaymentOverdue"]
+
+
+# Guards: the condition on the row.
+def test_two_sweeps_at_once_fire_once(order: World) -> None:
+    order.receive(arming(NOW), an_order())
+    faults.meanwhile("TransactWriteItems", sweeps)
+    sweeps()
+
+    assert types(order) == ["OrderPlaced", "PaymentOverdue"]
+
+
+# Guards: the append's condition.
+def test_a_timer_that_loses_the_race_for_its_place_takes_the_next(order: World) -> None:
+    order.receive(arming(NOW), an_order())
+    (first,) = order.stream("order/1001")
+    parcel = recorded(ParcelSent(order_id="1001"), after=first)
+    faults.meanwhile("TransactWriteItems", lambda: order.append(parcel))
+    sweeps()
+
+    assert types(order) == ["OrderPlaced", "ParcelSent", "PaymentOverdue"]
+
+
+def test_a_timer_without_a_stream_is_set_aside_and_the_others_fire(order: World) -> None:
+    order.receive(arming(NOW, "1001", "nowhere"), an_order())
+    sweeps()
+
+    assert types(order) == ["OrderPlaced", "PaymentOverdue"]
+    assert errors(order.dead_letters()) == ["StreamNotOpen"]
+    assert waiting(order) == []
+
+
+def test_a_timer_that_fails_holds_back_the_watermark_and_no_other_timer(order: World) -> None:
+    order.append(recorded(an_order("1002")))
+    order.receive(arming(NOW, "1001", "1002"), an_order())
+    faults.answer("TransactWriteItems", faults.DENIED)
+    with pytest.raises(NotSwept):
+        sweeps()
+    assert len(waiting(order)) == 1
+    sweeps()
+
+    assert types(order) == types(order, "1002") == ["OrderPlaced", "PaymentOverdue"]
