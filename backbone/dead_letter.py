@@ -6,12 +6,15 @@ The body stays as it came. The reason travels beside it as message attributes an
 from collections.abc import Mapping
 from typing import Any
 
-# SQS takes no more attributes than ten on a message, and none that is empty.
+# Attributes count towards the size of a message: a reason must not make one too large.
 _MOST_TEXT = 1_000  # characters
 
 
 def send(sqs: Any, queue_url: str, body: str, *, consumer: str, error: str, reason: str, **about: str | None) -> None:
-    """Put `body` into the queue. `error` is the kind of failure, `reason` a sentence; `about` what else is known."""
+    """Put `body` into the queue. `error` is the kind of failure, `reason` a sentence; `about` what else is known.
+
+    What is empty is left out: SQS takes no empty attribute.
+    """
     attributes: Mapping[str, str | None] = {"consumer": consumer, "error": error, "reason": reason, **about}
     sqs.send_message(
         QueueUrl=queue_url,
