@@ -53,9 +53,16 @@ format: install  ## format the code and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+# A service's own layer leaves out what the layer of all functions holds.
+LOCK_LAYER = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --python-platform aarch64-unknown-linux-gnu --custom-compile-command "make lock" -c requirements.txt
+
 lock: install  ## resolve requirements*.in anew into the locks
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" -o requirements.txt requirements.in
-	@$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --python-platform aarch64-unknown-linux-gnu --custom-compile-command "make lock" -c requirements.txt -o requirements-lambda.txt requirements-lambda.in
+	@$(LOCK_LAYER) -o requirements-lambda.txt requirements-lambda.in
+	@for service in notifications payments; do \
+		$(LOCK_LAYER) $$(sed -nE 's/^([a-z0-9-]+)==.*/--no-emit-package \1/p' requirements-lambda.txt) \
+			-o requirements-lambda-$$service.txt requirements-lambda-$$service.in; \
+	done
 	@$(BIN)/npm install --silent --package-lock-only
 
 clean:  ## remove the virtual environment and all that was built

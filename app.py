@@ -8,17 +8,21 @@ from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 from backbone.names import BadStage
 from stacks.backbone import Backbone
 from stacks.inventory import Inventory
+from stacks.notifications import Notifications
 from stacks.orders import Orders
+from stacks.payments import Payments
+from stacks.shipping import Shipping
 from stacks.stage import Stage
 
 app = App()
 try:
-    stage = Stage(name=app.node.get_context("stage"), alarm_email=app.node.try_get_context("alarm_email"))
+    chosen = {name: app.node.try_get_context(name) for name in ("alarm_email", "mail_from", "stripe_api")}
+    stage = Stage(name=app.node.get_context("stage"), **{name: value for name, value in chosen.items() if value})
 except BadStage as error:
     sys.exit(f"Error: {error}")
 
 backbone = Backbone(app, stage=stage)
-for service in (Inventory, Orders):
+for service in (Inventory, Notifications, Orders, Payments, Shipping):
     service(app, stage=stage).add_stack_dependency(backbone)
 
 Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))

@@ -29,3 +29,12 @@ def _session() -> Session:
 def client(service: str) -> Any:
     """The client of one AWS service, for example `dynamodb`. Region, endpoint and credentials are the process's."""
     return _session().create_client(service, config=_CONFIG)
+
+
+@cache
+def client_that_never_repeats(service: str, timeout: float) -> Any:
+    """The same, but a call that is not answered within `timeout` seconds is not sent again: for what may happen only
+    once.
+    """
+    once = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=timeout)
+    return _session().create_client(service, config=_CONFIG.merge(once))

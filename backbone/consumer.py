@@ -8,6 +8,9 @@ A function's file holds its body and says by a decorator what it is:
     @view(OrderPlaced)
     def handler(order: OrderPlaced) -> SetIfNewer: ...
 
+    @effect(StockReserved, purpose="charge/{order_id}", emits=(PaymentSucceeded, PaymentFailed))
+    def handler(stock: StockReserved, attempt: Attempt) -> Event: ...
+
 The decorated name is the handler that Lambda calls. With `ordered=True` a reaction handles the events of each stream in
 the stream's order, however they arrive.
 """
@@ -15,13 +18,17 @@ the stream's order, however they arrive.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar, Generic, TypeVar
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from backbone import aws
+from backbone.attempts import Attempt, Attempts, Busy, Concluded, NothingDone, OutcomeUnknown
 from backbone.contract import Event
 from backbone.cursor import Cursors, Overtaken
 from backbone.envelope import Metadata, NotAnEnvelope, read_detail
+from backbone.failure import NotYet, Rejected, kind
 from backbone.ledger import Ledger
 from backbone.names import consumer_name
 from backbone.ordered import OrderedRun
@@ -95,12 +102,42 @@ class Consumer(ABC, Generic[E]):
         """
         self.react(self.event_type.read(data, version=metadata.version), metadata, pauses)
 
+    def commit(
+        self,
+        decide: Callable[[Work], None],
+        metadata: Metadata,
+        pauses: Pauses,
+        *,
+        beside: Callable[[Work], Sequence[Mapping[str, Any]]] = lambda _: (),
+    ) -> None:
+        """Do all that is decided, in one transaction with the parts that belong beside it.
+
+        Raises Duplicate if the event was done before, Overtaken if one of the other parts was refused.
+        """
+        while True:
+            work = Work(backbone(), self.name, metadata, emits=self.emits, pauses=pauses)
+            decide(work)
+            parts, final = work.parts()
+            try:
+                write(backbone().dynamodb, [*parts, *beside(work)], pauses)
+            except Refused as refused:
+                if any(position >= len(parts) for position in refused.failed):
+                    raise Overtaken from None
+                if _LEDGER in refused.failed:
+                    raise Duplicate from None
+                if ended := final.keys() & refused.failed.keys():
+                    raise final[min(ended)] from None
+                pauses.pause()
+            else:
+                return
+
     @abstractmethod
     def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
         """What this kind of consumer does with an event."""
 
 
 ReactionBody = Callable[[E, Work], None]
+EffectBody = Callable[[E, Attempt], Event | None]
 ViewBody = Callable[[E], Change | Iterable[Change]]
 
 
@@ -115,26 +152,7 @@ class Reaction(Consumer[E]):
         self.body = body
 
     def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
-        self.commit(event, metadata, pauses)
-
-    def commit(self, event: E, metadata: Metadata, pauses: Pauses, *, moved: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Do all that the body decides, together with `moved`. Raises Overtaken if that was refused."""
-        while True:
-            work = Work(backbone(), self.name, metadata, emits=self.emits, pauses=pauses)
-            self.body(event, work)
-            parts, final = work.parts()
-            try:
-                write(backbone().dynamodb, [*parts, *moved], pauses)
-            except Refused as refused:
-                if any(position >= len(parts) for position in refused.failed):
-                    raise Overtaken from None
-                if _LEDGER in refused.failed:
-                    raise Duplicate from None
-                if ended := final.keys() & refused.failed.keys():
-                    raise final[min(ended)] from None
-                pauses.pause()
-            else:
-                return
+        self.commit(partial(self.body, event), metadata, pauses)
 
 
 class OrderedReaction(Reaction[E]):
@@ -149,7 +167,8 @@ class OrderedReaction(Reaction[E]):
 
     def handle_in_order(self, metadata: Metadata, data: str, pauses: Pauses, *, moved: Mapping[str, Any]) -> None:
         """The same as `handle`, in one transaction with the cursor. Raises Overtaken if another run was there first."""
-        self.commit(self.event_type.read(data, version=metadata.version), metadata, pauses, moved=[moved])
+        event = self.event_type.read(data, version=metadata.version)
+        self.commit(partial(self.body, event), metadata, pauses, beside=lambda _: [moved])
 
 
 class View(Consumer[E]):
@@ -177,6 +196,88 @@ class View(Consumer[E]):
                 return
 
 
+class Effect(Consumer[E]):
+    """A consumer that calls the world outside, and does nothing else.
+
+    Before its body is run, the attempt is noted for good under its purpose; after it, the outcome is committed as an
+    event. An attempt without an outcome is taken up again by a body that can ask what became of it. Otherwise it was
+    the only one: whoever finds it, raises OutcomeUnknown.
+    """
+
+    kind = "effect"
+
+    def __init__(
+        self,
+        event_type: type[E],
+        emits: tuple[type[Event], ...],
+        body: EffectBody[E],
+        *,
+        purpose: str,
+        can_ask: bool,
+        calls: int,
+    ) -> None:
+        super().__init__(event_type, body.__module__)
+        self.emits = emits
+        self.body = body
+        self.purpose = purpose
+        self.can_ask = can_ask
+        self.calls = calls
+
+    def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
+        here = backbone()
+        # A commit would find out, but too late: what is done or discarded is not to be attempted.
+        row = here.ledger.find(metadata.id, self.name)
+        if row and row.done:
+            raise Duplicate
+        attempts = Attempts(here.dynamodb, here.settings.names.ledger, self.name)
+        purpose = self.purpose.format(**dict(event))
+        try:
+            attempt = attempts.begin(purpose, cause=metadata.id, seconds=pauses.remaining)
+        except Concluded:
+            self.commit(lambda _: None, metadata, pauses)
+            return
+        outcome = self._outcome(event, attempt)
+        self._conclude(attempt, outcome, metadata, pauses)
+
+    def _outcome(self, event: E, attempt: Attempt) -> Event | None:
+        if attempt.in_doubt and not self.can_ask:
+            msg = "it was attempted before, and nothing tells how that ended"
+            raise OutcomeUnknown(msg, final=True)
+        try:
+            return self.body(event, attempt)
+        except Busy:
+            raise
+        except (NothingDone, Rejected):
+            attempt.withdraw()
+            raise
+        except NotYet:
+            attempt.leave()
+            raise
+        except Exception as error:
+            attempt.leave()
+            msg = f"the call ended in {kind(error)}, and whether it took effect is not known"
+            raise OutcomeUnknown(msg, final=not self.can_ask) from error
+
+    def _conclude(self, attempt: Attempt, outcome: Event | None, metadata: Metadata, pauses: Pauses) -> None:
+        def tell(work: Work) -> None:
+            if outcome is not None:
+                work.emit(outcome)
+
+        def conclusion(work: Work) -> list[dict[str, Any]]:
+            return [attempt.conclusion(work.emitted_ids)]
+
+        while True:
+            try:
+                self.commit(tell, metadata, pauses, beside=conclusion)
+            except Overtaken as error:
+                msg = "another process has concluded the attempt"
+                raise Busy(msg) from error
+            except (ClientError, BotoCoreError):
+                pauses.pause()  # it has happened, and only this process knows: for as long as there is time
+            else:
+                return
+
+
 def reaction(
     event_type: type[E], *, emits: tuple[type[Event], ...] = (), ordered: bool = False
 ) -> Callable[[ReactionBody[E]], Reaction[E]]:
@@ -191,3 +292,18 @@ def reaction(
 def view(event_type: type[E]) -> Callable[[ViewBody[E]], View[E]]:
     """Make a body that maps an event to changes of rows into a handler for one type of event."""
     return lambda body: View(event_type, body)
+
+
+def effect(
+    event_type: type[E], *, purpose: str, emits: tuple[type[Event], ...], can_ask: bool = False, calls: int = 1
+) -> Callable[[EffectBody[E]], Effect[E]]:
+    """Make a body that calls the world outside into a handler for one type of event. It returns the outcome.
+
+    `purpose` names what is to happen once, in the business's words and by fields of the event: `charge/{order_id}`.
+    `can_ask`: the body finds out what became of an attempt that is in doubt, and goes on from there; otherwise such an
+    attempt ends as OutcomeUnknown. `calls` are the most that the body makes, each of which has the stage's time.
+
+    The body raises NothingDone if the outside certainly did nothing and the delivery should be tried again, Rejected if
+    it never will, NotYet if the outcome is not there yet. Any other error leaves the outcome unknown.
+    """
+    return lambda body: Effect(event_type, emits, body, purpose=purpose, can_ask=can_ask, calls=calls)

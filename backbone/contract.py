@@ -65,6 +65,7 @@ class Contract:
     stream_field: str
     sources: tuple[str, ...]
     timer: bool
+    foreign: str | None
 
     @property
     def published_source(self) -> str:
@@ -78,7 +79,9 @@ class Event(Part):
     Class arguments: exactly one of `opens`, `continues` and `joins` (see Place), each a stream like
     `order/{order_id}`; `sources`, those outside that may send it (none: only the owning service emits it);
     `timer`, for what is recorded once its time has come (see Work.arm); `version`, from 1. A version n needs a static
-    method `upcast_<m>` for each m below n, which turns the data of version m into those of version m + 1.
+    method `upcast_<m>` for each m below n, which turns the data of version m into those of version m + 1. `foreign` is
+    the detail-type of sources that do not know this system, as AWS's own services; a static method `translated` turns
+    the detail that they send into `{"metadata": {…}, "data": {…}}`.
     """
 
     contract: ClassVar[Contract]
@@ -93,6 +96,7 @@ class Event(Part):
         sources: tuple[str, ...] = (),
         version: int = 1,
         timer: bool = False,
+        foreign: str | None = None,
     ) -> None:
         super().__init_subclass__()
         places = {Place.OPENS: opens, Place.CONTINUES: continues, Place.JOINS: joins}
@@ -111,6 +115,9 @@ class Event(Part):
         if timer and sources:
             msg = f"{cls.__name__} is a timer's, and so comes from no source outside"
             raise ContractError(msg)
+        if foreign and not (sources and hasattr(cls, "translated")):
+            msg = f"{cls.__name__} is sent as {foreign!r}: say by which sources, and how it is translated"
+            raise ContractError(msg)
         missing = [m for m in range(1, version) if not hasattr(cls, f"upcast_{m}")]
         if missing:
             msg = f"{cls.__name__} version {version} cannot read version {missing[0]}: add upcast_{missing[0]}"
@@ -124,6 +131,7 @@ class Event(Part):
             stream_field=match["field"],
             sources=sources,
             timer=timer,
+            foreign=foreign,
         )
 
     @classmethod
@@ -168,6 +176,15 @@ class Event(Part):
                 msg = f"{cls.__name__}: its data of version {older} cannot be read as version {older + 1}"
                 raise ContractBroken(msg) from error
         return cls.model_validate_json(json.dumps(fields), strict=True)
+
+    @classmethod
+    def translate(cls, detail: Any) -> dict[str, Any]:
+        """What a source that does not know this system sends, in this system's form. Raises ContractBroken."""
+        try:
+            return cast("dict[str, Any]", getattr(cls, "translated")(detail))  # noqa: B009 - only some have it
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            msg = f"{cls.__name__}: the detail is not of the form in which its source sends it"
+            raise ContractBroken(msg) from error
 
     def to_json(self) -> str:
         """The event's data as JSON text."""

@@ -19,7 +19,14 @@ class Rejected(Exception):
 
 
 class NotYet(Exception):
-    """What the event needs is not there yet, because the event has overtaken it. It comes again, without counting."""
+    """What the event needs is not there yet, because the event has overtaken it. It comes again, without counting.
+
+    `patience` is for how many seconds that is believed; unless given, as long as the stage's settings say.
+    """
+
+    def __init__(self, sentence: str, *, patience: float | None = None) -> None:
+        super().__init__(sentence)
+        self.patience = patience
 
 
 class ProcessDied(Exception):

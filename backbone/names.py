@@ -62,6 +62,11 @@ class Names:
         """The topic that every alarm notifies."""
         return self.of("alarms")
 
+    @property
+    def stripe_key(self) -> str:
+        """The secret that holds the key to the payment provider."""
+        return self.of("stripe-key")
+
     def of(self, name: str) -> str:
         """A stack, or a consumer's function and queue."""
         return f"daybook-{self.stage}-{name}"

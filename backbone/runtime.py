@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from backbone import aws, clock, dead_letter, observability
+from backbone.attempts import OutcomeUnknown
 from backbone.contract import ContractBroken, UnknownVersion
 from backbone.cursor import Overtaken
 from backbone.envelope import Metadata, NotAnEnvelope
@@ -207,12 +208,15 @@ class BatchRun:
         except OutOfTime:
             end = self._hand_back(message)
         except NotYet as error:
-            end = self._wait(message, error, patience=self._retry.patience)
+            patience = self._retry.patience if error.patience is None else error.patience
+            end = self._wait(message, error, patience=patience)
         except UnknownVersion as error:
             observability.count(self._metrics, observability.NEWER_VERSION)
             end = self._wait(message, error, patience=None)
         except (Rejected, ContractBroken) as error:
             end = self._bury(message, error)
+        except OutcomeUnknown as error:
+            end = self._bury(message, error) if error.final else self._try_again(message, error)
         except Exception as error:  # noqa: BLE001 - whatever it was, this message is tried again and the others go on
             end = self._try_again(message, error)
         else:

@@ -13,11 +13,17 @@ QUEUE = "DAYBOOK_QUEUE_URL"
 DEAD_LETTERS = "DAYBOOK_DEAD_LETTER_QUEUE_URL"
 RETRY = "DAYBOOK_RETRY"
 BODIES = "DAYBOOK_BODIES_BUCKET"
+CALL_TIMEOUT = "DAYBOOK_CALL_TIMEOUT"
 
 
 def table_variable(table: str) -> str:
     """The variable that holds the generated name of a service's table: `DAYBOOK_TABLE_ORDER_STATUS`."""
     return "DAYBOOK_TABLE_" + table.upper().replace("-", "_")
+
+
+def option_variable(option: str) -> str:
+    """The variable that holds what a stack's line hands to a function: `DAYBOOK_OPTION_SENDER`."""
+    return "DAYBOOK_OPTION_" + option.upper().replace("-", "_")
 
 
 class SettingMissing(LookupError):
@@ -61,6 +67,15 @@ class Settings:
     def table(self, table: str) -> str:
         """The deployed name of a service's table."""
         return self._read(table_variable(table))
+
+    @property
+    def call_timeout(self) -> float:
+        """How many seconds an effect waits for one answer from the world outside."""
+        return float(self._read(CALL_TIMEOUT))
+
+    def option(self, option: str) -> str:
+        """What the stack's line hands to the function under that name."""
+        return self._read(option_variable(option))
 
     def _read(self, variable: str) -> str:
         try:

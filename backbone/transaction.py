@@ -44,6 +44,11 @@ class Pauses:
         self._ceiling = _FIRST_PAUSE
         self.taken = 0
 
+    @property
+    def remaining(self) -> float:
+        """The seconds that are left."""
+        return self._remaining()
+
     def pause(self) -> None:
         """Wait a little longer than last time. Raises OutOfTime when that would be too late."""
         wait = random.uniform(0, self._ceiling)  # noqa: S311 - spreads load, guards no secret

@@ -184,6 +184,11 @@ class Work:
         """The events, in the order in which the body emitted them."""
         return [event for _, event in self._emitted]
 
+    @property
+    def emitted_ids(self) -> list[str]:
+        """Their ids."""
+        return [event_id for event_id, _ in self._emitted]
+
     def parts(self) -> tuple[list[dict[str, Any]], dict[int, Exception]]:
         """The parts of the transaction, the ledger's first, and the errors of those whose refusal is final.
 
@@ -196,7 +201,7 @@ class Work:
             at=self._now,
             stream=self.cause.stream,
             sequence=self.cause.sequence,
-            emitted=[event_id for event_id, _ in self._emitted],
+            emitted=self.emitted_ids,
         )
         parts = [self._backbone.ledger.record(entry)]
         final: dict[int, Exception] = {}

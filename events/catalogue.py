@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from backbone.contract import ContractError, Event
-from events import inventory, orders
+from events import inventory, notifications, orders, payments, shipping
 
-_MODULES = (inventory, orders)
+_MODULES = (inventory, notifications, orders, payments, shipping)
 
 
 def _collect(modules: tuple[ModuleType, ...]) -> Mapping[str, type[Event]]:
@@ -30,3 +30,11 @@ def _collect(modules: tuple[ModuleType, ...]) -> Mapping[str, type[Event]]:
 
 
 CATALOGUE = _collect(_MODULES)
+
+# What those send that do not know this system: by source and detail-type.
+FOREIGN = {
+    (source, contract.contract.foreign): contract
+    for contract in CATALOGUE.values()
+    if contract.contract.foreign
+    for source in contract.contract.sources
+}

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from backbone.contract import Event
-from events.values import Identifier, Money, OrderId, PaymentMethod, Quantity, Sku
+from events.values import Identifier, Money, OrderId, PaymentMethod, Quantity, Sku, UtcTime
 
 
 class StockReceived(Event, joins="stock/{sku}", sources=("warehouse.receiving",)):
@@ -22,8 +22,14 @@ class StockReserved(Event, opens="reservation/{order_id}"):
     order_id: OrderId
     total: Money = Field(description="What the order costs.")
     payment_method: PaymentMethod = ""
+    pay_by: UtcTime | None = Field(default=None, description="When the order expires, if it is not paid.")
 
-    example = {"order_id": "1001", "total": {"amount": 4400, "currency": "EUR"}, "payment_method": "pm_card_visa"}
+    example = {
+        "order_id": "1001",
+        "total": {"amount": 4400, "currency": "EUR"},
+        "payment_method": "pm_card_visa",
+        "pay_by": "2026-03-01T10:00:00.000000Z",
+    }
 
 
 class OutOfStock(Event, opens="reservation/{order_id}"):

@@ -21,6 +21,23 @@ PaymentMethod = Annotated[
     str, Field(max_length=255, pattern=r"^[\x21-\x7e]*$", description="The payment provider's token for it.")
 ]
 
+# The provider's own ids: `pi_3MtwBwLkdIwHu7ix28a3tqPa`.
+_PROVIDERS_ID: Final = r"^[\x21-\x7e]*$"
+PaymentId = Annotated[
+    str, Field(max_length=255, pattern=_PROVIDERS_ID, description="The payment provider's id; empty if none was asked.")
+]
+RefundId = Annotated[Identifier, Field(description="Names one refund of an order: the same id is the same refund.")]
+Carrier = Annotated[str, Field(min_length=1, max_length=64, description="Who takes the parcel to its receiver.")]
+TrackingNumber = Annotated[
+    str,
+    Field(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$", description="The carrier's number of the parcel."),
+]
+
+# An order's id and what the letter is about, together.
+LetterId = Annotated[
+    str, Field(min_length=1, max_length=192, pattern=_ID, description="Names one letter: 1001.confirmed.")
+]
+
 _DIGITS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     2: "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF "
@@ -74,6 +91,20 @@ UtcTime = Annotated[
     PlainSerializer(clock.timestamp, return_type=str, when_used="json"),
     Field(description="RFC 3339 with a zone; kept in UTC."),
 ]
+
+
+class Address(Part):
+    """Where a parcel goes. All but the country is about a person."""
+
+    lines: Annotated[tuple[str, ...], PERSONAL] = Field(
+        min_length=1, max_length=4, repr=False, description="Street and house, as they stand on the label."
+    )
+    postal_code: Annotated[str, PERSONAL] = Field(default="", max_length=16, repr=False)
+    city: Annotated[str, PERSONAL] = Field(min_length=1, max_length=100, repr=False)
+    country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2: AT.")
+
+
+ShipTo = Annotated[Address | None, Field(description="Where the parcel goes; nowhere, if nothing is sent.")]
 
 
 class Customer(Part):

@@ -3,7 +3,7 @@
 from constructs import Construct
 
 from events.inventory import StockReceived
-from events.orders import OrderPlaced
+from events.orders import OrderCancelled, OrderConfirmed, OrderPlaced
 from stacks.service import Service
 from stacks.stage import Stage
 
@@ -14,5 +14,8 @@ class Inventory(Service):
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         super().__init__(scope, "inventory", stage=stage)
         stock, reservations = self.table("stock"), self.table("reservations")
-        self.reaction("reserve_stock", OrderPlaced, reads=[stock], changes=[stock], saves=[reservations])
+        both = [stock, reservations]
+        self.reaction("reserve_stock", OrderPlaced, reads=both, changes=[stock], saves=[reservations])
+        self.reaction("commit_stock", OrderConfirmed, reads=[reservations], changes=[stock], saves=[reservations])
+        self.reaction("release_stock", OrderCancelled, reads=[reservations], changes=[stock], saves=[reservations])
         self.reaction("receive_stock", StockReceived, changes=[stock])

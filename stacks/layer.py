@@ -22,6 +22,7 @@ RUNTIME = "3.13"
 PLATFORM = "aarch64-manylinux2014"
 
 ROOT = Path(__file__).resolve().parent.parent
+# What all functions import. What only one service does is a layer of its own: requirements-lambda-<service>.txt.
 LOCK = ROOT / "requirements-lambda.txt"
 _IN_LAMBDA = "/opt/python"
 
@@ -30,35 +31,41 @@ class LayerNotBuilt(RuntimeError):
     """uv could not install the locked packages. What it said is above; is the package index reachable?"""
 
 
-def packages(stack: Stack, *, stage: Stage) -> list[lambda_.ILayerVersion]:
-    """The layer of third-party packages; on a laptop none, since the virtual environment has them."""
+def packages(stack: Stack, *, stage: Stage, service: str = "") -> list[lambda_.ILayerVersion]:
+    """The layers of third-party packages: the one of all, and the service's own, if it has one.
+
+    On a laptop there are none, since the virtual environment has the packages.
+    """
     if stage.on_laptop:
         return []
+    own = LOCK.with_name(f"requirements-lambda-{service}.txt")
+    locks = {"Packages": LOCK} | ({"OwnPackages": own} if own.exists() else {})
     return [
         lambda_.LayerVersion(
             stack,
-            "Packages",
-            code=lambda_.Code.from_asset(str(folder())),
+            construct_id,
+            code=lambda_.Code.from_asset(str(folder(lock))),
             compatible_architectures=[lambda_.Architecture.ARM_64],
             compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
-            description="Third-party packages, as locked in requirements-lambda.txt",
+            description=f"Third-party packages, as locked in {lock.name}",
         )
+        for construct_id, lock in locks.items()
     ]
 
 
 @cache
-def folder() -> Path:
-    """The folder that the layer is made of. Built once for a lock and an interpreter, then found again."""
+def folder(lock: Path) -> Path:
+    """The folder that a layer is made of. Built once for a lock and an interpreter, then found again."""
     python = _interpreter()
-    recipe = [LOCK.read_bytes(), Path(__file__).read_bytes(), str(python is not None).encode()]
+    recipe = [lock.read_bytes(), Path(__file__).read_bytes(), str(python is not None).encode()]
     target = ROOT / "build" / f"layer-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:16]}"
     if target.exists():
         return target
-    print(f"building the layer of packages for {PLATFORM}, Python {RUNTIME} (once)", file=sys.stderr)
+    print(f"building the layer of {lock.name} for {PLATFORM}, Python {RUNTIME} (once)", file=sys.stderr)
     target.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
         packages = Path(temporary, "python")
-        _install(packages)
+        _install(packages, lock)
         if python:
             _compile(python, packages)
         else:
@@ -88,10 +95,10 @@ def _interpreter() -> str | None:
     return found.stdout.strip() if found.returncode == 0 else None
 
 
-def _install(packages: Path) -> None:
+def _install(packages: Path, lock: Path) -> None:
     command = [_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     command += ["--target", str(packages), "--python-platform", PLATFORM, "--python-version", RUNTIME]
-    if subprocess.run([*command, "-r", str(LOCK)], check=False).returncode:
+    if subprocess.run([*command, "-r", str(lock)], check=False).returncode:
         raise LayerNotBuilt
     for leftover in ("bin", ".lock"):
         path = packages / leftover

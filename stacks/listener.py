@@ -109,10 +109,12 @@ class Listener(Construct):
         layers: list[lambda_.ILayerVersion],
         environment: Mapping[str, str],
         alarms: sns.ITopic,
+        timeout: Duration | None = None,
+        batch_size: int = 10,
     ) -> None:
         super().__init__(scope, construct_id)
         name = stage.names.of(consumer)
-        timeout = stage.function_timeout
+        timeout = timeout or stage.function_timeout
         self.dead_letters = dead_letter_queue(self, stage=stage, consumer=consumer, alarms=alarms)
         self.queue = sqs.Queue(
             self,
@@ -121,7 +123,7 @@ class Listener(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             retention_period=KEEP,
-            visibility_timeout=stage.visibility_timeout,
+            visibility_timeout=stage.visibility_timeout(timeout),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=stage.deliveries),
         )
         events.Rule(
@@ -160,7 +162,7 @@ class Listener(Construct):
             "Mapping",
             target=self.function,
             event_source_arn=self.queue.queue_arn,
-            batch_size=10,
+            batch_size=batch_size,
             max_concurrency=stage.concurrency,
             report_batch_item_failures=True,
         )

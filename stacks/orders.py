@@ -3,7 +3,16 @@
 from constructs import Construct
 
 from events.inventory import OutOfStock, StockReserved
-from events.orders import OrderPlaced
+from events.orders import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderFulfilled,
+    OrderPlaced,
+    PaymentWindowEnded,
+    RefundAsked,
+)
+from events.payments import PaymentFailed, PaymentRefunded, PaymentSucceeded
+from events.shipping import ShipmentDispatched
 from stacks.service import Service
 from stacks.stage import Stage
 
@@ -15,6 +24,16 @@ class Orders(Service):
         super().__init__(scope, "orders", stage=stage)
         orders, status = self.table("orders"), self.table("order-status")
         self.reaction("place_order", OrderPlaced, saves=[orders])
+        self.reaction("confirm_order", PaymentSucceeded, reads=[orders], saves=[orders])
+        self.reaction("cancel_unstocked", OutOfStock, reads=[orders], saves=[orders])
+        self.reaction("cancel_unpaid", PaymentFailed, reads=[orders], saves=[orders])
+        self.reaction("cancel_expired", PaymentWindowEnded, reads=[orders], saves=[orders])
+        self.reaction("complete_order", ShipmentDispatched, reads=[orders], saves=[orders])
+        self.reaction("grant_refund", RefundAsked, reads=[orders], saves=[orders])
         self.view("order_status_placed", OrderPlaced, rows=status)
         self.view("order_status_reserved", StockReserved, rows=status)
         self.view("order_status_out_of_stock", OutOfStock, rows=status)
+        self.view("order_status_confirmed", OrderConfirmed, rows=status)
+        self.view("order_status_cancelled", OrderCancelled, rows=status)
+        self.view("order_status_fulfilled", OrderFulfilled, rows=status)
+        self.view("order_status_refunded", PaymentRefunded, rows=status)

@@ -7,20 +7,21 @@ class Inventory(Service):
         self.reaction("receive_stock", StockReceived, changes=[stock])
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from aws_cdk import Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from backbone.consumer import Consumer
+from backbone.consumer import Consumer, Effect
 from backbone.contract import Event
-from backbone.settings import table_variable
+from backbone.settings import CALL_TIMEOUT, option_variable, table_variable
 from backbone.state import KEY
 from stacks import bundle
 from stacks.backbone_access import BackboneAccess
@@ -51,8 +52,13 @@ class Service(Stack):
         self.stage = stage
         self._backbone = BackboneAccess(self, stage=stage)
         self._code = bundle.code(name)
-        self._layers = packages(self, stage=stage)
+        self._layers = packages(self, stage=stage, service=name)
         self._dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=stage.names.of(name))
+
+    @property
+    def alarms(self) -> sns.ITopic:
+        """The topic that alarms notify."""
+        return self._backbone.alarms
 
     def table(self, name: str) -> ServiceTable:
         """A table of rows, each under one key. Rows name it: `class StockItem(State, table="stock", …)`."""
@@ -84,6 +90,25 @@ class Service(Stack):
             self._backbone.allow_follow(listener.function, event)
         return listener
 
+    def effect(self, function: str, event: type[Event], *, options: Mapping[str, str]) -> Listener:
+        """`function` calls the world outside on `event`. `options` are what it must know of that, by name."""
+        handler = self._handler(function, "effect", event)
+        if not isinstance(handler, Effect):
+            raise TypeError(handler)
+        listener = self._listener(
+            handler,
+            [],
+            environment={
+                CALL_TIMEOUT: str(self.stage.call_timeout),
+                **{option_variable(name): value for name, value in options.items()},
+            },
+            timeout=self.stage.effect_timeout(handler.calls),
+            # One dies, or waits for a slow answer, alone.
+            batch_size=1,
+        )
+        self._backbone.allow_append(listener.function, handler.emits)
+        return listener
+
     def view(self, function: str, event: type[Event], *, rows: ServiceTable) -> Listener:
         """`function` keeps a view's rows up to date with `event`."""
         listener = self._listener(self._handler(function, "view", event), [rows])
@@ -95,7 +120,7 @@ class Service(Stack):
         module = import_module(f"functions.{self.service}.{function}")
         handler = module.handler
         if not isinstance(handler, Consumer):
-            msg = f"{module.__name__}.handler is no consumer; decorate it with @reaction or @view"
+            msg = f"{module.__name__}.handler is no consumer; decorate it with @reaction, @view or @effect"
             raise LineAndFunctionDisagree(msg)
         if (handler.kind, handler.event_type) != (kind, event):
             msg = (
@@ -109,7 +134,15 @@ class Service(Stack):
             raise LineAndFunctionDisagree(msg)
         return handler
 
-    def _listener(self, handler: Consumer[Any], tables: Iterable[ServiceTable]) -> Listener:
+    def _listener(
+        self,
+        handler: Consumer[Any],
+        tables: Iterable[ServiceTable],
+        *,
+        environment: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+        batch_size: int = 10,
+    ) -> Listener:
         contract = handler.event_type.contract
         function = handler.name.replace("-", "_")
         listener = Listener(
@@ -122,8 +155,10 @@ class Service(Stack):
             handler=f"functions.{self.service}.{function}.handler",
             code=self._code,
             layers=self._layers,
-            environment={table_variable(each.name): each.table.table_name for each in tables},
+            environment={table_variable(each.name): each.table.table_name for each in tables} | dict(environment or {}),
             alarms=self._backbone.alarms,
+            timeout=timeout,
+            batch_size=batch_size,
         )
         # How soon a message comes again that has failed is the function's to say.
         listener.function.allow(["sqs:ChangeMessageVisibility"], listener.queue.queue_arn)

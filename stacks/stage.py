@@ -15,6 +15,8 @@ class Stage:
 
     name: str
     alarm_email: str | None = None
+    mail_from: str = "shop@example.com"  # whom customers' letters come from
+    stripe_api: str = "https://api.stripe.com"
 
     def __post_init__(self) -> None:
         _ = self.names  # raises BadStage
@@ -58,17 +60,27 @@ class Stage:
             return Retry(tries=3, crashes=2, first=1, longest=4, patience=20)
         return Retry(tries=5, crashes=3, first=30, longest=900, patience=3600)
 
-    @property
-    def visibility_timeout(self) -> Duration:
+    def visibility_timeout(self, function_timeout: Duration) -> Duration:
         """After which time a message comes again whose process has died: six times the function's, as AWS advises
         (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html); on a laptop sooner.
         """
-        return Duration.seconds((1 if self.on_laptop else 6) * self.function_timeout.to_seconds())
+        return Duration.seconds((1 if self.on_laptop else 6) * function_timeout.to_seconds())
 
     @property
     def function_timeout(self) -> Duration:
         """How long one batch of ten may take, conflicts and cold start included."""
         return Duration.seconds(10 if self.on_laptop else 30)
+
+    @property
+    def call_timeout(self) -> int:
+        """How many seconds an effect waits for one answer from the world outside."""
+        return 2 if self.on_laptop else 6
+
+    def effect_timeout(self, calls: int) -> Duration:
+        """How long an effect may take that makes so many calls, none of which is answered, with all else that it does:
+        the function always outlives its calls, and can note how they ended.
+        """
+        return Duration.seconds(calls * self.call_timeout + (6 if self.on_laptop else 10))
 
     @property
     def deliveries(self) -> int:

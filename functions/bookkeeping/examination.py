@@ -11,7 +11,7 @@ from backbone import clock
 from backbone.contract import Contract, ContractBroken, Event, UnknownVersion
 from backbone.envelope import MAX_EVENT_BYTES
 from backbone.identity import admitted_id
-from events.catalogue import CATALOGUE
+from events.catalogue import CATALOGUE, FOREIGN
 
 # How far a producer's clock may be ahead of ours.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -59,6 +59,9 @@ def examine(body: str) -> Candidate:
         raise Refusal("NotAnEvent", "the message is JSON, but not an EventBridge event") from error
     if not all(isinstance(text, str) for text in (account, source, event_type, envelope_id, envelope_time)):
         raise Refusal("NotAnEvent", "the message is JSON, but not an EventBridge event")
+    if foreign := FOREIGN.get((source, event_type)):
+        event_type = foreign.contract.type
+        detail = _translated(foreign, detail)
     metadata = _metadata(detail)
     producer_id = _text(metadata, "id") or envelope_id
     event_id = admitted_id(account, source, producer_id)
@@ -166,6 +169,13 @@ def too_large() -> Refusal:
     return Refusal(
         "EventTooLarge", f"the event is larger than {MAX_EVENT_BYTES} bytes; put large content elsewhere and name it"
     )
+
+
+def _translated(event_class: type[Event], detail: Any) -> dict[str, Any]:
+    try:
+        return event_class.translate(detail)
+    except ContractBroken as error:
+        raise Refusal("ContractBroken", str(error), event_type=event_class.contract.type) from error
 
 
 def _read(event_class: type[Event], data: str, version: int) -> Event:

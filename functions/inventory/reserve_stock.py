@@ -1,5 +1,6 @@
 """Reserve stock for a placed order: all of it, or none."""
 
+from backbone import clock
 from backbone.consumer import reaction
 from backbone.work import Work
 from events.inventory import OutOfStock, StockReserved
@@ -10,6 +11,9 @@ from functions.inventory.stock import Reservation, StockItem
 @reaction(OrderPlaced, emits=(StockReserved, OutOfStock))
 def handler(order: OrderPlaced, work: Work) -> None:
     wanted = order.quantities()
+    work.prefetch((Reservation, [order.order_id]), (StockItem, wanted))
+    if work.read(Reservation, order.order_id).stage == "released":  # cancelled before we got to it
+        return
     shelf = work.read_all(StockItem, wanted)
     if missing := tuple(sku for sku, quantity in wanted.items() if shelf[sku].available < quantity):
         work.emit(OutOfStock(order_id=order.order_id, skus=missing))
@@ -17,4 +21,11 @@ def handler(order: OrderPlaced, work: Work) -> None:
     for sku, quantity in wanted.items():
         work.change(shelf[sku], available=-quantity, reserved=quantity, at_least=0)
     work.save(Reservation.of(order))
-    work.emit(StockReserved(order_id=order.order_id, total=order.total, payment_method=order.payment_method))
+    work.emit(
+        StockReserved(
+            order_id=order.order_id,
+            total=order.total,
+            payment_method=order.payment_method,
+            pay_by=order.pay_by(clock.moment(work.cause.recorded_at)),
+        )
+    )

@@ -1,6 +1,6 @@
 """The shelf, and what is put aside."""
 
-from typing import Self
+from typing import Literal, Self
 
 from backbone.state import State
 from events.orders import OrderPlaced
@@ -15,12 +15,16 @@ class StockItem(State, table="stock", key="sku"):
 
 
 class Reservation(State, table="reservations", key="order_id"):
-    """What is put aside for one order: pieces by article."""
+    """What is put aside for one order: pieces by article.
+
+    An order's cancellation may be heard before the order itself: what was released before it was reserved, stays so.
+    """
 
     order_id: str
+    stage: Literal["none", "reserved", "committed", "released"] = "none"
     pieces: dict[str, int] = {}
 
     @classmethod
     def of(cls, order: OrderPlaced) -> Self:
         """All that the order wants."""
-        return cls(order_id=order.order_id, pieces=order.quantities())
+        return cls(order_id=order.order_id, stage="reserved", pieces=order.quantities())

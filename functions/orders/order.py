@@ -2,17 +2,48 @@
 
 from typing import Literal, Self
 
+from backbone.failure import NotYet
 from backbone.state import State
-from events.orders import OrderPlaced
+from backbone.work import Work
+from events.orders import CancelledBecause, OrderCancelled, OrderPlaced, Purchase
+from events.values import Address, Money
 
 
 class Order(State, table="orders", key="order_id"):
     """Where an order stands. What must be decided once about it is decided on this row."""
 
     order_id: str
-    stage: Literal["unknown", "placed"] = "unknown"
+    stage: Literal["unknown", "placed", "confirmed", "cancelled", "fulfilled"] = "unknown"
+    purchase: Purchase | None = None
+    ship_to: Address | None = None
+    payment_id: str = ""
+    paid: int = 0  # minor units
+    refunds: dict[str, int] = {}  # minor units, by refund id
 
     @classmethod
     def placed(cls, order: OrderPlaced) -> Self:
         """As it stands right after it was placed."""
-        return cls(order_id=order.order_id, stage="placed")
+        return cls(order_id=order.order_id, stage="placed", purchase=order.purchase, ship_to=order.ship_to)
+
+    @property
+    def bought(self) -> Purchase:
+        """Who has ordered what. Raises NotYet if that has not come here."""
+        if self.purchase is None:
+            msg = "the order is not known here yet"
+            raise NotYet(msg)
+        return self.purchase
+
+    @property
+    def refundable(self) -> Money:
+        """What was paid, and is neither paid back nor about to be."""
+        return Money(amount=self.paid - sum(self.refunds.values()), currency=self.bought.total.currency)
+
+
+def cancel(work: Work, order_id: str, because: CancelledBecause, missing: tuple[str, ...] = ()) -> None:
+    """Cancel an order, unless it is decided already. Raises NotYet if it is not known yet."""
+    order = work.read(Order, order_id)
+    bought = order.bought
+    if order.stage != "placed":
+        return
+    work.save(order.model_copy(update={"stage": "cancelled"}))
+    work.emit(OrderCancelled(order_id=order_id, purchase=bought, because=because, missing=missing))

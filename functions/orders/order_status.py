@@ -12,6 +12,9 @@ class Milestone(IntEnum):
     PLACED = 10
     OUT_OF_STOCK = 20
     RESERVED = 30
+    CONFIRMED = 40
+    CANCELLED = 50  # an order is either cancelled or confirmed, never both
+    FULFILLED = 60
 
 
 class OrderStatus(State, table="order-status", key="order_id"):
@@ -22,6 +25,10 @@ class OrderStatus(State, table="order-status", key="order_id"):
     total: int = 0  # minor units
     currency: str = ""
     missing: tuple[str, ...] = ()
+    cancelled_because: str = ""
+    carrier: str = ""
+    tracking_number: str = ""
+    refunded: int = 0  # minor units
 
 
 def reached(order_id: str, milestone: Milestone, **facts: object) -> SetIfNewer:

@@ -1,11 +1,14 @@
-"""Open the row that decides about a placed order."""
+"""Open the row that decides about a placed order, and wait so long for its payment."""
 
+from backbone import clock
 from backbone.consumer import reaction
 from backbone.work import Work
-from events.orders import OrderPlaced
+from events.orders import OrderPlaced, PaymentWindowEnded
 from functions.orders.order import Order
 
 
-@reaction(OrderPlaced)
+@reaction(OrderPlaced, emits=(PaymentWindowEnded,))
 def handler(order: OrderPlaced, work: Work) -> None:
     work.save(Order.placed(order))
+    pay_by = order.pay_by(clock.moment(work.cause.recorded_at))
+    work.arm(PaymentWindowEnded(order_id=order.order_id), pay_by)

@@ -1,0 +1,20 @@
+"""Put back on the shelf what is put aside for a cancelled order."""
+
+from backbone.consumer import reaction
+from backbone.failure import Rejected
+from backbone.work import Work
+from events.orders import OrderCancelled
+from functions.inventory.stock import Reservation, StockItem
+
+
+@reaction(OrderCancelled)
+def handler(order: OrderCancelled, work: Work) -> None:
+    reservation = work.read(Reservation, order.order_id)
+    if reservation.stage == "committed":
+        msg = "the order's goods have left the shelf"
+        raise Rejected(msg)
+    if reservation.stage == "released":
+        return
+    work.save(reservation.model_copy(update={"stage": "released"}))
+    for sku, quantity in reservation.pieces.items():
+        work.change(StockItem(sku=sku), available=quantity, reserved=-quantity)

@@ -1,0 +1,43 @@
+"""Write to the customer that money was paid back."""
+
+from backbone.attempts import Attempt
+from backbone.consumer import effect
+from events.notifications import EmailRefused, EmailSent
+from events.payments import PaymentRefunded
+from functions.notifications.letter import Language, Words, language_of, letter, written
+from functions.notifications.post import post
+
+
+def words(language: Language, refund: PaymentRefunded) -> Words:
+    """What the letter says."""
+    amount = written(refund.amount, refund.customer)
+    late = refund.because == "paid_after_cancellation"
+    if language == "de":
+        why = (
+            "Ihre Zahlung ist eingetroffen, nachdem wir die Bestellung storniert hatten."
+            if late
+            else "wie mit unserem Kundendienst vereinbart, zahlen wir Ihnen Geld zurück."
+        )
+        return Words(
+            f"Rückzahlung zu Ihrer Bestellung {refund.order_id}",
+            [
+                why,
+                f"Wir haben Ihnen {amount} zurückgezahlt. Je nach Bank dauert es einige Tage, bis der Betrag da ist.",
+            ],
+        )
+    why = (
+        "Your payment has reached us after we had cancelled the order."
+        if late
+        else "As agreed with our service desk, you get money back."
+    )
+    return Words(
+        f"Refund for your order {refund.order_id}",
+        [why, f"We have paid back {amount}. Depending on your bank it takes some days to arrive."],
+    )
+
+
+@effect(PaymentRefunded, purpose="letter/{order_id}/refunded/{refund_id}", emits=(EmailSent, EmailRefused))
+def handler(refund: PaymentRefunded, _: Attempt) -> EmailSent | EmailRefused:
+    said = words(language_of(refund.customer), refund)
+    letter_id = f"{refund.order_id}.refunded.{refund.refund_id}"
+    return post(letter(refund.customer, said), letter_id=letter_id, order_id=refund.order_id)

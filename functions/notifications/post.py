@@ -1,0 +1,58 @@
+"""The way of a letter to the e-mail service, SES. A letter is sent at most once."""
+
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
+
+from backbone import aws
+from backbone.attempts import NothingDone
+from backbone.failure import Rejected, kind
+from backbone.settings import settings
+from events.notifications import LETTER_HEADER, EmailRefused, EmailSent
+from functions.notifications.letter import Letter
+
+# SES does not understand the address
+# (https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors).
+_BAD_ADDRESS = "BadRequestException"
+# SES will not send it: its content, or a sender or, in the sandbox, an address that is not verified.
+_NEVER = "MessageRejected"
+_UNAVAILABLE = 503  # HTTP: the service has not begun with it
+
+
+def post(letter: Letter, *, letter_id: str, order_id: str) -> EmailSent | EmailRefused:
+    """Send the letter, and say what became of that.
+
+    Raises NothingDone if SES is down or busy, Rejected if it will not send it, and botocore's errors where nobody knows
+    whether it has.
+    """
+    try:
+        answer = aws.client_that_never_repeats("sesv2", settings().call_timeout).send_email(
+            FromEmailAddress=settings().option("sender"),
+            Destination={"ToAddresses": [letter.to]},
+            ConfigurationSetName=settings().option("configuration-set"),
+            Content={
+                "Simple": {
+                    "Subject": _utf8(letter.subject),
+                    "Body": {"Text": _utf8(letter.text), "Html": _utf8(letter.html)},
+                    "Headers": [{"Name": LETTER_HEADER, "Value": letter_id}],
+                }
+            },
+        )
+    except (ConnectTimeoutError, EndpointConnectionError) as error:
+        msg = "the e-mail service cannot be reached"
+        raise NothingDone(msg) from error
+    except ClientError as error:
+        code = kind(error)
+        if code == _BAD_ADDRESS:
+            return EmailRefused(letter_id=letter_id, order_id=order_id, reason=code)
+        if code == _NEVER:
+            msg = "the e-mail service will not send it: MessageRejected; is the sender verified? See `daybook doctor`"
+            raise Rejected(msg) from error
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if status < 500 or status == _UNAVAILABLE:  # noqa: PLR2004 - HTTP: from 500 on the server has failed
+            msg = f"the e-mail service does not take it: {code}"
+            raise NothingDone(msg) from error
+        raise
+    return EmailSent(letter_id=letter_id, order_id=order_id, message_id=answer["MessageId"])
+
+
+def _utf8(text: str) -> dict[str, str]:
+    return {"Data": text, "Charset": "UTF-8"}

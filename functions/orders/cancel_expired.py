@@ -1,0 +1,11 @@
+"""Cancel an order that nobody has paid in time."""
+
+from backbone.consumer import reaction
+from backbone.work import Work
+from events.orders import OrderCancelled, PaymentWindowEnded
+from functions.orders.order import cancel
+
+
+@reaction(PaymentWindowEnded, emits=(OrderCancelled,))
+def handler(window: PaymentWindowEnded, work: Work) -> None:
+    cancel(work, window.order_id, "not_paid_in_time")

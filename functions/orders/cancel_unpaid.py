@@ -1,0 +1,12 @@
+"""Cancel an order whose payment has failed."""
+
+from backbone.consumer import reaction
+from backbone.work import Work
+from events.orders import OrderCancelled
+from events.payments import PaymentFailed
+from functions.orders.order import cancel
+
+
+@reaction(PaymentFailed, emits=(OrderCancelled,))
+def handler(payment: PaymentFailed, work: Work) -> None:
+    cancel(work, payment.order_id, "payment_failed")

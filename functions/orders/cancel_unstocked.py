@@ -1,0 +1,12 @@
+"""Cancel an order whose goods are not there."""
+
+from backbone.consumer import reaction
+from backbone.work import Work
+from events.inventory import OutOfStock
+from events.orders import OrderCancelled
+from functions.orders.order import cancel
+
+
+@reaction(OutOfStock, emits=(OrderCancelled,))
+def handler(stock: OutOfStock, work: Work) -> None:
+    cancel(work, stock.order_id, "out_of_stock", stock.skus)

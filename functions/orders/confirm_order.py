@@ -1,0 +1,32 @@
+"""Confirm an order that is paid. If it was cancelled before the money came, the money goes back."""
+
+from backbone.consumer import reaction
+from backbone.work import Work
+from events.orders import OrderConfirmed, RefundRequested
+from events.payments import PaymentSucceeded
+from functions.orders.order import Order
+
+# The one refund that the shop makes of its own accord.
+_REFUND = "cancelled"
+
+
+@reaction(PaymentSucceeded, emits=(OrderConfirmed, RefundRequested))
+def handler(payment: PaymentSucceeded, work: Work) -> None:
+    order = work.read(Order, payment.order_id)
+    bought = order.bought
+    paid = order.model_copy(update={"payment_id": payment.payment_id, "paid": payment.amount.amount})
+    if order.stage == "placed":
+        work.save(paid.model_copy(update={"stage": "confirmed"}))
+        work.emit(OrderConfirmed(order_id=order.order_id, purchase=bought, ship_to=order.ship_to))
+    elif order.stage == "cancelled" and payment.amount.amount:
+        work.save(paid.model_copy(update={"refunds": {_REFUND: payment.amount.amount}}))
+        work.emit(
+            RefundRequested(
+                order_id=order.order_id,
+                refund_id=_REFUND,
+                payment_id=payment.payment_id,
+                amount=payment.amount,
+                because="paid_after_cancellation",
+                customer=bought.customer,
+            )
+        )

@@ -1,0 +1,11 @@
+"""Order status: cancelled."""
+
+from backbone.consumer import view
+from backbone.view import SetIfNewer
+from events.orders import OrderCancelled
+from functions.orders.order_status import Milestone, reached
+
+
+@view(OrderCancelled)
+def handler(order: OrderCancelled) -> SetIfNewer:
+    return reached(order.order_id, Milestone.CANCELLED, cancelled_because=order.because)

@@ -1,0 +1,11 @@
+"""Order status: confirmed."""
+
+from backbone.consumer import view
+from backbone.view import SetIfNewer
+from events.orders import OrderConfirmed
+from functions.orders.order_status import Milestone, reached
+
+
+@view(OrderConfirmed)
+def handler(order: OrderConfirmed) -> SetIfNewer:
+    return reached(order.order_id, Milestone.CONFIRMED)

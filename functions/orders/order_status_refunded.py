@@ -1,0 +1,11 @@
+"""Order status: so much was paid back."""
+
+from backbone.consumer import view
+from backbone.view import Add
+from events.payments import PaymentRefunded
+from functions.orders.order_status import OrderStatus
+
+
+@view(PaymentRefunded)
+def handler(refund: PaymentRefunded) -> Add:
+    return Add(OrderStatus, refund.order_id, {"refunded": refund.amount.amount})

@@ -1,0 +1,1 @@
+"""Payments: money of orders, at the payment provider."""

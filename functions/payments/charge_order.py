@@ -1,0 +1,113 @@
+"""Charge the customer for an order whose goods are put aside: once, whatever happens on the way.
+
+The payment is made at the provider without being confirmed, which moves no money; its id is noted; then it is
+confirmed. In doubt it is that very payment which is looked at, and one payment can succeed only once.
+"""
+
+from datetime import UTC, datetime
+
+import stripe
+from stripe import PaymentIntent
+
+from backbone.attempts import Attempt
+from backbone.consumer import effect
+from backbone.failure import NotYet, Rejected
+from events.inventory import StockReserved
+from events.payments import PaymentFailed, PaymentSucceeded
+from functions.payments.amount import NotChargeable, stripe_amount
+from functions.payments.provider import ORDER, not_now, provider
+
+# A bank that takes longer than that must be asked by a person.
+_SETTLES_WITHIN = 86_400  # seconds
+
+# What the provider says of a payment that can never be made as it was asked for, the customer's doing or the shop's
+# (https://docs.stripe.com/error-codes). Anything else it does not understand is this system's fault.
+_IMPOSSIBLE = frozenset({"amount_too_large", "amount_too_small", "currency_not_supported", "resource_missing"})
+
+
+@effect(
+    StockReserved,
+    purpose="charge/{order_id}",
+    emits=(PaymentSucceeded, PaymentFailed),
+    can_ask=True,
+    calls=4,  # made, confirmed, called off, looked at
+)
+def handler(stock: StockReserved, attempt: Attempt) -> PaymentSucceeded | PaymentFailed:
+    if not stock.total.amount:
+        return PaymentSucceeded(order_id=stock.order_id, payment_id="", amount=stock.total)
+    if not stock.payment_method:
+        return _failed(stock, "no_payment_method")
+    try:
+        return _outcome(stock, _confirmed(stock, _intent(stock, attempt)))
+    except NotChargeable:
+        return _failed(stock, "amount_not_chargeable")
+    except stripe.CardError as error:
+        return _failed(stock, _decline(error))
+    except stripe.InvalidRequestError as error:
+        if error.code in _IMPOSSIBLE and "intent" not in attempt.notes:
+            return _failed(stock, str(error.code))
+        msg = f"the payment provider does not understand the request: {error.code or 'no code'}"
+        raise Rejected(msg) from error
+    except stripe.StripeError as error:
+        raise not_now(error, attempt) from error
+
+
+def _intent(stock: StockReserved, attempt: Attempt) -> PaymentIntent:
+    """The one payment for this order, as the provider has it."""
+    intents = provider().v1.payment_intents
+    if known := attempt.notes.get("intent"):
+        return intents.retrieve(known)
+    intent = intents.create(
+        params={
+            "amount": stripe_amount(stock.total),
+            "currency": stock.total.currency.lower(),
+            "payment_method": stock.payment_method,
+            # The customer is not there to be sent to a bank's page.
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            "metadata": {ORDER: stock.order_id},
+        },
+        options={"idempotency_key": attempt.purpose},
+    )
+    attempt.note(intent=intent.id)
+    return intent
+
+
+def _confirmed(stock: StockReserved, intent: PaymentIntent) -> PaymentIntent:
+    """The payment after all that can be done for it: confirmed, or, once it is too late, called off if it can be."""
+    if intent.status == "requires_confirmation" and not _is_late(stock):
+        intent = provider().v1.payment_intents.confirm(intent.id)
+    waiting = {"requires_confirmation", "processing"} if _is_late(stock) else set[str]()
+    if intent.status in {"requires_action", *waiting}:
+        try:
+            return provider().v1.payment_intents.cancel(intent.id, params={"cancellation_reason": "abandoned"})
+        except stripe.InvalidRequestError as error:
+            if error.code != "payment_intent_unexpected_state":
+                raise
+            return provider().v1.payment_intents.retrieve(intent.id)
+    return intent
+
+
+def _outcome(stock: StockReserved, intent: PaymentIntent) -> PaymentSucceeded | PaymentFailed:
+    match intent.status:
+        case "succeeded":
+            return PaymentSucceeded(order_id=stock.order_id, payment_id=intent.id, amount=stock.total)
+        case "requires_payment_method":
+            error = intent.last_payment_error
+            return _failed(stock, (error and (error.decline_code or error.code)) or "declined")
+        case "canceled":
+            return _failed(stock, "not_paid_in_time" if _is_late(stock) else "authentication_required")
+    msg = f"the payment is {intent.status} at the provider"
+    raise NotYet(msg, patience=_SETTLES_WITHIN)
+
+
+def _is_late(stock: StockReserved) -> bool:
+    return stock.pay_by is not None and datetime.now(UTC) >= stock.pay_by
+
+
+def _decline(error: stripe.CardError) -> str:
+    details = error.error
+    return (details and details.decline_code) or error.code or "declined"
+
+
+def _failed(stock: StockReserved, reason: str) -> PaymentFailed:
+    return PaymentFailed(order_id=stock.order_id, reason=reason[:64])

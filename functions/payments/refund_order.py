@@ -1,0 +1,70 @@
+"""Pay back money of an order: each refund once.
+
+A refund moves money as soon as it is made. In doubt the payment's refunds are looked through for this one.
+"""
+
+import stripe
+from stripe import Refund
+
+from backbone.attempts import Attempt
+from backbone.consumer import effect
+from backbone.failure import NotYet, Rejected
+from events.orders import RefundRequested
+from events.payments import PaymentRefunded
+from functions.payments.amount import NotChargeable, stripe_amount
+from functions.payments.provider import ORDER, REFUND, not_now, provider
+
+_SETTLES_WITHIN = 86_400  # seconds
+# The most that the provider lists at once. More refunds than these nobody makes of one payment.
+_MOST = 100
+
+
+@effect(
+    RefundRequested,
+    purpose="refund/{order_id}/{refund_id}",
+    emits=(PaymentRefunded,),
+    can_ask=True,
+    calls=2,  # looked for, made
+)
+def handler(asked: RefundRequested, attempt: Attempt) -> PaymentRefunded:
+    try:
+        refund = _refund(asked, attempt)
+    except NotChargeable as error:
+        raise Rejected(str(error)) from error
+    except stripe.InvalidRequestError as error:
+        msg = f"the payment provider does not pay this back: {error.code or 'no code'}"
+        raise Rejected(msg) from error
+    except stripe.StripeError as error:
+        raise not_now(error, attempt) from error
+    if refund.status in {"failed", "canceled"}:
+        msg = f"the refund has {refund.status} at the provider: {refund.failure_reason or 'no reason given'}"
+        raise Rejected(msg)
+    if refund.status != "succeeded":
+        msg = f"the refund is {refund.status} at the provider"
+        raise NotYet(msg, patience=_SETTLES_WITHIN)
+    return PaymentRefunded(
+        order_id=asked.order_id,
+        refund_id=asked.refund_id,
+        amount=asked.amount,
+        because=asked.because,
+        customer=asked.customer,
+        provider_id=refund.id,
+    )
+
+
+def _refund(asked: RefundRequested, attempt: Attempt) -> Refund:
+    """The one refund with this id, as the provider has it."""
+    refunds = provider().v1.refunds
+    if attempt.in_doubt:
+        made = refunds.list(params={"payment_intent": asked.payment_id, "limit": _MOST})
+        for refund in made.data:
+            if refund.metadata and refund.metadata.to_dict().get(REFUND) == asked.refund_id:
+                return refund
+    return refunds.create(
+        params={
+            "payment_intent": asked.payment_id,
+            "amount": stripe_amount(asked.amount),
+            "metadata": {ORDER: asked.order_id, REFUND: asked.refund_id},
+        },
+        options={"idempotency_key": attempt.purpose},
+    )

@@ -1,0 +1,1 @@
+"""Shipping: parcels, from the wish to send them to the carrier."""

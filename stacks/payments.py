@@ -1,0 +1,36 @@
+"""Payments."""
+
+from aws_cdk import Acknowledgment, Validations
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from events.inventory import StockReserved
+from events.orders import RefundRequested
+from stacks.service import Service
+from stacks.stage import Stage
+
+
+class Payments(Service):
+    """Money of orders, at the payment provider. The key to its API is a secret, which a person fills in."""
+
+    def __init__(self, scope: Construct, *, stage: Stage) -> None:
+        super().__init__(scope, "payments", stage=stage)
+        key = secretsmanager.Secret(
+            self,
+            "StripeKey",
+            secret_name=stage.names.stripe_key,
+            description="The secret key of Stripe's API. A generated text stands here until somebody puts the key in.",
+            removal_policy=stage.table_removal,
+        )
+        Validations.of(key).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions::AwsSolutions-SMG4",
+                reason="Stripe rolls its keys on request of a person, who puts the new one here.",
+            )
+        )
+        options = {"stripe-key": stage.names.stripe_key, "stripe-api": stage.stripe_api}
+        for effect in (
+            self.effect("charge_order", StockReserved, options=options),
+            self.effect("refund_order", RefundRequested, options=options),
+        ):
+            effect.function.allow(["secretsmanager:GetSecretValue"], key.secret_arn)
