@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("app.py", "cdk.json", "requirements-lambda.txt", "backbone", "events", "functions", "stacks")
+LOCKS = tuple(lock.name for lock in ROOT.glob("requirements-lambda*.txt"))
+SOURCES = ("app.py", "cdk.json", *LOCKS, "backbone", "events", "functions", "stacks")
 
 Resource = dict[str, Any]
 

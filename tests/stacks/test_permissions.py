@@ -22,6 +22,9 @@ FROM_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes
 QUEUE = FROM_QUEUE | {"sqs:ChangeMessageVisibility", "sqs:SendMessage"}
 LEDGER = {"dynamodb:GetItem ledger", "dynamodb:UpdateItem ledger"}
 ALWAYS = LOGS | TRACES
+CONSUMER = ALWAYS | QUEUE | LEDGER
+OPENS = {"dynamodb:PutItem store"}
+CONTINUES = OPENS | {"dynamodb:Query store"}
 
 ALLOWED = {
     "admit": ALWAYS | FROM_QUEUE | {"sqs:SendMessage"} | LEDGER | {"dynamodb:PutItem store", "dynamodb:Query store"},
@@ -29,22 +32,43 @@ ALLOWED = {
     | {"events:PutEvents", "sqs:SendMessage", "dynamodb:Query journal", "dynamodb:BatchGetItem store"}
     | {f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")},
     "bury": ALWAYS | FROM_QUEUE | LEDGER | {"s3:PutObject"},
-    "sweep": ALWAYS | {"sqs:SendMessage"} | {f"dynamodb:{action} due" for action in ("Query", "PutItem", "DeleteItem")},
-    "place-order": ALWAYS | QUEUE | LEDGER | {"dynamodb:PutItem Orders"},
-    "order-status-placed": ALWAYS | QUEUE | LEDGER | {"dynamodb:UpdateItem OrderStatus"},
-    "order-status-reserved": ALWAYS | QUEUE | LEDGER | {"dynamodb:UpdateItem OrderStatus"},
-    "order-status-out-of-stock": ALWAYS | QUEUE | LEDGER | {"dynamodb:UpdateItem OrderStatus"},
-    "reserve-stock": ALWAYS
-    | QUEUE
-    | LEDGER
-    | {
-        "dynamodb:BatchGetItem Stock",
-        "dynamodb:UpdateItem Stock",
-        "dynamodb:PutItem Reservations",
-        "dynamodb:PutItem store",
-    },
-    "receive-stock": ALWAYS | QUEUE | LEDGER | {"dynamodb:UpdateItem Stock"},
+    "sweep": ALWAYS
+    | {"sqs:SendMessage"}
+    | {f"dynamodb:{action} due" for action in ("Query", "PutItem", "DeleteItem")}
+    | CONTINUES,
+    "place-order": CONSUMER | {"dynamodb:PutItem Orders", "dynamodb:PutItem due"},
+    **dict.fromkeys(
+        ("confirm-order", "cancel-unstocked", "cancel-unpaid", "cancel-expired", "complete-order", "grant-refund"),
+        CONSUMER | {"dynamodb:BatchGetItem Orders", "dynamodb:PutItem Orders"} | CONTINUES,
+    ),
+    **dict.fromkeys(
+        (
+            f"order-status-{milestone}"
+            for milestone in ("placed", "reserved", "out-of-stock", "confirmed", "cancelled", "fulfilled", "refunded")
+        ),
+        CONSUMER | {"dynamodb:UpdateItem OrderStatus"},
+    ),
+    "reserve-stock": CONSUMER
+    | {f"dynamodb:BatchGetItem {table}" for table in ("Stock", "Reservations")}
+    | {"dynamodb:UpdateItem Stock", "dynamodb:PutItem Reservations"}
+    | OPENS,
+    **dict.fromkeys(
+        ("commit-stock", "release-stock"),
+        CONSUMER
+        | {"dynamodb:BatchGetItem Reservations", "dynamodb:UpdateItem Stock", "dynamodb:PutItem Reservations"},
+    ),
+    "receive-stock": CONSUMER | {"dynamodb:UpdateItem Stock"},
+    "charge-order": CONSUMER | {"secretsmanager:GetSecretValue"} | OPENS,
+    "refund-order": CONSUMER | {"secretsmanager:GetSecretValue"} | CONTINUES,
+    "prepare-shipment": CONSUMER | OPENS,
+    **dict.fromkeys(
+        ("mail-confirmed", "mail-cancelled", "mail-fulfilled", "mail-refunded"), CONSUMER | {"ses:SendEmail"} | OPENS
+    ),
 }
+
+
+# The kinds of streams that events from outside stand in.
+FROM_OUTSIDE = ["letter/*", "order/*", "shipment/*", "stock/*"]
 
 
 @pytest.mark.parametrize("function", sorted(ALLOWED))
@@ -81,12 +105,20 @@ def test_only_publish_may_put_events_on_a_bus(prod: Assembly) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "streams"), [("admit", ["order/*", "stock/*"]), ("reserve-stock", ["reservation/*"])]
+    ("function", "streams"),
+    [
+        ("admit", FROM_OUTSIDE),
+        ("reserve-stock", ["reservation/*"]),
+        ("confirm-order", ["order/*"]),
+        ("charge-order", ["payment/*"]),
+        ("mail-confirmed", ["letter/*"]),
+        ("sweep", ["order/*"]),
+    ],
 )
 def test_a_function_appends_to_its_own_streams_alone_and_only_in_a_transaction(
     prod: Assembly, function: str, streams: list[str]
 ) -> None:
-    (append,) = [s for s in prod.statements(function) if _where(s) == " store" and "dynamodb:PutItem" in _actions(s)]
+    (append,) = [s for s in prod.statements(function) if _where(s["Resource"]) == " store" and "dynamodb:PutItem" in _actions(s)]
 
     assert append["Condition"] == {
         "ForAllValues:StringLike": {"dynamodb:LeadingKeys": streams},
@@ -97,13 +129,25 @@ def test_a_function_appends_to_its_own_streams_alone_and_only_in_a_transaction(
 def test_admit_may_look_at_the_end_of_every_stream_that_it_appends_to(prod: Assembly) -> None:
     (look,) = [s for s in prod.statements("admit") if "dynamodb:Query" in _actions(s)]
 
-    assert look["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["order/*", "stock/*"]}}
+    assert look["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": FROM_OUTSIDE}}
+
+
+def test_letters_are_sent_in_the_shops_name_alone(prod: Assembly) -> None:
+    sending = [s for s in prod.statements("mail-confirmed") if "ses:SendEmail" in _actions(s)]
+
+    as_whom = {json.dumps(s["Resource"]): s.get("Condition") for s in sending}
+    assert {condition for resource, condition in as_whom.items() if ":identity/*" not in resource} == {None}
+    (named,) = (condition for resource, condition in as_whom.items() if ":identity/*" in resource)
+    assert named == {"StringEquals": {"ses:FromAddress": "shop@example.com"}}
 
 
 def does(assembly: Assembly, function: str) -> set[str]:
     """All that a function's role allows: actions, each with the table it is about."""
     return {
-        f"{action}{_where(statement)}" for statement in assembly.statements(function) for action in _actions(statement)
+        f"{action}{_where(resource)}"
+        for statement in assembly.statements(function)
+        for action in _actions(statement)
+        for resource in _resources(statement)
     }
 
 
@@ -120,7 +164,7 @@ def test_an_ordered_function_may_read_the_streams_of_its_event_and_no_others(mon
     policies = Template.from_stack(service).find_resources("AWS::IAM::Policy").values()
     statements = [s for policy in policies for s in policy["Properties"]["PolicyDocument"]["Statement"]]
     (query,) = [s for s in statements if "dynamodb:Query" in _actions(s)]
-    assert _where(query) == " store"
+    assert _where(query["Resource"]) == " store"
     assert _actions(query) == ["dynamodb:Query"]
     assert query["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["stock/*"]}}
 
@@ -135,15 +179,16 @@ def _resources(statement: dict[str, Any]) -> list[Any]:
     return resources if isinstance(resources, list) else [resources]
 
 
-def _where(statement: dict[str, Any]) -> str:
-    """Which table a statement is about, by the names in its resources."""
-    text = json.dumps(statement["Resource"])
+def _where(resource: Any) -> str:
+    """Which table a resource is, by the names in it."""
+    text = json.dumps(resource)
     names = {
         "StreamArn": "stream",
         "/index/journal": "journal",
         "-store": "store",
         "-ledger": "ledger",
         "SweepDue": "due",
+        "-due": "due",
         "OrderStatusTable": "OrderStatus",
         "OrdersTable": "Orders",
         "StockTable": "Stock",

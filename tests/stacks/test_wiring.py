@@ -11,7 +11,7 @@ from constructs import Construct
 
 from backbone.contract import Event
 from backbone.names import BadStage
-from events.catalogue import CATALOGUE
+from events.catalogue import CATALOGUE, FOREIGN
 from events.inventory import StockReceived
 from events.orders import OrderPlaced
 from stacks.service import LineAndFunctionDisagree, Service
@@ -19,6 +19,7 @@ from stacks.stage import Stage
 from tests.stacks.synthesis import ROOT, Assembly
 
 DAY = 24 * 60 * 60
+AS_LONG_AS_CAN_BE = {"MaximumEventAgeInSeconds": DAY, "MaximumRetryAttempts": 185}
 
 
 def handlers() -> set[str]:
@@ -47,7 +48,8 @@ def test_every_event_that_someone_listens_to_has_a_sender(prod: Assembly) -> Non
     emitted = {event.contract.type for handler in _consumers() for event in handler.emits}
     from_outside = {name for name, event in CATALOGUE.items() if event.contract.sources}
 
-    assert _listened_to(prod) <= emitted | from_outside
+    foreign = {event_type for _, event_type in FOREIGN}
+    assert _listened_to(prod) <= emitted | from_outside | foreign
 
 
 def test_rules_listen_to_contracts_under_their_owners_source(prod: Assembly) -> None:
@@ -55,7 +57,18 @@ def test_rules_listen_to_contracts_under_their_owners_source(prod: Assembly) -> 
         if "detail-type" not in rule.get("EventPattern", {}):
             continue
         (name,) = rule["EventPattern"]["detail-type"]
-        assert rule["EventPattern"]["source"] == [CATALOGUE[name].contract.published_source]
+        if name in CATALOGUE:
+            assert rule["EventPattern"]["source"] == [CATALOGUE[name].contract.published_source]
+        else:
+            assert (*rule["EventPattern"]["source"], name) in FOREIGN
+
+
+def test_what_others_tell_of_on_the_default_bus_goes_to_the_front_door(prod: Assembly) -> None:
+    (bounces,) = [r for r in prod.properties("AWS::Events::Rule", "notifications") if "bounces" in r["Name"]]
+
+    assert "EventBusName" not in bounces
+    assert "daybook-prod-ingress" in json.dumps(bounces["Targets"])
+    assert bounces["EventPattern"]["detail"] == {"mail": {"tags": {"ses:configuration-set": ["daybook-prod-letters"]}}}
 
 
 def test_the_front_door_takes_everything(prod: Assembly) -> None:
@@ -71,7 +84,9 @@ def test_every_rule_leads_to_one_queue_and_has_a_dead_letter_queue_for_what_it_c
             continue
         (target,) = rule["Targets"]
         assert "DeadLetters" in target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
-        assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": DAY, "MaximumRetryAttempts": 185}
+        # Where nothing is said, as for another bus, where nothing can be said, these are EventBridge's own numbers.
+        assert target.get("RetryPolicy", AS_LONG_AS_CAN_BE) == AS_LONG_AS_CAN_BE
+        assert "RetryPolicy" in target or "event-bus" in json.dumps(target["Arn"])
 
 
 def test_sweep_runs_each_minute(prod: Assembly) -> None:
