@@ -54,8 +54,7 @@ ALLOWED = {
     | OPENS,
     **dict.fromkeys(
         ("commit-stock", "release-stock"),
-        CONSUMER
-        | {"dynamodb:BatchGetItem Reservations", "dynamodb:UpdateItem Stock", "dynamodb:PutItem Reservations"},
+        CONSUMER | {"dynamodb:BatchGetItem Reservations", "dynamodb:UpdateItem Stock", "dynamodb:PutItem Reservations"},
     ),
     "receive-stock": CONSUMER | {"dynamodb:UpdateItem Stock"},
     "charge-order": CONSUMER | {"secretsmanager:GetSecretValue"} | OPENS,
@@ -118,7 +117,9 @@ def test_only_publish_may_put_events_on_a_bus(prod: Assembly) -> None:
 def test_a_function_appends_to_its_own_streams_alone_and_only_in_a_transaction(
     prod: Assembly, function: str, streams: list[str]
 ) -> None:
-    (append,) = [s for s in prod.statements(function) if _where(s["Resource"]) == " store" and "dynamodb:PutItem" in _actions(s)]
+    (append,) = [
+        s for s in prod.statements(function) if _where(s["Resource"]) == " store" and "dynamodb:PutItem" in _actions(s)
+    ]
 
     assert append["Condition"] == {
         "ForAllValues:StringLike": {"dynamodb:LeadingKeys": streams},
