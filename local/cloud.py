@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import shutil
 import socket
@@ -113,6 +114,15 @@ class Cloud:
         return self.session().client(  # type: ignore[call-overload]
             service, endpoint_url=self.endpoint, config=ours.merge(settings.pop("config", Config())), **settings
         )
+
+    def page(self, path: str) -> Any:
+        """Read a page on which the cloud tells of itself, as JSON: `ses/messages` …"""
+        connection = self._connection()
+        try:
+            connection.request("GET", f"/_ministack/{path}")
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
 
     def wait(self) -> None:
         """Wait for the cloud to end, which it does not do by itself: then `StepFailed` says what it said last."""

@@ -57,9 +57,13 @@ class Step:
             raise StepFailed(self.name, logs.why(self._child.log, code), self._kept_log)
 
 
-def synthesise(cloud: Cloud, app_directory: Path, assembly: Path, stage: str) -> Step:
-    """Begin to make the templates of the app in `app_directory`, into the folder `assembly`. Needs no running cloud."""
-    arguments = ["synth", "--quiet", "--context", f"stage={stage}", "--output", str(assembly)]
+def synthesise(cloud: Cloud, app_directory: Path, assembly: Path, stage: str, **context: str) -> Step:
+    """Begin to make the templates of the app in `app_directory`, into the folder `assembly`. Needs no running cloud.
+
+    `context` is what the app is told beside the stage.
+    """
+    told = [part for name, value in (("stage", stage), *context.items()) for part in ("--context", f"{name}={value}")]
+    arguments = ["synth", "--quiet", *told, "--output", str(assembly)]
     return Step("making the templates", arguments, cloud=cloud, directory=app_directory)
 
 

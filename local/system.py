@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from backbone.names import Names
 from local import deployment
 from local.cloud import Cloud
 from local.interrupts import once
 from local.project import ROOT
+from local.provider import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from local.progress import Progress
+    from local.provider import StandIn
 
 STAGE = "local"
 
@@ -32,22 +35,33 @@ def up(
     project: Path = ROOT,
     extra: Mapping[str, str] | None = None,
     iam: bool = False,
+    provider: StandIn | None = None,
 ) -> Iterator[Cloud]:
     """Bring up a cloud with the system deployed on it, for the length of the block; nothing is left afterwards.
 
     In the block, SIGTERM and a closed terminal are what Ctrl-C is: one KeyboardInterrupt. Raises `PortTaken` if
     `port` (a free one unless given) is in use, `StepFailed` if a step ends badly. `project` is the folder of the
-    CDK app; `extra` are environment variables for the cloud and the functions; `iam` enforces permissions.
+    CDK app; `extra` are environment variables for the cloud and the functions; `iam` enforces permissions; `provider`
+    is the payment provider, one of its own unless given.
     """
     with once(), ExitStack() as stack:
         with progress.step("starting the cloud"):
+            provider = provider or stack.enter_context(Provider(project=project))
             cloud = stack.enter_context(Cloud(port=port, project=project, extra=extra, iam=iam))
         assembly = assembly_of(cloud)
-        with deployment.synthesise(cloud, project, assembly, STAGE) as templates:
+        with deployment.synthesise(cloud, project, assembly, STAGE, stripe_api=provider.endpoint) as templates:
             with progress.step("preparing the account"):
                 deployment.bootstrap(cloud)
             with progress.step("making the templates"):
                 templates.finish()
         with progress.step("deploying"):
             deployment.deploy(cloud, assembly)
+            _put_key(cloud, provider.key)
         yield cloud
+
+
+def _put_key(cloud: Cloud, key: str) -> None:
+    """Put the key to the payment provider where payments looks for it, as a person does on AWS."""
+    secrets = cloud.client("secretsmanager")
+    with suppress(secrets.exceptions.ResourceNotFoundException):  # another app has no payments
+        secrets.put_secret_value(SecretId=Names(STAGE).stripe_key, SecretString=key)

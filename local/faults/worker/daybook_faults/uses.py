@@ -5,6 +5,8 @@ from typing import Any
 
 Use = tuple[str, str | None, str | None]
 
+# Where permissions are called otherwise than the client is.
+_PREFIXES = {"sesv2": "ses"}
 _PARTS = {
     "Put": "PutItem",
     "Update": "UpdateItem",
@@ -16,7 +18,7 @@ _PARTS = {
 
 def uses(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[Use]:
     """Action, resource, and partition key in the event store; the latter two where there are any."""
-    action = f"{service}:{operation}"
+    action = f"{_PREFIXES.get(service, service)}:{operation}"
     if "TransactItems" in params:
         for item in params["TransactItems"]:
             for kind, part in item.items():
@@ -32,6 +34,11 @@ def uses(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[Us
         yield action, f"{params['Bucket']}/{params.get('Key', '')}", None
     elif operation == "PutEvents":
         yield from ((action, bus, None) for bus in sorted({entry["EventBusName"] for entry in params["Entries"]}))
+    elif operation == "SendEmail":
+        yield action, f"identity/{params['FromEmailAddress']}", None
+        yield action, f"configuration-set/{params['ConfigurationSetName']}", None
+    elif "SecretId" in params:
+        yield action, f"secret:{params['SecretId']}", None
     else:
         yield action, None, None
 

@@ -1,0 +1,21 @@
+"""One stand-in for the payment provider, started once; every test finds it with empty books."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.provider import Provider
+
+
+@pytest.fixture(scope="session")
+def running_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    with Provider(project=Path(tmp_path_factory.mktemp("project"))) as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(running_provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")  # a proxy of the user's would be asked by Stripe's client
+    running_provider.reset()
+    return running_provider

@@ -1,0 +1,96 @@
+"""The process of the payment provider's stand-in: alone on the loopback, gone without a trace."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.errors import StepFailed
+from local.project import ROOT
+from local.provider import Provider
+from local.provider.server.service import Service
+from tests.local.left_behind import a_free_port, alive, answers, family, until
+
+
+def test_stopping_leaves_no_process_port_or_folder(tmp_path: Path) -> None:
+    before = family(os.getpid())
+    with Provider(project=tmp_path) as provider:
+        processes = family(os.getpid()) - before
+        assert answers(provider.port)
+
+    until(lambda: not alive(processes), what="the process has ended", seconds=5)
+    assert not answers(provider.port)
+    assert not provider.folder.exists()
+    provider.stop()  # a second time does no harm
+
+
+def test_it_listens_on_the_port_that_was_asked_for(tmp_path: Path) -> None:
+    port = a_free_port()
+    with Provider(port=port, project=tmp_path) as provider:
+        assert provider.endpoint == f"http://127.0.0.1:{port}"
+        assert provider.book().payments == ()
+
+
+def test_a_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StepFailed, match=f"cannot listen on port {port}"), Provider(port=port, project=tmp_path):
+            pass  # pragma: no cover
+
+
+def test_two_of_them_know_nothing_of_each_other(tmp_path: Path) -> None:
+    with Provider(project=tmp_path) as one, Provider(project=tmp_path) as other:
+        assert one.port != other.port
+
+
+def test_killing_the_program_that_started_it_ends_it(tmp_path: Path) -> None:
+    program = """if True:
+        from local.provider import Provider
+        with Provider() as provider:
+            print(provider.folder, flush=True)
+            input()
+    """
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as starter:
+        assert starter.stdout
+        folder = Path(starter.stdout.readline().decode().strip())
+        processes = family(starter.pid)
+        assert len(processes) == 2
+        starter.kill()
+
+    until(lambda: not alive(processes), what="every process has ended", seconds=5)
+    assert not folder.exists()
+
+
+def test_the_log_of_a_failed_run_is_kept_where_the_error_can_name_it(tmp_path: Path) -> None:
+    def run() -> None:
+        with provider:
+            provider.book()
+            raise ZeroDivisionError
+
+    provider = Provider(project=tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        run()
+
+    assert "GET /_stand-in/book" in (provider.kept_logs / "provider.log").read_text()
+    assert provider.kept_logs.is_relative_to(tmp_path / ".daybook" / "logs")
+    assert not provider.folder.exists()
+
+
+def test_an_interrupted_run_keeps_no_log(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Provider(project=tmp_path) as provider:
+        signal.raise_signal(signal.SIGINT)
+
+    assert not provider.kept_logs.exists()
+    assert not provider.folder.exists()
+
+
+def test_it_listens_on_the_loopback_only() -> None:
+    with Service(0) as service:
+        assert service.socket.getsockname()[0] == "127.0.0.1"
