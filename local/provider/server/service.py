@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import TYPE_CHECKING
@@ -64,7 +63,8 @@ class _Handler(BaseHTTPRequestHandler):
         if answer:
             self._send(answer)
         else:
-            self._drop()
+            self.log_message("%s dropped", self.requestline)
+            self.close_connection = True
 
     def _send(self, answer: Answer) -> None:
         content = json.dumps(answer.body).encode()
@@ -75,8 +75,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
-
-    def _drop(self) -> None:
-        self.log_message("%s dropped", self.requestline)
-        self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
