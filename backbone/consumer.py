@@ -248,7 +248,11 @@ class Effect(Consumer[E]):
         except Busy:
             raise
         except (NothingDone, Rejected):
-            attempt.withdraw()
+            # That this time nothing happened says nothing about an earlier one.
+            if attempt.in_doubt:
+                attempt.leave()
+            else:
+                attempt.withdraw()
             raise
         except NotYet:
             attempt.leave()

@@ -83,7 +83,8 @@ def reason(error: BaseException) -> str:
 
 def frames(error: BaseException) -> list[str]:
     """Where the error arose, frame by frame, without its message: that may quote what the event holds."""
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    told = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    return [*told, f"because of {kind(error.__cause__)}", *frames(error.__cause__)] if error.__cause__ else told
 
 
 def _place(trace: TracebackType | None) -> str:

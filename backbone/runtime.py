@@ -234,7 +234,8 @@ class BatchRun:
             return self._bury(message, error)
         if end := self._noted(message):
             return end
-        self._log.info("waits", extra=message.about | {"error": kind(error), "reason": reason(error)})
+        told = {"error": kind(error), "reason": reason(error)}
+        self._log.info("waits", extra=message.about | told | ({"frames": frames(error)} if error.__cause__ else {}))
         observability.count(self._metrics, observability.WAITING)
         return self._comes_again(message, self._retry.wait(message.age))
 

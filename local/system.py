@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from local.provider import StandIn
 
 STAGE = "local"
+SENDER = "shop@example.com"
 
 
 def assembly_of(cloud: Cloud) -> Path:
@@ -49,19 +50,21 @@ def up(
             provider = provider or stack.enter_context(Provider(project=project))
             cloud = stack.enter_context(Cloud(port=port, project=project, extra=extra, iam=iam))
         assembly = assembly_of(cloud)
-        with deployment.synthesise(cloud, project, assembly, STAGE, stripe_api=provider.endpoint) as templates:
+        told = {"stripe_api": provider.endpoint, "mail_from": SENDER}
+        with deployment.synthesise(cloud, project, assembly, STAGE, **told) as templates:
             with progress.step("preparing the account"):
                 deployment.bootstrap(cloud)
             with progress.step("making the templates"):
                 templates.finish()
         with progress.step("deploying"):
             deployment.deploy(cloud, assembly)
-            _put_key(cloud, provider.key)
+            _do_what_a_person_does(cloud, provider.key)
         yield cloud
 
 
-def _put_key(cloud: Cloud, key: str) -> None:
-    """Put the key to the payment provider where payments looks for it, as a person does on AWS."""
+def _do_what_a_person_does(cloud: Cloud, key: str) -> None:
+    """Verify the sender of letters, and put the key to the payment provider where payments looks for it."""
+    cloud.client("sesv2").create_email_identity(EmailIdentity=SENDER)
     secrets = cloud.client("secretsmanager")
     with suppress(secrets.exceptions.ResourceNotFoundException):  # another app has no payments
         secrets.put_secret_value(SecretId=Names(STAGE).stripe_key, SecretString=key)

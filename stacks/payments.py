@@ -1,6 +1,6 @@
 """Payments."""
 
-from aws_cdk import Acknowledgment, Validations
+from aws_cdk import Acknowledgment, ArnFormat, Validations
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
@@ -28,9 +28,17 @@ class Payments(Service):
                 reason="Stripe rolls its keys on request of a person, who puts the new one here.",
             )
         )
+        # Secrets Manager puts six characters behind the name
+        # (https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html).
+        arn = self.format_arn(
+            service="secretsmanager",
+            resource="secret",
+            resource_name=f"{stage.names.stripe_key}-??????",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
         options = {"stripe-key": stage.names.stripe_key, "stripe-api": stage.stripe_api}
         for effect in (
             self.effect("charge_order", StockReserved, options=options),
             self.effect("refund_order", RefundRequested, options=options),
         ):
-            effect.function.allow(["secretsmanager:GetSecretValue"], key.secret_arn)
+            effect.function.allow(["secretsmanager:GetSecretValue"], arn)

@@ -42,14 +42,14 @@ def handler(stock: StockReserved, attempt: Attempt) -> PaymentSucceeded | Paymen
     except NotChargeable:
         return _failed(stock, "amount_not_chargeable")
     except stripe.CardError as error:
-        return _failed(stock, _decline(error))
+        return _failed(stock, _reason(error.error))
     except stripe.InvalidRequestError as error:
         if error.code in _IMPOSSIBLE and "intent" not in attempt.notes:
             return _failed(stock, str(error.code))
         msg = f"the payment provider does not understand the request: {error.code or 'no code'}"
         raise Rejected(msg) from error
     except stripe.StripeError as error:
-        raise not_now(error, attempt) from error
+        raise not_now(error) from error
 
 
 def _intent(stock: StockReserved, attempt: Attempt) -> PaymentIntent:
@@ -92,8 +92,7 @@ def _outcome(stock: StockReserved, intent: PaymentIntent) -> PaymentSucceeded | 
         case "succeeded":
             return PaymentSucceeded(order_id=stock.order_id, payment_id=intent.id, amount=stock.total)
         case "requires_payment_method":
-            error = intent.last_payment_error
-            return _failed(stock, (error and (error.decline_code or error.code)) or "declined")
+            return _failed(stock, _reason(intent.last_payment_error))
         case "canceled":
             return _failed(stock, "not_paid_in_time" if _is_late(stock) else "authentication_required")
     msg = f"the payment is {intent.status} at the provider"
@@ -104,9 +103,9 @@ def _is_late(stock: StockReserved) -> bool:
     return stock.pay_by is not None and datetime.now(UTC) >= stock.pay_by
 
 
-def _decline(error: stripe.CardError) -> str:
-    details = error.error
-    return (details and details.decline_code) or error.code or "declined"
+def _reason(error: object) -> str:
+    """The bank's reason, if it gives one, else the provider's. What Stripe does not say is no attribute either."""
+    return getattr(error, "decline_code", None) or getattr(error, "code", None) or "declined"
 
 
 def _failed(stock: StockReserved, reason: str) -> PaymentFailed:

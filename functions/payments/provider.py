@@ -4,10 +4,11 @@ from functools import lru_cache
 
 import stripe
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from stripe import StripeClient
 
 from backbone import aws
-from backbone.attempts import Attempt, NothingDone
+from backbone.attempts import NothingDone
 from backbone.failure import kind
 from backbone.settings import settings
 
@@ -21,18 +22,24 @@ REFUND = "refund"
 
 def provider() -> StripeClient:
     """The provider's client. It repeats no call by itself: whether to repeat is the effect's to decide."""
-    key = _secrets().get(settings().option("stripe-key"), max_age=_KEY_LIVES)
+    try:
+        key = _secrets().get(settings().option("stripe-key"), max_age=_KEY_LIVES)
+    except GetParameterError as error:
+        # Powertools keeps what AWS said in the context alone.
+        msg = f"the key to the payment provider cannot be read: {kind(error.__context__ or error)}"
+        raise NothingDone(msg) from error
     return _client(str(key).strip())
 
 
-def not_now(error: stripe.StripeError, attempt: Attempt) -> Exception:
-    """What an error means that says nothing about the payment. Of an attempt in doubt it leaves the doubt."""
-    if attempt.in_doubt or not isinstance(
-        error, stripe.AuthenticationError | stripe.PermissionError | stripe.RateLimitError
-    ):
-        return error
-    msg = f"the payment provider answers {kind(error)}: is its key set? See `daybook doctor`"
-    return NothingDone(msg)
+def not_now(error: stripe.StripeError) -> Exception:
+    """What an error means that says nothing about the payment: that nobody is let in, or that nobody knows."""
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        msg = f"the payment provider answers {kind(error)}: is its key set? See `daybook doctor`"
+        return NothingDone(msg)
+    if isinstance(error, stripe.RateLimitError):
+        msg = "the payment provider is busy"
+        return NothingDone(msg)
+    return error
 
 
 @lru_cache(maxsize=1)

@@ -35,9 +35,10 @@ def handler(asked: RefundRequested, attempt: Attempt) -> PaymentRefunded:
         msg = f"the payment provider does not pay this back: {error.code or 'no code'}"
         raise Rejected(msg) from error
     except stripe.StripeError as error:
-        raise not_now(error, attempt) from error
+        raise not_now(error) from error
     if refund.status in {"failed", "canceled"}:
-        msg = f"the refund has {refund.status} at the provider: {refund.failure_reason or 'no reason given'}"
+        why = getattr(refund, "failure_reason", None) or "no reason given"
+        msg = f"the refund is {refund.status} at the provider: {why}"
         raise Rejected(msg)
     if refund.status != "succeeded":
         msg = f"the refund is {refund.status} at the provider"

@@ -1,6 +1,6 @@
 """What a call does, as permissions see it: actions on tables, queues, buses and objects."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 Use = tuple[str, str | None, str | None]
@@ -23,24 +23,26 @@ def uses(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[Us
         for item in params["TransactItems"]:
             for kind, part in item.items():
                 yield f"{service}:{_PARTS[kind]}", part["TableName"], _stream(part)
-    elif "RequestItems" in params:
-        yield from ((action, table, None) for table in params["RequestItems"])
     elif "TableName" in params:
         index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
         yield action, params["TableName"] + index, _stream(params)
-    elif "QueueUrl" in params:
-        yield action, params["QueueUrl"].rpartition("/")[2], None
-    elif "Bucket" in params:
-        yield action, f"{params['Bucket']}/{params.get('Key', '')}", None
-    elif operation == "PutEvents":
-        yield from ((action, bus, None) for bus in sorted({entry["EventBusName"] for entry in params["Entries"]}))
-    elif operation == "SendEmail":
-        yield action, f"identity/{params['FromEmailAddress']}", None
-        yield action, f"configuration-set/{params['ConfigurationSetName']}", None
-    elif "SecretId" in params:
-        yield action, f"secret:{params['SecretId']}", None
     else:
-        yield action, None, None
+        named = [resource for told, read in _RESOURCES if told in params for resource in read(params)]
+        yield from ((action, resource, None) for resource in named)
+        if not named:
+            yield action, None, None
+
+
+# What names the resources of a call, by the parameter that tells of them.
+_RESOURCES: tuple[tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]], ...] = (
+    ("RequestItems", lambda params: params["RequestItems"]),
+    ("QueueUrl", lambda params: [params["QueueUrl"].rpartition("/")[2]]),
+    ("Bucket", lambda params: [f"{params['Bucket']}/{params.get('Key', '')}"]),
+    ("Entries", lambda params: sorted({entry["EventBusName"] for entry in params["Entries"]})),
+    ("FromEmailAddress", lambda params: [f"identity/{params['FromEmailAddress']}"]),
+    ("ConfigurationSetName", lambda params: [f"configuration-set/{params['ConfigurationSetName']}"]),
+    ("SecretId", lambda params: [f"secret:{params['SecretId']}"]),
+)
 
 
 def _stream(part: Mapping[str, Any]) -> str | None:
