@@ -82,9 +82,16 @@ def reason(error: BaseException) -> str:
 
 
 def frames(error: BaseException) -> list[str]:
-    """Where the error arose, frame by frame, without its message: that may quote what the event holds."""
-    told = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    return [*told, f"because of {kind(error.__cause__)}", *frames(error.__cause__)] if error.__cause__ else told
+    """Where the error and its causes arose, frame by frame, without their messages: these may quote the event."""
+    told: list[str] = []
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause and cause not in causes:
+        told += [f"because of {kind(cause)}"] if causes else []
+        told += [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)]
+        causes.append(cause)
+        cause = cause.__cause__
+    return told
 
 
 def _place(trace: TracebackType | None) -> str:

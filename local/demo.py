@@ -1,4 +1,4 @@
-"""The system at work, shown: orders come in, and each one's journey is drawn."""
+"""The system at work, shown: orders come in, and each one's journey is drawn, to the money and the letters."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +10,16 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from backbone.attributes import unpack_item
 from backbone.ledger import Entry
-from backbone.settings import table_variable
 from events.values import MINOR_UNIT_DIGITS
+from local.adding_up import Books, Rows, rows
 from local.cloud import Cloud
 from local.errors import StepFailed
 from local.progress import Progress
+from local.provider import Fault, Provider
 from local.samples import FOLDER, Sample, all_samples
 from local.system import STAGE, up
+from ops import entries
 from ops.connection import Connection
 from ops.drawing import draw
 from ops.errors import OperatorError
@@ -32,23 +33,19 @@ _PATIENCE = timedelta(seconds=120)
 
 def demo(progress: Progress, samples: Path = FOLDER) -> int:
     """Bring the system up, send it the samples, show what became of each. Returns 1 if one ended otherwise than it
-    must, else 0. Raises LocalRunError if a step fails.
+    must, or if goods, money and letters do not add up, else 0. Raises LocalRunError if a step fails.
     """
     began = time.monotonic()
-    goods, *orders = all_samples(samples)
-    with up(progress) as cloud:
+    goods, *others = all_samples(samples)
+    with Provider() as provider, up(progress, provider=provider) as cloud:
         connection = Connection.to(STAGE, environment={"AWS_ENDPOINT_URL": cloud.endpoint})
-        with progress.step("putting goods on the shelf"):
-            ids = _send(cloud, connection, [goods])
-        before = _stock(cloud, connection)
-        with progress.step("sending orders, and waiting until all is quiet"):
-            ids |= _send(cloud, connection, orders)
-        complaints = list(_show(progress, connection, orders, ids))
+        day = _Day(progress, cloud, connection, provider)
+        day.goes_by(goods, others)
+        complaints = list(_show(progress, connection, others, day.ids))
         complaints += _complaints(connection, [goods])
-        after = _stock(cloud, connection)
-        complaints += _not_conserved(before, after)
-        _show_stock(progress, before, after)
-        _show_orders(progress, cloud, connection)
+        books = Books.of(cloud, connection, provider)
+        complaints += books.complaints(day.shelf)
+        _show_books(progress, day.shelf, books)
         events = sum(1 for _ in _recorded(connection))
     progress.say(
         f"{events} events in the store. All of it took {time.monotonic() - began:.0f} s; nothing is left running."
@@ -56,31 +53,80 @@ def demo(progress: Progress, samples: Path = FOLDER) -> int:
     if complaints:
         progress.say("\nNot as the samples say it must be:\n" + "\n".join(f"  {each}" for each in complaints))
         return 1
+    progress.say("Goods, money and letters add up.")
     _what_next(progress)
     return 0
 
 
-def _send(cloud: Cloud, connection: Connection, samples: Sequence[Sample]) -> dict[str, str]:
-    """Send all entries, wait until nothing is under way; returns the ids of the events by their producer's."""
-    since = datetime.now(UTC) - timedelta(seconds=1)
-    refused = {producer_id for sample in samples for producer_id in sample.refused}
-    ids: dict[str, str] = {}
-    try:
-        for sample in samples:
-            for outcome in send(connection, sample.entries):
+class _Day:
+    """A day in the shop. `shelf` is how it was in the morning; `ids` are those of the events by their producer's."""
+
+    def __init__(self, progress: Progress, cloud: Cloud, connection: Connection, provider: Provider) -> None:
+        self.ids: dict[str, str] = {}
+        self.shelf: Rows = {}
+        self._progress = progress
+        self._cloud = cloud
+        self._connection = connection
+        self._provider = provider
+        self._refused: set[str] = set()
+
+    def goes_by(self, goods: Sample, samples: Sequence[Sample]) -> None:
+        """All that happens on it."""
+        self._refused = {producer_id for sample in samples for producer_id in sample.refused}
+        late = [sample for sample in samples if sample.late]
+        with self._progress.step("putting goods on the shelf"):
+            self._send_and_settle(goods.entries)
+        self.shelf = rows(self._cloud, self._connection, "stock", of="reserve-stock")
+        with self._progress.step("sending orders, and waiting until all is quiet"), self._faults(samples):
+            self._send_and_settle(entry for sample in samples if not sample.late for entry in sample.entries)
+        with self._progress.step("handing parcels over, and letting the time to pay run out"):
+            self._send(entry for sample in late for entry in sample.entries)
+            self._send(entry for sample in samples for entry in sample.then)
+            self._wait_for_the_end_of(late)
+            for order in [order for sample in late for order in sample.settles]:
+                self._provider.settle(order)
+            self._settle()
+
+    def _faults(self, samples: Sequence[Sample]) -> Any:
+        return self._provider.brings(*(Fault.unavailable(**where) for sample in samples for where in sample.outside))
+
+    def _send_and_settle(self, several: Iterator[entries.Entry] | Sequence[entries.Entry]) -> None:
+        self._send(several)
+        self._settle()
+
+    def _send(self, several: Iterator[entries.Entry] | Sequence[entries.Entry]) -> None:
+        """Put events on the ingress bus."""
+        try:
+            for outcome in send(self._connection, list(several)):
                 if not outcome.taken:
-                    raise StepFailed(
-                        "sending events", f"EventBridge: {outcome.error}", cloud.kept_logs / cloud.log.name
-                    )
-                ids[outcome.entry.producer_id or ""] = outcome.event_id or ""
-        expected = [event_id for producer_id, event_id in ids.items() if producer_id not in refused]
-        left = wait_until_quiet(connection, since, since + _PATIENCE, expected=expected)
-    except OperatorError as error:
-        raise StepFailed("sending events", str(error), cloud.kept_logs / cloud.log.name) from error
-    if left:
-        why = "\n".join(f"  {each}" for each in left[:10])
-        raise StepFailed("waiting until all is quiet", why, cloud.kept_logs / cloud.log.name)
-    return ids
+                    raise self._failed("sending events", f"EventBridge: {outcome.error}")
+                self.ids[outcome.entry.producer_id or ""] = outcome.event_id or ""
+        except OperatorError as error:
+            raise self._failed("sending events", str(error)) from error
+
+    def _settle(self) -> None:
+        """Wait until nothing is under way."""
+        expected = [event_id for producer_id, event_id in self.ids.items() if producer_id not in self._refused]
+        now = datetime.now(UTC)
+        left = wait_until_quiet(self._connection, now - timedelta(hours=1), now + _PATIENCE, expected=expected)
+        if left:
+            raise self._failed("waiting until all is quiet", "\n".join(f"  {each}" for each in left[:10]))
+
+    def _wait_for_the_end_of(self, late: Sequence[Sample]) -> None:
+        """Let sweep look for timers, as it does each minute, until these orders have ended."""
+        deadline = time.monotonic() + _PATIENCE.total_seconds()
+        waiting = {stream for sample in late for stream in sample.ends}
+        while waiting := {stream for stream in waiting if not self._has_ended(stream)}:
+            if time.monotonic() > deadline:
+                raise self._failed("letting the time to pay run out", f"  not ended: {', '.join(sorted(waiting))}")
+            self._cloud.client("lambda").invoke(FunctionName=self._connection.names.of("sweep"))
+            time.sleep(0.5)
+
+    def _has_ended(self, stream: str) -> bool:
+        return any(event.metadata.type == "OrderCancelled" for event in self._connection.store.stream(stream))
+
+    def _failed(self, step: str, why: str) -> StepFailed:
+        return StepFailed(step, why, self._cloud.kept_logs / self._cloud.log.name)
 
 
 def _show(
@@ -121,51 +167,47 @@ def _refusal(connection: Connection, event_id: str) -> Entry | None:
     return None
 
 
-def _stock(cloud: Cloud, connection: Connection) -> dict[str, dict[str, Any]]:
-    """The shelf, by article."""
-    return _rows(cloud, connection, "stock", of="reserve-stock")
+def _show_books(progress: Progress, shelf: Rows, books: Books) -> None:
+    """The shelf, the orders with their money, and the mailbox, side by side with what their keepers say."""
+    goods = _table("The shelf", "article", before="right", available="right", reserved="right", sold="right")
+    sold = books.sold()
+    for sku, row in books.stock.items():
+        before = shelf.get(sku, {}).get("available", 0)
+        pieces = (before, row.get("available", 0), row.get("reserved", 0), sold[sku])
+        goods.add_row(sku, *map(str, pieces))
+    orders = _table(
+        "The orders, and what the payment provider's book says of them", "order", status="left", total="right"
+    )
+    for column in ("charged", "paid back"):
+        orders.add_column(column, justify="right")
+    orders.add_column("why")
+    for order, row in books.orders.items():
+        taken, back = (
+            _money(sum(sums.values()), row["currency"])
+            for sums in (books.money.taken(order), books.money.returned(order))
+        )
+        why = row.get("cancelled_because", "").replace("_", " ")
+        total = f"{_money(row['total'], row['currency'])} {row['currency']}"
+        orders.add_row(order, row["status"], total, taken, back, why)
+    mails = _table("The mailbox", "to", subject="left")
+    for mail in books.mails:
+        mails.add_row(", ".join(mail.to), mail.subject)
+    for table in (goods, orders, mails):
+        progress.say()
+        progress.console.print(table)
 
 
-def _not_conserved(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """What is on the shelf and what is put aside must add up to what there was."""
-    for sku, was in before.items():
-        now = after[sku].get("available", 0) + after[sku].get("reserved", 0)
-        if now != was["available"]:
-            yield f"of {was['available']} pieces of {sku} there are now {now}"
+def _table(title: str, first: str, **columns: Any) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column(first)
+    for name, justify in columns.items():
+        table.add_column(name, justify=justify)
+    return table
 
 
-def _rows(cloud: Cloud, connection: Connection, table: str, *, of: str) -> dict[str, dict[str, Any]]:
-    """All rows of a service's table, by key, in its order. Its name is the one that one of its functions was given."""
-    configuration = cloud.client("lambda").get_function_configuration(FunctionName=connection.names.of(of))
-    name = configuration["Environment"]["Variables"][table_variable(table)]
-    pages = cloud.client("dynamodb").get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
-    rows = (unpack_item(item) for page in pages for item in page["Items"])
-    return {row["id"]: row for row in sorted(rows, key=lambda row: str(row["id"]))}
-
-
-def _show_orders(progress: Progress, cloud: Cloud, connection: Connection) -> None:
-    table = Table(title="The orders, as the view order-status tells them", title_justify="left", title_style="bold")
-    for column in ("order", "status", "total", "missing"):
-        table.add_column(column, justify="right" if column == "total" else "left")
-    for order, row in _rows(cloud, connection, "order-status", of="order-status-placed").items():
-        digits = MINOR_UNIT_DIGITS[row["currency"]]
-        total = f"{Decimal(row['total']).scaleb(-digits):.{digits}f} {row['currency']}"
-        table.add_row(order, row["status"], total, ", ".join(row.get("missing", ())))
-    progress.say()
-    progress.console.print(table)
-
-
-def _show_stock(
-    progress: Progress, before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]
-) -> None:
-    table = Table(title="The shelf", title_justify="left", title_style="bold")
-    for column in ("article", "before", "available", "reserved"):
-        table.add_column(column, justify="left" if column == "article" else "right")
-    for sku, row in after.items():
-        was = before.get(sku, {}).get("available", 0)
-        table.add_row(sku, str(was), str(row.get("available", 0)), str(row.get("reserved", 0)))
-    progress.say()
-    progress.console.print(table)
+def _money(amount: int, currency: str) -> str:
+    digits = MINOR_UNIT_DIGITS[currency]
+    return f"{Decimal(amount).scaleb(-digits):.{digits}f}"
 
 
 def _recorded(connection: Connection) -> Iterator[object]:
@@ -181,6 +223,7 @@ def _what_next(progress: Progress) -> None:
 What next:
   make run                                       keep it running; it says how to send events of your own
   functions/inventory/reserve_stock.py           the function that reserved the stock; its line: stacks/inventory.py
+  functions/payments/charge_order.py             the one that charged the customer, once
   events/orders.py                               what an order must look like
   README.md                                      add a function, deploy to AWS, operate
 """

@@ -35,6 +35,7 @@ def mailbox(cloud: Cloud) -> list[Mail]:
             html=said["BodyHtml"] or "",
             at=datetime.fromtimestamp(said["Timestamp"], UTC),
         )
-        for said in cloud.page("ses/messages")["messages"]
+        for of_account in cloud.page("ses/messages")["messages"].values()
+        for said in of_account
     ]
     return sorted(sent, key=lambda mail: mail.at)

@@ -90,7 +90,7 @@ def daybook(
     epilog="""
 **Examples**
 
-- `daybook send samples/2-reserved.json --stage local`
+- `daybook send samples/2-fulfilled.json --stage local`
 - `jq '.[0]' orders.json | daybook send - --stage dev`
 - `daybook send order.json --json | jq -r .event_id`
 """

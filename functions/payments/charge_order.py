@@ -15,7 +15,7 @@ from backbone.failure import NotYet, Rejected
 from events.inventory import StockReserved
 from events.payments import PaymentFailed, PaymentSucceeded
 from functions.payments.amount import NotChargeable, stripe_amount
-from functions.payments.provider import ORDER, not_now, provider
+from functions.payments.provider import ORDER, certainly_nothing, provider
 
 # A bank that takes longer than that must be asked by a person.
 _SETTLES_WITHIN = 86_400  # seconds
@@ -49,7 +49,9 @@ def handler(stock: StockReserved, attempt: Attempt) -> PaymentSucceeded | Paymen
         msg = f"the payment provider does not understand the request: {error.code or 'no code'}"
         raise Rejected(msg) from error
     except stripe.StripeError as error:
-        raise not_now(error) from error
+        if nothing_done := certainly_nothing(error):
+            raise nothing_done from error
+        raise
 
 
 def _intent(stock: StockReserved, attempt: Attempt) -> PaymentIntent:

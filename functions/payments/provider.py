@@ -31,15 +31,15 @@ def provider() -> StripeClient:
     return _client(str(key).strip())
 
 
-def not_now(error: stripe.StripeError) -> Exception:
-    """What an error means that says nothing about the payment: that nobody is let in, or that nobody knows."""
+def certainly_nothing(error: stripe.StripeError) -> NothingDone | None:
+    """That nothing was done, if that is what the error says: nobody is let in. None if nobody knows."""
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         msg = f"the payment provider answers {kind(error)}: is its key set? See `daybook doctor`"
         return NothingDone(msg)
     if isinstance(error, stripe.RateLimitError):
         msg = "the payment provider is busy"
         return NothingDone(msg)
-    return error
+    return None
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from backbone.failure import NotYet, Rejected
 from events.orders import RefundRequested
 from events.payments import PaymentRefunded
 from functions.payments.amount import NotChargeable, stripe_amount
-from functions.payments.provider import ORDER, REFUND, not_now, provider
+from functions.payments.provider import ORDER, REFUND, certainly_nothing, provider
 
 _SETTLES_WITHIN = 86_400  # seconds
 # The most that the provider lists at once. More refunds than these nobody makes of one payment.
@@ -35,7 +35,9 @@ def handler(asked: RefundRequested, attempt: Attempt) -> PaymentRefunded:
         msg = f"the payment provider does not pay this back: {error.code or 'no code'}"
         raise Rejected(msg) from error
     except stripe.StripeError as error:
-        raise not_now(error) from error
+        if nothing_done := certainly_nothing(error):
+            raise nothing_done from error
+        raise
     if refund.status in {"failed", "canceled"}:
         why = getattr(refund, "failure_reason", None) or "no reason given"
         msg = f"the refund is {refund.status} at the provider: {why}"
