@@ -20,6 +20,7 @@ from backbone.store import NotAnEvent
 from events.catalogue import CATALOGUE
 from ops import gap, listing, moments, sending
 from ops.connection import LOCAL, Connection
+from ops.doctor import examine
 from ops.drawing import draw, plain
 from ops.entries import Entry, NotSendable, closest, problem, read_entries
 from ops.errors import OperatorError, explain
@@ -280,6 +281,36 @@ def replay(
             _note(f"{event.type} {event.stream} #{event.sequence} ({event.id}) was not delivered: {failure.error}")
         if failures:
             _fail(f"{_events(len(failures))} could not be delivered; repeat the command for those", exit_code=1)
+
+
+@app.command(
+    epilog="""
+**Examples**
+
+- `daybook doctor --stage prod`
+- `daybook doctor --json | jq -r 'select(.well | not) | .do'`
+"""
+)
+def doctor(*, stage: Stage = "dev", as_json: AsJson = False) -> None:
+    """See what a person must still do in the account, since no deployment can: verify the sender of e-mails, leave
+    SES's sandbox, put the Stripe key into its secret, confirm who is told of alarms.
+
+    Changes nothing. Stripe is asked whether it takes the key, which is never shown. With `--json`, one object a line.
+
+    Exit code 1: something is left to do.
+    """
+    with _connected(stage) as connection:
+        left = 0
+        for finding in examine(connection):
+            left += not finding.well
+            if as_json:
+                typer.echo(json.dumps(asdict(finding)))
+                continue
+            typer.echo(f"{'ok  ' if finding.well else 'TODO'}  {finding.what}: {plain(finding.found)}")
+            if not finding.well:
+                typer.echo(f"      {plain(finding.do)}")
+        if left:
+            raise typer.Exit(1)
 
 
 @contextmanager

@@ -84,17 +84,17 @@ class Connection:
     @cached_property
     def dynamodb(self) -> Any:
         """The client of DynamoDB."""
-        return self._client("dynamodb")
+        return self.client("dynamodb")
 
     @cached_property
     def eventbridge(self) -> Any:
         """The client of EventBridge. It repeats no call: an event that was put twice would count twice."""
-        return self._client("events", attempts=1)
+        return self.client("events", attempts=1)
 
     @cached_property
     def sqs(self) -> Any:
         """The client of SQS."""
-        return self._client("sqs")
+        return self.client("sqs")
 
     @cached_property
     def store(self) -> EventStore:
@@ -114,7 +114,7 @@ class Connection:
     @cached_property
     def account(self) -> str:
         """The number of the account that the credentials belong to."""
-        return str(self._client("sts").get_caller_identity()["Account"])
+        return str(self.client("sts").get_caller_identity()["Account"])
 
     @property
     def region(self) -> str:
@@ -140,7 +140,8 @@ class Connection:
             yield from answer["Responses"].get(table, [])
             request = answer.get("UnprocessedKeys") or {}
 
-    def _client(self, service: str, *, attempts: int = 4) -> Any:
+    def client(self, service: str, *, attempts: int = 4) -> Any:
+        """A new client of one of AWS's services, for what is asked once; the others are kept."""
         config = Config(
             **_TIMES,
             max_pool_connections=_SIDE_BY_SIDE,
