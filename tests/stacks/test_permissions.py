@@ -29,7 +29,9 @@ ALLOWED = {
     | {"events:PutEvents", "sqs:SendMessage", "dynamodb:Query journal", "dynamodb:BatchGetItem store"}
     | {f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")},
     "bury": ALWAYS | FROM_QUEUE | LEDGER | {"s3:PutObject"},
-    "sweep": ALWAYS | {"sqs:SendMessage"} | {f"dynamodb:{action} due" for action in ("Query", "PutItem", "DeleteItem")},
+    "sweep": ALWAYS
+    | {"sqs:SendMessage"}
+    | {f"dynamodb:{action} due" for action in ("Query", "Scan", "PutItem", "DeleteItem")},
     "place-order": ALWAYS | QUEUE | LEDGER | {"dynamodb:PutItem Orders"},
     "order-status-placed": ALWAYS | QUEUE | LEDGER | {"dynamodb:UpdateItem OrderStatus"},
     "order-status-reserved": ALWAYS | QUEUE | LEDGER | {"dynamodb:UpdateItem OrderStatus"},
