@@ -46,6 +46,8 @@ class _Hooks:
         self._record(service, operation, params)
 
         def fits(rule: Rule) -> bool:
+            if rule.get("mentions", "") not in json.dumps(params, default=str):
+                return False
             if rule["what"] == "partial":
                 return bool(Remainder(operation, params, rule["take"], rule["code"]))
             return is_guarded(params, self._table(rule) or "")
@@ -74,7 +76,7 @@ class _Hooks:
 
         def fits(rule: Rule) -> bool:
             table = self._table(rule)
-            return table is None or json.dumps(table) in body
+            return rule.get("mentions", "") in body and (table is None or json.dumps(table) in body)
 
         for rule in self._plan.striking(service, operation, fits=fits, when="before"):
             if answer := acts.act(rule, request, self._table(rule)):
