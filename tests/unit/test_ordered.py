@@ -1,7 +1,6 @@
 """Ordered consumers: each stream is handled in its order, whatever becomes of the messages.
 
-Tried out as a negative control: without the cursor's condition the test of a stream that another run parks meanwhile
-fails; with a nudge's own event handled in place of what stands at the cursor, those of order do.
+The negative controls stand in tests/system/test_negative_controls.py.
 """
 
 import json
