@@ -163,6 +163,21 @@ def test_one_message_of_ten_that_kills_its_process_ends_dead_and_the_nine_are_do
     assert deaths == 1 + RETRY.crashes  # in company once, and then alone
 
 
+# Guards: the look at the time before a suspect is handled.
+def test_a_suspect_for_whom_no_time_is_left_is_handed_back_without_being_accused(world: World) -> None:
+    envelope = recorded()
+    suspect = Message(from_the_bus(envelope), tries=2)
+
+    for _ in range(2 * RETRY.crashes):
+        assert world.deliver(place_order.handler, suspect, context=Context(seconds=1)) == [suspect]
+        suspect = later(suspect)
+    assert world.entries(envelope) == []
+    assert world.items("orders") == []
+
+    assert world.deliver(place_order.handler, suspect) == []
+    assert [entry.state for entry in world.entries(envelope)] == [COMMITTED]
+
+
 # Guards: the note before a suspect is handled does not clear it of suspicion.
 def test_who_has_killed_a_process_alone_takes_no_neighbours_along_the_next_time(world: World) -> None:
     deadly, suspect = failing(SystemExit(), for_order="4"), Message(from_the_bus(recorded(an_order("4"))), tries=2)
