@@ -184,7 +184,8 @@ class BatchRun:
         if message.crashes >= self._retry.crashes:
             died = ProcessDied(f"the process died {message.crashes} times while it handled the message alone")
             return self._bury(message, died)
-        return self._noted(message, crashes=message.crashes + 1)
+        # This delivery stays without a note: if the process dies, the message comes back under suspicion still.
+        return self._noted(message, deliveries=message.deliveries - 1, crashes=message.crashes + 1)
 
     def _handle(self, message: Message) -> None:
         self._attempt(message, partial(self._consumer.handle, message.metadata, message.data))
@@ -268,12 +269,19 @@ class BatchRun:
             event_id=metadata.id if metadata else None,
         )
 
-    def _noted(self, message: Message, error: Exception | None = None, *, crashes: int | None = None) -> End | None:
+    def _noted(
+        self,
+        message: Message,
+        error: Exception | None = None,
+        *,
+        deliveries: int | None = None,
+        crashes: int | None = None,
+    ) -> End | None:
         """Note in the ledger why the message comes again. If that is not to be done, or not possible: the end."""
         m = message.metadata
         note = Note(
             message=message.id,
-            deliveries=message.deliveries,
+            deliveries=message.deliveries if deliveries is None else deliveries,
             at=clock.now(),
             error=kind(error) if error else "",
             reason=reason(error) if error else "",

@@ -1,7 +1,7 @@
 """Timers: events that are recorded at a later time. A row in the due table stands for each until then.
 
 Partition key `slot` (minute and shard: `2026-11-23T19:10#3`), sort key `due` (time and event id). One more row, the
-watermark, says up to which minute all slots are empty for good.
+watermark, says up to which minute all slots are empty for good. If that is lost, the table is searched for its oldest.
 """
 
 import zlib
@@ -23,6 +23,8 @@ MARGIN = timedelta(minutes=5)
 
 _MINUTE = len("2026-11-23T19:10")
 _WATERMARK = {"slot": "watermark", "due": "watermark"}
+# DynamoDB's words for where a page of a scan begins and ends.
+_BEGIN, _END = "ExclusiveStartKey", "LastEvaluatedKey"
 _DRAFT = tuple(field.name for field in fields(Draft))
 
 
@@ -43,6 +45,17 @@ class Timer:
         shard = zlib.crc32(self.draft.id.encode()) % SHARDS
         time = self.draft.time
         return {"slot": f"{time[:_MINUTE]}#{shard}", "due": f"{time}#{self.draft.id}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """The first minute that may not be finished: all rows before it are gone for good.
+
+    With `after` it is not known yet: it is the oldest found by a search that has come as far as this key.
+    """
+
+    minute: datetime
+    after: Mapping[str, str] | None = None
 
 
 def minute(moment: datetime) -> datetime:
@@ -86,6 +99,12 @@ class DueTable:
         condition = {"ConditionExpression": "attribute_exists(#slot)", "ExpressionAttributeNames": names}
         return {"Delete": {"TableName": self._table, "Key": key, **condition}}
 
+    def move(self, item: Mapping[str, Any], to: datetime) -> list[dict[str, Any]]:
+        """The parts of a transaction that move a row, if it is there, to the slot of another minute."""
+        shard = unpack_item(item)["slot"].rpartition("#")[2]
+        moved = {**item, **pack_item({"slot": f"{clock.timestamp(to)[:_MINUTE]}#{shard}"})}
+        return [self.disarm(item), {"Put": {"TableName": self._table, "Item": moved}}]
+
     def remove(self, item: Mapping[str, Any]) -> None:
         """Take a row away by itself, whether it is still there or not."""
         self._dynamodb.delete_item(TableName=self._table, Key={"slot": item["slot"], "due": item["due"]})
@@ -95,15 +114,26 @@ class DueTable:
         # `$` is the character after `#`, with which the id begins.
         yield from self._query("slot = :slot AND due < :end", {":slot": slot, ":end": f"{now}$"})
 
-    def watermark(self) -> datetime | None:
-        """The first minute that may not be finished; None before the first sweep."""
+    def watermark(self) -> Watermark | None:
+        """From where the next sweep must look; None if nobody has said so."""
         found = self._query("slot = :slot AND due = :due", {f":{name}": value for name, value in _WATERMARK.items()})
-        return next((clock.moment(unpack_item(item)["minute"]) for item in found), None)
+        values = next((unpack_item(item) for item in found), None)
+        return Watermark(clock.moment(values["minute"]), values.get("after")) if values else None
 
-    def set_watermark(self, first_unfinished: datetime) -> None:
-        """Say from which minute the next sweep must look. One that is set back does no harm."""
-        item = {**_WATERMARK, "minute": clock.timestamp(first_unfinished)}
+    def set_watermark(self, watermark: Watermark) -> None:
+        """Say from where the next sweep must look. One that is set back does no harm."""
+        item: dict[str, object] = {**_WATERMARK, "minute": clock.timestamp(watermark.minute)}
+        if watermark.after:
+            item["after"] = watermark.after
         self._dynamodb.put_item(TableName=self._table, Item=pack_item(item))
+
+    def search(self, found: Watermark) -> Watermark:
+        """Look through one more page of the table, in no order, for a row that is older than what was found so far."""
+        begin = {_BEGIN: pack_item(found.after)} if found.after else {}
+        page = self._dynamodb.scan(TableName=self._table, ProjectionExpression="slot", ConsistentRead=True, **begin)
+        minutes = [at for item in page["Items"] if (at := _minute_of(unpack_item(item)["slot"]))]
+        end = page.get(_END)
+        return Watermark(min([found.minute, *minutes]), unpack_item(end) if end else None)
 
     def _query(self, condition: str, values: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
         pages = self._dynamodb.get_paginator("query").paginate(
@@ -113,3 +143,11 @@ class DueTable:
             ConsistentRead=True,
         )
         return (item for page in pages for item in page["Items"])
+
+
+def _minute_of(slot: str) -> datetime | None:
+    """The minute of a slot; None of what is no slot, where no sweep would look either."""
+    try:
+        return clock.moment(f"{slot[:_MINUTE]}Z")
+    except ValueError:
+        return None

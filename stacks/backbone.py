@@ -235,7 +235,8 @@ class Backbone(Stack):
             environment={DEAD_LETTERS: set_aside.queue_url},
             timeout=Duration.seconds(60),
         )
-        function.allow(["dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"], due.table_arn)
+        on_timers = ["Query", "Scan", "PutItem", "DeleteItem"]  # Scan: where to begin, when the watermark is lost
+        function.allow([f"dynamodb:{action}" for action in on_timers], due.table_arn)
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
         timers = [c for c in CATALOGUE.values() if c.contract.timer]
         BackboneAccess(scope, stage=self._stage).allow_append(function, timers, looks_at_openings=True)

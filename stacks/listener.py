@@ -224,13 +224,3 @@ class Listener(Construct):
             meaning=f"Lambda has refused to run {name} in each of 5 minutes: the account's concurrency is used up.",
             topic=topic,
         )
-        alarm(
-            self,
-            "NewerVersion",
-            name=f"{name}-newer-version",
-            metric=own_metric(stage, consumer, observability.NEWER_VERSION),
-            at_least=1,
-            minutes=1,
-            meaning=f"{name} waits with events of a version that it does not know yet. Deploy the code that knows it.",
-            topic=topic,
-        )

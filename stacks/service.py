@@ -19,14 +19,16 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from backbone import observability
 from backbone.consumer import Consumer, Effect
 from backbone.contract import Event
 from backbone.settings import CALL_TIMEOUT, option_variable, table_variable
 from backbone.state import KEY
 from stacks import bundle
+from stacks.alarms import alarm
 from stacks.backbone_access import BackboneAccess
 from stacks.layer import packages
-from stacks.listener import Listener
+from stacks.listener import Listener, own_metric
 from stacks.stage import Stage
 from stacks.tables import key, table
 
@@ -164,4 +166,14 @@ class Service(Stack):
         listener.function.allow(["sqs:ChangeMessageVisibility"], listener.queue.queue_arn)
         self._backbone.allow_ledger(listener.function)
         self._dashboard.add_widgets(*listener.widgets())
+        alarm(
+            listener,
+            "NewerVersion",
+            name=f"{self.stage.names.of(handler.name)}-newer-version",
+            metric=own_metric(self.stage, handler.name, observability.NEWER_VERSION),
+            at_least=1,
+            minutes=1,
+            meaning=f"{handler.name} waits with events of a version that it does not know. Deploy newer code.",
+            topic=self._backbone.alarms,
+        )
         return listener

@@ -19,15 +19,13 @@ from backbone.envelope import EventTooLarge
 from backbone.failure import frames, kind, reason
 from backbone.settings import settings
 from backbone.store import successor
-from backbone.timers import MARGIN, NotATimer, Timer, from_item, minute
+from backbone.timers import MARGIN, NotATimer, Timer, Watermark, from_item, minute
 from backbone.timers import slots as slots_of
 from backbone.transaction import OutOfTime, Pauses, Refused, write
 from backbone.work import StreamNotOpen, StreamTaken
 
 CONSUMER = "sweep"
 
-# Where the very first sweep begins: timers may have been armed since the table was made.
-_BEFORE_THE_FIRST = timedelta(hours=1)
 _MINUTE = timedelta(minutes=1)
 # What the watermark, or one row, may take at the least of the time that is left.
 _ENOUGH = 5.0  # seconds
@@ -53,32 +51,50 @@ def handler(_: Mapping[str, Any], context: Any) -> None:
 
 
 class _Sweep:
-    """One sweep. `failed` is the number of rows that the next one must try again."""
+    """One sweep. `failed` is how often it could not fire a row; the next one must try again."""
 
     def __init__(self, context: Any) -> None:
         self.metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
         self.failed = 0
+        self._stuck = False
         self._due = backbone().due
         self._log = observability.logger(CONSUMER)
         self._context = context
 
     def run(self, now: datetime) -> None:
         """Go through the minutes from the watermark up to now, and move the watermark past those that are finished."""
-        start = self._due.watermark()
+        start = self._start(now)
         if start is None:
-            start = minute(now - _BEFORE_THE_FIRST)
-            self._due.set_watermark(start)
+            return
         at = finished = start
         try:
             while at <= now:
                 self._fire_all(at, now)
                 at += _MINUTE
-                if at + MARGIN <= now and not self.failed:
+                if at + MARGIN <= now and not self._stuck:
                     finished = at
         except OutOfTime:
             self._log.info("out of time", extra={"minute": clock.timestamp(at)})
         if finished != start:
-            self._due.set_watermark(finished)
+            self._due.set_watermark(Watermark(finished))
+
+    def _start(self, now: datetime) -> datetime | None:
+        """The minute to begin with; None if it is still searched for when time runs out.
+
+        Without a watermark (before the first sweep, or because its row was lost) it is the oldest timer's. None that is
+        armed meanwhile is older than the margin, since a timer for the past is armed for its present.
+        """
+        mark = self._due.watermark()
+        if mark and not mark.after:
+            return mark.minute
+        mark = self._due.search(mark or Watermark(minute(now - MARGIN)))
+        while mark.after and self._remaining() > _ENOUGH:
+            mark = self._due.search(mark)
+        self._due.set_watermark(mark)
+        if mark.after:
+            self._log.info("out of time", extra={"minute": "searched for"})
+            return None
+        return mark.minute
 
     def _fire_all(self, at: datetime, now: datetime) -> None:
         """Fire what is due of one minute. Raises OutOfTime."""
@@ -91,9 +107,28 @@ class _Sweep:
                 except OutOfTime:
                     raise
                 except Exception as error:  # noqa: BLE001 - whatever it was, the next sweep tries it and the others go on
-                    told = {"error": kind(error), "reason": reason(error), "frames": frames(error)}
-                    self._log.error("failed", extra=told)
+                    self._tell_failure(error)
                     self.failed += 1
+                    if at + MARGIN <= now:
+                        self._bring_along(item, now)
+
+    def _bring_along(self, item: Mapping[str, Any], now: datetime) -> None:
+        """Move a row that cannot be fired to the present, so that the watermark need not wait for it.
+
+        Otherwise sweeps would begin there for as long as it fails, and in a day no longer come as far as the present.
+        """
+        try:
+            write(backbone().dynamodb, self._due.move(item, now), Pauses(self._remaining))
+        except Refused:  # another sweep has fired or moved it
+            return
+        except OutOfTime:
+            raise
+        except Exception as error:  # noqa: BLE001 - then the watermark waits
+            self._tell_failure(error)
+            self._stuck = True
+
+    def _tell_failure(self, error: Exception) -> None:
+        self._log.error("failed", extra={"error": kind(error), "reason": reason(error), "frames": frames(error)})
 
     def _fire(self, item: Mapping[str, Any]) -> None:
         try:

@@ -36,13 +36,15 @@ class Where(TypedDict, total=False):
     """Which calls a fault strikes; what is not said, fits all.
 
     `function` is the consumer's name, `service` and `operation` are botocore's, `table` is named as the service's stack
-    names it (the backbone's are `store` and `ledger`). `times`: the first so many calls, `Every` or `Chance`.
+    names it (the backbone's are `store` and `ledger`), `mentions` a text that the call's body holds, such as an order's
+    number. `times`: the first so many calls, `Every` or `Chance`.
     """
 
     function: str
     service: str
     operation: str
     table: str
+    mentions: str
     times: Times
 
 

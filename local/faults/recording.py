@@ -1,4 +1,4 @@
-"""The calls that functions have made, as they were recorded."""
+"""What functions have sent to AWS, as it was recorded."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ class Call:
         """The call in a line of the recording."""
         said = json.loads(line)
         return cls(said["function"], said["service"], said["operation"], tuple(Use(*use) for use in said["uses"]))
+
+
+def traces(file: Path) -> list[str]:
+    """The trace headers in a recording, in the order in which they were sent."""
+    said = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    return [header for header in said if header is not None]
 
 
 def calls(file: Path) -> list[Call]:

@@ -57,6 +57,10 @@ class Faults:
         """Every call to AWS that the run's functions have made so far."""
         return recording.calls(self._folder / "calls.jsonl")
 
+    def traces(self) -> list[str]:
+        """What the run's functions have told AWS of the trace they belong to, at each attempt to call it."""
+        return recording.traces(self._folder / "traces.jsonl")
+
     def _write(self, faults: list[Fault]) -> None:
         self._brought = faults
         draft = self._plan.with_suffix(f".{os.getpid()}")

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.stacks.synthesis import Assembly, synthesise
+from tests.unit.conftest import world  # noqa: F401 - for tests that hold what functions do against the templates
+from tests.unit.world import NAMES
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +22,12 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
 @pytest.fixture(scope="session")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     return synthesise(_folder(tmp_path_factory), "dev")
+
+
+@pytest.fixture(scope="session")
+def of_the_world(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """The stage that the functions of `world` believe to be in."""
+    return synthesise(_folder(tmp_path_factory), NAMES.stage)
 
 
 def _folder(factory: pytest.TempPathFactory) -> Path:

@@ -1,10 +1,7 @@
 """How functions run, how data are kept, and who is told when something is wrong."""
 
-import json
-
 import pytest
 
-from backbone import observability
 from tests.stacks.synthesis import Assembly, texts
 
 
@@ -99,29 +96,15 @@ def test_every_consumer_is_watched_and_its_dead_letters_are(prod: Assembly) -> N
     functions = {function["FunctionName"] for function in prod.properties("AWS::Lambda::Function")}
     consumers = functions - {f"daybook-prod-{each}" for each in ("publish", "bury", "sweep")}
 
-    watched = ("too-old", "throttled", "newer-version")
-    of_consumers = {f"{consumer}-{what}" for consumer in consumers for what in watched}
+    of_consumers = {
+        f"{consumer}-{what}" for consumer in consumers for what in ("too-old", "throttled", "newer-version")
+    }
+    of_consumers -= {"daybook-prod-admit-newer-version"}  # admit does not wait: it refuses
     of_publish = {f"daybook-prod-publish-{what}" for what in ("lag", "throttled", "tampered")}
     of_sweep = {f"daybook-prod-sweep-{what}" for what in ("late", "errors", "silent")}
     with_dead_letters = consumers | {f"daybook-prod-{each}" for each in ("publish", "sweep", "bounces")}
     of_the_dead = {f"{each}-{what}" for each in with_dead_letters for what in ("dead", "not-buried")}
     assert names == of_consumers | of_publish | of_sweep | of_the_dead
-
-
-def test_alarms_on_what_functions_count_themselves_read_the_names_and_dimensions_that_are_written(
-    prod: Assembly, capsys: pytest.CaptureFixture[str]
-) -> None:
-    metrics = observability.metrics("prod", "publish")
-    observability.count(metrics, observability.TAMPERED)
-    observability.flush(metrics)
-    written = json.loads(capsys.readouterr().out)
-
-    alarms = {alarm["AlarmName"]: alarm for alarm in prod.properties("AWS::CloudWatch::Alarm")}
-    alarm = alarms["daybook-prod-publish-tampered"]
-    (declared,) = written["_aws"]["CloudWatchMetrics"]
-    assert (alarm["Namespace"], alarm["MetricName"]) == (declared["Namespace"], declared["Metrics"][0]["Name"])
-    dimensions = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
-    assert dimensions == {name: written[name] for name in declared["Dimensions"][0]}
 
 
 def test_every_stack_has_one_dashboard(prod: Assembly) -> None:

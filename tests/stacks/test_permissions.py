@@ -34,7 +34,7 @@ ALLOWED = {
     "bury": ALWAYS | FROM_QUEUE | LEDGER | {"s3:PutObject"},
     "sweep": ALWAYS
     | {"sqs:SendMessage"}
-    | {f"dynamodb:{action} due" for action in ("Query", "PutItem", "DeleteItem")}
+    | {f"dynamodb:{action} due" for action in ("Query", "Scan", "PutItem", "DeleteItem")}
     | CONTINUES,
     "place-order": CONSUMER | {"dynamodb:PutItem Orders", "dynamodb:PutItem due"},
     **dict.fromkeys(

@@ -113,6 +113,26 @@ def impatient(system: Deployed, consumer: str) -> Iterator[None]:
         sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
 
 
+@contextmanager
+def paused(system: Deployed, consumer: str) -> Iterator[None]:
+    """In the block, the consumer gets nothing; afterwards, all that has waited."""
+    lambda_ = system.cloud.client("lambda")
+    name = system.connection.names.of(consumer)
+    (mapping,) = lambda_.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+    lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    try:
+        yield
+    finally:
+        lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+
+
+def in_queue(system: Deployed, consumer: str) -> int:
+    """How many messages wait for the consumer, as far as nobody has them."""
+    sqs, name = system.cloud.client("sqs"), "ApproximateNumberOfMessages"
+    url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
+    return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
+
+
 def unique(what: str) -> str:
     """A name that no other test uses."""
     return f"{what}-{uuid.uuid4().hex[:8]}"

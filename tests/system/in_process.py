@@ -14,6 +14,7 @@ from backbone.consumer import Reaction, backbone
 from backbone.envelope import Envelope
 from backbone.settings import settings
 from backbone.transaction import Pauses
+from local.faults.worker.daybook_faults import changes
 from tests.system.deployed import Deployed
 
 PATIENCE = 60.0  # seconds
@@ -65,14 +66,24 @@ def race(runners: int) -> Iterator[None]:
 
 
 @contextmanager
-def unguarded(table: str) -> Iterator[None]:
-    """In the block, what is put into the table is put without its condition."""
+def meanwhile(act: Callable[[], None]) -> Iterator[None]:
+    """In the block, another run acts between all that the first run has read and the first that it writes."""
+    waiting = iter([act])
 
-    def strip(params: Any, **_: Any) -> None:
-        for part in params["TransactItems"]:
-            if (put := part.get("Put")) and put["TableName"] == table:
-                for name in ("ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"):
-                    put.pop(name, None)
+    def write(**_: Any) -> None:
+        for other in waiting:
+            other()
+
+    with _registered("before-call.dynamodb.TransactWriteItems", write):
+        yield
+
+
+@contextmanager
+def unguarded(table: str, *, rows: str = "") -> Iterator[None]:
+    """In the block, transactions write to the table, or to rows whose key begins with `rows`, without conditions."""
+
+    def strip(params: Any, **_: Any) -> Any:
+        return changes.unguarded(params, table, rows=rows)
 
     with _registered("provide-client-params.dynamodb.TransactWriteItems", strip):
         yield

@@ -1,7 +1,5 @@
 """Days on which the store is throttled, queues deliver as they like, clocks are wrong, and consumers are gone."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +10,7 @@ from backbone.ledger import COMMITTED, Entry
 from local.faults import Fault, Faults
 from ops.journey import Delivery, Journey
 from tests.local.left_behind import until
-from tests.system.deployed import Deployed, an_order, goods, impatient, unique
+from tests.system.deployed import Deployed, an_order, goods, impatient, paused, unique
 from tests.system.test_commands import daybook
 from tests.system.test_faults import heard_again
 
@@ -163,16 +161,3 @@ def facts(row: dict[str, Any]) -> dict[str, Any]:
 
 def deliveries(journey: Journey) -> list[Delivery]:
     return [delivery for step in journey.steps for delivery in step.deliveries]
-
-
-@contextmanager
-def paused(system: Deployed, consumer: str) -> Iterator[None]:
-    """In the block, the consumer gets nothing; afterwards, all that has waited."""
-    lambda_ = system.cloud.client("lambda")
-    name = system.connection.names.of(consumer)
-    (mapping,) = lambda_.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
-    lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-    try:
-        yield
-    finally:
-        lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from backbone.ledger import COMMITTED
 from local.cloud import Cloud
-from local.faults import Fault, Faults
+from local.faults import ALWAYS, Fault, Faults
 from local.progress import Progress
 from local.system import STAGE, up
 from ops.connection import Connection
 from tests.local.left_behind import until
-from tests.system.deployed import Deployed, an_order, goods, impatient, unique
+from tests.system.deployed import Deployed, an_order, goods, impatient, in_queue, paused, unique
 
 RESERVE: Any = {"function": "reserve-stock", "operation": "TransactWriteItems"}
 PUBLISH: Any = {"function": "publish", "operation": "PutEvents"}
@@ -136,15 +137,38 @@ def test_events_arrive_although_the_bus_is_throttled_and_publish_dies(system: De
     assert faults.brought(death) == 1
 
 
+def test_of_ten_orders_in_one_batch_the_one_that_kills_its_process_is_dead_and_nine_are_done_once(
+    system: Deployed, faults: Faults
+) -> None:
+    orders = [unique("order") for _ in range(10)]
+    deadly, *others = orders
+    death = Fault.death("before", function="place-order", operation="TransactWriteItems", mentions=deadly, times=ALWAYS)
+    with impatient(system, "place-order"), faults.bring(death):
+        with paused(system, "place-order"):
+            placed = dict(zip(orders, system.sends(*map(an_order, orders)), strict=True))
+            until(lambda: in_queue(system, "place-order") == len(orders), what="all ten wait", seconds=60)
+        entry = system.dead(placed[deadly], "place-order")
+        system.settles(*(placed[order] for order in others))
+
+    assert entry.details["error"] == "ProcessDied"
+    assert faults.brought(death) == 1 + entry.details["crashes"]  # in company first, and then alone
+    assert system.row("orders", deadly, of="place-order") == {}
+    for order in others:
+        done = system.connection.ledger.find(placed[order], "place-order")
+        assert done
+        assert (done.state, system.row("orders", order, of="place-order")["version"]) == (COMMITTED, 1)
+
+
 def test_faults_strike_only_where_and_while_they_are_brought(system: Deployed, faults: Faults) -> None:
     elsewhere = Fault.death("before", function="reserve-stock", operation="TransactWriteItems", table="orders")
+    of_another = Fault.death("before", **RESERVE, mentions=unique("order"))
     over = Fault.death("before", **RESERVE)
     with faults.bring(over):
         pass
 
-    an_order_meets(system, faults, elsewhere)
+    an_order_meets(system, faults, elsewhere, of_another)
 
-    assert faults.brought(elsewhere) == faults.brought(over) == 0
+    assert faults.brought(elsewhere) == faults.brought(of_another) == faults.brought(over) == 0
 
 
 def test_nothing_of_this_is_deployed(system: Deployed) -> None:

@@ -10,9 +10,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import pytest
 from rich.console import Console
 
-from backbone.consumer import reaction
+from backbone.consumer import Reaction, reaction
 from backbone.envelope import Envelope
+from backbone.failure import Rejected
 from backbone.state import State
+from backbone.store import to_item
 from backbone.work import Work
 from events.inventory import StockReceived
 from events.orders import OrderPlaced
@@ -22,8 +24,9 @@ from local.system import STAGE, up
 from ops.connection import Connection
 from tests.local.left_behind import until
 from tests.system.deployed import Deployed, an_order, unique
-from tests.system.in_process import handle, process_of, race, unguarded
+from tests.system.in_process import handle, meanwhile, process_of, race, unguarded
 from tests.unit import builders
+from tests.unit.world import Context
 
 both_ways = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "unguarded"])
 
@@ -47,6 +50,24 @@ def noting(order: OrderPlaced, work: Work) -> None:
     """Append an event to a stream that many append to."""
     line = order.lines[0]
     work.emit(StockReceived(sku=line.sku, quantity=line.quantity, delivery_id=order.order_id))
+
+
+class Course(State, table="stock", key="name"):
+    """How a stream was followed: the sequences of its events, as they were handled."""
+
+    name: str
+    sequences: list[int] = []
+
+
+def follow(goods: StockReceived, work: Work) -> None:
+    """Write down the place of what is handled."""
+    course = work.read(Course, f"course of {goods.sku}")
+    work.save(Course(name=course.name, sequences=[*course.sequences, work.cause.sequence]))
+
+
+def refuse(_: StockReceived, __: Work) -> None:
+    """Find that nothing can be made of it."""
+    raise Rejected("no such article")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +112,38 @@ def test_only_the_condition_of_an_append_keeps_a_stream_whole_when_two_append_at
 
 
 @both_ways
+def test_only_the_way_over_the_stream_keeps_its_order_when_messages_come_in_reverse(
+    system: Deployed, guarded: bool
+) -> None:
+    sku = unique("mug")
+    arrivals = three_arrivals(system, sku)
+
+    with process_of(system, "receive-stock"):
+        for arrival in reversed(arrivals):
+            deliver(reaction(StockReceived, ordered=guarded)(follow), arrival)
+
+    with expected_to_hold(guarded):
+        assert system.row("stock", f"course of {sku}", of="receive-stock")["sequences"] == [1, 2, 3]
+
+
+@both_ways
+def test_only_the_cursors_condition_keeps_a_stream_where_another_run_has_parked_it(
+    system: Deployed, guarded: bool
+) -> None:
+    sku = unique("mug")
+    first, _, third = three_arrivals(system, sku)
+    following, refusing = (reaction(StockReceived, ordered=True)(body) for body in (follow, refuse))
+
+    with process_of(system, "receive-stock"):
+        without = held(guarded, unguarded(system.connection.names.ledger, rows="cursor#"))
+        with without, meanwhile(lambda: deliver(refusing, first)):
+            deliver(following, third)
+
+    with expected_to_hold(guarded):
+        assert system.row("stock", f"course of {sku}", of="receive-stock") == {}
+
+
+@both_ways
 def test_only_the_partial_answer_keeps_a_message_that_failed(system: Deployed, faults: Faults, guarded: bool) -> None:
     failing = Fault.denied(function="place-order", operation="TransactWriteItems")
 
@@ -131,6 +184,22 @@ def expected_to_hold(guarded: bool) -> AbstractContextManager[object]:
 
 def two_orders(sku: str) -> list[Envelope]:
     return [builders.recorded(builders.an_order(unique("order"), [(sku, 1)])) for _ in range(2)]
+
+
+def three_arrivals(system: Deployed, sku: str) -> list[Envelope]:
+    """Goods that have arrived three times: a stream of three events, in the store."""
+    arrivals = [builders.recorded(builders.goods(sku))]
+    while len(arrivals) < 3:
+        arrivals.append(builders.recorded(builders.goods(sku), after=arrivals[-1]))
+    for arrival in arrivals:
+        system.cloud.client("dynamodb").put_item(TableName=system.connection.names.store, Item=to_item(arrival))
+    return arrivals
+
+
+def deliver(handler: Reaction[StockReceived], *events: Envelope) -> None:
+    """Hand the handler a batch, as Lambda does. Nothing of it may come again."""
+    batch = {"Records": [builders.Message(builders.from_the_bus(event)).record() for event in events]}
+    assert handler(batch, Context()) == {"batchItemFailures": []}
 
 
 def put_past_the_store(system: Deployed, event: Envelope) -> str:

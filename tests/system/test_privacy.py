@@ -1,6 +1,9 @@
 """What is about a person stands in the stored event, and in the body of what could not be processed; nowhere else."""
 
 import json
+import re
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +16,7 @@ from backbone.contract import Part, personal_fields
 from backbone.ledger import DEAD
 from events.values import Customer
 from local.faults import Fault, Faults
+from local.project import ROOT
 from tests.local.left_behind import until
 from tests.system.deployed import Deployed, an_event, an_order, goods, impatient, unique
 from tests.system.test_commands import daybook
@@ -20,6 +24,10 @@ from tests.system.test_commands import daybook
 NAME, EMAIL = uuid.uuid4().hex, uuid.uuid4().hex
 CUSTOMER = {"name": f"Ada {NAME}", "email": f"{EMAIL}@example.com"}
 BODIES = {"store: data", "ledger: body"}
+
+# A trace header with nothing but ids
+# (https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader).
+IDS = re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=[01]")
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ def traces(system: Deployed, faults: Faults) -> Traces:
         "daybook": "".join(output.stdout + output.stderr for output in outputs),
         "logs": "".join(file.read_text(errors="replace") for file in system.cloud.logs.iterdir()),
         "log groups": "".join(log_groups(system)),
+        "trace headers": "\n".join(faults.traces()),
         "metrics": json.dumps(system.cloud.client("cloudwatch").list_metrics()["Metrics"]),
         **tables(system),
     }
@@ -83,9 +92,32 @@ def test_what_is_about_a_person_stands_in_stored_data_and_kept_bodies_and_nowher
     assert traces.where(marker) == BODIES
 
 
+def test_traces_say_which_call_came_of_which_and_nothing_else(traces: Traces, system: Deployed, faults: Faults) -> None:
+    # The local cloud keeps no traces. AWS's own records hold ids, names and times, and of an invocation that ends in an
+    # error that error, which is in the log too; functions could add to them, and do not.
+    headers = [line for line in traces.texts["trace headers"].splitlines() if line]
+
+    assert headers
+    assert [header for header in headers if not IDS.fullmatch(header)] == []
+    assert "xray" not in {call.service for call in faults.calls()}
+    assert tracers(system) == []
+
+
 def test_the_search_finds_what_is_no_secret_wherever_it_is_written(traces: Traces) -> None:
     assert traces.where(traces.order) >= BODIES | {"daybook", "logs", "ledger: stream", "store: stream"}
     assert traces.where(traces.refused) >= {"attributes", "logs", "ledger: event"}
+
+
+def tracers(system: Deployed) -> list[str]:
+    """What a process has loaded that could send traces, once it has imported every deployed function."""
+    pages = system.cloud.client("lambda").get_paginator("list_functions").paginate()
+    handlers = [function["Handler"] for page in pages for function in page["Functions"]]
+    modules = [handler.rpartition(".")[0] for handler in handlers if handler.startswith("functions.")]
+    assert modules
+    said = f"import sys, {', '.join(modules)}; print(*sys.modules, sep='\\n')"
+    loaded = subprocess.check_output([sys.executable, "-c", said], cwd=ROOT, text=True).splitlines()
+    # Powertools loads its Tracer by itself, which does nothing without X-Ray's SDK.
+    return [module for module in loaded if "xray" in module or "opentelemetry" in module]
 
 
 def personal(entry: dict[str, Any], **customer: str) -> dict[str, Any]:
@@ -153,9 +185,14 @@ def bury_waits(system: Deployed) -> Iterator[Any]:
             for mapping in mappings:
                 url = sqs.get_queue_url(QueueName=mapping["EventSourceArn"].rpartition(":")[2])["QueueUrl"]
                 answer = sqs.receive_message(
-                    QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["All"]
+                    QueueUrl=url,
+                    MaxNumberOfMessages=10,
+                    VisibilityTimeout=0,
+                    AttributeNames=["All"],
+                    MessageAttributeNames=["All"],
                 )
-                found.update({each["MessageId"]: each["MessageAttributes"] for each in answer.get("Messages", [])})
+                for each in answer.get("Messages", []):
+                    found[each["MessageId"]] = each["MessageAttributes"] | each["Attributes"]
             return len(found) >= number
 
         until(enough, what=f"{number} dead letters")

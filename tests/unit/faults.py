@@ -63,6 +63,34 @@ def lose_the_answer(operation: str) -> None:
     _register("after-call", operation, lose)
 
 
+class Death(BaseException):
+    """The process is gone, at this very instruction."""
+
+
+def die(operation: str, when: str, *, nth: int = 1, about: str = "") -> None:
+    """The process dies at its so-manieth call of `operation` whose body holds the text `about`.
+
+    `when` is `before` (the call is never made) or `after` (it has taken effect).
+    """
+    seen = 0
+    dies = False
+
+    def called(params: Mapping[str, Any], **_: Any) -> None:
+        nonlocal seen, dies
+        seen += about in _text(params["body"])
+        dies, seen = (True, -1_000_000) if seen == nth else (False, seen)
+        if dies and when == "before":
+            raise Death
+
+    def answered(**_: Any) -> None:
+        if dies:
+            raise Death
+
+    _register("before-call", operation, called)
+    if when == "after":
+        _register("after-call", operation, answered)
+
+
 def calls() -> list[str]:
     """A list that grows by the name of each operation that is called from now on."""
     made: list[str] = []
@@ -79,13 +107,16 @@ def _answer(operation: str, answers: Iterable[Answer], about: str) -> None:
     waiting = iter(answers)
 
     def give(params: Mapping[str, Any], **_: Any) -> tuple[AWSResponse, Mapping[str, Any]] | None:
-        body = params["body"]
-        if about in (body.decode() if isinstance(body, bytes) else body):
+        if about in _text(params["body"]):
             for status, content in waiting:
                 return AWSResponse(params["url"], status, HTTPHeaders(), None), content
         return None
 
     _register("before-call", operation, give)
+
+
+def _text(body: bytes | str) -> str:
+    return body.decode() if isinstance(body, bytes) else body
 
 
 def _register(moment: str, operation: str, act: Callable[..., Any]) -> None:

@@ -1,19 +1,21 @@
 """Ordered consumers: each stream is handled in its order, whatever becomes of the messages.
 
-Tried out as a negative control: without the cursor's condition the test of a stream that another run parks meanwhile
-fails; with a nudge's own event handled in place of what stands at the cursor, those of order do.
+The negative controls stand in tests/system/test_negative_controls.py.
 """
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from backbone.attributes import pack
+from backbone import clock
+from backbone.attributes import pack, pack_item
 from backbone.consumer import Reaction, reaction
-from backbone.cursor import Cursors, Hold
+from backbone.cursor import Cursor, Cursors, Hold
 from backbone.envelope import Envelope
 from backbone.failure import NotYet, Rejected
 from backbone.ledger import COMMITTED, DEAD, TRYING, Entry
@@ -47,6 +49,9 @@ def failing(error: BaseException, *, at: int, dial: str = "d1") -> Reaction[Dial
             raise error
 
     return following(fail)
+
+
+MISSING = failing(NotYet("not yet"), at=1)
 
 
 def turns(world: World, number: int, *, dial: str = "d1") -> list[Envelope]:
@@ -98,6 +103,23 @@ def parked(world: World, at: int, of: int) -> tuple[list[Envelope], str]:
     (letter,) = world.dead_letters()
     bury(world, envelopes[at - 1], letter.body)
     return envelopes, letter.body
+
+
+def passes(world: World, seconds: float) -> None:
+    """Time: all that was noted lies so much further back."""
+    for item in world.items("ledger"):
+        earlier = {name: before(item[name], seconds) for name in ("at",) if name in item}
+        if hold := item.get("hold"):
+            earlier["hold"] = hold | {name: before(hold[name], seconds) for name in ("until", "since") if hold[name]}
+        world.client.put_item(TableName=NAMES.ledger, Item=pack_item(item | earlier))
+
+
+def before(moment: str, seconds: float) -> str:
+    return clock.timestamp(clock.moment(moment) - timedelta(seconds=seconds))
+
+
+def cursor(world: World) -> Cursor:
+    return Cursors(world.client, NAMES.ledger, "follow-dial").read("dial/d1")
 
 
 def test_nudges_in_reverse_are_handled_in_the_streams_order(world: World) -> None:
@@ -170,18 +192,21 @@ def test_two_runs_at_once_handle_each_event_once(world: World) -> None:
     assert order(world) == [1, 2, 3]
 
 
-# Guards: the cursor's condition.
-def test_an_event_that_another_run_parks_meanwhile_is_not_handled(world: World) -> None:
-    (envelope,) = turns(world, 1)
+# Guards: the cursor's condition, on a row that is not there yet, and on one that is.
+@pytest.mark.parametrize("done", [0, 2])
+def test_an_event_that_another_run_parks_meanwhile_is_not_handled(world: World, done: int) -> None:
+    envelopes = turns(world, done)
+    assert world.deliver(following(), *map(nudge, envelopes)) == []
+    last = recorded(DialTurned(dial_id="d1", steps=1), after=envelopes[-1] if envelopes else None)
+    world.append(last)
     cursors = Cursors(world.client, NAMES.ledger, "follow-dial")
-    hold = Hold(event=envelope.metadata.id, sequence=1, reason="Rejected")
-    stream = envelope.metadata.stream
-    faults.meanwhile("TransactWriteItems", lambda: cursors.write(cursors.read(stream).held(hold)))
+    hold = Hold(event=last.metadata.id, sequence=done + 1, reason="Rejected")
+    faults.meanwhile("TransactWriteItems", lambda: cursors.write(cursor(world).held(hold)))
 
-    assert world.deliver(following(), nudge(recorded(DialTurned(dial_id="d1", steps=1)))) == []
+    assert world.deliver(following(), nudge(recorded(DialTurned(dial_id="d1", steps=1), after=last))) == []
 
-    assert order(world) == []
-    assert cursors.read(stream).hold == hold
+    assert order(world) == list(range(1, done + 1))
+    assert cursor(world).hold == hold
 
 
 def test_a_poisoned_event_parks_its_own_stream_and_no_other(world: World) -> None:
@@ -193,7 +218,7 @@ def test_a_poisoned_event_parks_its_own_stream_and_no_other(world: World) -> Non
     (dead,) = world.dead_letters()
     assert (dead.error, dead.attributes["event_id"]) == ("Rejected", poisoned[1].metadata.id)
     assert json.loads(dead.body)["detail"] == json.loads(poisoned[1].detail)
-    hold = Cursors(world.client, NAMES.ledger, "follow-dial").read("dial/d1").hold
+    hold = cursor(world).hold
     assert hold
     assert (hold.parked, hold.event, hold.sequence, hold.reason) == (True, poisoned[1].metadata.id, 2, "Rejected")
 
@@ -278,13 +303,102 @@ def test_tries_are_the_events_and_when_they_are_used_up_it_is_dead_under_its_own
     assert order(world) == [1]
 
 
-def test_what_is_not_there_yet_holds_its_stream_without_counting_until_patience_ends(world: World) -> None:
-    (envelope,) = turns(world, 1)
-    message = nudge(envelope)
+# Guards: waiting is no try.
+def test_what_is_not_there_yet_holds_its_stream_without_counting(world: World) -> None:
+    envelopes = turns(world, 3)
+    message = nudge(envelopes[0])
     for _ in range(2 * RETRY.tries):
-        assert world.deliver(failing(NotYet("not yet"), at=1), message) == [message]
+        assert world.deliver(MISSING, message) == [message]
+        assert world.deliver(MISSING, *map(nudge, envelopes[1:])) == []  # end quietly
         message = later(message)
+    assert order(world) == []
     assert world.dead_letters() == []
+
+    assert world.deliver(following(), message) == []
+    assert order(world) == [1, 2, 3]
+
+
+# Guards: the age of what waits is the event's, not its nudge's.
+def test_patience_with_what_is_not_there_yet_ends_by_the_events_age_whichever_nudge_brings_it(world: World) -> None:
+    envelopes = turns(world, 3)
+    message = nudge(envelopes[0])
+    assert world.deliver(MISSING, message) == [message]
+
+    passes(world, RETRY.patience - 60)
+    assert world.deliver(MISSING, (third := nudge(envelopes[2]))) == [third]
+    passes(world, RETRY.longest)
+    assert world.deliver(MISSING, nudge(envelopes[1])) == []
+
+    (dead,) = world.dead_letters()
+    assert (dead.error, dead.attributes["event_id"]) == ("NotYet", envelopes[0].metadata.id)
+    hold = cursor(world).hold
+    assert hold
+    assert (hold.parked, hold.event) == (True, envelopes[0].metadata.id)
+    assert order(world) == []
+
+
+def test_an_old_nudge_brings_a_young_event_with_all_of_its_patience(world: World) -> None:
+    (envelope,) = turns(world, 1)
+    message = Message(from_the_bus(envelope), age=2 * RETRY.patience)
+
+    assert world.deliver(MISSING, message) == [message]
+    assert world.deliver(MISSING, later(message)) == [later(message)]
+
+    assert world.dead_letters() == []
+
+
+# Guards: a hold ends with its time, though its message never comes.
+@pytest.mark.parametrize("error", [Slip(), NotYet("not yet")], ids=["failed", "waits"])
+def test_when_the_message_that_holds_a_stream_never_comes_again_the_first_nudge_after_its_time_takes_over(
+    world: World, error: Exception
+) -> None:
+    envelopes = turns(world, 4)
+    lost = nudge(envelopes[1])
+    assert world.deliver(failing(error, at=2), lost) == [lost]
+
+    assert world.deliver(following(), nudge(envelopes[2])) == []  # before its time it ends quietly
+    assert order(world) == [1]
+
+    passes(world, RETRY.longest)
+    assert world.deliver(following(), nudge(envelopes[3])) == []
+    assert order(world) == [1, 2, 3, 4]
+    assert cursor(world).hold is None
+
+    assert world.deliver(following(), later(lost)) == []  # it does come, too late
+    assert order(world) == [1, 2, 3, 4]
+
+
+def test_who_takes_over_and_fails_holds_the_stream_in_its_turn_and_tries_go_on_counting(world: World) -> None:
+    envelopes = turns(world, 3)
+    handler = failing(Slip(), at=1)
+    for envelope in envelopes[: RETRY.tries - 1]:
+        message = nudge(envelope)
+        assert world.deliver(handler, message) == [message]
+        hold = cursor(world).hold
+        assert hold
+        assert hold.message == message.id
+        passes(world, RETRY.longest)
+
+    assert world.deliver(handler, nudge(envelopes[-1])) == []
+
+    (dead,) = world.dead_letters()
+    assert (dead.error, dead.attributes["event_id"]) == ("Slip", envelopes[0].metadata.id)
+
+
+def test_when_the_message_of_a_process_that_died_is_lost_too_the_first_nudge_after_its_time_takes_over(
+    world: World,
+) -> None:
+    envelopes = turns(world, 3)
+    lost = Message(from_the_bus(envelopes[0]), tries=2)  # a suspect
+    with pytest.raises(SystemExit):
+        world.deliver(failing(SystemExit(), at=1), lost)
+
+    assert world.deliver(following(), nudge(envelopes[1])) == []
+    assert order(world) == []
+
+    passes(world, 60)
+    assert world.deliver(following(), nudge(envelopes[2])) == []
+    assert order(world) == [1, 2, 3]
 
 
 def test_an_event_of_a_version_to_come_holds_its_stream(world: World) -> None:

@@ -1,6 +1,7 @@
 """All that is recorded gets onto the event bus; what never can is set aside, and holds nobody up."""
 
 import json
+import traceback
 from typing import Any
 
 import pytest
@@ -150,6 +151,17 @@ def test_nothing_about_a_person_is_in_the_log(bus: World, capsys: pytest.Capture
     bus.publish(*changes(1))
 
     assert "Ada" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("answer", [faults.DENIED, taken("ThrottlingException")], ids=["refused", "not taken"])
+def test_nothing_about_a_person_is_in_the_error_of_a_batch(bus: World, answer: faults.Answer) -> None:
+    # Lambda writes it into the log and into the trace.
+    faults.always_answer("PutEvents", answer)
+
+    with pytest.raises(Exception, match=r"AccessDenied|did not take") as error:
+        bus.publish(*changes(1), context=Context(seconds=2, less=0.3))
+
+    assert "Ada" not in "".join(traceback.format_exception(error.value))
 
 
 def test_an_entry_that_makes_the_whole_request_impossible_is_set_aside_and_the_others_go_on(bus: World) -> None:

@@ -10,7 +10,7 @@ from backbone import clock
 from backbone.attributes import pack_item
 from backbone.contract import ContractError, Event
 from backbone.names import Names
-from backbone.timers import DueTable, Timer, from_item, minute
+from backbone.timers import DueTable, Timer, Watermark, from_item, minute
 from backbone.work import NotATimersEvent, NotDeclared, Work
 from functions.bookkeeping import sweep
 from functions.bookkeeping.sweep import NotSwept
@@ -18,10 +18,12 @@ from tests.unit import faults
 from tests.unit.bodies import fails_with, running
 from tests.unit.builders import Message, an_order, from_the_bus, recorded
 from tests.unit.contracts import ParcelSent, PaymentOverdue, Tally
+from tests.unit.test_tries import later
 from tests.unit.world import Context, World, errors
 
 NOW = datetime.now(UTC)
 PATIENT = 3600  # seconds
+APPENDING = '"bucket"'  # what only an item of the store has
 
 
 def due_table(world: World) -> DueTable:
@@ -48,15 +50,23 @@ def waiting(world: World) -> list[dict[str, Any]]:
     return [item for item in world.items("due") if item["slot"] != "watermark"]
 
 
-def armed_long_ago(world: World, ago: timedelta, order: str = "1001") -> None:
-    """A timer whose time came while nobody swept."""
-    world.receive(arming(datetime.now(UTC), order), an_order("9"))
-    (put,) = waiting(world)
-    world.client.delete_item(TableName=Names("test").due, Key={"slot": {"S": put["slot"]}, "due": {"S": put["due"]}})
+def last_swept(world: World, ago: timedelta) -> None:
+    """Nobody has swept since then."""
+    due_table(world).set_watermark(Watermark(minute(datetime.now(UTC) - ago)))
 
-    timer = from_item(pack_item(put))
-    earlier = Timer(replace(timer.draft, time=clock.timestamp(datetime.now(UTC) - ago)), timer.place)
-    world.client.transact_write_items(TransactItems=[due_table(world).arm(earlier)])  # type: ignore[list-item]
+
+def armed_long_ago(world: World, *agos: timedelta, order: str = "1001") -> None:
+    """Timers whose time came while nobody swept, so long ago."""
+    for ago in agos:
+        before = waiting(world)
+        world.receive(arming(datetime.now(UTC), order), an_order("9"))
+        (put,) = [item for item in waiting(world) if item not in before]
+        key = {"slot": {"S": put["slot"]}, "due": {"S": put["due"]}}
+        world.client.delete_item(TableName=Names("test").due, Key=key)
+
+        timer = from_item(pack_item(put))
+        earlier = Timer(replace(timer.draft, time=clock.timestamp(datetime.now(UTC) - ago)), timer.place)
+        world.client.transact_write_items(TransactItems=[due_table(world).arm(earlier)])  # type: ignore[list-item]
 
 
 @pytest.fixture
@@ -83,6 +93,21 @@ def test_a_unit_of_work_that_fails_arms_nothing(order: World) -> None:
     order.deliver(running(body, PaymentOverdue), Message(from_the_bus(recorded())), context=Context(seconds=4))
 
     assert waiting(order) == []
+
+
+# Guards: the timer's row is a part of the unit of work's one transaction.
+@pytest.mark.parametrize(("when", "armed"), [("before", 0), ("after", 1)])
+def test_a_process_that_dies_at_its_commit_has_armed_with_its_work_or_not_at_all(
+    order: World, when: str, armed: int
+) -> None:
+    message, handler = Message(from_the_bus(recorded())), arming(NOW)
+    faults.die("TransactWriteItems", when)
+    with pytest.raises(faults.Death):
+        order.deliver(handler, message)
+    assert len(waiting(order)) == armed
+
+    assert order.deliver(handler, later(message)) == []
+    assert len(waiting(order)) == 1
 
 
 def test_only_declared_events_of_timers_are_armed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +145,7 @@ def test_a_timer_armed_for_the_past_fires_at_once_and_once(order: World) -> None
 
 # Guards: the start at the watermark.
 def test_a_timer_whose_time_came_during_an_outage_fires_late(order: World) -> None:
-    due_table(order).set_watermark(minute(datetime.now(UTC) - timedelta(minutes=90)))
+    last_swept(order, timedelta(minutes=90))
     armed_long_ago(order, timedelta(minutes=80))
     sweeps()
 
@@ -131,8 +156,8 @@ def test_the_watermark_stays_some_minutes_behind(order: World) -> None:
     sweeps()
 
     reached = due_table(order).watermark()
-    assert reached is not None
-    assert timedelta(minutes=4) < datetime.now(UTC) - reached < timedelta(minutes=7)
+    assert reached
+    assert timedelta(minutes=4) < datetime.now(UTC) - reached.minute < timedelta(minutes=7)
 
 
 def test_a_sweep_without_time_moves_nothing_and_the_next_goes_on(order: World) -> None:
@@ -146,7 +171,7 @@ def test_a_sweep_without_time_moves_nothing_and_the_next_goes_on(order: World) -
 
 def test_a_sweep_that_dies_after_the_transaction_fires_once(order: World) -> None:
     order.receive(arming(NOW), an_order())
-    due_table(order).set_watermark(minute(datetime.now(UTC) - timedelta(minutes=10)))
+    last_swept(order, timedelta(minutes=10))
     faults.answer("PutItem", faults.DENIED)  # the watermark is never written
     with pytest.raises(Exception, match="AccessDenied"):
         sweeps()
@@ -184,7 +209,7 @@ def test_a_timer_without_a_stream_is_set_aside_and_the_others_fire(order: World)
     assert waiting(order) == []
 
 
-def test_a_timer_that_fails_holds_back_the_watermark_and_no_other_timer(order: World) -> None:
+def test_a_timer_that_fails_is_tried_again_and_holds_back_no_other(order: World) -> None:
     order.append(recorded(an_order("1002")))
     order.receive(arming(NOW, "1001", "1002"), an_order())
     faults.answer("TransactWriteItems", faults.DENIED)
@@ -194,3 +219,37 @@ def test_a_timer_that_fails_holds_back_the_watermark_and_no_other_timer(order: W
     sweeps()
 
     assert types(order) == types(order, "1002") == ["OrderPlaced", "PaymentOverdue"]
+
+
+# Guards: the row is brought along, and the watermark does not wait for it.
+def test_a_timer_that_keeps_failing_is_brought_along_so_that_sweeps_come_as_far_as_the_present(order: World) -> None:
+    last_swept(order, timedelta(minutes=30))
+    armed_long_ago(order, timedelta(minutes=20))
+    faults.answer("TransactWriteItems", *[faults.DENIED] * 4, about=APPENDING)
+    for _ in range(2):
+        with pytest.raises(NotSwept):
+            sweeps()
+        reached = due_table(order).watermark()
+        assert reached
+        assert datetime.now(UTC) - reached.minute < timedelta(minutes=7)
+        assert len(waiting(order)) == 1
+    with pytest.raises(NotSwept):
+        sweeps()
+    sweeps()
+
+    assert types(order) == ["OrderPlaced", "PaymentOverdue"]
+    assert waiting(order) == []
+
+
+def test_the_watermark_waits_for_a_timer_that_can_neither_be_fired_nor_brought_along(order: World) -> None:
+    last_swept(order, timedelta(minutes=30))
+    armed_long_ago(order, timedelta(minutes=20))
+    faults.answer("TransactWriteItems", faults.DENIED, faults.DENIED)
+    with pytest.raises(NotSwept):
+        sweeps()
+    reached = due_table(order).watermark()
+    assert reached
+    assert datetime.now(UTC) - reached.minute > timedelta(minutes=19)
+    sweeps()
+
+    assert types(order) == ["OrderPlaced", "PaymentOverdue"]

@@ -144,7 +144,7 @@ def test_one_message_of_ten_that_kills_its_process_ends_dead_and_the_nine_are_do
     envelopes = {str(number): recorded(an_order(str(number))) for number in range(10)}
     waiting = [Message(from_the_bus(envelope)) for envelope in envelopes.values()]
     deadly = failing(SystemExit(), for_order="4")
-    deliveries = 0
+    deliveries = deaths = 0
 
     while waiting and deliveries < 100:
         deliveries += 1
@@ -152,6 +152,7 @@ def test_one_message_of_ten_that_kills_its_process_ends_dead_and_the_nine_are_do
             again = world.deliver(deadly, *waiting)
         except SystemExit:  # the process is gone, and all that it had comes again
             again = waiting
+            deaths += 1
         waiting = [later(message) for message in again]
 
     assert waiting == []
@@ -159,6 +160,35 @@ def test_one_message_of_ten_that_kills_its_process_ends_dead_and_the_nine_are_do
     assert {item["version"] for item in world.items("orders")} == {1}
     (dead,) = world.dead_letters()
     assert (dead.error, dead.attributes["event_id"]) == ("ProcessDied", envelopes["4"].metadata.id)
+    assert deaths == 1 + RETRY.crashes  # in company once, and then alone
+
+
+# Guards: the look at the time before a suspect is handled.
+def test_a_suspect_for_whom_no_time_is_left_is_handed_back_without_being_accused(world: World) -> None:
+    envelope = recorded()
+    suspect = Message(from_the_bus(envelope), tries=2)
+
+    for _ in range(2 * RETRY.crashes):
+        assert world.deliver(place_order.handler, suspect, context=Context(seconds=1)) == [suspect]
+        suspect = later(suspect)
+    assert world.entries(envelope) == []
+    assert world.items("orders") == []
+
+    assert world.deliver(place_order.handler, suspect) == []
+    assert [entry.state for entry in world.entries(envelope)] == [COMMITTED]
+
+
+# Guards: the note before a suspect is handled does not clear it of suspicion.
+def test_who_has_killed_a_process_alone_takes_no_neighbours_along_the_next_time(world: World) -> None:
+    deadly, suspect = failing(SystemExit(), for_order="4"), Message(from_the_bus(recorded(an_order("4"))), tries=2)
+    with pytest.raises(SystemExit):
+        world.deliver(deadly, suspect)
+
+    neighbours = [Message(from_the_bus(recorded(an_order(f"neighbour-{number}")))) for number in range(2)]
+    with pytest.raises(SystemExit):
+        world.deliver(deadly, neighbours[0], later(suspect), neighbours[1])
+
+    assert [item["id"] for item in world.items("orders")] == ["neighbour-0", "neighbour-1"]
 
 
 def test_suspects_are_handled_one_at_a_time_and_after_all_others(world: World) -> None:

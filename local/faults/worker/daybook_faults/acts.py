@@ -34,6 +34,12 @@ def body(request: AWSPreparedRequest) -> str:
     return sent.decode() if isinstance(sent, bytes) else str(sent)
 
 
+def header(request: AWSPreparedRequest, name: str) -> str | None:
+    """A header of the attempt; None if it has none of that name."""
+    value = request.headers.get(name)
+    return value.decode() if isinstance(value, bytes) else value
+
+
 @cache
 def _session() -> Any:
     # The same trust as botocore's own: the local cloud's certificate, where it has one.

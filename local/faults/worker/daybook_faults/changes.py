@@ -42,12 +42,12 @@ class Remainder:
             answer["UnprocessedKeys"] = self._kept
 
 
-def unguarded(params: Params, table: str) -> Params:
-    """A transaction without the conditions of its parts on the table."""
+def unguarded(params: Params, table: str, *, rows: str = "") -> Params:
+    """A transaction without the conditions of its parts on the table, or on those rows whose key begins with `rows`."""
     changed = copy.deepcopy(params)
     for item in changed["TransactItems"]:
         for part in item.values():
-            if part["TableName"] == table and part.pop("ConditionExpression", None):
+            if part["TableName"] == table and _key_begins(part, rows) and part.pop("ConditionExpression", None):
                 _forget_unused(part)
     return changed
 
@@ -56,6 +56,11 @@ def is_guarded(params: Params, table: str) -> bool:
     """Whether a transaction has a condition on the table."""
     parts = [part for item in params.get("TransactItems", ()) for part in item.values()]
     return any(part["TableName"] == table and "ConditionExpression" in part for part in parts)
+
+
+def _key_begins(part: Mapping[str, Any], text: str) -> bool:
+    keys = part.get("Key") or part["Item"]
+    return any(value.get("S", "").startswith(text) for value in keys.values())
 
 
 def _forget_unused(part: dict[str, Any]) -> None:

@@ -37,6 +37,7 @@ class _Hooks:
     def __init__(self, plan: Path, function: str, stage: str) -> None:
         self._plan = Plan(plan, function)
         self._recording = plan.with_name("calls.jsonl")
+        self._traces = plan.with_name("traces.jsonl")
         self._function = function
         self._stage = stage
 
@@ -46,6 +47,8 @@ class _Hooks:
         self._record(service, operation, params)
 
         def fits(rule: Rule) -> bool:
+            if rule.get("mentions", "") not in json.dumps(params, default=str):
+                return False
             if rule["what"] == "partial":
                 return bool(Remainder(operation, params, rule["take"], rule["code"]))
             return is_guarded(params, self._table(rule) or "")
@@ -71,10 +74,11 @@ class _Hooks:
         _moment, service, operation = event_name.split(".")
         service = _SERVICES.get(service, service)
         body = acts.body(request)
+        _append(self._traces, acts.header(request, "X-Amzn-Trace-Id"))
 
         def fits(rule: Rule) -> bool:
             table = self._table(rule)
-            return table is None or json.dumps(table) in body
+            return rule.get("mentions", "") in body and (table is None or json.dumps(table) in body)
 
         for rule in self._plan.striking(service, operation, fits=fits, when="before"):
             if answer := acts.act(rule, request, self._table(rule)):
@@ -99,9 +103,12 @@ class _Hooks:
 
     def _record(self, service: str, operation: str, params: Mapping[str, Any]) -> None:
         said = {"function": self._function, "service": service, "operation": operation}
-        line = json.dumps({**said, "uses": list(uses(service, operation, params))}) + "\n"
-        file = os.open(self._recording, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(file, line.encode())  # at once: lines of several processes do not mix
-        finally:
-            os.close(file)
+        _append(self._recording, {**said, "uses": list(uses(service, operation, params))})
+
+
+def _append(file: Path, said: object) -> None:
+    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(opened, f"{json.dumps(said)}\n".encode())  # at once: lines of several processes do not mix
+    finally:
+        os.close(opened)
