@@ -58,11 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="How fast Daybook is, and what it costs.")
     parser.add_argument("part", nargs="?", choices=["imports", "cpu", "throughput", "cost"], help="one part alone")
-    parser.add_argument("--processes", type=_several, default=15, help="imports: starts of each (%(default)s)")
+    parser.add_argument("--processes", type=_several, default=25, help="imports: starts of each (%(default)s)")
     parser.add_argument("--events", type=_several, default=200, help="cpu: events of each in a round (%(default)s)")
     parser.add_argument("--rounds", type=_several, default=5, help="cpu, throughput: turns of each (%(default)s)")
     parser.add_argument("--burst", type=_several, default=100, help="throughput: orders sent at once (%(default)s)")
-    parser.add_argument("--orders", type=_several, default=200, help="cost: orders sent at once (%(default)s)")
+    parser.add_argument("--orders", type=_several, default=300, help="cost: orders sent at once (%(default)s)")
     return parser
 
 

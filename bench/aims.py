@@ -23,4 +23,4 @@ class Aim:
     def __str__(self) -> str:
         limit = f"at most {self.at_most}" if self.at_most is not None else f"at least {self.at_least}"
         unit = f" {self.unit}" if self.unit else ""
-        return f"{self.what}: {self.figure:.2f}{unit}  (aim: {limit}; {'reached' if self.reached else 'missed'})"
+        return f"{self.what}: {self.figure:.3g}{unit}  (aim: {limit}; {'reached' if self.reached else 'missed'})"

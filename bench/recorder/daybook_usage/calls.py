@@ -12,6 +12,8 @@ from .note import note
 from .sizes import item_bytes, read_units
 
 _PARAMS = "daybook-usage"
+# Of these DynamoDB tells read units under the same name.
+_READS = {"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"}
 _EVENT_BYTES = 65_536  # what EventBridge bills as one event
 
 
@@ -30,7 +32,7 @@ def _calling(params: dict[str, Any], model: Any, context: dict[str, Any], **_: A
 def _answered(parsed: Mapping[str, Any], model: Any, context: Mapping[str, Any], **_: Any) -> None:
     params = context.get(_PARAMS, {})
     refused = "Error" in parsed
-    table, index = _written(parsed)
+    table, index = (0.0, 0.0) if model.name in _READS else _written(parsed)
     note(
         kind="call",
         service=model.service_model.service_name,
@@ -65,7 +67,7 @@ def _read(operation: str, params: Mapping[str, Any], parsed: Mapping[str, Any]) 
     """Read request units. What is not there costs as much as the smallest item."""
     if operation == "GetItem":
         return read_units(item_bytes(parsed.get("Item", {})), consistent=params.get("ConsistentRead", False))
-    if operation == "Query":
+    if operation in {"Query", "Scan"}:
         size = sum(map(item_bytes, parsed.get("Items", ())))
         return read_units(size, consistent=params.get("ConsistentRead", False))
     if operation == "BatchGetItem":
