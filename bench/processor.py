@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from local.project import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from local.progress import Progress
 
@@ -28,43 +29,46 @@ _WARM_UP = 50  # events
 
 
 class NotHandled(RuntimeError):
-    """A function that is measured failed. Its figure would mean nothing."""
+    """A function that is measured failed: its figure would mean nothing. What it said is in the log."""
 
 
 class _Warm:
     """A function's process that waits for batches."""
 
-    def __init__(self, subject: str, process: subprocess.Popen[str]) -> None:
+    def __init__(self, subject: str, process: subprocess.Popen[str], log: Path) -> None:
         self._subject = subject
         self._process = process
+        self._log = log
 
     def handle(self, events: int, size: int) -> float:
         """Have it handle so many events in batches of `size`. Returns milliseconds of processor time an event."""
         requests, answers = self._process.stdin, self._process.stdout
-        if requests is None or answers is None:
-            raise NotHandled(self._subject)
-        for batch in batches(events, size, _DETAILS[self._subject]):
-            requests.write(json.dumps(batch) + "\n")
-        requests.write("\n")
-        requests.flush()
-        answer = json.loads(answers.readline() or '{"failed": "everything"}')
-        if answer["failed"]:
-            msg = f"{self._subject} failed on {answer['failed']} of {events} events"
+        answer = ""
+        with suppress(BrokenPipeError):
+            if requests and answers:
+                for batch in batches(events, size, _DETAILS[self._subject]):
+                    requests.write(json.dumps(batch) + "\n")
+                requests.write("\n")
+                requests.flush()
+                answer = answers.readline()
+        said = json.loads(answer or '{"failed": "all"}')
+        if said["failed"]:
+            msg = f"{self._subject} failed on {said['failed']} of {events} events; its log: {self._log}"
             raise NotHandled(msg)
-        return float(answer["seconds"]) * 1000 / events
+        return float(said["seconds"]) * 1000 / events
 
 
 def measure(progress: Progress, *, events: int, rounds: int, sizes: tuple[int, ...]) -> list[Aim]:
     """Have each function handle `events` in each of some rounds, in turns, and compare the medians.
 
-    `sizes` are those of batches; the aim is held against the first.
+    `sizes` are those of batches, each with a figure of its own.
     """
     aims = []
     with once(), ExitStack() as stack:
         with progress.step("starting the cloud"):
             cloud = stack.enter_context(Cloud())
             _furnish(cloud)
-            warm = {subject: _Warm(subject, stack.enter_context(_process(cloud, subject))) for subject in _SUBJECTS}
+            warm = {subject: stack.enter_context(_process(cloud, subject)) for subject in _SUBJECTS}
             for subject in _SUBJECTS:
                 warm[subject].handle(_WARM_UP, sizes[0])
         for size in sizes:
@@ -94,9 +98,9 @@ def _furnish(cloud: Cloud) -> None:
 
 
 @contextmanager
-def _process(cloud: Cloud, subject: str) -> Iterator[subprocess.Popen[str]]:
-    log = cloud.logs / f"{subject}.log"
-    with log.open("w", encoding="utf-8") as complaints:
+def _process(cloud: Cloud, subject: str) -> Iterator[_Warm]:
+    name = f"{subject}.log"
+    with (cloud.logs / name).open("w", encoding="utf-8") as complaints:
         process = subprocess.Popen(
             [sys.executable, "-m", "bench.warm", subject],
             cwd=ROOT,
@@ -108,7 +112,11 @@ def _process(cloud: Cloud, subject: str) -> Iterator[subprocess.Popen[str]]:
             start_new_session=True,  # Ctrl-C is for us alone
         )
         try:
-            yield process
+            yield _Warm(subject, process, cloud.kept_logs / name)
         finally:
             process.kill()
-            process.communicate()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(BrokenPipeError):
+                    if pipe:
+                        pipe.close()
