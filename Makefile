@@ -7,7 +7,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test unit templates system check format lock clean
+.PHONY: help install demo run test unit templates system bench check format lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ templates: install  ## tests of the CloudFormation templates
 
 system: install  ## tests of the deployed system, on MiniStack
 	@$(BIN)/python -m pytest tests/system
+
+bench: install  ## measure imports, processor time, throughput, cost; one alone: make bench BENCH=cost
+	@$(BIN)/python -m bench $(BENCH)
 
 check: install  ## format, lint, types, import rules
 	@$(BIN)/ruff format --check .

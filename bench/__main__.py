@@ -1,0 +1,78 @@
+"""`python -m bench`: measure, and print each figure beside what is aimed at.
+
+The exit code is 0 if everything was measured, whatever the figures are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from bench import cost, imports, machine, processor, throughput
+from bench.flow import NeverQuiet
+from bench.processor import NotHandled
+from local.errors import LocalRunError
+from local.interrupts import once
+from local.progress import Progress
+from ops.errors import OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bench.aims import Aim
+
+INTERRUPTED = 130  # as shells say it of a program that Ctrl-C has ended
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure one part, or all. Returns 0 if it was measured, 1 if something failed."""
+    options = _parser().parse_args(arguments)
+    progress = Progress()
+    parts: Mapping[str, Callable[[], list[Aim]]] = {
+        "imports": lambda: imports.measure(progress, processes=options.processes),
+        "cpu": lambda: processor.measure(progress, events=options.events, rounds=options.rounds, sizes=(10, 1)),
+        "throughput": lambda: throughput.measure(progress, orders=options.burst, rounds=options.rounds),
+        "cost": lambda: cost.measure(progress, orders=options.orders),
+    }
+    progress.say(f"Measured on {machine.description()}.")
+    aims: list[Aim] = []
+    with once():
+        try:
+            for name in [options.part] if options.part else parts:
+                progress.say(f"\n{name}")
+                aims += parts[name]()
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except (LocalRunError, OperatorError, NeverQuiet, NotHandled, subprocess.CalledProcessError) as error:
+            said = getattr(error, "stderr", None) or ""
+            print(f"\n{error}\n{said}".rstrip(), file=sys.stderr)
+            return 1
+    progress.say()
+    for aim in aims:
+        progress.say(str(aim))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="How fast Daybook is, and what it costs.")
+    parser.add_argument("part", nargs="?", choices=["imports", "cpu", "throughput", "cost"], help="one part alone")
+    parser.add_argument("--processes", type=_several, default=25, help="imports: starts of each (%(default)s)")
+    parser.add_argument("--events", type=_several, default=200, help="cpu: events of each in a round (%(default)s)")
+    parser.add_argument("--rounds", type=_several, default=5, help="cpu, throughput: turns of each (%(default)s)")
+    parser.add_argument("--burst", type=_several, default=100, help="throughput: orders sent at once (%(default)s)")
+    parser.add_argument("--orders", type=_several, default=300, help="cost: orders sent at once (%(default)s)")
+    return parser
+
+
+def _several(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        msg = "at least 1"
+        raise argparse.ArgumentTypeError(msg)
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

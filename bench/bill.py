@@ -1,0 +1,112 @@
+"""From what functions have used to what AWS asks for it."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from bench import prices
+
+GB = 512 / 1024  # as `stacks.function` gives it to every function
+
+_MESSAGE_BYTES = 65_536  # what SQS bills as one request
+
+# What Lambda itself logs of a run: START, END, and REPORT with the trace's id, in bytes.
+PLATFORM_LINES = (75, 53, 265)
+# What CloudWatch counts for a line beside its text
+# (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html).
+LINE_BYTES = 26
+
+# Lambda's own sampling, without a rule of one's own: the first request in a second, and of the others one in twenty
+# (https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html).
+SAMPLED = 0.05
+
+# A part of a transaction that was refused costs what it would have written; nearly all items are below 1 KB.
+_REFUSED_PART = 2.0
+
+DYNAMODB, EVENTBRIDGE, SQS, LAMBDA, LOGS, XRAY = "DynamoDB", "EventBridge", "SQS", "Lambda", "Logs", "X-Ray"
+OTHERS = "others"
+SERVICES = (DYNAMODB, EVENTBRIDGE, SQS, LAMBDA, LOGS, XRAY, OTHERS)
+
+
+@dataclass(slots=True)
+class Usage:
+    """What one function has used, or several together. `fed` says whether a queue feeds it."""
+
+    fed: bool = False
+    messages: int = 0
+    runs: int = 0
+    milliseconds: float = 0.0  # billed: each run's rounded up
+    processor: float = 0.0  # milliseconds of the processor that was measured on
+    chunks: int = 0  # of 64 KB, that were received at once
+    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    events: int = 0  # put on a bus
+    written: float = 0.0  # write request units of tables
+    indexed: float = 0.0  # and of their indexes
+    read: float = 0.0  # read request units
+    refused: int = 0  # parts of transactions
+    log_lines: int = 0
+    log_bytes: int = 0
+    summaries: int = 0  # of the lines: those that a run writes at its end, with its metrics
+    summary_bytes: int = 0
+    sampled: float = SAMPLED
+
+    @property
+    def write_units(self) -> float:
+        """All write request units."""
+        return self.written + self.indexed + self.refused * _REFUSED_PART
+
+    @property
+    def queue_requests(self) -> int:
+        """EventBridge sends each message by itself; a run's are received with one call and deleted with another."""
+        own = sum(number for (service, _), number in self.calls.items() if service == "sqs")
+        return own + (self.messages + self.chunks + self.runs if self.fed else 0)
+
+    @property
+    def logged(self) -> int:
+        """Bytes, Lambda's own lines among them."""
+        platform = sum(PLATFORM_LINES) + LINE_BYTES * len(PLATFORM_LINES)
+        return self.log_bytes + LINE_BYTES * self.log_lines + self.runs * platform
+
+    def ran(self, seconds: float, processor: float, messages: int, size: int) -> None:
+        """Count a run."""
+        self.runs += 1
+        self.messages += messages
+        self.milliseconds += math.ceil(seconds * 1000)
+        self.processor += processor * 1000
+        self.chunks += max(1, -(-size // _MESSAGE_BYTES))
+
+    def alone(self) -> "Usage":
+        """The same, had each message come alone, and every run been traced: the dearest way to have it."""
+        if not self.fed or not self.runs:
+            return replace(self, sampled=1.0)
+        times = self.messages / self.runs
+        more = times - 1
+        return replace(
+            self,
+            runs=self.messages,
+            chunks=self.messages,
+            log_lines=round(self.log_lines + more * self.summaries),
+            log_bytes=round(self.log_bytes + more * self.summary_bytes),
+            sampled=1.0,
+        )
+
+
+def cost(usage: Usage) -> Mapping[str, float]:
+    """Dollars, by service."""
+    gb_seconds = usage.milliseconds / 1000 * GB
+    return {
+        DYNAMODB: prices.WRITE_UNIT.of(usage.write_units) + prices.READ_UNIT.of(usage.read),
+        EVENTBRIDGE: prices.EVENT.of(usage.events),
+        SQS: prices.QUEUE_REQUEST.of(usage.queue_requests),
+        LAMBDA: prices.RUN.of(usage.runs) + prices.GB_SECOND.of(gb_seconds),
+        LOGS: prices.LOG_BYTE.of(usage.logged),
+        XRAY: prices.TRACE.of(usage.runs * usage.sampled),
+        OTHERS: sum(prices.CALLS[call].of(number) for call, number in usage.calls.items() if call in prices.CALLS),
+    }
+
+
+def total(usages: Iterable[Usage]) -> Mapping[str, float]:
+    """Dollars, by service, of several functions."""
+    costs = [cost(usage) for usage in usages]
+    return {service: sum(each[service] for each in costs) for service in SERVICES}

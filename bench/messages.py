@@ -1,0 +1,80 @@
+"""Batches of placed orders, as Lambda hands them to a function."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from backbone import clock
+from backbone.store import Draft, successor
+from events.orders import OrderPlaced
+
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+
+Batch = Mapping[str, Any]
+
+
+def batches(events: int, size: int, detail: Callable[[], str]) -> Iterator[Batch]:
+    """So many events in batches of `size`, each a placed order that nobody has seen; `detail` makes what is in it."""
+    for start in range(0, events, size):
+        yield {"Records": [_record(detail()) for _ in range(min(size, events - start))]}
+
+
+def published() -> str:
+    """A placed order as Daybook publishes it."""
+    data = OrderPlaced.model_validate(_order())
+    contract = data.contract
+    draft = Draft(
+        id=str(uuid.uuid4()),
+        type=contract.type,
+        version=contract.version,
+        stream=data.stream,
+        time=clock.now(),
+        data=data.to_json(),
+        producer=contract.sources[0],
+        source=contract.published_source,
+    )
+    return successor(draft, None, clock.now()).detail
+
+
+def sent() -> str:
+    """A placed order as its sender puts it on a bus, with nothing around it."""
+    return json.dumps(_order())
+
+
+def _order() -> dict[str, Any]:
+    return {**OrderPlaced.example, "order_id": f"B-{uuid.uuid4().hex[:12]}"}
+
+
+def _record(detail: str) -> dict[str, Any]:
+    """One message: an EventBridge event in the body of an SQS record."""
+    contract = OrderPlaced.contract
+    head = {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": contract.type,
+        "source": contract.published_source,
+        "account": ACCOUNT,
+        "time": clock.now()[:19] + "Z",
+        "region": REGION,
+        "resources": [],
+    }
+    now = str(int(time.time() * 1000))
+    return {
+        "messageId": str(uuid.uuid4()),
+        "receiptHandle": uuid.uuid4().hex,
+        "body": json.dumps(head)[:-1] + f', "detail": {detail}}}',
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": now,
+            "SenderId": ACCOUNT,
+            "ApproximateFirstReceiveTimestamp": now,
+        },
+        "messageAttributes": {},
+        "md5OfBody": "",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:bench",
+        "awsRegion": REGION,
+    }

@@ -1,0 +1,68 @@
+"""What AWS asks: list prices in US dollars, on demand, us-east-1 (N. Virginia), without free tiers and discounts.
+
+Each price names AWS's page, and the account of that page that it was taken from, with its date where it has one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """So many dollars for so many units."""
+
+    dollars: float
+    units: float
+
+    def of(self, quantity: float) -> float:
+        """What so many units cost."""
+        return quantity * self.dollars / self.units
+
+
+_MILLION = 1_000_000
+_GB = 1_000_000_000
+
+# https://aws.amazon.com/eventbridge/pricing/ by https://cloudburn.io/blog/amazon-eventbridge-pricing, 2026-03-13.
+# An event of up to 64 KB counts when it is put on a bus; rules, and their targets in the same account, are free.
+EVENT = Price(1.00, _MILLION)
+
+# https://aws.amazon.com/sqs/pricing/ by https://cloudburn.io/blog/amazon-sqs-pricing, 2026-03-14: standard queues.
+# A call of up to 64 KB, be it a batch of ten, or empty.
+QUEUE_REQUEST = Price(0.40, _MILLION)
+
+# https://aws.amazon.com/lambda/pricing/ by https://cloudchipr.com/blog/aws-lambda-pricing, 2024: arm64, first tier.
+RUN = Price(0.20, _MILLION)
+GB_SECOND = Price(0.0000133334, 1)
+
+# https://aws.amazon.com/dynamodb/pricing/on-demand/ by https://airbyte.com/data-engineering-resources/dynamodb-pricing,
+# 2025-07-21: standard tables. Older accounts have the prices from before November 2024, twice as high.
+WRITE_UNIT = Price(0.625, _MILLION)
+READ_UNIT = Price(0.125, _MILLION)
+
+# https://aws.amazon.com/cloudwatch/pricing/ by
+# https://www.factualminds.com/blog/amazon-cloudwatch-pricing-metrics-logs-alarms-dashboards/, 2026-06-13: logs that are
+# collected; and by the month custom metrics of the first tier, alarms of standard resolution, dashboards.
+LOG_BYTE = Price(0.50, _GB)
+METRIC = Price(0.30, 1)
+ALARM = Price(0.10, 1)
+DASHBOARD = Price(3.00, 1)
+
+# https://aws.amazon.com/de/xray/pricing/, undated: traces recorded.
+TRACE = Price(5.00, _MILLION)
+
+# https://aws.amazon.com/ses/pricing/ by https://www.acecloudinterviews.com/tutorials/aws/ses/, undated.
+MAIL = Price(0.10, 1_000)
+
+# https://aws.amazon.com/secrets-manager/pricing/ by
+# https://hivebook.wiki/wiki/aws-secrets-manager-rotated-secrets-dynamic-db-credentials-kms, undated;
+# a secret by the month.
+SECRET_CALL = Price(0.05, 10_000)
+SECRET = Price(0.40, 1)
+
+# What calls cost that functions make beside DynamoDB, EventBridge and SQS, which have more to count than calls.
+CALLS: Mapping[tuple[str, str], Price] = {
+    ("ses", "SendEmail"): MAIL,
+    ("ses", "SendRawEmail"): MAIL,
+    ("sesv2", "SendEmail"): MAIL,
+    ("secretsmanager", "GetSecretValue"): SECRET_CALL,
+}

@@ -1,0 +1,122 @@
+"""How much processor time a warm function takes for an event."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager, suppress
+from statistics import median
+from typing import TYPE_CHECKING
+
+from bench import tables
+from bench.aims import Aim
+from bench.messages import batches, published, sent
+from bench.subjects import BUS, DOCUMENTED, OURS, PLAIN, PREFIXES, environment
+from local.cloud import Cloud
+from local.interrupts import once
+from local.project import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from local.progress import Progress
+
+_SUBJECTS = (OURS, DOCUMENTED, PLAIN)
+_DETAILS: dict[str, Callable[[], str]] = {OURS: published, DOCUMENTED: sent, PLAIN: published}
+_WARM_UP = 50  # events
+
+
+class NotHandled(RuntimeError):
+    """A function that is measured failed: its figure would mean nothing. What it said is in the log."""
+
+
+class _Warm:
+    """A function's process that waits for batches."""
+
+    def __init__(self, subject: str, process: subprocess.Popen[str], log: Path) -> None:
+        self._subject = subject
+        self._process = process
+        self._log = log
+
+    def handle(self, events: int, size: int) -> float:
+        """Have it handle so many events in batches of `size`. Returns milliseconds of processor time an event."""
+        requests, answers = self._process.stdin, self._process.stdout
+        answer = ""
+        with suppress(BrokenPipeError):
+            if requests and answers:
+                for batch in batches(events, size, _DETAILS[self._subject]):
+                    requests.write(json.dumps(batch) + "\n")
+                requests.write("\n")
+                requests.flush()
+                answer = answers.readline()
+        said = json.loads(answer or '{"failed": "all"}')
+        if said["failed"]:
+            msg = f"{self._subject} failed on {said['failed']} of {events} events; its log: {self._log}"
+            raise NotHandled(msg)
+        return float(said["seconds"]) * 1000 / events
+
+
+def measure(progress: Progress, *, events: int, rounds: int, sizes: tuple[int, ...]) -> list[Aim]:
+    """Have each function handle `events` in each of some rounds, in turns, and compare the medians.
+
+    `sizes` are those of batches, each with a figure of its own.
+    """
+    aims = []
+    with once(), ExitStack() as stack:
+        with progress.step("starting the cloud"):
+            cloud = stack.enter_context(Cloud())
+            _furnish(cloud)
+            warm = {subject: stack.enter_context(_process(cloud, subject)) for subject in _SUBJECTS}
+            for subject in _SUBJECTS:
+                warm[subject].handle(_WARM_UP, sizes[0])
+        for size in sizes:
+            taken: dict[str, list[float]] = {subject: [] for subject in _SUBJECTS}
+            with progress.step(f"handling {rounds} times {events} events each, in batches of {size}"):
+                for _ in range(rounds):
+                    for subject in _SUBJECTS:
+                        taken[subject].append(warm[subject].handle(events, size))
+            each = {subject: median(taken[subject]) for subject in _SUBJECTS}
+            for subject in _SUBJECTS:
+                progress.say(f"  {subject:<10}  {each[subject]:5.2f} ms of processor time an event")
+            progress.say(f"  ours to plain: {each[OURS] / each[PLAIN]:.2f}")
+            what = f"processor time an event, in batches of {size}, ours to documented"
+            aims.append(Aim(what, each[OURS] / each[DOCUMENTED], at_most=0.5))
+    return aims
+
+
+def _furnish(cloud: Cloud) -> None:
+    """What the three write to."""
+    dynamodb = cloud.client("dynamodb")
+    tables.create(dynamodb, PREFIXES[OURS], tables.OURS)
+    tables.create(dynamodb, PREFIXES[DOCUMENTED], tables.DOCUMENTED)
+    tables.create(dynamodb, PREFIXES[PLAIN], tables.PLAIN)
+    tables.fill_shelf(dynamodb, f"{PREFIXES[OURS]}stock", "id")
+    tables.fill_shelf(dynamodb, f"{PREFIXES[DOCUMENTED]}stock", "sku")
+    cloud.client("events").create_event_bus(Name=BUS)
+
+
+@contextmanager
+def _process(cloud: Cloud, subject: str) -> Iterator[_Warm]:
+    name = f"{subject}.log"
+    with (cloud.logs / name).open("w", encoding="utf-8") as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.warm", subject],
+            cwd=ROOT,
+            env={**cloud.environment, **environment(subject)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us alone
+        )
+        try:
+            yield _Warm(subject, process, cloud.kept_logs / name)
+        finally:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(BrokenPipeError):
+                    if pipe:
+                        pipe.close()

@@ -1,0 +1,27 @@
+"""How long a function runs, and for how many messages."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .note import note
+
+
+def timed(handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The handler, with a note of each of its runs."""
+
+    def run(event: Any, context: Any) -> Any:
+        records = event.get("Records", []) if isinstance(event, dict) else []
+        began, busy = time.perf_counter(), time.process_time()
+        try:
+            return handler(event, context)
+        finally:
+            note(
+                kind="run",
+                seconds=time.perf_counter() - began,
+                processor=time.process_time() - busy,
+                messages=len(records),
+                bytes=sum(len(record.get("body", "")) for record in records),
+            )
+
+    return run

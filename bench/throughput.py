@@ -1,0 +1,138 @@
+"""How many deliveries a second go through: the whole system, and each of two functions in its place."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from backbone import clock
+from backbone.ledger import COMMITTED
+from bench import route, tables
+from bench.aims import Aim
+from bench.flow import Flow, NeverQuiet
+from bench.subjects import DOCUMENTED, OURS, PLAIN, PREFIXES
+from events.orders import OrderPlaced
+from local.system import STAGE, up
+from ops.connection import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local.cloud import Cloud
+    from local.progress import Progress
+
+_WARM_UP = 20  # orders
+_MOST_ENTRIES = 10  # EventBridge's quota for one PutEvents
+_PATIENCE = timedelta(seconds=300)
+
+# Deliveries, and the seconds from the first order's sending to the last one's commit.
+Burst = tuple[int, float]
+
+
+def measure(progress: Progress, *, orders: int, rounds: int) -> list[Aim]:
+    """Send bursts of orders to each, in turns on one cloud, and compare the medians."""
+    with up(progress) as cloud:
+        with progress.step("warming up"):
+            subjects: dict[str, Callable[[int], Burst]] = {
+                OURS: _Ours(cloud).burst,
+                DOCUMENTED: _Other(cloud, DOCUMENTED, "reservations").burst,
+                PLAIN: _Other(cloud, PLAIN, "events").burst,
+            }
+            for burst in subjects.values():
+                burst(_WARM_UP)
+        rates: dict[str, list[float]] = {subject: [] for subject in subjects}
+        with progress.step(f"sending {rounds} bursts of {orders} orders to each"):
+            bursts = [(subject, subjects[subject](orders)) for _ in range(rounds) for subject in subjects]
+    for subject, (deliveries, seconds) in bursts:
+        rates[subject].append(deliveries / seconds)
+    each = {subject: median(rates[subject]) for subject in subjects}
+    for subject in subjects:
+        an_order = next(deliveries for name, (deliveries, _) in bursts if name == subject) / orders
+        span = f"{min(rates[subject]):.1f} to {max(rates[subject]):.1f}"
+        progress.say(f"  {subject:<10}  {each[subject]:6.1f} deliveries a second ({span}), {an_order:.1f} an order")
+    return [
+        Aim("deliveries a second, ours to documented", each[OURS] / each[DOCUMENTED], at_least=1.0),
+        Aim("deliveries a second, ours to plain", each[OURS] / each[PLAIN], at_least=0.5),
+    ]
+
+
+class _Ours:
+    """The deployed system. A delivery is a row that the ledger has as committed."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
+        self._flow = Flow(self._connection)
+        self._flow.stock_up()
+
+    def burst(self, orders: int) -> Burst:
+        """Send orders, and wait until nothing is under way."""
+        self._flow.place(orders)
+        began = self._flow.began
+        ends = [at for at in self._commits() if at >= clock.timestamp(began)]
+        return len(ends), (clock.moment(max(ends)) - began).total_seconds()
+
+    def _commits(self) -> Iterator[str]:
+        for row in _rows(self._connection.dynamodb, self._connection.names.ledger):
+            if row.get("state", {}).get("S") == COMMITTED:
+                yield row["at"]["S"]
+
+
+class _Other:
+    """A function by itself. A delivery is a row in the table that it writes last."""
+
+    def __init__(self, cloud: Cloud, subject: str, table: str) -> None:
+        self._dynamodb = cloud.client("dynamodb")
+        self._events = cloud.client("events")
+        prefix = PREFIXES[subject]
+        tables.create(self._dynamodb, prefix, tables.DOCUMENTED if subject == DOCUMENTED else tables.PLAIN)
+        if subject == DOCUMENTED:
+            tables.fill_shelf(self._dynamodb, f"{prefix}stock", "sku")
+        self._table = f"{prefix}{table}"
+        self._bus = route.deploy(cloud, subject)
+        self._before = 0
+
+    def burst(self, orders: int) -> Burst:
+        """Send orders, and wait until all are done."""
+        began = datetime.now(UTC)
+        entries = [self._entry() for _ in range(orders)]
+        for start in range(0, orders, _MOST_ENTRIES):
+            answer = self._events.put_events(Entries=entries[start : start + _MOST_ENTRIES])
+            if answer["FailedEntryCount"]:
+                msg = "the cloud did not take all orders"
+                raise NeverQuiet(msg)
+        ends = self._wait(orders)
+        return orders, (max(ends) - began).total_seconds()
+
+    def _wait(self, orders: int) -> list[datetime]:
+        deadline = datetime.now(UTC) + _PATIENCE
+        while (done := self._count() - self._before) < orders:
+            if datetime.now(UTC) > deadline:
+                msg = f"{self._table} has {done} of {orders} orders after {_PATIENCE}"
+                raise NeverQuiet(msg)
+            time.sleep(0.5)
+        self._before += done
+        return [datetime.fromisoformat(row["at"]["S"]) for row in _rows(self._dynamodb, self._table)]
+
+    def _count(self) -> int:
+        pages = self._dynamodb.get_paginator("scan").paginate(
+            TableName=self._table, Select="COUNT", ConsistentRead=True
+        )
+        return sum(page["Count"] for page in pages)
+
+    def _entry(self) -> dict[str, Any]:
+        order = {**OrderPlaced.example, "order_id": f"B-{uuid.uuid4().hex[:12]}"}
+        return {
+            "EventBusName": self._bus,
+            "Source": OrderPlaced.contract.sources[0],
+            "DetailType": OrderPlaced.contract.type,
+            "Detail": json.dumps(order),
+        }
+
+
+def _rows(dynamodb: Any, table: str) -> Iterator[dict[str, Any]]:
+    pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    return (item for page in pages for item in page["Items"])
