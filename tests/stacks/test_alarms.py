@@ -11,9 +11,11 @@ import pytest
 
 from backbone import observability
 from backbone.consumer import Consumer
+from functions.inventory import receive_stock
+from functions.orders import order_status_placed, place_order
 from tests.stacks.synthesis import Assembly
 from tests.stacks.test_wiring import handlers
-from tests.unit.builders import Message, a_change_of_the_store, an_order, from_the_bus, recorded
+from tests.unit.builders import Message, a_change_of_the_store, an_order, from_the_bus, goods, recorded
 from tests.unit.test_bury import buries
 from tests.unit.test_timers import armed_long_ago, last_swept, sweeps
 from tests.unit.world import World
@@ -84,7 +86,7 @@ def test_each_alarm_on_what_functions_write_is_one_of_these(of_the_world: Assemb
     names = {handler.name for handler in consumers()}
 
     assert own_alarms(of_the_world).keys() == {
-        *(f"{name}-dead" for name in names | {"admit", "publish", "sweep"}),
+        *(f"{name}-dead" for name in names | {"admit", "publish", "sweep", "bounces"}),
         *(f"{name}-newer-version" for name in names),
         "publish-tampered",
         "sweep-late",
@@ -144,9 +146,9 @@ def test_what_goes_well_sets_off_no_alarm(
     world: World, of_the_world: Assembly, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.open_bus()
-    for handler in consumers():
-        event = handler.event_type.read(json.dumps(handler.event_type.example), version=1)
-        world.receive(handler, event)
+    world.receive(place_order.handler, an_order())
+    world.receive(receive_stock.handler, goods())
+    world.receive(order_status_placed.handler, an_order())
     world.publish(a_change_of_the_store(recorded()))
 
     metrics = written(capsys.readouterr().out)

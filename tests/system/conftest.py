@@ -8,6 +8,7 @@ from rich.console import Console
 
 from local.faults import Faults
 from local.progress import Progress
+from local.provider import Provider
 from local.system import STAGE, up
 from ops.connection import Connection
 from tests.system.deployed import Deployed
@@ -20,6 +21,13 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
 
 
 @pytest.fixture(scope="session")
-def system(faults: Faults) -> Iterator[Deployed]:
-    with up(Progress(Console(file=io.StringIO())), iam=True, extra=faults.environment) as cloud:
-        yield Deployed(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint))
+def provider() -> Iterator[Provider]:
+    """The payment provider of `system`."""
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def system(faults: Faults, provider: Provider) -> Iterator[Deployed]:
+    with up(Progress(Console(file=io.StringIO())), iam=True, extra=faults.environment, provider=provider) as cloud:
+        yield Deployed(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint), provider)

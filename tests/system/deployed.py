@@ -14,6 +14,7 @@ from backbone.attributes import unpack_item
 from backbone.ledger import DEAD, Entry
 from backbone.settings import table_variable
 from local.cloud import Cloud
+from local.provider import StandIn
 from ops.connection import Connection
 from ops.entries import read_entries
 from ops.journey import Journey
@@ -23,6 +24,12 @@ from ops.sending import send
 PATIENCE = timedelta(seconds=120)
 CHECKOUT = "shop.checkout"
 
+# All events of an order whose goods are there and whose card is good, until its parcel is to be packed; sorted, since
+# no service waits for another.
+CONFIRMED = ["EmailSent", "OrderConfirmed", "OrderPlaced", "PaymentSucceeded", "ShipmentRequested", "StockReserved"]
+# The same of one whose goods are not there.
+UNSTOCKED = ["EmailSent", "OrderCancelled", "OrderPlaced", "OutOfStock"]
+
 
 @dataclass
 class Deployed:
@@ -30,6 +37,7 @@ class Deployed:
 
     cloud: Cloud
     connection: Connection
+    provider: StandIn | None = None
     _began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def sends(self, *events: Mapping[str, Any]) -> list[str]:
@@ -52,8 +60,18 @@ class Deployed:
         return Journey.of(self.connection, stream)
 
     def types(self, stream: str) -> list[str]:
-        """The types of all events of the stream's story, in the order of recording."""
-        return [step.event.metadata.type for step in self.journey(stream).steps]
+        """The types of all events of the stream's story, sorted."""
+        return sorted(step.event.metadata.type for step in self.journey(stream).steps)
+
+    def outcome(self, order: str) -> list[str]:
+        """What inventory has said of the order, event by event."""
+        return [envelope.metadata.type for envelope in self.connection.store.stream(f"reservation/{order}")]
+
+    def pieces(self, sku: str) -> tuple[int, int]:
+        """How many pieces of an article are available, and how many are some order's: put aside, or sent."""
+        reservations = self.items(self.table("reservations", "reserve-stock"))
+        theirs = [row["pieces"].get(sku, 0) for row in reservations if row["stage"] in {"reserved", "committed"}]
+        return self.row("stock", sku, of="reserve-stock").get("available", 0), sum(theirs)
 
     def row(self, table: str, key: str, *, of: str) -> dict[str, Any]:
         """A row of a service's table, which is found by a function that was given it; empty if there is none."""
@@ -154,13 +172,14 @@ def an_order(
     source: str = CHECKOUT,
     **data: Any,
 ) -> dict[str, Any]:
-    """An OrderPlaced entry: lines are articles and pieces, at 12.50 EUR each."""
+    """An OrderPlaced entry: lines are articles and pieces, at 12.50 EUR each, paid by a good card."""
     order = {
         "order_id": order_id or unique("order"),
         "customer": {"name": "Ada Lovelace", "email": "ada@example.com"},
         "lines": [
             {"sku": sku, "quantity": quantity, "price": {"amount": 1250, "currency": "EUR"}} for sku, quantity in lines
         ],
+        "payment_method": "pm_card_visa",
     }
     return an_event("OrderPlaced", order | data, source=source, producer_id=producer_id)
 

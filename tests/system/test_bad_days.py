@@ -10,7 +10,7 @@ from backbone.ledger import COMMITTED, Entry
 from local.faults import Fault, Faults
 from ops.journey import Delivery, Journey
 from tests.local.left_behind import until
-from tests.system.deployed import Deployed, an_order, goods, impatient, paused, unique
+from tests.system.deployed import CONFIRMED, Deployed, an_order, goods, impatient, paused, unique
 from tests.system.test_commands import daybook
 from tests.system.test_faults import heard_again
 
@@ -38,8 +38,8 @@ def test_an_order_is_reserved_once_although_the_store_is_throttled(system: Deplo
         system.receives(an_order(order, lines=[(sku, 2)]))
 
     assert [faults.brought(fault) for fault in throttled] == [3, 3, 3, 2]
-    assert system.types(f"order/{order}") == ["OrderPlaced", "StockReserved"]
-    assert shelf(system, sku) == (3, 2)
+    assert system.types(f"order/{order}") == CONFIRMED
+    assert system.pieces(sku) == (3, 2)
 
 
 def test_events_that_come_twice_late_and_in_reverse_leave_what_those_in_order_leave(system: Deployed) -> None:
@@ -50,7 +50,7 @@ def test_events_that_come_twice_late_and_in_reverse_leave_what_those_in_order_le
     with paused(system, STATUS_OF):
         (placed,) = system.sends(an_order(order, lines=[(sku, 2)]))
         until(
-            lambda: status(system, order).get("status") == "reserved", what="the second event has overtaken the first"
+            lambda: status(system, order).get("status") == "confirmed", what="the second event has overtaken the first"
         )
         assert "total" not in status(system, order)
     system.settles(placed)
@@ -59,7 +59,7 @@ def test_events_that_come_twice_late_and_in_reverse_leave_what_those_in_order_le
     heard_again(system, f"reservation/{order}", "order-status-reserved")
 
     assert facts(status(system, order)) == facts(status(system, usual))
-    assert shelf(system, sku) == (1, 4)
+    assert system.pieces(sku) == (1, 4)
 
 
 def test_of_two_deliveries_at_the_same_time_in_two_processes_one_is_done(system: Deployed, faults: Faults) -> None:
@@ -78,8 +78,8 @@ def test_of_two_deliveries_at_the_same_time_in_two_processes_one_is_done(system:
     assert (first["message"], second["message"]) == ("committed", "duplicate")
     assert first["message_id"] != second["message_id"]
     system.settles(placed)
-    assert system.types(f"order/{order}") == ["OrderPlaced", "StockReserved"]
-    assert shelf(system, sku) == (3, 2)
+    assert system.types(f"order/{order}") == CONFIRMED
+    assert system.pieces(sku) == (3, 2)
 
 
 def test_an_order_whose_producers_clock_is_an_hour_ahead_is_refused_and_taken_once_the_clock_is_right(
@@ -135,19 +135,13 @@ def test_two_lines_of_one_article_are_one_wish(
 
     system.receives(an_order(order, lines=[(sku, 2), (sku, 3)]))
 
-    assert system.types(f"order/{order}") == ["OrderPlaced", outcome]
-    assert shelf(system, sku) == left
+    assert system.outcome(order) == [outcome]
+    assert system.pieces(sku) == left
 
 
 def at(time: datetime, entry: dict[str, Any]) -> dict[str, Any]:
     """The entry, which happened at that time by its producer's word."""
     return {**entry, "Detail": {**entry["Detail"], "metadata": {"time": clock.timestamp(time)}}}
-
-
-def shelf(system: Deployed, sku: str) -> tuple[int, int]:
-    """How many are available, and how many reserved."""
-    row = system.row("stock", sku, of="reserve-stock")
-    return row["available"], row.get("reserved", 0)
 
 
 def status(system: Deployed, order: str) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from typing import Any
 from events.inventory import OutOfStock, StockReserved
 from functions.inventory.reserve_stock import handler as reserve_stock
 from local.faults import Chance, Fault, Faults
-from tests.system.deployed import Deployed, an_order, goods, unique
+from tests.local.left_behind import until
+from tests.system.deployed import Deployed, an_order, goods, paused, unique
 from tests.system.in_process import handle, process_of
-from tests.unit import builders
 
 ORDERS, PIECES = 50, 20
 
@@ -18,8 +18,12 @@ def test_of_fifty_units_of_work_at_once_twenty_reserve_the_twenty_pieces_and_non
     orders = [unique("order") for _ in range(ORDERS)]
     system.receives(goods(sku, PIECES))
 
-    with process_of(system, "reserve-stock"):
-        handle(reserve_stock, [builders.recorded(builders.an_order(order, [(sku, 1)])) for order in orders])
+    with paused(system, "reserve-stock"):
+        placed = system.sends(*(an_order(order, lines=[(sku, 1)]) for order in orders))
+        until(lambda: all(system.connection.store.head(f"order/{order}") for order in orders), what="all are recorded")
+        with process_of(system, "reserve-stock"):
+            handle(reserve_stock, [next(system.connection.store.stream(f"order/{order}")) for order in orders])
+    system.settles(*placed)
 
     assert_shared_out(system, sku, orders)
 
@@ -36,8 +40,9 @@ def test_orders_are_shared_out_alike_when_transactions_conflict_at_random(system
     assert faults.brought(conflicts) > ORDERS
     assert_shared_out(system, sku, orders)
     rows = ledger(system, orders)
-    # admit, three that listen to an order, one that listens to its outcome.
-    assert len(rows) == 5 * ORDERS
+    # admit, three that listen to an order, two that listen to inventory's word on it; and then four that listen to its
+    # confirmation, or three to its cancellation.
+    assert len(rows) == 6 * ORDERS + 4 * PIECES + 3 * (ORDERS - PIECES)
     assert {row["state"] for row in rows} == {"committed"}
     assert not [row for row in rows if "tries" in row]
 
@@ -49,8 +54,7 @@ def assert_shared_out(system: Deployed, sku: str, orders: list[str]) -> None:
     assert outcomes.count(StockReserved.__name__) == PIECES
     assert outcomes.count(OutOfStock.__name__) == ORDERS - PIECES
     assert len(outcomes) == ORDERS
-    shelf = system.row("stock", sku, of="reserve-stock")
-    assert (shelf["available"], shelf["reserved"]) == (0, PIECES)
+    assert system.pieces(sku) == (0, PIECES)
 
 
 def ledger(system: Deployed, orders: list[str]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from local.progress import Progress
 from local.system import STAGE, assembly_of, up
 from ops.connection import Connection
 from ops.subscriptions import Subscriptions, listens_since
-from tests.system.deployed import Deployed, an_order, goods, unique
+from tests.system.deployed import CONFIRMED, UNSTOCKED, Deployed, an_order, goods, unique
 from tests.system.test_commands import daybook
 
 INVENTORY = "daybook-local-inventory"
@@ -40,7 +40,7 @@ def test_a_service_goes_and_comes_back_alone_and_gets_what_it_has_missed(cloud: 
     assert stacks(cloud) == others
     assert TO not in Subscriptions.of(before.connection).known
     before.receives(*(an_order(order, lines=[(mug, 2)]) for order in orders[1:]))  # and all is quiet again
-    assert [status(before, order) for order in orders] == ["reserved", "placed", "placed", "placed"]
+    assert [status(before, order) for order in orders] == ["confirmed", "placed", "placed", "placed"]
 
     deployment.deploy(cloud, assembly_of(cloud), INVENTORY)
 
@@ -59,9 +59,8 @@ def test_a_service_goes_and_comes_back_alone_and_gets_what_it_has_missed(cloud: 
     assert [each.returncode for each in applied] == [0, 0]
     before.settles()  # by now there is nothing, from the beginning on, that has not come to its end
 
-    assert [status(after, order) for order in orders] == ["reserved", *three_times(after, orders[1:])]
-    shelf = after.row("stock", mug, of=TO)
-    assert (shelf["available"], shelf["reserved"]) == (1, 4)
+    assert [status(after, order) for order in orders] == ["confirmed", *three_times(after, orders[1:])]
+    assert after.pieces(mug) == (1, 4)
     again = daybook(after, "replay", "--to", TO, "--missing", "--json")
     assert json.loads(again.stdout)["events"] == 0
 
@@ -69,8 +68,8 @@ def test_a_service_goes_and_comes_back_alone_and_gets_what_it_has_missed(cloud: 
 def three_times(system: Deployed, orders: list[str]) -> list[str]:
     """What the orders' streams say of their ends: five pieces are enough for two orders of two, and each ends once."""
     ends = [system.types(f"order/{order}") for order in orders]
-    assert sorted(ends) == [["OrderPlaced", "OutOfStock"], *[["OrderPlaced", "StockReserved"]] * 2]
-    return ["reserved" if "StockReserved" in end else "out of stock" for end in ends]
+    assert sorted(ends) == sorted([UNSTOCKED, CONFIRMED, CONFIRMED])
+    return ["confirmed" if end == CONFIRMED else "cancelled" for end in ends]
 
 
 def test_a_consumer_listens_since_the_same_moment_however_often_its_stack_is_deployed(cloud: Cloud) -> None:
