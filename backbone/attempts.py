@@ -68,10 +68,10 @@ class Attempt:
         """Note for good what a later look must know, such as the other side's id of what was begun. Raises Busy."""
         self._attempts.write(
             self.purpose,
-            "SET " + ", ".join(f"notes.#{name} = :{name}" for name in facts),
+            "SET " + ", ".join(f"notes.#note_{name} = :note_{name}" for name in facts),
             self._number,
-            names={f"#{name}": name for name in facts},
-            values={f":{name}": value for name, value in facts.items()},
+            names={f"#note_{name}": name for name in facts},
+            values={f":note_{name}": value for name, value in facts.items()},
         )
         self.notes = {**self.notes, **facts}
 
@@ -141,7 +141,9 @@ class Attempts:
             raise Busy(msg)
         until = {":until": _until(datetime.now(UTC), seconds), ":one": 1}
         number = row["number"]
-        self.write(purpose, "SET #until = :until, #number = #number + :one", number, values=until)
+        # Whoever began it, and is still waiting for the answer, must not take this attempt for the one it began.
+        expression = "SET #until = :until, #number = #number + :one REMOVE #token"
+        self.write(purpose, expression, number, values=until)
         return Attempt(purpose, in_doubt=True, notes=row["notes"], _number=number + 1, _attempts=self)
 
     def update(
