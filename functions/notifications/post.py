@@ -14,7 +14,8 @@ from functions.notifications.letter import Letter
 _BAD_ADDRESS = "BadRequestException"
 # SES will not send it: its content, or a sender or, in the sandbox, an address that is not verified.
 _NEVER = "MessageRejected"
-_UNAVAILABLE = 503  # HTTP: the service has not begun with it
+_FAILED = 500  # HTTP: from here on the service has failed, and may have begun with it
+_UNAVAILABLE = 503  # HTTP: but here it has not
 
 
 def post(letter: Letter, *, letter_id: str, order_id: str) -> EmailSent | EmailRefused:
@@ -46,8 +47,8 @@ def post(letter: Letter, *, letter_id: str, order_id: str) -> EmailSent | EmailR
         if code == _NEVER:
             msg = "the e-mail service will not send it: MessageRejected; is the sender verified? See `daybook doctor`"
             raise Rejected(msg) from error
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status < 500 or status == _UNAVAILABLE:  # noqa: PLR2004 - HTTP: from 500 on the server has failed
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _FAILED)
+        if status < _FAILED or status == _UNAVAILABLE:
             msg = f"the e-mail service does not take it: {code}"
             raise NothingDone(msg) from error
         raise

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from typing import Any
 
-from botocore.awsrequest import AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
 
@@ -84,13 +84,28 @@ def send_again(operation: str) -> None:
     events.register_first(f"needs-retry.dynamodb.{operation}", at_once)
 
 
-def break_off(operation: str, error: Exception) -> None:
-    """Every call of `operation` ends in this error, which is not an answer."""
+def break_off(operation: str, error: Exception) -> list[AWSPreparedRequest]:
+    """Every request of `operation` ends in this error, which is no answer. The list grows by what was sent."""
+    sent: list[AWSPreparedRequest] = []
 
-    def fail(**_: Any) -> None:
-        raise error
+    def fail(event_name: str, request: AWSPreparedRequest, **_: Any) -> None:
+        if event_name.endswith(f".{operation}"):
+            sent.append(request)
+            raise error
 
-    _register("before-call", operation, fail)
+    _client(operation).meta.events.register_last("before-send", fail)
+    return sent
+
+
+def requests(operation: str) -> list[Mapping[str, Any]]:
+    """A list that grows by what each call of `operation` asks for."""
+    made: list[Mapping[str, Any]] = []
+
+    def note(params: Mapping[str, Any], **_: Any) -> None:
+        made.append(params)
+
+    _register("provide-client-params", operation, note)
+    return made
 
 
 class Death(BaseException):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from backbone import clock
-from backbone.attempts import CONCLUDED, OPEN, WITHDRAWN, Attempt, NothingDone
+from backbone.attempts import CONCLUDED, OPEN, WITHDRAWN, Attempt, Busy, NothingDone
 from backbone.attributes import pack
 from backbone.consumer import Effect, NoPurpose, effect
 from backbone.contract import Event
@@ -712,6 +712,19 @@ def test_a_process_that_has_lost_its_attempt_can_say_nothing_more_of_it(world: W
     assert world.recorded() == []
     row = attempt_row(world)
     assert (row["state"], row["number"], row["notes"], "until" in row) == (OPEN, 2, {}, True)
+
+
+@pytest.mark.parametrize("failure", [None, NothingDone("the provider is down")], ids=["concluded", "withdrawn"])
+def test_of_an_attempt_that_has_ended_nothing_more_can_be_said(world: World, failure: Exception | None) -> None:
+    handler, attempts = raising(*[failure] if failure else [])
+    world.deliver(handler, an_event()[1])
+    before = attempt_row(world)
+
+    for say in (attempts[0].withdraw, attempts[0].leave, lambda: attempts[0].note(intent="pi_1")):
+        with pytest.raises(Busy):
+            say()
+
+    assert attempt_row(world) == before
 
 
 def test_what_one_process_has_concluded_another_does_not_tell_again(world: World) -> None:
