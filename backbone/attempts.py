@@ -5,7 +5,8 @@ One row in the ledger's table for each purpose, which is named in the words of t
 processes and the events that ask for it. While an attempt is *open* nobody knows whether it took effect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -63,17 +64,28 @@ class Attempt:
     notes: Mapping[str, str]
     _number: int
     _attempts: "Attempts" = field(repr=False)
+    untouched: bool = False
+    """Whether it has failed before anything was asked of the world outside."""
 
     def note(self, **facts: str) -> None:
         """Note for good what a later look must know, such as the other side's id of what was begun. Raises Busy."""
         self._attempts.write(
             self.purpose,
-            "SET " + ", ".join(f"notes.#{name} = :{name}" for name in facts),
+            "SET " + ", ".join(f"notes.#note_{name} = :note_{name}" for name in facts),
             self._number,
-            names={f"#{name}": name for name in facts},
-            values={f":{name}": value for name, value in facts.items()},
+            names={f"#note_{name}": name for name in facts},
+            values={f":note_{name}": value for name, value in facts.items()},
         )
         self.notes = {**self.notes, **facts}
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """What the body does in the block asks nothing of the world outside: if it fails there, nothing has happened,
+        and the delivery is tried again as any other.
+        """
+        self.untouched = True
+        yield
+        self.untouched = False
 
     def withdraw(self) -> None:
         """Note that it had no effect. Raises Busy."""
@@ -141,7 +153,9 @@ class Attempts:
             raise Busy(msg)
         until = {":until": _until(datetime.now(UTC), seconds), ":one": 1}
         number = row["number"]
-        self.write(purpose, "SET #until = :until, #number = #number + :one", number, values=until)
+        # Whoever began it, and is still waiting for the answer, must not take this attempt for the one it began.
+        expression = "SET #until = :until, #number = #number + :one REMOVE #token"
+        self.write(purpose, expression, number, values=until)
         return Attempt(purpose, in_doubt=True, notes=row["notes"], _number=number + 1, _attempts=self)
 
     def update(

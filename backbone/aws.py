@@ -6,6 +6,7 @@ They come from botocore: `import boto3` would add s3transfer and more to each co
 from functools import cache
 from typing import Any
 
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.config import Config
 from botocore.loaders import Loader
 from botocore.session import Session, get_session
@@ -50,14 +51,25 @@ def _session() -> Session:
 @cache
 def client(service: str) -> Any:
     """The client of one AWS service, for example `dynamodb`. Region, endpoint and credentials are the process's."""
-    _loader().asked.append(service)
-    return _session().create_client(service, config=_CONFIG)
+    return _made(service, _CONFIG)
 
 
 @cache
 def client_that_never_repeats(service: str, timeout: float) -> Any:
     """The same, but a call that is not answered within `timeout` seconds is not sent again: for what may happen only
-    once.
+    once. Each call has a connection of its own: one that was kept may have died while the process was frozen, and
+    nobody would know whether the call had arrived.
     """
     once = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=timeout)
-    return _session().create_client(service, config=_CONFIG.merge(once))
+    made = _made(service, _CONFIG.merge(once))
+    made.meta.events.register("before-send", _close_afterwards)
+    return made
+
+
+def _close_afterwards(request: AWSPreparedRequest, **_: Any) -> None:
+    request.headers["Connection"] = "close"
+
+
+def _made(service: str, config: Config) -> Any:
+    _loader().asked.append(service)
+    return _session().create_client(service, config=config)

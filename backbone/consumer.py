@@ -18,7 +18,9 @@ the stream's order, however they arrive.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, partial
+from string import Formatter
 from typing import Any, ClassVar, Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -36,7 +38,7 @@ from backbone.runtime import BatchRun, Duplicate
 from backbone.settings import settings
 from backbone.store import EventStore
 from backbone.timers import DueTable
-from backbone.transaction import Pauses, Refused, write
+from backbone.transaction import OutOfTime, Pauses, Refused, write
 from backbone.view import Change, Projection
 from backbone.work import Backbone, Work
 
@@ -109,15 +111,17 @@ class Consumer(ABC, Generic[E]):
         pauses: Pauses,
         *,
         beside: Callable[[Work], Sequence[Mapping[str, Any]]] = lambda _: (),
+        happened: bool = False,
     ) -> None:
         """Do all that is decided, in one transaction with the parts that belong beside it.
 
+        `happened`: it is an account of what the world outside has done, and no decision to discard it holds it up.
         Raises Duplicate if the event was done before, Overtaken if one of the other parts was refused.
         """
         while True:
             work = Work(backbone(), self.name, metadata, emits=self.emits, pauses=pauses)
             decide(work)
-            parts, final = work.parts()
+            parts, final = work.parts(happened=happened)
             try:
                 write(backbone().dynamodb, [*parts, *beside(work)], pauses)
             except Refused as refused:
@@ -196,6 +200,10 @@ class View(Consumer[E]):
                 return
 
 
+class NoPurpose(TypeError):
+    """An effect's purpose names no field of its event, or one that it has not. It must tell one thing from another."""
+
+
 class Effect(Consumer[E]):
     """A consumer that calls the world outside, and does nothing else.
 
@@ -217,6 +225,10 @@ class Effect(Consumer[E]):
         calls: int,
     ) -> None:
         super().__init__(event_type, body.__module__)
+        named = {field for _, field, _, _ in Formatter().parse(purpose) if field is not None}
+        if not named or named - event_type.model_fields.keys():
+            msg = f"{body.__module__}: the purpose {purpose!r} must be told by fields of {event_type.__name__}"
+            raise NoPurpose(msg)
         self.emits = emits
         self.body = body
         self.purpose = purpose
@@ -236,29 +248,33 @@ class Effect(Consumer[E]):
         except Concluded:
             self.commit(lambda _: None, metadata, pauses)
             return
-        outcome = self._outcome(event, attempt)
+        outcome = self._outcome(event, attempt, pauses)
         self._conclude(attempt, outcome, metadata, pauses)
 
-    def _outcome(self, event: E, attempt: Attempt) -> Event | None:
+    def _outcome(self, event: E, attempt: Attempt, pauses: Pauses) -> Event | None:
         if attempt.in_doubt and not self.can_ask:
+            _leave(attempt)
             msg = "it was attempted before, and nothing tells how that ended"
             raise OutcomeUnknown(msg, final=True)
+        if pauses.remaining < self.calls * backbone().settings.call_timeout:
+            _withdraw(attempt, pauses)
+            msg = "too little time is left to wait for the answers of the world outside"
+            raise OutOfTime(msg)
         try:
             return self.body(event, attempt)
         except Busy:
             raise
         except (NothingDone, Rejected):
-            # That this time nothing happened says nothing about an earlier one.
-            if attempt.in_doubt:
-                attempt.leave()
-            else:
-                attempt.withdraw()
+            _withdraw(attempt, pauses)
             raise
         except NotYet:
-            attempt.leave()
+            _leave(attempt)
             raise
         except Exception as error:
-            attempt.leave()
+            if attempt.untouched:
+                _withdraw(attempt, pauses)
+                raise
+            _leave(attempt)
             msg = f"the call ended in {kind(error)}, and whether it took effect is not known"
             raise OutcomeUnknown(msg, final=not self.can_ask) from error
 
@@ -272,7 +288,7 @@ class Effect(Consumer[E]):
 
         while True:
             try:
-                self.commit(tell, metadata, pauses, beside=conclusion)
+                self.commit(tell, metadata, pauses, beside=conclusion, happened=True)
             except Overtaken as error:
                 msg = "another process has concluded the attempt"
                 raise Busy(msg) from error
@@ -280,6 +296,28 @@ class Effect(Consumer[E]):
                 pauses.pause()  # it has happened, and only this process knows: for as long as there is time
             else:
                 return
+
+
+def _withdraw(attempt: Attempt, pauses: Pauses) -> None:
+    """Note that the attempt had no effect, for as long as there is time. Of one that is in doubt nobody can say so of
+    what was tried before: it stays open.
+    """
+    if attempt.in_doubt:
+        _leave(attempt)
+        return
+    while True:
+        try:
+            attempt.withdraw()
+        except (ClientError, BotoCoreError):
+            pauses.pause()
+        else:
+            return
+
+
+def _leave(attempt: Attempt) -> None:
+    """Leave the attempt open and free to look at. If that fails, it is free once this process must have ended."""
+    with suppress(ClientError, BotoCoreError):
+        attempt.leave()
 
 
 def reaction(
@@ -308,6 +346,8 @@ def effect(
     attempt ends as OutcomeUnknown. `calls` are the most that the body makes, each of which has the stage's time.
 
     The body raises NothingDone if the outside certainly did nothing and the delivery should be tried again, Rejected if
-    it never will, NotYet if the outcome is not there yet. Any other error leaves the outcome unknown.
+    it never will, NotYet if the outcome is not there yet. Any other error leaves the outcome unknown, but for what the
+    body does while `attempt.preparing()`. An attempt that is in doubt stays so, whatever the body raises: only an
+    outcome ends it.
     """
     return lambda body: Effect(event_type, emits, body, purpose=purpose, can_ask=can_ask, calls=calls)

@@ -118,6 +118,9 @@ class Event(Part):
         if foreign and not (sources and hasattr(cls, "translated")):
             msg = f"{cls.__name__} is sent as {foreign!r}: say by which sources, and how it is translated"
             raise ContractError(msg)
+        if hasattr(cls, "translated") and not foreign:
+            msg = f"{cls.__name__}: say by which detail-type its sources send what it translates"
+            raise ContractError(msg)
         missing = [m for m in range(1, version) if not hasattr(cls, f"upcast_{m}")]
         if missing:
             msg = f"{cls.__name__} version {version} cannot read version {missing[0]}: add upcast_{missing[0]}"

@@ -23,8 +23,16 @@ DONE = frozenset({COMMITTED, DISCARDED})
 # The sparse index of the dead: partition key `dead` (the consumer), sort key `at`.
 DEAD_INDEX = "dead"
 
-_NOT_DONE = "attribute_not_exists(#state) OR NOT #state IN (:committed, :discarded)"
-_DONE_VALUES = {":committed": pack(COMMITTED), ":discarded": pack(DISCARDED)}
+# Conditions on a row, each with its values.
+_Condition = tuple[str, Mapping[str, Any]]
+_NOT_DONE: _Condition = (
+    "attribute_not_exists(#state) OR NOT #state IN (:committed, :discarded)",
+    {":committed": pack(COMMITTED), ":discarded": pack(DISCARDED)},
+)
+_NOT_COMMITTED: _Condition = (
+    "attribute_not_exists(#state) OR #state <> :committed",
+    {":committed": pack(COMMITTED)},
+)
 # What only the dead have.
 _OF_THE_DEAD = ("dead", "error", "reason", "body", "body_key", "attributes")
 
@@ -80,13 +88,17 @@ class Ledger:
         self._dynamodb = dynamodb
         self._table = table
 
-    def record(self, entry: Entry) -> dict[str, Any]:
-        """The part of a transaction that notes what became of the event, if it is not done."""
+    def record(self, entry: Entry, *, happened: bool = False) -> dict[str, Any]:
+        """The part of a transaction that notes what became of the event, if it is not done.
+
+        `happened`: the world outside has done it already, so that nobody can discard it any more.
+        """
         values: dict[str, object] = {"state": entry.state, "at": entry.at, **entry.details}
         values |= {"stream": entry.stream, "sequence": entry.sequence}
         if entry.emitted:
             values["emitted"] = list(entry.emitted)
-        return {"Update": self._update(entry.event, entry.consumer, values, remove=_OF_THE_DEAD)}
+        condition = _NOT_COMMITTED if happened else _NOT_DONE
+        return {"Update": self._update(entry.event, entry.consumer, values, condition, remove=_OF_THE_DEAD)}
 
     def bury(self, entry: Entry) -> None:
         """Note the event as dead at the consumer; `details` hold error, reason and body. Raises AlreadyDone."""
@@ -132,7 +144,13 @@ class Ledger:
         return [from_item(item) for page in pages for item in page["Items"]]
 
     def _update(
-        self, event: str, consumer: str, values: Mapping[str, object], *, remove: Sequence[str] = ()
+        self,
+        event: str,
+        consumer: str,
+        values: Mapping[str, object],
+        condition: _Condition = _NOT_DONE,
+        *,
+        remove: Sequence[str] = (),
     ) -> dict[str, Any]:
         names = {f"#v{number}": name for number, name in enumerate(values)}
         gone = {f"#r{number}": name for number, name in enumerate(remove) if name not in values}
@@ -143,11 +161,11 @@ class Ledger:
             "TableName": self._table,
             "Key": pack_item({"event": event, "consumer": consumer}),
             "UpdateExpression": expression,
-            "ConditionExpression": _NOT_DONE,
+            "ConditionExpression": condition[0],
             "ExpressionAttributeNames": {**names, **gone, "#state": "state"},
             "ExpressionAttributeValues": {
                 **{f":{alias[1:]}": pack(values[name]) for alias, name in names.items()},
-                **_DONE_VALUES,
+                **condition[1],
             },
         }
 

@@ -189,10 +189,11 @@ class Work:
         """Their ids."""
         return [event_id for event_id, _ in self._emitted]
 
-    def parts(self) -> tuple[list[dict[str, Any]], dict[int, Exception]]:
+    def parts(self, *, happened: bool = False) -> tuple[list[dict[str, Any]], dict[int, Exception]]:
         """The parts of the transaction, the ledger's first, and the errors of those whose refusal is final.
 
-        Any other refused part means that another was faster, and that the body should run again.
+        Any other refused part means that another was faster, and that the body should run again. `happened`: it is an
+        account of what the world outside has done (see Ledger.record).
         """
         entry = Entry(
             event=self.cause.id,
@@ -203,7 +204,7 @@ class Work:
             sequence=self.cause.sequence,
             emitted=self.emitted_ids,
         )
-        parts = [self._backbone.ledger.record(entry)]
+        parts = [self._backbone.ledger.record(entry, happened=happened)]
         final: dict[int, Exception] = {}
         for place, row in self._saved.items():
             if place not in self._rows:

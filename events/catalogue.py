@@ -1,6 +1,6 @@
 """All contracts, by their type. Only those import it who must know every event: admit, and the operator's commands."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 
 from backbone.contract import ContractError, Event
@@ -29,12 +29,19 @@ def _collect(modules: tuple[ModuleType, ...]) -> Mapping[str, type[Event]]:
     return found
 
 
+def _foreign(contracts: Iterable[type[Event]]) -> Mapping[tuple[str, str], type[Event]]:
+    found: dict[tuple[str, str], type[Event]] = {}
+    for event in contracts:
+        contract = event.contract
+        for source in contract.sources if contract.foreign else ():
+            other = found.setdefault((source, str(contract.foreign)), event)
+            if other is not event:
+                msg = f"{contract.type} and {other.contract.type} are both sent as {contract.foreign!r} by {source}"
+                raise ContractError(msg)
+    return found
+
+
 CATALOGUE = _collect(_MODULES)
 
 # What those send that do not know this system: by source and detail-type.
-FOREIGN = {
-    (source, contract.contract.foreign): contract
-    for contract in CATALOGUE.values()
-    if contract.contract.foreign
-    for source in contract.contract.sources
-}
+FOREIGN = _foreign(CATALOGUE.values())

@@ -33,9 +33,15 @@ TrackingNumber = Annotated[
     Field(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$", description="The carrier's number of the parcel."),
 ]
 
-# An order's id and what the letter is about, together.
+# An order's id and what the letter is about, together; behind a colon, which of several.
 LetterId = Annotated[
-    str, Field(min_length=1, max_length=192, pattern=_ID, description="Names one letter: 1001.confirmed.")
+    str,
+    Field(
+        min_length=1,
+        max_length=192,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(:[A-Za-z0-9][A-Za-z0-9._-]*)?$",
+        description="Names one letter: 1001.confirmed, 1001.refunded:R-1.",
+    ),
 ]
 
 _DIGITS = {
@@ -96,7 +102,7 @@ UtcTime = Annotated[
 class Address(Part):
     """Where a parcel goes. All but the country is about a person."""
 
-    lines: Annotated[tuple[str, ...], PERSONAL] = Field(
+    lines: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], PERSONAL] = Field(
         min_length=1, max_length=4, repr=False, description="Street and house, as they stand on the label."
     )
     postal_code: Annotated[str, PERSONAL] = Field(default="", max_length=16, repr=False)
@@ -117,4 +123,9 @@ class Customer(Part):
         repr=False,
         description="Where to write to.",
     )
-    language: str = Field(default="en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47: de-AT.")
+    language: str = Field(
+        default="en",
+        max_length=35,  # RFC 5646, section 4.4.1
+        pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
+        description="BCP 47: de-AT.",
+    )

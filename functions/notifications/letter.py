@@ -67,7 +67,8 @@ def written(money: Money, customer: Customer) -> str:
 def letter(customer: Customer, words: Words, lines: Iterable[OrderLine] = ()) -> Letter:
     """The letter to a customer, with an order's lines and their total, if it is about these."""
     frame = _FRAMES[language_of(customer)]
-    greeting = frame.greeting.format(name=customer.name)
+    # On one line: a name must not pass for a paragraph of the shop's.
+    greeting = frame.greeting.format(name=" ".join(customer.name.split()))
     rows = _rows(customer, tuple(lines), frame)
     return Letter(
         to=customer.email,

@@ -64,9 +64,8 @@ def _reason_in_german(order: OrderCancelled) -> str:
 
 
 @effect(OrderCancelled, purpose="letter/{order_id}/cancelled", emits=(EmailSent, EmailRefused))
-def handler(order: OrderCancelled, _: Attempt) -> EmailSent | EmailRefused:
-    bought = order.purchase
-    said = words(language_of(bought.customer), order)
-    return post(
-        letter(bought.customer, said, bought.lines), letter_id=f"{order.order_id}.cancelled", order_id=order.order_id
-    )
+def handler(order: OrderCancelled, attempt: Attempt) -> EmailSent | EmailRefused:
+    with attempt.preparing():
+        bought = order.purchase
+        written = letter(bought.customer, words(language_of(bought.customer), order), bought.lines)
+    return post(written, attempt, letter_id=f"{order.order_id}.cancelled", order_id=order.order_id)

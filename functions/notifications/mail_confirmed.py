@@ -24,9 +24,8 @@ def words(language: Language, order_id: str) -> Words:
 
 
 @effect(OrderConfirmed, purpose="letter/{order_id}/confirmed", emits=(EmailSent, EmailRefused))
-def handler(order: OrderConfirmed, _: Attempt) -> EmailSent | EmailRefused:
-    bought = order.purchase
-    said = words(language_of(bought.customer), order.order_id)
-    return post(
-        letter(bought.customer, said, bought.lines), letter_id=f"{order.order_id}.confirmed", order_id=order.order_id
-    )
+def handler(order: OrderConfirmed, attempt: Attempt) -> EmailSent | EmailRefused:
+    with attempt.preparing():
+        bought = order.purchase
+        written = letter(bought.customer, words(language_of(bought.customer), order.order_id), bought.lines)
+    return post(written, attempt, letter_id=f"{order.order_id}.confirmed", order_id=order.order_id)

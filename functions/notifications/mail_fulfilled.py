@@ -32,9 +32,8 @@ def words(language: Language, order: OrderFulfilled) -> Words:
 
 
 @effect(OrderFulfilled, purpose="letter/{order_id}/fulfilled", emits=(EmailSent, EmailRefused))
-def handler(order: OrderFulfilled, _: Attempt) -> EmailSent | EmailRefused:
-    bought = order.purchase
-    said = words(language_of(bought.customer), order)
-    return post(
-        letter(bought.customer, said, bought.lines), letter_id=f"{order.order_id}.fulfilled", order_id=order.order_id
-    )
+def handler(order: OrderFulfilled, attempt: Attempt) -> EmailSent | EmailRefused:
+    with attempt.preparing():
+        bought = order.purchase
+        written = letter(bought.customer, words(language_of(bought.customer), order), bought.lines)
+    return post(written, attempt, letter_id=f"{order.order_id}.fulfilled", order_id=order.order_id)

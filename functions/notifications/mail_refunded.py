@@ -37,7 +37,9 @@ def words(language: Language, refund: PaymentRefunded) -> Words:
 
 
 @effect(PaymentRefunded, purpose="letter/{order_id}/refunded/{refund_id}", emits=(EmailSent, EmailRefused))
-def handler(refund: PaymentRefunded, _: Attempt) -> EmailSent | EmailRefused:
-    said = words(language_of(refund.customer), refund)
-    letter_id = f"{refund.order_id}.refunded.{refund.refund_id}"
-    return post(letter(refund.customer, said), letter_id=letter_id, order_id=refund.order_id)
+def handler(refund: PaymentRefunded, attempt: Attempt) -> EmailSent | EmailRefused:
+    with attempt.preparing():
+        told = letter(refund.customer, words(language_of(refund.customer), refund))
+    # No id of an order or a refund holds a colon: no two letters have one name.
+    letter_id = f"{refund.order_id}.refunded:{refund.refund_id}"
+    return post(told, attempt, letter_id=letter_id, order_id=refund.order_id)

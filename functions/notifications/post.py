@@ -3,7 +3,7 @@
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
 from backbone import aws
-from backbone.attempts import NothingDone
+from backbone.attempts import Attempt, NothingDone
 from backbone.failure import Rejected, kind
 from backbone.settings import settings
 from events.notifications import LETTER_HEADER, EmailRefused, EmailSent
@@ -14,17 +14,20 @@ from functions.notifications.letter import Letter
 _BAD_ADDRESS = "BadRequestException"
 # SES will not send it: its content, or a sender or, in the sandbox, an address that is not verified.
 _NEVER = "MessageRejected"
-_UNAVAILABLE = 503  # HTTP: the service has not begun with it
+_FAILED = 500  # HTTP: from here on the service has failed, and may have begun with it
+_UNAVAILABLE = 503  # HTTP: but here it has not
 
 
-def post(letter: Letter, *, letter_id: str, order_id: str) -> EmailSent | EmailRefused:
+def post(letter: Letter, attempt: Attempt, *, letter_id: str, order_id: str) -> EmailSent | EmailRefused:
     """Send the letter, and say what became of that.
 
     Raises NothingDone if SES is down or busy, Rejected if it will not send it, and botocore's errors where nobody knows
     whether it has.
     """
+    with attempt.preparing():
+        ses = aws.client_that_never_repeats("sesv2", settings().call_timeout)
     try:
-        answer = aws.client_that_never_repeats("sesv2", settings().call_timeout).send_email(
+        answer = ses.send_email(
             FromEmailAddress=settings().option("sender"),
             Destination={"ToAddresses": [letter.to]},
             ConfigurationSetName=settings().option("configuration-set"),
@@ -46,8 +49,8 @@ def post(letter: Letter, *, letter_id: str, order_id: str) -> EmailSent | EmailR
         if code == _NEVER:
             msg = "the e-mail service will not send it: MessageRejected; is the sender verified? See `daybook doctor`"
             raise Rejected(msg) from error
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status < 500 or status == _UNAVAILABLE:  # noqa: PLR2004 - HTTP: from 500 on the server has failed
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _FAILED)
+        if status < _FAILED or status == _UNAVAILABLE:
             msg = f"the e-mail service does not take it: {code}"
             raise NothingDone(msg) from error
         raise

@@ -18,7 +18,7 @@ def handler(payment: PaymentSucceeded, work: Work) -> None:
     if order.stage == "placed":
         work.save(paid.model_copy(update={"stage": "confirmed"}))
         work.emit(OrderConfirmed(order_id=order.order_id, purchase=bought, ship_to=order.ship_to))
-    elif order.stage == "cancelled" and payment.amount.amount:
+    elif order.stage == "cancelled" and payment.amount.amount and _REFUND not in order.refunds:
         work.save(paid.model_copy(update={"refunds": {_REFUND: payment.amount.amount}}))
         work.emit(
             RefundRequested(

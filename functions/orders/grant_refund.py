@@ -15,15 +15,15 @@ def handler(asked: RefundAsked, work: Work) -> None:
     if order.stage == "placed":
         msg = "the order is neither paid nor cancelled yet"
         raise NotYet(msg)
+    left = order.refundable
+    if wanted.currency != left.currency:
+        msg = f"the order was paid in {left.currency}"
+        raise Rejected(msg)
     if (granted := order.refunds.get(asked.refund_id)) is not None:
         if granted != wanted.amount:
             msg = "this refund was granted before, with another amount; give each refund an id of its own"
             raise Rejected(msg)
         return
-    left = order.refundable
-    if wanted.currency != left.currency:
-        msg = f"the order was paid in {left.currency}"
-        raise Rejected(msg)
     if not 0 < wanted.amount <= left.amount:
         msg = f"of what was paid, {left.amount} minor units of {left.currency} can be paid back"
         raise Rejected(msg)

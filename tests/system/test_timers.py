@@ -1,4 +1,4 @@
-"""Timers in the deployed system: the time to pay for an order is armed by one function, fired by sweep, heard by another."""
+"""Timers in the deployed system: the time to pay for an order, armed with it, fired by sweep, heard by another."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

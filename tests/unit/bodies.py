@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from backbone.consumer import Reaction, reaction
+from backbone.attempts import Attempt
+from backbone.consumer import Effect, Reaction, effect, reaction
 from backbone.contract import Event
 from backbone.work import Work
+from events.notifications import EmailSent
 from events.orders import OrderPlaced
 from tests.unit.builders import Message, from_the_bus, recorded
 from tests.unit.world import Context, World
@@ -21,6 +23,16 @@ def running(body: Callable[[Work], None], *emits: type[Event]) -> Reaction[Order
 
     handler.__module__ = "functions.trials.try_it"
     return reaction(OrderPlaced, emits=emits)(handler)
+
+
+def attempting(body: Callable[[Attempt], Event | None], *, can_ask: bool = False) -> Effect[OrderPlaced]:
+    """An effect on an order that does this. It may say that a letter was sent."""
+
+    def handler(_: OrderPlaced, attempt: Attempt) -> Event | None:
+        return body(attempt)
+
+    handler.__module__ = "functions.trials.try_it"
+    return effect(OrderPlaced, purpose="trial/{order_id}", emits=(EmailSent,), can_ask=can_ask)(handler)
 
 
 def fails_with(

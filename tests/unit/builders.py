@@ -13,7 +13,19 @@ from backbone.contract import Event
 from backbone.envelope import Envelope
 from backbone.store import Draft, Head, successor, to_item
 from events.inventory import OutOfStock, StockReceived, StockReserved
-from events.orders import OrderPlaced
+from events.orders import (
+    CancelledBecause,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderFulfilled,
+    OrderPlaced,
+    PaymentWindowEnded,
+    RefundAsked,
+    RefundRequested,
+)
+from events.payments import PaymentFailed, PaymentRefunded, PaymentSucceeded
+from events.shipping import ShipmentDispatched
+from events.values import Customer, Money
 
 NOON = "2026-03-01T12:00:00.000000Z"
 CHECKOUT = "shop.checkout"
@@ -64,6 +76,65 @@ def a_reservation(order_id: str = "1001") -> StockReserved:
 
 def a_shortage(order_id: str = "1001", skus: tuple[str, ...] = ("mug",)) -> OutOfStock:
     return OutOfStock(order_id=order_id, skus=skus)
+
+
+def money(amount: int, currency: str = "EUR") -> Money:
+    """Minor units: 1250 is 12.50 EUR."""
+    return Money(amount=amount, currency=currency)
+
+
+def a_customer(language: str = "en", name: str = "Ada Lovelace") -> Customer:
+    return Customer(name=name, email="ada@example.com", language=language)
+
+
+def a_payment(order_id: str = "1001", amount: int = 1250) -> PaymentSucceeded:
+    return PaymentSucceeded(order_id=order_id, payment_id="pi_1", amount=money(amount))
+
+
+def a_failed_payment(order_id: str = "1001") -> PaymentFailed:
+    return PaymentFailed(order_id=order_id, reason="insufficient_funds")
+
+
+def an_ended_window(order_id: str = "1001") -> PaymentWindowEnded:
+    return PaymentWindowEnded(order_id=order_id)
+
+
+def a_confirmation(order: OrderPlaced | None = None) -> OrderConfirmed:
+    order = order or an_order()
+    return OrderConfirmed(order_id=order.order_id, purchase=order.purchase, ship_to=order.ship_to)
+
+
+def a_cancellation(
+    order: OrderPlaced | None = None, because: CancelledBecause = "out_of_stock", missing: tuple[str, ...] = ()
+) -> OrderCancelled:
+    order = order or an_order()
+    return OrderCancelled(order_id=order.order_id, purchase=order.purchase, because=because, missing=missing)
+
+
+def a_fulfilment(order: OrderPlaced | None = None) -> OrderFulfilled:
+    order = order or an_order()
+    parcel = {"carrier": "Royal Mail", "tracking_number": "RM1"}
+    return OrderFulfilled(order_id=order.order_id, purchase=order.purchase, **parcel)
+
+
+def a_parcel(order_id: str = "1001") -> ShipmentDispatched:
+    return ShipmentDispatched(order_id=order_id, carrier="Royal Mail", tracking_number="RM1")
+
+
+def a_wish_for_money(amount: int = 500, refund_id: str = "R-1", currency: str = "EUR") -> RefundAsked:
+    return RefundAsked(order_id="1001", refund_id=refund_id, amount=money(amount, currency))
+
+
+def a_refund(amount: int = 1250, refund_id: str = "R-1", **other: Any) -> RefundRequested:
+    """A refund to be made; of what the service desk wants, unless told."""
+    usual: dict[str, Any] = {"payment_id": "pi_1", "because": "service_desk", "customer": a_customer()}
+    return RefundRequested(order_id="1001", refund_id=refund_id, amount=money(amount), **(usual | other))
+
+
+def a_refund_made(amount: Money | None = None, **other: Any) -> PaymentRefunded:
+    usual: dict[str, Any] = {"refund_id": "R-1", "because": "service_desk", "customer": a_customer()}
+    usual |= {"provider_id": "re_1", "amount": amount or money(500)}
+    return PaymentRefunded(order_id="1001", **(usual | other))
 
 
 def goods(sku: str = "mug", quantity: int = 10) -> StockReceived:

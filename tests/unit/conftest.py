@@ -24,8 +24,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 def _forget() -> None:
     """As if the process had just started. Loggers keep the output they were made with, which pytest changes."""
-    for kept in (aws.client, backbone, settings, observability.logger, observability.metrics):
+    for kept in (aws.client, aws.client_that_never_repeats, backbone, settings):
         kept.cache_clear()
+    for told in (observability.logger, observability.metrics):
+        told.cache_clear()
     known = logging.root.manager.loggerDict
     for name in [name for name, logger in known.items() if hasattr(logger, "powertools_handler")]:
         del known[name]

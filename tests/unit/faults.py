@@ -4,20 +4,22 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from typing import Any
 
-from botocore.awsrequest import AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
 
 from backbone import aws
+from backbone.settings import settings
 
-_SERVICE = {"SendMessage": "sqs", "PutEvents": "events"}  # all else is DynamoDB's
+_SERVICE = {"SendMessage": "sqs", "PutEvents": "events", "SendEmail": "sesv2"}  # all else is DynamoDB's
 
 Answer = tuple[int, Mapping[str, Any]]
 
 
-def error(code: str, **more: Any) -> Answer:
+def error(code: str, status: int = 400, **more: Any) -> Answer:
     """An error, as botocore reads it from the wire."""
-    return 400, {"Error": {"Code": code, "Message": "brought about by a test"}, **more}
+    told = {"Error": {"Code": code, "Message": "brought about by a test"}}
+    return status, {**told, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
 
 
 def cancelled(*reasons: str) -> Answer:
@@ -91,6 +93,69 @@ def die(operation: str, when: str, *, nth: int = 1, about: str = "") -> None:
         _register("after-call", operation, answered)
 
 
+def send_again(operation: str) -> None:
+    """The next request of `operation` does its work, its answer never arrives, and botocore sends it once more."""
+    waiting = iter([operation])
+    lost: list[str] = []
+
+    def lose(event_name: str, **_: Any) -> None:
+        if event_name.endswith(f".{operation}"):
+            for each in waiting:
+                lost.append(each)
+                raise ReadTimeoutError(endpoint_url="https://aws.example")
+
+    def at_once(**_: Any) -> float | None:
+        return 0.0 if lost and lost.pop() else None
+
+    events = _client(operation).meta.events
+    events.register_last("before-send", lose)  # after moto, which answers there
+    events.register_first(f"needs-retry.dynamodb.{operation}", at_once)
+
+
+def break_off(operation: str, error: Exception) -> list[AWSPreparedRequest]:
+    """Every request of `operation` ends in this error, which is no answer. The list grows by what was sent."""
+    sent: list[AWSPreparedRequest] = []
+
+    def fail(event_name: str, request: AWSPreparedRequest, **_: Any) -> None:
+        if event_name.endswith(f".{operation}"):
+            sent.append(request)
+            raise error
+
+    _client(operation).meta.events.register_last("before-send", fail)
+    return sent
+
+
+def requests(operation: str) -> list[Mapping[str, Any]]:
+    """A list that grows by what each call of `operation` asks for."""
+    made: list[Mapping[str, Any]] = []
+
+    def note(params: Mapping[str, Any], **_: Any) -> None:
+        made.append(params)
+
+    _register("provide-client-params", operation, note)
+    return made
+
+
+def die_at_call(number: int, *, after: bool) -> None:
+    """Have the process die at its call of that number, from 1, before or after it has taken effect."""
+    made = 0
+
+    def before(**_: Any) -> None:
+        nonlocal made
+        made += 1
+        if made == number and not after:
+            raise Death
+
+    def afterwards(**_: Any) -> None:
+        if made == number and after:
+            raise Death
+
+    for service in ("dynamodb", "sqs"):
+        events = aws.client(service).meta.events
+        events.register_first(f"before-call.{service}", before)
+        events.register_last(f"after-call.{service}", afterwards)
+
+
 def calls() -> list[str]:
     """A list that grows by the name of each operation that is called from now on."""
     made: list[str] = []
@@ -121,4 +186,11 @@ def _text(body: bytes | str) -> str:
 
 def _register(moment: str, operation: str, act: Callable[..., Any]) -> None:
     service = _SERVICE.get(operation, "dynamodb")
-    aws.client(service).meta.events.register_last(f"{moment}.{service}.{operation}", act)
+    _client(operation).meta.events.register_last(f"{moment}.{service}.{operation}", act)
+
+
+def _client(operation: str) -> Any:
+    service = _SERVICE.get(operation, "dynamodb")
+    if service == "sesv2":
+        return aws.client_that_never_repeats(service, settings().call_timeout)
+    return aws.client(service)

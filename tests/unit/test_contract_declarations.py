@@ -9,7 +9,7 @@ import pytest
 
 from backbone.contract import ContractBroken, ContractError, Event, Place, UnknownVersion
 from backbone.state import State
-from events.catalogue import CATALOGUE, _collect
+from events.catalogue import CATALOGUE, _collect, _foreign
 from tests.unit.contracts import MeterRead, ParcelSent
 
 
@@ -45,11 +45,42 @@ NEWEST = PriceSet(sku="mug", amount=1250, currency="EUR")
         ({"opens": "a/{other}"}, "no field 'other'"),
         ({"opens": "a/{key}", "sources": ("daybook.orders",)}, "never come from outside"),
         ({"opens": "a/{key}", "version": 2}, "add upcast_1"),
+        ({"joins": "a/{key}", "foreign": "Key Turned"}, "by which sources, and how it is translated"),
+        ({"joins": "a/{key}", "foreign": "Key Turned", "sources": ("keys",)}, "how it is translated"),
     ],
 )
 def test_a_contract_that_cannot_work_is_an_error_at_once(arguments: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ContractError, match=re.escape(complaint)):
         type("Made", (Event,), {"__annotations__": {"key": str}}, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"foreign": "Key Turned"}, "by which sources"),
+        ({"sources": ("keys",)}, "say by which detail-type its sources send what it translates"),
+    ],
+)
+def test_a_translation_that_nobody_would_call_is_an_error_at_once(arguments: dict[str, Any], complaint: str) -> None:
+    namespace = {"__annotations__": {"key": str}, "translated": staticmethod(dict)}
+    with pytest.raises(ContractError, match=complaint):
+        type("Made", (Event,), namespace, joins="a/{key}", **arguments)
+
+
+def test_two_contracts_for_one_foreign_event_are_an_error() -> None:
+    class KeyTurned(Event, joins="key/{key}", sources=("keys", "locks"), foreign="Key Turned"):
+        key: str
+
+        @staticmethod
+        def translated(detail: Any) -> dict[str, Any]:
+            return {"data": detail}
+
+    class LockTurned(KeyTurned, joins="lock/{key}", sources=("locks",), foreign="Key Turned"):
+        pass
+
+    assert _foreign([KeyTurned]) == {("keys", "Key Turned"): KeyTurned, ("locks", "Key Turned"): KeyTurned}
+    with pytest.raises(ContractError, match="LockTurned and KeyTurned are both sent as 'Key Turned' by locks"):
+        _foreign([KeyTurned, LockTurned])
 
 
 def test_a_contract_knows_its_stream_its_owner_and_who_may_send_it() -> None:

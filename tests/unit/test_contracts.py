@@ -9,6 +9,7 @@ from iso4217 import Currency
 from pydantic import BaseModel, ValidationError
 
 from backbone.contract import ContractBroken, Event, personal_fields
+from backbone.envelope import MAX_EVENT_BYTES
 from events.catalogue import CATALOGUE
 from events.orders import OrderLine, OrderPlaced
 from events.values import LARGEST_AMOUNT, MINOR_UNIT_DIGITS, Customer, Money
@@ -38,7 +39,7 @@ def an_order_with(path: str, value: object) -> dict[str, Any]:
     place: Any = order
     for step in way:
         place = place[int(step) if step.isdigit() else step]
-    place[last] = value
+    place[int(last) if last.isdigit() else last] = value
     return order
 
 
@@ -210,3 +211,24 @@ def test_a_line_is_as_strict_as_the_order_it_stands_in() -> None:
 def test_an_amount_survives_every_json_reader(amount: int) -> None:
     # A reader that keeps numbers as floats, as JavaScript does.
     assert int(float(Money(amount=amount, currency="JPY").amount)) == amount
+
+
+def test_the_largest_order_leaves_room_for_all_that_comes_of_it() -> None:
+    line = {"sku": "s" * 64, "quantity": 1_000_000, "price": {"amount": 10**7, "currency": "EUR"}}
+    customer = {
+        "name": "🦉" * 200,
+        "email": f"{'a' * 242}@example.com",
+        "language": "de-" + "1234567-" * 3 + "12345678",
+    }
+    address = {"lines": ["🦉" * 200] * 4, "postal_code": "🦉" * 16, "city": "🦉" * 100, "country": "AT"}
+    order = read(
+        OrderPlaced, an_example(OrderPlaced) | {"customer": customer, "lines": [line] * 50, "ship_to": address}
+    )
+
+    assert len(order.to_json().encode()) < MAX_EVENT_BYTES / 2
+
+
+@pytest.mark.parametrize("path", ["ship_to.lines.0", "ship_to.city", "customer.name", "customer.language"])
+def test_no_text_of_an_order_is_endless(path: str) -> None:
+    with pytest.raises(ContractBroken, match="at most"):
+        read(OrderPlaced, an_order_with(path, "en" + "-xx" * 10_000))

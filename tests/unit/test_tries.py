@@ -224,7 +224,7 @@ def test_a_failed_condition_beside_a_conflict_decides_nothing(world: World, reas
 
     world.receive(place_order.handler, an_order())
 
-    assert world.row(Order, "1001") == Order(order_id="1001", stage="placed")
+    assert world.row(Order, "1001") == Order.placed(an_order())
 
 
 def test_a_row_that_is_saved_unread_and_is_there_already_is_no_reason_to_run_the_body_again(world: World) -> None:

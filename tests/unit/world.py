@@ -33,6 +33,8 @@ DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.dead_let
 
 QUEUE = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.of('consumer')}"
 
+SENDER = "shop@example.com"
+
 ENVIRONMENT = {
     "AWS_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
@@ -43,6 +45,9 @@ ENVIRONMENT = {
     settings.DEAD_LETTERS: DEAD_LETTERS,
     settings.RETRY: Retry(tries=3, crashes=2, first=30, longest=900, patience=3600).to_json(),
     settings.BODIES: "bodies",
+    settings.CALL_TIMEOUT: "2",
+    settings.option_variable("sender"): SENDER,
+    settings.option_variable("configuration-set"): NAMES.of("letters"),
     **{settings.table_variable(table): NAMES.of(table) for table in SERVICE_TABLES},
 }
 

@@ -1,0 +1,150 @@
+"""The shelf: what is put aside is sent or comes back, each piece once, in whatever order orders are heard of."""
+
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from backbone.contract import Event
+from functions.inventory import commit_stock, receive_stock, release_stock, reserve_stock
+from functions.inventory.stock import Reservation, StockItem
+from tests.unit.builders import Message, a_cancellation, a_confirmation, an_order, from_the_bus, goods, recorded
+from tests.unit.world import Handler, World, errors
+
+ORDER = an_order(lines=[("mug", 2), ("poster", 1)])
+CONFIRMED, CANCELLED = a_confirmation(ORDER), a_cancellation(ORDER)
+
+
+@pytest.fixture
+def stocked(world: World) -> World:
+    """The world, with five mugs and five posters on the shelf."""
+    world.put(StockItem(sku="mug", available=5), StockItem(sku="poster", available=5))
+    return world
+
+
+def shelf(world: World) -> dict[str, tuple[int, int]]:
+    """Pieces that are available and reserved, by article."""
+    rows = [world.row(StockItem, item["id"]) for item in world.items("stock")]
+    return {row.sku: (row.available, row.reserved) for row in rows if row}
+
+
+def stage(world: World) -> str:
+    row = world.row(Reservation, "1001")
+    return row.stage if row else "none"
+
+
+def once_more(world: World, handler: Handler, event: Event) -> list[Message]:
+    """Another event of the same content: not a redelivery, which the ledger would find."""
+    return world.deliver(handler, from_the_bus(recorded(event)))
+
+
+def test_an_order_that_is_cancelled_before_it_is_heard_of_takes_nothing(stocked: World) -> None:
+    stocked.receive(release_stock.handler, CANCELLED)
+    assert stage(stocked) == "released"
+
+    stocked.receive(reserve_stock.handler, ORDER)
+
+    assert (stage(stocked), shelf(stocked)) == ("released", {"mug": (5, 0), "poster": (5, 0)})
+    assert stocked.events("reservation/1001") == []
+
+
+def test_goods_of_a_confirmed_order_leave_the_shelf_once(stocked: World) -> None:
+    stocked.receive(reserve_stock.handler, ORDER)
+    assert shelf(stocked) == {"mug": (3, 2), "poster": (4, 1)}
+
+    stocked.receive(commit_stock.handler, CONFIRMED)
+    assert once_more(stocked, commit_stock.handler, CONFIRMED) == []
+
+    assert (stage(stocked), shelf(stocked)) == ("committed", {"mug": (3, 0), "poster": (4, 0)})
+
+
+def test_goods_of_a_cancelled_order_come_back_once(stocked: World) -> None:
+    stocked.receive(reserve_stock.handler, ORDER)
+
+    stocked.receive(release_stock.handler, CANCELLED)
+    assert once_more(stocked, release_stock.handler, CANCELLED) == []
+
+    assert (stage(stocked), shelf(stocked)) == ("released", {"mug": (5, 0), "poster": (5, 0)})
+
+
+def test_a_confirmation_waits_for_its_reservation(stocked: World) -> None:
+    message = Message(from_the_bus(recorded(CONFIRMED)))
+
+    assert stocked.deliver(commit_stock.handler, message) == [message]
+    stocked.receive(reserve_stock.handler, ORDER)
+    assert stocked.deliver(commit_stock.handler, message) == []
+
+    assert shelf(stocked) == {"mug": (3, 0), "poster": (4, 0)}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((release_stock.handler, CANCELLED), (commit_stock.handler, CONFIRMED)),
+        ((commit_stock.handler, CONFIRMED), (release_stock.handler, CANCELLED)),
+    ],
+    ids=["released", "committed"],
+)
+def test_what_was_released_is_not_committed_nor_the_other_way_round(
+    stocked: World, first: tuple[Handler, Event], second: tuple[Handler, Event]
+) -> None:
+    stocked.receive(reserve_stock.handler, ORDER)
+    stocked.receive(*first)
+    before = (stage(stocked), shelf(stocked))
+
+    assert once_more(stocked, *second) == []
+
+    assert errors(stocked.dead_letters()) == ["Rejected"]
+    assert (stage(stocked), shelf(stocked)) == before
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happens in the warehouse, or to one of three orders."""
+
+    what: str
+    order: int
+    quantity: int
+
+
+STEPS = st.builds(
+    Step, st.sampled_from(["receive", "reserve", "commit", "release"]), st.integers(0, 2), st.integers(1, 4)
+)
+_runs = count()
+
+
+# An order is heard of once; what else is said of it may be said twice, and in whatever order.
+@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEPS, min_size=4, max_size=14))
+def test_no_piece_is_lost_or_made_whatever_happens_in_whatever_order(world: World, steps: list[Step]) -> None:
+    run = next(_runs)
+    sku = f"mug-{run}"
+    received = 0
+    heard: set[int] = set()
+    for step in steps:
+        order = an_order(f"{run}-{step.order}", [(sku, step.order + 1)])
+        event: Event = order
+        handler: Handler
+        match step.what:
+            case "receive":
+                handler, event = receive_stock.handler, goods(sku, step.quantity)
+                received += step.quantity
+            case "reserve" if step.order not in heard:
+                heard.add(step.order)
+                handler = reserve_stock.handler
+            case "commit":
+                handler, event = commit_stock.handler, a_confirmation(order)
+            case _:
+                handler, event = release_stock.handler, a_cancellation(order)
+        once_more(world, handler, event)
+
+        row = world.row(StockItem, sku) or StockItem(sku=sku)
+        rows = {number: world.row(Reservation, f"{run}-{number}") for number in range(3)}
+        sent = {number: number + 1 for number, r in rows.items() if r and r.stage == "committed"}
+        reserved = sum(number + 1 for number, r in rows.items() if r and r.stage == "reserved")
+        assert row.available >= 0
+        assert row.reserved == reserved
+        assert row.available + row.reserved + sum(sent.values()) == received
