@@ -9,11 +9,11 @@ from backbone.settings import settings
 from events.notifications import LETTER_HEADER, EmailRefused, EmailSent
 from functions.notifications.letter import Letter
 
-# SES does not understand the address
+# SES will never send this letter: it does not understand the address, or takes offence at the content
 # (https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors).
-_BAD_ADDRESS = "BadRequestException"
-# SES will not send it: its content, or a sender or, in the sandbox, an address that is not verified.
-_NEVER = "MessageRejected"
+_REFUSES = frozenset({"BadRequestException", "MessageRejected"})
+# Or it will send none yet: the sender or, in the sandbox, the receiver is not verified. It says so in words alone.
+_UNVERIFIED = "not verified"
 _FAILED = 500  # HTTP: from here on the service has failed, and may have begun with it
 _UNAVAILABLE = 503  # HTTP: but here it has not
 
@@ -44,11 +44,11 @@ def post(letter: Letter, attempt: Attempt, *, letter_id: str, order_id: str) -> 
         raise NothingDone(msg) from error
     except ClientError as error:
         code = kind(error)
-        if code == _BAD_ADDRESS:
-            return EmailRefused(letter_id=letter_id, order_id=order_id, reason=code)
-        if code == _NEVER:
-            msg = "the e-mail service will not send it: MessageRejected; is the sender verified? See `daybook doctor`"
+        if code in _REFUSES and _UNVERIFIED in error.response["Error"].get("Message", ""):
+            msg = "the e-mail service sends it only once sender, or receiver, is verified: see `daybook doctor`"
             raise Rejected(msg) from error
+        if code in _REFUSES:
+            return EmailRefused(letter_id=letter_id, order_id=order_id, reason=code)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _FAILED)
         if status < _FAILED or status == _UNAVAILABLE:
             msg = f"the e-mail service does not take it: {code}"

@@ -82,7 +82,11 @@ def test_a_consumer_listens_since_the_same_moment_however_often_its_stack_is_dep
 
     cloudformation = cloud.client("cloudformation")
     capabilities = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
-    cloudformation.update_stack(StackName=INVENTORY, TemplateBody=json.dumps(template), Capabilities=capabilities)
+    s3, bucket = cloud.client("s3"), unique("templates")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="inventory.json", Body=json.dumps(template))
+    where = f"{cloud.endpoint}/{bucket}/inventory.json"
+    cloudformation.update_stack(StackName=INVENTORY, TemplateURL=where, Capabilities=capabilities)
     cloudformation.get_waiter("stack_update_complete").wait(StackName=INVENTORY, WaiterConfig={"Delay": 1})
 
     url = system.connection.sqs.get_queue_url(QueueName=system.connection.names.of(TO))["QueueUrl"]

@@ -16,9 +16,13 @@ import pytest
 
 from backbone import clock
 from backbone.timers import slots
+from local import provider as outside
 from local.faults import Call, Fault, Faults, Use
+from local.provider import Provider
 from tests.local.left_behind import until
 from tests.system.deployed import Deployed, an_order, goods, impatient, unique
+from tests.system.test_shop import a_parcel, a_refund, bounces, kill, mails
+from tests.system.test_timers import fired, sweeps
 
 # Done by AWS with the function's role, so no call of the function shows it.
 BY_LAMBDA_ITSELF = {
@@ -56,9 +60,9 @@ class Permission:
 
 
 @pytest.fixture(scope="module")
-def calls(system: Deployed, faults: Faults) -> list[Call]:
+def calls(system: Deployed, faults: Faults, provider: Provider) -> list[Call]:
     """All calls of all functions, once they have had cause for everything that they may do."""
-    keep_everybody_busy(system, faults)
+    keep_everybody_busy(system, faults, provider)
     return faults.calls()
 
 
@@ -103,19 +107,39 @@ def test_every_use_is_permitted(system: Deployed, calls: list[Call]) -> None:
     assert not_permitted == set()
 
 
-def keep_everybody_busy(system: Deployed, faults: Faults) -> None:
+def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider) -> None:
     """Give each function cause for all that it may do: its work, a delivery that comes again, one it cannot read."""
-    sku, opened = unique("mug"), unique("order")
+    sku, opened, paid, declined, late = unique("mug"), *(unique("order") for _ in range(4))
     consumers = [function for function in roles(system) if function not in {"admit", "publish", "bury", "sweep"}]
-    twice = an_order(lines=[(sku, 1)], producer_id=unique("checkout"))
+    twice = an_order(paid, lines=[(sku, 1)], producer_id=unique("checkout"))
     refused = [Fault.denied(function=consumer, operation="TransactWriteItems") for consumer in consumers]
+    busy = [
+        Fault.throttled("TooManyRequestsException", function=consumer, operation="SendEmail")
+        for consumer in consumers
+        if consumer.startswith("mail-")
+    ]
+    down = [outside.Fault.unavailable(operation=each) for each in ("payment_intents.confirm", "refunds.create")]
     with ExitStack() as stack:
         for consumer in consumers:
             stack.enter_context(impatient(system, consumer))
-        stack.enter_context(faults.bring(*refused))
-        system.receives(goods(sku, 2))
-        system.receives(twice, goods(sku, 1), an_order(opened, lines=[(sku, 9)]))
-    assert [faults.brought(fault) for fault in refused] == [1] * len(refused)
+        stack.enter_context(faults.bring(*refused, *busy))
+        stack.enter_context(provider.brings(*down))
+        kill(system, "charge-order")  # the next process reads the provider's key
+        kill(system, "refund-order")
+        system.receives(goods(sku, 3))
+        system.receives(
+            twice,
+            goods(sku, 1),
+            an_order(opened, lines=[(sku, 9)]),
+            an_order(declined, lines=[(sku, 1)], payment_method="pm_card_visa_chargeDeclined"),
+            an_order(late, lines=[(sku, 1)], pay_within=1),
+        )
+        system.receives(a_parcel(paid), a_refund(paid, "R-1", 500))
+        until(lambda: sweeps(system) and fired(system, late), what="the time to pay is over", seconds=60)
+        bounces(system, paid, mails(system, paid)[0])
+        until(lambda: "EmailBounced" in system.types(f"order/{paid}"), what="a letter has bounced")
+        system.settles()
+    assert {fault.where["function"]: faults.brought(fault) for fault in refused} == dict.fromkeys(consumers, 1)
     system.sends(twice)
     system.refusals(*system.sends(an_order(lines=[("mug", 0)]), an_order(opened)))
     for consumer in consumers:

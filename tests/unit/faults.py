@@ -16,9 +16,9 @@ _SERVICE = {"SendMessage": "sqs", "PutEvents": "events", "SendEmail": "sesv2"}  
 Answer = tuple[int, Mapping[str, Any]]
 
 
-def error(code: str, status: int = 400, **more: Any) -> Answer:
+def error(code: str, status: int = 400, *, said: str = "brought about by a test", **more: Any) -> Answer:
     """An error, as botocore reads it from the wire."""
-    told = {"Error": {"Code": code, "Message": "brought about by a test"}}
+    told = {"Error": {"Code": code, "Message": said}}
     return status, {**told, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
 
 

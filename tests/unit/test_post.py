@@ -53,6 +53,12 @@ FUNCTIONS: dict[str, tuple[Handler, Event, str]] = {
 }
 every_function = pytest.mark.parametrize(("handler", "event", "letter_id"), FUNCTIONS.values(), ids=FUNCTIONS)
 
+UNVERIFIED = faults.error(
+    "MessageRejected",
+    said="Email address is not verified. The following identities failed the check in region EU-CENTRAL-1: "
+    f"{MARK}@example.com",
+)
+
 # What the service may say, or do, when nobody knows whether it sends the letter.
 BREAKS: dict[str, Exception] = {
     "nothing for too long": ReadTimeoutError(endpoint_url=URL),
@@ -118,23 +124,24 @@ def test_two_letters_never_have_one_name(world: World) -> None:
     assert [len(world.events(event.metadata.stream)) for event in world.recorded()] == [1, 1]
 
 
-def test_an_address_that_the_service_does_not_understand_is_refused_and_told_of(world: World) -> None:
-    faults.answer("SendEmail", faults.error("BadRequestException"))
+@pytest.mark.parametrize("code", ["BadRequestException", "MessageRejected"])
+def test_a_letter_that_the_service_never_sends_is_refused_and_told_of(world: World, code: str) -> None:
+    faults.answer("SendEmail", faults.error(code))
 
     assert world.deliver(mail_confirmed.handler, a_message()) == []
 
-    assert told(world) == [EmailRefused(letter_id="1001.confirmed", order_id="1001", reason="BadRequestException")]
+    assert told(world) == [EmailRefused(letter_id="1001.confirmed", order_id="1001", reason=code)]
     assert world.dead_letters() == []
 
 
-def test_a_letter_that_the_service_will_not_send_is_dead_and_can_be_sent_later(world: World) -> None:
-    faults.answer("SendEmail", faults.error("MessageRejected"), TAKEN)
+def test_a_letter_that_waits_for_somebody_to_be_verified_is_dead_and_can_be_sent_later(world: World) -> None:
+    faults.answer("SendEmail", UNVERIFIED, TAKEN)
     message = a_message()
 
     assert world.deliver(mail_confirmed.handler, message) == []
     (dead,) = world.dead_letters()
     assert dead.error == "Rejected"
-    assert "is the sender verified?" in dead.attributes["reason"]
+    assert "only once sender, or receiver, is verified" in dead.attributes["reason"]
 
     assert world.deliver(mail_confirmed.handler, message.body) == []
     assert [type(event) for event in told(world)] == [EmailSent]
@@ -212,7 +219,7 @@ def test_every_letter_has_a_connection_of_its_own(world: World) -> None:
 
 MISHAPS: dict[str, Any] = {
     "refused": faults.error("BadRequestException"),
-    "rejected": faults.error("MessageRejected"),
+    "rejected": UNVERIFIED,
     "busy": BUSY["too many requests"],
     "failing": FAILS["a failure"],
     "taken": TAKEN,
@@ -225,7 +232,8 @@ def test_nothing_about_the_customer_is_in_logs_reasons_or_the_ledger(
 ) -> None:
     status, content = answer
     if "Error" in content:
-        content = {**content, "Error": {**content["Error"], "Message": f"not to {CUSTOMER.email}"}}
+        said = f"{content['Error']['Message']} (not to {CUSTOMER.email})"
+        content = {**content, "Error": {**content["Error"], "Message": said}}
     faults.answer("SendEmail", (status, content))
 
     world.deliver(mail_confirmed.handler, a_message())
@@ -247,7 +255,7 @@ def test_an_error_that_is_not_understood_leaves_the_outcome_unknown(world: World
 
 
 def test_what_is_rejected_says_what_can_be_done(world: World) -> None:
-    faults.answer("SendEmail", faults.error("MessageRejected"))
+    faults.answer("SendEmail", UNVERIFIED)
 
     letter = Letter("ada@example.com", "Hello", "Hello", "<p>Hello</p>")
     attempts = Attempts(world.client, NAMES.ledger, "mail-confirmed")
