@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 from uuid import uuid4
 
@@ -150,7 +151,7 @@ class Attempts:
             raise Busy(msg)
         if row.get("until", "") > clock.now():
             msg = "another process is at it"
-            raise Busy(msg)
+            raise Busy(msg, patience=inf)  # it ends, or must have ended, soon
         until = {":until": _until(datetime.now(UTC), seconds), ":one": 1}
         number = row["number"]
         # Whoever began it, and is still waiting for the answer, must not take this attempt for the one it began.
@@ -194,7 +195,7 @@ class Attempts:
             if not _refused(error):
                 raise
             msg = "another process has taken the attempt over"
-            raise Busy(msg) from error
+            raise Busy(msg, patience=inf) from error
 
     def _read(self, purpose: str) -> dict[str, Any]:
         found = self._dynamodb.get_item(TableName=self._table, Key=self._key(purpose), ConsistentRead=True)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Self, Unpack
 
 When = Literal["before", "after"]
@@ -36,15 +36,15 @@ class Where(TypedDict, total=False):
     """Which calls a fault strikes; what is not said, fits all.
 
     `function` is the consumer's name, `service` and `operation` are botocore's, `table` is named as the service's stack
-    names it (the backbone's are `store` and `ledger`), `mentions` a text that the call's body holds, such as an order's
-    number. `times`: the first so many calls, `Every` or `Chance`.
+    names it (the backbone's are `store` and `ledger`), `mentions` are texts that the call's body holds, such as an
+    order's number. `times`: the first so many calls, `Every` or `Chance`.
     """
 
     function: str
     service: str
     operation: str
     table: str
-    mentions: str
+    mentions: str | Sequence[str]
     times: Times
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from backbone.identity import admitted_id, emitted_id
 from events.notifications import EmailBounced, EmailRefused
 from local import provider as outside
 from local.faults import Fault, Faults
@@ -29,6 +31,8 @@ from tests.system.deployed import (
     unique,
 )
 
+ACCOUNT = "000000000000"  # the local cloud's
+SERVICE_DESK = "shop.service-desk"
 CHARGE, REFUND, MAIL = "charge-order", "refund-order", "mail-confirmed"
 EXPIRED = ["EmailSent", "OrderCancelled", "OrderPlaced", "PaymentWindowEnded"]
 REFUNDED = ["EmailSent", "PaymentRefunded", "RefundAsked", "RefundRequested"]
@@ -107,35 +111,74 @@ def test_an_order_whose_payment_is_told_before_the_order_itself_is_confirmed(sys
     assert system.pieces(sku) == (1, 1)
 
 
-# Where the process that charges dies: what it was about to say, or had just said, and to whom.
-DEATHS: Mapping[str, Any] = {
-    "before it looks into the ledger": ("before", {"operation": "GetItem"}),
-    "after it has looked into the ledger": ("after", {"operation": "GetItem"}),
-    "before the attempt is noted": ("before", {"operation": "UpdateItem", "mentions": "begun_at"}),
-    "after the attempt is noted": ("after", {"operation": "UpdateItem", "mentions": "begun_at"}),
-    "before the payment's id is noted": ("before", {"operation": "UpdateItem", "mentions": "note_intent"}),
-    "after the payment's id is noted": ("after", {"operation": "UpdateItem", "mentions": "note_intent"}),
-    "before the outcome is noted": ("before", {"operation": "TransactWriteItems"}),
-    "after the outcome is noted": ("after", {"operation": "TransactWriteItems"}),
-    "before the key is read": ("before", {"operation": "GetSecretValue"}),
-    "after the key is read": ("after", {"operation": "GetSecretValue"}),
+# The calls to AWS before and after which a process dies that has an effect in hand, and what they mention besides.
+CALLS: Mapping[str, tuple[str, str]] = {
+    "a look into the ledger": ("GetItem", ""),
+    "the note of the attempt": ("UpdateItem", "begun_at"),
+    "the note of the payment's id": ("UpdateItem", "note_intent"),
+    "the commit": ("TransactWriteItems", ""),
 }
+DEATHS = [(when, call) for call in CALLS for when in ("before", "after")]
+OF_A_REFUND = [(when, call) for when, call in DEATHS if call != "the note of the payment's id"]
 
 
-@pytest.mark.parametrize("where", DEATHS)
-def test_a_process_that_dies_charges_the_customer_once(
-    system: Deployed, faults: Faults, provider: Provider, where: str
+def deaths_of(
+    function: str, about: Mapping[str, tuple[str, str]], deaths: list[tuple[Any, str]]
+) -> dict[tuple[str, str], Fault]:
+    """For each death one order: `about` gives each order's event, and its attempt, as calls mention them."""
+    found = {}
+    for (when, call), (event, attempt) in zip(deaths, about.values(), strict=True):
+        operation, besides = CALLS[call]
+        mentions = [attempt, besides] if operation == "UpdateItem" else [event]
+        found[when, call] = Fault.death(when, function=function, operation=operation, mentions=mentions)
+    return found
+
+
+def test_processes_that_die_before_and_after_each_call_charge_each_customer_once(
+    system: Deployed, faults: Faults, provider: Provider
 ) -> None:
-    when, call = DEATHS[where]
-    if call["operation"] == "GetSecretValue":
-        kill(system, CHARGE)  # whoever has the key at hand does not ask for it
-    death = Fault.death(when, function=CHARGE, **call)
+    sku, orders = unique("mug"), [unique("order") for _ in DEATHS]
+    system.receives(goods(sku, len(orders)))
+    about = {order: (stock_reserved(order), f"attempt#charge/{order}") for order in orders}
+    deaths = deaths_of(CHARGE, about, DEATHS)
 
+    with impatient(system, CHARGE), faults.bring(*deaths.values()):
+        system.receives(*(an_order(order, lines=[(sku, 1)], producer_id=order) for order in orders))
+
+    assert {death: faults.brought(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
+    assert [provider.book().taken(order) for order in orders] == [{"eur": 1250}] * len(orders)
+    assert [charges(provider, order) for order in orders] == [1] * len(orders)
+    assert [system.types(f"order/{order}") for order in orders] == [CONFIRMED] * len(orders)
+
+
+def test_processes_that_die_before_and_after_each_call_pay_back_once(
+    system: Deployed, faults: Faults, provider: Provider
+) -> None:
+    sku, orders = unique("mug"), [unique("order") for _ in OF_A_REFUND]
+    system.receives(goods(sku, len(orders)))
+    system.receives(*(an_order(order, lines=[(sku, 1)]) for order in orders))
+    about = {order: (refund_requested(order), f"attempt#refund/{order}/R-1") for order in orders}
+    deaths = deaths_of(REFUND, about, OF_A_REFUND)
+
+    with impatient(system, REFUND), faults.bring(*deaths.values()):
+        system.receives(*(a_refund(order, "R-1", 500, producer_id=order) for order in orders))
+
+    assert {death: faults.brought(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
+    assert [provider.book().returned(order) for order in orders] == [{"eur": 500}] * len(orders)
+    assert [system.types(f"order/{order}") for order in orders] == [sorted([*CONFIRMED, *REFUNDED])] * len(orders)
+
+
+def test_a_process_that_dies_as_it_reads_the_providers_key_charges_once(
+    system: Deployed, faults: Faults, provider: Provider
+) -> None:
+    death = Fault.death("after", function=CHARGE, operation="GetSecretValue")
+
+    kill(system, CHARGE)  # whoever has the key at hand does not ask for it
     with impatient(system, CHARGE), faults.bring(death):
         order = a_confirmed_order(system)
 
     assert faults.brought(death) == 1
-    assert (provider.book().taken(order), charges(provider, order)) == ({"eur": 1250}, 1)
+    assert charges(provider, order) == 1
 
 
 def test_a_process_that_dies_while_the_provider_charges_does_so_once(system: Deployed, provider: Provider) -> None:
@@ -212,12 +255,15 @@ def test_a_letter_of_which_nobody_knows_whether_it_was_sent_is_shown_and_not_sen
     assert system.dead(confirmed(system, order), MAIL).details["error"] == "OutcomeUnknown"
 
 
-def test_a_letter_to_an_address_that_the_service_does_not_take_is_told_and_the_order_goes_on(system: Deployed) -> None:
+def test_a_letter_to_an_address_that_the_service_does_not_take_is_told_and_the_order_goes_on(
+    system: Deployed, faults: Faults
+) -> None:
     sku, order = unique("mug"), unique("order")
     system.receives(goods(sku, 1))
-    customer = {"name": "Ada Lovelace", "email": "ada@exämple.com"}
+    refused = Fault.throttled("BadRequestException", function=MAIL, operation="SendEmail")
 
-    system.receives(an_order(order, lines=[(sku, 1)], customer=customer))
+    with faults.bring(refused):
+        system.receives(an_order(order, lines=[(sku, 1)]))
 
     assert system.types(f"order/{order}") == sorted([*CONFIRMED[1:], EmailRefused.__name__])
     assert mails(system, order) == []
@@ -258,29 +304,6 @@ def test_more_is_never_paid_back_than_was_paid(system: Deployed, provider: Provi
     assert "250 minor units" in dead.details["reason"]
 
 
-@pytest.mark.parametrize(
-    ("when", "call"),
-    [
-        ("before", {"operation": "UpdateItem", "mentions": "begun_at"}),
-        ("after", {"operation": "UpdateItem", "mentions": "begun_at"}),
-        ("before", {"operation": "TransactWriteItems"}),
-        ("after", {"operation": "TransactWriteItems"}),
-    ],
-)
-def test_a_process_that_dies_pays_back_once(
-    system: Deployed, faults: Faults, provider: Provider, when: Any, call: Any
-) -> None:
-    order = a_confirmed_order(system)
-    death = Fault.death(when, function=REFUND, **call)
-
-    with impatient(system, REFUND), faults.bring(death):
-        system.receives(a_refund(order, "R-1", 500))
-
-    assert faults.brought(death) == 1
-    assert provider.book().returned(order) == {"eur": 500}
-    assert system.types(f"order/{order}") == sorted([*CONFIRMED, *REFUNDED])
-
-
 def a_confirmed_order(system: Deployed, order: str | None = None, *, letter: bool = True) -> str:
     """Place an order that is paid and confirmed, and wait until it is."""
     sku, order = unique("mug"), order or unique("order")
@@ -296,9 +319,19 @@ def a_parcel(order: str) -> dict[str, Any]:
     return an_event("ShipmentDispatched", data, source="warehouse.dispatch")
 
 
-def a_refund(order: str, refund_id: str, amount: int) -> dict[str, Any]:
+def a_refund(order: str, refund_id: str, amount: int, *, producer_id: str | None = None) -> dict[str, Any]:
     data = {"order_id": order, "refund_id": refund_id, "amount": {"amount": amount, "currency": "EUR"}}
-    return an_event("RefundAsked", data, source="shop.service-desk")
+    return an_event("RefundAsked", data, source=SERVICE_DESK, producer_id=producer_id)
+
+
+def stock_reserved(order: str) -> str:
+    """The id that StockReserved will have, if the order has its own number for its producer's id."""
+    return emitted_id(admitted_id(ACCOUNT, CHECKOUT, order), "reserve-stock", "StockReserved", 0)
+
+
+def refund_requested(order: str) -> str:
+    """The id that RefundRequested will have, likewise."""
+    return emitted_id(admitted_id(ACCOUNT, SERVICE_DESK, order), "grant-refund", "RefundRequested", 0)
 
 
 def in_dollars(order: str, sku: str, method: str, **data: Any) -> dict[str, Any]:
@@ -369,7 +402,7 @@ def kill(system: Deployed, consumer: str) -> None:
 
 
 def bounces(system: Deployed, order: str, mail: Mail) -> None:
-    """SES tells the default bus that a letter did not arrive, as it documents it."""
+    """SES tells that a letter did not arrive, as it documents it."""
     detail = {
         "eventType": "Bounce",
         "bounce": {
@@ -386,6 +419,21 @@ def bounces(system: Deployed, order: str, mail: Mail) -> None:
             "tags": {"ses:configuration-set": [system.connection.names.of("letters")]},
         },
     }
-    entry = {"Source": "aws.ses", "DetailType": "Email Bounced", "Detail": json.dumps(detail)}
-    answer = system.cloud.client("events").put_events(Entries=[entry])
-    assert not answer["FailedEntryCount"]
+    event = {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Email Bounced",
+        "source": "aws.ses",
+        "account": ACCOUNT,
+        "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "region": "us-east-1",
+        "resources": [],
+        "detail": detail,
+    }
+    # Nobody but AWS may put such an event on a bus: so the rule is asked, and its target reached, by hand.
+    events, rule = system.cloud.client("events"), system.connection.names.of("bounces")
+    pattern = events.describe_rule(Name=rule)["EventPattern"]
+    assert events.test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
+    (target,) = events.list_targets_by_rule(Rule=rule)["Targets"]
+    assert target["Arn"].endswith(f"event-bus/{system.connection.names.ingress_bus}")
+    puts_into_queue(system, "admit", json.dumps(event))

@@ -47,7 +47,7 @@ class _Hooks:
         self._record(service, operation, params)
 
         def fits(rule: Rule) -> bool:
-            if rule.get("mentions", "") not in json.dumps(params, default=str):
+            if not _mentions(rule, json.dumps(params, default=str)):
                 return False
             if rule["what"] == "partial":
                 return bool(Remainder(operation, params, rule["take"], rule["code"]))
@@ -78,7 +78,7 @@ class _Hooks:
 
         def fits(rule: Rule) -> bool:
             table = self._table(rule)
-            return rule.get("mentions", "") in body and (table is None or json.dumps(table) in body)
+            return _mentions(rule, body) and (table is None or json.dumps(table) in body)
 
         for rule in self._plan.striking(service, operation, fits=fits, when="before"):
             if answer := acts.act(rule, request, self._table(rule)):
@@ -112,3 +112,9 @@ def _append(file: Path, said: object) -> None:
         os.write(opened, f"{json.dumps(said)}\n".encode())  # at once: lines of several processes do not mix
     finally:
         os.close(opened)
+
+
+def _mentions(rule: Rule, text: str) -> bool:
+    """Whether the text holds all that the rule says it must."""
+    wanted = rule.get("mentions", [])
+    return all(each in text for each in ([wanted] if isinstance(wanted, str) else wanted))
