@@ -5,6 +5,7 @@ confirmed. In doubt it is that very payment which is looked at, and one payment 
 """
 
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import stripe
 from stripe import PaymentIntent
@@ -59,17 +60,25 @@ def _intent(stock: StockReserved, attempt: Attempt) -> PaymentIntent:
     intents = provider().v1.payment_intents
     if known := attempt.notes.get("intent"):
         return intents.retrieve(known)
-    intent = intents.create(
-        params={
-            "amount": stripe_amount(stock.total),
-            "currency": stock.total.currency.lower(),
-            "payment_method": stock.payment_method,
-            # The customer is not there to be sent to a bank's page.
-            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-            "metadata": {ORDER: stock.order_id},
-        },
-        options={"idempotency_key": attempt.purpose},
-    )
+    spoilt = int(attempt.notes.get("spoilt", "0"))
+    try:
+        intent = intents.create(
+            params={
+                "amount": stripe_amount(stock.total),
+                "currency": stock.total.currency.lower(),
+                "payment_method": stock.payment_method,
+                # The customer is not there to be sent to a bank's page.
+                "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+                "metadata": {ORDER: stock.order_id},
+            },
+            options={"idempotency_key": f"{attempt.purpose}/{spoilt}" if spoilt else attempt.purpose},
+        )
+    except stripe.APIError as error:
+        # For a day the provider answers this key with the same (https://docs.stripe.com/error-low-level#server-errors).
+        # Another key is no danger: what is not confirmed moves no money, and only what is noted is confirmed.
+        if error.http_status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            attempt.note(spoilt=str(spoilt + 1))
+        raise
     attempt.note(intent=intent.id)
     return intent
 

@@ -121,7 +121,7 @@ def discard(world: World, envelope: Envelope) -> None:
     world.client.put_item(TableName=NAMES.ledger, Item={name: pack(value) for name, value in row.items()})
 
 
-def outlive(world: World, handler: Trial, message: Message, context: Callable[[], Context] = Context) -> Message:
+def outlive(world: World, handler: Effect[Any], message: Message, context: Callable[[], Context] = Context) -> Message:
     """Deliver a message until it does not come again, whatever becomes of the processes."""
     for _ in range(20):
         try:
