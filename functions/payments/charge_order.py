@@ -23,7 +23,16 @@ _SETTLES_WITHIN = 86_400  # seconds
 
 # What the provider says of a payment that can never be made as it was asked for, the customer's doing or the shop's
 # (https://docs.stripe.com/error-codes). Anything else it does not understand is this system's fault.
-_IMPOSSIBLE = frozenset({"amount_too_large", "amount_too_small", "currency_not_supported", "resource_missing"})
+_IMPOSSIBLE = frozenset(
+    {
+        "amount_too_large",
+        "amount_too_small",
+        "currency_not_supported",
+        "invalid_charge_amount",
+        "payment_intent_incompatible_payment_method",
+        "resource_missing",
+    }
+)
 
 
 @effect(
@@ -36,8 +45,8 @@ _IMPOSSIBLE = frozenset({"amount_too_large", "amount_too_small", "currency_not_s
 def handler(stock: StockReserved, attempt: Attempt) -> PaymentSucceeded | PaymentFailed:
     if not stock.total.amount:
         return PaymentSucceeded(order_id=stock.order_id, payment_id="", amount=stock.total)
-    if not stock.payment_method:
-        return _failed(stock, "no_payment_method")
+    if futile := _futile(stock, attempt):
+        return _failed(stock, futile)
     try:
         return _outcome(stock, _confirmed(stock, _intent(stock, attempt)))
     except NotChargeable:
@@ -45,14 +54,21 @@ def handler(stock: StockReserved, attempt: Attempt) -> PaymentSucceeded | Paymen
     except stripe.CardError as error:
         return _failed(stock, _reason(error.error))
     except stripe.InvalidRequestError as error:
-        if error.code in _IMPOSSIBLE and "intent" not in attempt.notes:
-            return _failed(stock, str(error.code))
+        if (why := _impossible(error)) and "intent" not in attempt.notes:
+            return _failed(stock, why)
         msg = f"the payment provider does not understand the request: {error.code or 'no code'}"
         raise Rejected(msg) from error
     except stripe.StripeError as error:
         if nothing_done := certainly_nothing(error):
             raise nothing_done from error
         raise
+
+
+def _futile(stock: StockReserved, attempt: Attempt) -> str | None:
+    """Why the provider need not be asked, if that is so. A payment that was never noted was never confirmed."""
+    if not stock.payment_method:
+        return "no_payment_method"
+    return "not_paid_in_time" if _is_late(stock) and "intent" not in attempt.notes else None
 
 
 def _intent(stock: StockReserved, attempt: Attempt) -> PaymentIntent:
@@ -85,16 +101,18 @@ def _intent(stock: StockReserved, attempt: Attempt) -> PaymentIntent:
 
 def _confirmed(stock: StockReserved, intent: PaymentIntent) -> PaymentIntent:
     """The payment after all that can be done for it: confirmed, or, once it is too late, called off if it can be."""
-    if intent.status == "requires_confirmation" and not _is_late(stock):
-        intent = provider().v1.payment_intents.confirm(intent.id)
-    waiting = {"requires_confirmation", "processing"} if _is_late(stock) else set[str]()
-    if intent.status in {"requires_action", *waiting}:
-        try:
-            return provider().v1.payment_intents.cancel(intent.id, params={"cancellation_reason": "abandoned"})
-        except stripe.InvalidRequestError as error:
-            if error.code != "payment_intent_unexpected_state":
-                raise
-            return provider().v1.payment_intents.retrieve(intent.id)
+    intents = provider().v1.payment_intents
+    try:
+        if intent.status == "requires_confirmation" and not _is_late(stock):
+            intent = intents.confirm(intent.id)
+        waiting = {"requires_confirmation", "processing"} if _is_late(stock) else set[str]()
+        if intent.status in {"requires_action", *waiting}:
+            intent = intents.cancel(intent.id, params={"cancellation_reason": "abandoned"})
+    except stripe.InvalidRequestError as error:
+        # The bank was faster, or a call before this one whose answer nobody has waited for.
+        if error.code != "payment_intent_unexpected_state":
+            raise
+        return intents.retrieve(intent.id)
     return intent
 
 
@@ -108,6 +126,13 @@ def _outcome(stock: StockReserved, intent: PaymentIntent) -> PaymentSucceeded | 
             return _failed(stock, "not_paid_in_time" if _is_late(stock) else "authentication_required")
     msg = f"the payment is {intent.status} at the provider"
     raise NotYet(msg, patience=_SETTLES_WITHIN)
+
+
+def _impossible(error: stripe.InvalidRequestError) -> str | None:
+    """Why the payment can never be made, if it is that. A currency that it does not know gets no code from Stripe."""
+    if error.param == "currency":
+        return "currency_not_supported"
+    return error.code if error.code in _IMPOSSIBLE else None
 
 
 def _is_late(stock: StockReserved) -> bool:

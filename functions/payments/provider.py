@@ -23,12 +23,18 @@ REFUND = "refund"
 def provider() -> StripeClient:
     """The provider's client. It repeats no call by itself: whether to repeat is the effect's to decide."""
     try:
-        key = _secrets().get(settings().option("stripe-key"), max_age=_KEY_LIVES)
+        key = secrets().get(settings().option("stripe-key"), max_age=_KEY_LIVES)
     except GetParameterError as error:
         # Powertools keeps what AWS said in the context alone.
-        msg = f"the key to the payment provider cannot be read: {kind(error.__context__ or error)}"
+        msg = (
+            f"the key to the payment provider cannot be read: {kind(error.__context__ or error)}. See `daybook doctor`"
+        )
         raise NothingDone(msg) from error
-    return _client(str(key).strip())
+    key = str(key).strip()
+    if not (key.isascii() and key.isprintable()):  # it could not even be sent
+        msg = "the key to the payment provider is no key. See `daybook doctor`"
+        raise NothingDone(msg)
+    return client(key)
 
 
 def certainly_nothing(error: stripe.StripeError) -> NothingDone | None:
@@ -43,7 +49,8 @@ def certainly_nothing(error: stripe.StripeError) -> NothingDone | None:
 
 
 @lru_cache(maxsize=1)
-def _client(key: str) -> StripeClient:
+def client(key: str) -> StripeClient:
+    """The client that uses this key."""
     here = settings()
     return StripeClient(
         key,
@@ -54,5 +61,6 @@ def _client(key: str) -> StripeClient:
 
 
 @lru_cache(maxsize=1)
-def _secrets() -> SecretsProvider:
+def secrets() -> SecretsProvider:
+    """Where the key is kept."""
     return SecretsProvider(boto3_client=aws.client("secretsmanager"))

@@ -91,8 +91,8 @@ def a_payment(order_id: str = "1001", amount: int = 1250) -> PaymentSucceeded:
     return PaymentSucceeded(order_id=order_id, payment_id="pi_1", amount=money(amount))
 
 
-def a_failed_payment(order_id: str = "1001") -> PaymentFailed:
-    return PaymentFailed(order_id=order_id, reason="insufficient_funds")
+def a_failed_payment(order_id: str = "1001", reason: str = "insufficient_funds") -> PaymentFailed:
+    return PaymentFailed(order_id=order_id, reason=reason)
 
 
 def an_ended_window(order_id: str = "1001") -> PaymentWindowEnded:

@@ -2,13 +2,18 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
+import boto3
 import pytest
 from moto import mock_aws
 
 from backbone import aws, observability
 from backbone.consumer import backbone
-from backbone.settings import settings
+from backbone.settings import option_variable, settings
+from local.provider import Provider
+from tests.unit import till as tills
+from tests.unit.till import Till
 from tests.unit.world import ENVIRONMENT, World
 
 
@@ -20,6 +25,24 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with mock_aws():
         yield World()
     _forget()
+
+
+@pytest.fixture(scope="session")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    """One stand-in for the payment provider. Its book fills up: each test has an order of its own."""
+    with Provider(project=Path(tmp_path_factory.mktemp("project"))) as provider:
+        yield provider
+
+
+@pytest.fixture
+def till(provider: Provider, monkeypatch: pytest.MonkeyPatch, world: World) -> Iterator[Till]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")  # a proxy of the user's would be asked by Stripe's client
+    monkeypatch.setenv(option_variable("stripe-key"), tills.SECRET)
+    monkeypatch.setenv(option_variable("stripe-api"), provider.endpoint)
+    boto3.client("secretsmanager").create_secret(Name=tills.SECRET, SecretString=provider.key)
+    tills.new_process()
+    yield Till(world, provider)
+    tills.new_process()
 
 
 def _forget() -> None:

@@ -102,6 +102,11 @@ CASES: dict[str, tuple[Handler, Event, list[tuple[Order | None, Then]]]] = {
             (FULFILLED, NOTHING),
         ],
     ),
+    "a payment that came to nothing in time": (
+        cancel_unpaid.handler,
+        a_failed_payment(reason="not_paid_in_time"),
+        [(PLACED, cancels("not_paid_in_time")), (CONFIRMED, NOTHING), (CANCELLED, NOTHING), (FULFILLED, NOTHING)],
+    ),
     "an ended window": (
         cancel_expired.handler,
         an_ended_window(),
