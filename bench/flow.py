@@ -63,8 +63,8 @@ class Flow:
     def answer(self) -> dict[str, int]:
         """Say what is said outside of streams that were opened since then: that a parcel has left, for example.
 
-        That is one event of each contract that comes from outside and continues such a stream, as a rule. Waits until nothing is
-        under way; returns how many events of each type were sent.
+        That is one event of each contract that comes from outside and continues such a stream, as a rule. Waits until
+        nothing is under way; returns how many events of each type were sent.
         """
         said: dict[str, int] = {}
         opened = [line.stream for line in self._recorded() if line.sequence == 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,11 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_WIDE = 160  # characters
+
+
 class Progress:
     """Shows each step while it works, and afterwards how long it took."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+        # Where there is no terminal, tables and trees have room for their words.
+        width = None if sys.stdout.isatty() else _WIDE
+        self.console = console or Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:

@@ -3,7 +3,7 @@
 The same job as `functions/inventory/reserve_stock.py`, as someone would write it by the pages of Powertools for AWS
 Lambda: a batch processor that reports partial failures, idempotency kept in DynamoDB, the parser's models of SQS and
 EventBridge, Logger, Metrics; and, by those of boto3, clients made once, outside of the handler. It does not call AWS
-more often than it must: one read of the stock, one transaction for stock and reservation, one PutEvents.
+more often than it must: one read of stock and reservation, one transaction for stock and reservation, one PutEvents.
 
 https://docs.aws.amazon.com/powertools/python/latest/utilities/batch/
 https://docs.aws.amazon.com/powertools/python/latest/utilities/idempotency/
@@ -13,7 +13,7 @@ https://docs.aws.amazon.com/powertools/python/latest/utilities/parser/
 import json
 import os
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import boto3
@@ -61,11 +61,20 @@ class Customer(BaseModel):
     language: str = "en"
 
 
+class Address(BaseModel):
+    lines: list[str] = Field(min_length=1, max_length=4)
+    postal_code: str = Field(default="", max_length=16)
+    city: str = Field(min_length=1, max_length=100)
+    country: str = Field(pattern=r"^[A-Z]{2}$")
+
+
 class OrderPlaced(BaseModel):
     order_id: Identifier
     customer: Customer
     lines: list[OrderLine] = Field(min_length=1, max_length=50)
     payment_method: str = ""
+    ship_to: Address | None = None
+    pay_within: int = Field(default=1_800, ge=1, le=86_400)
 
 
 class OrderEvent(EventBridgeModel):
@@ -87,7 +96,10 @@ def record_handler(record: OrderRecord) -> dict[str, Any]:
     wanted = Counter[str]()
     for line in order.lines:
         wanted[line.sku] += line.quantity
-    available = stock_of(list(wanted))
+    available, released = look(order.order_id, list(wanted))
+    if released:
+        logger.info("cancelled before its goods were put aside", order_id=order.order_id)
+        return {"order_id": order.order_id, "reserved": False}
     missing = [sku for sku, quantity in wanted.items() if available.get(sku, 0) < quantity]
     if missing:
         put_event("OutOfStock", {"order_id": order.order_id, "skus": missing})
@@ -102,6 +114,7 @@ def record_handler(record: OrderRecord) -> dict[str, Any]:
             "order_id": order.order_id,
             "total": {"amount": total, "currency": order.lines[0].price.currency},
             "payment_method": order.payment_method,
+            "pay_by": (record.body.time + timedelta(seconds=order.pay_within)).isoformat(),
         },
     )
     metrics.add_metric(name="StockReserved", unit=MetricUnit.Count, value=1)
@@ -109,11 +122,15 @@ def record_handler(record: OrderRecord) -> dict[str, Any]:
     return {"order_id": order.order_id, "reserved": True}
 
 
-def stock_of(skus: list[str]) -> dict[str, int]:
+def look(order_id: str, skus: list[str]) -> tuple[dict[str, int], bool]:
     answer = dynamodb.batch_get_item(
-        RequestItems={STOCK_TABLE: {"Keys": [{"sku": sku} for sku in skus], "ConsistentRead": True}}
-    )
-    return {str(item["sku"]): int(item["available"]) for item in answer["Responses"][STOCK_TABLE]}  # type: ignore[arg-type]
+        RequestItems={
+            STOCK_TABLE: {"Keys": [{"sku": sku} for sku in skus], "ConsistentRead": True},
+            RESERVATIONS_TABLE: {"Keys": [{"order_id": order_id}], "ConsistentRead": True},
+        }
+    )["Responses"]
+    available = {str(item["sku"]): int(item["available"]) for item in answer[STOCK_TABLE]}  # type: ignore[arg-type]
+    return available, any(item.get("stage") == "released" for item in answer[RESERVATIONS_TABLE])
 
 
 def reserve(order_id: str, wanted: dict[str, int]) -> None:
