@@ -82,7 +82,7 @@ class Attempt:
     @contextmanager
     def preparing(self) -> Iterator[None]:
         """What the body does in the block asks nothing of the world outside: if it fails there, nothing has happened,
-        and the delivery is tried again as any other.
+        and the delivery is tried again as any other. So it stands before the body's first call, never behind one.
         """
         self.untouched = True
         yield

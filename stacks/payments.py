@@ -1,6 +1,6 @@
 """Payments."""
 
-from aws_cdk import Acknowledgment, ArnFormat, Validations
+from aws_cdk import Acknowledgment, ArnFormat, RemovalPolicy, Validations
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
@@ -20,7 +20,8 @@ class Payments(Service):
             "StripeKey",
             secret_name=stage.names.stripe_key,
             description="The secret key of Stripe's API. A generated text stands here until somebody puts the key in.",
-            removal_policy=stage.table_removal,
+            # It has a name that people rely on: were it kept, payments could not come back. Stripe has the key.
+            removal_policy=RemovalPolicy.DESTROY,
         )
         Validations.of(key).acknowledge(
             Acknowledgment(

@@ -2,7 +2,11 @@
 
 import pytest
 
+from backbone.consumer import Effect
+from backbone.runtime import ENOUGH
+from backbone.settings import CALL_TIMEOUT
 from tests.stacks.synthesis import Assembly, texts
+from tests.stacks.test_alarms import consumers
 
 
 def test_every_function_runs_on_arm_with_the_pinned_runtime_and_is_traced(prod: Assembly) -> None:
@@ -12,6 +16,35 @@ def test_every_function_runs_on_arm_with_the_pinned_runtime_and_is_traced(prod: 
         assert function["TracingConfig"] == {"Mode": "Active"}
         assert function["MemorySize"] == 512
         assert 16 <= function["Timeout"] <= 60
+
+
+def test_an_effect_outlives_all_its_calls_though_none_is_answered(prod: Assembly, local: Assembly) -> None:
+    effects = [handler for handler in consumers() if isinstance(handler, Effect)]
+    for assembly in (prod, local):
+        functions = {f["FunctionName"]: f for f in assembly.properties("AWS::Lambda::Function")}
+        for effect in effects:
+            function = functions[f"daybook-{assembly.stage}-{effect.name}"]
+            longest = effect.calls * float(function["Environment"]["Variables"][CALL_TIMEOUT])
+            assert function["Timeout"] >= longest + ENOUGH
+
+
+def test_an_effect_comes_alone_so_that_it_takes_no_neighbour_with_it(prod: Assembly) -> None:
+    effects = {handler.name for handler in consumers() if isinstance(handler, Effect)}
+    sizes = {
+        m["EventSourceArn"]["Fn::GetAtt"][0]: m["BatchSize"]
+        for m in prod.properties("AWS::Lambda::EventSourceMapping")
+        if "Fn::GetAtt" in m["EventSourceArn"]
+    }
+    queues = {q["Properties"]["QueueName"]: sizes.get(q["Id"]) for q in prod.resources("AWS::SQS::Queue")}
+
+    assert {queues[f"daybook-prod-{effect}"] for effect in effects} == {1}
+
+
+def test_the_secret_goes_with_its_stack_so_that_payments_can_come_back(prod: Assembly) -> None:
+    (secret,) = prod.resources("AWS::SecretsManager::Secret")
+
+    assert secret["Properties"]["Name"] == "daybook-prod-stripe-key"
+    assert secret["DeletionPolicy"] == "Delete"
 
 
 def test_every_function_has_a_log_group_of_its_own_that_forgets_in_time(prod: Assembly) -> None:
