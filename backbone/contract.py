@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Self, cast, get_args
 
@@ -66,6 +67,7 @@ class Contract:
     sources: tuple[str, ...]
     timer: bool
     foreign: str | None
+    happened: str | None
 
     @property
     def published_source(self) -> str:
@@ -81,7 +83,8 @@ class Event(Part):
     `timer`, for what is recorded once its time has come (see Work.arm); `version`, from 1. A version n needs a static
     method `upcast_<m>` for each m below n, which turns the data of version m into those of version m + 1. `foreign` is
     the detail-type of sources that do not know this system, as AWS's own services; a static method `translated` turns
-    the detail that they send into `{"metadata": {…}, "data": {…}}`.
+    the detail that they send into `{"metadata": {…}, "data": {…}}`. `happened` names a field, a UtcTime, that says when
+    it happened: what the metadata say of that does not count.
     """
 
     contract: ClassVar[Contract]
@@ -97,6 +100,7 @@ class Event(Part):
         version: int = 1,
         timer: bool = False,
         foreign: str | None = None,
+        happened: str | None = None,
     ) -> None:
         super().__init_subclass__()
         places = {Place.OPENS: opens, Place.CONTINUES: continues, Place.JOINS: joins}
@@ -135,6 +139,7 @@ class Event(Part):
             sources=sources,
             timer=timer,
             foreign=foreign,
+            happened=happened,
         )
 
     @classmethod
@@ -142,11 +147,19 @@ class Event(Part):
         if cls.contract.stream_field not in cls.model_fields:
             msg = f"{cls.__name__} has no field {cls.contract.stream_field!r}, which its stream is named by"
             raise ContractError(msg)
+        if cls.contract.happened and cls.contract.happened not in cls.model_fields:
+            msg = f"{cls.__name__} has no field {cls.contract.happened!r}, which is to say when it happened"
+            raise ContractError(msg)
 
     @property
     def stream(self) -> str:
         """The stream this event belongs to: `order/1001`."""
         return f"{self.contract.stream_kind}/{getattr(self, self.contract.stream_field)}"
+
+    @property
+    def happened(self) -> datetime | None:
+        """When it happened, if its contract has a field that says so."""
+        return getattr(self, self.contract.happened) if self.contract.happened else None
 
     @classmethod
     def read(cls, data: str, *, version: int) -> Self:

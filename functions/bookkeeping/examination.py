@@ -100,7 +100,7 @@ def _candidate(
         contract=contract,
         stream=event.stream,
         version=version,
-        time=_time(_text(metadata, "time") or envelope_time),
+        time=_time(event.happened or _moment(_text(metadata, "time") or envelope_time)),
         data=data,
         source=source,
         producer_id=producer_id,
@@ -187,11 +187,14 @@ def _read(event_class: type[Event], data: str, version: int) -> Event:
         raise Refusal("ContractBroken", str(error)) from error
 
 
-def _time(text: str) -> str:
+def _moment(text: str) -> datetime:
     try:
-        moment = clock.moment(text)
+        return clock.moment(text)
     except (ValueError, OverflowError) as error:
         raise Refusal("BadTime", "the time is not of the form 2026-03-01T09:30:00Z") from error
+
+
+def _time(moment: datetime) -> str:
     if moment > datetime.now(UTC) + CLOCK_SKEW:
         minutes = int(CLOCK_SKEW.total_seconds() // 60)
         raise Refusal("BadTime", f"the time is more than {minutes} minutes ahead; set the producer's clock")

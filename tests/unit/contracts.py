@@ -24,8 +24,8 @@ class PaymentOverdue(Event, continues="order/{order_id}", timer=True):
     example = {"order_id": "1001"}
 
 
-class MeterRead(Event, joins="meter/{meter_id}", sources=("meters",)):
-    """A reading: something that carries a time of its own and a map."""
+class MeterRead(Event, joins="meter/{meter_id}", sources=("meters",), happened="at"):
+    """A reading: something that says itself when it happened, and carries a map."""
 
     meter_id: str
     at: UtcTime

@@ -207,6 +207,39 @@ def test_a_dead_letter_queue_that_does_not_answer_sends_back_only_what_was_for_i
     assert len(world.recorded()) == 1
 
 
+@pytest.mark.parametrize(
+    ("at", "error"),
+    [
+        (in_minutes(CLOCK_SKEW.seconds / 60 + 30), "the time is more than 5 minutes ahead; set the producer's clock"),
+        ("1970-01-01T00:00:07Z", "the time is before 2000; was it sent in another unit?"),
+    ],
+    ids=["in the future", "of a clock that was never set"],
+)
+def test_an_event_that_says_itself_when_it_happened_is_held_to_that(
+    world: World, monkeypatch: pytest.MonkeyPatch, at: str, error: str
+) -> None:
+    monkeypatch.setitem(cast("dict[str, Any]", CATALOGUE), "MeterRead", MeterRead)
+
+    world.admit(a_reading(at, metadata={"time": in_minutes(0)}))
+
+    assert world.recorded() == []
+    assert [letter.attributes["reason"] for letter in world.dead_letters()] == [error]
+
+
+def test_the_time_that_an_event_says_itself_is_the_one_that_is_stored(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cast("dict[str, Any]", CATALOGUE), "MeterRead", MeterRead)
+
+    world.admit(a_reading("2026-03-01T12:00:00+02:00", metadata={"time": in_minutes(0)}))
+
+    assert [event.metadata.time for event in world.recorded()] == ["2026-03-01T10:00:00.000000Z"]
+
+
+def a_reading(at: str, **other: Any) -> str:
+    return sent({"meter_id": "m1", "at": at}, type="MeterRead", source="meters", **other)
+
+
 def test_a_time_in_the_data_that_cannot_be_placed_holds_up_no_other_event(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
