@@ -1,0 +1,77 @@
+"""`daybook events`: list what was recorded."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from backbone.journal import Line
+from events.catalogue import CATALOGUE
+from ops import listing, moments
+from ops.cli.options import AsJson, Stage
+from ops.cli.printing import console, note, note_that_the_index_lags
+from ops.cli.reaching import connected
+from ops.drawing import plain
+from ops.entries import closest
+
+EXAMPLES = """
+**Examples**
+
+- `daybook events --since 15m`
+- `daybook events --type OrderPlaced --since 2026-03-01T00:00:00Z --until 2026-03-02T00:00:00Z --limit 1000`
+- `daybook events --stream order/ --json | jq -r .stream | sort -u`
+"""
+
+
+def events(
+    *,
+    stage: Stage = "dev",
+    event_type: Annotated[str | None, typer.Option("--type", help="Only of this type: `OrderPlaced`.")] = None,
+    stream: Annotated[
+        str | None, typer.Option(help="Only on one stream (`order/1001`), or on all streams of a kind (`order/`).")
+    ] = None,
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="Recorded from then on: `15m`, `2h`, `3d` ago, or RFC 3339.")
+    ] = "24h",
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Recorded before then; now unless given.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List recorded events, the newest first: when each was recorded, its type, its place in its stream, its id.
+
+    They come from the journal, an index that may lack the last moments; those of one stream come from the store itself,
+    which lacks nothing. With `--json`, one object a line. Data are never shown; see `daybook trace --data`.
+    """
+    with connected(stage) as connection:
+        span = moments.span(since, until, datetime.now(UTC))
+        found = listing.events(connection, span, event_type=event_type, stream=stream, limit=limit)
+        if as_json:
+            for line in found.lines:
+                typer.echo(json.dumps(asdict(line)))
+        else:
+            _print_lines(found.lines)
+        if not found.lines:
+            unknown = closest(event_type) if event_type and event_type not in CATALOGUE else ""
+            note(f"No events since {since}{f' until {until}' if until else ''}{unknown}")
+        if found.cut:
+            note(f"There are more; these are the newest {limit}. Raise --limit, or narrow by --until")
+        if not found.consistent and datetime.now(UTC) - span.until < moments.INDEX_LAG:
+            note_that_the_index_lags(stage)
+
+
+def _print_lines(lines: tuple[Line, ...]) -> None:
+    places = [f"{plain(line.stream)} #{line.sequence}" for line in lines]
+    types = max((len(line.type) for line in lines), default=0)
+    widest = max(map(len, places), default=0)
+    terminal = console()
+    for line, place in zip(lines, places, strict=True):
+        text = Text.assemble(
+            (f"{line.recorded_at[:23]}Z", "dim"),
+            (f"  {plain(line.type):{types}}", "bold cyan"),
+            f"  {place:{widest}}  ",
+            (line.id, "dim"),
+        )
+        terminal.print(text, soft_wrap=True)
