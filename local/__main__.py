@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--port", type=int, default=4566, help="the loopback port to listen on (%(default)s)")
     run.add_argument("--project", type=Path, default=ROOT, help="folder of the CDK app (this checkout)")
     demo = commands.add_parser("demo", help="bring the system up, send it orders, show where each one went")
-    demo.add_argument("--samples", type=Path, default=ROOT / "samples", help="folder of the samples to send")
+    demo.add_argument("--samples", type=Path, default=ROOT / "samples" / "shop", help="folder of the samples to send")
     return parser
 
 

@@ -11,12 +11,12 @@ from local.provider.fault import Where
 from ops.entries import Entry, read_entries
 from ops.journey import Journey
 
-FOLDER = ROOT / "samples"
+FOLDER = ROOT / "samples" / "shop"
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One file of `samples/`.
+    """One file of a business in `samples/`.
 
     `then` are the events that follow once all that came of the `entries` is done. `outside` are calls that the payment
     provider fails, as `local.provider.Where` names them. `late` says that the order's time to pay is to run out, and

@@ -28,7 +28,7 @@ Daybook is up at {endpoint}
 
 In another terminal, put goods on the shelf:
 
-.venv/bin/daybook send samples/1-goods-arrive.json --stage {STAGE}
+.venv/bin/daybook send samples/shop/1-goods-arrive.json --stage {STAGE}
 
 and send an order, with the AWS command line:
 

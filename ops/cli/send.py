@@ -15,7 +15,7 @@ from ops.entries import Entry, NotSendable, problem, read_entries
 EXAMPLES = """
 **Examples**
 
-- `daybook send samples/2-fulfilled.json --stage local`
+- `daybook send samples/shop/2-fulfilled.json --stage local`
 - `jq '.[0]' orders.json | daybook send - --stage dev`
 - `daybook send order.json --json | jq -r .event_id`
 """

@@ -40,7 +40,7 @@ def test_a_journey_that_ends_otherwise_than_its_sample_says_fails_the_demo() -> 
         samples.mkdir()
         temporary.mkdir()
         for name in ("1-goods-arrive.json", "3-out-of-stock.json"):
-            sample = json.loads((ROOT / "samples" / name).read_text())
+            sample = json.loads((ROOT / "samples" / "shop" / name).read_text())
             sample["ends"] = {
                 stream: [event.replace("OutOfStock", "StockReserved") for event in events]
                 for stream, events in sample["ends"].items()

@@ -9,15 +9,15 @@ import pytest
 
 from events.orders import OrderPlaced
 from local.welcome import welcome
+from ops.cli import send
 from ops.entries import problem, read_entries
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+WELCOME = welcome("http://127.0.0.1:4566", OrderPlaced.example)
 
 
-@pytest.mark.parametrize(
-    "text", [README, welcome("http://127.0.0.1:4566", OrderPlaced.example)], ids=["README", "make run"]
-)
+@pytest.mark.parametrize("text", [README, WELCOME], ids=["README", "make run"])
 def test_the_example_for_the_aws_command_line_is_an_event_that_is_admitted(text: str) -> None:
     (command,) = re.findall(r"^AWS_ACCESS_KEY_ID=test (?:.|\n)*?\]'$", text, re.MULTILINE)
     words = shlex.split(command)
@@ -34,3 +34,11 @@ def test_every_file_and_every_make_target_that_the_readme_names_is_there() -> No
     assert set(re.findall(r"\bmake ([a-z]+)\b", README)) <= targets
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / link).exists(), link
+
+
+@pytest.mark.parametrize("text", [README, WELCOME, send.EXAMPLES], ids=["README", "make run", "daybook send --help"])
+def test_every_sample_that_is_named_is_there(text: str) -> None:
+    named = re.findall(r"\bsamples/\S+\.json", text)
+
+    assert named
+    assert [sample for sample in named if not (ROOT / sample).is_file()] == []
