@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backbone.attributes import unpack_item
-from backbone.settings import table_variable
 from backbone.store import from_item
 from events.catalogue import CATALOGUE
 from events.notifications import EmailSent
@@ -16,6 +14,7 @@ from local.cloud import Cloud
 from local.mailbox import Mail, mailbox
 from local.provider import Book, StandIn
 from ops.connection import Connection
+from ops.tables import DeployedTable
 
 Rows = Mapping[str, Mapping[str, Any]]
 
@@ -40,9 +39,9 @@ class Books:
         """The books as they are now."""
         events = list(_events(connection))
         return cls(
-            stock=rows(cloud, connection, "stock", of="reserve-stock"),
-            reservations=rows(cloud, connection, "reservations", of="reserve-stock"),
-            orders=rows(cloud, connection, "order-status", of="order-status-placed"),
+            stock=rows(connection, "stock", of="reserve-stock"),
+            reservations=rows(connection, "reservations", of="reserve-stock"),
+            orders=rows(connection, "order-status", of="order-status-placed"),
             money=provider.book(),
             mails=mailbox(cloud),
             told=Counter(type(event).__name__ for event in events if isinstance(event, _TOLD)),
@@ -91,12 +90,9 @@ class Books:
             yield f"{self.told.total()} letters should have been sent ({dict(self.told)}), {len(self.sent)} were"
 
 
-def rows(cloud: Cloud, connection: Connection, table: str, *, of: str) -> dict[str, dict[str, Any]]:
-    """All rows of a service's table, by key, in its order. Its name is the one that one of its functions was given."""
-    configuration = cloud.client("lambda").get_function_configuration(FunctionName=connection.names.of(of))
-    name = configuration["Environment"]["Variables"][table_variable(table)]
-    pages = cloud.client("dynamodb").get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
-    found = (unpack_item(item) for page in pages for item in page["Items"])
+def rows(connection: Connection, table: str, *, of: str) -> dict[str, dict[str, Any]]:
+    """All rows of a service's table, by key, in its order. It is found by a function that was given it."""
+    found = DeployedTable.of(connection, table, function=of).scan()
     return {row["id"]: row for row in sorted(found, key=lambda row: str(row["id"]))}
 
 

@@ -76,7 +76,7 @@ class _Day:
         late = [sample for sample in samples if sample.late]
         with self._progress.step("putting goods on the shelf"):
             self._send_and_settle(goods.entries)
-        self.shelf = rows(self._cloud, self._connection, "stock", of="reserve-stock")
+        self.shelf = rows(self._connection, "stock", of="reserve-stock")
         with self._progress.step("sending orders, and waiting until all is quiet"), self._faults(samples):
             self._send_and_settle(entry for sample in samples if not sample.late for entry in sample.entries)
         with self._progress.step("handing parcels over, and letting the time to pay run out"):

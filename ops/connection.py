@@ -97,6 +97,11 @@ class Connection:
         return self.client("sqs")
 
     @cached_property
+    def lambda_(self) -> Any:
+        """The client of Lambda."""
+        return self.client("lambda")
+
+    @cached_property
     def store(self) -> EventStore:
         """The stage's event store."""
         return EventStore(self.dynamodb, self.names.store)

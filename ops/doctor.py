@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from backbone.settings import option_variable
 from ops.connection import LOCAL, Connection
 from ops.errors import is_not_there
+from ops.functions import environment
 
 # Of the functions that need what a person must do, one each. What they were told stands in their environment.
 _SENDS, _CHARGES = "mail-confirmed", "charge-order"
@@ -33,7 +34,7 @@ def examine(connection: Connection) -> Iterator[Finding]:
 
 
 def _deployed(connection: Connection) -> Finding:
-    missing = [name for name in (_SENDS, _CHARGES) if _environment(connection, name) is None]
+    missing = [name for name in (_SENDS, _CHARGES) if environment(connection, name) is None]
     stage = connection.stage
     return Finding(
         "stage",
@@ -44,7 +45,7 @@ def _deployed(connection: Connection) -> Finding:
 
 
 def _sender(connection: Connection) -> Finding:
-    sender = (_environment(connection, _SENDS) or {}).get(option_variable("sender"), "")
+    sender = (environment(connection, _SENDS) or {}).get(option_variable("sender"), "")
     if not sender:
         return Finding("sender of e-mails", well=False, found="notifications is not deployed", do="deploy it")
     ses = connection.client("sesv2")
@@ -92,7 +93,7 @@ def _stripe_key(connection: Connection) -> Finding:
     if not key.startswith(_KEY_FORMS):
         return Finding("Stripe key", well=False, found=f"the secret {name} holds no key of Stripe's", do=do)
     mode = "test mode: no money moves" if "_test_" in key else "live: money moves"
-    api = (_environment(connection, _CHARGES) or {}).get(option_variable("stripe-api"))
+    api = (environment(connection, _CHARGES) or {}).get(option_variable("stripe-api"))
     refused = _refused(key, api)
     return Finding("Stripe key", not refused, f"Stripe {refused or 'takes'} the key ({mode})", do)
 
@@ -144,12 +145,6 @@ def _alarms(connection: Connection) -> Finding:
             f"{connection.names.alarms}",
         )
     return Finding("alarms", well=True, found=f"{len(receivers)} are told when something is wrong")
-
-
-def _environment(connection: Connection, consumer: str) -> dict[str, str] | None:
-    name = connection.names.of(consumer)
-    found = _found(lambda: connection.client("lambda").get_function_configuration(FunctionName=name))
-    return dict(found["Environment"]["Variables"]) if found else None
 
 
 def _found(ask: Callable[[], Any]) -> Any:

@@ -14,7 +14,7 @@ _IDENTITY = (
 
 
 class Asked(list[tuple[str, str]]):
-    """What was asked: the operation, and the credentials it was asked with."""
+    """What was asked: the operation (its path, if that is all it has), and the credentials it was asked with."""
 
     endpoint = ""
 
@@ -25,9 +25,14 @@ def answering(answers: Mapping[str, Any], *, status: int = 200) -> Iterator[Aske
     asked = Asked()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer(self.path)  # AWS's REST services name no operation
+
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            operation = self.headers.get("X-Amz-Target", "GetCallerIdentity").rpartition(".")[2]
+            self.answer(self.headers.get("X-Amz-Target", "GetCallerIdentity").rpartition(".")[2])
+
+        def answer(self, operation: str) -> None:
             asked.append((operation, self.headers["Authorization"]))
             body = json.dumps(answers.get(operation, answers.get("*", {}))).encode()
             if operation == "GetCallerIdentity":

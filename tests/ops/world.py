@@ -1,6 +1,8 @@
 """A stage on moto: its tables and buses as the backbone's stack makes them, filled by the kernel's own means."""
 
+import io
 import json
+import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +13,8 @@ from backbone import clock
 from backbone.envelope import Envelope
 from backbone.ledger import COMMITTED, Entry
 from backbone.names import Names
+from backbone.settings import table_variable
+from backbone.state import KEY
 from backbone.store import INDEXED, JOURNAL, STORY, Draft, successor, to_item
 from events.catalogue import CATALOGUE
 from ops.connection import Connection
@@ -107,6 +111,36 @@ class World:
         entry = Entry(m.id, consumer, COMMITTED, ms(after), m.stream, m.sequence, ids)
         self.connection.dynamodb.transact_write_items(TransactItems=[self.connection.ledger.record(entry)])
 
+    def uses(self, function: str, *tables: str) -> dict[str, str]:
+        """A function is deployed that uses these tables, which are made with names as CloudFormation makes them.
+
+        Returns the names. Each table has an index `by-ward`.
+        """
+        deployed = {table: f"{self.names.of('service')}-{table}-1X2Y3Z" for table in tables}
+        for name in deployed.values():
+            self.connection.dynamodb.create_table(
+                TableName=name,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[_attribute(KEY), _attribute("ward")],
+                KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
+                GlobalSecondaryIndexes=[
+                    {
+                        "IndexName": "by-ward",
+                        "KeySchema": _keys("ward", KEY),
+                        "Projection": {"ProjectionType": "ALL"},
+                    }
+                ],
+            )
+        self.connection.lambda_.create_function(
+            FunctionName=self.names.of(function),
+            Runtime="python3.13",
+            Handler="handler",
+            Role=self._a_role(),
+            Code={"ZipFile": _an_archive()},
+            Environment={"Variables": {table_variable(table): name for table, name in deployed.items()}},
+        )
+        return deployed
+
     def arrived(self, consumer: str = "admit") -> list[dict[str, Any]]:
         """What is new in the consumer's queue, in EventBridge's form; admit's is behind the ingress bus."""
         return [json.loads(body) for body in self.bodies(consumer)]
@@ -123,6 +157,13 @@ class World:
         """A message waits in a queue."""
         url = self.connection.sqs.create_queue(QueueName=self.names.of(consumer) + suffix)["QueueUrl"]
         self.connection.sqs.send_message(QueueUrl=url, MessageBody="{}")
+
+    def _a_role(self) -> str:
+        """A role that Lambda may take."""
+        trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        role = self.connection.client("iam").create_role(RoleName="functions", AssumeRolePolicyDocument=policy)
+        return str(role["Role"]["Arn"])
 
     def _route(self, consumer: str, bus: str, pattern: dict[str, Any], state: str = "ENABLED") -> None:
         name = self.names.of(consumer)
@@ -141,6 +182,14 @@ def an_order(order: str = "1001", **changes: object) -> dict[str, Any]:
         "lines": [{"sku": "mug", "quantity": 2, "price": {"amount": 1250, "currency": "EUR"}}],
     }
     return {"Source": "shop.checkout", "DetailType": "OrderPlaced", "Detail": {"data": data}, **changes}
+
+
+def _an_archive() -> bytes:
+    """Code, as far as Lambda cares."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as files:
+        files.writestr("handler.py", "")
+    return archive.getvalue()
 
 
 def _attribute(name: str) -> dict[str, str]:

@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from backbone.attributes import unpack_item
 from backbone.ledger import DEAD, Entry
-from backbone.settings import table_variable
 from local.cloud import Cloud
 from local.provider import StandIn
 from ops.connection import Connection
@@ -20,6 +18,7 @@ from ops.entries import read_entries
 from ops.journey import Journey
 from ops.quiet import wait_until_quiet
 from ops.sending import send
+from ops.tables import DeployedTable
 
 PATIENCE = timedelta(seconds=120)
 CHECKOUT = "shop.checkout"
@@ -75,15 +74,11 @@ class Deployed:
 
     def row(self, table: str, key: str, *, of: str) -> dict[str, Any]:
         """A row of a service's table, which is found by a function that was given it; empty if there is none."""
-        answer = self.cloud.client("dynamodb").get_item(
-            TableName=self.table(table, of), Key={"id": {"S": key}}, ConsistentRead=True
-        )
-        return unpack_item(answer.get("Item", {}))
+        return DeployedTable.of(self.connection, table, function=of).row(key) or {}
 
     def items(self, table: str) -> list[dict[str, Any]]:
-        """All items of one of the backbone's tables."""
-        pages = self.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-        return [unpack_item(item) for page in pages for item in page["Items"]]
+        """All items of a table, by its name in AWS."""
+        return list(DeployedTable(self.connection, table).scan())
 
     def dead(self, event_id: str, consumer: str) -> Entry:
         """What the ledger says of an event that is dead at the consumer. Waits for it."""
@@ -112,9 +107,7 @@ class Deployed:
 
     def table(self, table: str, function: str) -> str:
         """The generated name of a service's table, which is found by a function that was given it."""
-        name = self.connection.names.of(function)
-        configuration = self.cloud.client("lambda").get_function_configuration(FunctionName=name)
-        return str(configuration["Environment"]["Variables"][table_variable(table)])
+        return DeployedTable.of(self.connection, table, function=function).name
 
 
 @contextmanager
