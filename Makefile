@@ -24,8 +24,8 @@ $(VENV)/.installed: requirements.txt pyproject.toml package.json package-lock.js
 	@$(BIN)/npm ci --loglevel error --no-audit --no-fund --no-update-notifier
 	@touch $@
 
-demo: install  ## bring the whole system up on this machine, send it orders, show where each one went
-	@$(BIN)/python -m local demo
+demo: install  ## bring the whole system up on this machine, send it events, show where each one went; one business alone: make demo BUSINESS=shop
+	@$(BIN)/python -m local demo $(if $(BUSINESS),--business "$(BUSINESS)")
 
 PORT ?= 4566
 run: install  ## keep the system up on this machine until Ctrl-C (PORT=4566)

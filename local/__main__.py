@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from events.orders import OrderPlaced
-from local.errors import AlreadyRunning, LocalRunError
+from local.errors import LocalRunError
 from local.interrupts import once
 from local.progress import Progress
 from local.project import ROOT
@@ -20,19 +20,19 @@ INTERRUPTED = 130  # as shells say it of a program that Ctrl-C has ended
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code: 2 if there is a run already, 1 if something failed."""
+    """Run the command and return its exit code: 2 if it could not begin as told, 1 if something failed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows no "…" is no reason to stop
     options = _parser().parse_args(arguments)
     progress = Progress()
     with once():
         try:
-            return _run(progress, options) if options.command == "run" else _demo(progress, options.samples)
+            return _run(progress, options) if options.command == "run" else _demo(progress, options)
         except KeyboardInterrupt:
             return INTERRUPTED
         except LocalRunError as error:
             print(f"\n{error}", file=sys.stderr)
-            return 2 if isinstance(error, AlreadyRunning) else 1
+            return error.exit_code
 
 
 def _run(progress: Progress, options: argparse.Namespace) -> int:
@@ -51,10 +51,10 @@ def _run(progress: Progress, options: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(progress: Progress, samples: Path) -> int:
+def _demo(progress: Progress, options: argparse.Namespace) -> int:
     from local.demo import demo  # noqa: PLC0415 - `run` starts without it
 
-    return demo(progress, samples)
+    return demo(progress, options.business, options.samples)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,8 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="keep the system up until Ctrl-C")
     run.add_argument("--port", type=int, default=4566, help="the loopback port to listen on (%(default)s)")
     run.add_argument("--project", type=Path, default=ROOT, help="folder of the CDK app (this checkout)")
-    demo = commands.add_parser("demo", help="bring the system up, send it orders, show where each one went")
-    demo.add_argument("--samples", type=Path, default=ROOT / "samples" / "shop", help="folder of the samples to send")
+    demo = commands.add_parser("demo", help="bring the system up, send it events, show where each one went")
+    demo.add_argument("--business", metavar="NAME", help="show this business alone: shop …")
+    demo.add_argument("--samples", type=Path, default=ROOT / "samples", help="folder of all businesses' samples")
     return parser
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
 class LocalRunError(Exception):
     """The system could not be brought up on this machine. The message is for people."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class PortTaken(LocalRunError):
@@ -32,7 +35,27 @@ class StepFailed(LocalRunError):
 class AlreadyRunning(LocalRunError):
     """This checkout already has a run. There is one at a time, so that `daybook --stage local` knows which."""
 
+    exit_code = 2
+
     def __init__(self, where: str) -> None:
         super().__init__(
             f"Daybook already runs from this checkout{where}. Use that, or stop it with Ctrl-C where it was started."
         )
+
+
+class UnknownBusiness(LocalRunError):
+    """There is no business of this name. Name one of those that there are."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no business {name!r} to show; there are: {', '.join(known)}.")
+
+
+class NoSamples(LocalRunError):
+    """There is nothing to send: the folder of a business holds no samples. Put some there, or name another folder."""
+
+    exit_code = 2
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"No samples (*.json) are in {folder}; say --samples FOLDER, with a folder for each business.")

@@ -37,7 +37,7 @@ def test_the_demo_shows_every_journey_and_leaves_nothing_behind(tmp_path: Path) 
 def test_a_journey_that_ends_otherwise_than_its_sample_says_fails_the_demo() -> None:
     with tempfile.TemporaryDirectory() as folder:
         samples, temporary = Path(folder, "samples"), Path(folder, "tmp")
-        samples.mkdir()
+        (samples / "shop").mkdir(parents=True)
         temporary.mkdir()
         for name in ("1-goods-arrive.json", "3-out-of-stock.json"):
             sample = json.loads((ROOT / "samples" / "shop" / name).read_text())
@@ -45,9 +45,9 @@ def test_a_journey_that_ends_otherwise_than_its_sample_says_fails_the_demo() -> 
                 stream: [event.replace("OutOfStock", "StockReserved") for event in events]
                 for stream, events in sample["ends"].items()
             }
-            (samples / name).write_text(json.dumps(sample))
+            (samples / "shop" / name).write_text(json.dumps(sample))
 
-        ran = run_demo("--samples", str(samples), temporary=temporary)
+        ran = run_demo("--business", "shop", "--samples", str(samples), temporary=temporary)
 
         assert ran.returncode == 1
         assert "order/1002 went OrderPlaced → OutOfStock → OrderCancelled → EmailSent; it should have" in ran.stdout

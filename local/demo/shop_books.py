@@ -3,16 +3,16 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from backbone.store import from_item
 from events.catalogue import CATALOGUE
 from events.notifications import EmailSent
 from events.orders import OrderCancelled, OrderConfirmed, OrderFulfilled
 from events.payments import PaymentRefunded
-from local.cloud import Cloud
+from local.demo.business import Surroundings
 from local.mailbox import Mail, mailbox
-from local.provider import Book, StandIn
+from local.provider import Book
 from ops.connection import Connection
 from ops.tables import DeployedTable
 
@@ -35,15 +35,16 @@ class Books:
     sent: list[EmailSent]
 
     @classmethod
-    def of(cls, cloud: Cloud, connection: Connection, provider: StandIn) -> "Books":
+    def of(cls, surroundings: Surroundings) -> Self:
         """The books as they are now."""
+        connection = surroundings.connection
         events = list(_events(connection))
         return cls(
-            stock=rows(connection, "stock", of="reserve-stock"),
-            reservations=rows(connection, "reservations", of="reserve-stock"),
-            orders=rows(connection, "order-status", of="order-status-placed"),
-            money=provider.book(),
-            mails=mailbox(cloud),
+            stock=stock(connection),
+            reservations=_rows(connection, "reservations", function="reserve-stock"),
+            orders=_rows(connection, "order-status", function="order-status-placed"),
+            money=surroundings.provider.book(),
+            mails=mailbox(surroundings.cloud),
             told=Counter(type(event).__name__ for event in events if isinstance(event, _TOLD)),
             sent=[event for event in events if isinstance(event, EmailSent)],
         )
@@ -90,10 +91,14 @@ class Books:
             yield f"{self.told.total()} letters should have been sent ({dict(self.told)}), {len(self.sent)} were"
 
 
-def rows(connection: Connection, table: str, *, of: str) -> dict[str, dict[str, Any]]:
-    """All rows of a service's table, by key, in its order. It is found by a function that was given it."""
-    found = DeployedTable.of(connection, table, function=of).scan()
-    return {row["id"]: row for row in sorted(found, key=lambda row: str(row["id"]))}
+def stock(connection: Connection) -> Rows:
+    """The shelf as it is now, by article."""
+    return _rows(connection, "stock", function="reserve-stock")
+
+
+def _rows(connection: Connection, table: str, *, function: str) -> Rows:
+    rows = DeployedTable.of(connection, table, function=function).scan()
+    return {row["id"]: row for row in sorted(rows, key=lambda row: str(row["id"]))}
 
 
 def _events(connection: Connection) -> Iterator[object]:

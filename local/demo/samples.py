@@ -1,40 +1,47 @@
 """Samples: events to send, and how each must end."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, NamedTuple, Self
 
+from backbone.identity import admitted_id
+from local.errors import NoSamples
 from local.project import ROOT
-from local.provider.fault import Where
 from ops.entries import Entry, read_entries
 from ops.journey import Journey
 
-FOLDER = ROOT / "samples" / "shop"
+FOLDER = ROOT / "samples"
+
+_OF_ALL = ("story", "entries", "then", "ends", "refused")
+
+
+class Refusal(NamedTuple):
+    """An event that must not be admitted, by its producer's id and by ours, and the kind of reason."""
+
+    producer_id: str
+    event_id: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One file of a business in `samples/`.
 
-    `then` are the events that follow once all that came of the `entries` is done. `outside` are calls that the payment
-    provider fails, as `local.provider.Where` names them. `late` says that the order's time to pay is to run out, and
-    `settles` names orders whose bank pays only after that.
-
-    `ends` maps each stream to the types of all events of its story; in whatever order, since services do not wait for
-    each other. `refused` maps the producer's id of each event that must not be admitted to the kind of reason.
+    `then` are the events that follow once all that came of the `entries` is done. `ends` maps each stream to the types
+    of all events of its story; in whatever order, since services do not wait for each other. `refused` maps the
+    producer's id of each event that must not be admitted to the kind of reason. `own` is what else the file says: its
+    business knows what that means.
     """
 
     name: str
     story: str
     entries: tuple[Entry, ...]
     then: tuple[Entry, ...]
-    outside: tuple[Where, ...]
-    late: bool
-    settles: tuple[str, ...]
     ends: Mapping[str, tuple[str, ...]]
     refused: Mapping[str, str]
+    own: Mapping[str, Any]
 
     @classmethod
     def read(cls, file: Path) -> Self:
@@ -46,12 +53,16 @@ class Sample:
             story=said["story"],
             entries=tuple(read_entries(text)),
             then=tuple(read_entries(json.dumps(said["then"]))) if "then" in said else (),
-            outside=tuple(said.get("outside", ())),
-            late=said.get("late", False),
-            settles=tuple(said.get("settles", ())),
             ends={stream: tuple(types) for stream, types in said.get("ends", {}).items()},
             refused=said.get("refused", {}),
+            own={name: value for name, value in said.items() if name not in _OF_ALL},
         )
+
+    def refusals(self, account: str) -> Iterator[Refusal]:
+        """The events that must not be admitted, sent to that account."""
+        for entry in (*self.entries, *self.then):
+            if (producer_id := entry.producer_id) and (error := self.refused.get(producer_id)):
+                yield Refusal(producer_id, admitted_id(account, entry.source, producer_id), error)
 
     def complaint(self, journey: Journey) -> str | None:
         """What is wrong with the journey of one of its streams; None if it has ended as it must."""
@@ -67,6 +78,9 @@ class Sample:
         return f"{journey.what}: {', '.join(unfinished)}" if unfinished else None
 
 
-def all_samples(folder: Path = FOLDER) -> list[Sample]:
-    """The samples in the order of their names. Goods come first: there must be something to order."""
-    return [Sample.read(file) for file in sorted(folder.glob("*.json"))]
+def all_samples(folder: Path) -> list[Sample]:
+    """The samples in a folder, in the order of their names. Raises NoSamples, and what reading one raises."""
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        raise NoSamples(folder)
+    return [Sample.read(file) for file in files]
