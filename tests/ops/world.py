@@ -112,12 +112,12 @@ class World:
         self.connection.dynamodb.transact_write_items(TransactItems=[self.connection.ledger.record(entry)])
 
     def uses(self, function: str, *tables: str) -> dict[str, str]:
-        """A function is deployed that uses these tables, which are made with names as CloudFormation makes them.
+        """A function is deployed that uses these tables, with names as CloudFormation makes them, which are returned.
 
-        Returns the names. Each table has an index `by-ward`.
+        What is not there yet of the tables is made, each with an index `by-ward`.
         """
         deployed = {table: f"{self.names.of('service')}-{table}-1X2Y3Z" for table in tables}
-        for name in deployed.values():
+        for name in sorted(set(deployed.values()).difference(self.connection.dynamodb.list_tables()["TableNames"])):
             self.connection.dynamodb.create_table(
                 TableName=name,
                 BillingMode="PAY_PER_REQUEST",
@@ -135,7 +135,7 @@ class World:
             FunctionName=self.names.of(function),
             Runtime="python3.13",
             Handler="handler",
-            Role=self._a_role(),
+            Role=self._role(function),
             Code={"ZipFile": _an_archive()},
             Environment={"Variables": {table_variable(table): name for table, name in deployed.items()}},
         )
@@ -158,11 +158,11 @@ class World:
         url = self.connection.sqs.create_queue(QueueName=self.names.of(consumer) + suffix)["QueueUrl"]
         self.connection.sqs.send_message(QueueUrl=url, MessageBody="{}")
 
-    def _a_role(self) -> str:
-        """A role that Lambda may take."""
+    def _role(self, function: str) -> str:
+        """A role that Lambda may take for the function."""
         trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        role = self.connection.client("iam").create_role(RoleName="functions", AssumeRolePolicyDocument=policy)
+        role = self.connection.client("iam").create_role(RoleName=function, AssumeRolePolicyDocument=policy)
         return str(role["Role"]["Arn"])
 
     def _route(self, consumer: str, bus: str, pattern: dict[str, Any], state: str = "ENABLED") -> None:
