@@ -10,6 +10,7 @@ from stacks.backbone import Backbone
 from stacks.inventory import Inventory
 from stacks.notifications import Notifications
 from stacks.orders import Orders
+from stacks.patients import Patients
 from stacks.payments import Payments
 from stacks.shipping import Shipping
 from stacks.stage import Stage
@@ -22,7 +23,7 @@ except BadStage as error:
     sys.exit(f"Error: {error}")
 
 backbone = Backbone(app, stage=stage)
-for service in (Inventory, Notifications, Orders, Payments, Shipping):
+for service in (Inventory, Notifications, Orders, Patients, Payments, Shipping):
     service(app, stage=stage).add_stack_dependency(backbone)
 
 Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))

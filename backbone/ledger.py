@@ -6,13 +6,14 @@ holds each failed try, and, once a message has ended in a dead-letter queue, the
 later commit takes the place of all that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from backbone.attributes import pack, pack_item, unpack_item
+from backbone.transaction import Pauses, batch_get
 
 TRYING = "trying"  # it has failed, and will come again
 COMMITTED = "committed"
@@ -142,6 +143,12 @@ class Ledger:
             ConsistentRead=True,
         )
         return [from_item(item) for page in pages for item in page["Items"]]
+
+    def several(self, keys: Sequence[Mapping[str, str]], pauses: Pauses) -> Iterator[Entry]:
+        """The rows with these keys, 100 at the most (DynamoDB's quota), read consistently, as far as there are any."""
+        if keys:
+            request = {self._table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
+            yield from (from_item(item) for _, item in batch_get(self._dynamodb, request, pauses))
 
     def _update(
         self,

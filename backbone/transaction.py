@@ -1,8 +1,10 @@
-"""One TransactWriteItems: all of it happens, or none, and a refusal says which part was to blame."""
+"""Calls of DynamoDB that concern several items: one TransactWriteItems, of which all happens or none, and whose refusal
+says which part was to blame; one BatchGetItem, until everything is there.
+"""
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -88,3 +90,17 @@ def write(dynamodb: Any, parts: Sequence[Mapping[str, Any]], pauses: Pauses) -> 
                 raise
         else:
             return
+
+
+def batch_get(dynamodb: Any, request: Mapping[str, Any], pauses: Pauses) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The items that a BatchGetItem asks for, each with its table. What the answer left out is asked for again, after a
+    pause. Raises OutOfTime.
+    """
+    while request:
+        answer = dynamodb.batch_get_item(RequestItems=request)
+        for table, items in answer["Responses"].items():
+            for item in items:
+                yield table, item
+        request = answer.get("UnprocessedKeys") or {}
+        if request:
+            pauses.pause()

@@ -8,21 +8,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from backbone import clock
 from backbone.attributes import pack, unpack, unpack_item
 from backbone.contract import Event, Place
 from backbone.envelope import Metadata
 from backbone.identity import emitted_id
-from backbone.ledger import COMMITTED, Entry, Ledger
+from backbone.ledger import COMMITTED, TRYING, Entry, Ledger
 from backbone.settings import Settings
 from backbone.state import KEY, VERSION, State
 from backbone.store import Draft, EventStore, Head, successor
 from backbone.timers import DueTable, Timer
-from backbone.transaction import Pauses
+from backbone.transaction import Pauses, batch_get
 
 R = TypeVar("R", bound=State)
+H = TypeVar("H", bound=Event)
 
 # DynamoDB's quota for one BatchGetItem.
 _MAX_READS = 100
@@ -69,6 +70,14 @@ class Backbone:
     ledger: Ledger
     due: DueTable
     settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Past(Generic[H]):
+    """An event that was recorded before, and what is told of it."""
+
+    event: H
+    metadata: Metadata
 
 
 @dataclass(slots=True)
@@ -126,6 +135,30 @@ class Work:
         ]
         for start in range(0, len(missing), _MAX_READS):
             self._fetch(missing[start : start + _MAX_READS])
+
+    def history(self, stream: str, *types: type[H]) -> list[Past[H]]:
+        """The events of these types in a stream, from its beginning, read consistently. For streams that stay short.
+
+        Raises UnknownVersion and ContractBroken, as reading an event does that is delivered.
+        """
+        read = {event.contract.type: event for event in types}
+        return [
+            Past(read[m.type].read(envelope.data, version=m.version), m)
+            for envelope in self._backbone.store.stream(stream)
+            if (m := envelope.metadata).type in read
+        ]
+
+    def on_the_way(self, deliveries: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of the deliveries, each an event's id and a consumer, of which nothing has come yet and still may: they
+        were not handled, or failed and will be tried again.
+        """
+        wanted = list(dict.fromkeys(deliveries))
+        keys = [{"event": event, "consumer": consumer} for event, consumer in wanted]
+        states: dict[tuple[str, str], str] = {}
+        for start in range(0, len(keys), _MAX_READS):
+            for row in self._backbone.ledger.several(keys[start : start + _MAX_READS], self._pauses):
+                states[row.event, row.consumer] = row.state
+        return {each for each in wanted if states.get(each, TRYING) == TRYING}
 
     def save(self, row: State) -> None:
         """Write the whole row, if it is still as this unit of work has read it; unread, if there is none yet.
@@ -278,15 +311,9 @@ class Work:
             table: {"Keys": [row.address(key) for name, key in rows if name == table], "ConsistentRead": True}
             for table, row in {name: row for (name, _), row in rows.items()}.items()
         }
-        while request:
-            answer = self._backbone.dynamodb.batch_get_item(RequestItems=request)
-            for table, items in answer["Responses"].items():
-                for item in items:
-                    found = rows[table, unpack(item[KEY])].from_item(item)
-                    self._rows[found.table, found.row_id] = (found, unpack_item(item).get(VERSION, 0))
-            request = answer.get("UnprocessedKeys") or {}
-            if request:
-                self._pauses.pause()
+        for table, item in batch_get(self._backbone.dynamodb, request, self._pauses):
+            found = rows[table, unpack(item[KEY])].from_item(item)
+            self._rows[found.table, found.row_id] = (found, unpack_item(item).get(VERSION, 0))
 
     def _saving(self, place: tuple[str, str], row: State) -> dict[str, Any]:
         version = self._rows[place][1] if place in self._rows else 0

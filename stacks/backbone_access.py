@@ -61,6 +61,11 @@ class BackboneAccess(Construct):
         _allow(role, ["dynamodb:Query"], f"{store}/index/{JOURNAL}")
         _allow(role, ["dynamodb:BatchGetItem"], store)
 
+    def allow_recall(self, role: iam.IGrantable, contract: type[Event]) -> None:
+        """Read the streams that events of this type stand in, and what became of their events at which consumer."""
+        self.allow_follow(role, contract)
+        _allow(role, ["dynamodb:BatchGetItem"], self._table_arn(self._names.ledger))
+
     def allow_follow(self, role: iam.IGrantable, contract: type[Event]) -> None:
         """Read the streams that events of this type stand in."""
         kinds = [f"{contract.contract.stream_kind}/*"]

@@ -62,10 +62,16 @@ class Service(Stack):
         """The topic that alarms notify."""
         return self._backbone.alarms
 
-    def table(self, name: str) -> ServiceTable:
-        """A table of rows, each under one key. Rows name it: `class StockItem(State, table="stock", …)`."""
+    def table(self, name: str, *, index: str | None = None) -> ServiceTable:
+        """A table of rows, each under one key. Rows name it: `class StockItem(State, table="stock", …)`.
+
+        `index` is a field of all its rows by which people find them: an index of that name, in the order of the keys.
+        """
         construct_id = "".join(word.capitalize() for word in name.split("-")) + "Table"
-        return ServiceTable(name, table(self, construct_id, stage=self.stage, partition_key=key(KEY)))
+        made = table(self, construct_id, stage=self.stage, partition_key=key(KEY))
+        if index:
+            made.add_global_secondary_index(index_name=index, partition_key=key(index), sort_key=key(KEY))
+        return ServiceTable(name, made)
 
     def reaction(
         self,
@@ -75,8 +81,11 @@ class Service(Stack):
         reads: Iterable[ServiceTable] = (),
         changes: Iterable[ServiceTable] = (),
         saves: Iterable[ServiceTable] = (),
+        recalls: type[Event] | None = None,
     ) -> Listener:
-        """`function` reacts to `event`. Of its tables it reads, changes and saves rows in those that are named."""
+        """`function` reacts to `event`. Of its tables it reads, changes and saves rows in those that are named. It
+        `recalls` the history of the streams that such events stand in.
+        """
         reads, changes, saves = list(reads), list(changes), list(saves)
         handler = self._handler(function, "reaction", event)
         listener = self._listener(handler, [*reads, *changes, *saves])
@@ -90,6 +99,8 @@ class Service(Stack):
         self._backbone.allow_arm(listener.function, handler.emits)
         if handler.ordered:
             self._backbone.allow_follow(listener.function, event)
+        if recalls:
+            self._backbone.allow_recall(listener.function, recalls)
         return listener
 
     def effect(self, function: str, event: type[Event], *, options: Mapping[str, str]) -> Listener:

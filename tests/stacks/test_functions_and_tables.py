@@ -100,7 +100,15 @@ def test_the_names_that_users_may_rely_on_carry_the_stage(prod: Assembly) -> Non
 
     assert buses == {"daybook-prod-ingress", "daybook-prod-events"}
     assert tables == {"daybook-prod-store", "daybook-prod-ledger", "daybook-prod-due"}
-    assert set(prod.templates) == {"backbone", "inventory", "notifications", "orders", "payments", "shipping"}
+    assert set(prod.templates) == {
+        "backbone",
+        "inventory",
+        "notifications",
+        "orders",
+        "patients",
+        "payments",
+        "shipping",
+    }
 
 
 def test_no_stack_exports_or_imports_anything_so_that_each_is_deployed_alone(prod: Assembly) -> None:

@@ -1,6 +1,7 @@
 """No function may do in AWS what its job does not need."""
 
 import json
+import re
 import sys
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,12 @@ ALWAYS = LOGS | TRACES
 CONSUMER = ALWAYS | QUEUE | LEDGER
 OPENS = {"dynamodb:PutItem store"}
 CONTINUES = OPENS | {"dynamodb:Query store"}
+
+
+def keeps(*tables: str) -> set[str]:
+    """What it takes to keep rows that others keep too: read them, and save them as they were read."""
+    return {f"dynamodb:{action} {table}" for action in ("BatchGetItem", "PutItem") for table in tables}
+
 
 ALLOWED = {
     "admit": ALWAYS | FROM_QUEUE | {"sqs:SendMessage"} | LEDGER | {"dynamodb:PutItem store", "dynamodb:Query store"},
@@ -63,11 +70,24 @@ ALLOWED = {
     **dict.fromkeys(
         ("mail-confirmed", "mail-cancelled", "mail-fulfilled", "mail-refunded"), CONSUMER | {"ses:SendEmail"} | OPENS
     ),
+    "index-patient": CONSUMER | keeps("PatientIndex", "PatientIdentifiers", "PatientTerms") | CONTINUES,
+    **dict.fromkeys(("index-merged", "index-unmerged"), CONSUMER | keeps("PatientIndex")),
+    **dict.fromkeys(
+        ("sync-pharmacy", "sync-pharmacy-merged", "sync-pharmacy-unmerged"),
+        CONSUMER | keeps("PharmacyRecords") | CONTINUES,
+    ),
+    **dict.fromkeys(
+        ("sync-billing", "sync-billing-merged", "sync-billing-unmerged"), CONSUMER | keeps("BillingRecords")
+    ),
+    "reconcile-records": CONSUMER
+    | keeps("PatientIndex", "PatientIdentifiers", "PatientTerms", "PharmacyRecords", "BillingRecords")
+    | {"dynamodb:BatchGetItem ledger"}
+    | CONTINUES,
 }
 
 
 # The kinds of streams that events from outside stand in.
-FROM_OUTSIDE = ["letter/*", "order/*", "shipment/*", "stock/*"]
+FROM_OUTSIDE = ["letter/*", "order/*", "patient/*", "shipment/*", "stock/*"]
 
 
 @pytest.mark.parametrize("function", sorted(ALLOWED))
@@ -190,9 +210,8 @@ def _where(resource: Any) -> str:
         "-ledger": "ledger",
         "SweepDue": "due",
         "-due": "due",
-        "OrderStatusTable": "OrderStatus",
-        "OrdersTable": "Orders",
-        "StockTable": "Stock",
-        "ReservationsTable": "Reservations",
     }
+    of_a_service = re.search(r'"(\w+)Table[0-9A-F]{8}"', text)
+    if of_a_service:
+        return f" {of_a_service[1]}"
     return next((f" {name}" for part, name in names.items() if part in text), "")

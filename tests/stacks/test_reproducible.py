@@ -27,7 +27,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("functions/bookkeeping/publish.py", {"backbone"}),
         ("functions/payments/charge_order.py", {"payments"}),
         ("events/inventory.py", {"backbone", "inventory", "orders", "payments"}),
-        ("backbone/work.py", {"backbone", "inventory", "notifications", "orders", "payments", "shipping"}),
+        ("backbone/work.py", {"backbone", "inventory", "notifications", "orders", "patients", "payments", "shipping"}),
     ],
 )
 def test_a_change_reaches_only_the_stacks_that_are_made_of_it(

@@ -28,7 +28,18 @@ R = TypeVar("R", bound=State)
 
 NAMES = Names("test")
 REGION = "eu-central-1"
-SERVICE_TABLES = ("stock", "reservations", "orders", "order-status", "tallies")
+SERVICE_TABLES = (
+    "stock",
+    "reservations",
+    "orders",
+    "order-status",
+    "patient-index",
+    "patient-identifiers",
+    "patient-terms",
+    "pharmacy-records",
+    "billing-records",
+    "tallies",
+)
 DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.dead_letters('consumer')}"
 
 QUEUE = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.of('consumer')}"

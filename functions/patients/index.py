@@ -1,0 +1,128 @@
+"""The index: who is this? Patients by their numbers, names, birth dates and wards.
+
+Two tables of hints lead to records: whom a number was ever given to, and whom a term was ever said of. A hint is never
+taken back, so that late and repeated events do no harm; whoever follows one looks into the record.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from backbone.state import State
+from backbone.work import Work
+from events import lookup
+from events.fhir import Encounter, Patient, Resource
+from events.patients import SharedIdentifierFound
+from functions.patients.demographics import BIRTH_DATE, GENDER, NAMES, demographics, written
+from functions.patients.record import Record, of_one_person
+
+IDENTIFIERS, ENCOUNTER = "identifiers", "encounter"
+
+# One transaction writes all hints of a record, with up to twenty numbers and what is found about each, and holds 100
+# items (DynamoDB's quota).
+_MOST_TERMS = 50
+# What so many have is no number of anybody's, but a placeholder: `0000`.
+_MOST_HOLDERS = 100
+
+
+class Indexed(Record, table="patient-index", key="patient_id"):
+    """One patient in the index."""
+
+    @classmethod
+    def share(cls, resource: Resource) -> Mapping[str, Any]:
+        match resource:
+            case Patient():
+                return {**demographics(resource), IDENTIFIERS: written(resource.identifier), GENDER: resource.gender}
+            case Encounter():
+                return {f"{ENCOUNTER}/{resource.id}": {"status": resource.status, "ward": resource.ward}}
+            case _:
+                return {}
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """All that is known, by the names of the facts."""
+        return {name: fact.value for name, fact in self.facts.items()}
+
+    @property
+    def numbers(self) -> dict[str, str]:
+        """The systems of the numbers that the patient has, by number and system as one term."""
+        return _numbers(self.value(IDENTIFIERS))
+
+
+class Numbered(State, table="patient-identifiers", key="number"):
+    """To whom a number was ever given."""
+
+    number: str
+    patients: tuple[str, ...] = ()
+
+
+class Hint(State, table="patient-terms", key="hint"):
+    """Of whom a term was ever said: one row for each of both."""
+
+    hint: str
+    term: str = ""
+    patient_id: str = ""
+
+
+def hints(said: Mapping[str, Any], patient_id: str) -> dict[str, Hint]:
+    """The hints to a patient of whom this is said, by their keys."""
+    terms = sorted(set(_terms(said)))[:_MOST_TERMS]
+    return {key: Hint(hint=key, term=term, patient_id=patient_id) for term in terms if (key := f"{term}#{patient_id}")}
+
+
+def numbers(said: Mapping[str, Any]) -> list[str]:
+    """The numbers that are said."""
+    return list(_numbers(said.get(IDENTIFIERS)))
+
+
+def leave_hints(work: Work, said: Mapping[str, Any], patient_id: str) -> list[str]:
+    """Write the hints that are not there. Returns the numbers that this patient did not have before."""
+    wanted = hints(said, patient_id)
+    there = work.read_all(Hint, wanted)
+    for key, hint in wanted.items():
+        if not there[key].term:
+            work.save(hint)
+    given = []
+    for number, holders in work.read_all(Numbered, numbers(said)).items():
+        if patient_id not in holders.patients and len(holders.patients) < _MOST_HOLDERS:
+            work.save(holders.model_copy(update={"patients": (*holders.patients, patient_id)}))
+            given.append(number)
+    return given
+
+
+def lost_hints(work: Work, record: Indexed) -> bool:
+    """Whether a hint to the patient is missing."""
+    wanted = hints(record.said, record.patient_id)
+    holders = work.read_all(Numbered, numbers(record.said)).values()
+    return any(not hint.term for hint in work.read_all(Hint, wanted).values()) or any(
+        record.patient_id not in each.patients and len(each.patients) < _MOST_HOLDERS for each in holders
+    )
+
+
+def shared(work: Work, record: Indexed, given: list[str]) -> Iterator[SharedIdentifierFound]:
+    """Whether another person has one of the numbers that the patient was just given."""
+    person = of_one_person(work, record) if given else {}
+    for number, holders in work.read_all(Numbered, [each for each in given if each in record.numbers]).items():
+        others = work.read_all(Indexed, [other for other in holders.patients if other not in person])
+        having = tuple(sorted(other for other, row in others.items() if number in row.numbers))
+        if having:
+            yield SharedIdentifierFound(patient_id=record.patient_id, others=having, system=record.numbers[number])
+
+
+def _terms(said: Mapping[str, Any]) -> Iterator[str]:
+    for name in said.get(NAMES) or ():
+        for part in (name.get("text"), name.get("family"), *name.get("given", ())):
+            yield from (lookup.named(word) for word in lookup.words(part or ""))
+    if day := said.get(BIRTH_DATE):
+        yield lookup.born(day)
+    for name, value in said.items():
+        if name.startswith(f"{ENCOUNTER}/") and value["ward"]:
+            yield lookup.on(value["ward"])
+
+
+def _numbers(identifiers: Any) -> dict[str, str]:
+    return {
+        f"{system}|{each['value']}": system
+        for each in identifiers or ()
+        if "value" in each
+        for system in [each.get("system", "")]
+    }

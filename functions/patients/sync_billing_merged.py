@@ -1,0 +1,13 @@
+"""Two records are one person's, for billing."""
+
+from backbone.consumer import reaction
+from backbone.work import Work
+from events.patients import PatientRecordsMerged
+from functions.patients.billing import Billed
+from functions.patients.record import relinked
+
+
+@reaction(PatientRecordsMerged)
+def handler(merging: PatientRecordsMerged, work: Work) -> None:
+    for record in relinked(work, Billed, merging).values():
+        work.save(record)

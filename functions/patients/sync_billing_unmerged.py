@@ -1,0 +1,13 @@
+"""A record is a person's own again, for billing."""
+
+from backbone.consumer import reaction
+from backbone.work import Work
+from events.patients import PatientRecordsUnmerged
+from functions.patients.billing import Billed
+from functions.patients.record import relinked
+
+
+@reaction(PatientRecordsUnmerged)
+def handler(parting: PatientRecordsUnmerged, work: Work) -> None:
+    for record in relinked(work, Billed, parting).values():
+        work.save(record)

@@ -1,0 +1,36 @@
+"""Patients."""
+
+from constructs import Construct
+
+from events.patients import (
+    PatientRecordsMerged,
+    PatientRecordsUnmerged,
+    PatientRecordUpdated,
+    ReconciliationAsked,
+)
+from stacks.service import Service
+from stacks.stage import Stage
+
+
+class Patients(Service):
+    """Three systems with a table each, that know a share of every record, and agree; and who looks whether they do."""
+
+    def __init__(self, scope: Construct, *, stage: Stage) -> None:
+        super().__init__(scope, "patients", stage=stage)
+        index, numbers = self.table("patient-index"), self.table("patient-identifiers")
+        terms = self.table("patient-terms", index="term")
+        pharmacy, billing = self.table("pharmacy-records"), self.table("billing-records")
+        hints = [numbers, terms]
+        self.reaction("index_patient", PatientRecordUpdated, reads=[index, *hints], saves=[index, *hints])
+        self.reaction("index_merged", PatientRecordsMerged, reads=[index], saves=[index])
+        self.reaction("index_unmerged", PatientRecordsUnmerged, reads=[index], saves=[index])
+        self.reaction("sync_pharmacy", PatientRecordUpdated, reads=[pharmacy], saves=[pharmacy])
+        self.reaction("sync_pharmacy_merged", PatientRecordsMerged, reads=[pharmacy], saves=[pharmacy])
+        self.reaction("sync_pharmacy_unmerged", PatientRecordsUnmerged, reads=[pharmacy], saves=[pharmacy])
+        self.reaction("sync_billing", PatientRecordUpdated, reads=[billing], saves=[billing])
+        self.reaction("sync_billing_merged", PatientRecordsMerged, reads=[billing], saves=[billing])
+        self.reaction("sync_billing_unmerged", PatientRecordsUnmerged, reads=[billing], saves=[billing])
+        systems = [index, *hints, pharmacy, billing]
+        self.reaction(
+            "reconcile_records", ReconciliationAsked, reads=systems, saves=systems, recalls=PatientRecordUpdated
+        )
