@@ -72,10 +72,8 @@ ALLOWED = {
     ),
     "index-patient": CONSUMER | keeps("PatientIndex", "PatientIdentifiers", "PatientTerms") | CONTINUES,
     **dict.fromkeys(("index-merged", "index-unmerged"), CONSUMER | keeps("PatientIndex")),
-    **dict.fromkeys(
-        ("sync-pharmacy", "sync-pharmacy-merged", "sync-pharmacy-unmerged"),
-        CONSUMER | keeps("PharmacyRecords") | CONTINUES,
-    ),
+    **dict.fromkeys(("sync-pharmacy", "sync-pharmacy-merged"), CONSUMER | keeps("PharmacyRecords") | CONTINUES),
+    "sync-pharmacy-unmerged": CONSUMER | keeps("PharmacyRecords"),
     **dict.fromkeys(
         ("sync-billing", "sync-billing-merged", "sync-billing-unmerged"), CONSUMER | keeps("BillingRecords")
     ),

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from backbone.contract import Part, personal_fields
 from backbone.ledger import DEAD
+from events.patients import AllergyConflictFound, PatientRecordUpdated
 from events.values import Address, Customer
 from local.faults import Fault, Faults
 from local.project import ROOT
@@ -69,11 +70,8 @@ def traces(system: Deployed, faults: Faults) -> Traces:
     texts = {
         "attributes": json.dumps(attributes),
         "daybook": "".join(output.stdout + output.stderr for output in outputs),
-        "logs": "".join(log for file in system.cloud.logs.iterdir() for log in own(file.read_text(errors="replace"))),
-        "log groups": "".join(log_groups(system)),
         "trace headers": "\n".join(faults.traces()),
-        "metrics": json.dumps(system.cloud.client("cloudwatch").list_metrics()["Metrics"]),
-        **tables(system),
+        **what_is_kept(system, {"orders": "place-order"}),
     }
     return Traces(texts, order, refused[0])
 
@@ -88,6 +86,8 @@ def test_the_markers_stand_in_every_field_that_is_about_a_person() -> None:
     assert {model: fields for model, fields in marked.items() if fields} == {
         Customer: frozenset(CUSTOMER),
         Address: frozenset(ADDRESS) - {"country"},
+        PatientRecordUpdated: frozenset({"resource"}),
+        AllergyConflictFound: frozenset({"prescribed", "substance"}),
     }
 
 
@@ -214,6 +214,16 @@ def bury_waits(system: Deployed) -> Iterator[Any]:
             lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
 
 
+def what_is_kept(system: Deployed, services_tables: Mapping[str, str]) -> dict[str, str]:
+    """All that stands in logs, metrics and tables, by where. Services' tables are given with a function each."""
+    return {
+        "logs": "".join(log for file in system.cloud.logs.iterdir() for log in own(file.read_text(errors="replace"))),
+        "log groups": "".join(log_groups(system)),
+        "metrics": json.dumps(system.cloud.client("cloudwatch").list_metrics()["Metrics"]),
+        **tables(system, services_tables),
+    }
+
+
 def own(log: str) -> list[str]:
     """The lines of a log that this system has written; the local cloud's e-mail service names whom it writes to."""
     return [line for line in log.splitlines(keepends=True) if "SESv2 SendEmail" not in line]
@@ -228,10 +238,11 @@ def log_groups(system: Deployed) -> Iterator[str]:
                 yield from (event["message"] for event in events["events"])
 
 
-def tables(system: Deployed) -> dict[str, str]:
+def tables(system: Deployed, services_tables: Mapping[str, str]) -> dict[str, str]:
     """All that stands in all tables, by attribute, each as one text."""
     names = system.connection.names
-    told = {names.store: "store", names.ledger: "ledger", system.table("orders", "place-order"): "orders"}
+    told = {names.store: "store", names.ledger: "ledger"}
+    told |= {system.table(table, function): table for table, function in services_tables.items()}
     texts: dict[str, str] = {}
     for table in system.cloud.client("dynamodb").list_tables()["TableNames"]:
         for item in system.items(table):
