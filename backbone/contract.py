@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Self, cast, get_args
+from typing import Any, ClassVar, Literal, Self, cast, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
+from pydantic_core import ErrorDetails
 
 _STREAM = re.compile(r"(?P<kind>[a-z][a-z0-9-]*)/\{(?P<field>[a-z_]+)\}")
 
@@ -209,29 +210,40 @@ class Event(Part):
 
 def _reason(model: type[BaseModel], error: ValidationError) -> str:
     """Which fields break which rules. All of it comes from contracts and pydantic, nothing from the input."""
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    problems = error.errors(include_url=False, include_input=False)
     # A list with a bad item is also told to be too short: only the item is to blame.
     inner = [
         problem
         for problem in problems
         if not any(other["loc"][: len(problem["loc"])] == problem["loc"] != other["loc"] for other in problems)
     ]
-    known = _field_names(model)
+    known = _words(model)
     told = []
     for problem in inner[:5]:
         # The key of a mapping is input too.
         path = ".".join(str(part) if isinstance(part, int) or part in known else "…" for part in problem["loc"])
-        told.append(f"{path or 'data'}: {problem['msg'].removeprefix('Value error, ')}")
+        told.append(f"{path or 'data'}: {_rule(problem)}")
     more = f" (and {len(inner) - len(told)} more)" if len(inner) > len(told) else ""
     return f"{model.__name__}: {'; '.join(told)}{more}"
 
 
-def _field_names(annotation: object) -> frozenset[str]:
-    """The names of all fields in a type, at whatever depth."""
+def _rule(problem: ErrorDetails) -> str:
+    """The rule that is broken. Of the kind of a part that is none of those there may be, pydantic would quote it."""
+    if problem["type"] == "union_tag_invalid":
+        return "{discriminator} must be one of {expected_tags}".format(**problem["ctx"])
+    return problem["msg"].removeprefix("Value error, ")
+
+
+def _words(annotation: object) -> frozenset[str]:
+    """The names of all fields in a type, at whatever depth, and of the kinds of parts that there may be."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         fields = annotation.model_fields
-        return frozenset(fields).union(*(_field_names(field.annotation) for field in fields.values()))
-    return frozenset[str]().union(*(_field_names(part) for part in get_args(annotation)))
+        return frozenset(fields).union(*(_words(field.annotation) for field in fields.values()))
+    if get_origin(annotation) is Literal:
+        return frozenset(map(str, get_args(annotation)))
+    if isinstance(annotation, Tag):
+        return frozenset({annotation.tag})
+    return frozenset[str]().union(*(_words(part) for part in get_args(annotation)))
 
 
 def personal_fields(model: type[BaseModel]) -> frozenset[str]:

@@ -7,7 +7,15 @@ is refused here is refused by FHIR R4 (https://hl7.org/fhir/R4/), but for the li
 from datetime import date
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 from backbone.contract import Part
 
@@ -35,14 +43,22 @@ FhirDate = Annotated[str, Field(pattern=_DATE), AfterValidator(_in_the_calendar)
 FhirDateTime = Annotated[str, Field(pattern=_DATE_TIME), AfterValidator(_in_the_calendar)]
 
 
-class Period(Part):
+class FhirPart(Part):
+    """A part of a resource. FHIR's JSON has no null: what is not known is not there."""
+
+    @model_serializer(mode="wrap")
+    def _without_nulls(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if value is not None}
+
+
+class Period(FhirPart):
     """From when to when; open where it says nothing."""
 
     start: FhirDateTime | None = None
     end: FhirDateTime | None = None
 
 
-class Coding(Part):
+class Coding(FhirPart):
     """A code of a system of codes."""
 
     system: _Uri | None = None
@@ -55,7 +71,7 @@ class Coding(Part):
         return f"{self.system}|{self.code}" if self.system and self.code else None
 
 
-class CodeableConcept(Part):
+class CodeableConcept(FhirPart):
     """One thing, by codes of several systems, or in words alone."""
 
     coding: tuple[Coding, ...] | None = Field(default=None, min_length=1)
@@ -78,7 +94,7 @@ class CodeableConcept(Part):
         return self.text or shown or ""
 
 
-class Identifier(Part):
+class Identifier(FhirPart):
     """A number that people know something by, such as a patient's number or an insurance's."""
 
     use: Literal["usual", "official", "temp", "secondary", "old"] | None = None
@@ -91,7 +107,7 @@ class Identifier(Part):
         return f"{self.system or ''}|{self.value}" if self.value else None
 
 
-class Reference(Part):
+class Reference(FhirPart):
     """Which other resource is meant."""
 
     reference: _Text | None = None
@@ -110,7 +126,7 @@ class Reference(Part):
         return self.reference.partition("/_history/")[0].rpartition("/")[2] if self.reference else None
 
 
-class HumanName(Part):
+class HumanName(FhirPart):
     """One of a person's names."""
 
     use: Literal["usual", "official", "temp", "nickname", "anonymous", "old", "maiden"] | None = None
@@ -119,7 +135,7 @@ class HumanName(Part):
     given: tuple[_Text, ...] | None = Field(default=None, min_length=1)
 
 
-class Address(Part):
+class Address(FhirPart):
     """One of a person's addresses."""
 
     use: Literal["home", "work", "temp", "old", "billing"] | None = None
@@ -133,7 +149,7 @@ class Address(Part):
 Gender = Literal["male", "female", "other", "unknown"]
 
 
-class Patient(Part):
+class Patient(FhirPart):
     """Who somebody is."""
 
     resourceType: Literal["Patient"]
@@ -160,7 +176,7 @@ class Patient(Part):
         return None
 
 
-class AllergyIntolerance(Part):
+class AllergyIntolerance(FhirPart):
     """What somebody does not bear."""
 
     resourceType: Literal["AllergyIntolerance"]
@@ -184,13 +200,13 @@ class AllergyIntolerance(Part):
         return not (over & {"inactive", "resolved"} or refuted & {"refuted", "entered-in-error"})
 
 
-class Ingredient(Part):
+class Ingredient(FhirPart):
     """What a medication is made of, among others."""
 
     itemCodeableConcept: CodeableConcept | None = None
 
 
-class Medication(Part):
+class Medication(FhirPart):
     """A medication that a prescription describes itself."""
 
     resourceType: Literal["Medication"]
@@ -205,7 +221,7 @@ class Medication(Part):
         return tuple(concept for concept in (self.code, *parts) if concept)
 
 
-class OtherResource(Part):
+class OtherResource(FhirPart):
     """A resource that nobody here reads."""
 
     resourceType: _Code
@@ -222,7 +238,7 @@ Contained = Annotated[
 ]
 
 
-class MedicationRequest(Part):
+class MedicationRequest(FhirPart):
     """A prescription."""
 
     resourceType: Literal["MedicationRequest"]
@@ -265,7 +281,7 @@ class MedicationRequest(Part):
         )
 
 
-class Coverage(Part):
+class Coverage(FhirPart):
     """Who pays."""
 
     resourceType: Literal["Coverage"]
@@ -282,14 +298,14 @@ class Coverage(Part):
         return self.beneficiary
 
 
-class EncounterLocation(Part):
+class EncounterLocation(FhirPart):
     """Where somebody is during an encounter."""
 
     location: Reference
     status: Literal["planned", "active", "reserved", "completed"] | None = None
 
 
-class Encounter(Part):
+class Encounter(FhirPart):
     """A stay, or a visit."""
 
     resourceType: Literal["Encounter"]

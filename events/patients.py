@@ -99,7 +99,7 @@ class SharedIdentifierFound(Event, joins="patient/{patient_id}"):
     """A patient has a number that others have too. A person must say whether they are one, or whose it is."""
 
     patient_id: PatientId
-    others: tuple[PatientId, ...] = Field(min_length=1)
+    others: tuple[PatientId, ...] = Field(min_length=1, description="Who has it too.")
     system: str = Field(
         max_length=500, description="Whose number it is: FHIR's Identifier.system; empty if nobody says."
     )
@@ -111,12 +111,14 @@ class AllergyConflictFound(Event, joins="patient/{patient_id}"):
     """Somebody is prescribed what they are known not to bear."""
 
     patient_id: PatientId = Field(description="Whose record holds the prescription.")
-    prescription_id: FhirId
+    prescription_id: FhirId = Field(description="The MedicationRequest's id.")
     prescribed: Annotated[str, PERSONAL] = Field(max_length=1_000, repr=False, description="In words.")
     allergy_patient_id: PatientId = Field(description="Whose record holds the allergy: another one of the same person.")
-    allergy_id: FhirId
+    allergy_id: FhirId = Field(description="The AllergyIntolerance's id.")
     substance: Annotated[str, PERSONAL] = Field(max_length=1_000, repr=False, description="In words.")
-    criticality: Literal["low", "high", "unable-to-assess"] | None = None
+    criticality: Literal["low", "high", "unable-to-assess"] | None = Field(
+        default=None, description="How bad it may be, as the allergy says."
+    )
 
     example = {
         "patient_id": "b7c1f0de",
@@ -138,13 +140,14 @@ class ReconciliationAsked(Event, joins="patient/{patient_id}", sources=("hospita
 
 
 System = Literal["index", "pharmacy", "billing"]
+KeptIn = Annotated[System, Field(description="Whose record it was.")]
 
 
 class RecordDivergenceFound(Event, joins="patient/{patient_id}"):
     """A system had something else of a patient than the store says. It has been mended."""
 
     patient_id: PatientId
-    system: System
+    system: KeptIn
     fields: tuple[Annotated[str, Field(max_length=200)], ...] = Field(
         min_length=1, description="What was different: names, allergy/a1 …, never what they held."
     )

@@ -17,4 +17,4 @@ def demographics(patient: Patient) -> dict[str, Any]:
 
 def written(parts: tuple[Part, ...] | None) -> list[dict[str, Any]] | None:
     """Parts of a resource as JSON has them; None of nothing, so that it is known to be no longer so."""
-    return [part.model_dump(mode="json", exclude_none=True) for part in parts] if parts else None
+    return [part.model_dump(mode="json") for part in parts] if parts else None

@@ -12,6 +12,7 @@ from backbone.contract import ContractBroken, Event, personal_fields
 from backbone.envelope import MAX_EVENT_BYTES
 from events.catalogue import CATALOGUE
 from events.orders import OrderLine, OrderPlaced
+from events.patients import PatientRecordUpdated
 from events.values import LARGEST_AMOUNT, MINOR_UNIT_DIGITS, Customer, Money
 from tests.unit.builders import an_order, order_data
 
@@ -232,3 +233,22 @@ def test_the_largest_order_leaves_room_for_all_that_comes_of_it() -> None:
 def test_no_text_of_an_order_is_endless(path: str) -> None:
     with pytest.raises(ContractBroken, match="at most"):
         read(OrderPlaced, an_order_with(path, "en" + "-xx" * 10_000))
+
+
+@pytest.mark.parametrize(
+    ("resource", "reason"),
+    [
+        ({"resourceType": "a secret"}, "resource: 'resourceType' must be one of 'Patient', "),
+        ({"resourceType": "Patient", "birthDate": "a secret"}, "resource.Patient.birthDate: String should match"),
+        ({"resourceType": "Patient", "name": [{"a secret": 1, "family": 1}]}, "resource.Patient.name.0.family: Input"),
+        ("a secret", "resource: Input should be an object"),
+    ],
+)
+def test_the_reason_for_a_part_of_no_known_kind_says_which_there_are_and_quotes_nothing(
+    resource: object, reason: str
+) -> None:
+    with pytest.raises(ContractBroken) as broken:
+        read(PatientRecordUpdated, an_example(PatientRecordUpdated) | {"resource": resource})
+
+    assert f"PatientRecordUpdated: {reason}" in str(broken.value)
+    assert "secret" not in str(broken.value)
