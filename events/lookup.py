@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 _NO_LETTERS = re.compile(r"[^\w]+")
 
@@ -19,6 +21,11 @@ def named(word: str) -> str:
     return f"name:{word}"
 
 
+def numbered(number: str) -> str:
+    """The term for those who are known by this number, whoever has given it."""
+    return f"number:{number}"
+
+
 def born(day: str) -> str:
     """The term for those born then, as far as it is known: `1815-12-10`, `1815-12`."""
     return f"born:{day}"
@@ -27,3 +34,14 @@ def born(day: str) -> str:
 def on(ward: str) -> str:
     """The term for those on a ward."""
     return f"ward:{ward}"
+
+
+def terms(facts: Mapping[str, Any]) -> set[str]:
+    """All terms for somebody of whom the index knows these facts, by their names."""
+    found = {born(facts["birth_date"])} if facts.get("birth_date") else set()
+    for name in facts.get("names") or ():
+        for part in (name.get("text"), name.get("family"), *name.get("given", ())):
+            found |= {named(word) for word in words(part or "")}
+    found |= {numbered(each["value"]) for each in facts.get("identifiers") or () if "value" in each}
+    stays = (value for name, value in facts.items() if name.startswith("encounter/"))
+    return found | {on(stay["ward"]) for stay in stays if stay["ward"]}

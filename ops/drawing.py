@@ -1,9 +1,11 @@
-"""A journey as a tree on the terminal: each event, under it its consumers, under them the events they emitted."""
+"""What operators see on the terminal: tables, and a journey as a tree of events, consumers, and what these emitted."""
 
 import json
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -38,6 +40,18 @@ def draw(journey: Journey, console: Console, *, with_data: bool = False) -> None
         waiting += reversed(emitted)
     console.print(tree)
     console.print(_summary(journey))
+
+
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()
+) -> Table:
+    """A table of these columns, each row with a cell for each. Columns of `numbers` are set to the right."""
+    drawn = Table(title=title, title_justify="left", title_style="bold")
+    for name in columns:
+        drawn.add_column(name, justify="right" if name in numbers else "left")
+    for row in rows:
+        drawn.add_row(*(Text(str(cell)) for cell in row))  # what looks like markup is none
+    return drawn
 
 
 def plain(text: str) -> str:

@@ -12,7 +12,7 @@ from backbone.work import Work
 from events import lookup
 from events.fhir import Encounter, Patient, Resource
 from events.patients import SharedIdentifierFound
-from functions.patients.demographics import BIRTH_DATE, GENDER, NAMES, demographics, written
+from functions.patients.demographics import GENDER, demographics, written
 from functions.patients.record import Record, of_one_person
 
 IDENTIFIERS, ENCOUNTER = "identifiers", "encounter"
@@ -65,7 +65,7 @@ class Hint(State, table="patient-terms", key="hint"):
 
 def hints(said: Mapping[str, Any], patient_id: str) -> dict[str, Hint]:
     """The hints to a patient of whom this is said, by their keys."""
-    terms = sorted(set(_terms(said)))[:_MOST_TERMS]
+    terms = sorted(lookup.terms(said))[:_MOST_TERMS]
     return {key: Hint(hint=key, term=term, patient_id=patient_id) for term in terms if (key := f"{term}#{patient_id}")}
 
 
@@ -106,17 +106,6 @@ def shared(work: Work, record: Indexed, given: list[str]) -> Iterator[SharedIden
         having = tuple(sorted(other for other, row in others.items() if number in row.numbers))
         if having:
             yield SharedIdentifierFound(patient_id=record.patient_id, others=having, system=record.numbers[number])
-
-
-def _terms(said: Mapping[str, Any]) -> Iterator[str]:
-    for name in said.get(NAMES) or ():
-        for part in (name.get("text"), name.get("family"), *name.get("given", ())):
-            yield from (lookup.named(word) for word in lookup.words(part or ""))
-    if day := said.get(BIRTH_DATE):
-        yield lookup.born(day)
-    for name, value in said.items():
-        if name.startswith(f"{ENCOUNTER}/") and value["ward"]:
-            yield lookup.on(value["ward"])
 
 
 def _numbers(identifiers: Any) -> dict[str, str]:

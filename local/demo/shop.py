@@ -13,8 +13,8 @@ from events.values import MINOR_UNIT_DIGITS
 from local.demo.business import Business, Closing, Part
 from local.demo.day import Day
 from local.demo.shop_books import Books, Rows, stock
-from local.demo.tables import table
 from local.provider import Fault
+from ops.drawing import table
 
 
 class Shop(Business):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cli import doctor, events, replay, send, trace
+from ops.cli import doctor, events, patient, replay, send, trace
 
 app = typer.Typer(
     name="daybook",
@@ -58,4 +58,5 @@ app.command(epilog=send.EXAMPLES)(send.send)
 app.command(epilog=trace.EXAMPLES)(trace.trace)
 app.command(epilog=events.EXAMPLES)(events.events)
 app.command(epilog=replay.EXAMPLES)(replay.replay)
+app.command(epilog=patient.EXAMPLES)(patient.patient)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)

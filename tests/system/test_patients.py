@@ -1,5 +1,6 @@
 """Patients' records, deployed: three systems agree, and what is damaged in one of them is found and mended."""
 
+import json
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from events.patients import (
 from local.faults import Fault, Faults
 from tests.local.left_behind import until
 from tests.system.deployed import Deployed, an_event, impatient, paused, unique
+from tests.system.test_commands import daybook
 from tests.unit.records import MRN, a_coverage, a_patient, a_prescription, a_stay, an_allergy
 
 # Each system's table, and one of the functions that keep it.
@@ -100,19 +102,17 @@ def test_a_patient_without_a_number_is_found_by_name_and_birth_date(system: Depl
 
 
 @pytest.mark.parametrize("name", TABLES)
-@pytest.mark.parametrize("damage", ["a row is gone", "a field is changed"])
-def test_what_is_damaged_by_hand_is_found_and_mended(system: Deployed, name: str, damage: str) -> None:
+@pytest.mark.parametrize("done", ["a row is gone", "a field is changed"])
+def test_what_is_damaged_by_hand_is_found_and_mended(system: Deployed, name: str, done: str) -> None:
     ada = unique("p")
     receives(system, a_patient(ada, identifier=numbered(unique("n"))), an_allergy(ada), a_coverage(ada), a_stay(ada))
     right = row(system, name, ada)
-    dynamodb, table = system.cloud.client("dynamodb"), system.table(*TABLES[name])
-    if damage == "a row is gone":
-        dynamodb.delete_item(TableName=table, Key=pack_item({"id": ada}))
+    fields = ["birth_date"]
+    if done == "a row is gone":
+        system.cloud.client("dynamodb").delete_item(TableName=system.table(*TABLES[name]), Key=pack_item({"id": ada}))
         fields = sorted(right["facts"])
     else:
-        changed = {**right["facts"], "birth_date": {**right["facts"]["birth_date"], "value": "1915-12-10"}}
-        dynamodb.put_item(TableName=table, Item=pack_item({**right, "facts": changed}))
-        fields = ["birth_date"]
+        damage(system, name, ada)
 
     receives(system, ReconciliationAsked(patient_id=ada))
 
@@ -148,6 +148,43 @@ def test_a_resource_of_another_patient_and_a_number_for_an_id_are_refused_at_the
     ids = system.sends(*entries)
 
     assert system.refusals(*ids) == dict.fromkeys(ids, "ContractBroken")
+
+
+def test_an_operator_finds_a_patient_sees_where_systems_differ_and_has_them_mended(system: Deployed) -> None:
+    ada, augusta, name, number = unique("p"), unique("p"), unique("Ada").replace("-", ""), unique("n")
+    receives(system, a_patient(ada, identifier=numbered(number), name=[{"text": f"{name} Byron"}]))
+    receives(system, a_patient(augusta), PatientRecordsMerged(patient_id=augusta, into=ada, revision=2))
+
+    agreeing = daybook(system, "patient", "--name", f"byron {name.upper()}", "--born", "1815-12-10", "--number", number)
+    nobody = daybook(system, "patient", "--name", unique("nobody"))
+    with_values = daybook(system, "patient", ada, "--reveal", "--json")
+    damage(system, "pharmacy", ada)
+    differing = daybook(system, "patient", ada)
+    told = daybook(system, "patient", ada, "--reconcile")
+    assert divergences(system, ada) == []
+    done = daybook(system, "patient", ada, "--reconcile", "--apply")
+    until(lambda: divergences(system, ada) != [], what="what differs is found")
+    mended = daybook(system, "patient", ada)
+
+    assert [each.returncode for each in (agreeing, nobody, differing, told, done, mended)] == [0, 1, 1, 0, 0, 0]
+    assert f"Patient {ada}" in agreeing.stdout
+    assert f"the same person: {augusta}" in agreeing.stdout
+    assert name not in agreeing.stdout + differing.stdout
+    assert "no such patient" in nobody.stderr
+    facts = json.loads(with_values.stdout.splitlines()[0])["facts"]
+    assert {known["value"][0]["text"] for known in facts["names"].values()} == {f"{name} Byron"}
+    assert [line.split()[1] for line in differing.stdout.splitlines() if "differs" in line] == ["birth_date"]
+    assert "repeat with --apply" in told.stdout
+    assert "differs" not in mended.stdout
+
+
+def damage(system: Deployed, name: str, patient: str) -> None:
+    """Write another birth date into a system's row."""
+    right = row(system, name, patient)
+    changed = {**right["facts"], "birth_date": {**right["facts"]["birth_date"], "value": "1915-12-10"}}
+    system.cloud.client("dynamodb").put_item(
+        TableName=system.table(*TABLES[name]), Item=pack_item({**right, "facts": changed})
+    )
 
 
 def all_that_may_happen(system: Deployed) -> None:

@@ -101,7 +101,7 @@ def test_hints_that_are_gone_are_left_again(systems: Systems) -> None:
 
     assert systems.reconciles() == [found("index", "hints")]
 
-    assert systems.terms() == ["born:1815-12-10", "name:ada", "name:lovelace", "ward:ICU-2"]
+    assert systems.terms() == ["born:1815-12-10", "name:ada", "name:lovelace", "number:4711", "ward:ICU-2"]
     assert systems.world.row(Numbered, f"{MRN}|4711") == Numbered(number=f"{MRN}|4711", patients=("ada",))
 
 
