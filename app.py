@@ -7,6 +7,7 @@ from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
 from backbone.names import BadStage
 from stacks.backbone import Backbone
+from stacks.equipment import Equipment
 from stacks.inventory import Inventory
 from stacks.notifications import Notifications
 from stacks.orders import Orders
@@ -17,13 +18,15 @@ from stacks.stage import Stage
 
 app = App()
 try:
-    chosen = {name: app.node.try_get_context(name) for name in ("alarm_email", "mail_from", "stripe_api")}
+    chosen = {
+        name: app.node.try_get_context(name) for name in ("alarm_email", "mail_from", "pager_email", "stripe_api")
+    }
     stage = Stage(name=app.node.get_context("stage"), **{name: value for name, value in chosen.items() if value})
 except BadStage as error:
     sys.exit(f"Error: {error}")
 
 backbone = Backbone(app, stage=stage)
-for service in (Inventory, Notifications, Orders, Patients, Payments, Shipping):
+for service in (Equipment, Inventory, Notifications, Orders, Patients, Payments, Shipping):
     service(app, stage=stage).add_stack_dependency(backbone)
 
 Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))

@@ -63,6 +63,11 @@ class Names:
         return self.of("alarms")
 
     @property
+    def pager(self) -> str:
+        """The topic that pages to the people on duty go through."""
+        return self.of("pager")
+
+    @property
     def stripe_key(self) -> str:
         """The secret that holds the key to the payment provider."""
         return self.of("stripe-key")

@@ -7,7 +7,9 @@
 Every field but the key has a default, so that a row that is not there yet reads as a blank one.
 """
 
+import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -72,6 +74,6 @@ class State(BaseModel):
         return pack_item({KEY: key})
 
     def to_item(self, version: int) -> dict[str, Any]:
-        """The row as an item of its table, at the given version."""
-        values = self.model_dump(mode="json", exclude={self.key})
+        """The row as an item of its table, at the given version. What JSON writes as a number keeps its digits."""
+        values = json.loads(self.model_dump_json(exclude={self.key}), parse_float=Decimal)
         return pack_item({**values, KEY: self.row_id, VERSION: version})

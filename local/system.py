@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from backbone.names import Names
-from local import deployment
+from local import deployment, pager
 from local.cloud import Cloud
 from local.interrupts import once
 from local.project import ROOT
@@ -63,8 +63,10 @@ def up(
 
 
 def _do_what_a_person_does(cloud: Cloud, key: str) -> None:
-    """Verify the sender of letters, and put the key to the payment provider where payments looks for it."""
+    """Verify the sender of letters, put the key to the payment provider where payments looks for it, carry a pager."""
+    names = Names(STAGE)
     cloud.client("sesv2").create_email_identity(EmailIdentity=SENDER)
     secrets = cloud.client("secretsmanager")
     with suppress(secrets.exceptions.ResourceNotFoundException):  # another app has no payments
-        secrets.put_secret_value(SecretId=Names(STAGE).stripe_key, SecretString=key)
+        secrets.put_secret_value(SecretId=names.stripe_key, SecretString=key)
+    pager.carry(cloud, names)

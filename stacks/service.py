@@ -7,7 +7,7 @@ class Inventory(Service):
         self.reaction("receive_stock", StockReceived, changes=[stock])
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -122,10 +122,12 @@ class Service(Stack):
         self._backbone.allow_append(listener.function, handler.emits)
         return listener
 
-    def view(self, function: str, event: type[Event], *, rows: ServiceTable) -> Listener:
-        """`function` keeps a view's rows up to date with `event`."""
-        listener = self._listener(self._handler(function, "view", event), [rows])
-        listener.function.allow(["dynamodb:UpdateItem"], rows.table.table_arn)
+    def view(self, function: str, event: type[Event], *, rows: ServiceTable | Sequence[ServiceTable]) -> Listener:
+        """`function` keeps a view's rows, in one table or several, up to date with `event`."""
+        tables = [rows] if isinstance(rows, ServiceTable) else list(rows)
+        listener = self._listener(self._handler(function, "view", event), tables)
+        for each in tables:
+            listener.function.allow(["dynamodb:UpdateItem"], each.table.table_arn)
         return listener
 
     def _handler(self, function: str, kind: str, event: type[Event]) -> Consumer[Any]:

@@ -15,6 +15,7 @@ class Stage:
 
     name: str
     alarm_email: str | None = None
+    pager_email: str | None = None  # who is paged by mail, besides those who subscribe by themselves
     mail_from: str = "shop@example.com"  # whom customers' letters come from
     stripe_api: str = "https://api.stripe.com"
 

@@ -11,7 +11,12 @@ from botocore.exceptions import ReadTimeoutError
 from backbone import aws
 from backbone.settings import settings
 
-_SERVICE = {"SendMessage": "sqs", "PutEvents": "events", "SendEmail": "sesv2"}  # all else is DynamoDB's
+_SERVICE = {
+    "SendMessage": "sqs",
+    "PutEvents": "events",
+    "SendEmail": "sesv2",
+    "Publish": "sns",
+}  # all else is DynamoDB's
 
 Answer = tuple[int, Mapping[str, Any]]
 
@@ -180,8 +185,8 @@ def _answer(operation: str, answers: Iterable[Answer], about: str) -> None:
     _register("before-call", operation, give)
 
 
-def _text(body: bytes | str) -> str:
-    return body.decode() if isinstance(body, bytes) else body
+def _text(body: bytes | str | Mapping[str, Any]) -> str:
+    return body.decode() if isinstance(body, bytes) else str(body)
 
 
 def _register(moment: str, operation: str, act: Callable[..., Any]) -> None:
@@ -191,6 +196,6 @@ def _register(moment: str, operation: str, act: Callable[..., Any]) -> None:
 
 def _client(operation: str) -> Any:
     service = _SERVICE.get(operation, "dynamodb")
-    if service == "sesv2":
+    if service in {"sesv2", "sns"}:
         return aws.client_that_never_repeats(service, settings().call_timeout)
     return aws.client(service)

@@ -38,6 +38,11 @@ SERVICE_TABLES = (
     "patient-terms",
     "pharmacy-records",
     "billing-records",
+    "watch",
+    "limits",
+    "alarms",
+    "devices",
+    "device-history",
     "tallies",
 )
 DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.dead_letters('consumer')}"
@@ -45,6 +50,7 @@ DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.dead_let
 QUEUE = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.of('consumer')}"
 
 SENDER = "shop@example.com"
+PAGER = f"arn:aws:sns:{REGION}:123456789012:{NAMES.pager}"
 
 ENVIRONMENT = {
     "AWS_REGION": REGION,
@@ -59,6 +65,7 @@ ENVIRONMENT = {
     settings.CALL_TIMEOUT: "2",
     settings.option_variable("sender"): SENDER,
     settings.option_variable("configuration-set"): NAMES.of("letters"),
+    settings.option_variable("pager"): PAGER,
     **{settings.table_variable(table): NAMES.of(table) for table in SERVICE_TABLES},
 }
 

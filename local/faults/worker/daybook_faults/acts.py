@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import unquote_plus
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
@@ -29,9 +30,10 @@ def send(request: AWSPreparedRequest) -> AWSResponse:
 
 
 def body(request: AWSPreparedRequest) -> str:
-    """What the attempt sends: JSON, with all services that functions call."""
+    """What the attempt sends: JSON, but for SNS, to which it sends a form."""
     sent = request.body
-    return sent.decode() if isinstance(sent, bytes) else str(sent)
+    text = sent.decode() if isinstance(sent, bytes) else str(sent)
+    return unquote_plus(text) if _is_form(request) else text
 
 
 def header(request: AWSPreparedRequest, name: str) -> str | None:
@@ -90,4 +92,11 @@ class _Raw(io.BytesIO):
 
 def _answer(request: AWSPreparedRequest, code: str, **more: Any) -> AWSResponse:
     said = json.dumps({"__type": code, "message": "brought about", **more})
+    if _is_form(request):
+        said = f"<ErrorResponse><Error><Code>{code}</Code><Message>brought about</Message></Error></ErrorResponse>"
     return AWSResponse(request.url, 400, HTTPHeaders(), _Raw(said.encode()))
+
+
+def _is_form(request: AWSPreparedRequest) -> bool:
+    """Whether the service speaks the query protocol: it is asked by a form, and answers in XML."""
+    return "x-www-form-urlencoded" in (header(request, "Content-Type") or "")

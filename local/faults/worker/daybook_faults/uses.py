@@ -41,6 +41,7 @@ _RESOURCES: tuple[tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]], ...]
     ("Entries", lambda params: sorted({entry["EventBusName"] for entry in params["Entries"]})),
     ("FromEmailAddress", lambda params: [f"identity/{params['FromEmailAddress']}"]),
     ("ConfigurationSetName", lambda params: [f"configuration-set/{params['ConfigurationSetName']}"]),
+    ("TopicArn", lambda params: [params["TopicArn"].rpartition(":")[2]]),
     # Secrets Manager puts six characters behind the name.
     ("SecretId", lambda params: [f"secret:{params['SecretId']}-000000"]),
 )

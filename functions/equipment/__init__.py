@@ -1,0 +1,1 @@
+"""Equipment: bedside devices, what they measure, and who is called when something is wrong."""

@@ -1,0 +1,13 @@
+"""Note that somebody sees to an alarm: it goes up no further."""
+
+from backbone.consumer import reaction
+from backbone.work import Work
+from events.equipment import EquipmentAlarmAcknowledged
+from functions.equipment.alarm import Alarm
+
+
+@reaction(EquipmentAlarmAcknowledged)
+def handler(acknowledged: EquipmentAlarmAcknowledged, work: Work) -> None:
+    alarm = work.read(Alarm, acknowledged.alarm_id)
+    if alarm.stage == "raised":
+        work.save(alarm.model_copy(update={"stage": "acknowledged", "acknowledged_at": work.now}))

@@ -1,0 +1,18 @@
+"""Watch a device no longer: nothing can be wrong with it any more."""
+
+from backbone.consumer import reaction
+from backbone.work import Work
+from events.equipment import EquipmentAlarmCleared, EquipmentRetired
+from functions.equipment.alarm import Alarm, clear_alarm
+from functions.equipment.watch import Watch
+
+
+@reaction(EquipmentRetired, emits=(EquipmentAlarmCleared,))
+def handler(device: EquipmentRetired, work: Work) -> None:
+    watch = work.read(Watch, device.device_id)
+    if device.revision <= watch.revision:
+        return
+    work.save(watch.model_copy(update={"stage": "retired", "revision": device.revision, "courses": {}}))
+    work.prefetch((Alarm, watch.open_alarms))
+    for alarm_id in watch.open_alarms:
+        clear_alarm(work, alarm_id, "retired")

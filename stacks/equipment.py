@@ -1,0 +1,77 @@
+"""Equipment."""
+
+from aws_cdk import Acknowledgment, Validations
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from events.equipment import (
+    AcknowledgementDue,
+    AlarmLimitsSet,
+    EquipmentAlarmAcknowledged,
+    EquipmentAlarmEscalated,
+    EquipmentAlarmRaised,
+    EquipmentRegistered,
+    EquipmentRetired,
+    EquipmentStatusReported,
+    SilenceCheckDue,
+)
+from stacks.alarms import MINUTE, alarm
+from stacks.service import Service
+from stacks.stage import Stage
+
+
+class Equipment(Service):
+    """Bedside devices. One row decides about each device, one about each alarm; a view says how devices are."""
+
+    def __init__(self, scope: Construct, *, stage: Stage) -> None:
+        super().__init__(scope, "equipment", stage=stage)
+        watch, limits, alarms = self.table("watch"), self.table("limits"), self.table("alarms")
+        devices, history = self.table("devices"), self.table("device-history")
+        self.view("track_equipment", EquipmentStatusReported, rows=[devices, history])
+        self.reaction("register_device", EquipmentRegistered, reads=[watch], saves=[watch])
+        self.reaction("retire_device", EquipmentRetired, reads=[watch, alarms], saves=[watch, alarms])
+        self.reaction("set_limits", AlarmLimitsSet, reads=[limits], saves=[limits])
+        self.reaction("raise_alarm", EquipmentStatusReported, reads=[watch, limits, alarms], saves=[watch, alarms])
+        self.reaction("check_silence", SilenceCheckDue, reads=[watch], saves=[watch, alarms])
+        self.reaction("acknowledge_alarm", EquipmentAlarmAcknowledged, reads=[alarms], saves=[alarms])
+        self.reaction("escalate_alarm", AcknowledgementDue, reads=[alarms], saves=[alarms])
+        pager = self._pager()
+        for effect in (
+            self.effect("page_staff", EquipmentAlarmRaised, options={"pager": pager.topic_arn}),
+            self.effect("page_escalation", EquipmentAlarmEscalated, options={"pager": pager.topic_arn}),
+        ):
+            effect.function.allow(["sns:Publish"], pager.topic_arn)
+
+    def _pager(self) -> sns.Topic:
+        """Where pages go. Who is on duty subscribes to it, to some wards or levels alone if they like."""
+        name = self.stage.names.pager
+        topic = sns.Topic(
+            self,
+            "Pager",
+            topic_name=name,
+            display_name=f"Daybook {self.stage.name} pager",
+            enforce_ssl=True,
+            # SNS's own key, which everybody may use by way of SNS who may publish or subscribe.
+            master_key=kms.Alias.from_alias_name(self, "SnsKey", "alias/aws/sns"),
+        )
+        alarm(
+            self,
+            "PagerFails",
+            name=f"{name}-fails",
+            metric=topic.metric_number_of_notifications_failed(period=MINUTE, statistic="sum"),
+            at_least=1,
+            minutes=1,
+            meaning=f"{name} could not deliver a page to one of its subscribers.",
+            topic=self.alarms,
+        )
+        if self.stage.pager_email:
+            mail = topic.add_subscription(subscriptions.EmailSubscription(self.stage.pager_email))
+            Validations.of(mail).acknowledge(
+                Acknowledgment(
+                    id="Serverless::Serverless-SNSRedrivePolicy",
+                    reason="SNS tries mail again by itself; a page that lies in a queue reaches nobody.",
+                )
+            )
+        return topic

@@ -1,0 +1,137 @@
+"""How devices are: the same rows in whatever order and however often reports arrive, the newest on top."""
+
+import random
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backbone import clock
+from backbone.consumer import backbone
+from backbone.envelope import Metadata
+from backbone.view import Projection
+from events.equipment import MOST_READINGS, EquipmentStatusReported
+from functions.equipment import track_equipment
+from functions.equipment.tracking import DeviceMinute, DeviceStatus
+from tests.unit.bedside import BREATH, HEAT, MONITOR, NOON, PULSE, SPO2, a_report, at, tracked
+from tests.unit.builders import from_the_bus, recorded
+from tests.unit.world import World
+
+# The limits of an expression (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html).
+LONGEST_EXPRESSION = 4096  # bytes
+MOST_OPERATORS = 300
+
+
+def device(world: World) -> dict[str, object]:
+    (row,) = world.items("devices")
+    return {name: value for name, value in row.items() if not name.endswith("@")}
+
+
+def test_a_device_shows_what_it_has_told_last_and_the_last_value_of_each_code(world: World) -> None:
+    tracked(
+        world,
+        [
+            a_report(at(0), {SPO2: 97, HEAT: 36.6}, battery=80),
+            a_report(at(10), {SPO2: 96}, status="fault", battery=None, ward="ICU-3"),
+        ],
+    )
+
+    first, second = (clock.timestamp(at(seconds)) for seconds in (0, 10))
+    assert device(world) == {
+        "id": "MON-7",
+        **MONITOR,
+        "ward": "ICU-3",
+        "status": "fault",
+        "battery": None,
+        "measured_at": second,
+        SPO2: {"value": 96, "unit": "%", "measured_at": second},
+        HEAT: {"value": Decimal("36.6"), "unit": "Cel", "measured_at": first},
+    }
+
+
+# Guards: the condition on the time of measurement.
+def test_a_late_report_overwrites_nothing_newer_and_adds_what_is_not_known_yet(world: World) -> None:
+    tracked(world, [a_report(at(60), {SPO2: 96}), a_report(at(50), {SPO2: 80, PULSE: 70}, status="off")])
+
+    row = device(world)
+    assert (row["status"], row["measured_at"]) == ("on", clock.timestamp(at(60)))
+    assert row[SPO2] == {"value": 96, "unit": "%", "measured_at": clock.timestamp(at(60))}
+    assert row[PULSE] == {"value": 70, "unit": "/min", "measured_at": clock.timestamp(at(50))}
+
+
+def test_the_history_is_a_ring_with_the_last_report_of_each_minute_of_the_last_hour(world: World) -> None:
+    tracked(world, [a_report(NOON + timedelta(seconds=45 * n), {SPO2: 90 + n % 10}) for n in range(160)])
+
+    rows = world.items("device-history")
+    assert [row["id"] for row in rows] == [f"MON-7#{minute:02d}" for minute in range(60)]
+    moments = sorted(clock.moment(row["measured_at"]) for row in rows)
+    assert len({moment.replace(second=0) for moment in moments}) == 60
+    last = NOON + timedelta(seconds=45 * 159)
+    assert moments[-1] == last
+    assert last - moments[0] < timedelta(hours=1)
+
+
+def test_a_report_of_an_hour_ago_finds_its_minute_taken(world: World) -> None:
+    tracked(world, [a_report(at(3600), {SPO2: 96}), a_report(at(0), {SPO2: 80})])
+
+    row = world.row(DeviceMinute, "MON-7#00")
+    assert row
+    assert row.readings == {SPO2: {"value": 96, "unit": "%"}}
+
+
+def test_a_report_that_is_an_hour_late_fills_a_minute_that_nothing_newer_has_taken(world: World) -> None:
+    tracked(world, [a_report(at(3600)), a_report(at(60), {SPO2: 80})])
+
+    assert [row["id"] for row in world.items("device-history")] == ["MON-7#00", "MON-7#01"]
+
+
+reports = st.builds(
+    a_report,
+    st.integers(0, 7200).map(at),
+    st.dictionaries(st.sampled_from([SPO2, PULSE, BREATH]), st.integers(1, 99), max_size=3),
+    status=st.sampled_from(["on", "standby", "fault"]),
+    battery=st.integers(0, 100) | st.none(),
+)
+
+
+@given(st.lists(reports, min_size=2, max_size=6), st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_order_and_any_repetition_of_reports_gives_the_same_rows(
+    world: World, made: list[EquipmentStatusReported], chance: random.Random
+) -> None:
+    envelopes = [recorded(event, id=f"e{number}") for number, event in enumerate(made)]
+    shuffled = [*envelopes, chance.choice(envelopes)]
+    chance.shuffle(shuffled)
+    found = []
+    for deliveries in (envelopes, shuffled):
+        for envelope in deliveries:
+            assert world.deliver(track_equipment.handler, from_the_bus(envelope)) == []
+        found.append([world.items(table) for table in ("devices", "device-history")])
+        world.clear("devices", "device-history", "ledger")
+
+    assert found[0] == found[1]
+
+
+def test_the_largest_report_is_within_what_one_expression_may_hold(world: World) -> None:
+    report = a_report(NOON, {f"{n:08d}-0": 1 for n in range(MOST_READINGS)})
+    metadata: Metadata = recorded(report).metadata
+    changes = track_equipment.handler.body(report)
+    assert isinstance(changes, list)
+    parts = Projection(backbone(), "track-equipment", metadata, changes).parts()
+
+    for part in parts[1:]:
+        for name in ("UpdateExpression", "ConditionExpression"):
+            expression = part["Update"][name]
+            assert len(expression) <= LONGEST_EXPRESSION
+            assert sum(expression.count(sign) for sign in ("=", "<", "OR", "AND", "not_exists")) <= MOST_OPERATORS
+    world.receive(track_equipment.handler, report)
+    assert len(device(world)) == len(DeviceStatus.model_fields) + MOST_READINGS
+
+
+@pytest.mark.parametrize("second", [1, 59])
+def test_a_minute_begins_with_its_first_second(world: World, second: int) -> None:
+    tracked(world, [a_report(at(59 * 60 + second))])
+
+    assert [row["id"] for row in world.items("device-history")] == ["MON-7#59"]
