@@ -11,7 +11,9 @@ from tests.unit.world import NAMES
 
 @pytest.fixture(scope="session")
 def prod(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    return synthesise(_folder(tmp_path_factory), "prod", alarm_email="alarms@example.com")
+    return synthesise(
+        _folder(tmp_path_factory), "prod", alarm_email="alarms@example.com", pager_email="pager@example.com"
+    )
 
 
 @pytest.fixture(scope="session")

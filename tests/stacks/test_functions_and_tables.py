@@ -102,6 +102,7 @@ def test_the_names_that_users_may_rely_on_carry_the_stage(prod: Assembly) -> Non
     assert tables == {"daybook-prod-store", "daybook-prod-ledger", "daybook-prod-due"}
     assert set(prod.templates) == {
         "backbone",
+        "equipment",
         "inventory",
         "notifications",
         "orders",
@@ -145,7 +146,7 @@ def test_every_consumer_is_watched_and_its_dead_letters_are(prod: Assembly) -> N
     of_sweep = {f"daybook-prod-sweep-{what}" for what in ("late", "errors", "silent")}
     with_dead_letters = consumers | {f"daybook-prod-{each}" for each in ("publish", "sweep", "bounces")}
     of_the_dead = {f"{each}-{what}" for each in with_dead_letters for what in ("dead", "not-buried")}
-    assert names == of_consumers | of_publish | of_sweep | of_the_dead
+    assert names == of_consumers | of_publish | of_sweep | of_the_dead | {"daybook-prod-pager-fails"}
 
 
 def test_every_stack_has_one_dashboard(prod: Assembly) -> None:

@@ -67,6 +67,18 @@ ALLOWED = {
     "charge-order": CONSUMER | {"secretsmanager:GetSecretValue"} | OPENS,
     "refund-order": CONSUMER | {"secretsmanager:GetSecretValue"} | CONTINUES,
     "prepare-shipment": CONSUMER | OPENS,
+    "track-equipment": CONSUMER | {"dynamodb:UpdateItem Devices", "dynamodb:UpdateItem DeviceHistory"},
+    "register-device": CONSUMER | keeps("Watch") | {"dynamodb:PutItem due"},
+    "retire-device": CONSUMER | keeps("Watch", "Alarms") | CONTINUES,
+    "set-limits": CONSUMER | keeps("Limits"),
+    "raise-alarm": CONSUMER
+    | keeps("Watch", "Alarms")
+    | {"dynamodb:BatchGetItem Limits", "dynamodb:PutItem due"}
+    | CONTINUES,
+    "check-silence": CONSUMER | keeps("Watch") | {"dynamodb:PutItem Alarms", "dynamodb:PutItem due"} | CONTINUES,
+    "acknowledge-alarm": CONSUMER | keeps("Alarms"),
+    "escalate-alarm": CONSUMER | keeps("Alarms") | {"dynamodb:PutItem due"} | CONTINUES,
+    **dict.fromkeys(("page-staff", "page-escalation"), CONSUMER | {"sns:Publish"} | CONTINUES),
     **dict.fromkeys(
         ("mail-confirmed", "mail-cancelled", "mail-fulfilled", "mail-refunded"), CONSUMER | {"ses:SendEmail"} | OPENS
     ),
@@ -85,7 +97,7 @@ ALLOWED = {
 
 
 # The kinds of streams that events from outside stand in.
-FROM_OUTSIDE = ["letter/*", "order/*", "patient/*", "shipment/*", "stock/*"]
+FROM_OUTSIDE = ["alarm/*", "device/*", "letter/*", "limits/*", "order/*", "patient/*", "shipment/*", "stock/*"]
 
 
 @pytest.mark.parametrize("function", sorted(ALLOWED))
@@ -129,7 +141,9 @@ def test_only_publish_may_put_events_on_a_bus(prod: Assembly) -> None:
         ("confirm-order", ["order/*"]),
         ("charge-order", ["payment/*"]),
         ("mail-confirmed", ["letter/*"]),
-        ("sweep", ["order/*"]),
+        ("raise-alarm", ["alarm/*", "device/*"]),
+        ("page-staff", ["alarm/*"]),
+        ("sweep", ["alarm/*", "device/*", "order/*"]),
     ],
 )
 def test_a_function_appends_to_its_own_streams_alone_and_only_in_a_transaction(

@@ -9,7 +9,9 @@ from tests.stacks.synthesis import ROOT, Assembly, copy_of_sources, synthesise
 
 def test_two_syntheses_in_two_folders_give_the_same_templates_and_assets(tmp_path: Path, prod: Assembly) -> None:
     sources = copy_of_sources(tmp_path / "elsewhere")
-    elsewhere = synthesise(tmp_path / "assembly", "prod", root=sources, alarm_email="alarms@example.com")
+    elsewhere = synthesise(
+        tmp_path / "assembly", "prod", root=sources, alarm_email="alarms@example.com", pager_email="pager@example.com"
+    )
 
     assert elsewhere.fingerprints() == prod.fingerprints()
 
@@ -27,7 +29,12 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("functions/bookkeeping/publish.py", {"backbone"}),
         ("functions/payments/charge_order.py", {"payments"}),
         ("events/inventory.py", {"backbone", "inventory", "orders", "payments"}),
-        ("backbone/work.py", {"backbone", "inventory", "notifications", "orders", "patients", "payments", "shipping"}),
+        ("functions/equipment/watch.py", {"equipment"}),
+        ("events/vitals.py", {"backbone", "equipment"}),
+        (
+            "backbone/work.py",
+            {"backbone", "equipment", "inventory", "notifications", "orders", "patients", "payments", "shipping"},
+        ),
     ],
 )
 def test_a_change_reaches_only_the_stacks_that_are_made_of_it(

@@ -102,6 +102,15 @@ def test_every_queue_is_encrypted_and_keeps_its_messages_as_long_as_sqs_can(prod
         assert queue["MessageRetentionPeriod"] == 14 * DAY
 
 
+def test_pages_are_encrypted_and_go_to_whom_the_stage_names(prod: Assembly, local: Assembly) -> None:
+    (pager,) = prod.resources("AWS::SNS::Topic", "equipment")
+    assert pager["Properties"]["TopicName"] == "daybook-prod-pager"
+    assert "alias/aws/sns" in json.dumps(pager["Properties"]["KmsMasterKeyId"])
+    (mail,) = prod.properties("AWS::SNS::Subscription", "equipment")
+    assert mail == {"Protocol": "email", "Endpoint": "pager@example.com", "TopicArn": {"Ref": pager["Id"]}}
+    assert local.properties("AWS::SNS::Subscription", "equipment") == []
+
+
 def test_every_queue_and_topic_refuses_what_does_not_come_by_tls(prod: Assembly) -> None:
     refused = 0
     for kind, channels in (("AWS::SQS::QueuePolicy", "AWS::SQS::Queue"), ("AWS::SNS::TopicPolicy", "AWS::SNS::Topic")):

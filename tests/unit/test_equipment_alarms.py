@@ -4,6 +4,7 @@ Limits here alarm at 90 % and below, are well inside above 92 %, and are patient
 """
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from backbone.transaction import MAX_WRITES
 from events.equipment import EquipmentAlarmCleared, EquipmentAlarmRaised, EquipmentStatusReported
 from events.vitals import KINDS
 from functions.equipment import raise_alarm, set_limits
+from functions.equipment.alarm import Alarm
 from functions.equipment.limits import BUILT_IN, LimitsRow, in_force
 from functions.equipment.watch import TOO_OLD, Watch, judge
 from tests.unit import faults
@@ -433,6 +435,16 @@ def test_the_built_in_limits_are_the_red_scores_of_news2() -> None:
         "body temperature": "35.0 to 39.1",
     }
     assert {limit.delay for limit in BUILT_IN.values()} == {15}
+
+
+@pytest.mark.parametrize("digits", ["36.6", "0.1", "-0.000001", "123456.654321", "97"])
+def test_a_number_in_a_row_keeps_its_digits_and_is_a_number_there(digits: str) -> None:
+    alarm = Alarm(alarm_id="MON-7:8310-5:1", about=trouble(value=Decimal(digits)))
+
+    item = alarm.to_item(1)
+
+    assert item["about"]["M"]["value"] == {"N": digits}
+    assert Alarm.from_item(item) == alarm
 
 
 def test_what_a_report_means_is_worked_out_without_any_of_aws() -> None:
