@@ -22,6 +22,16 @@ from local.provider import Provider
 from tests.local.left_behind import until
 from tests.system import test_patients
 from tests.system.deployed import Deployed, an_order, goods, impatient, paused, unique
+from tests.system.test_equipment import (
+    LOW,
+    a_registration,
+    a_report,
+    a_retirement,
+    alarms,
+    an_acknowledgement,
+    limits_for,
+    sweeps,
+)
 from tests.system.test_shop import a_parcel, a_refund, bounces, expires, kill, mails
 
 # Done by AWS with the function's role, so no call of the function shows it.
@@ -118,6 +128,11 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider) ->
         for consumer in consumers
         if consumer.startswith("mail-")
     ]
+    busy += [
+        Fault.throttled("Throttled", function=consumer, operation="Publish")
+        for consumer in consumers
+        if consumer.startswith("page-")
+    ]
     down = [outside.Fault.unavailable(operation=each) for each in ("payment_intents.confirm", "refunds.create")]
     with ExitStack() as stack:
         for consumer in consumers:
@@ -140,6 +155,7 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider) ->
         bounces(system, paid, mails(system, paid)[0])
         test_patients.all_that_may_happen(system)
         until(lambda: "EmailBounced" in system.types(f"order/{paid}"), what="a letter has bounced")
+        keep_equipment_busy(system)
         system.settles()
     assert {fault.where["function"]: faults.brought(fault) for fault in refused} == dict.fromkeys(consumers, 1)
     system.sends(twice)
@@ -150,6 +166,25 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider) ->
     publish_reads_the_journal(system)
     the_ledger_gets_what_is_too_large_for_it(system)
     sweep_finds_what_is_no_timer(system)
+
+
+def keep_equipment_busy(system: Deployed) -> None:
+    """A device that nobody knows is in trouble, which goes a level up; another is silent, and retired."""
+    unknown, silent = unique("MON"), unique("MON")
+    system.receives(a_registration(silent, reports_every=1), limits_for(unknown, acknowledge_within=1))
+    system.receives(a_report(unknown, LOW, status="fault"))
+    until(
+        lambda: sweeps(system) and alarms(system, silent) and levels(system, unknown) >= 2,
+        what="one device is silent, and the other's alarm goes up",
+        seconds=60,
+    )
+    system.receives(a_report(unknown, LOW), a_retirement(silent))
+    system.receives(*[an_acknowledgement(alarm["id"]) for alarm in alarms(system, unknown)])
+
+
+def levels(system: Deployed, device: str) -> int:
+    """How high the alarms about the device have gone up."""
+    return max(int(alarm["level"]) for alarm in alarms(system, device))
 
 
 def gets_what_it_cannot_read(system: Deployed, consumer: str) -> None:

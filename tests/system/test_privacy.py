@@ -14,6 +14,7 @@ import pytest
 
 from backbone.contract import Part, personal_fields
 from backbone.ledger import DEAD
+from events.equipment import EquipmentAlarmAcknowledged
 from events.patients import AllergyConflictFound, PatientRecordUpdated
 from events.values import Address, Customer
 from local.faults import Fault, Faults
@@ -21,10 +22,12 @@ from local.project import ROOT
 from tests.local.left_behind import until
 from tests.system.deployed import Deployed, an_event, an_order, goods, impatient, unique
 from tests.system.test_commands import daybook
+from tests.system.test_equipment import FINE, a_report, alarms, an_acknowledgement
 
 NAME, EMAIL = uuid.uuid4().hex, uuid.uuid4().hex
 CUSTOMER = {"name": f"Ada {NAME}", "email": f"{EMAIL}@example.com"}
 ADDRESS = {"lines": [f"1 {NAME} Street"], "postal_code": NAME[:8], "city": NAME, "country": "GB"}
+ACKNOWLEDGED = {"who": NAME}
 BODIES = {"store: data", "ledger: body"}
 # What a service must know of a person to do its work, it keeps in rows of its own.
 ROWS = {NAME: {"orders: purchase", "orders: ship_to"}, EMAIL: {"orders: purchase"}}
@@ -52,7 +55,8 @@ def traces(system: Deployed, faults: Faults) -> Traces:
     sku, order = unique("mug"), unique("order")
     system.receives(goods(sku, 5))
     with bury_waits(system) as dead_letters:
-        refused = system.sends(*refused_orders())
+        somebody_sees_to_an_alarm(system)
+        refused = system.sends(*refused_orders(), an_acknowledgement(f"{unique('MON')}:fault:1", **ACKNOWLEDGED))
         is_no_event(system, "admit", json.dumps(CUSTOMER))
         is_no_event(system, "reserve-stock", json.dumps({"detail": CUSTOMER}))
         fails_and_is_done(system, faults, order, sku)
@@ -88,6 +92,7 @@ def test_the_markers_stand_in_every_field_that_is_about_a_person() -> None:
         Address: frozenset(ADDRESS) - {"country"},
         PatientRecordUpdated: frozenset({"resource"}),
         AllergyConflictFound: frozenset({"prescribed", "substance"}),
+        EquipmentAlarmAcknowledged: frozenset(ACKNOWLEDGED),
     }
 
 
@@ -147,6 +152,14 @@ def refused_orders() -> list[dict[str, Any]]:
         an_event("OrderDreamt", unknown, source="shop.checkout"),
         newer,
     ]
+
+
+def somebody_sees_to_an_alarm(system: Deployed) -> None:
+    """A device tells of a fault, and somebody acknowledges it."""
+    device = unique("MON")
+    system.receives(a_report(device, FINE, status="fault"))
+    (alarm,) = alarms(system, device)
+    system.receives(an_acknowledgement(alarm["id"], **ACKNOWLEDGED))
 
 
 def is_no_event(system: Deployed, consumer: str, body: str) -> None:
