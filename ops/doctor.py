@@ -29,7 +29,7 @@ class Finding:
 
 def examine(connection: Connection) -> Iterator[Finding]:
     """All that a person must see to, one by one, as it is found. Raises botocore's errors."""
-    for part in (_deployed, _sender, _sandbox, _stripe_key, _alarms):
+    for part in (_deployed, _sender, _sandbox, _stripe_key, _alarms, _pager):
         yield part(connection)
 
 
@@ -129,22 +129,31 @@ def _put_key(connection: Connection) -> str:
 def _alarms(connection: Connection) -> Finding:
     if connection.stage == LOCAL:
         return Finding("alarms", well=True, found="nobody is told of alarms on this machine")
-    topic = f"arn:aws:sns:{connection.region}:{connection.account}:{connection.names.alarms}"
+    name = connection.names.alarms
+    how = f"put alarm_email into the context of cdk.json and deploy the backbone, or subscribe to {name}"
+    return _subscribers(connection, name, "alarms", "told when something is wrong", how)
+
+
+def _pager(connection: Connection) -> Finding:
+    name = connection.names.pager
+    how = f"put pager_email into the context of cdk.json and deploy equipment, or subscribe to {name}"
+    return _subscribers(connection, name, "pager", "paged about bedside devices", how)
+
+
+def _subscribers(connection: Connection, name: str, what: str, are: str, how: str) -> Finding:
+    """Whether a topic has subscribers, who all have confirmed. What is published to nobody is no error to SNS."""
+    topic = f"arn:aws:sns:{connection.region}:{connection.account}:{name}"
     pages = connection.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-    receivers = [each for page in pages for each in page["Subscriptions"]]
+    receivers = _found(lambda: [each for page in pages for each in page["Subscriptions"]])
+    if receivers is None:
+        return Finding(what, well=False, found=f"there is no topic {name}", do="deploy the stack that has it")
     waiting = [each["Endpoint"] for each in receivers if not each["SubscriptionArn"].startswith("arn:")]
     if waiting:
         told = f"not confirmed: {', '.join(waiting)}"
-        return Finding("alarms", well=False, found=told, do="follow the link in the mail that SNS has sent there")
+        return Finding(what, well=False, found=told, do="follow the link in the mail that SNS has sent there")
     if not receivers:
-        return Finding(
-            "alarms",
-            well=False,
-            found="nobody is told when something is wrong",
-            do="put alarm_email into the context of cdk.json and deploy the backbone, or subscribe to "
-            f"{connection.names.alarms}",
-        )
-    return Finding("alarms", well=True, found=f"{len(receivers)} are told when something is wrong")
+        return Finding(what, well=False, found=f"nobody is {are}", do=how)
+    return Finding(what, well=True, found=f"{len(receivers)} are {are}")
 
 
 def _found(ask: Callable[[], Any]) -> Any:

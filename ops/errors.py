@@ -34,6 +34,7 @@ _UNKNOWN_CREDENTIALS = {
 _DENIED = {"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"}
 _NOT_THERE = {
     "AWS.SimpleQueueService.NonExistentQueue",
+    "NotFound",
     "NotFoundException",
     "QueueDoesNotExist",
     "ResourceNotFoundException",

@@ -50,6 +50,14 @@ def test_a_key_that_is_none_or_that_stripe_refuses_is_told_and_never_shown(
     assert secret not in json.dumps(left)
 
 
+def test_a_pager_that_nobody_carries_is_told(system: Deployed) -> None:
+    with nobody_on_duty(system):
+        left = todo(system)
+
+    assert left.keys() == {"pager"}
+    assert left["pager"]["found"] == "nobody is paged about bedside devices"
+
+
 def todo(system: Deployed) -> dict[str, Any]:
     """What is left to do, by what it is about."""
     ran = daybook(system, "doctor", "--json")
@@ -92,3 +100,17 @@ def the_secret(system: Deployed, text: str) -> Iterator[None]:
         yield
     finally:
         secrets.put_secret_value(SecretId=name, SecretString=before)
+
+
+@contextmanager
+def nobody_on_duty(system: Deployed) -> Iterator[None]:
+    """In the block, the pager's topic has no subscriber."""
+    sns = system.cloud.client("sns")
+    topics = [topic["TopicArn"] for topic in sns.list_topics()["Topics"]]
+    (topic,) = (arn for arn in topics if arn.endswith(f":{system.connection.names.pager}"))
+    (phone,) = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    sns.unsubscribe(SubscriptionArn=phone["SubscriptionArn"])
+    try:
+        yield
+    finally:
+        sns.subscribe(TopicArn=topic, Protocol=phone["Protocol"], Endpoint=phone["Endpoint"])

@@ -107,6 +107,21 @@ def test_a_device_whose_clock_has_jumped_back_is_soon_silent(bedside: Bedside) -
     assert [about.kind for about in bedside.raised()] == ["silence"]
 
 
+def test_a_clock_that_has_jumped_back_by_two_minutes_gives_no_sign_of_life_until_it_is_where_it_was(
+    bedside: Bedside,
+) -> None:
+    moment = now()
+    bedside.reports(moment - 70)
+    for seconds in (60, 40, 20, 0):
+        bedside.reports(moment - seconds - 120, arrives=moment - seconds)
+
+    timers_fire(bedside)
+    assert [about.kind for about in bedside.raised()] == ["silence"]
+
+    bedside.reports(moment - 69, arrives=moment + 1)
+    assert bedside.cleared() == ["heard_again"]
+
+
 def test_a_clock_that_is_behind_by_more_than_five_minutes_gives_no_sign_of_life(bedside: Bedside) -> None:
     late = TOO_OLD.total_seconds() + 1
     bedside.reports(now() - late, arrives=now())
