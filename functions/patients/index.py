@@ -65,7 +65,8 @@ class Hint(State, table="patient-terms", key="hint"):
 
 def hints(said: Mapping[str, Any], patient_id: str) -> dict[str, Hint]:
     """The hints to a patient of whom this is said, by their keys."""
-    terms = sorted(lookup.terms(said))[:_MOST_TERMS]
+    # Words of names come last: of these there may be more than there is room for.
+    terms = sorted(lookup.terms(said), key=lambda term: (term.startswith(lookup.named("")), term))[:_MOST_TERMS]
     return {key: Hint(hint=key, term=term, patient_id=patient_id) for term in terms if (key := f"{term}#{patient_id}")}
 
 
@@ -74,8 +75,9 @@ def numbers(said: Mapping[str, Any]) -> list[str]:
     return list(_numbers(said.get(IDENTIFIERS)))
 
 
-def leave_hints(work: Work, said: Mapping[str, Any], patient_id: str) -> list[str]:
-    """Write the hints that are not there. Returns the numbers that this patient did not have before."""
+def leave_hints(work: Work, said: Mapping[str, Any], before: Indexed) -> list[str]:
+    """Write the hints that are not there. Returns the numbers that the patient did not have before."""
+    patient_id = before.patient_id
     wanted = hints(said, patient_id)
     there = work.read_all(Hint, wanted)
     for key, hint in wanted.items():
@@ -83,9 +85,13 @@ def leave_hints(work: Work, said: Mapping[str, Any], patient_id: str) -> list[st
             work.save(hint)
     given = []
     for number, holders in work.read_all(Numbered, numbers(said)).items():
-        if patient_id not in holders.patients and len(holders.patients) < _MOST_HOLDERS:
-            work.save(holders.model_copy(update={"patients": (*holders.patients, patient_id)}))
-            given.append(number)
+        known = patient_id in holders.patients
+        if len(holders.patients) >= _MOST_HOLDERS or (known and number in before.numbers):
+            continue
+        # Written also for a patient who had the number once: two who are given one at once would each miss the other.
+        patients = holders.patients if known else (*holders.patients, patient_id)
+        work.save(holders.model_copy(update={"patients": patients}))
+        given.append(number)
     return given
 
 

@@ -120,8 +120,9 @@ class _Findings:
             if isinstance(row, Medicated):
                 continue
             self.work.save(row)
-            if isinstance(row, Indexed):
-                for finding in shared(self.work, row, leave_hints(self.work, row.said, row.patient_id)):
+            if isinstance(row, Indexed) and self.fields.get(row.patient_id, [REPLACES]) != [REPLACES]:
+                before = self.work.read(Indexed, row.patient_id)
+                for finding in shared(self.work, row, leave_hints(self.work, row.said, before)):
                     self.work.emit(finding)
 
     def _look_at_survivor(self, row: Record) -> None:
