@@ -11,9 +11,9 @@ from backbone.state import State
 from backbone.work import Work
 from events import lookup
 from events.fhir import Encounter, Patient, Resource
-from events.patients import SharedIdentifierFound
+from events.patients import PatientRecordsMerged, PatientRecordsUnmerged, SharedIdentifierFound
 from functions.patients.demographics import GENDER, demographics, written
-from functions.patients.record import Record, of_one_person
+from functions.patients.record import Record, of_one_person, relinked
 
 IDENTIFIERS, ENCOUNTER = "identifiers", "encounter"
 
@@ -104,14 +104,39 @@ def lost_hints(work: Work, record: Indexed) -> bool:
     )
 
 
-def shared(work: Work, record: Indexed, given: list[str]) -> Iterator[SharedIdentifierFound]:
-    """Whether another person has one of the numbers that the patient was just given."""
-    person = of_one_person(work, record) if given else {}
+def shared(
+    work: Work, record: Indexed, given: list[str], known: Mapping[str, Indexed] | None = None
+) -> Iterator[SharedIdentifierFound]:
+    """Whether another person has one of the numbers that the patient was just given. Records in `known` are about to be
+    written so.
+    """
+    person = of_one_person(work, record, known) if given else {}
     for number, holders in work.read_all(Numbered, [each for each in given if each in record.numbers]).items():
         others = work.read_all(Indexed, [other for other in holders.patients if other not in person])
         having = tuple(sorted(other for other, row in others.items() if number in row.numbers))
         if having:
             yield SharedIdentifierFound(patient_id=record.patient_id, others=having, system=record.numbers[number])
+
+
+def relink(work: Work, event: PatientRecordsMerged | PatientRecordsUnmerged) -> None:
+    """Write the records that are other ones once the event has happened. Whoever is no longer one person with others is
+    told to have their numbers.
+    """
+    before = work.read(Indexed, event.patient_id)
+    records = relinked(work, Indexed, event)
+    for record in records.values():
+        work.save(record)
+    after = records.get(event.patient_id, before)
+    if before.replaced_by and after.replaced_by != before.replaced_by:
+        person = of_one_person(work, after, records)
+        # Written as they are: who is given one of them at the same time would miss these, and these would miss them.
+        for holders in work.read_all(
+            Numbered, {number for each in person.values() for number in each.numbers}
+        ).values():
+            work.save(holders)
+        for each in person.values():
+            for finding in shared(work, each, list(each.numbers), records):
+                work.emit(finding)
 
 
 def _numbers(identifiers: Any) -> dict[str, str]:

@@ -83,7 +83,9 @@ ALLOWED = {
         ("mail-confirmed", "mail-cancelled", "mail-fulfilled", "mail-refunded"), CONSUMER | {"ses:SendEmail"} | OPENS
     ),
     "index-patient": CONSUMER | keeps("PatientIndex", "PatientIdentifiers", "PatientTerms") | CONTINUES,
-    **dict.fromkeys(("index-merged", "index-unmerged"), CONSUMER | keeps("PatientIndex")),
+    **dict.fromkeys(
+        ("index-merged", "index-unmerged"), CONSUMER | keeps("PatientIndex", "PatientIdentifiers") | CONTINUES
+    ),
     **dict.fromkeys(("sync-pharmacy", "sync-pharmacy-merged"), CONSUMER | keeps("PharmacyRecords") | CONTINUES),
     "sync-pharmacy-unmerged": CONSUMER | keeps("PharmacyRecords"),
     **dict.fromkeys(

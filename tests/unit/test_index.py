@@ -10,7 +10,7 @@ from events.patients import SharedIdentifierFound
 from functions.patients import index_patient
 from functions.patients.index import Indexed, Numbered
 from tests.unit import faults
-from tests.unit.records import MRN, a_patient, a_stay, merged
+from tests.unit.records import MRN, a_patient, a_stay, merged, unmerged
 from tests.unit.systems import Delivery, Systems
 from tests.unit.world import World
 
@@ -205,6 +205,50 @@ def test_a_person_of_several_records_is_told_of_with_another_ones(systems: Syste
     systems.hears(a_patient(), merged("augusta", "ada"), a_patient("augusta"), a_patient("grace"))
 
     assert systems.shared() == [told("grace", "ada", "augusta")]
+
+
+def test_records_that_are_parted_are_told_to_share_what_both_have(systems: Systems) -> None:
+    systems.hears(a_patient(), merged("augusta", "ada"), a_patient("augusta"))
+
+    systems.hears(unmerged("augusta"))
+
+    assert systems.shared() == [told("augusta", "ada")]
+
+
+def test_a_record_that_is_given_up_for_another_than_before_is_told_to_share_with_the_first(systems: Systems) -> None:
+    systems.hears(a_patient(), merged("augusta", "ada"), a_patient("augusta"), merged("augusta", "byron", revision=3))
+
+    assert systems.shared() == [told("augusta", "ada")]
+
+
+def test_whoever_comes_along_with_a_record_that_is_parted_is_told_of_too(systems: Systems) -> None:
+    systems.hears(a_patient(), merged("augusta", "ada"), merged("byron", "augusta"), a_patient("byron"))
+
+    systems.hears(unmerged("augusta"))
+
+    assert systems.shared() == [told("byron", "ada")]
+
+
+def test_records_that_share_nothing_are_parted_in_silence(systems: Systems) -> None:
+    systems.hears(a_patient(), merged("augusta", "ada"), a_patient("augusta", identifier=None), unmerged("augusta"))
+
+    assert systems.shared() == []
+
+
+# Guards: the rows of a parted person's numbers are written.
+@pytest.mark.parametrize("parted_first", [True, False], ids=["parted first", "given first"])
+def test_a_number_that_is_given_while_its_holders_are_parted_is_told_of(
+    systems: Systems, *, parted_first: bool
+) -> None:
+    systems.hears(merged("augusta", "byron"), merged("byron", "ada"), a_patient("augusta"))
+    (parting,) = systems.records(unmerged("augusta"))
+    (to_the_index, *_) = systems.deliveries(parting)
+    both = [to_the_index, index(systems, a_patient("ada"))]
+
+    faults.meanwhile("TransactWriteItems", lambda: systems.delivers(both[1 - parted_first]))
+    systems.delivers(both[parted_first])
+
+    assert systems.shared() == [told("ada", "augusta") if parted_first else told("augusta", "ada")]
 
 
 def test_what_hundred_have_is_nobodys_number(systems: Systems) -> None:
