@@ -86,8 +86,10 @@ ALLOWED = {
     **dict.fromkeys(
         ("index-merged", "index-unmerged"), CONSUMER | keeps("PatientIndex", "PatientIdentifiers") | CONTINUES
     ),
-    **dict.fromkeys(("sync-pharmacy", "sync-pharmacy-merged"), CONSUMER | keeps("PharmacyRecords") | CONTINUES),
-    "sync-pharmacy-unmerged": CONSUMER | keeps("PharmacyRecords"),
+    **dict.fromkeys(
+        ("sync-pharmacy", "sync-pharmacy-merged", "sync-pharmacy-unmerged"),
+        CONSUMER | keeps("PharmacyRecords") | CONTINUES,
+    ),
     **dict.fromkeys(
         ("sync-billing", "sync-billing-merged", "sync-billing-unmerged"), CONSUMER | keeps("BillingRecords")
     ),

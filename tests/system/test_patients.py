@@ -189,12 +189,18 @@ def damage(system: Deployed, name: str, patient: str) -> None:
 
 def all_that_may_happen(system: Deployed) -> None:
     """Give each function of the service cause for all that it may do."""
-    ada, augusta = unique("p"), unique("p")
+    ada, augusta, byron = unique("p"), unique("p"), unique("p")
     number = numbered(unique("n"))
+    dynamodb = system.cloud.client("dynamodb")
     receives(system, a_patient(ada, identifier=number), an_allergy(ada), a_prescription(ada))
     receives(system, a_patient(augusta, identifier=number), a_coverage(augusta), a_prescription(augusta))
+    receives(system, a_patient(byron, identifier=number), an_allergy(byron), a_prescription(byron))
+    receives(system, PatientRecordsMerged(patient_id=byron, into=ada, revision=2))
+    receives(system, PatientRecordsMerged(patient_id=byron, into=augusta, revision=3))
+    untold = {**row(system, "pharmacy", byron), "conflicts": []}
+    dynamodb.put_item(TableName=system.table(*TABLES["pharmacy"]), Item=pack_item(untold))
+    receives(system, PatientRecordsUnmerged(patient_id=byron, revision=4))
     receives(system, PatientRecordsMerged(patient_id=augusta, into=ada, revision=2))
-    dynamodb = system.cloud.client("dynamodb")
     for table, function in [
         *TABLES.values(),
         ("patient-terms", "index-patient"),
