@@ -128,6 +128,8 @@ class _Findings:
     def _look_at_survivor(self, row: Record) -> None:
         into = self.work.read(type(row), str(row.replaced_by))
         if row.patient_id not in into.replaces:
+            # Both are written: whoever has parted them since this one was read is not overruled.
+            self.mended.setdefault(row.patient_id, row)
             self.mended[into.patient_id] = into.replacing({*into.replaces, row.patient_id})
             self.fields[into.patient_id] = [REPLACES]
 
