@@ -151,12 +151,24 @@ def test_two_records_of_one_person_with_one_number_whose_hints_and_links_are_los
     assert systems.world.row(Numbered, f"{MRN}|4711") == Numbered(number=f"{MRN}|4711", patients=("augusta", "ada"))
 
 
-def test_a_person_of_whom_everything_is_lost_is_made_again(systems: Systems) -> None:
-    systems.hears(merged("augusta", "ada"))
+@pytest.mark.parametrize(
+    "merging",
+    [
+        [merged("augusta", "ada")],
+        [merged("augusta", "byron"), merged("byron", "ada")],
+        [merged("augusta", "ada"), merged("ada", "augusta")],
+        [merged("augusta", "byron"), merged("augusta", "ada", revision=3)],
+        [merged("augusta", "ada"), unmerged("augusta"), merged("augusta", "ada", revision=4)],
+    ],
+    ids=["one for the other", "in a chain", "each for the other", "first for another", "twice"],
+)
+def test_a_person_of_whom_everything_is_lost_is_made_again(systems: Systems, merging: list[Told]) -> None:
+    systems.hears(a_patient("byron"), *merging)
     before = systems.tables()
     systems.world.clear(*before)
 
-    for patient in ("ada", "augusta"):
+    # Which records are given up for another one, these alone can tell: hence twice.
+    for patient in ("ada", "augusta", "byron") * 2:
         systems.reconciles(patient)
 
     assert systems.tables() == before
