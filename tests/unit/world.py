@@ -153,6 +153,12 @@ class World:
             for item in self._dynamodb.scan(TableName=NAMES.of(table))["Items"]:
                 self._dynamodb.delete_item(TableName=NAMES.of(table), Key={name: item[name] for name in key})
 
+    def clear_store(self) -> None:
+        """Take all events out of the store, as nobody else can."""
+        for item in self._dynamodb.scan(TableName=NAMES.store)["Items"]:
+            key = {name: item[name] for name in ("stream", "sequence")}
+            self._dynamodb.delete_item(TableName=NAMES.store, Key=key)
+
     def open_bus(self) -> None:
         """An event bus, of which everything goes into one queue."""
         queue = self._sqs.create_queue(QueueName="listener")["QueueUrl"]
