@@ -48,7 +48,7 @@ class Deployed:
     def settles(self, *expected: str) -> None:
         """Wait until nothing is under way, and the expected events are recorded."""
         left = wait_until_quiet(self.connection, self._began, datetime.now(UTC) + PATIENCE, expected=expected)
-        assert left == []
+        assert left == [], left[:5]
 
     def receives(self, *events: Mapping[str, Any]) -> None:
         """Send events that will be admitted, and wait until all that comes of them is done."""

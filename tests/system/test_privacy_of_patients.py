@@ -10,7 +10,7 @@ from local.faults import Fault, Faults
 from tests.local.left_behind import until
 from tests.system.deployed import Deployed, impatient, unique
 from tests.system.test_commands import daybook
-from tests.system.test_patients import entry, receives
+from tests.system.test_patients import entry, receives, sends
 from tests.system.test_privacy import bury_waits, is_no_event, what_is_kept
 from tests.unit.records import MRN, a_coverage, a_patient, a_prescription, a_stay, an_allergy
 
@@ -37,7 +37,9 @@ def kept(system: Deployed, faults: Faults) -> dict[str, str]:
         is_no_event(system, "sync-pharmacy", json.dumps({"detail": {"name": NAME, "address": STREET}}))
         died = Fault.death("before", function="sync-pharmacy", operation="TransactWriteItems")
         with impatient(system, "sync-pharmacy"), faults.bring(died):
-            receives(system, an_allergy(ada, code="N02BE01", verificationStatus={"text": DRUG}))
+            (sent,) = sends(system, an_allergy(ada, code="N02BE01", verificationStatus={"text": DRUG}))
+            # Nothing is quiet while bury waits: what other tests have left may be dying just now.
+            until(lambda: "committed" in system.says("sync-pharmacy", sent), what="sync-pharmacy has done it at last")
         denied = Fault.denied(function="index-patient", operation="TransactWriteItems", times=3)
         with faults.bring(denied):
             (dead,) = system.sends(entry(about(ada)))
