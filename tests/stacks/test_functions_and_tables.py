@@ -122,6 +122,7 @@ def test_the_names_that_users_may_rely_on_carry_the_stage(prod: Assembly) -> Non
     assert buses == {"daybook-prod-ingress", "daybook-prod-events"}
     assert tables == {"daybook-prod-store", "daybook-prod-ledger", "daybook-prod-due"}
     assert set(prod.templates) == {
+        "analytics",
         "backbone",
         "equipment",
         "inventory",
