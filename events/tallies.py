@@ -21,6 +21,9 @@ MERCHANTS_RATE: Final = 100
 MINUTE: Final = Shards(enough(rate=BANKS_RATE, seconds=UNDER_WAY, conflicts=MOST_CONFLICTS))
 MERCHANT_DAY: Final = Shards(enough(rate=MERCHANTS_RATE, seconds=UNDER_WAY, conflicts=MOST_CONFLICTS))
 
+# Numbers of transactions, and minor units.
+SUMS: Final = ("debit_count", "debited", "credit_count", "credited")
+
 _MINUTE = len("2026-03-01T12:00")
 
 
@@ -40,11 +43,11 @@ def merchant_day(merchant_id: str, day: date) -> str:
 
 
 def field(currency: str, what: str) -> str:
-    """The field for one sum in one currency: `EUR:debited`."""
+    """The field for one of the sums in one currency: `EUR:debited`."""
     return f"{currency}:{what}"
 
 
 def told_by(name: str) -> tuple[str, str] | None:
-    """The currency of a field, and what it is the sum of; None if the field is no sum."""
+    """The currency of a field, and which of the sums it is; None if it is none of them."""
     currency, _, what = name.partition(":")
-    return (currency, what) if what else None
+    return (currency, what) if what in SUMS else None
