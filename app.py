@@ -6,6 +6,7 @@ from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
 from backbone.names import BadStage
+from stacks.analytics import Analytics
 from stacks.backbone import Backbone
 from stacks.equipment import Equipment
 from stacks.inventory import Inventory
@@ -26,7 +27,7 @@ except BadStage as error:
     sys.exit(f"Error: {error}")
 
 backbone = Backbone(app, stage=stage)
-for service in (Equipment, Inventory, Notifications, Orders, Patients, Payments, Shipping):
+for service in (Analytics, Equipment, Inventory, Notifications, Orders, Patients, Payments, Shipping):
     service(app, stage=stage).add_stack_dependency(backbone)
 
 Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))

@@ -9,11 +9,16 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from events.values import MINOR_UNIT_DIGITS
 from ops.journey import UNKNOWN, WAITING, Delivery, Journey, Step
 from ops.privacy import shown
 
 _STYLES = {"committed": "green", "skipped": "green", WAITING: "yellow", UNKNOWN: "dim"}
 _OTHER = "bold red"
+
+# Unicode's blocks that fill so many eighths of a cell, from the left.
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+_FULL = "█"
 
 
 def draw(journey: Journey, console: Console, *, with_data: bool = False) -> None:
@@ -57,6 +62,20 @@ def table(
 def plain(text: str) -> str:
     """The text without what a terminal would take for a command."""
     return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def bar(number: int, most: int, *, width: int) -> str:
+    """A bar as long as the number is large; `most` fills the width. What is more than nothing shows."""
+    eighths = max(1, round(8 * width * number / most)) if number > 0 else 0
+    return _FULL * (eighths // 8) + _EIGHTHS[eighths % 8]
+
+
+def amount(minor_units: int, currency: str) -> str:
+    """An amount with the digits of its currency: `42.50`, and 1250 yen are `1250`. Exact, however large."""
+    digits = MINOR_UNIT_DIGITS[currency]
+    whole, part = divmod(abs(minor_units), 10**digits)
+    sign = "-" if minor_units < 0 else ""
+    return f"{sign}{whole}.{part:0{digits}d}" if digits else f"{sign}{whole}"
 
 
 def since(duration: timedelta) -> str:

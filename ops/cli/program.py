@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cli import doctor, events, patient, replay, send, trace, ward
+from ops.cli import analytics, doctor, events, patient, replay, send, trace, ward
 
 app = typer.Typer(
     name="daybook",
@@ -61,3 +61,4 @@ app.command(epilog=replay.EXAMPLES)(replay.replay)
 app.command(epilog=patient.EXAMPLES)(patient.patient)
 app.command(epilog=ward.EXAMPLES)(ward.ward)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
+app.add_typer(analytics.app, name="analytics")

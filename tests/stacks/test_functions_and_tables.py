@@ -5,6 +5,7 @@ import pytest
 from backbone.consumer import Effect
 from backbone.runtime import ENOUGH
 from backbone.settings import CALL_TIMEOUT
+from events import tallies
 from tests.stacks.synthesis import Assembly, texts
 from tests.stacks.test_alarms import consumers
 
@@ -122,6 +123,7 @@ def test_the_names_that_users_may_rely_on_carry_the_stage(prod: Assembly) -> Non
     assert buses == {"daybook-prod-ingress", "daybook-prod-events"}
     assert tables == {"daybook-prod-store", "daybook-prod-ledger", "daybook-prod-due"}
     assert set(prod.templates) == {
+        "analytics",
         "backbone",
         "equipment",
         "inventory",
@@ -174,3 +176,19 @@ def test_every_stack_has_one_dashboard(prod: Assembly) -> None:
     dashboards = {dashboard["DashboardName"] for dashboard in prod.properties("AWS::CloudWatch::Dashboard")}
 
     assert dashboards == {f"daybook-prod-{stack}" for stack in prod.templates}
+
+
+def test_transactions_come_no_faster_than_the_shards_of_a_minute_are_meant_for(prod: Assembly) -> None:
+    """Who works on ten at a time, each for so long, can commit so many in a second."""
+    (queue,) = [
+        q["Id"]
+        for q in prod.resources("AWS::SQS::Queue", "analytics")
+        if q["Properties"]["QueueName"] == "daybook-prod-tally-transaction"
+    ]
+    (mapping,) = [
+        m
+        for m in prod.properties("AWS::Lambda::EventSourceMapping", "analytics")
+        if m["EventSourceArn"] == {"Fn::GetAtt": [queue, "Arn"]}
+    ]
+
+    assert mapping["ScalingConfig"]["MaximumConcurrency"] / tallies.UNDER_WAY <= tallies.BANKS_RATE

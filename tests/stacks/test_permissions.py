@@ -68,6 +68,10 @@ ALLOWED = {
     "refund-order": CONSUMER | {"secretsmanager:GetSecretValue"} | CONTINUES,
     "prepare-shipment": CONSUMER | OPENS,
     "track-equipment": CONSUMER | {"dynamodb:UpdateItem Devices", "dynamodb:UpdateItem DeviceHistory"},
+    **dict.fromkeys(
+        ("tally-transaction", "tally-reversal"),
+        CONSUMER | {f"dynamodb:UpdateItem {table}" for table in ("AccountDays", "MerchantDays", "Minutes")},
+    ),
     "register-device": CONSUMER | keeps("Watch") | {"dynamodb:PutItem due"},
     "retire-device": CONSUMER | keeps("Watch", "Alarms") | CONTINUES,
     "set-limits": CONSUMER | keeps("Limits"),
@@ -101,7 +105,17 @@ ALLOWED = {
 
 
 # The kinds of streams that events from outside stand in.
-FROM_OUTSIDE = ["alarm/*", "device/*", "letter/*", "limits/*", "order/*", "patient/*", "shipment/*", "stock/*"]
+FROM_OUTSIDE = [
+    "account/*",
+    "alarm/*",
+    "device/*",
+    "letter/*",
+    "limits/*",
+    "order/*",
+    "patient/*",
+    "shipment/*",
+    "stock/*",
+]
 
 
 @pytest.mark.parametrize("function", sorted(ALLOWED))

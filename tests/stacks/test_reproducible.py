@@ -30,10 +30,21 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("functions/payments/charge_order.py", {"payments"}),
         ("events/inventory.py", {"backbone", "inventory", "orders", "payments"}),
         ("functions/equipment/watch.py", {"equipment"}),
+        ("functions/analytics/tally.py", {"analytics"}),
         ("events/vitals.py", {"backbone", "equipment"}),
         (
             "backbone/work.py",
-            {"backbone", "equipment", "inventory", "notifications", "orders", "patients", "payments", "shipping"},
+            {
+                "analytics",
+                "backbone",
+                "equipment",
+                "inventory",
+                "notifications",
+                "orders",
+                "patients",
+                "payments",
+                "shipping",
+            },
         ),
     ],
 )

@@ -43,6 +43,9 @@ SERVICE_TABLES = (
     "alarms",
     "devices",
     "device-history",
+    "account-days",
+    "merchant-days",
+    "minutes",
     "tallies",
 )
 DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.dead_letters('consumer')}"

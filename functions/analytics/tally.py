@@ -1,0 +1,55 @@
+"""What people see of the money that moves: exact sums and numbers by account and day, merchant and day, and minute.
+
+Sums are only ever added to, so they are exact in whatever order events come; one that was taken back before it came
+leaves them below zero for so long.
+"""
+
+from typing import Final, Literal
+
+from backbone.state import State
+from backbone.view import Add
+from events import tallies
+from events.accounts import Transaction
+
+# By direction: the field for the number of transactions, and the one for their amounts.
+_FIELDS: Final = {"debit": ("debit_count", "debited"), "credit": ("credit_count", "credited")}
+
+
+class AccountDay(State, table="account-days", key="place"):
+    """What has moved on an account in one day.
+
+    There are four fields for each currency, named by it: `EUR:debit_count` and `EUR:credit_count`, numbers of
+    transactions; `EUR:debited` and `EUR:credited`, minor units. The same in all rows here.
+    """
+
+    place: str
+
+
+class MerchantDay(State, table="merchant-days", key="place"):
+    """What has moved at a merchant in one day: one shard of it."""
+
+    place: str
+
+
+class Minute(State, table="minutes", key="place"):
+    """What has moved on all accounts in one minute: one shard of it."""
+
+    place: str
+
+
+def tally(transaction: Transaction, times: Literal[1, -1]) -> list[Add]:
+    """What a transaction adds, or takes back, wherever it counts: all of it under the moment at which it was posted."""
+    count, amount = _FIELDS[transaction.direction]
+    differences = {
+        tallies.field(transaction.currency, count): times,
+        tallies.field(transaction.currency, amount): times * transaction.amount,
+    }
+    name, day = transaction.authorisation_id, transaction.posted_at.date()
+    changes = [
+        Add(AccountDay, tallies.account_day(transaction.account_id, day), differences),
+        Add(Minute, tallies.MINUTE.one(tallies.minute_of(transaction.posted_at), name), differences),
+    ]
+    if transaction.merchant:
+        row = tallies.merchant_day(transaction.merchant.merchant_id, day)
+        changes.append(Add(MerchantDay, tallies.MERCHANT_DAY.one(row, name), differences))
+    return changes

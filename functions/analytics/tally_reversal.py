@@ -1,0 +1,11 @@
+"""Count what was taken back no more."""
+
+from backbone.consumer import view
+from backbone.view import Add
+from events.accounts import TransactionReversed
+from functions.analytics.tally import tally
+
+
+@view(TransactionReversed)
+def handler(reversal: TransactionReversed) -> list[Add]:
+    return tally(reversal, times=-1)

@@ -1,0 +1,11 @@
+"""Count what has moved."""
+
+from backbone.consumer import view
+from backbone.view import Add
+from events.accounts import TransactionPosted
+from functions.analytics.tally import tally
+
+
+@view(TransactionPosted)
+def handler(transaction: TransactionPosted) -> list[Add]:
+    return tally(transaction, times=1)

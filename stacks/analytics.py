@@ -1,0 +1,17 @@
+"""Analytics."""
+
+from constructs import Construct
+
+from events.accounts import TransactionPosted, TransactionReversed
+from stacks.service import Service
+from stacks.stage import Stage
+
+
+class Analytics(Service):
+    """Sums of what moves on accounts: by account and day, by merchant and day, by minute."""
+
+    def __init__(self, scope: Construct, *, stage: Stage) -> None:
+        super().__init__(scope, "analytics", stage=stage)
+        rows = [self.table("account-days"), self.table("merchant-days"), self.table("minutes")]
+        self.view("tally_transaction", TransactionPosted, rows=rows)
+        self.view("tally_reversal", TransactionReversed, rows=rows)

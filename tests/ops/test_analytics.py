@@ -1,0 +1,241 @@
+"""`daybook analytics`: sums as they were counted, by day and by minute, to the last minor unit."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from backbone import clock
+from backbone.attributes import pack_item
+from events.accounts import TransactionPosted
+from events.values import LARGEST_AMOUNT
+from functions.analytics.tally import tally
+from ops.analytics import Total, of_account, of_merchant, of_minutes
+from ops.cli import app
+from ops.drawing import amount, bar
+from tests.ops.world import World
+from tests.unit.test_analytics import NOON, a_transaction, the_reversal_of
+
+DAY = NOON.date()
+ON_THAT_DAY = ("--since", "2026-03-01", "--until", "2026-03-01")
+AT_NOON = ("--since", "2026-03-01T12:00:00Z", "--until", "2026-03-01T12:05:00Z")
+
+
+@pytest.fixture
+def counted(world: World) -> "Counted":
+    return Counted(world)
+
+
+class Counted:
+    """The tables of the service in a stage, and what was counted there."""
+
+    def __init__(self, world: World) -> None:
+        self.connection = world.connection
+        self._tables = world.uses("tally-transaction", "account-days", "merchant-days", "minutes")
+
+    def __call__(self, *transactions: TransactionPosted, times: Any = 1) -> None:
+        """Count these, or take them back."""
+        for transaction in transactions:
+            for change in tally(transaction, times):
+                values = {f":{number}": value for number, value in enumerate(change.differences.values())}
+                names = {f"#{number}": name for number, name in enumerate(change.differences)}
+                self.connection.dynamodb.update_item(
+                    TableName=self._tables[change.row.table],
+                    Key=change.row.address(change.key),
+                    UpdateExpression=f"ADD {', '.join(f'#{number} :{number}' for number in range(len(names)))}",
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=pack_item(values),
+                )
+
+
+def daybook(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["analytics", *arguments])
+
+
+def lines(*arguments: str) -> list[dict[str, Any]]:
+    """What a command prints for programs."""
+    result = daybook(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def cells(*arguments: str) -> list[list[str]]:
+    """What a command prints for people: the rows of its table."""
+    result = daybook(*arguments)
+    assert result.exit_code == 0, result.output
+    rows = [line.split("│")[1:-1] for line in result.stdout.splitlines() if "│" in line]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def many(number: int, **other: Any) -> list[TransactionPosted]:
+    return [a_transaction(f"A-{each}", **other) for each in range(number)]
+
+
+def test_the_sums_of_an_account_are_shown_by_day_and_currency_with_the_digits_of_the_currency(
+    counted: Counted,
+) -> None:
+    counted(*many(3), a_transaction("B-1", direction="credit", amount=5))
+    counted(a_transaction("B-2", currency="JPY", amount=1250), a_transaction("B-3", currency="KWD", amount=1250))
+    counted(a_transaction("B-4", account_id="acc-other"), a_transaction("B-5", posted_at="2026-02-27T12:00:00Z"))
+
+    shown = cells("account", "acc-7f3e", "--since", "2026-02-27", "--until", "2026-03-01")
+
+    assert shown == [
+        ["2026-02-27", "EUR", "1", "42.50", "0", "0.00"],
+        ["2026-03-01", "EUR", "3", "127.50", "1", "0.05"],
+        ["2026-03-01", "JPY", "1", "1250", "0", "0"],
+        ["2026-03-01", "KWD", "1", "1.250", "0", "0.000"],
+    ]
+
+
+def test_the_shards_of_a_merchant_are_one_sum(counted: Counted) -> None:
+    counted(*many(60))
+
+    assert cells("merchant", "m-881", *ON_THAT_DAY) == [["2026-03-01", "EUR", "60", "2550.00", "0", "0.00"]]
+
+
+def test_programs_get_whole_minor_units_as_text_which_no_reader_rounds(counted: Counted) -> None:
+    counted(*many(5, amount=LARGEST_AMOUNT))
+
+    figures = {"currency": "EUR", "debit_count": 5, "debited": str(5 * LARGEST_AMOUNT)}
+    figures |= {"credit_count": 0, "credited": "0"}
+    assert lines("account", "acc-7f3e", *ON_THAT_DAY) == [{"account_id": "acc-7f3e", "day": "2026-03-01"} | figures]
+    assert lines("merchant", "m-881", *ON_THAT_DAY) == [{"merchant_id": "m-881", "day": "2026-03-01"} | figures]
+    assert lines("minutes", *AT_NOON) == [{"minute": "2026-03-01T12:00:00.000000Z"} | figures]
+
+
+def test_minutes_are_shown_one_by_one_with_a_bar_of_their_transactions_though_nothing_has_moved(
+    counted: Counted,
+) -> None:
+    counted(*many(40), a_transaction("B-1", posted_at="2026-03-01T12:02:59Z", currency="JPY", direction="credit"))
+    counted(a_transaction("B-2", posted_at="2026-03-01T12:05:00Z"))
+
+    assert cells("minutes", *AT_NOON) == [
+        ["12:00", "EUR", "40", "1700.00", "0", "0.00", "█" * 40],
+        ["12:01", "", "", "", "", "", ""],
+        ["12:02", "JPY", "0", "0", "1", "4250", "█"],
+        ["12:03", "", "", "", "", "", ""],
+        ["12:04", "", "", "", "", "", ""],
+    ]
+
+
+def test_the_last_half_hour_is_shown_unless_asked(counted: Counted) -> None:
+    now = datetime.now(UTC)
+    counted(
+        a_transaction("A-1", posted_at=clock.timestamp(now)),
+        a_transaction("A-2", posted_at=clock.timestamp(now - timedelta(minutes=33))),
+    )
+
+    assert len(lines("minutes")) == 1
+    assert len(lines("minutes", "--since", "40m")) == 2
+
+
+def test_the_last_thirty_days_are_shown_unless_asked(counted: Counted) -> None:
+    now = datetime.now(UTC)
+    for days in (0, 29, 32):
+        counted(a_transaction(f"A-{days}", posted_at=clock.timestamp(now - timedelta(days=days))))
+
+    for what in (("account", "acc-7f3e"), ("merchant", "m-881")):
+        assert len(lines(*what)) == 2
+        assert len(lines(*what, "--since", "5w")) == 3
+
+
+def test_what_was_taken_back_is_known_and_nothing(counted: Counted) -> None:
+    transaction = a_transaction()
+    counted(the_reversal_of(transaction), times=-1)  # type: ignore[arg-type]
+    assert cells("account", "acc-7f3e", *ON_THAT_DAY) == [["2026-03-01", "EUR", "-1", "-42.50", "0", "0.00"]]
+    assert cells("minutes", *AT_NOON)[0] == ["12:00", "EUR", "-1", "-42.50", "0", "0.00", ""]
+
+    counted(transaction)
+    assert cells("account", "acc-7f3e", *ON_THAT_DAY) == [["2026-03-01", "EUR", "0", "0.00", "0", "0.00"]]
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (("account", "acc-7f3e", *ON_THAT_DAY), "of the account acc-7f3e from 2026-03-01 to 2026-03-01"),
+        (("merchant", "m-881", *ON_THAT_DAY), "of the merchant m-881 from 2026-03-01 to 2026-03-01"),
+        (("minutes", *AT_NOON), "to have moved since 2026-03-01T12:00:00Z until 2026-03-01T12:05:00Z"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
+def test_of_what_nothing_is_known_is_said_so(
+    counted: Counted, what: tuple[str, ...], said: str, options: tuple[str, ...]
+) -> None:
+    counted(a_transaction(posted_at="2026-02-01T12:00:00Z"))
+
+    result = daybook(*what, *options)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: nothing is known {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (("account", "a", "--since", "2026-03-02", "--until", "2026-03-01"), "--since 2026-03-02 is after"),
+        (("account", "a", "--since", "yesterday"), "'yesterday' is not a time"),
+        (("account", "a", "--since", "2020-01-01"), "more than 366 days"),
+        (("minutes", "--since", "25h"), "more than a day"),
+        (("minutes", "--since", "5m", "--until", "10m"), "--since 5m is not before --until 10m"),
+    ],
+)
+@pytest.mark.usefixtures("counted")
+def test_times_that_cannot_be_are_refused(what: tuple[str, ...], said: str) -> None:
+    result = daybook(*what)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_where_the_service_is_not_deployed_the_next_step_is_said(world: World) -> None:
+    assert world.connection.stage == "dev"
+    result = daybook("account", "acc-7f3e")
+
+    assert result.exit_code == 2
+    assert "tally-transaction, which uses it, is not deployed" in result.stderr
+
+
+def test_all_shards_of_a_time_are_read_by_their_keys_a_hundred_in_a_call(counted: Counted) -> None:
+    counted(*many(30))
+    called: list[str] = []
+    counted.connection.dynamodb.meta.events.register(
+        "provide-client-params.dynamodb", lambda model, **_: called.append(model.name)
+    )
+    total = [Total("EUR", debit_count=30, debited=30 * 4250)]
+
+    assert of_account(counted.connection, "acc-7f3e", [DAY, date(2026, 3, 2)]) == {DAY: total}
+    assert of_merchant(counted.connection, "m-881", [DAY]) == {DAY: total}
+    assert of_minutes(counted.connection, [NOON]) == {NOON: total}
+    assert called == ["BatchGetItem"] * 4  # a minute has more than a hundred shards
+
+
+@pytest.mark.parametrize(
+    ("minor_units", "currency", "written"),
+    [
+        (0, "EUR", "0.00"),
+        (5, "EUR", "0.05"),
+        (-5, "EUR", "-0.05"),
+        (123456, "EUR", "1234.56"),
+        (1250, "JPY", "1250"),
+        (-1250, "KWD", "-1.250"),
+        (10**37 + 1, "USD", "1" + "0" * 34 + "0.01"),
+    ],
+)
+def test_amounts_have_the_digits_of_their_currency_and_all_of_them(
+    minor_units: int, currency: str, written: str
+) -> None:
+    assert amount(minor_units, currency) == written
+
+
+@pytest.mark.parametrize(
+    ("number", "drawn"), [(80, "█" * 10), (40, "█" * 5), (44, "█████▌"), (1, "▏"), (0, ""), (-3, "")]
+)
+def test_a_bar_is_as_long_as_the_number_is_large(number: int, drawn: str) -> None:
+    assert bar(number, 80, width=10) == drawn
+
+
+def test_what_is_more_than_nothing_shows() -> None:
+    assert bar(1, 1_000_000, width=10) == "▏"
