@@ -69,6 +69,7 @@ class Contract:
     timer: bool
     foreign: str | None
     happened: str | None
+    identified_by: str | None
 
     @property
     def published_source(self) -> str:
@@ -85,7 +86,8 @@ class Event(Part):
     method `upcast_<m>` for each m below n, which turns the data of version m into those of version m + 1. `foreign` is
     the detail-type of sources that do not know this system, as AWS's own services; a static method `translated` turns
     the detail that they send into `{"metadata": {…}, "data": {…}}`. `happened` names a field, a UtcTime, that says when
-    it happened: what the metadata say of that does not count.
+    it happened: what the metadata say of that does not count. `identified_by` names a field by which its producer tells
+    it from all others of the type: the same again is a repetition, and with other content it is refused.
     """
 
     contract: ClassVar[Contract]
@@ -102,6 +104,7 @@ class Event(Part):
         timer: bool = False,
         foreign: str | None = None,
         happened: str | None = None,
+        identified_by: str | None = None,
     ) -> None:
         super().__init_subclass__()
         places = {Place.OPENS: opens, Place.CONTINUES: continues, Place.JOINS: joins}
@@ -141,6 +144,7 @@ class Event(Part):
             timer=timer,
             foreign=foreign,
             happened=happened,
+            identified_by=identified_by,
         )
 
     @classmethod
@@ -150,6 +154,9 @@ class Event(Part):
             raise ContractError(msg)
         if cls.contract.happened and cls.contract.happened not in cls.model_fields:
             msg = f"{cls.__name__} has no field {cls.contract.happened!r}, which is to say when it happened"
+            raise ContractError(msg)
+        if cls.contract.identified_by and cls.contract.identified_by not in cls.model_fields:
+            msg = f"{cls.__name__} has no field {cls.contract.identified_by!r}, which is to tell it from others"
             raise ContractError(msg)
 
     @property
@@ -161,6 +168,11 @@ class Event(Part):
     def happened(self) -> datetime | None:
         """When it happened, if its contract has a field that says so."""
         return getattr(self, self.contract.happened) if self.contract.happened else None
+
+    @property
+    def identity(self) -> str | None:
+        """What its producer tells it by from all others, if its contract has a field for that."""
+        return named(self.contract, getattr(self, self.contract.identified_by)) if self.contract.identified_by else None
 
     @classmethod
     def read(cls, data: str, *, version: int) -> Self:
@@ -206,6 +218,11 @@ class Event(Part):
     def to_json(self) -> str:
         """The event's data as JSON text."""
         return self.model_dump_json()
+
+
+def named(contract: Contract, key: object) -> str:
+    """The name of the one event of a type that has this key in the field that it is identified by."""
+    return f"{contract.type}/{key}"
 
 
 def _reason(model: type[BaseModel], error: ValidationError) -> str:

@@ -66,7 +66,7 @@ def examine(body: str) -> Candidate:
     producer_id = _text(metadata, "id") or envelope_id
     event_id = admitted_id(account, source, producer_id)
     try:
-        return _candidate(event_id, event_type, source, producer_id, envelope_time, metadata, detail)
+        return _candidate(event_id, event_type, account, source, producer_id, envelope_time, metadata, detail)
     except Refusal as refusal:
         refusal.event_id, refusal.event_type = event_id, event_type if event_type in CATALOGUE else ""
         raise
@@ -75,6 +75,7 @@ def examine(body: str) -> Candidate:
 def _candidate(
     event_id: str,
     event_type: str,
+    account: str,
     source: str,
     producer_id: str,
     envelope_time: str,
@@ -95,6 +96,9 @@ def _candidate(
     if type(version) is not int:
         raise Refusal("BadMetadata", "metadata.version must be a whole number")
     event = _read(event_class, data, version)
+    if event.identity:
+        producer_id = event.identity
+        event_id = admitted_id(account, source, producer_id)
     return Candidate(
         id=event_id,
         contract=contract,

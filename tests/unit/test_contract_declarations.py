@@ -45,6 +45,7 @@ NEWEST = PriceSet(sku="mug", amount=1250, currency="EUR")
         ({"opens": "a/{other}"}, "no field 'other'"),
         ({"opens": "a/{key}", "sources": ("daybook.orders",)}, "never come from outside"),
         ({"opens": "a/{key}", "version": 2}, "add upcast_1"),
+        ({"joins": "a/{key}", "identified_by": "name"}, "no field 'name', which is to tell it from others"),
         ({"joins": "a/{key}", "happened": "at"}, "no field 'at', which is to say when it happened"),
         ({"joins": "a/{key}", "foreign": "Key Turned"}, "by which sources, and how it is translated"),
         ({"joins": "a/{key}", "foreign": "Key Turned", "sources": ("keys",)}, "how it is translated"),
