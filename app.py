@@ -8,6 +8,7 @@ from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 from backbone.names import BadStage
 from stacks.backbone import Backbone
 from stacks.equipment import Equipment
+from stacks.fraud import Fraud
 from stacks.inventory import Inventory
 from stacks.notifications import Notifications
 from stacks.orders import Orders
@@ -26,7 +27,7 @@ except BadStage as error:
     sys.exit(f"Error: {error}")
 
 backbone = Backbone(app, stage=stage)
-for service in (Equipment, Inventory, Notifications, Orders, Patients, Payments, Shipping):
+for service in (Equipment, Fraud, Inventory, Notifications, Orders, Patients, Payments, Shipping):
     service(app, stage=stage).add_stack_dependency(backbone)
 
 Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))

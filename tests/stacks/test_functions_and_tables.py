@@ -103,6 +103,7 @@ def test_the_names_that_users_may_rely_on_carry_the_stage(prod: Assembly) -> Non
     assert set(prod.templates) == {
         "backbone",
         "equipment",
+        "fraud",
         "inventory",
         "notifications",
         "orders",

@@ -31,9 +31,20 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("events/inventory.py", {"backbone", "inventory", "orders", "payments"}),
         ("functions/equipment/watch.py", {"equipment"}),
         ("events/vitals.py", {"backbone", "equipment"}),
+        ("functions/fraud/rules.py", {"fraud"}),
         (
             "backbone/work.py",
-            {"backbone", "equipment", "inventory", "notifications", "orders", "patients", "payments", "shipping"},
+            {
+                "backbone",
+                "equipment",
+                "fraud",
+                "inventory",
+                "notifications",
+                "orders",
+                "patients",
+                "payments",
+                "shipping",
+            },
         ),
     ],
 )

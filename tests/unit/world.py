@@ -43,6 +43,7 @@ SERVICE_TABLES = (
     "alarms",
     "devices",
     "device-history",
+    "fraud-profiles",
     "tallies",
 )
 DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.dead_letters('consumer')}"
