@@ -51,11 +51,11 @@ class FraudSuspected(Event, joins="suspicion/{account_id}"):
         "channel": "card",
         "country": "BR",
         "posted_at": "2026-03-01T13:00:00.000000Z",
-        "score": 85,
+        "score": 70,
         "reasons": [
             {
                 "name": "impossible_travel",
-                "weight": 60,
+                "weight": 45,
                 "rests_on": [
                     {"what": "speed", "value": 9914, "unit": "km/h"},
                     {"what": "distance", "value": 9914, "unit": "km"},

@@ -19,6 +19,8 @@ from functions.fraud.earth import MICRO, kilometres
 
 V = TypeVar("V")
 
+_FROM_AFAR: Final = "?"
+
 # How much is remembered. No sources: the house's own.
 MEMORY: Final = 32  # amounts, of which a habit is made; older ones fade
 ENOUGH: Final = 10  # amounts, before there is a habit to speak of
@@ -32,6 +34,9 @@ RECENT: Final = timedelta(hours=1)
 MOST_LEARNED: Final = 3  # deviations
 # Who always pays the same would else find the next cent strange. A deviation is at least a factor of 1.5. No source.
 LEAST_DEVIATION: Final = 400_000  # micronats
+# The largest amount grows by a part of itself at most with each payment, and fades by one with each that is smaller.
+_GROWS: Final = 4
+_FADES: Final = 64
 
 # Decimal's logarithm is rounded correctly, and so the same on every processor; a float's may differ in its last digit.
 _EXACT: Final = Context(prec=28)
@@ -48,6 +53,7 @@ class Habit(Part):
     seen: int = 0  # amounts, MEMORY at most
     mean: int = 0  # micronats
     variance: int = 0  # millionths of a square nat
+    largest: int = 0  # minor units
     last: UtcTime
 
     @property
@@ -75,15 +81,17 @@ class Habit(Part):
         Mean and variance are those of all amounts at first, then exponentially weighted (T. Finch: Incremental
         calculation of weighted mean and variance. University of Cambridge, 2009, sections 3 and 9).
         """
-        difference = micronats(amount) - self.mean
+        difference, large = micronats(amount) - self.mean, amount
         if self.is_known:
             most = MOST_LEARNED * self.deviation
             difference = max(-most, min(most, difference))
+            large = min(amount, self.largest + self.largest // _GROWS + 1)
         seen = min(self.seen + 1, MEMORY)
         return Habit(
             seen=seen,
             mean=self.mean + difference // seen,
             variance=(seen - 1) * (seen * self.variance + difference**2 // MICRO) // seen**2,
+            largest=max(large, self.largest - self.largest // _FADES),
             last=max(self.last, at),
         )
 
@@ -113,7 +121,8 @@ class Profile(State, table="fraud-profiles", key="account_id"):
     """What is remembered of one account. Money that comes in leaves no trace in it.
 
     `habits` are by channel and currency: `card:EUR`. Amounts of two currencies are never compared, and a rent is no
-    measure for groceries. `countries` tell when each was seen last. What has not been used for longest makes room.
+    measure for groceries. `countries` tell when each was seen last, those of shops on the net apart (see `country`):
+    to buy from somewhere is not to be there. What has not been used for longest makes room.
     """
 
     account_id: str
@@ -126,6 +135,10 @@ class Profile(State, table="fraud-profiles", key="account_id"):
         """The habit that the transaction is to be measured by, if there is one yet."""
         habit = self.habits.get(_kind(transaction))
         return habit if habit and habit.is_known else None
+
+    def countries_like(self, name: str) -> list[str]:
+        """The countries where the account has paid before in the same way: by being there, or from afar."""
+        return [each for each in self.countries if each.endswith(_FROM_AFAR) == name.endswith(_FROM_AFAR)]
 
     def after(self, transaction: Transaction, *, suspected: bool) -> "Profile":
         """The profile with one more payment.
@@ -148,11 +161,11 @@ class Profile(State, table="fraud-profiles", key="account_id"):
         return _newest(habits, MOST_HABITS, lambda habit: habit.last)
 
     def _countries_after(self, transaction: Transaction) -> dict[str, datetime]:
-        where, at = transaction.where, transaction.posted_at
+        where, at = country(transaction), transaction.posted_at
         if where is None:
             return self.countries
-        seen = max(at, self.countries.get(where.country, at))
-        return _newest({**self.countries, where.country: seen}, MOST_COUNTRIES, lambda seen: seen)
+        seen = max(at, self.countries.get(where, at))
+        return _newest({**self.countries, where: seen}, MOST_COUNTRIES, lambda seen: seen)
 
     def _recent_after(self, transaction: Transaction) -> tuple[Recent, ...]:
         merchant = transaction.merchant.merchant_id if transaction.merchant else ""
@@ -179,6 +192,14 @@ def whereabouts(transaction: Transaction) -> Whereabouts | None:
     return Whereabouts(
         latitude=round(where.latitude * MICRO), longitude=round(where.longitude * MICRO), at=transaction.posted_at
     )
+
+
+def country(transaction: Transaction) -> str | None:
+    """The country as a profile knows it: `AT`, and `AT?` where no point tells that anybody was there."""
+    where = transaction.where
+    if where is None:
+        return None
+    return where.country if where.latitude is not None else where.country + _FROM_AFAR
 
 
 def _kind(transaction: Transaction) -> str:

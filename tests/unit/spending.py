@@ -21,6 +21,7 @@ ACCOUNT = "acc-7f3e"
 
 VIENNA = Place(country="AT", city="Wien", latitude=48.2082, longitude=16.3738)
 GRAZ = Place(country="AT", city="Graz", latitude=47.0707, longitude=15.4395)
+BRATISLAVA = Place(country="SK", city="Bratislava", latitude=48.1486, longitude=17.1077)
 SAO_PAULO = Place(country="BR", city="São Paulo", latitude=-23.5505, longitude=-46.6333)
 ON_THE_NET = Place(country="AT")
 

@@ -101,7 +101,10 @@ def test_what_was_not_used_for_longest_makes_room() -> None:
 
 # Guards: of equals it is always the same that goes.
 def test_of_countries_that_were_seen_at_one_moment_it_is_always_the_same_that_makes_room() -> None:
-    payments = [a_payment(0, place=Place(country=country)) for country in COUNTRIES[: MOST_COUNTRIES + 3]]
+    payments = [
+        a_payment(0, place=Place(country=country, latitude=0, longitude=0))
+        for country in COUNTRIES[: MOST_COUNTRIES + 3]
+    ]
 
     assert lived(*payments).countries.keys() == set(COUNTRIES[3 : MOST_COUNTRIES + 3])
 
@@ -126,6 +129,17 @@ def test_a_new_way_of_life_is_learned_within_some_payments_however_long_the_old_
             strange += 1
         assert 1 <= strange <= ENOUGH
         assert habit_of(*[4250] * 365 * years, *[85_000] * 4 * MEMORY).usual > 80_000
+
+
+# Guards: what one amount can teach of the largest there is, and that it fades.
+def test_the_largest_amount_is_learned_by_a_quarter_of_itself_and_forgotten_by_a_sixty_fourth() -> None:
+    habit = habit_of(*[6_400] * 30)
+
+    assert habit.largest == 6_400
+    assert habit.after(10**9, at(0)).largest == 8_001
+    assert habit.after(7_000, at(0)).largest == 7_000
+    assert habit.after(100, at(0)).largest == 6_300
+    assert habit_of(*[6_400] * 30, *[100] * 500).largest <= 163
 
 
 # Guards: what one amount can teach.

@@ -27,6 +27,7 @@ from functions.fraud.rules import (
     velocity,
 )
 from tests.unit.spending import (
+    BRATISLAVA,
     DAY,
     GRAZ,
     ON_THE_NET,
@@ -104,7 +105,12 @@ def test_how_unusual_an_amount_is_is_told_in_numbers() -> None:
     reason = unusual_amount(lived(*a_month()), a_payment(0, 85_000))
 
     assert reason
-    assert figures(reason) == {"times the habit": 20, "the habit": 4250, "above the habit": 74}
+    assert figures(reason) == {
+        "times the habit": 20,
+        "the habit": 4250,
+        "above the habit": 74,
+        "the largest so far": 4602,
+    }
     assert reason.rests_on[1].unit == "minor units of EUR"
 
 
@@ -137,6 +143,19 @@ def test_a_rent_is_no_measure_for_groceries() -> None:
 
     assert unusual_amount(profile, a_transfer(0, 120_000)) is None
     assert unusual_amount(profile, a_payment(0, 120_000))
+
+
+# Guards: the largest amount that is remembered; of transfers alone.
+@pytest.mark.parametrize(("amount", "weight"), [(203_999, 0), (204_000, 60)])
+def test_a_transfer_twice_as_large_as_any_before_is_enough_and_a_payment_by_card_is_not(
+    amount: int, weight: int
+) -> None:
+    varied = [[1_000, 9_000, 102_000][day % 3] for day in range(30)]
+
+    reason = unusual_amount(lived(*(a_transfer(0, each) for each in varied)), a_transfer(0, amount))
+
+    assert (reason.weight if reason else 0) == weight
+    assert unusual_amount(lived(*(a_payment(0, each) for each in varied)), a_payment(0, amount)) is None
 
 
 # --- travel ----------------------------------------------------------------------------------------------------------
@@ -248,8 +267,17 @@ def test_a_country_that_is_new_to_the_account_is_odd_and_once_known_is_not() -> 
     assert new_country(lived(*a_month()), a_payment(0, place=GRAZ)) is None
 
 
-def test_a_shop_on_the_net_has_a_country_too_and_a_transfer_has_none() -> None:
-    assert new_country(lived(*a_month()), a_payment(0, place=Place(country="LU")))
+def test_to_buy_from_somewhere_is_not_to_be_there() -> None:
+    in_luxembourg, from_luxembourg = at_degrees(49.6, 6.1, "LU"), Place(country="LU")
+    before = [*a_month(), a_payment(-120, place=ON_THE_NET), a_payment(-60, place=from_luxembourg)]
+
+    assert new_country(lived(*before), a_payment(0, place=from_luxembourg)) is None
+    assert new_country(lived(*before), a_payment(0, place=Place(country="IE")))
+    assert new_country(lived(*before), a_payment(0, place=in_luxembourg))
+    assert new_country(lived(*a_month()), a_payment(0, place=from_luxembourg)) is None  # the first of its kind
+
+
+def test_a_transfer_is_made_in_no_country() -> None:
     assert new_country(lived(*a_month()), a_transfer(0)) is None
     assert new_country(lived(a_transfer(0)), a_payment(60)) is None  # the first one that is known
 
@@ -327,8 +355,9 @@ def test_a_quiet_life_is_never_suspected() -> None:
     ("payment", "said", "suspicious"),
     [
         (a_payment(60, 15_000), ["unusual_amount"], False),
-        (a_payment(60, 4250, place=Place(country="BR")), ["new_country"], False),
-        (a_payment(60, 15_000, place=Place(country="BR")), ["unusual_amount", "new_country"], True),
+        (a_payment(60, 4250, place=BRATISLAVA), ["new_country"], False),
+        (a_payment(60, 15_000, place=BRATISLAVA), ["unusual_amount", "new_country"], True),
+        (a_payment(60, place=at_degrees(53, 9)), ["impossible_travel"], False),
         (a_payment(60, 15_000, place=SAO_PAULO), ["impossible_travel", "unusual_amount", "new_country"], True),
         (a_payment(60, 25_000), ["unusual_amount"], True),
     ],
@@ -351,4 +380,4 @@ def test_all_rules_can_speak_at_once() -> None:
     reasons = judge(lived(*before), a_payment(200, 10**6, place=SAO_PAULO))
 
     assert sorted(names(reasons)) == sorted(rule.__name__ for rule in RULES)
-    assert score(reasons) == 60 + 60 + 60 + 30 + 25
+    assert score(reasons) == 60 + 60 + 45 + 30 + 25

@@ -63,7 +63,7 @@ def test_a_card_that_is_in_two_places_at_once_is_suspected_with_all_that_one_mus
         channel="card",
         country="BR",
         posted_at=robbed.posted_at,
-        score=85,
+        score=70,
         reasons=(travel, country),
     )
     assert (travel.name, travel.rests_on[2]) == (
