@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from bench.aims import Aim
@@ -128,10 +129,10 @@ def best_limit(judged: Sequence[Judged], review: float) -> float:
     lost = sum(each.labelled.euros for each in judged if each.labelled.case)
     best, least = lost, float("inf")
     cost = lost
-    for each in sorted(judged, key=lambda each: -each.mark):
-        cost += review - (each.labelled.euros if each.labelled.case else 0)
+    for mark, equals in groupby(sorted(judged, key=lambda each: -each.mark), key=lambda each: each.mark):
+        cost += sum(review - (each.labelled.euros if each.labelled.case else 0) for each in equals)
         if cost < best:
-            best, least = cost, each.mark
+            best, least = cost, mark
     return least
 
 
