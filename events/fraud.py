@@ -40,6 +40,7 @@ class FraudSuspected(Event, joins="suspicion/{account_id}"):
     country: str = Field(pattern=r"^([A-Z]{2})?$", description="Where, by ISO 3166-1; empty for a transfer.")
     posted_at: UtcTime = Field(description="When it happened, by the bank's own clock.")
     score: int = Field(ge=1, le=1_000, description="The sum of the reasons' weights.")
+    threshold: int = Field(ge=1, le=1_000, description="What was enough: less, after another suspicion.")
     reasons: tuple[Reason, ...] = Field(min_length=1, max_length=8, description="The heaviest first.")
 
     example = {
@@ -52,6 +53,7 @@ class FraudSuspected(Event, joins="suspicion/{account_id}"):
         "country": "BR",
         "posted_at": "2026-03-01T13:00:00.000000Z",
         "score": 70,
+        "threshold": 60,
         "reasons": [
             {
                 "name": "impossible_travel",

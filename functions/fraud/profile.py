@@ -130,6 +130,7 @@ class Profile(State, table="fraud-profiles", key="account_id"):
     countries: dict[str, UtcTime] = {}
     recent: tuple[Recent, ...] = ()  # by time
     last: Whereabouts | None = None
+    suspected: UtcTime | None = None  # when the newest payment was made that was suspected
 
     def habit(self, transaction: Transaction) -> Habit | None:
         """The habit that the transaction is to be measured by, if there is one yet."""
@@ -150,7 +151,9 @@ class Profile(State, table="fraud-profiles", key="account_id"):
             "habits": self._habits_after(transaction),
             "recent": self._recent_after(transaction),
         }
-        if not suspected:
+        if suspected:
+            learned["suspected"] = max(transaction.posted_at, self.suspected or transaction.posted_at)
+        else:
             learned |= {"countries": self._countries_after(transaction), "last": self._last_after(transaction)}
         return self.model_copy(update=learned)
 

@@ -18,6 +18,9 @@ from functions.fraud.profile import RECENT, Profile, country, whereabouts
 # are odd, it takes two.
 SUSPICIOUS: Final = 60
 _ENOUGH: Final = 60  # hard to explain otherwise
+# Within a day of a payment that was suspected, one that is odd is enough: whoever has stolen a card uses it again.
+ON_ALERT: Final = 30
+ALERT: Final = timedelta(days=1)
 
 # All that follows is the house's own, to be reviewed by those who look at the suspicions, but for what has a source.
 
@@ -32,10 +35,10 @@ _VELOCITY: Final = 30
 UNUSUAL: Final = 30
 FAR_BEYOND: Final = 40
 _UNUSUAL: Final = 35
-# A transfer so many times the largest that is remembered is enough: of n amounts, however distributed, the
-# newest is the largest once in n, and twice the largest more seldom still. By card it is not: people buy sofas, and a
-# card's payment can be called back.
-RECORD: Final = 2
+# An amount so many times the largest that is remembered: a transfer is enough, a payment by card is odd. Of n amounts,
+# however distributed, the newest is the largest once in n, and by half as much again more seldom still; but people buy
+# sofas, and what went by card can be called back.
+RECORD: Final = (3, 2)  # three halves
 
 # A passenger jet cruises at Mach 0.85, some 900 km/h; with a strong wind behind it 1,000 are not rare over ground, but
 # nobody gets from one till to another that fast. Tills stand somewhat off the places that banks have of them.
@@ -71,12 +74,14 @@ def unusual_amount(profile: Profile, transaction: Transaction) -> Reason | None:
     if habit is None:
         return None
     above = habit.above(transaction.amount)
-    record = transaction.channel == "transfer" and transaction.amount >= RECORD * habit.largest
+    times, of = RECORD
+    record = transaction.amount * of >= habit.largest * times
     if above < UNUSUAL and not record:
         return None
+    enough = above >= FAR_BEYOND or (record and transaction.channel == "transfer")
     return _reason(
         "unusual_amount",
-        _ENOUGH if record or above >= FAR_BEYOND else _UNUSUAL,
+        _ENOUGH if enough else _UNUSUAL,
         ("times the habit", transaction.amount // habit.usual, "times"),
         ("the habit", habit.usual, f"minor units of {transaction.currency}"),
         ("above the habit", above, "tenths of a deviation"),
@@ -152,8 +157,14 @@ def judge(profile: Profile, transaction: Transaction) -> tuple[Reason, ...]:
 
 
 def score(reasons: tuple[Reason, ...]) -> int:
-    """The sum of their weights; SUSPICIOUS is enough."""
+    """The sum of their weights."""
     return sum(reason.weight for reason in reasons)
+
+
+def threshold(profile: Profile, transaction: Transaction) -> int:
+    """The score at and above which a person should look at the payment."""
+    alert = profile.suspected is not None and abs(transaction.posted_at - profile.suspected) <= ALERT
+    return ON_ALERT if alert else SUSPICIOUS
 
 
 def _reason(name: ReasonName, weight: int, *figures: tuple[str, int, str]) -> Reason:

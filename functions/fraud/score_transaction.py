@@ -14,7 +14,7 @@ from backbone.work import Work
 from events.accounts import TransactionPosted
 from events.fraud import FraudSuspected
 from functions.fraud.profile import Profile
-from functions.fraud.rules import SUSPICIOUS, judge, score
+from functions.fraud.rules import judge, score, threshold
 
 
 @reaction(TransactionPosted, emits=(FraudSuspected,), ordered=True)
@@ -23,7 +23,8 @@ def handler(transaction: TransactionPosted, work: Work) -> None:
         return
     profile = work.read(Profile, transaction.account_id)
     reasons = judge(profile, transaction)
-    suspected = score(reasons) >= SUSPICIOUS
+    enough = threshold(profile, transaction)
+    suspected = score(reasons) >= enough
     work.save(profile.after(transaction, suspected=suspected))
     if suspected:
         work.emit(
@@ -37,6 +38,7 @@ def handler(transaction: TransactionPosted, work: Work) -> None:
                 country=transaction.where.country if transaction.where else "",
                 posted_at=transaction.posted_at,
                 score=score(reasons),
+                threshold=enough,
                 reasons=reasons,
             )
         )

@@ -11,7 +11,7 @@ from events.accounts import Place, TransactionPosted
 from events.fraud import FraudSuspected, Reason
 from functions.fraud import score_transaction
 from functions.fraud.profile import Profile
-from functions.fraud.rules import SUSPICIOUS, judge, score
+from functions.fraud.rules import judge, score, threshold
 from tests.unit.builders import Message, from_the_bus, recorded
 from tests.unit.world import World
 
@@ -93,7 +93,7 @@ def suspects(payments: Sequence[TransactionPosted]) -> list[str]:
     """The authorisations that the rules find suspicious, when the payments come in this order, without any of AWS."""
     profile, found = Profile.blank(ACCOUNT), []
     for payment in payments:
-        suspected = score(judge(profile, payment)) >= SUSPICIOUS
+        suspected = score(judge(profile, payment)) >= threshold(profile, payment)
         found += [payment.authorisation_id] if suspected else []
         profile = profile.after(payment, suspected=suspected)
     return found

@@ -1,6 +1,6 @@
 """Each rule just below and just above where it speaks, and what they say together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import degrees
 
 import pytest
@@ -8,11 +8,12 @@ import pytest
 from events.accounts import Place, TransactionPosted
 from events.values import LARGEST_AMOUNT
 from functions.fraud.earth import MICRO, kilometres
-from functions.fraud.profile import ENOUGH, RECENT, Profile
+from functions.fraud.profile import ENOUGH, RECENT, Habit, Profile, micronats
 from functions.fraud.rules import (
     AT_ONCE,
     FASTEST,
     MANY,
+    ON_ALERT,
     RULES,
     SMALL_PART,
     SUSPICIOUS,
@@ -23,10 +24,12 @@ from functions.fraud.rules import (
     judge,
     new_country,
     score,
+    threshold,
     unusual_amount,
     velocity,
 )
 from tests.unit.spending import (
+    ACCOUNT,
     BRATISLAVA,
     DAY,
     GRAZ,
@@ -36,6 +39,7 @@ from tests.unit.spending import (
     a_month,
     a_payment,
     a_transfer,
+    at,
     figures,
     lived,
     names,
@@ -88,15 +92,16 @@ def test_a_payment_that_comes_late_is_not_counted_with_those_of_today() -> None:
 # --- the amount ------------------------------------------------------------------------------------------------------
 
 
-# The habit is 42.50; a deviation is the least there is, a factor of e to the 0.4.
+# The habit is 42.50, but there were large ones, too; a deviation is the least there is, a factor of e to the 0.4.
 @pytest.mark.parametrize(
     ("amount", "weight"),
     [(4250, 0), (14110, 0), (14111, 35), (21050, 35), (21051, 60), (LARGEST_AMOUNT, 60), (1, 0)],
 )
 def test_an_amount_far_above_the_habit_is_odd_and_one_far_beyond_it_is_enough(amount: int, weight: int) -> None:
-    always_the_same = [a_payment(-DAY * day) for day in range(30)]
+    habit = Habit(seen=ENOUGH, mean=micronats(4250), largest=LARGEST_AMOUNT, last=at(0))
+    profile = Profile(account_id=ACCOUNT, habits={"card:EUR": habit})
 
-    reason = unusual_amount(lived(*always_the_same), a_payment(0, amount))
+    reason = unusual_amount(profile, a_payment(0, amount))
 
     assert (reason.weight if reason else 0) == weight
 
@@ -122,8 +127,8 @@ def test_what_was_seen_seldom_is_no_habit(seen: int, *, speaks: bool) -> None:
 def test_who_pays_very_different_amounts_is_judged_by_that() -> None:
     varied = [a_payment(-DAY * day, [500, 4250, 36_000][day % 3]) for day in range(30)]
 
-    assert unusual_amount(lived(*varied), a_payment(0, 80_000)) is None
-    assert unusual_amount(lived(*a_month()), a_payment(0, 80_000))
+    assert unusual_amount(lived(*varied), a_payment(0, 50_000)) is None
+    assert unusual_amount(lived(*a_month()), a_payment(0, 50_000))
 
 
 # Guards: habits are by currency.
@@ -145,17 +150,19 @@ def test_a_rent_is_no_measure_for_groceries() -> None:
     assert unusual_amount(profile, a_payment(0, 120_000))
 
 
-# Guards: the largest amount that is remembered; of transfers alone.
-@pytest.mark.parametrize(("amount", "weight"), [(203_999, 0), (204_000, 60)])
-def test_a_transfer_twice_as_large_as_any_before_is_enough_and_a_payment_by_card_is_not(
-    amount: int, weight: int
+# Guards: the largest amount that is remembered; what a transfer of it weighs, and a payment by card.
+@pytest.mark.parametrize(
+    ("pays", "amount", "weight"),
+    [(a_transfer, 152_999, 0), (a_transfer, 153_000, 60), (a_payment, 152_999, 0), (a_payment, 153_000, 35)],
+)
+def test_half_as_much_again_as_the_largest_before_is_odd_and_as_a_transfer_enough(
+    pays: Callable[[float, int], TransactionPosted], amount: int, weight: int
 ) -> None:
     varied = [[1_000, 9_000, 102_000][day % 3] for day in range(30)]
 
-    reason = unusual_amount(lived(*(a_transfer(0, each) for each in varied)), a_transfer(0, amount))
+    reason = unusual_amount(lived(*(pays(0, each) for each in varied)), pays(0, amount))
 
     assert (reason.weight if reason else 0) == weight
-    assert unusual_amount(lived(*(a_payment(0, each) for each in varied)), a_payment(0, amount)) is None
 
 
 # --- travel ----------------------------------------------------------------------------------------------------------
@@ -372,6 +379,27 @@ def test_it_takes_one_reason_that_is_hard_to_explain_or_two_that_are_odd(
     assert names(reasons) == said
     assert (score(reasons) >= SUSPICIOUS) is suspicious
     assert (suspects([*before, a_payment(0), payment]) == [payment.authorisation_id]) is suspicious
+
+
+# Guards: the threshold after a suspicion, before and after it.
+@pytest.mark.parametrize("late", [1, -1], ids=["after", "before"])
+@pytest.mark.parametrize(("seconds", "enough"), [(0, ON_ALERT), (DAY, ON_ALERT), (DAY + 0.001, SUSPICIOUS)])
+def test_for_a_day_around_a_suspicion_what_is_odd_is_enough(seconds: float, enough: int, late: int) -> None:
+    quiet = lived(*a_month())
+    robbed = quiet.after(a_payment(0, 10**6), suspected=True)
+
+    assert threshold(quiet, a_payment(seconds)) == SUSPICIOUS
+    assert threshold(robbed, a_payment(late * seconds)) == enough
+
+
+def test_a_second_theft_is_suspected_that_is_merely_odd() -> None:
+    theft, again, another_day = (a_payment(60 + late, 15_000) for late in (0, 60, 3 * DAY))
+    before, first = a_month(), a_payment(60, 10**6)
+
+    assert suspects([*before, again]) == []
+    assert suspects([*before, first, theft, again, another_day]) == [
+        each.authorisation_id for each in (first, theft, again)
+    ]
 
 
 def test_all_rules_can_speak_at_once() -> None:

@@ -64,6 +64,7 @@ def test_a_card_that_is_in_two_places_at_once_is_suspected_with_all_that_one_mus
         country="BR",
         posted_at=robbed.posted_at,
         score=70,
+        threshold=60,
         reasons=(travel, country),
     )
     assert (travel.name, travel.rests_on[2]) == (
