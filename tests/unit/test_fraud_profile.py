@@ -107,6 +107,7 @@ def test_of_countries_that_were_seen_at_one_moment_it_is_always_the_same_that_ma
     ]
 
     assert lived(*payments).countries.keys() == set(COUNTRIES[3 : MOST_COUNTRIES + 3])
+    assert lived(*reversed(payments)).countries.keys() == set(COUNTRIES[3 : MOST_COUNTRIES + 3])
 
 
 def test_at_first_a_habit_is_the_mean_and_the_variance_of_all_logarithms() -> None:
