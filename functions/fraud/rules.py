@@ -50,7 +50,7 @@ _TRAVEL: Final = 45
 _NEW_COUNTRY: Final = 25
 
 # Who has a stolen number first finds out, with amounts that nobody notices, whether it works
-# (https://docs.stripe.com/disputes/prevention/card-testing). What is small depends on the currency; so it is told by
+# (https://stripe.com/docs/card-testing). What is small depends on the currency; so it is told by
 # the payment that follows, in the same one: each is at most this part of that. At so many merchants, within RECENT.
 SMALL_PART: Final = 50
 TESTS: Final = 3
