@@ -23,10 +23,16 @@ from backbone.contract import Part
 FhirId = Annotated[str, Field(pattern=r"^[A-Za-z0-9\-.]{1,64}$")]
 _Text = Annotated[str, Field(min_length=1, max_length=1_000, pattern=r"\S")]  # the length is ours
 _Code = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\s]+( [^\s]+)*$")]
-_Uri = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^\S+$")]
+_Uri = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^\S+$")]  # the length is ours
+# The lengths of a number and of its system are ours: both together, and 4 bytes for each character, are a key, which
+# holds 2048 bytes (DynamoDB's quota).
+_Number = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 
-_DATE: Final = r"^\d{4}(-\d{2}(-\d{2})?)?$"
-_DATE_TIME: Final = r"^\d{4}(-\d{2}(-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2}))?)?)?$"
+# Digits are named one by one: \d would be those of all scripts.
+_DATE: Final = r"^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?$"
+_ZONE: Final = r"Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00)"
+_TIME: Final = rf"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?({_ZONE})"
+_DATE_TIME: Final = rf"^[0-9]{{4}}(-[0-9]{{2}}(-[0-9]{{2}}(T{_TIME})?)?)?$"
 
 
 def _in_the_calendar(text: str) -> str:
@@ -38,6 +44,9 @@ def _in_the_calendar(text: str) -> str:
         raise ValueError(msg) from None
     return text
 
+
+# A text of a list may be missing, where only an extension says something (https://hl7.org/fhir/R4/json.html#primitive).
+_Texts = Annotated[tuple[_Text | None, ...], Field(min_length=1)]
 
 FhirDate = Annotated[str, Field(pattern=_DATE), AfterValidator(_in_the_calendar)]
 FhirDateTime = Annotated[str, Field(pattern=_DATE_TIME), AfterValidator(_in_the_calendar)]
@@ -99,7 +108,7 @@ class Identifier(FhirPart):
 
     use: Literal["usual", "official", "temp", "secondary", "old"] | None = None
     system: _Uri | None = None
-    value: _Text | None = None
+    value: _Number | None = None
 
     @property
     def term(self) -> str | None:
@@ -132,7 +141,7 @@ class HumanName(FhirPart):
     use: Literal["usual", "official", "temp", "nickname", "anonymous", "old", "maiden"] | None = None
     text: _Text | None = None
     family: _Text | None = None
-    given: tuple[_Text, ...] | None = Field(default=None, min_length=1)
+    given: _Texts | None = None
 
 
 class Address(FhirPart):
@@ -140,7 +149,7 @@ class Address(FhirPart):
 
     use: Literal["home", "work", "temp", "old", "billing"] | None = None
     text: _Text | None = None
-    line: tuple[_Text, ...] | None = Field(default=None, min_length=1)
+    line: _Texts | None = None
     city: _Text | None = None
     postalCode: _Text | None = None
     country: _Text | None = None
@@ -204,6 +213,14 @@ class Ingredient(FhirPart):
     """What a medication is made of, among others."""
 
     itemCodeableConcept: CodeableConcept | None = None
+    itemReference: Reference | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Ingredient":
+        if (self.itemCodeableConcept is None) == (self.itemReference is None):
+            msg = "exactly one of itemCodeableConcept and itemReference must be said"
+            raise ValueError(msg)
+        return self
 
 
 class Medication(FhirPart):
@@ -246,6 +263,7 @@ class MedicationRequest(FhirPart):
     contained: tuple[Contained, ...] | None = Field(default=None, min_length=1)
     status: Literal["active", "on-hold", "cancelled", "completed", "entered-in-error", "stopped", "draft", "unknown"]
     intent: _Code
+    doNotPerform: bool | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
     subject: Reference
@@ -265,7 +283,7 @@ class MedicationRequest(FhirPart):
     @property
     def stands(self) -> bool:
         """Whether it may be given, or may yet be (https://hl7.org/fhir/R4/valueset-medicationrequest-status.html)."""
-        return self.status not in {"cancelled", "completed", "entered-in-error", "stopped"}
+        return not self.doNotPerform and self.status not in {"cancelled", "completed", "entered-in-error", "stopped"}
 
     @property
     def concepts(self) -> tuple[CodeableConcept, ...]:

@@ -1,39 +1,53 @@
 """By what patients are looked up: terms, written alike where somebody is found by them and where one is sought."""
 
-import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-_NO_LETTERS = re.compile(r"[^\w]+")
+# A term and a patient's id are a key, which holds 2048 bytes (DynamoDB's quota), 4 of them for some characters. What is
+# longer is known by its beginning.
+_LONGEST: Final = 400
 
 
 def words(name: str) -> list[str]:
     """The words of a name as they are compared: without accents, case, hyphens. Scripts stay what they are."""
-    plain = "".join(
-        letter for letter in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(letter)
-    )
-    return [word for word in _NO_LETTERS.split(plain) if word]
+    # Some signs have capitals within them, and some capitals accents: hence twice.
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    return "".join(" " if _parts_words(letter) else letter for letter in folded if not _is_left_out(letter)).split()
+
+
+def _is_left_out(letter: str) -> bool:
+    """Whether it is an accent, or cannot be seen."""
+    return unicodedata.combining(letter) != 0 or unicodedata.category(letter) == "Cf"
+
+
+def _parts_words(letter: str) -> bool:
+    """Whether it is neither letter nor digit, nor, as many vowels are, a mark on a letter."""
+    return not letter.isalnum() and not unicodedata.category(letter).startswith("M")
 
 
 def named(word: str) -> str:
     """The term for those who have this word in one of their names."""
-    return f"name:{word}"
+    return _term("name", word)
 
 
 def numbered(number: str) -> str:
     """The term for those who are known by this number, whoever has given it."""
-    return f"number:{number}"
+    return _term("number", number)
 
 
 def born(day: str) -> str:
     """The term for those born then, as far as it is known: `1815-12-10`, `1815-12`."""
-    return f"born:{day}"
+    return _term("born", day)
 
 
 def on(ward: str) -> str:
     """The term for those on a ward."""
-    return f"ward:{ward}"
+    return _term("ward", ward)
+
+
+def _term(kind: str, text: str) -> str:
+    return f"{kind}:{text[:_LONGEST]}"
 
 
 def terms(facts: Mapping[str, Any]) -> set[str]:

@@ -62,6 +62,13 @@ class Patient:
         return list(self.rows.get("pharmacy", {}).get("conflicts", ()))
 
     @property
+    def unchecked(self) -> list[str]:
+        """The prescriptions that stand and name nothing by a code, so that no allergy can be seen to forbid them."""
+        facts = self.rows.get("pharmacy", {}).get("facts", {})
+        standing = {name: fact["value"] for name, fact in facts.items() if name.startswith("prescription/")}
+        return [name.partition("/")[2] for name, told in standing.items() if told["stands"] and not told["codes"]]
+
+    @property
     def differences(self) -> list[str]:
         """The names under which those that know something know different things."""
         different = [name for name in self.names if _several(self.known(name).values())]
@@ -81,6 +88,7 @@ class Patient:
             },
             "related": self.related,
             "conflicts": self.conflicts,
+            "unchecked": self.unchecked,
             "differences": self.differences,
         }
 

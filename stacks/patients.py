@@ -22,8 +22,9 @@ class Patients(Service):
         pharmacy, billing = self.table("pharmacy-records"), self.table("billing-records")
         hints = [numbers, terms]
         self.reaction("index_patient", PatientRecordUpdated, reads=[index, *hints], saves=[index, *hints])
-        self.reaction("index_merged", PatientRecordsMerged, reads=[index], saves=[index])
-        self.reaction("index_unmerged", PatientRecordsUnmerged, reads=[index], saves=[index])
+        linked = [index, numbers]
+        self.reaction("index_merged", PatientRecordsMerged, reads=linked, saves=linked)
+        self.reaction("index_unmerged", PatientRecordsUnmerged, reads=linked, saves=linked)
         self.reaction("sync_pharmacy", PatientRecordUpdated, reads=[pharmacy], saves=[pharmacy])
         self.reaction("sync_pharmacy_merged", PatientRecordsMerged, reads=[pharmacy], saves=[pharmacy])
         self.reaction("sync_pharmacy_unmerged", PatientRecordsUnmerged, reads=[pharmacy], saves=[pharmacy])

@@ -11,9 +11,9 @@ from backbone.state import State
 from backbone.work import Work
 from events import lookup
 from events.fhir import Encounter, Patient, Resource
-from events.patients import SharedIdentifierFound
+from events.patients import PatientRecordsMerged, PatientRecordsUnmerged, SharedIdentifierFound
 from functions.patients.demographics import GENDER, demographics, written
-from functions.patients.record import Record, of_one_person
+from functions.patients.record import Record, of_one_person, relinked
 
 IDENTIFIERS, ENCOUNTER = "identifiers", "encounter"
 
@@ -65,7 +65,8 @@ class Hint(State, table="patient-terms", key="hint"):
 
 def hints(said: Mapping[str, Any], patient_id: str) -> dict[str, Hint]:
     """The hints to a patient of whom this is said, by their keys."""
-    terms = sorted(lookup.terms(said))[:_MOST_TERMS]
+    # Words of names come last: of these there may be more than there is room for.
+    terms = sorted(lookup.terms(said), key=lambda term: (term.startswith(lookup.named("")), term))[:_MOST_TERMS]
     return {key: Hint(hint=key, term=term, patient_id=patient_id) for term in terms if (key := f"{term}#{patient_id}")}
 
 
@@ -74,8 +75,9 @@ def numbers(said: Mapping[str, Any]) -> list[str]:
     return list(_numbers(said.get(IDENTIFIERS)))
 
 
-def leave_hints(work: Work, said: Mapping[str, Any], patient_id: str) -> list[str]:
-    """Write the hints that are not there. Returns the numbers that this patient did not have before."""
+def leave_hints(work: Work, said: Mapping[str, Any], before: Indexed) -> list[str]:
+    """Write the hints that are not there. Returns the numbers that the patient did not have before."""
+    patient_id = before.patient_id
     wanted = hints(said, patient_id)
     there = work.read_all(Hint, wanted)
     for key, hint in wanted.items():
@@ -83,9 +85,13 @@ def leave_hints(work: Work, said: Mapping[str, Any], patient_id: str) -> list[st
             work.save(hint)
     given = []
     for number, holders in work.read_all(Numbered, numbers(said)).items():
-        if patient_id not in holders.patients and len(holders.patients) < _MOST_HOLDERS:
-            work.save(holders.model_copy(update={"patients": (*holders.patients, patient_id)}))
-            given.append(number)
+        known = patient_id in holders.patients
+        if len(holders.patients) >= _MOST_HOLDERS or (known and number in before.numbers):
+            continue
+        # Written also for a patient who had the number once: two who are given one at once would each miss the other.
+        patients = holders.patients if known else (*holders.patients, patient_id)
+        work.save(holders.model_copy(update={"patients": patients}))
+        given.append(number)
     return given
 
 
@@ -98,14 +104,39 @@ def lost_hints(work: Work, record: Indexed) -> bool:
     )
 
 
-def shared(work: Work, record: Indexed, given: list[str]) -> Iterator[SharedIdentifierFound]:
-    """Whether another person has one of the numbers that the patient was just given."""
-    person = of_one_person(work, record) if given else {}
+def shared(
+    work: Work, record: Indexed, given: list[str], known: Mapping[str, Indexed] | None = None
+) -> Iterator[SharedIdentifierFound]:
+    """Whether another person has one of the numbers that the patient was just given. Records in `known` are about to be
+    written so.
+    """
+    person = of_one_person(work, record, known) if given else {}
     for number, holders in work.read_all(Numbered, [each for each in given if each in record.numbers]).items():
         others = work.read_all(Indexed, [other for other in holders.patients if other not in person])
         having = tuple(sorted(other for other, row in others.items() if number in row.numbers))
         if having:
             yield SharedIdentifierFound(patient_id=record.patient_id, others=having, system=record.numbers[number])
+
+
+def relink(work: Work, event: PatientRecordsMerged | PatientRecordsUnmerged) -> None:
+    """Write the records that are other ones once the event has happened. Whoever is no longer one person with others is
+    told to have their numbers.
+    """
+    before = work.read(Indexed, event.patient_id)
+    records = relinked(work, Indexed, event)
+    for record in records.values():
+        work.save(record)
+    after = records.get(event.patient_id, before)
+    if before.replaced_by and after.replaced_by != before.replaced_by:
+        person = of_one_person(work, after, records)
+        # Written as they are: who is given one of them at the same time would miss these, and these would miss them.
+        for holders in work.read_all(
+            Numbered, {number for each in person.values() for number in each.numbers}
+        ).values():
+            work.save(holders)
+        for each in person.values():
+            for finding in shared(work, each, list(each.numbers), records):
+                work.emit(finding)
 
 
 def _numbers(identifiers: Any) -> dict[str, str]:

@@ -2,12 +2,10 @@
 
 from backbone.consumer import reaction
 from backbone.work import Work
-from events.patients import PatientRecordsMerged
-from functions.patients.index import Indexed
-from functions.patients.record import relinked
+from events.patients import PatientRecordsMerged, SharedIdentifierFound
+from functions.patients.index import relink
 
 
-@reaction(PatientRecordsMerged)
+@reaction(PatientRecordsMerged, emits=(SharedIdentifierFound,))
 def handler(merging: PatientRecordsMerged, work: Work) -> None:
-    for record in relinked(work, Indexed, merging).values():
-        work.save(record)
+    relink(work, merging)

@@ -16,5 +16,5 @@ def handler(update: PatientRecordUpdated, work: Work) -> None:
     if after == before:
         return
     work.save(after)
-    for finding in shared(work, after, leave_hints(work, said, patient)):
+    for finding in shared(work, after, leave_hints(work, said, before)):
         work.emit(finding)

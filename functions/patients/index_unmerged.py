@@ -2,12 +2,10 @@
 
 from backbone.consumer import reaction
 from backbone.work import Work
-from events.patients import PatientRecordsUnmerged
-from functions.patients.index import Indexed
-from functions.patients.record import relinked
+from events.patients import PatientRecordsUnmerged, SharedIdentifierFound
+from functions.patients.index import relink
 
 
-@reaction(PatientRecordsUnmerged)
+@reaction(PatientRecordsUnmerged, emits=(SharedIdentifierFound,))
 def handler(parting: PatientRecordsUnmerged, work: Work) -> None:
-    for record in relinked(work, Indexed, parting).values():
-        work.save(record)
+    relink(work, parting)

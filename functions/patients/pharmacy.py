@@ -12,6 +12,10 @@ from functions.patients.record import Record, of_one_person
 
 ALLERGY, PRESCRIPTION = "allergy", "prescription"
 
+# One transaction tells of all conflicts that come of an event, and holds 100 items (DynamoDB's quota). Where there are
+# more than this, the others are told with what changes next; else nothing of it would be known at all.
+_MOST_TOLD = 50
+
 
 class Medicated(Record, table="pharmacy-records", key="patient_id"):
     """One patient in the pharmacy. `conflicts` are those of its prescriptions that were told, and have not ended."""
@@ -49,11 +53,15 @@ def keep(work: Work, records: Iterable[Medicated]) -> None:
 def _told(work: Work, person: Mapping[str, Medicated]) -> dict[str, Medicated]:
     """The records of one person, their conflicts told."""
     after = {}
+    room = _MOST_TOLD
     for patient_id, record in person.items():
         found = dict(_conflicts(record, person.values()))
-        for name in sorted(found.keys() - set(record.conflicts)):
+        known = found.keys() & set(record.conflicts)
+        new = sorted(found.keys() - known)[:room]
+        room -= len(new)
+        for name in new:
             work.emit(found[name])
-        after[patient_id] = record.model_copy(update={"conflicts": tuple(sorted(found))})
+        after[patient_id] = record.model_copy(update={"conflicts": tuple(sorted(known.union(new)))})
     return after
 
 

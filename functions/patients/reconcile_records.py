@@ -120,13 +120,16 @@ class _Findings:
             if isinstance(row, Medicated):
                 continue
             self.work.save(row)
-            if isinstance(row, Indexed):
-                for finding in shared(self.work, row, leave_hints(self.work, row.said, row.patient_id)):
+            if isinstance(row, Indexed) and self.fields.get(row.patient_id, [REPLACES]) != [REPLACES]:
+                before = self.work.read(Indexed, row.patient_id)
+                for finding in shared(self.work, row, leave_hints(self.work, row.said, before)):
                     self.work.emit(finding)
 
     def _look_at_survivor(self, row: Record) -> None:
         into = self.work.read(type(row), str(row.replaced_by))
         if row.patient_id not in into.replaces:
+            # Both are written: whoever has parted them since this one was read is not overruled.
+            self.mended.setdefault(row.patient_id, row)
             self.mended[into.patient_id] = into.replacing({*into.replaces, row.patient_id})
             self.fields[into.patient_id] = [REPLACES]
 

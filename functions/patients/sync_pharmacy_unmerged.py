@@ -2,11 +2,11 @@
 
 from backbone.consumer import reaction
 from backbone.work import Work
-from events.patients import PatientRecordsUnmerged
+from events.patients import AllergyConflictFound, PatientRecordsUnmerged
 from functions.patients.pharmacy import Medicated, keep
 from functions.patients.record import relinked
 
 
-@reaction(PatientRecordsUnmerged)
+@reaction(PatientRecordsUnmerged, emits=(AllergyConflictFound,))
 def handler(parting: PatientRecordsUnmerged, work: Work) -> None:
     keep(work, relinked(work, Medicated, parting).values())

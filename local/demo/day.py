@@ -28,6 +28,7 @@ class Day:
         self._refused = refused
         self._log = log
         self._expected: set[str] = set()
+        self._last = ""
         self._meanwhile = ExitStack()
 
     def send(self, entries: Iterable[Entry]) -> None:
@@ -38,8 +39,19 @@ class Day:
                     raise self._failed("sending events", f"EventBridge: {outcome.error}")
                 if outcome.event_id not in self._refused:
                     self._expected.add(outcome.event_id)
+                    self._last = outcome.event_id
         except OperatorError as error:
             raise self._failed("sending events", str(error)) from error
+
+    def send_one_by_one(self, entries: Iterable[Entry]) -> None:
+        """Put events on the ingress bus, each when the one before it has been recorded: so in this order."""
+        for entry in entries:
+            self.send([entry])
+            deadline = time.monotonic() + PATIENCE.total_seconds()
+            while not self._admitted():
+                if time.monotonic() > deadline:
+                    raise self._failed("sending events one by one", f"  not recorded: {entry.type}")
+                time.sleep(0.05)
 
     def meanwhile(self, something: AbstractContextManager[object]) -> None:
         """Let something be so until all is quiet: that other people's things fail, for example."""
@@ -62,6 +74,11 @@ class Day:
                 raise self._failed("letting time pass", f"  no {event_type} on {', '.join(sorted(waiting))}")
             self._connection.lambda_.invoke(FunctionName=self._connection.names.of("sweep"))
             time.sleep(0.5)
+
+    def _admitted(self) -> bool:
+        """Whether the last event that was sent is in the store."""
+        row = self._connection.ledger.find(self._last, "admit")
+        return row is not None and row.done
 
     def _has(self, event_type: str, stream: str) -> bool:
         return any(event.metadata.type == event_type for event in self._connection.store.stream(stream))

@@ -1,11 +1,14 @@
 """Samples: events to send, and how each must end."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from backbone import clock
 from backbone.identity import admitted_id
 from local.errors import NoSamples
 from local.project import ROOT
@@ -15,6 +18,14 @@ from ops.journey import Journey
 FOLDER = ROOT / "samples"
 
 _OF_ALL = ("story", "entries", "then", "ends", "refused")
+
+
+# A moment near that at which the sample is read: `{now-90s}`.
+_NOW = re.compile(r"\{now([+-]\d+)s\}")
+
+
+def _moment(near: re.Match[str]) -> str:
+    return clock.timestamp(datetime.now(UTC) + timedelta(seconds=int(near[1])))
 
 
 class Refusal(NamedTuple):
@@ -32,7 +43,7 @@ class Sample:
     `then` are the events that follow once all that came of the `entries` is done. `ends` maps each stream to the types
     of all events of its story; in whatever order, since services do not wait for each other. `refused` maps the
     producer's id of each event that must not be admitted to the kind of reason. `own` is what else the file says: its
-    business knows what that means.
+    business knows what that means. Where the file says `{now-90s}` stands the time 90 seconds before it is read.
     """
 
     name: str
@@ -46,7 +57,7 @@ class Sample:
     @classmethod
     def read(cls, file: Path) -> Self:
         """The sample in a file. Raises NotSendable, and KeyError for one without a story."""
-        text = file.read_text(encoding="utf-8")
+        text = _NOW.sub(_moment, file.read_text(encoding="utf-8"))
         said = json.loads(text)
         return cls(
             name=file.stem,

@@ -7,6 +7,7 @@ from pathlib import Path
 from local.demo import journeys
 from local.demo.business import Business, Surroundings
 from local.demo.day import Day
+from local.demo.hospital import Hospital
 from local.demo.samples import FOLDER, Sample, all_samples
 from local.demo.shop import Shop
 from local.errors import UnknownBusiness
@@ -16,7 +17,7 @@ from local.system import STAGE, up
 from ops.connection import Connection
 from ops.tables import DeployedTable
 
-BUSINESSES: Mapping[str, type[Business]] = {each.name: each for each in (Shop,)}
+BUSINESSES: Mapping[str, type[Business]] = {each.name: each for each in (Shop, Hospital)}
 
 
 def demo(progress: Progress, business: str | None = None, samples: Path = FOLDER) -> int:

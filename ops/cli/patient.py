@@ -133,6 +133,8 @@ def _show(record: Patient, *, reveal: bool) -> None:
     for conflict in record.conflicts:
         prescription, _, allergy = conflict.partition(" ")
         typer.echo(f"prescription {plain(prescription)} meets the allergy {plain(allergy)}")
+    for prescription in record.unchecked:
+        typer.echo(f"prescription {plain(prescription)} has no code, and so was held against no allergy")
 
 
 def _text(value: object) -> str:

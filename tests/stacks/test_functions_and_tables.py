@@ -94,6 +94,27 @@ def test_tables_of_services_have_generated_names_so_that_a_service_can_go_and_co
     assert set(named) == {None}
 
 
+def test_a_table_that_people_search_has_an_index_by_that_field_and_others_have_none(prod: Assembly) -> None:
+    indexes = {
+        t["Id"].removesuffix(t["Id"][-8:]): t["Properties"].get("GlobalSecondaryIndexes")
+        for t in prod.resources("AWS::DynamoDB::Table", "patients")
+    }
+
+    assert {table for table, index in indexes.items() if index} == {"PatientTermsTable"}
+    (by_term,) = indexes["PatientTermsTable"]
+    assert by_term["IndexName"] == "term"
+    assert by_term["KeySchema"] == [
+        {"AttributeName": "term", "KeyType": "HASH"},
+        {"AttributeName": "id", "KeyType": "RANGE"},
+    ]
+    assert by_term["Projection"] == {"ProjectionType": "ALL"}
+
+
+def test_no_function_needs_an_index_that_is_for_people(prod: Assembly) -> None:
+    for policy in prod.properties("AWS::IAM::Policy", "patients"):
+        assert "/index/" not in str(policy["PolicyDocument"])
+
+
 def test_the_names_that_users_may_rely_on_carry_the_stage(prod: Assembly) -> None:
     buses = {bus["Name"] for bus in prod.properties("AWS::Events::EventBus")}
     tables = {table["TableName"] for table in prod.properties("AWS::DynamoDB::Table", "backbone")}

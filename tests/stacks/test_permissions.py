@@ -84,9 +84,13 @@ ALLOWED = {
         ("mail-confirmed", "mail-cancelled", "mail-fulfilled", "mail-refunded"), CONSUMER | {"ses:SendEmail"} | OPENS
     ),
     "index-patient": CONSUMER | keeps("PatientIndex", "PatientIdentifiers", "PatientTerms") | CONTINUES,
-    **dict.fromkeys(("index-merged", "index-unmerged"), CONSUMER | keeps("PatientIndex")),
-    **dict.fromkeys(("sync-pharmacy", "sync-pharmacy-merged"), CONSUMER | keeps("PharmacyRecords") | CONTINUES),
-    "sync-pharmacy-unmerged": CONSUMER | keeps("PharmacyRecords"),
+    **dict.fromkeys(
+        ("index-merged", "index-unmerged"), CONSUMER | keeps("PatientIndex", "PatientIdentifiers") | CONTINUES
+    ),
+    **dict.fromkeys(
+        ("sync-pharmacy", "sync-pharmacy-merged", "sync-pharmacy-unmerged"),
+        CONSUMER | keeps("PharmacyRecords") | CONTINUES,
+    ),
     **dict.fromkeys(
         ("sync-billing", "sync-billing-merged", "sync-billing-unmerged"), CONSUMER | keeps("BillingRecords")
     ),
@@ -212,6 +216,38 @@ def test_an_ordered_function_may_read_the_streams_of_its_event_and_no_others(mon
     assert _where(query["Resource"]) == " store"
     assert _actions(query) == ["dynamodb:Query"]
     assert query["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["stock/*"]}}
+
+
+def test_reconciling_reads_patients_streams_and_no_others(prod: Assembly) -> None:
+    looking = [s for s in prod.statements("reconcile-records") if "dynamodb:Query" in _actions(s)]
+
+    assert looking
+    assert [s["Condition"] for s in looking] == [
+        {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["patient/*"]}}
+    ] * len(looking)
+
+
+def test_a_function_that_recalls_may_read_those_streams_and_several_rows_of_the_ledger_and_nothing_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def handler(_: StockReceived, __: Work) -> None: ...
+
+    handler.__module__ = "functions.inventory.count_stock"
+    module = ModuleType(handler.__module__)
+    module.handler = reaction(StockReceived)(handler)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    granted = {}
+    for recalls in (None, StockReceived):
+        service = Service(App(), "inventory", stage=Stage(name="local"))
+        service.reaction("count_stock", StockReceived, recalls=recalls)
+        policies = Template.from_stack(service).find_resources("AWS::IAM::Policy").values()
+        granted[recalls] = [json.dumps(s) for p in policies for s in p["Properties"]["PolicyDocument"]["Statement"]]
+
+    more = [json.loads(each) for each in granted[StockReceived] if each not in granted[None]]
+    assert [(_actions(s), _where(s["Resource"]), s.get("Condition")) for s in more] == [
+        (["dynamodb:Query"], " store", {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["stock/*"]}}),
+        (["dynamodb:BatchGetItem"], " ledger", None),
+    ]
 
 
 def _actions(statement: dict[str, Any]) -> list[str]:

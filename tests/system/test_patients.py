@@ -153,6 +153,8 @@ def test_a_resource_of_another_patient_and_a_number_for_an_id_are_refused_at_the
 def test_an_operator_finds_a_patient_sees_where_systems_differ_and_has_them_mended(system: Deployed) -> None:
     ada, augusta, name, number = unique("p"), unique("p"), unique("Ada").replace("-", ""), unique("n")
     receives(system, a_patient(ada, identifier=numbered(number), name=[{"text": f"{name} Byron"}]))
+    in_words = {"text": "what grandmother gave"}
+    receives(system, a_prescription(ada, key="rx-9", medicationCodeableConcept=in_words))
     receives(system, a_patient(augusta), PatientRecordsMerged(patient_id=augusta, into=ada, revision=2))
 
     agreeing = daybook(system, "patient", "--name", f"byron {name.upper()}", "--born", "1815-12-10", "--number", number)
@@ -169,6 +171,7 @@ def test_an_operator_finds_a_patient_sees_where_systems_differ_and_has_them_mend
     assert [each.returncode for each in (agreeing, nobody, differing, told, done, mended)] == [0, 1, 1, 0, 0, 0]
     assert f"Patient {ada}" in agreeing.stdout
     assert f"the same person: {augusta}" in agreeing.stdout
+    assert "prescription rx-9 has no code" in agreeing.stdout
     assert name not in agreeing.stdout + differing.stdout
     assert "no such patient" in nobody.stderr
     facts = json.loads(with_values.stdout.splitlines()[0])["facts"]
@@ -189,12 +192,18 @@ def damage(system: Deployed, name: str, patient: str) -> None:
 
 def all_that_may_happen(system: Deployed) -> None:
     """Give each function of the service cause for all that it may do."""
-    ada, augusta = unique("p"), unique("p")
+    ada, augusta, byron = unique("p"), unique("p"), unique("p")
     number = numbered(unique("n"))
+    dynamodb = system.cloud.client("dynamodb")
     receives(system, a_patient(ada, identifier=number), an_allergy(ada), a_prescription(ada))
     receives(system, a_patient(augusta, identifier=number), a_coverage(augusta), a_prescription(augusta))
+    receives(system, a_patient(byron, identifier=number), an_allergy(byron), a_prescription(byron))
+    receives(system, PatientRecordsMerged(patient_id=byron, into=ada, revision=2))
+    receives(system, PatientRecordsMerged(patient_id=byron, into=augusta, revision=3))
+    untold = {**row(system, "pharmacy", byron), "conflicts": []}
+    dynamodb.put_item(TableName=system.table(*TABLES["pharmacy"]), Item=pack_item(untold))
+    receives(system, PatientRecordsUnmerged(patient_id=byron, revision=4))
     receives(system, PatientRecordsMerged(patient_id=augusta, into=ada, revision=2))
-    dynamodb = system.cloud.client("dynamodb")
     for table, function in [
         *TABLES.values(),
         ("patient-terms", "index-patient"),

@@ -21,7 +21,7 @@ WHERE = {
     NAME: STORED
     | {"patient-index: facts", "pharmacy-records: facts", "billing-records: facts"}
     | {"patient-terms: id", "patient-terms: term"},
-    NUMBER: STORED | {"patient-index: facts", "patient-identifiers: id"},
+    NUMBER: STORED | {"patient-index: facts", "patient-identifiers: id"} | {"patient-terms: id", "patient-terms: term"},
     STREET: STORED | {"billing-records: facts"},
     DRUG: STORED | {"pharmacy-records: facts"},
 }

@@ -1,0 +1,171 @@
+"""How many devices' reports a second go through: the whole system, and an ordered consumer beside a plain one."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from backbone import clock
+from backbone.ledger import COMMITTED
+from bench.aims import Aim
+from bench.flow import Flow, NeverQuiet
+from events.equipment import EquipmentRegistered, EquipmentStatusReported
+from local.system import STAGE, up
+from ops.connection import Connection
+from ops.entries import read_entries
+from ops.sending import send
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.progress import Progress
+
+# Two functions that take the same events: one in the order of each device's stream, one as they come.
+ORDERED, PLAIN = "raise-alarm", "track-equipment"
+_DEVICES = 50
+_WARM_UP = 20  # reports
+_PATIENCE = timedelta(seconds=300)
+
+
+def measure(progress: Progress, *, reports: int, rounds: int) -> list[Aim]:
+    """Send bursts of reports; then let each of the two consumers by itself take what waits for it, in turns."""
+    with up(progress) as cloud:
+        ward = _Ward(Connection(STAGE, cloud.session(), endpoint=cloud.endpoint))
+        with progress.step("registering devices, and warming up"):
+            ward.register()
+            ward.burst(_WARM_UP)
+        whole: list[float] = []
+        rates: dict[str, list[float]] = {ORDERED: [], PLAIN: []}
+        with progress.step(f"sending {2 * rounds} bursts of {reports} reports of {_DEVICES} devices"):
+            for number in range(rounds):
+                whole.append(reports / ward.burst(reports))
+                first, second = (ORDERED, PLAIN) if number % 2 else (PLAIN, ORDERED)
+                for consumer, seconds in ward.in_turns(reports, first, second).items():
+                    rates[consumer].append(reports / seconds)
+    progress.say(f"  whole system  {_told(whole)} reports a second, each admitted, published, and taken by both")
+    for consumer, figures in rates.items():
+        kind = "ordered" if consumer == ORDERED else "plain"
+        progress.say(f"  {kind:<12}  {_told(figures)} reports a second, {consumer} by itself")
+    return [
+        Aim("reports a second, ordered to plain", median(rates[ORDERED]) / median(rates[PLAIN]), at_least=0.5),
+    ]
+
+
+def _told(figures: list[float]) -> str:
+    return f"{median(figures):6.1f} ({min(figures):.1f} to {max(figures):.1f})"
+
+
+@dataclass
+class _Ward:
+    """A ward of monitors, and the stage that they report to."""
+
+    connection: Connection
+
+    def register(self) -> None:
+        """Have all of them registered."""
+        Flow(self.connection).send(EquipmentRegistered, [{"device_id": device} for device in _devices()])
+
+    def burst(self, reports: int) -> float:
+        """Send reports, and wait until both consumers are through. Returns the seconds that it took."""
+        began = datetime.now(UTC)
+        ids = self._send(reports)
+        return (max(self._ends(ids, ORDERED, PLAIN)) - began).total_seconds()
+
+    def in_turns(self, reports: int, *consumers: str) -> dict[str, float]:
+        """Send reports, and let each consumer take them by itself. Returns the seconds that each of them took."""
+        with self._paused(consumers) as go:
+            ids = self._send(reports)
+            self._wait_for_queues(reports, consumers)
+            seconds = {}
+            for consumer in consumers:
+                began = datetime.now(UTC)
+                go(consumer)
+                seconds[consumer] = (max(self._ends(ids, consumer)) - began).total_seconds()
+        return seconds
+
+    def _send(self, reports: int) -> set[str]:
+        """Put reports on the ingress bus, each device's a second after its last. Returns the events' ids."""
+        devices, now = _devices(), datetime.now(UTC) - timedelta(seconds=60)
+        source, *_ = EquipmentStatusReported.contract.sources
+        entries = [
+            {
+                "Source": source,
+                "DetailType": EquipmentStatusReported.contract.type,
+                "Detail": {
+                    "metadata": {"id": uuid.uuid4().hex},
+                    "data": {
+                        **EquipmentStatusReported.example,
+                        "device_id": devices[number % _DEVICES],
+                        "measured_at": clock.timestamp(now + timedelta(seconds=number // _DEVICES)),
+                    },
+                },
+            }
+            for number in range(reports)
+        ]
+        return {outcome.event_id or "" for outcome in send(self.connection, read_entries(json.dumps(entries)))}
+
+    def _ends(self, ids: set[str], *consumers: str) -> list[datetime]:
+        """When each of the events was committed at each of the consumers. Waits for all."""
+        wanted = len(ids) * len(consumers)
+        deadline = datetime.now(UTC) + _PATIENCE
+        while len(ends := list(self._commits(ids, consumers))) < wanted:
+            if datetime.now(UTC) > deadline:
+                msg = f"{len(ends)} of {wanted} reports are through after {_PATIENCE}"
+                raise NeverQuiet(msg)
+            time.sleep(0.5)
+        return ends
+
+    def _commits(self, ids: set[str], consumers: tuple[str, ...]) -> Iterator[datetime]:
+        pages = self.connection.dynamodb.get_paginator("scan").paginate(
+            TableName=self.connection.names.ledger, ConsistentRead=True
+        )
+        for page in pages:
+            for row in page["Items"]:
+                done = row.get("state", {}).get("S") == COMMITTED and row["consumer"]["S"] in consumers
+                if done and row["event"]["S"] in ids:
+                    yield clock.moment(row["at"]["S"])
+
+    def _wait_for_queues(self, reports: int, consumers: tuple[str, ...]) -> None:
+        """Wait until all reports lie in the queues of both."""
+        name = "ApproximateNumberOfMessages"
+        deadline = datetime.now(UTC) + _PATIENCE
+        urls = [self.connection.sqs.get_queue_url(QueueName=self.connection.names.of(c))["QueueUrl"] for c in consumers]
+        while any(
+            int(self.connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
+            < reports
+            for url in urls
+        ):
+            if datetime.now(UTC) > deadline:
+                msg = f"the reports were not all delivered after {_PATIENCE}"
+                raise NeverQuiet(msg)
+            time.sleep(0.2)
+
+    @contextmanager
+    def _paused(self, consumers: tuple[str, ...]) -> Iterator[Any]:
+        """In the block, the consumers take nothing, each until it is told to go. Afterwards all do."""
+        lambda_ = self.connection.lambda_
+        mappings = {}
+        for consumer in consumers:
+            found = lambda_.list_event_source_mappings(FunctionName=self.connection.names.of(consumer))
+            mappings[consumer] = found["EventSourceMappings"][0]["UUID"]
+
+        def go(consumer: str) -> None:
+            lambda_.update_event_source_mapping(UUID=mappings[consumer], Enabled=True)
+
+        for mapping in mappings.values():
+            lambda_.update_event_source_mapping(UUID=mapping, Enabled=False)
+        try:
+            yield go
+        finally:
+            for consumer in consumers:
+                go(consumer)
+
+
+def _devices() -> list[str]:
+    return [f"MON-{number}" for number in range(_DEVICES)]
