@@ -9,6 +9,7 @@ from backbone.names import BadStage
 from stacks.analytics import Analytics
 from stacks.backbone import Backbone
 from stacks.equipment import Equipment
+from stacks.fraud import Fraud
 from stacks.inventory import Inventory
 from stacks.notifications import Notifications
 from stacks.orders import Orders
@@ -27,7 +28,7 @@ except BadStage as error:
     sys.exit(f"Error: {error}")
 
 backbone = Backbone(app, stage=stage)
-for service in (Analytics, Equipment, Inventory, Notifications, Orders, Patients, Payments, Shipping):
+for service in (Analytics, Equipment, Fraud, Inventory, Notifications, Orders, Patients, Payments, Shipping):
     service(app, stage=stage).add_stack_dependency(backbone)
 
 Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))

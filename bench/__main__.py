@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from bench import cost, imports, machine, processor, readings, throughput
+from bench import cost, fraud, imports, machine, processor, readings, throughput
 from bench.flow import NeverQuiet
 from bench.processor import NotHandled
 from local.errors import LocalRunError
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "throughput": lambda: throughput.measure(progress, orders=options.burst, rounds=options.rounds),
         "readings": lambda: readings.measure(progress, reports=options.reports, rounds=options.rounds),
         "cost": lambda: cost.measure(progress, orders=options.orders),
+        "fraud": lambda: fraud.measure(progress, seed=options.seed, customers=options.customers),
     }
     progress.say(f"Measured on {machine.description()}.")
     aims: list[Aim] = []
@@ -56,11 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-_PARTS = ("imports", "cpu", "throughput", "readings", "cost")
+_PARTS = ("imports", "cpu", "throughput", "readings", "cost", "fraud")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="How fast Daybook is, and what it costs.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="How fast Daybook is, what it costs, what it finds."
+    )
     parser.add_argument("part", nargs="?", choices=_PARTS, help="one part alone")
     parser.add_argument("--processes", type=_several, default=25, help="imports: starts of each (%(default)s)")
     parser.add_argument("--events", type=_several, default=200, help="cpu: events of each in a round (%(default)s)")
@@ -68,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--burst", type=_several, default=100, help="throughput: orders sent at once (%(default)s)")
     parser.add_argument("--reports", type=_several, default=500, help="readings: reports sent at once (%(default)s)")
     parser.add_argument("--orders", type=_several, default=300, help="cost: orders sent at once (%(default)s)")
+    parser.add_argument("--seed", type=int, default=11, help="fraud: other accounts for each number (%(default)s)")
+    parser.add_argument("--customers", type=_several, default=400, help="fraud: accounts (%(default)s)")
     return parser
 
 

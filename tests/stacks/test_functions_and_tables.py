@@ -126,6 +126,7 @@ def test_the_names_that_users_may_rely_on_carry_the_stage(prod: Assembly) -> Non
         "analytics",
         "backbone",
         "equipment",
+        "fraud",
         "inventory",
         "notifications",
         "orders",

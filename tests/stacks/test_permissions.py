@@ -82,6 +82,7 @@ ALLOWED = {
     "check-silence": CONSUMER | keeps("Watch") | {"dynamodb:PutItem Alarms", "dynamodb:PutItem due"} | CONTINUES,
     "acknowledge-alarm": CONSUMER | keeps("Alarms"),
     "escalate-alarm": CONSUMER | keeps("Alarms") | {"dynamodb:PutItem due"} | CONTINUES,
+    "score-transaction": CONSUMER | keeps("FraudProfiles") | CONTINUES,
     **dict.fromkeys(("page-staff", "page-escalation"), CONSUMER | {"sns:Publish"} | CONTINUES),
     **dict.fromkeys(
         ("mail-confirmed", "mail-cancelled", "mail-fulfilled", "mail-refunded"), CONSUMER | {"ses:SendEmail"} | OPENS
@@ -161,6 +162,7 @@ def test_only_publish_may_put_events_on_a_bus(prod: Assembly) -> None:
         ("mail-confirmed", ["letter/*"]),
         ("raise-alarm", ["alarm/*", "device/*"]),
         ("page-staff", ["alarm/*"]),
+        ("score-transaction", ["suspicion/*"]),
         ("sweep", ["alarm/*", "device/*", "order/*"]),
     ],
 )

@@ -32,12 +32,14 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("functions/equipment/watch.py", {"equipment"}),
         ("functions/analytics/tally.py", {"analytics"}),
         ("events/vitals.py", {"backbone", "equipment"}),
+        ("functions/fraud/rules.py", {"fraud"}),
         (
             "backbone/work.py",
             {
                 "analytics",
                 "backbone",
                 "equipment",
+                "fraud",
                 "inventory",
                 "notifications",
                 "orders",

@@ -20,7 +20,7 @@ from local import provider as outside
 from local.faults import Call, Fault, Faults, Use
 from local.provider import Provider
 from tests.local.left_behind import until
-from tests.system import test_analytics, test_patients
+from tests.system import test_analytics, test_fraud, test_patients
 from tests.system.deployed import Deployed, an_order, goods, impatient, paused, unique
 from tests.system.test_equipment import (
     LOW,
@@ -155,6 +155,7 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider) ->
         bounces(system, paid, mails(system, paid)[0])
         test_patients.all_that_may_happen(system)
         test_analytics.all_that_may_happen(system)
+        test_fraud.all_that_may_happen(system)
         until(lambda: "EmailBounced" in system.types(f"order/{paid}"), what="a letter has bounced")
         keep_equipment_busy(system)
         system.settles()

@@ -46,6 +46,7 @@ SERVICE_TABLES = (
     "account-days",
     "merchant-days",
     "minutes",
+    "fraud-profiles",
     "tallies",
 )
 DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.dead_letters('consumer')}"
