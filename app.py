@@ -7,6 +7,7 @@ from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
 from backbone.names import BadStage
 from stacks.backbone import Backbone
+from stacks.compliance import Compliance
 from stacks.equipment import Equipment
 from stacks.inventory import Inventory
 from stacks.notifications import Notifications
@@ -26,7 +27,7 @@ except BadStage as error:
     sys.exit(f"Error: {error}")
 
 backbone = Backbone(app, stage=stage)
-for service in (Equipment, Inventory, Notifications, Orders, Patients, Payments, Shipping):
+for service in (Compliance, Equipment, Inventory, Notifications, Orders, Patients, Payments, Shipping):
     service(app, stage=stage).add_stack_dependency(backbone)
 
 Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 
 from backbone.contract import ContractError, Event
-from events import accounts, equipment, inventory, notifications, orders, patients, payments, shipping
+from events import accounts, compliance, equipment, inventory, notifications, orders, patients, payments, shipping
 
-_MODULES = (accounts, equipment, inventory, notifications, orders, patients, payments, shipping)
+_MODULES = (accounts, compliance, equipment, inventory, notifications, orders, patients, payments, shipping)
 
 
 def _collect(modules: tuple[ModuleType, ...]) -> Mapping[str, type[Event]]:

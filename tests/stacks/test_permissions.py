@@ -93,11 +93,33 @@ ALLOWED = {
     | keeps("PatientIndex", "PatientIdentifiers", "PatientTerms", "PharmacyRecords", "BillingRecords")
     | {"dynamodb:BatchGetItem ledger"}
     | CONTINUES,
+    "set-threshold": CONSUMER | keeps("Thresholds"),
+    "adopt-list": CONSUMER | keeps("Sanctions") | {"dynamodb:BatchGetItem SanctionsLists"},
+    "screen-transaction": CONSUMER
+    | keeps("CashTransactions", "CashDays", "NearThreshold", "Cases")
+    | {f"dynamodb:BatchGetItem {table}" for table in ("Thresholds", "Sanctions", "SanctionsLists")}
+    | CONTINUES,
+    "screen-reversal": CONSUMER
+    | keeps("CashTransactions", "CashDays", "NearThreshold", "Cases")
+    | {"dynamodb:BatchGetItem Thresholds"}
+    | CONTINUES,
 }
 
 
 # The kinds of streams that events from outside stand in.
-FROM_OUTSIDE = ["alarm/*", "device/*", "letter/*", "limits/*", "order/*", "patient/*", "shipment/*", "stock/*"]
+FROM_OUTSIDE = [
+    "account/*",
+    "alarm/*",
+    "device/*",
+    "letter/*",
+    "limits/*",
+    "order/*",
+    "patient/*",
+    "sanctions/*",
+    "shipment/*",
+    "stock/*",
+    "threshold/*",
+]
 
 
 @pytest.mark.parametrize("function", sorted(ALLOWED))
@@ -142,6 +164,8 @@ def test_only_publish_may_put_events_on_a_bus(prod: Assembly) -> None:
         ("charge-order", ["payment/*"]),
         ("mail-confirmed", ["letter/*"]),
         ("raise-alarm", ["alarm/*", "device/*"]),
+        ("screen-transaction", ["case/*", "screening/*"]),
+        ("screen-reversal", ["case/*"]),
         ("page-staff", ["alarm/*"]),
         ("sweep", ["alarm/*", "device/*", "order/*"]),
     ],

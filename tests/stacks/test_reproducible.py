@@ -31,9 +31,21 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("events/inventory.py", {"backbone", "inventory", "orders", "payments"}),
         ("functions/equipment/watch.py", {"equipment"}),
         ("events/vitals.py", {"backbone", "equipment"}),
+        ("functions/compliance/names.py", {"compliance"}),
+        ("events/compliance.py", {"backbone", "compliance"}),
         (
             "backbone/work.py",
-            {"backbone", "equipment", "inventory", "notifications", "orders", "patients", "payments", "shipping"},
+            {
+                "backbone",
+                "compliance",
+                "equipment",
+                "inventory",
+                "notifications",
+                "orders",
+                "patients",
+                "payments",
+                "shipping",
+            },
         ),
     ],
 )

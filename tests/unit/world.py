@@ -43,6 +43,13 @@ SERVICE_TABLES = (
     "alarms",
     "devices",
     "device-history",
+    "thresholds",
+    "cases",
+    "cash-transactions",
+    "cash-days",
+    "near-threshold",
+    "sanctions",
+    "sanctions-lists",
     "tallies",
 )
 DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.dead_letters('consumer')}"
