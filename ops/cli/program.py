@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cli import doctor, events, patient, replay, send, trace
+from ops.cli import doctor, events, patient, replay, sanctions, send, trace
 
 app = typer.Typer(
     name="daybook",
@@ -59,4 +59,5 @@ app.command(epilog=trace.EXAMPLES)(trace.trace)
 app.command(epilog=events.EXAMPLES)(events.events)
 app.command(epilog=replay.EXAMPLES)(replay.replay)
 app.command(epilog=patient.EXAMPLES)(patient.patient)
+app.add_typer(sanctions.app, name="sanctions")
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
