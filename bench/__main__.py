@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from bench import cost, imports, machine, processor, throughput
+from bench import cost, imports, machine, processor, screening, throughput
 from bench.flow import NeverQuiet
 from bench.processor import NotHandled
 from local.errors import LocalRunError
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "cpu": lambda: processor.measure(progress, events=options.events, rounds=options.rounds, sizes=(10, 1)),
         "throughput": lambda: throughput.measure(progress, orders=options.burst, rounds=options.rounds),
         "cost": lambda: cost.measure(progress, orders=options.orders),
+        "screening": lambda: screening.measure(progress, names=options.names),
     }
     progress.say(f"Measured on {machine.description()}.")
     aims: list[Aim] = []
@@ -57,11 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="How fast Daybook is, and what it costs.")
-    parser.add_argument("part", nargs="?", choices=["imports", "cpu", "throughput", "cost"], help="one part alone")
+    parser.add_argument(
+        "part", nargs="?", choices=["imports", "cpu", "throughput", "cost", "screening"], help="one part alone"
+    )
     parser.add_argument("--processes", type=_several, default=25, help="imports: starts of each (%(default)s)")
     parser.add_argument("--events", type=_several, default=200, help="cpu: events of each in a round (%(default)s)")
     parser.add_argument("--rounds", type=_several, default=5, help="cpu, throughput: turns of each (%(default)s)")
     parser.add_argument("--burst", type=_several, default=100, help="throughput: orders sent at once (%(default)s)")
+    parser.add_argument("--names", type=_several, default=1000, help="screening: names asked for (%(default)s)")
     parser.add_argument("--orders", type=_several, default=300, help="cost: orders sent at once (%(default)s)")
     return parser
 
