@@ -23,6 +23,7 @@ CaseId = Annotated[
     ),
 ]
 Rule = Literal["cash_over_threshold", "cash_of_one_day", "structuring", "sanctioned_name"]
+RuleThatApplied = Annotated[Rule, Field(description="By which rule it was opened.")]
 BusinessDay = Annotated[date, Field(description="In UTC, the day on which it was posted.")]
 Percent = Annotated[int, Field(ge=50, le=100, description="How alike two names are; 100 is the same.")]
 Revision = Annotated[
@@ -100,7 +101,7 @@ class ComplianceCaseOpened(Event, opens="case/{case_id}"):
     """Somebody must look into a matter. There is one case for each, however many transactions it rests on."""
 
     case_id: CaseId
-    rule: Rule
+    rule: RuleThatApplied
     legal_source: str = Field(max_length=300, description="Where that rule is written.")
     customer_id: CustomerId
     business_day: BusinessDay = Field(description="The day of the matter; of structuring, the first of its days.")
@@ -132,7 +133,7 @@ class ComplianceCaseChanged(Event, continues="case/{case_id}"):
     """A case rests on more than before, or part of it was taken back. It stays open: people close cases."""
 
     case_id: CaseId
-    rule: Rule
+    rule: RuleThatApplied
     customer_id: CustomerId
     basis: Basis = Field(description="What it rests on now.")
 

@@ -27,4 +27,4 @@ class Compliance(Service):
         self.reaction(
             "screen_transaction", TransactionPosted, reads=[*counted, thresholds, in_force, lists], saves=counted
         )
-        self.reaction("screen_reversal", TransactionReversed, reads=[*counted, thresholds], saves=counted)
+        self.reaction("screen_reversal", TransactionReversed, reads=counted, saves=counted)

@@ -86,7 +86,7 @@ def business_day(transaction: Transaction) -> date:
 
 def count(work: Work, transaction: Transaction) -> None:
     """Add the transaction to its day, and see what that makes grave. One that was reversed before adds nothing."""
-    _prefetch(work, transaction)
+    _prefetch(work, transaction, (ThresholdRow, [transaction.currency]))
     known = work.read(CashTransaction, transaction.authorisation_id)
     if known.stage != "unknown":
         return
@@ -144,15 +144,15 @@ def take_back(work: Work, transaction: Transaction) -> None:
             keep_case(work, _structuring(purse, taken.case_id, left), grave=False)
 
 
-def _prefetch(work: Work, transaction: Transaction) -> None:
-    """Read in one call what every transaction of cash is judged by."""
+def _prefetch(work: Work, transaction: Transaction, *more: tuple[type[State], list[str]]) -> None:
+    """Read in one call what every transaction of cash may change, and more."""
     purse, day = Purse.of(transaction), business_day(transaction)
     work.prefetch(
         (CashTransaction, [transaction.authorisation_id]),
         (CashDay, [purse.on(day)]),
         (NearThreshold, [purse.key]),
-        (ThresholdRow, [transaction.currency]),
         (Case, [_report_id(purse, day)]),
+        *more,
     )
 
 

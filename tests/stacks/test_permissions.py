@@ -99,10 +99,7 @@ ALLOWED = {
     | keeps("CashTransactions", "CashDays", "NearThreshold", "Cases")
     | {f"dynamodb:BatchGetItem {table}" for table in ("Thresholds", "Sanctions", "SanctionsLists")}
     | CONTINUES,
-    "screen-reversal": CONSUMER
-    | keeps("CashTransactions", "CashDays", "NearThreshold", "Cases")
-    | {"dynamodb:BatchGetItem Thresholds"}
-    | CONTINUES,
+    "screen-reversal": CONSUMER | keeps("CashTransactions", "CashDays", "NearThreshold", "Cases") | CONTINUES,
 }
 
 
