@@ -69,8 +69,16 @@ def test_legal_forms_apostrophes_and_letters_with_strokes_count_for_nothing(writ
 
 @pytest.mark.parametrize(
     "written",
-    ["Dmitri Volkow", "Dmitry Volkov", "Dmitri Vollkov", "Dmirti Volkov", "Tmitri Volkov", "Dmitri Zolkov"],
-    ids=["last letter", "a letter", "one too many", "two swapped", "first letter", "another first letter"],
+    [
+        "Dmitri Volkow",
+        "Dmitry Volkov",
+        "Dmitri Vollkov",
+        "Dmirti Volkov",
+        "Tmitri Volkov",
+        "Dmitri Zolkov",
+        "Dimitri Volkovv",
+    ],
+    ids=["last letter", "a letter", "one too many", "two swapped", "first letter", "another first letter", "each word"],
 )
 def test_a_typing_mistake_is_still_like_it(written: str) -> None:
     assert like(written, "VOLKOV, Dmitri") != []
@@ -103,6 +111,7 @@ def test_short_names_raise_no_false_storm(written: str, listed: str) -> None:
     ("written", "listed"),
     [
         ("Ali Smith", "ALI"),
+        ("Alvendor Smith", "ALVENDOR"),
         ("Dmitri Petrov", "VOLKOV, Dmitri"),
         ("Company Limited", "TRADING COMPANY LIMITED"),
         ("Red Kite Trading Company", "GRAY HERON TRADING COMPANY"),
