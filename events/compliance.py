@@ -154,7 +154,7 @@ class TransactionNotScreened(Event, opens="screening/{authorisation_id}"):
 
 class SanctionsListLoaded(
     Event,
-    opens="sanctions/{list_version}",
+    joins="sanctions/{list_version}",
     sources=("bank.operations",),
     happened="loaded_at",
     identified_by="list_version",
