@@ -8,6 +8,7 @@ from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 from backbone.names import BadStage
 from stacks.analytics import Analytics
 from stacks.backbone import Backbone
+from stacks.compliance import Compliance
 from stacks.equipment import Equipment
 from stacks.fraud import Fraud
 from stacks.inventory import Inventory
@@ -28,7 +29,18 @@ except BadStage as error:
     sys.exit(f"Error: {error}")
 
 backbone = Backbone(app, stage=stage)
-for service in (Analytics, Equipment, Fraud, Inventory, Notifications, Orders, Patients, Payments, Shipping):
+for service in (
+    Analytics,
+    Compliance,
+    Equipment,
+    Fraud,
+    Inventory,
+    Notifications,
+    Orders,
+    Patients,
+    Payments,
+    Shipping,
+):
     service(app, stage=stage).add_stack_dependency(backbone)
 
 Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))

@@ -223,7 +223,8 @@ class Work:
         return [event_id for event_id, _ in self._emitted]
 
     def parts(self, *, happened: bool = False) -> tuple[list[dict[str, Any]], dict[int, Exception]]:
-        """The parts of the transaction, the ledger's first, and the errors of those whose refusal is final.
+        """The parts of the transaction, the ledger's first, and the errors of those whose refusal is final, if nothing
+        else was refused beside them.
 
         Any other refused part means that another was faster, and that the body should run again. `happened`: it is an
         account of what the world outside has done (see Ledger.record).

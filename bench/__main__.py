@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from bench import cost, fraud, imports, machine, processor, readings, throughput
+from bench import cost, fraud, imports, machine, processor, readings, screening, throughput
 from bench.flow import NeverQuiet
 from bench.processor import NotHandled
 from local.errors import LocalRunError
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "readings": lambda: readings.measure(progress, reports=options.reports, rounds=options.rounds),
         "cost": lambda: cost.measure(progress, orders=options.orders),
         "fraud": lambda: fraud.measure(progress, seed=options.seed, customers=options.customers),
+        "screening": lambda: screening.measure(progress, names=options.names),
     }
     progress.say(f"Measured on {machine.description()}.")
     aims: list[Aim] = []
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-_PARTS = ("imports", "cpu", "throughput", "readings", "cost", "fraud")
+_PARTS = ("imports", "cpu", "throughput", "readings", "cost", "fraud", "screening")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=_several, default=5, help="cpu, throughput: turns of each (%(default)s)")
     parser.add_argument("--burst", type=_several, default=100, help="throughput: orders sent at once (%(default)s)")
     parser.add_argument("--reports", type=_several, default=500, help="readings: reports sent at once (%(default)s)")
+    parser.add_argument("--names", type=_several, default=1000, help="screening: names asked for (%(default)s)")
     parser.add_argument("--orders", type=_several, default=300, help="cost: orders sent at once (%(default)s)")
     parser.add_argument("--seed", type=int, default=11, help="fraud: other accounts for each number (%(default)s)")
     parser.add_argument("--customers", type=_several, default=400, help="fraud: accounts (%(default)s)")

@@ -4,9 +4,31 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 
 from backbone.contract import ContractError, Event
-from events import accounts, equipment, fraud, inventory, notifications, orders, patients, payments, shipping
+from events import (
+    accounts,
+    compliance,
+    equipment,
+    fraud,
+    inventory,
+    notifications,
+    orders,
+    patients,
+    payments,
+    shipping,
+)
 
-_MODULES = (accounts, equipment, fraud, inventory, notifications, orders, patients, payments, shipping)
+_MODULES = (
+    accounts,
+    compliance,
+    equipment,
+    fraud,
+    inventory,
+    notifications,
+    orders,
+    patients,
+    payments,
+    shipping,
+)
 
 
 def _collect(modules: tuple[ModuleType, ...]) -> Mapping[str, type[Event]]:

@@ -1,4 +1,4 @@
-"""Rows of services' tables, read through AWS alone.
+"""Rows of services' tables, read and written through AWS alone.
 
     orders = DeployedTable.of(connection, "orders", function="place-order")
     orders.row("1001")
@@ -101,6 +101,10 @@ class DeployedTable:
     def query(self, index: str, key: ConditionBase, where: ConditionBase | None = None) -> Iterator[Row]:
         """The rows under one key of an index, in its order: `query("by-ward", Key("ward").eq("3"))`. An index lags."""
         return self._pages("query", IndexName=index, **_expressions(key=key, where=where))
+
+    def put(self, row: Row) -> None:
+        """Write a row, whatever stood there. For rows that functions only read."""
+        self.connection.dynamodb.put_item(TableName=self.name, Item=pack_item(row))
 
     def _read(self, keys: list[str]) -> list[Row]:
         return [unpack_item(item) for item in self.connection.items(self.name, ({KEY: key} for key in keys))]

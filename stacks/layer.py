@@ -19,7 +19,9 @@ from aws_cdk import aws_lambda as lambda_
 from stacks.stage import Stage
 
 RUNTIME = "3.13"
-PLATFORM = "aarch64-manylinux2014"
+# The runtime stands on Amazon Linux 2023, which has glibc 2.34 (https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html).
+# Of the wheels' platforms up to that, uv knows this one; rapidfuzz has none for older ones.
+PLATFORM = "aarch64-manylinux_2_28"
 
 ROOT = Path(__file__).resolve().parent.parent
 # What all functions import. What only one service does is a layer of its own: requirements-lambda-<service>.txt.

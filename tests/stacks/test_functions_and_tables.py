@@ -58,7 +58,7 @@ def test_every_function_has_a_log_group_of_its_own_that_forgets_in_time(prod: As
 def test_functions_find_their_packages_in_a_layer_but_on_a_laptop_in_the_virtual_environment(
     prod: Assembly, local: Assembly
 ) -> None:
-    with_packages_of_their_own = {"notifications", "payments"}
+    with_packages_of_their_own = {"compliance", "notifications", "payments"}
     for function in prod.resources("AWS::Lambda::Function"):
         assert len(function["Properties"]["Layers"]) == 1 + (function["Stack"] in with_packages_of_their_own)
     assert not local.resources("AWS::Lambda::LayerVersion")
@@ -125,6 +125,7 @@ def test_the_names_that_users_may_rely_on_carry_the_stage(prod: Assembly) -> Non
     assert set(prod.templates) == {
         "analytics",
         "backbone",
+        "compliance",
         "equipment",
         "fraud",
         "inventory",

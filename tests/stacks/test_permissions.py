@@ -102,6 +102,13 @@ ALLOWED = {
     | keeps("PatientIndex", "PatientIdentifiers", "PatientTerms", "PharmacyRecords", "BillingRecords")
     | {"dynamodb:BatchGetItem ledger"}
     | CONTINUES,
+    "set-threshold": CONSUMER | keeps("Thresholds"),
+    "adopt-list": CONSUMER | keeps("Sanctions") | {"dynamodb:BatchGetItem SanctionsLists"},
+    "screen-transaction": CONSUMER
+    | keeps("CashTransactions", "CashDays", "NearThreshold", "Cases")
+    | {f"dynamodb:BatchGetItem {table}" for table in ("Thresholds", "Sanctions", "SanctionsLists")}
+    | CONTINUES,
+    "screen-reversal": CONSUMER | keeps("CashTransactions", "CashDays", "NearThreshold", "Cases") | CONTINUES,
 }
 
 
@@ -114,8 +121,10 @@ FROM_OUTSIDE = [
     "limits/*",
     "order/*",
     "patient/*",
+    "sanctions/*",
     "shipment/*",
     "stock/*",
+    "threshold/*",
 ]
 
 
@@ -161,6 +170,8 @@ def test_only_publish_may_put_events_on_a_bus(prod: Assembly) -> None:
         ("charge-order", ["payment/*"]),
         ("mail-confirmed", ["letter/*"]),
         ("raise-alarm", ["alarm/*", "device/*"]),
+        ("screen-transaction", ["case/*", "screening/*"]),
+        ("screen-reversal", ["case/*"]),
         ("page-staff", ["alarm/*"]),
         ("score-transaction", ["suspicion/*"]),
         ("sweep", ["alarm/*", "device/*", "order/*"]),

@@ -33,11 +33,14 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("functions/analytics/tally.py", {"analytics"}),
         ("events/vitals.py", {"backbone", "equipment"}),
         ("functions/fraud/rules.py", {"fraud"}),
+        ("functions/compliance/names.py", {"compliance"}),
+        ("events/compliance.py", {"backbone", "compliance"}),
         (
             "backbone/work.py",
             {
                 "analytics",
                 "backbone",
+                "compliance",
                 "equipment",
                 "fraud",
                 "inventory",

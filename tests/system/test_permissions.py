@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from local import provider as outside
 from local.faults import Call, Fault, Faults, Use
 from local.provider import Provider
 from tests.local.left_behind import until
-from tests.system import test_analytics, test_fraud, test_patients
+from tests.system import test_analytics, test_compliance, test_fraud, test_patients
 from tests.system.deployed import Deployed, an_order, goods, impatient, paused, unique
 from tests.system.test_equipment import (
     LOW,
@@ -70,9 +71,9 @@ class Permission:
 
 
 @pytest.fixture(scope="module")
-def calls(system: Deployed, faults: Faults, provider: Provider) -> list[Call]:
+def calls(system: Deployed, faults: Faults, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
     """All calls of all functions, once they have had cause for everything that they may do."""
-    keep_everybody_busy(system, faults, provider)
+    keep_everybody_busy(system, faults, provider, tmp_path_factory.mktemp("lists"))
     return faults.calls()
 
 
@@ -117,7 +118,7 @@ def test_every_use_is_permitted(system: Deployed, calls: list[Call]) -> None:
     assert not_permitted == set()
 
 
-def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider) -> None:
+def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, folder: Path) -> None:
     """Give each function cause for all that it may do: its work, a delivery that comes again, one it cannot read."""
     sku, opened, paid, declined, late = unique("mug"), *(unique("order") for _ in range(4))
     consumers = [function for function in roles(system) if function not in {"admit", "publish", "bury", "sweep"}]
@@ -156,6 +157,7 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider) ->
         test_patients.all_that_may_happen(system)
         test_analytics.all_that_may_happen(system)
         test_fraud.all_that_may_happen(system)
+        test_compliance.all_that_may_happen(system, folder)
         until(lambda: "EmailBounced" in system.types(f"order/{paid}"), what="a letter has bounced")
         keep_equipment_busy(system)
         system.settles()

@@ -14,6 +14,7 @@ import pytest
 
 from backbone.contract import Part, personal_fields
 from backbone.ledger import DEAD
+from events.accounts import Counterparty
 from events.equipment import EquipmentAlarmAcknowledged
 from events.patients import AllergyConflictFound, PatientRecordUpdated
 from events.values import Address, Customer
@@ -93,6 +94,7 @@ def test_the_markers_stand_in_every_field_that_is_about_a_person() -> None:
         PatientRecordUpdated: frozenset({"resource"}),
         AllergyConflictFound: frozenset({"prescribed", "substance"}),
         EquipmentAlarmAcknowledged: frozenset(ACKNOWLEDGED),
+        Counterparty: frozenset({"account", "name"}),
     }
 
 

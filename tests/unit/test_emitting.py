@@ -14,7 +14,7 @@ from tests.unit.builders import (
     goods,
     recorded,
 )
-from tests.unit.contracts import ParcelSent
+from tests.unit.contracts import ParcelSent, Tally
 from tests.unit.world import World
 
 
@@ -30,6 +30,22 @@ def test_an_event_that_opens_a_stream_which_is_open_is_not_stored(
     world.append(recorded(a_reservation()))
 
     assert fails_with(world, capsys, running(lambda work: work.emit(a_reservation()), StockReserved), StreamTaken)
+
+
+# Guards: a final refusal is final only if no row was written meanwhile.
+def test_who_is_second_to_open_a_stream_decides_again_on_what_the_faster_one_left(world: World) -> None:
+    def body(work: Work) -> None:
+        row = work.read(Tally, "a")
+        if not row.total:
+            work.emit(a_reservation())
+        work.save(row.model_copy(update={"total": row.total + 1}))
+
+    handler = running(body, StockReserved)
+    faults.meanwhile("TransactWriteItems", lambda: world.receive(handler, an_order("1002")))
+    world.receive(handler, an_order())
+
+    assert len(world.stream("reservation/1001")) == 1
+    assert world.row(Tally, "a") == Tally(name="a", total=2)
 
 
 def test_two_events_cannot_open_one_stream_in_one_unit_of_work(

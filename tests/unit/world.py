@@ -47,6 +47,13 @@ SERVICE_TABLES = (
     "merchant-days",
     "minutes",
     "fraud-profiles",
+    "thresholds",
+    "cases",
+    "cash-transactions",
+    "cash-days",
+    "near-threshold",
+    "sanctions",
+    "sanctions-lists",
     "tallies",
 )
 DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.dead_letters('consumer')}"

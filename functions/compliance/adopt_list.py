@@ -1,0 +1,20 @@
+"""Bring a loaded sanctions list into force, once all of it is there. The one that was loaded last stays in force."""
+
+from backbone.consumer import reaction
+from backbone.failure import Rejected
+from backbone.work import Work
+from events import sanctions
+from events.compliance import SanctionsListLoaded
+from functions.compliance.sanctions import LIST, ListInForce, content
+
+
+@reaction(SanctionsListLoaded)
+def handler(loaded: SanctionsListLoaded, work: Work) -> None:
+    listed = work.read(ListInForce, LIST)
+    if listed.loaded_at and loaded.loaded_at <= listed.loaded_at:
+        return
+    if sanctions.digest(content(work, loaded.list_version, loaded.parts)) != loaded.sha256:
+        msg = "the content of the list is not there as it was told of; load it again"
+        raise Rejected(msg)
+    told = {name: getattr(loaded, name) for name in ListInForce.model_fields.keys() - {"name"}}
+    work.save(ListInForce(name=LIST, **told))

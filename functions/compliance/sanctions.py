@@ -1,0 +1,87 @@
+"""The sanctions list in force, and transfers with somebody whose name stands in it."""
+
+from typing import Final
+
+from backbone.state import State
+from backbone.work import Work
+from events import sanctions
+from events.accounts import Counterparty, Transaction
+from events.compliance import ComplianceCaseOpened, TransactionNotScreened
+from events.values import UtcTime
+from functions.compliance.case import LEGAL_SOURCES, Case, basis, keep_case
+from functions.compliance.cash import business_day
+from functions.compliance.names import NameIndex
+
+# There is one: the list of Specially Designated Nationals.
+LIST: Final = "sdn"
+
+
+class ListInForce(State, table="sanctions", key="name"):
+    """Which load of the list is in force. Nobody changes the content of a version."""
+
+    name: str
+    list_version: str = ""
+    loaded_at: UtcTime | None = None
+    names: int = 0
+    parts: int = 0
+    sha256: str = ""
+    least_likeness: int = 0
+
+
+class ListPart(State, table="sanctions-lists", key="part"):
+    """A part of a list's content. The operator's command writes it, before anybody is told of the version."""
+
+    part: str
+    content: str = ""
+
+
+# The index of the version that this process has looked at last. A version's content never changes.
+_kept: dict[str, NameIndex] = {}
+
+
+def content(work: Work, version: str, parts: int) -> list[str]:
+    """The content of a version of the list, part by part; empty parts where there is nothing."""
+    rows = work.read_all(ListPart, sanctions.keys(version, parts))
+    return [row.content for row in rows.values()]
+
+
+def screen(work: Work, transaction: Transaction, counterparty: Counterparty) -> None:
+    """Hold the counterparty's name against the list. A new list counts from the first transaction that finds it in
+    force. There is one case for the dealings of a customer with an entry on a business day.
+    """
+    listed = work.read(ListInForce, LIST)
+    if not listed.list_version:
+        work.emit(
+            TransactionNotScreened(
+                authorisation_id=transaction.authorisation_id, customer_id=transaction.customer_id, because="no_list"
+            )
+        )
+        return
+    matches = _index(work, listed).like(counterparty.name, least=listed.least_likeness)
+    if not matches:
+        return
+    day = business_day(transaction)
+    case_id = f"sanctions:{transaction.customer_id}:{matches[0].entry}:{day}"
+    before = work.read(Case, case_id).basis or basis({}, (), count=0)
+    sums = {each.currency: each.amount for each in before.sums}
+    sums[transaction.currency] = sums.get(transaction.currency, 0) + transaction.amount
+    ids = (*before.transactions, transaction.authorisation_id)
+    opening = ComplianceCaseOpened(
+        case_id=case_id,
+        rule="sanctioned_name",
+        legal_source=LEGAL_SOURCES["sanctioned_name"],
+        customer_id=transaction.customer_id,
+        business_day=day,
+        matches=matches,
+        list_version=listed.list_version,
+        basis=basis(sums, ids, count=before.count + 1),
+    )
+    keep_case(work, opening, grave=True)
+
+
+def _index(work: Work, listed: ListInForce) -> NameIndex:
+    if listed.list_version not in _kept:
+        made = NameIndex(sanctions.read(content(work, listed.list_version, listed.parts)))
+        _kept.clear()
+        _kept[listed.list_version] = made
+    return _kept[listed.list_version]

@@ -1,0 +1,13 @@
+"""Take back what a reversed transaction of cash has added. That somebody dealt with a sanctioned name stays so."""
+
+from backbone.consumer import reaction
+from backbone.work import Work
+from events.accounts import TransactionReversed
+from events.compliance import ComplianceCaseChanged
+from functions.compliance.cash import take_back
+
+
+@reaction(TransactionReversed, emits=(ComplianceCaseChanged,))
+def handler(reversal: TransactionReversed, work: Work) -> None:
+    if reversal.channel == "cash":
+        take_back(work, reversal)

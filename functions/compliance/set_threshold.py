@@ -1,0 +1,16 @@
+"""Keep a threshold that compliance has set. What comes from then on is judged by it; what was judged before is not."""
+
+from backbone.consumer import reaction
+from backbone.work import Work
+from events.compliance import ReportingThresholdSet, Threshold
+from functions.compliance.thresholds import Revised, ThresholdRow
+
+
+@reaction(ReportingThresholdSet)
+def handler(new: ReportingThresholdSet, work: Work) -> None:
+    row = work.read(ThresholdRow, new.currency)
+    if new.holds_from in row.since and new.revision <= row.since[new.holds_from].revision:
+        return
+    threshold = Threshold.model_validate({name: getattr(new, name) for name in Threshold.model_fields})
+    revised = Revised(threshold=threshold, revision=new.revision)
+    work.save(row.model_copy(update={"since": {**row.since, new.holds_from: revised}}))
