@@ -76,6 +76,11 @@ class Contract:
         """The `source` under which the event bus carries it."""
         return f"daybook.{self.service}"
 
+    def name(self, data: object) -> str | None:
+        """What its producer tells an event with these data by from all others, if there is a field for that."""
+        key = data.get(self.identified_by) if self.identified_by and isinstance(data, Mapping) else None
+        return f"{self.type}/{key}" if isinstance(key, str) else None
+
 
 class Event(Part):
     """The base of all contracts. Unknown fields pass, missing ones do not; nothing can be changed afterwards.
@@ -169,11 +174,6 @@ class Event(Part):
         """When it happened, if its contract has a field that says so."""
         return getattr(self, self.contract.happened) if self.contract.happened else None
 
-    @property
-    def identity(self) -> str | None:
-        """What its producer tells it by from all others, if its contract has a field for that."""
-        return named(self.contract, getattr(self, self.contract.identified_by)) if self.contract.identified_by else None
-
     @classmethod
     def read(cls, data: str, *, version: int) -> Self:
         """The event in `data`, JSON text of the given version.
@@ -218,11 +218,6 @@ class Event(Part):
     def to_json(self) -> str:
         """The event's data as JSON text."""
         return self.model_dump_json()
-
-
-def named(contract: Contract, key: object) -> str:
-    """The name of the one event of a type that has this key in the field that it is identified by."""
-    return f"{contract.type}/{key}"
 
 
 def _reason(model: type[BaseModel], error: ValidationError) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backbone import clock
-from backbone.contract import ContractBroken, Event, UnknownVersion, named
+from backbone.contract import ContractBroken, Event, UnknownVersion
 from backbone.envelope import MAX_EVENT_BYTES
 from events.catalogue import CATALOGUE
 from ops.errors import OperatorError
@@ -42,9 +42,9 @@ class Entry:
     def producer_id(self) -> str | None:
         """The event's id by its producer's own word, which makes a repetition of it known."""
         detail = _object(self.detail) or {}
-        event, data = CATALOGUE.get(self.type), detail.get("data")
-        if event and event.contract.identified_by and isinstance(data, dict):
-            return named(event.contract, data.get(event.contract.identified_by))
+        event = CATALOGUE.get(self.type)
+        if event and (name := event.contract.name(detail.get("data"))):
+            return name
         metadata = detail.get("metadata")
         given = metadata.get("id") if isinstance(metadata, dict) else None
         return given if isinstance(given, str) and given else None

@@ -63,10 +63,10 @@ def examine(body: str) -> Candidate:
         event_type = foreign.contract.type
         detail = _translated(foreign, detail)
     metadata = _metadata(detail)
-    producer_id = _text(metadata, "id") or envelope_id
+    producer_id = _name(event_type, detail) or _text(metadata, "id") or envelope_id
     event_id = admitted_id(account, source, producer_id)
     try:
-        return _candidate(event_id, event_type, account, source, producer_id, envelope_time, metadata, detail)
+        return _candidate(event_id, event_type, source, producer_id, envelope_time, metadata, detail)
     except Refusal as refusal:
         refusal.event_id, refusal.event_type = event_id, event_type if event_type in CATALOGUE else ""
         raise
@@ -75,7 +75,6 @@ def examine(body: str) -> Candidate:
 def _candidate(
     event_id: str,
     event_type: str,
-    account: str,
     source: str,
     producer_id: str,
     envelope_time: str,
@@ -96,9 +95,6 @@ def _candidate(
     if type(version) is not int:
         raise Refusal("BadMetadata", "metadata.version must be a whole number")
     event = _read(event_class, data, version)
-    if event.identity:
-        producer_id = event.identity
-        event_id = admitted_id(account, source, producer_id)
     return Candidate(
         id=event_id,
         contract=contract,
@@ -142,6 +138,12 @@ def _metadata(detail: object) -> dict[str, Any]:
     if not isinstance(detail, dict) or not isinstance(metadata, dict | None):
         raise Refusal("BadMetadata", 'the detail must be {"data": {…}}, with "metadata": {…} at will')
     return metadata or {}
+
+
+def _name(event_type: str, detail: dict[str, Any]) -> str | None:
+    """What its producer tells the event by from all others, if its contract has a field for that."""
+    event_class = CATALOGUE.get(event_type)
+    return event_class.contract.name(detail.get("data")) if event_class else None
 
 
 def _text(metadata: dict[str, Any], name: str) -> str | None:
