@@ -43,6 +43,10 @@ class Day:
         except OperatorError as error:
             raise self._failed("sending events", str(error)) from error
 
+    def expect(self, event_id: str) -> None:
+        """Something else than the day has sent this event: all is quiet only once it is there."""
+        self._expected.add(event_id)
+
     def send_one_by_one(self, entries: Iterable[Entry]) -> None:
         """Put events on the ingress bus, each when the one before it has been recorded: so in this order."""
         for entry in entries:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from local.demo import journeys
+from local.demo.bank import Bank
 from local.demo.business import Business, Surroundings
 from local.demo.day import Day
 from local.demo.hospital import Hospital
@@ -17,7 +18,7 @@ from local.system import STAGE, up
 from ops.connection import Connection
 from ops.tables import DeployedTable
 
-BUSINESSES: Mapping[str, type[Business]] = {each.name: each for each in (Shop, Hospital)}
+BUSINESSES: Mapping[str, type[Business]] = {each.name: each for each in (Shop, Hospital, Bank)}
 
 
 def demo(progress: Progress, business: str | None = None, samples: Path = FOLDER) -> int:
