@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from bench import cost, fraud, imports, machine, processor, readings, screening, throughput
+from bench import cost, fraud, imports, machine, posting, processor, readings, screening, throughput
 from bench.flow import NeverQuiet
 from bench.processor import NotHandled
 from local.errors import LocalRunError
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "cpu": lambda: processor.measure(progress, events=options.events, rounds=options.rounds, sizes=(10, 1)),
         "throughput": lambda: throughput.measure(progress, orders=options.burst, rounds=options.rounds),
         "readings": lambda: readings.measure(progress, reports=options.reports, rounds=options.rounds),
+        "transactions": lambda: posting.measure(progress, transactions=options.transactions, accounts=options.accounts),
         "cost": lambda: cost.measure(progress, orders=options.orders),
         "fraud": lambda: fraud.measure(progress, seed=options.seed, customers=options.customers),
         "screening": lambda: screening.measure(progress, names=options.names),
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-_PARTS = ("imports", "cpu", "throughput", "readings", "cost", "fraud", "screening")
+_PARTS = ("imports", "cpu", "throughput", "readings", "transactions", "cost", "fraud", "screening")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--burst", type=_several, default=100, help="throughput: orders sent at once (%(default)s)")
     parser.add_argument("--reports", type=_several, default=500, help="readings: reports sent at once (%(default)s)")
     parser.add_argument("--names", type=_several, default=1000, help="screening: names asked for (%(default)s)")
+    parser.add_argument(
+        "--transactions", type=_several, default=1000, help="transactions: posted at once (%(default)s)"
+    )
+    parser.add_argument("--accounts", type=_several, default=100, help="transactions: on so many (%(default)s)")
     parser.add_argument("--orders", type=_several, default=300, help="cost: orders sent at once (%(default)s)")
     parser.add_argument("--seed", type=int, default=11, help="fraud: other accounts for each number (%(default)s)")
     parser.add_argument("--customers", type=_several, default=400, help="fraud: accounts (%(default)s)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from contextlib import contextmanager
@@ -12,14 +11,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from backbone import clock
-from backbone.ledger import COMMITTED
 from bench.aims import Aim
+from bench.commits import PATIENCE, ends, put
 from bench.flow import Flow, NeverQuiet
 from events.equipment import EquipmentRegistered, EquipmentStatusReported
 from local.system import STAGE, up
 from ops.connection import Connection
-from ops.entries import read_entries
-from ops.sending import send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
 ORDERED, PLAIN = "raise-alarm", "track-equipment"
 _DEVICES = 50
 _WARM_UP = 20  # reports
-_PATIENCE = timedelta(seconds=300)
 
 
 def measure(progress: Progress, *, reports: int, rounds: int) -> list[Aim]:
@@ -75,7 +71,7 @@ class _Ward:
         """Send reports, and wait until both consumers are through. Returns the seconds that it took."""
         began = datetime.now(UTC)
         ids = self._send(reports)
-        return (max(self._ends(ids, ORDERED, PLAIN)) - began).total_seconds()
+        return (max(ends(self.connection, ids, ORDERED, PLAIN)) - began).total_seconds()
 
     def in_turns(self, reports: int, *consumers: str) -> dict[str, float]:
         """Send reports, and let each consumer take them by itself. Returns the seconds that each of them took."""
@@ -86,7 +82,7 @@ class _Ward:
             for consumer in consumers:
                 began = datetime.now(UTC)
                 go(consumer)
-                seconds[consumer] = (max(self._ends(ids, consumer)) - began).total_seconds()
+                seconds[consumer] = (max(ends(self.connection, ids, consumer)) - began).total_seconds()
         return seconds
 
     def _send(self, reports: int) -> set[str]:
@@ -108,33 +104,12 @@ class _Ward:
             }
             for number in range(reports)
         ]
-        return {outcome.event_id or "" for outcome in send(self.connection, read_entries(json.dumps(entries)))}
-
-    def _ends(self, ids: set[str], *consumers: str) -> list[datetime]:
-        """When each of the events was committed at each of the consumers. Waits for all."""
-        wanted = len(ids) * len(consumers)
-        deadline = datetime.now(UTC) + _PATIENCE
-        while len(ends := list(self._commits(ids, consumers))) < wanted:
-            if datetime.now(UTC) > deadline:
-                msg = f"{len(ends)} of {wanted} reports are through after {_PATIENCE}"
-                raise NeverQuiet(msg)
-            time.sleep(0.5)
-        return ends
-
-    def _commits(self, ids: set[str], consumers: tuple[str, ...]) -> Iterator[datetime]:
-        pages = self.connection.dynamodb.get_paginator("scan").paginate(
-            TableName=self.connection.names.ledger, ConsistentRead=True
-        )
-        for page in pages:
-            for row in page["Items"]:
-                done = row.get("state", {}).get("S") == COMMITTED and row["consumer"]["S"] in consumers
-                if done and row["event"]["S"] in ids:
-                    yield clock.moment(row["at"]["S"])
+        return put(self.connection, entries)
 
     def _wait_for_queues(self, reports: int, consumers: tuple[str, ...]) -> None:
         """Wait until all reports lie in the queues of both."""
         name = "ApproximateNumberOfMessages"
-        deadline = datetime.now(UTC) + _PATIENCE
+        deadline = datetime.now(UTC) + PATIENCE
         urls = [self.connection.sqs.get_queue_url(QueueName=self.connection.names.of(c))["QueueUrl"] for c in consumers]
         while any(
             int(self.connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
@@ -142,7 +117,7 @@ class _Ward:
             for url in urls
         ):
             if datetime.now(UTC) > deadline:
-                msg = f"the reports were not all delivered after {_PATIENCE}"
+                msg = f"the reports were not all delivered after {PATIENCE}"
                 raise NeverQuiet(msg)
             time.sleep(0.2)
 

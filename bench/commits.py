@@ -1,0 +1,47 @@
+"""Events put on the ingress bus, and when each of them was done at each of its consumers, by the ledger."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from backbone import clock
+from backbone.ledger import COMMITTED
+from bench.flow import NeverQuiet
+from ops.entries import read_entries
+from ops.sending import send
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ops.connection import Connection
+
+PATIENCE = timedelta(seconds=600)
+
+
+def put(connection: Connection, entries: Sequence[dict[str, Any]]) -> set[str]:
+    """Put events on the ingress bus. Returns their ids."""
+    return {outcome.event_id or "" for outcome in send(connection, read_entries(json.dumps(entries)))}
+
+
+def ends(connection: Connection, ids: set[str], *consumers: str) -> list[datetime]:
+    """When each of the events was committed at each of the consumers. Waits for all. Raises NeverQuiet."""
+    wanted = len(ids) * len(consumers)
+    deadline = datetime.now(UTC) + PATIENCE
+    while len(found := list(_commits(connection, ids, consumers))) < wanted:
+        if datetime.now(UTC) > deadline:
+            msg = f"{len(found)} of {wanted} deliveries are through after {PATIENCE}"
+            raise NeverQuiet(msg)
+        time.sleep(0.5)
+    return found
+
+
+def _commits(connection: Connection, ids: set[str], consumers: tuple[str, ...]) -> Iterator[datetime]:
+    pages = connection.dynamodb.get_paginator("scan").paginate(TableName=connection.names.ledger, ConsistentRead=True)
+    for page in pages:
+        for row in page["Items"]:
+            done = row.get("state", {}).get("S") == COMMITTED and row["consumer"]["S"] in consumers
+            if done and row["event"]["S"] in ids:
+                yield clock.moment(row["at"]["S"])

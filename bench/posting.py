@@ -1,0 +1,96 @@
+"""How many transactions a second go through the whole system, and whether it counts them to the last minor unit."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import Counter, defaultdict
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from backbone import clock
+from bench.commits import ends, put
+from bench.flow import NeverQuiet
+from events.accounts import TransactionPosted
+from local.system import STAGE, up
+from ops.analytics import of_account
+from ops.connection import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench.aims import Aim
+    from local.progress import Progress
+
+_CONSUMERS = ("tally-transaction", "score-transaction", "screen-transaction")
+_CURRENCIES = ("EUR", "USD", "JPY", "KWD")
+_WARM_UP = 20  # transactions
+_A_TENTH = 10
+
+# By account and day, the minor units that went out in each currency.
+Sums = dict[tuple[str, date], Counter[str]]
+
+
+def measure(progress: Progress, *, transactions: int, accounts: int) -> list[Aim]:
+    """Post transactions at once, a tenth of them twice; wait until all three services have done with each.
+
+    Raises NeverQuiet if that takes too long, or if what is counted is not what was posted.
+    """
+    with up(progress) as cloud:
+        connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
+        with progress.step("warming up"):
+            _post(connection, _entries(_WARM_UP, accounts))
+        entries = _entries(transactions, accounts)
+        with progress.step(f"posting {transactions} transactions on {accounts} accounts"):
+            seconds = _post(connection, entries)
+        with progress.step("counting again"):
+            _compare(connection, entries)
+    progress.say(f"  {transactions / seconds:6.1f} transactions a second, each counted, scored and screened")
+    progress.say("  the totals of all accounts and days are those of the transactions, to the last minor unit")
+    return []
+
+
+def _post(connection: Connection, entries: Sequence[dict[str, Any]]) -> float:
+    """Returns the seconds from the first one's sending to the last commit."""
+    began = datetime.now(UTC)
+    ids = put(connection, [*entries, *entries[::_A_TENTH]])
+    return (max(ends(connection, ids, *_CONSUMERS)) - began).total_seconds()
+
+
+def _entries(transactions: int, accounts: int) -> list[dict[str, Any]]:
+    run, now = uuid.uuid4().hex[:6], datetime.now(UTC)
+    chance = random.Random(transactions)  # noqa: S311 - the same transactions in each run
+    source, *_ = TransactionPosted.contract.sources
+    return [
+        {
+            "Source": source,
+            "DetailType": TransactionPosted.contract.type,
+            "Detail": {
+                "data": {
+                    **TransactionPosted.example,
+                    "authorisation_id": f"{run}-{number}",
+                    "account_id": f"{run}-acc-{number % accounts}",
+                    "amount": chance.randrange(1, 10_000_000),
+                    "currency": chance.choice(_CURRENCIES),
+                    "posted_at": clock.timestamp(now - timedelta(seconds=chance.randrange(172_800))),
+                }
+            },
+        }
+        for number in range(transactions)
+    ]
+
+
+def _compare(connection: Connection, entries: Sequence[dict[str, Any]]) -> None:
+    """Raises NeverQuiet unless every account has on every day what its transactions come to."""
+    for (account, day), sums in _recomputed(entry["Detail"]["data"] for entry in entries).items():
+        counted = {total.currency: total.debited for total in of_account(connection, account, [day]).get(day, [])}
+        if counted != dict(sums):
+            msg = f"{account} is counted otherwise on {day}: {counted}, and should be {dict(sums)}"
+            raise NeverQuiet(msg)
+
+
+def _recomputed(posted: Any) -> Mapping[tuple[str, date], Counter[str]]:
+    sums: Sums = defaultdict(Counter)
+    for data in posted:
+        sums[data["account_id"], clock.moment(data["posted_at"]).date()][data["currency"]] += data["amount"]
+    return sums
