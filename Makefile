@@ -43,7 +43,7 @@ templates: install  ## tests of the CloudFormation templates
 system: install  ## tests of the deployed system, on MiniStack
 	@$(BIN)/python -m pytest tests/system
 
-bench: install  ## measure imports, processor time, throughput, cost; one alone: make bench BENCH=cost
+bench: install  ## measure speed, cost, and what fraud finds; one part alone: make bench BENCH=cost
 	@$(BIN)/python -m bench $(BENCH)
 
 check: install  ## format, lint, types, import rules
