@@ -1,7 +1,6 @@
 """The bank: transactions are counted, and looked at for fraud and compliance, and none of these holds one up.
 
-Its samples may also say `one_by_one`: entries of which each is sent when the one before it is recorded; and its first
-one `sanctions`: the files beside it that the sanctions list is loaded from.
+Its first sample also says `sanctions`: the files beside it that the sanctions list is loaded from.
 """
 
 from collections import Counter
@@ -78,10 +77,7 @@ class Bank(Business):
         day.send(self.first.entries)
 
     def _noon(self, day: Day) -> None:
-        day.send(entry for sample in self.samples if not sample.own.get("one_by_one") for entry in sample.entries)
-        for sample in self.samples:
-            if sample.own.get("one_by_one"):
-                day.send_one_by_one(sample.entries)
+        self.send_samples(day)
 
     def _evening(self, day: Day) -> None:
         day.send(entry for sample in self.samples for entry in sample.then)

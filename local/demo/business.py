@@ -56,6 +56,15 @@ class Business(ABC):
         self.first, *self.samples = samples
         self.surroundings = surroundings
 
+    def send_samples(self, day: Day) -> None:
+        """Send what all samples but the first begin with. Of one that says `one_by_one` each event is sent when the one
+        before it is recorded.
+        """
+        day.send(entry for sample in self.samples if not sample.own.get("one_by_one") for entry in sample.entries)
+        for sample in self.samples:
+            if sample.own.get("one_by_one"):
+                day.send_one_by_one(sample.entries)
+
     @abstractmethod
     def parts(self) -> tuple[Part, Part, Part]:
         """Its morning, its noon and its evening.

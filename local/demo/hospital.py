@@ -1,8 +1,7 @@
 """The hospital: patients' records in three systems that agree, and bedside devices that are watched.
 
-Its samples may also say `one_by_one`: entries of which each is sent when the one before it is recorded; `escalates`:
-alarms that nobody acknowledges in time; `silent`: a device that is never heard of; and `damages`: systems, each with a
-patient whose row there is damaged by hand before what comes `then`.
+Its samples may also say `escalates`: alarms that nobody acknowledges in time; `silent`: a device that is never heard
+of; and `damages`: systems, each with a patient whose row there is damaged by hand before what comes `then`.
 """
 
 from collections import Counter
@@ -58,10 +57,7 @@ class Hospital(Business):
         day.send(self.first.entries)
 
     def _noon(self, day: Day) -> None:
-        day.send(entry for sample in self.samples if not sample.own.get("one_by_one") for entry in sample.entries)
-        for sample in self.samples:
-            if sample.own.get("one_by_one"):
-                day.send_one_by_one(sample.entries)
+        self.send_samples(day)
 
     def _evening(self, day: Day) -> None:
         for sample in self.samples:
