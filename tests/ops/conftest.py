@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
+from ops import connection
 from tests.ops.world import World
 
 
@@ -19,6 +20,8 @@ def _nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.chdir(tmp_path)
+    # A run that somebody keeps up in this very checkout is none of the tests'.
+    monkeypatch.setattr(connection, "_CHECKOUT", tmp_path)
 
 
 @pytest.fixture
