@@ -1,7 +1,6 @@
 """The three systems that know patients, on moto: what is recorded is delivered to them as a test says."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -57,7 +56,6 @@ class Systems:
     """Patients' records, told to the systems event by event."""
 
     world: World
-    _heads: dict[str, Envelope] = field(default_factory=dict)
 
     def records(self, *events: Event) -> list[Envelope]:
         """Put events into the store, each behind its stream's last, and tell nobody."""
@@ -138,8 +136,3 @@ class Systems:
     def terms(self, patient: str = "ada") -> list[str]:
         """By what a patient is found."""
         return sorted(row["term"] for row in self.world.items("patient-terms") if row["patient_id"] == patient)
-
-
-def in_some_order(deliveries: Sequence[Delivery], order: Iterable[int]) -> list[Delivery]:
-    """Each delivery at least once, in the order of a permutation; those named again come again."""
-    return [deliveries[place % len(deliveries)] for place in order]
