@@ -136,6 +136,13 @@ class Consumer(ABC, Generic[E]):
             else:
                 return
 
+    def description(self) -> dict[str, Any]:
+        """What it is, for those who operate it, as JSON can hold it: `kind`, `event`, `emits`, `ordered`; an effect's
+        `purpose`, and whether it `can_ask` what became of an attempt.
+        """
+        emits = [event.contract.type for event in self.emits]
+        return {"kind": self.kind, "event": self.event_type.contract.type, "emits": emits, "ordered": self.ordered}
+
     @abstractmethod
     def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
         """What this kind of consumer does with an event."""
@@ -235,6 +242,9 @@ class Effect(Consumer[E]):
         self.purpose = purpose
         self.can_ask = can_ask
         self.calls = calls
+
+    def description(self) -> dict[str, Any]:
+        return super().description() | {"purpose": self.purpose, "can_ask": self.can_ask}
 
     def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
         here = backbone()

@@ -23,6 +23,8 @@ DONE = frozenset({COMMITTED, DISCARDED})
 
 # The sparse index of the dead: partition key `dead` (the consumer), sort key `at`.
 DEAD_INDEX = "dead"
+# What it carries beside the keys: enough to list the dead and to group them, without bodies.
+DEAD_INDEXED = ("error", "reason", "event_type", "stream", "sequence")
 
 # Conditions on a row, each with its values.
 _Condition = tuple[str, Mapping[str, Any]]

@@ -14,6 +14,8 @@ DEAD_LETTERS = "DAYBOOK_DEAD_LETTER_QUEUE_URL"
 RETRY = "DAYBOOK_RETRY"
 BODIES = "DAYBOOK_BODIES_BUCKET"
 CALL_TIMEOUT = "DAYBOOK_CALL_TIMEOUT"
+# What the function is, for those who operate it (see Consumer.description). No function reads it.
+CONSUMER = "DAYBOOK_CONSUMER"
 
 
 def table_variable(table: str) -> str:

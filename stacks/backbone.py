@@ -16,7 +16,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from backbone import observability
-from backbone.ledger import DEAD_INDEX
+from backbone.ledger import DEAD_INDEX, DEAD_INDEXED
 from backbone.settings import BODIES, DEAD_LETTERS
 from backbone.store import INDEXED, JOURNAL, STORY
 from events.catalogue import CATALOGUE
@@ -79,7 +79,7 @@ class Backbone(Stack):
             partition_key=key("dead"),
             sort_key=key("at"),
             projection_type=dynamodb.ProjectionType.INCLUDE,
-            non_key_attributes=["error", "reason", "event_type", "stream", "sequence"],
+            non_key_attributes=list(DEAD_INDEXED),
         )
         bury = self._bury()
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=names.of("backbone"))

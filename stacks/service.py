@@ -7,6 +7,7 @@ class Inventory(Service):
         self.reaction("receive_stock", StockReceived, changes=[stock])
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -22,7 +23,7 @@ from constructs import Construct
 from backbone import observability
 from backbone.consumer import Consumer, Effect
 from backbone.contract import Event
-from backbone.settings import CALL_TIMEOUT, option_variable, table_variable
+from backbone.settings import CALL_TIMEOUT, CONSUMER, option_variable, table_variable
 from backbone.state import KEY
 from stacks import bundle
 from stacks.alarms import alarm
@@ -170,7 +171,11 @@ class Service(Stack):
             handler=f"functions.{self.service}.{function}.handler",
             code=self._code,
             layers=self._layers,
-            environment={table_variable(each.name): each.table.table_name for each in tables} | dict(environment or {}),
+            environment={
+                CONSUMER: json.dumps(handler.description()),
+                **{table_variable(each.name): each.table.table_name for each in tables},
+                **(environment or {}),
+            },
             alarms=self._backbone.alarms,
             timeout=timeout,
             batch_size=batch_size,

@@ -14,3 +14,7 @@ Stage = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs instead of text for people.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Do it. Without this, nothing is changed.")]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why, for those who read the record of what you do.")
+]

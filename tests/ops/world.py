@@ -11,9 +11,10 @@ import boto3
 
 from backbone import clock
 from backbone.envelope import Envelope
-from backbone.ledger import COMMITTED, Entry
+from backbone.ledger import COMMITTED, DEAD, DEAD_INDEX, DEAD_INDEXED, Entry
 from backbone.names import Names
-from backbone.settings import table_variable
+from backbone.ordered import as_delivered
+from backbone.settings import CONSUMER, table_variable
 from backbone.state import KEY
 from backbone.store import INDEXED, JOURNAL, STORY, Draft, successor, to_item
 from events.catalogue import CATALOGUE
@@ -57,8 +58,15 @@ class World:
         dynamodb.create_table(
             TableName=self.names.ledger,
             BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[_attribute("event"), _attribute("consumer")],
+            AttributeDefinitions=[_attribute(n) for n in ("event", "consumer", "dead", "at")],
             KeySchema=_keys("event", "consumer"),
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": DEAD_INDEX,
+                    "KeySchema": _keys("dead", "at"),
+                    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(DEAD_INDEXED)},
+                }
+            ],
         )
         for bus in (self.names.ingress_bus, self.names.event_bus):
             self.connection.eventbridge.create_event_bus(Name=bus)
@@ -111,10 +119,34 @@ class World:
         entry = Entry(m.id, consumer, COMMITTED, ms(after), m.stream, m.sequence, ids)
         self.connection.dynamodb.transact_write_items(TransactItems=[self.connection.ledger.record(entry)])
 
-    def uses(self, function: str, *tables: str) -> dict[str, str]:
+    def died(
+        self,
+        event: Envelope | str,
+        consumer: str,
+        error: str = "KeyError",
+        *,
+        reason: str = "KeyError at functions/orders/confirm_order.py:21",
+        body: str | None = None,
+        after: float = 10,
+        **details: object,
+    ) -> str:
+        """The event, or what has only this id, is dead at the consumer. Returns how operators call the letter."""
+        about: dict[str, object] = {"error": error, "reason": reason, **details}
+        stream, sequence, event_id = "", 0, str(event)
+        if isinstance(event, Envelope):
+            m = event.metadata
+            stream, sequence, event_id = m.stream, m.sequence, m.id
+            about |= {"event_type": m.type}
+            body = body or as_delivered(event)
+        about["body"] = body or "{}"
+        self.connection.ledger.bury(Entry(event_id, consumer, DEAD, ms(after), stream, sequence, details=about))
+        return f"{event_id}@{consumer}"
+
+    def uses(self, function: str, *tables: str, **description: object) -> dict[str, str]:
         """A function is deployed that uses these tables, with names as CloudFormation makes them, which are returned.
 
-        What is not there yet of the tables is made, each with an index `by-ward`.
+        What is not there yet of the tables is made, each with an index `by-ward`. With a `description` (`kind`,
+        `event`, `emits` …) it is a consumer.
         """
         deployed = {table: f"{self.names.of('service')}-{table}-1X2Y3Z" for table in tables}
         for name in sorted(set(deployed.values()).difference(self.connection.dynamodb.list_tables()["TableNames"])):
@@ -131,13 +163,16 @@ class World:
                     }
                 ],
             )
+        told = {table_variable(table): name for table, name in deployed.items()}
+        if description:
+            told[CONSUMER] = json.dumps({"kind": "reaction", "emits": [], "ordered": False, **description})
         self.connection.lambda_.create_function(
             FunctionName=self.names.of(function),
             Runtime="python3.13",
             Handler="handler",
             Role=self._role(function),
             Code={"ZipFile": _an_archive()},
-            Environment={"Variables": {table_variable(table): name for table, name in deployed.items()}},
+            Environment={"Variables": told},
         )
         return deployed
 
