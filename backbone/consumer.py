@@ -27,25 +27,30 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from backbone import aws
 from backbone.attempts import Attempt, Attempts, Busy, Concluded, NothingDone, OutcomeUnknown
+from backbone.attributes import pack
 from backbone.contract import Event
 from backbone.cursor import Cursors, Overtaken
 from backbone.envelope import Metadata, NotAnEnvelope, read_detail
-from backbone.failure import NotYet, Rejected, kind
+from backbone.failure import NotYet, Rejected, kind, reason
 from backbone.ledger import Ledger
 from backbone.names import consumer_name
 from backbone.ordered import OrderedRun
 from backbone.runtime import BatchRun, Duplicate
 from backbone.settings import settings
+from backbone.state import KEY
 from backbone.store import EventStore
 from backbone.timers import DueTable
-from backbone.transaction import OutOfTime, Pauses, Refused, write
-from backbone.view import Change, Projection
+from backbone.transaction import OutOfTime, Pauses, Refused, batch_get, write
+from backbone.view import POINTER, Change, Generations, Projection, row_changes
 from backbone.work import Backbone, Work
 
 E = TypeVar("E", bound=Event)
 
 # The position of the ledger's part in every transaction of a consumer.
 _LEDGER = 0
+
+# By this a view's function knows that it is only asked what events would change.
+PROJECT = "project"
 
 
 @cache
@@ -192,10 +197,25 @@ class View(Consumer[E]):
         super().__init__(event_type, body.__module__)
         self.body = body
 
+    def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        """Handle an SQS batch; or say what events would change, and change nothing.
+
+        That is asked as {"project": [{"id", "version", "data"}, …]}, and answered as {"projected": […]}: for each event
+        {"rows": [RowChange.as_data(), …]}, or {"error", "reason"}.
+        """
+        if PROJECT in batch:
+            return {"projected": [self._projected(told) for told in batch[PROJECT]]}
+        return super().__call__(batch, context)
+
+    def batch(self, context: Any) -> BatchRun:
+        # For this invocation alone: whoever builds a generation waits until every invocation before has ended.
+        self._generations: dict[str, Generations] = {}
+        return super().batch(context)
+
     def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
-        changes = self.body(event)
-        several = [changes] if isinstance(changes, Change) else changes
-        projection = Projection(backbone(), self.name, metadata, several)
+        rows = row_changes(self.body(event), metadata.id)
+        self._look_at_generations({row.table for row in rows} - self._generations.keys(), pauses)
+        projection = Projection(backbone(), self.name, metadata, rows, self._generations)
         while True:
             try:
                 write(backbone().dynamodb, projection.parts(), pauses)
@@ -206,6 +226,22 @@ class View(Consumer[E]):
                 pauses.pause()
             else:
                 return
+
+    def _look_at_generations(self, tables: Iterable[str], pauses: Pauses) -> None:
+        names = {backbone().settings.table(table): table for table in tables}
+        if not names:
+            return
+        pointer = {KEY: pack(POINTER)}
+        request = {name: {"Keys": [pointer], "ConsistentRead": True} for name in names}
+        found = {names[name]: item for name, item in batch_get(backbone().dynamodb, request, pauses)}
+        self._generations |= {table: Generations.in_item(found.get(table)) for table in names.values()}
+
+    def _projected(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            event = self.event_type.read(told["data"], version=told["version"])
+            return {"rows": [row.as_data() for row in row_changes(self.body(event), told["id"])]}
+        except Exception as error:  # noqa: BLE001 - whoever asked is told of each event by itself
+            return {"error": kind(error), "reason": reason(error)}
 
 
 class NoPurpose(TypeError):

@@ -55,7 +55,7 @@ def of_minutes(connection: Connection, minutes: Iterable[datetime]) -> dict[date
 def _totals(connection: Connection, table: str, rows: Mapping[str, When]) -> dict[When, list[Total]]:
     """The sums of all rows of a time, by time and by currency, in order."""
     sums: dict[When, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-    for key, row in DeployedTable.of(connection, table, function=_COUNTS).rows(rows).items():
+    for key, row in DeployedTable.of_view(connection, table, function=_COUNTS).rows(rows).items():
         for name, value in row.items():
             if told := tallies.told_by(name):
                 currency, what = told

@@ -8,7 +8,7 @@ Tables have generated names, so that a service can go and come back. A function 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from backbone.attributes import pack_item, unpack_item
 from backbone.settings import table_variable
 from backbone.state import KEY
+from backbone.view import POINTER, Generations, row_id, row_key
 from ops.connection import Connection
 from ops.errors import OperatorError, is_denied
 from ops.functions import environment
@@ -59,10 +60,14 @@ class MayNotAskLambda(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class DeployedTable:
-    """A table, and the rows in it as plain values. `name` is its name in AWS."""
+    """A table, and the rows in it as plain values. `name` is its name in AWS.
+
+    Of a view it shows one generation, as if there were no other: rows have their own keys.
+    """
 
     connection: Connection
     name: str
+    generation: int | None = None
 
     @classmethod
     def of(cls, connection: Connection, table: str, *, function: str) -> Self:
@@ -82,17 +87,27 @@ class DeployedTable:
             raise TableNotGiven(table, function, connection.stage)
         return cls(connection, name)
 
+    @classmethod
+    def of_view(cls, connection: Connection, table: str, *, function: str) -> Self:
+        """The view that is kept in the table, in the generation that is live at this moment. Raises as `of` does."""
+        return cls.of(connection, table, function=function).live()
+
+    def live(self) -> Self:
+        """The table of a view, in the generation that is live at this moment."""
+        return replace(self, generation=generations(self.connection, self.name).live)
+
     def row(self, key: str) -> Row | None:
         """The row with this key, read consistently, or None."""
         return self.rows([key]).get(key)
 
     def rows(self, keys: Iterable[str]) -> dict[str, Row]:
         """The rows with these keys, by key, as far as they are there, in the order asked for; read consistently."""
-        wanted = list(dict.fromkeys(keys))
+        wanted = [self._stands_under(key) for key in dict.fromkeys(keys)]
         batches = [wanted[start : start + _MOST_READS] for start in range(0, len(wanted), _MOST_READS)]
         _ = self.connection.dynamodb  # made before several threads want it
         found = {row[KEY]: row for rows in self.connection.each(self._read, batches) for row in rows}
-        return {key: found[key] for key in wanted if key in found}
+        shown = (self._shown(found[key]) for key in wanted if key in found)
+        return {row[KEY]: row for row in shown if row}
 
     def scan(self, where: ConditionBase | None = None) -> Iterator[Row]:
         """All rows, or those of which `where` holds, in no order, read consistently. Costs reading the whole table."""
@@ -111,7 +126,23 @@ class DeployedTable:
 
     def _pages(self, operation: str, **request: Any) -> Iterator[Row]:
         pages = self.connection.dynamodb.get_paginator(operation).paginate(TableName=self.name, **request)
-        return (unpack_item(item) for page in pages for item in page["Items"])
+        found = (self._shown(unpack_item(item)) for page in pages for item in page["Items"])
+        return (row for row in found if row)
+
+    def _stands_under(self, key: str) -> str:
+        return key if self.generation is None else row_id(self.generation, key)
+
+    def _shown(self, row: Row) -> Row | None:
+        if self.generation is None:
+            return row
+        key = row_key(self.generation, row[KEY])
+        return None if key is None else {**row, KEY: key}
+
+
+def generations(connection: Connection, table: str) -> Generations:
+    """What stands in a view's table, whose name in AWS it is, read consistently."""
+    found = connection.dynamodb.get_item(TableName=table, Key=pack_item({KEY: POINTER}), ConsistentRead=True)
+    return Generations.in_item(found.get("Item"))
 
 
 def _expressions(*, where: ConditionBase | None, key: ConditionBase | None = None) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Device:
 
 def devices(connection: Connection, ward: str) -> Iterator[Device]:
     """The devices on a ward, by their ids: those registered there, and those that say that they are. Reads all rows."""
-    told = _by_id(DeployedTable.of(connection, "devices", function="track-equipment"), ward)
+    told = _by_id(DeployedTable.of_view(connection, "devices", function="track-equipment"), ward)
     watches = _by_id(DeployedTable.of(connection, "watch", function="raise-alarm"), ward)
     alarms = DeployedTable.of(connection, "alarms", function="raise-alarm")
     for device_id in sorted(told.keys() | watches.keys()):

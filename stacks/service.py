@@ -128,7 +128,8 @@ class Service(Stack):
         tables = [rows] if isinstance(rows, ServiceTable) else list(rows)
         listener = self._listener(self._handler(function, "view", event), tables)
         for each in tables:
-            listener.function.allow(["dynamodb:UpdateItem"], each.table.table_arn)
+            # Which generation it writes to stands in the table itself.
+            listener.function.allow(["dynamodb:BatchGetItem", "dynamodb:UpdateItem"], each.table.table_arn)
         return listener
 
     def _handler(self, function: str, kind: str, event: type[Event]) -> Consumer[Any]:

@@ -313,7 +313,7 @@ def test_all_that_a_transaction_changes_is_one_transaction_of_four_rows(world: W
 
     counts(world, a_transaction())
 
-    assert calls == ["TransactWriteItems"]
+    assert calls == ["BatchGetItem", "TransactWriteItems"]
     (request,) = made
     assert len(request["TransactItems"]) == 4
 

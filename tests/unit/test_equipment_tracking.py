@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backbone import clock
 from backbone.consumer import backbone
 from backbone.envelope import Metadata
-from backbone.view import Projection
+from backbone.view import Generations, Projection, row_changes
 from events.equipment import MOST_READINGS, EquipmentStatusReported
 from functions.equipment import track_equipment
 from functions.equipment.tracking import DeviceMinute, DeviceStatus
@@ -117,9 +117,9 @@ def test_any_order_and_any_repetition_of_reports_gives_the_same_rows(
 def test_the_largest_report_is_within_what_one_expression_may_hold(world: World) -> None:
     report = a_report(NOON, {f"{n:08d}-0": 1 for n in range(MOST_READINGS)})
     metadata: Metadata = recorded(report).metadata
-    changes = track_equipment.handler.body(report)
-    assert isinstance(changes, list)
-    parts = Projection(backbone(), "track-equipment", metadata, changes).parts()
+    rows = row_changes(track_equipment.handler.body(report), metadata.id)
+    first = {row.table: Generations() for row in rows}
+    parts = Projection(backbone(), "track-equipment", metadata, rows, first).parts()
 
     for part in parts[1:]:
         for name in ("UpdateExpression", "ConditionExpression"):
