@@ -97,7 +97,7 @@ def stock(connection: Connection) -> Rows:
 
 
 def _rows(connection: Connection, table: str, *, function: str) -> Rows:
-    rows = DeployedTable.of(connection, table, function=function).scan()
+    rows = DeployedTable.of_view(connection, table, function=function).scan()
     return {row["id"]: row for row in sorted(rows, key=lambda row: str(row["id"]))}
 
 

@@ -74,11 +74,11 @@ class Deployed:
 
     def row(self, table: str, key: str, *, of: str) -> dict[str, Any]:
         """A row of a service's table, which is found by a function that was given it; empty if there is none."""
-        return DeployedTable.of(self.connection, table, function=of).row(key) or {}
+        return DeployedTable.of_view(self.connection, table, function=of).row(key) or {}
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """All items of a table, by its name in AWS."""
-        return list(DeployedTable(self.connection, table).scan())
+        return list(DeployedTable(self.connection, table).live().scan())
 
     def dead(self, event_id: str, consumer: str) -> Entry:
         """What the ledger says of an event that is dead at the consumer. Waits for it."""
