@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cli import analytics, doctor, events, patient, replay, sanctions, send, trace, ward
+from ops.cli import analytics, audit, doctor, events, patient, replay, sanctions, send, trace, ward
 
 app = typer.Typer(
     name="daybook",
@@ -61,5 +61,6 @@ app.command(epilog=replay.EXAMPLES)(replay.replay)
 app.command(epilog=patient.EXAMPLES)(patient.patient)
 app.command(epilog=ward.EXAMPLES)(ward.ward)
 app.add_typer(sanctions.app, name="sanctions")
+app.add_typer(audit.app, name="audit")
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(analytics.app, name="analytics")
