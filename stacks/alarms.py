@@ -1,4 +1,6 @@
-"""Alarms: each notifies the stage's topic, once something is wrong and again when it is well."""
+"""Alarms: each notifies the stage's topic, once something is wrong and again when it is well, and names the section of
+the runbook that says what to do.
+"""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -7,6 +9,26 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 MINUTE = Duration.minutes(1)
+
+# The sections of docs/runbook.md: what the names of alarms end in.
+_SECTIONS = (
+    "dead",
+    "not-buried",
+    "too-old",
+    "throttled",
+    "newer-version",
+    "breaker-open",
+    "lag",
+    "tampered",
+    "late",
+    "errors",
+    "silent",
+    "fails",
+)
+
+
+class NoSection(ValueError):
+    """An alarm's name ends in nothing that the runbook has a section for. Write one, and add it here."""
 
 
 def alarm(
@@ -25,7 +47,7 @@ def alarm(
         scope,
         construct_id,
         alarm_name=name,
-        alarm_description=meaning,
+        alarm_description=f"{meaning} What to do: {_section(name)}",
         metric=metric,
         threshold=at_least,
         comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
@@ -52,7 +74,7 @@ def silence_alarm(
         scope,
         construct_id,
         alarm_name=name,
-        alarm_description=meaning,
+        alarm_description=f"{meaning} What to do: {_section(name)}",
         metric=metric,
         threshold=1,
         comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
@@ -60,6 +82,14 @@ def silence_alarm(
         treat_missing_data=missing.BREACHING if breaching else missing.NOT_BREACHING,
     )
     return _told(made, topic)
+
+
+def _section(name: str) -> str:
+    """Where the runbook says what to do. Raises NoSection."""
+    for section in _SECTIONS:
+        if name.endswith(f"-{section}"):
+            return f"docs/runbook.md#{section}"
+    raise NoSection(name)
 
 
 def _told(made: cloudwatch.Alarm, topic: sns.ITopic) -> cloudwatch.Alarm:

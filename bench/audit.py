@@ -1,0 +1,161 @@
+"""How fast the history is checked, and that the memory this takes does not grow with its length.
+
+`daybook audit check` runs as a process of its own on a cloud that holds nothing but a store, a ledger, and the rules
+and queues of two consumers. Events and rows are made by the kernel's own code, and put into the tables as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backbone import clock
+from backbone.attributes import pack_item
+from backbone.ledger import COMMITTED
+from backbone.names import Names
+from backbone.store import Draft, Head, successor, to_item
+from bench import tables
+from bench.aims import Aim
+from events.accounts import TransactionPosted
+from local.cloud import Cloud
+from local.errors import LocalRunError
+from local.interrupts import once
+from local.system import STAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from local.progress import Progress
+
+_CONSUMERS = ("tally-transaction", "score-transaction")
+_LONGEST = 200  # events of one stream
+_A_TENTH = 10
+_MOST_WRITES = 25  # DynamoDB's quota for one BatchWriteItem
+_WRITERS = 4
+_KIB = 1024
+
+Item = dict[str, Any]
+Put = tuple[str, Item]  # a table and what goes there
+
+
+class NotWhole(LocalRunError):
+    """The check has found something in tables that nobody has damaged: its figures would mean nothing."""
+
+
+def measure(progress: Progress, *, events: int) -> list[Aim]:
+    """Check a tenth of the events, then all of them. Raises NotWhole."""
+    names, tenth = Names(STAGE), max(1, events // _A_TENTH)
+    with once(), Cloud() as cloud:
+        dynamodb = cloud.client("dynamodb")
+        with progress.step("furnishing the cloud"):
+            keys = {"store": tables.OURS["store"], "ledger": tables.OURS["ledger"]}
+            tables.create(dynamodb, names.of(""), keys)
+            _listen(cloud, names)
+        with progress.step(f"writing {tenth} events and their accounts"):
+            _write(dynamodb, _history(names, tenth))
+        few = _check(progress, cloud, tenth)
+        with progress.step(f"writing {events - tenth} more"):
+            _write(dynamodb, _history(names, events - tenth))
+        many = _check(progress, cloud, events)
+    return [Aim(f"peak memory of the check, {events} events to {tenth}", many / few, at_most=1.1)]
+
+
+def _check(progress: Progress, cloud: Cloud, events: int) -> float:
+    """Returns the most memory that the process had, in MiB."""
+    daybook = str(Path(sys.executable).with_name("daybook"))
+    with progress.step(f"checking {events} events"):
+        began = time.perf_counter()
+        with tempfile.TemporaryFile("w+") as said:
+            process = subprocess.Popen(
+                [daybook, "audit", "check", "--stage", STAGE, "--settled", "0s", "--json"],
+                env={"PATH": os.environ["PATH"], **cloud.reach},
+                stdout=said,
+                stderr=said,
+            )
+            try:
+                _, status, used = os.wait4(process.pid, 0)
+            except BaseException:
+                process.kill()
+                raise
+            seconds = time.perf_counter() - began
+            said.seek(0)
+            told = said.read().splitlines()
+        if status or json.loads(told[-1])["checked"]["events"] != events:
+            msg = f"the check has found what nobody has done: {told[:5]}"
+            raise NotWhole(msg)
+    cpu = used.ru_utime + used.ru_stime
+    peak = used.ru_maxrss / _KIB
+    progress.say(
+        f"  {events:>7} events: {seconds:6.1f} s, {events / seconds:6.0f} a second; {cpu:.1f} s of "
+        f"processor time, {cpu * 1e6 / events:.0f} µs an event; at most {peak:.0f} MiB"
+    )
+    return peak
+
+
+def _listen(cloud: Cloud, names: Names) -> None:
+    """What tells the check who should have got what."""
+    bus, sqs = cloud.client("events"), cloud.client("sqs")
+    contract = TransactionPosted.contract
+    bus.create_event_bus(Name=names.event_bus)
+    pattern = json.dumps({"source": [contract.published_source], "detail-type": [contract.type]})
+    for consumer in _CONSUMERS:
+        sqs.create_queue(QueueName=names.of(consumer))
+        bus.put_rule(Name=names.of(consumer), EventBusName=names.event_bus, EventPattern=pattern)
+
+
+def _history(names: Names, events: int) -> Iterator[Put]:
+    """So many events, on streams of one to some hundred, each admitted and committed by all who listen."""
+    chance = random.Random(events)  # noqa: S311 - the same lengths in each run
+    left = events
+    while left:
+        length = min(left, chance.randint(1, _LONGEST))
+        left -= length
+        yield from _stream(names, f"account/{uuid.uuid4().hex[:12]}", length)
+
+
+def _stream(names: Names, stream: str, length: int) -> Iterator[Put]:
+    contract, head = TransactionPosted.contract, None
+    data = json.dumps(TransactionPosted.example, default=str)
+    for _ in range(length):
+        now = clock.now()
+        draft = Draft(
+            id=str(uuid.uuid4()),
+            type=contract.type,
+            version=contract.version,
+            stream=stream,
+            time=now,
+            data=data,
+            producer=contract.sources[0],
+            source=contract.published_source,
+        )
+        event = successor(draft, head, now)
+        head = Head.at(event)
+        yield names.store, to_item(event)
+        place = {"stream": stream, "sequence": event.metadata.sequence}
+        for consumer in ("admit", *_CONSUMERS):
+            row = {"event": draft.id, "consumer": consumer, "state": COMMITTED, "at": now}
+            yield names.ledger, pack_item(row | place)
+
+
+def _write(dynamodb: Any, puts: Iterable[Put]) -> None:
+    waiting = iter(puts)
+
+    def write(batch: list[Put]) -> None:
+        request: dict[str, list[Any]] = {}
+        for table, item in batch:
+            request.setdefault(table, []).append({"PutRequest": {"Item": item}})
+        dynamodb.batch_write_item(RequestItems=request)
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        while portion := [batch for _ in range(_WRITERS) if (batch := list(islice(waiting, _MOST_WRITES)))]:
+            list(pool.map(write, portion))

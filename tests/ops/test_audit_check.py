@@ -1,0 +1,496 @@
+"""`daybook audit check`: whatever is missing, changed or undelivered is found and named, and nothing else."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import Any
+
+import boto3
+import pytest
+from moto.backends import get_backend
+from typer.testing import CliRunner
+
+from backbone import clock
+from backbone.cursor import Cursor, Cursors, Hold
+from backbone.envelope import Envelope
+from backbone.ledger import DISCARDED, Entry, Note
+from backbone.store import to_item
+from events.operations import ConsumerPaused
+from ops.audit import check as checking
+from ops.audit.findings import Difference
+from ops.audit.sketch import Sketch, key
+from ops.cli import app
+from ops.connection import Connection
+from ops.operations import Operation
+from tests.ops.world import MORNING, World, ms
+
+WAREHOUSE = "warehouse.receiving"
+RESERVE, PLACE = "reserve-stock", "place-order"
+MINUTE = 60_000  # milliseconds
+ACCOUNT = "123456789012"  # moto's
+
+
+def check(*options: str, settled: str = "0s") -> Any:
+    return CliRunner().invoke(app, ["audit", "check", "--settled", settled, *options])
+
+
+def found(*options: str, settled: str = "0s") -> list[tuple[str, str, str]]:
+    """Each difference: its kind, where it is, and what is told of it."""
+    result = check("--json", *options, settled=settled)
+    assert result.exit_code in {0, 1}, result.output
+    *differences, last = (json.loads(line) for line in result.stdout.splitlines())
+    assert result.exit_code == bool(differences)
+    assert sum(last["differences"].values()) == len(differences)
+    return sorted(
+        (each["kind"], f"{each['stream']}#{each['sequence']}" if each["stream"] else each["event"], each["told"])
+        for each in differences
+    )
+
+
+def counted(*options: str, settled: str = "0s") -> dict[str, int]:
+    result = check("--json", *options, settled=settled)
+    counts: dict[str, int] = json.loads(result.stdout.splitlines()[-1])["checked"]
+    return counts
+
+
+@pytest.fixture
+def stage(world: World) -> World:
+    """Two consumers of orders listen, one of reservations, and one that is ordered of reports."""
+    world.listens(RESERVE, "OrderPlaced")
+    world.listens(PLACE, "OrderPlaced")
+    world.listens("charge-order", "StockReserved")
+    world.listens("raise-alarm", "EquipmentStatusReported")
+    world.uses("raise-alarm", event="EquipmentStatusReported", ordered=True)
+    listen_since(ms(-24 * 60 * MINUTE))
+    return world
+
+
+def listen_since(moment: str) -> None:
+    """All consumers' queues were made then."""
+    for queue in get_backend("sqs")[ACCOUNT]["eu-central-1"].queues.values():
+        queue.created_timestamp = clock.moment(moment).timestamp()
+
+
+def an_order(stage: World, order: str = "1001", *, after: float = 0) -> tuple[Envelope, Envelope]:
+    """An order that was placed, handled by all who listen, and its reservation."""
+    placed = stage.recorded("OrderPlaced", f"order/{order}", after=after)
+    reserved = stage.recorded("StockReserved", f"reservation/{order}", after=after + 5, cause=placed, producer=RESERVE)
+    stage.handled(placed, RESERVE, reserved, after=after + 5)
+    stage.handled(placed, PLACE, after=after + 6)
+    stage.handled(reserved, "charge-order", after=after + 7)
+    return placed, reserved
+
+
+def deliveries(stage: World, number: int, *, stream: str = "stock/mug") -> list[Envelope]:
+    """So many events of one stream, to which nobody listens."""
+    return [stage.recorded("StockReceived", stream, after=each, producer=WAREHOUSE) for each in range(number)]
+
+
+def remove(stage: World, event: Envelope) -> None:
+    stage.connection.dynamodb.delete_item(TableName=stage.names.store, Key=_place(event))
+
+
+def change(stage: World, event: Envelope, **attributes: Any) -> None:
+    item = to_item(event) | attributes
+    stage.connection.dynamodb.put_item(TableName=stage.names.store, Item=item)
+
+
+def forget(stage: World, event: Envelope, consumer: str) -> None:
+    stage.connection.dynamodb.delete_item(
+        TableName=stage.names.ledger, Key={"event": {"S": event.metadata.id}, "consumer": {"S": consumer}}
+    )
+
+
+def _place(event: Envelope) -> dict[str, Any]:
+    return {"stream": {"S": event.metadata.stream}, "sequence": {"N": str(event.metadata.sequence)}}
+
+
+def resealed(event: Envelope, *, data: str | None = None, after: Envelope | None = None, **metadata: Any) -> Envelope:
+    """The event with other content, and the hash that fits it."""
+    return Envelope.sealed(
+        replace(event.metadata, **metadata),
+        event.data if data is None else data,
+        source=event.source,
+        story=event.story,
+        previous=after.hash if after else event.previous,
+    )
+
+
+# --- all is well ----------------------------------------------------------------------------------------------------
+
+
+def test_where_all_is_well_it_is_said_in_numbers_what_was_looked_at(stage: World) -> None:
+    for number in range(3):
+        an_order(stage, str(number), after=number)
+
+    result = check()
+
+    assert result.exit_code == 0, result.output
+    assert "6 events of 6 streams" in result.stdout
+    assert "12 rows" in result.stdout
+    assert "9 committed" in result.stdout
+    assert "Nothing is missing, changed or undelivered" in result.stdout
+
+
+def test_a_stream_whose_items_a_scan_gives_out_of_order_is_whole(stage: World) -> None:
+    events = deliveries(stage, 12)
+    remove(stage, events[3])
+    change(stage, events[3])  # moto scans in the order of writing
+
+    assert found() == []
+    assert counted()["events"] == 12
+
+
+@pytest.mark.usefixtures("stage")
+def test_an_empty_stage_is_whole() -> None:
+    assert found() == []
+
+
+def test_events_of_timers_and_of_operators_need_nobody_who_emitted_them(stage: World) -> None:
+    placed, _ = an_order(stage)
+    stage.recorded("PaymentWindowEnded", "order/1001", cause=placed, producer=PLACE, after=10)
+    operation = Operation.begin(stage.connection)
+    operation.commit(ConsumerPaused(**operation.about, reason="…", consumer=RESERVE))
+
+    assert found() == []
+
+
+# --- the chain ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["data", "source", "type", "correlation_id", "producer"])
+def test_an_event_that_was_changed_is_named(stage: World, name: str) -> None:
+    _, second, _ = deliveries(stage, 3)
+    change(stage, second, **{name: {"S": "{}x"}})
+
+    assert ("chain", "stock/mug#2", "its hash does not fit what it says: it was changed") in found()
+
+
+def test_a_change_with_a_hash_that_fits_shows_at_the_next_event(stage: World) -> None:
+    _, second, _ = deliveries(stage, 3)
+    change(stage, resealed(second, data='{"quantity":900}'))
+
+    told = "it follows another event than the one before it, which was changed"
+    assert found() == [("chain", "stock/mug#3", told)]
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"), [((2,), "#2 before it is missing"), ((1, 2), "#1 to #2 before it is missing")]
+)
+def test_events_that_are_gone_from_a_stream_are_named(stage: World, gone: tuple[int, ...], told: str) -> None:
+    events = deliveries(stage, 4)
+    for sequence in gone:
+        remove(stage, events[sequence - 1])
+
+    differences = found()
+
+    assert ("chain", f"stock/mug#{max(gone) + 1}", told) in differences
+    assert [where for kind, where, _ in differences if kind == "ledger"] == [f"stock/mug#{each}" for each in gone]
+
+
+def test_the_first_event_of_a_stream_has_no_predecessor(stage: World) -> None:
+    (first,) = deliveries(stage, 1)
+    (other,) = deliveries(stage, 1, stream="stock/poster")
+    change(stage, resealed(first, after=other))
+
+    assert [(kind, where) for kind, where, _ in found()] == [("chain", "stock/mug#1")]
+
+
+def test_an_event_that_was_recorded_before_its_predecessor_is_named(stage: World) -> None:
+    _, second = deliveries(stage, 2)
+    change(stage, resealed(second, recorded_at=ms(-1)))
+
+    assert found() == [("chain", "stock/mug#2", "it was recorded before the event before it")]
+
+
+def test_what_is_no_event_is_named_and_hides_nothing_behind_it(stage: World) -> None:
+    events = deliveries(stage, 4)
+    stage.connection.dynamodb.put_item(
+        TableName=stage.names.store, Item={**_place(events[1]), "note": {"S": "by hand"}}
+    )
+    change(stage, events[3], data={"S": "{}x"})
+    foreign = {"stream": {"S": "note/1"}, "sequence": {"N": "1.5"}}
+    stage.connection.dynamodb.put_item(TableName=stage.names.store, Item=foreign)
+
+    differences = found()
+
+    assert [where for kind, where, _ in differences if kind == "item"] == ["note/1#1.5", "stock/mug#2"]
+    assert [where for kind, where, _ in differences if kind == "chain"] == ["stock/mug#4"]
+
+
+@pytest.mark.parametrize("attribute", ["bucket", "position"])
+def test_an_event_that_the_journal_does_not_find_is_named(stage: World, attribute: str) -> None:
+    (event,) = deliveries(stage, 1)
+    change(stage, event, **{attribute: {"S": "2026-03-01T09#3"}})
+
+    assert [(kind, where) for kind, where, _ in found()] == [("journal", "stock/mug#1")]
+
+
+def test_of_a_story_that_is_not_found_the_event_is_named(stage: World) -> None:
+    _, reserved = an_order(stage)
+    change(stage, reserved, story={"S": "another"})
+
+    assert [(kind, where) for kind, where, _ in found()] == [("journal", "reservation/1001#1")]
+
+
+# --- the ledger -----------------------------------------------------------------------------------------------------
+
+
+def test_the_end_of_a_stream_that_was_cut_off_is_named_by_the_ledger(stage: World) -> None:
+    *_, last = deliveries(stage, 3)
+    remove(stage, last)
+
+    assert found() == [("ledger", "stock/mug#3", "it was admitted; the store has it not")]
+
+
+def test_a_whole_stream_that_is_gone_is_named_by_the_ledger(stage: World) -> None:
+    for event in deliveries(stage, 3):
+        remove(stage, event)
+    an_order(stage)
+
+    assert [(kind, where) for kind, where, _ in found()] == [("ledger", f"stock/mug#{each}") for each in (1, 2, 3)]
+
+
+def test_an_emitted_event_that_is_gone_and_that_nobody_listens_to_is_named(stage: World) -> None:
+    placed = stage.recorded("OrderPlaced", "order/1001")
+    lacking = stage.recorded("OutOfStock", "reservation/1001", cause=placed, producer=RESERVE)
+    stage.handled(placed, RESERVE, lacking)
+    stage.handled(placed, PLACE)
+    assert found() == []
+
+    remove(stage, lacking)
+
+    told = "reserve-stock has emitted it for OrderPlaced-order-1001-1; the store has it not"
+    assert found() == [("ledger", lacking.metadata.id, told)]
+
+
+def test_an_emitted_event_that_is_gone_is_named_once(stage: World) -> None:
+    _, reserved = an_order(stage)
+    remove(stage, reserved)
+
+    assert found() == [("ledger", "reservation/1001#1", "it was handled by charge-order; the store has it not")]
+
+
+def test_another_well_formed_event_in_the_place_of_the_last_one_is_named(stage: World) -> None:
+    _, reserved = an_order(stage)
+    change(stage, resealed(reserved, id="forged"))
+
+    differences = found()
+
+    assert ("ledger", "reservation/1001#1", "reserve-stock has not emitted it, by the ledger") in differences
+    other = "it was handled by charge-order; another event, forged, stands in its place"
+    assert ("ledger", "reservation/1001#1", other) in differences
+
+
+def test_an_event_that_came_from_nowhere_is_named(stage: World) -> None:
+    stage.recorded("StockReceived", "stock/mug", producer=WAREHOUSE, admitted=False)
+
+    assert found() == [("ledger", "stock/mug#1", "the ledger does not tell where it comes from")]
+
+
+def test_a_copy_of_an_event_in_another_place_is_named(stage: World) -> None:
+    (event,) = deliveries(stage, 1)
+    change(stage, resealed(event, stream="stock/copy"))
+    _, reserved = an_order(stage)
+    change(stage, resealed(reserved, stream="reservation/copy"))
+
+    differences = found()
+
+    assert ("ledger", "stock/copy#1", "it was admitted as stock/mug #1") in differences
+    repeated = [where for _, where, told in differences if "more often" in told]
+    assert repeated == ["reservation/1001#1", "reservation/copy#1"]
+
+
+def test_a_decision_whose_record_is_not_there_is_named(stage: World) -> None:
+    operation = Operation.begin(stage.connection)
+    operation.commit(ConsumerPaused(**operation.about, reason="…", consumer=RESERVE))
+    for order, made_by in {"1": operation.id, "2": "nobody's", "3": ""}.items():
+        placed, _ = an_order(stage, order)
+        forget(stage, placed, PLACE)
+        m = placed.metadata
+        details = {"operation": made_by} if made_by else {}
+        entry = Entry(m.id, PLACE, DISCARDED, ms(9), m.stream, m.sequence, details=details)
+        stage.connection.dynamodb.transact_write_items(TransactItems=[stage.connection.ledger.record(entry)])
+
+    assert [(kind, where) for kind, where, _ in found()] == [("operation", "order/2#1")]
+
+
+def test_ten_thousand_differences_are_told_apart_and_more_are_not_guessed() -> None:
+    few, many = Sketch(), Sketch()
+    few.add(f"event-{number}" for number in range(60_000))
+    few.take(f"event-{number}" for number in range(10_000, 60_100))
+    many.add(f"event-{number}" for number in range(60_000))
+
+    missing, added, all_ = few.difference()
+
+    assert missing == {key(f"event-{number}") for number in range(10_000)}
+    assert added == {key(f"event-{number}") for number in range(60_000, 60_100)}
+    assert all_
+    told = many.difference()
+    assert told[0] <= {key(f"event-{number}") for number in range(60_000)}
+    assert not told[2]
+
+
+# --- the consumers --------------------------------------------------------------------------------------------------
+
+
+def test_an_event_that_never_came_to_one_consumer_is_named_with_it(stage: World) -> None:
+    placed, _ = an_order(stage)
+    forget(stage, placed, PLACE)
+
+    assert found() == [("undelivered", "order/1001#1", "it never came to place-order")]
+
+
+def test_an_event_that_came_to_nobody_was_not_published(stage: World) -> None:
+    an_order(stage)
+    stage.recorded("OrderPlaced", "order/1002")
+
+    told = "it was not published, it seems: it never came to place-order, reserve-stock"
+    assert found() == [("unpublished", "order/1002#1", told)]
+
+
+def test_what_publish_has_set_aside_is_a_dead_letter_and_no_difference(stage: World) -> None:
+    stage.died(stage.recorded("OrderPlaced", "order/1002"), "publish", "InvalidArgument")
+
+    assert found() == []
+    assert counted()["set aside by publish"] == 1
+
+
+def test_the_dead_are_counted_and_what_is_tried_is_open(stage: World) -> None:
+    placed = stage.recorded("OrderPlaced", "order/1001")
+    stage.died(placed, RESERVE)
+    _note(stage, placed, PLACE)
+
+    assert found() == []
+    assert (counted()["dead"], counted()["open"]) == (1, 1)
+
+
+def test_what_was_being_tried_in_a_queue_that_is_gone_never_came(stage: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    placed = stage.recorded("OrderPlaced", "order/1001", after=5)
+    stage.handled(placed, RESERVE)
+    _note(stage, placed, PLACE, at=ms(1))
+    assert found() == []
+
+    monkeypatch.setattr("ops.audit.accounts.listens_since", lambda *_: clock.moment(ms(3)))
+
+    assert found() == [("undelivered", "order/1001#1", "it never came to place-order")]
+
+
+def test_what_was_recorded_before_a_consumer_listened_is_none_of_its_matter(stage: World) -> None:
+    an_order(stage)
+    stage.recorded("OrderPlaced", "order/1002", after=MINUTE)
+
+    listen_since(ms(2 * MINUTE))
+
+    assert found() == []
+
+
+def test_what_is_young_is_open_and_no_difference(stage: World) -> None:
+    stage.recorded("OrderPlaced", "order/1001")
+
+    assert found(settled="1h") == []
+    assert counted(settled="1h")["open"] == 2
+    assert len(found(settled="10m")) == 1
+
+
+@pytest.mark.parametrize("state", ["dead", "gone"])
+def test_what_waits_behind_a_dead_event_at_an_ordered_consumer_is_counted(stage: World, state: str) -> None:
+    first, second, _ = (_report(stage, number) for number in range(3))
+    stage.handled(first, "raise-alarm")
+    if state == "dead":
+        stage.died(second, "raise-alarm")
+    _park(stage, second)
+
+    if state == "dead":
+        assert found() == []
+        assert counted()["behind a parked stream"] == 1
+    else:
+        assert [(kind, where) for kind, where, _ in found()] == [
+            ("unpublished", "device/monitor-1#2"),
+            ("unpublished", "device/monitor-1#3"),
+        ]
+
+
+def test_what_an_ordered_consumer_has_passed_without_an_account_never_came(stage: World) -> None:
+    _, second = (_report(stage, number) for number in range(2))
+    stage.died(second, "raise-alarm")
+    _park(stage, second)
+
+    assert [(kind, where) for kind, where, _ in found()] == [("unpublished", "device/monitor-1#1")]
+
+
+# --- spans, and how it is told --------------------------------------------------------------------------------------
+
+
+def test_only_what_was_recorded_in_the_span_is_judged_and_the_rest_still_links_it(stage: World) -> None:
+    old = stage.recorded("StockReceived", "stock/mug", after=-60 * MINUTE, producer=WAREHOUSE)
+    stage.recorded("StockReceived", "stock/mug", after=0, producer=WAREHOUSE)
+    stage.recorded("OrderPlaced", "order/early", after=-60 * MINUTE)
+    stage.recorded("OrderPlaced", "order/late", after=20 * MINUTE)
+    change(stage, old, data={"S": "{}x"})
+
+    assert {where for _, where, _ in found()} == {"stock/mug#1", "order/early#1", "order/late#1"}
+    assert {where for _, where, _ in found("--since", "45m")} == {"order/late#1"}
+    assert {where for _, where, _ in found("--until", "45m")} == {"stock/mug#1", "order/early#1"}
+
+
+def test_what_is_recorded_between_the_reading_of_store_and_ledger_is_no_difference(stage: World) -> None:
+    an_order(stage)
+    looking, now = Connection("dev", boto3.Session()), datetime.now(UTC)
+    acts, alone = iter([an_order]), Lock()
+
+    def meanwhile(params: dict[str, Any], **_: object) -> None:
+        with alone:  # moto bears no other call meanwhile
+            for act in acts if stage.names.ledger in str(params["body"]) else ():
+                act(stage, "meanwhile", after=(datetime.now(UTC) - MORNING) / timedelta(milliseconds=1))
+
+    looking.dynamodb.meta.events.register("before-call.dynamodb.Scan", meanwhile)
+    differences: list[Difference] = []
+    counts = checking.check(
+        looking, checking.Scope(since=None, until=None, settled=now), tell=differences.append
+    ).counts
+
+    assert differences == []
+    assert (counts["events"], counts["rows"], counted()["events"]) == (2, 8, 4)
+
+
+def test_differences_are_capped_on_the_screen_and_all_are_counted(stage: World) -> None:
+    for number in range(120):
+        stage.recorded("OrderPlaced", f"order/{number}", after=number, admitted=False)
+
+    result = check()
+
+    assert result.exit_code == 1
+    assert "… and 140 more" in result.stdout
+    assert "240 differences (120 ledger, 120 unpublished)" in result.stdout
+
+
+def test_data_are_never_shown(stage: World) -> None:
+    event = stage.recorded("OrderPlaced", "order/1001", data='{"name":"Ada Lovelace"}', admitted=False)
+    change(stage, event, source={"S": "x"})
+
+    result = check()
+
+    assert result.exit_code == 1
+    assert "Lovelace" not in result.output
+
+
+def _note(stage: World, event: Envelope, consumer: str, *, at: str | None = None) -> None:
+    m = event.metadata
+    at = at or clock.now()
+    note = Note(message="m", deliveries=1, at=at, error="ValueError", reason="…", tried=1)
+    stage.connection.ledger.note(m.id, consumer, (m.stream, m.sequence), note)
+
+
+def _report(stage: World, number: int) -> Envelope:
+    return stage.recorded("EquipmentStatusReported", "device/monitor-1", after=number, producer="hospital.devices")
+
+
+def _park(stage: World, event: Envelope) -> None:
+    """The stream is parked at the event, at `raise-alarm`."""
+    m = event.metadata
+    hold = Hold(event=m.id, sequence=m.sequence, reason="KeyError", since=ms(20))
+    Cursors(stage.connection.dynamodb, stage.names.ledger, "raise-alarm").write(
+        Cursor(m.stream, m.sequence - 1).held(hold)
+    )
