@@ -137,9 +137,19 @@ class Connection:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def items(self, table: str, keys: Iterable[Mapping[str, object]]) -> Iterator[dict[str, Any]]:
-        """The items with these keys, 100 at the most (DynamoDB's quota for one call), read consistently."""
-        request: Mapping[str, Any] = {table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
+    def items(
+        self,
+        table: str,
+        keys: Iterable[Mapping[str, object]],
+        attributes: Iterable[str] = (),
+        *,
+        consistent: bool = True,
+    ) -> Iterator[dict[str, Any]]:
+        """The items with these keys, 100 at the most (DynamoDB's quota for one call), or these attributes of them."""
+        asked: dict[str, Any] = {"Keys": [pack_item(key) for key in keys], "ConsistentRead": consistent}
+        if names := {f"#{name}": name for name in attributes}:
+            asked |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+        request: Mapping[str, Any] = {table: asked}
         while request:
             answer = self.dynamodb.batch_get_item(RequestItems=request)
             yield from answer["Responses"].get(table, [])
