@@ -37,7 +37,7 @@ _AWS = re.compile(r"(.+\.)?(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservice
 
 # Calls side by side: enough to hide the network's delay, few enough not to be throttled.
 _SIDE_BY_SIDE = 16
-_TIMES: Mapping[str, Any] = {"connect_timeout": 5, "read_timeout": 15}  # seconds
+_PATIENCE = 15  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +155,14 @@ class Connection:
             yield from answer["Responses"].get(table, [])
             request = answer.get("UnprocessedKeys") or {}
 
-    def client(self, service: str, *, attempts: int = 4) -> Any:
-        """A new client of one of AWS's services, for what is asked once; the others are kept."""
+    def client(self, service: str, *, attempts: int = 4, seconds: float = _PATIENCE) -> Any:
+        """A new client of one of AWS's services, for what is asked once; the others are kept.
+
+        It waits so many seconds for an answer, and asks so often at the most.
+        """
         config = Config(
-            **_TIMES,
+            connect_timeout=5,
+            read_timeout=seconds,
             max_pool_connections=_SIDE_BY_SIDE,
             retries={"mode": "standard", "total_max_attempts": attempts},
             # A proxy knows nothing of this machine's own addresses.
