@@ -35,7 +35,7 @@ def span(connection: Connection, since: str | None, until: str | None, now: date
 
 
 def span_of_streams(since: str | None, until: str | None, now: datetime) -> Span:
-    """The same for events that are read from their streams, which lack nothing: unless said, all time. Raises
+    """The same for events that are found by their streams, which lack nothing: unless said, all time. Raises
     BadMoment.
     """
     first = moments.moment(since, now) if since else BEGINNING

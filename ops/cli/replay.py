@@ -153,7 +153,7 @@ def _selection(
         msg = f"at most {_MOST_NAMED} events or types can be named at once"
         raise OperatorError(msg)
     now = datetime.now(UTC)
-    of_streams = stream or events
+    of_streams = stream or correlation or events
     span = gap.span_of_streams(since, until, now) if of_streams else gap.span(connection, since, until, now)
     return Selection(span=span, types=types, stream=stream, correlation_id=correlation, events=events, missing=missing)
 
