@@ -4,14 +4,14 @@ It is an index of the event store, in partitions of an hour and a shard, so that
 lags: events of the last moments may be missing from it. Nothing is ever missing from a stream read by itself.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from backbone import clock
 from backbone.attributes import pack, unpack_item
-from backbone.store import JOURNAL, JOURNAL_SHARDS, journal_bucket
+from backbone.store import JOURNAL, JOURNAL_SHARDS, journal_bucket, journal_position
 
 _HOUR = timedelta(hours=1)
 
@@ -39,6 +39,11 @@ class Line:
         """What lines are sorted by: the time of recording, then their place."""
         return self.recorded_at, self.stream, self.sequence
 
+    @property
+    def position(self) -> str:
+        """Where it stands in its partition: the text that the journal itself sorts by."""
+        return journal_position(self.recorded_at, self.stream, self.sequence)
+
 
 _FIELDS = tuple(field.name for field in fields(Line))
 
@@ -58,6 +63,13 @@ class Span:
                 yield tuple(journal_bucket(clock.timestamp(hour), shard) for shard in range(JOURNAL_SHARDS))
             hour -= _HOUR
 
+    def of_shard(self, shard: int) -> Iterator[str]:
+        """The partitions of one shard that hold the span, the oldest first."""
+        hour = self.since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        while hour < self.until:
+            yield journal_bucket(clock.timestamp(hour), shard)
+            hour += _HOUR
+
 
 class Journal:
     """Reads one stage's journal. `dynamodb` is a client of botocore or boto3."""
@@ -72,6 +84,7 @@ class Journal:
         span: Span,
         *,
         event_type: str | None = None,
+        event_types: Sequence[str] = (),
         stream_prefix: str | None = None,
         event_id: str | None = None,
         page_size: int | None = None,
@@ -79,7 +92,8 @@ class Journal:
     ) -> Iterator[Line]:
         """The lines of one partition within the span, the newest first unless asked, read as they are asked for.
 
-        `page_size` is how many lines one call looks at; unless given, as many as DynamoDB can, 1 MB of them.
+        `event_types`, 100 at the most, are those looked for; all, unless given. `page_size` is how many lines one call
+        looks at; unless given, as many as DynamoDB can, 1 MB of them.
         """
         wanted = {"type": event_type, "id": event_id}
         filters = {f"#{name} = :{name}": (name, value) for name, value in wanted.items() if value is not None}
@@ -100,12 +114,18 @@ class Journal:
             | {f":{name}": pack(value) for name, value in filters.values()},
             "ScanIndexForward": oldest_first,
         }
-        if filters:
-            request["FilterExpression"] = " AND ".join(filters)
+        conditions = list(filters)
+        if event_types:
+            several = {f":type{number}": pack(name) for number, name in enumerate(event_types)}
+            conditions.append(f"#type IN ({', '.join(several)})")
+            request["ExpressionAttributeNames"] |= {"#type": "type"}
+            request["ExpressionAttributeValues"] |= several
+        if conditions:
+            request["FilterExpression"] = " AND ".join(conditions)
         return self._read(request, page_size)
 
-    def of_stream(self, stream: str) -> Iterator[Line]:
-        """All lines of one stream, the newest first, read consistently from the table itself."""
+    def of_stream(self, stream: str, *, oldest_first: bool = False) -> Iterator[Line]:
+        """All lines of one stream, the newest first unless asked, read consistently from the table itself."""
         return self._read(
             {
                 "TableName": self._table,
@@ -113,7 +133,7 @@ class Journal:
                 "ProjectionExpression": ", ".join(f"#{name}" for name in _FIELDS),
                 "ExpressionAttributeNames": {f"#{name}": name for name in _FIELDS},
                 "ExpressionAttributeValues": {":stream": pack(stream)},
-                "ScanIndexForward": False,
+                "ScanIndexForward": oldest_first,
                 "ConsistentRead": True,
             }
         )

@@ -110,11 +110,16 @@ def journal_shard(stream: str) -> int:
     return zlib.crc32(stream.encode()) % JOURNAL_SHARDS
 
 
+def journal_position(recorded_at: str, stream: str, sequence: int) -> str:
+    """The journal's sort key: by the time of recording, then by stream and place in it."""
+    return f"{recorded_at}#{stream}#{sequence:012d}"
+
+
 def to_item(envelope: Envelope) -> dict[str, Any]:
     """The event as the item that the store keeps."""
     m = envelope.metadata
     item = {name: getattr(m, name) for name in _METADATA}
-    position = f"{m.recorded_at}#{m.stream}#{m.sequence:012d}"
+    position = journal_position(m.recorded_at, m.stream, m.sequence)
     item |= {"data": envelope.data, "source": envelope.source, "previous": envelope.previous, "hash": envelope.hash}
     item |= {"bucket": journal_bucket(m.recorded_at, journal_shard(m.stream)), "position": position}
     if envelope.story:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from bench import audit, cost, fraud, imports, machine, posting, processor, readings, screening, throughput
+from bench import audit, cost, fraud, imports, machine, posting, processor, readings, replay, screening, throughput
 from bench.flow import NeverQuiet
 from bench.processor import NotHandled
 from local.errors import LocalRunError
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "throughput": lambda: throughput.measure(progress, orders=options.burst, rounds=options.rounds),
         "readings": lambda: readings.measure(progress, reports=options.reports, rounds=options.rounds),
         "transactions": lambda: posting.measure(progress, transactions=options.transactions, accounts=options.accounts),
+        "replay": lambda: replay.measure(progress, events=options.past, rounds=options.rounds),
         "cost": lambda: cost.measure(progress, orders=options.orders),
         "fraud": lambda: fraud.measure(progress, seed=options.seed, customers=options.customers),
         "screening": lambda: screening.measure(progress, names=options.names),
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-_PARTS = ("imports", "cpu", "throughput", "readings", "transactions", "cost", "fraud", "screening", "audit")
+_PARTS = ("imports", "cpu", "throughput", "readings", "transactions", "cost", "fraud", "screening", "audit", "replay")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,13 +71,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("part", nargs="?", choices=_PARTS, help="one part alone")
     parser.add_argument("--processes", type=_several, default=25, help="imports: starts of each (%(default)s)")
     parser.add_argument("--events", type=_several, default=200, help="cpu: events of each in a round (%(default)s)")
-    parser.add_argument("--rounds", type=_several, default=5, help="cpu, throughput: turns of each (%(default)s)")
+    parser.add_argument(
+        "--rounds", type=_several, default=5, help="cpu, throughput, replay: turns of each (%(default)s)"
+    )
     parser.add_argument("--burst", type=_several, default=100, help="throughput: orders sent at once (%(default)s)")
     parser.add_argument("--reports", type=_several, default=500, help="readings: reports sent at once (%(default)s)")
     parser.add_argument("--names", type=_several, default=1000, help="screening: names asked for (%(default)s)")
     parser.add_argument(
         "--transactions", type=_several, default=1000, help="transactions: posted at once (%(default)s)"
     )
+    parser.add_argument("--past", type=_several, default=5000, help="replay: events of the past (%(default)s)")
     parser.add_argument("--accounts", type=_several, default=100, help="transactions: on so many (%(default)s)")
     parser.add_argument("--orders", type=_several, default=300, help="cost: orders sent at once (%(default)s)")
     parser.add_argument("--seed", type=int, default=11, help="fraud: other accounts for each number (%(default)s)")

@@ -65,6 +65,16 @@ class Subscriptions:
         """The names of all consumers that listen."""
         return frozenset(rule.consumer for rule in self._rules)
 
+    def types(self, consumer: str) -> frozenset[str] | None:
+        """The types of events that the consumer gets; None stands for any."""
+        named: set[str] = set()
+        for rule in self._rules:
+            if rule.consumer == consumer:
+                if rule.types is None:
+                    return None
+                named |= {t for t in map(str, rule.types) if rule.takes(published_source(t), t)}
+        return frozenset(named)
+
     def consumers(self, source: str | None, event_type: str) -> list[str]:
         """The names of those that get events of this source (None: of any) and type, in order."""
         return sorted({rule.consumer for rule in self._rules if rule.takes(source, event_type)})

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cli import analytics, doctor, events, patient, rebuild, replay, sanctions, send, trace, verify, ward
+from ops.cli import analytics, doctor, events, patient, publish, rebuild, replay, sanctions, send, trace, verify, ward
 
 app = typer.Typer(
     name="daybook",
@@ -60,6 +60,7 @@ app.command(epilog=events.EXAMPLES)(events.events)
 app.command(epilog=replay.EXAMPLES)(replay.replay)
 app.command(epilog=rebuild.EXAMPLES)(rebuild.rebuild)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
+app.command(epilog=publish.EXAMPLES)(publish.publish)
 app.command(epilog=patient.EXAMPLES)(patient.patient)
 app.command(epilog=ward.EXAMPLES)(ward.ward)
 app.add_typer(sanctions.app, name="sanctions")

@@ -8,6 +8,7 @@ from typing import Any
 from backbone import clock
 from tests.local.left_behind import until
 from tests.system.deployed import Deployed, an_order, goods, unique
+from tests.system.test_commands import daybook
 
 
 def test_what_the_stream_has_forgotten_reaches_every_consumer_once(system: Deployed) -> None:
@@ -30,6 +31,26 @@ def test_what_the_stream_has_forgotten_reaches_every_consumer_once(system: Deplo
     system.settles(*placed)
     assert handled(system, orders)
     assert system.pieces(sku) == (0, 3)
+
+
+def test_the_day_after_an_operator_has_it_published_by_a_command(system: Deployed) -> None:
+    sku, order = unique("mug"), unique("order")
+    system.receives(goods(sku, 1))
+    stopped = clock.now()
+    with publish_forgets(system):
+        (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
+        until(lambda: system.says("admit", placed), what="the order is in the store")
+
+    told = daybook(system, "publish", "--since", stopped)
+    assert "1 event recorded from " in told.stdout, told.stderr
+    assert not system.says("publish", placed)
+
+    applied = daybook(system, "publish", "--since", stopped, "--apply", "--json")
+    system.settles(placed)
+
+    assert json.loads(applied.stdout)["published"] == 1, applied.stderr
+    assert system.outcome(order) == ["StockReserved"]
+    assert system.pieces(sku) == (0, 1)
 
 
 def test_arguments_that_publish_cannot_read_are_a_clear_error(system: Deployed) -> None:
