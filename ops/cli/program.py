@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cli import analytics, doctor, events, patient, replay, sanctions, send, trace, ward
+from ops.cli import analytics, doctor, events, patient, pause, replay, resume, sanctions, send, status, trace, ward
 
 app = typer.Typer(
     name="daybook",
@@ -58,6 +58,9 @@ app.command(epilog=send.EXAMPLES)(send.send)
 app.command(epilog=trace.EXAMPLES)(trace.trace)
 app.command(epilog=events.EXAMPLES)(events.events)
 app.command(epilog=replay.EXAMPLES)(replay.replay)
+app.command("status", epilog=status.EXAMPLES)(status.show_status)
+app.command(epilog=pause.EXAMPLES)(pause.pause)
+app.command(epilog=resume.EXAMPLES)(resume.resume)
 app.command(epilog=patient.EXAMPLES)(patient.patient)
 app.command(epilog=ward.EXAMPLES)(ward.ward)
 app.add_typer(sanctions.app, name="sanctions")
