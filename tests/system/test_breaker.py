@@ -1,10 +1,14 @@
 """The circuit breaker in the deployed system: an outage of the payment provider costs calls of nobody, and no order."""
 
+import json
+from typing import Any
+
 from backbone.mapping import Mappings
 from backbone.switch import Switch, Switches
 from local.provider import ALWAYS, Fault
 from tests.local.left_behind import until
 from tests.system.deployed import Deployed, an_order, goods, unique
+from tests.system.test_commands import daybook
 
 CHARGES = "charge-order"
 
@@ -39,6 +43,31 @@ def test_an_outage_of_the_provider_switches_its_consumer_off_and_all_is_paid_onc
     assert dead == []
     tried = [row for row in system.items(system.connection.names.ledger) if row["consumer"] == CHARGES]
     assert [row["tries"] for row in tried if row.get("tries") and row.get("stream", "")[12:] in orders] == []
+
+
+def test_a_consumer_that_is_paused_does_nothing_until_it_is_resumed_and_status_tells(system: Deployed) -> None:
+    sku, order = unique("mug"), unique("order")
+    system.receives(goods(sku, 1))
+    assert daybook(system, "pause", CHARGES, "--reason", "a test", "--apply").returncode == 0
+
+    switches(system)
+    (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
+    until(lambda: standing(system)["waiting"] == 1, what="the reservation waits to be paid")
+    assert (standing(system)["needs"], standing(system)["mappings"]) == (["paused"], ["Disabled"])
+    assert daybook(system, "status", "--check").returncode == 1
+    assert system.provider
+    assert system.provider.book().taken(order) == {}
+
+    assert daybook(system, "resume", CHARGES, "--apply").returncode == 0
+    system.settles(placed)
+    assert system.provider.book().taken(order) == {"eur": 1250}
+    assert standing(system)["paused"] is None
+
+
+def standing(system: Deployed) -> dict[str, Any]:
+    """What `daybook status` says of who charges."""
+    found: dict[str, Any] = json.loads(daybook(system, "status", CHARGES, "--json").stdout)
+    return found
 
 
 def switch(system: Deployed) -> Switch:
