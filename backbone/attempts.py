@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
@@ -18,6 +18,8 @@ from botocore.exceptions import ClientError
 from backbone import clock
 from backbone.attributes import pack, pack_item, unpack_item
 from backbone.failure import NotYet
+
+T = TypeVar("T")
 
 OPEN = "open"  # it was begun, and its outcome is not known
 WITHDRAWN = "withdrawn"  # it certainly had no effect, and may be begun again
@@ -36,13 +38,16 @@ class NothingDone(NotYet):
 class OutcomeUnknown(Exception):
     """An effect was attempted, and whether it happened is not known.
 
-    Where the other side can say, the delivery comes again and asks it. Otherwise a person must find out: it is a dead
-    letter at once, and nothing is attempted again until somebody has decided.
+    Where the other side can say, the delivery comes again and asks it. Otherwise, `final`, a person must find out: it
+    is a dead letter at once, and nothing is attempted again until somebody has decided. `unanswered`: it was the call
+    that failed, and not this system's own code; so it is no fault of the event, and does not count.
     """
 
-    def __init__(self, sentence: str, *, final: bool) -> None:
+    def __init__(self, sentence: str, *, final: bool, unanswered: bool = False) -> None:
         super().__init__(sentence)
         self.final = final
+        self.unanswered = unanswered
+        self.patience: float | None = None  # seconds; unless set, as long as the stage's settings say
 
 
 class Busy(NotYet):
@@ -66,7 +71,7 @@ class Attempt:
     _number: int
     _attempts: "Attempts" = field(repr=False)
     untouched: bool = False
-    """Whether it has failed before anything was asked of the world outside."""
+    """Whether it has failed, or ended, before anything was asked of the world outside."""
 
     def note(self, **facts: str) -> None:
         """Note for good what a later look must know, such as the other side's id of what was begun. Raises Busy."""
@@ -87,6 +92,11 @@ class Attempt:
         self.untouched = True
         yield
         self.untouched = False
+
+    def without_asking(self, outcome: T) -> T:
+        """The outcome of what the world outside need not be asked for. It says nothing of how that is."""
+        self.untouched = True
+        return outcome
 
     def withdraw(self) -> None:
         """Note that it had no effect. Raises Busy."""

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from backbone import aws
+from backbone import aws, observability
 from backbone.attempts import Attempt, Attempts, Busy, Concluded, NothingDone, OutcomeUnknown
 from backbone.attributes import pack
 from backbone.contract import Event
@@ -39,12 +39,16 @@ from backbone.runtime import BatchRun, Duplicate
 from backbone.settings import settings
 from backbone.state import KEY
 from backbone.store import EventStore
+from backbone.switch import Circuit, Switches
 from backbone.timers import DueTable
 from backbone.transaction import OutOfTime, Pauses, Refused, batch_get, write
 from backbone.view import POINTER, Change, Generations, Projection, row_changes
 from backbone.work import Backbone, Work
 
 E = TypeVar("E", bound=Event)
+
+# What code raises that does not understand what it has; calls that fail raise other errors.
+_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError)
 
 # The position of the ledger's part in every transaction of a consumer.
 _LEDGER = 0
@@ -284,19 +288,50 @@ class Effect(Consumer[E]):
 
     def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
         here = backbone()
+        table = here.settings.names.ledger
+        switches = Switches(here.dynamodb, table)
         # A commit would find out, but too late: what is done or discarded is not to be attempted.
-        row = here.ledger.find(metadata.id, self.name)
+        row, switch = switches.beside(metadata.id, self.name, pauses)
         if row and row.done:
             raise Duplicate
-        attempts = Attempts(here.dynamodb, here.settings.names.ledger, self.name)
+        circuit = Circuit(switches, switch, here.settings.breaker, metadata.id)
+        circuit.enter(pauses.remaining)
+        attempts = Attempts(here.dynamodb, table, self.name)
         purpose = self.purpose.format(**dict(event))
         try:
             attempt = attempts.begin(purpose, cause=metadata.id, seconds=pauses.remaining)
         except Concluded:
+            circuit.came_to_nothing()
             self.commit(lambda _: None, metadata, pauses)
             return
-        outcome = self._outcome(event, attempt, pauses)
-        self._conclude(attempt, outcome, metadata, pauses)
+        except Exception:
+            circuit.came_to_nothing()
+            raise
+        try:
+            outcome = self._outcome(event, attempt, pauses)
+        except Exception as error:
+            self._learn(circuit, attempt, error)
+            raise
+        try:
+            self._conclude(attempt, outcome, metadata, pauses)
+        except Exception:
+            self._learn(circuit, attempt)
+            raise
+        self._learn(circuit, attempt)
+
+    def _learn(self, circuit: Circuit, attempt: Attempt, error: Exception | None = None) -> None:
+        """What the way in which the body has ended says of the world outside."""
+        log, about = observability.logger(self.name), {"event_id": circuit.event}
+        if isinstance(error, NothingDone) or (isinstance(error, OutcomeUnknown) and error.unanswered):
+            if circuit.failed():
+                log.error("breaker opens", extra=about | {"pause": circuit.switch.pause, "error": kind(error)})
+                metrics = observability.metrics(backbone().settings.names.stage, self.name)
+                observability.count(metrics, observability.BREAKER_OPEN)
+            error.patience = circuit.switch.patience(backbone().settings.retry.patience)
+        elif attempt.untouched or isinstance(error, Busy | OutcomeUnknown | OutOfTime):
+            circuit.came_to_nothing()
+        elif circuit.answered():
+            log.info("breaker closes", extra=about)
 
     def _outcome(self, event: E, attempt: Attempt, pauses: Pauses) -> Event | None:
         if attempt.in_doubt and not self.can_ask:
@@ -323,7 +358,7 @@ class Effect(Consumer[E]):
                 raise
             _leave(attempt)
             msg = f"the call ended in {kind(error)}, and whether it took effect is not known"
-            raise OutcomeUnknown(msg, final=not self.can_ask) from error
+            raise OutcomeUnknown(msg, final=not self.can_ask, unanswered=_is_no_answer(error)) from error
 
     def _conclude(self, attempt: Attempt, outcome: Event | None, metadata: Metadata, pauses: Pauses) -> None:
         def tell(work: Work) -> None:
@@ -343,6 +378,11 @@ class Effect(Consumer[E]):
                 pauses.pause()  # it has happened, and only this process knows: for as long as there is time
             else:
                 return
+
+
+def _is_no_answer(error: Exception) -> bool:
+    """Whether the call itself has failed, and not what the body makes of its answer."""
+    return not isinstance(error, _BUGS)
 
 
 def _withdraw(attempt: Attempt, pauses: Pauses) -> None:

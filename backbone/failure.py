@@ -65,6 +65,24 @@ class Retry:
         return max(1, round(seconds * random.uniform(0.5, 1)))  # noqa: S311 - spreads load, guards no secret
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerSettings:
+    """How breakers work in a stage. Pauses are in seconds."""
+
+    failures: int  # so many in a row open it
+    first: int  # the pause before the first try
+    longest: int  # it doubles with each try that fails, up to this
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The settings as a function's environment holds them."""
+        return cls(**json.loads(text))
+
+    def to_json(self) -> str:
+        """The settings for a function's environment."""
+        return json.dumps(asdict(self))
+
+
 def kind(error: BaseException) -> str:
     """The kind of an error, to group by: its class, and for AWS's errors their code."""
     if isinstance(error, ClientError):

@@ -25,6 +25,7 @@ PUBLISHED = "Published"
 SET_ASIDE = "SetAside"
 TAMPERED = "Tampered"
 FIRED = "Fired"
+BREAKER_OPEN = "BreakerOpen"  # once when it opens, and each minute that it is
 LATENESS = "Lateness"  # milliseconds from a timer's time to its event's recording
 
 

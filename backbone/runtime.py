@@ -5,6 +5,7 @@ neighbour in its batch. So suspects are handled one in an invocation, after all 
 blame is found, and ends among the dead letters.
 """
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,15 @@ from backbone.envelope import Metadata, NotAnEnvelope
 from backbone.failure import NotYet, ProcessDied, Rejected, Retry, frames, kind, reason
 from backbone.ledger import AlreadyDone, Entry, Ledger, Note
 from backbone.settings import settings
+from backbone.switch import BreakerOpen
 from backbone.transaction import OutOfTime, Pauses
 
 # What one message may take, at the least, of the time that is left. Below that it is handed back.
 ENOUGH = 3.0  # seconds
 # How soon what was handed back comes again.
 _SOON = 5.0  # seconds
+# The longest that SQS hides a message, less the time since it was taken.
+_LONGEST_HIDING = 11 * 3_600  # seconds
 
 
 class Duplicate(Exception):
@@ -206,8 +210,8 @@ class BatchRun:
             end = self._duplicate(message)
         except Overtaken:
             end = End.OVERTAKEN
-        except OutOfTime:
-            end = self._hand_back(message)
+        except (OutOfTime, BreakerOpen) as error:
+            end = self._leave_alone(message, error) if isinstance(error, BreakerOpen) else self._hand_back(message)
         except NotYet as error:
             patience = self._retry.patience if error.patience is None else error.patience
             end = self._wait(message, error, patience=patience)
@@ -217,7 +221,7 @@ class BatchRun:
         except (Rejected, ContractBroken) as error:
             end = self._bury(message, error)
         except OutcomeUnknown as error:
-            end = self._bury(message, error) if error.final else self._try_again(message, error)
+            end = self._unknown(message, error)
         except Exception as error:  # noqa: BLE001 - whatever it was, this message is tried again and the others go on
             end = self._try_again(message, error)
         else:
@@ -239,6 +243,22 @@ class BatchRun:
         self._log.info("waits", extra=message.about | told | ({"frames": frames(error)} if error.__cause__ else {}))
         observability.count(self._metrics, observability.WAITING)
         return self._comes_again(message, self._retry.wait(message.age))
+
+    def _unknown(self, message: Message, error: OutcomeUnknown) -> End:
+        if error.final:
+            return self._bury(message, error)
+        if not error.unanswered:
+            return self._try_again(message, error)
+        return self._wait(message, error, patience=self._retry.patience if error.patience is None else error.patience)
+
+    def _leave_alone(self, message: Message, error: BreakerOpen) -> End:
+        """Hand it back until the world outside may be asked again. Nobody has died: it is no suspect."""
+        self._log.info("breaker is open", extra=message.about | {"seconds": round(error.seconds)})
+        if end := self._noted(message):
+            return end
+        # Not all at once: each comes up to half as late again.
+        seconds = min(max(error.seconds, _SOON) * random.uniform(1, 1.5), _LONGEST_HIDING)  # noqa: S311 - spreads load
+        return self._comes_again(message, math.ceil(seconds))
 
     def _hand_back(self, message: Message) -> End:
         """Not this time: another invocation takes it, soon."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from backbone.failure import Retry
+from backbone.failure import BreakerSettings, Retry
 from backbone.names import Names
 
 STAGE = "DAYBOOK_STAGE"
@@ -14,6 +14,7 @@ DEAD_LETTERS = "DAYBOOK_DEAD_LETTER_QUEUE_URL"
 RETRY = "DAYBOOK_RETRY"
 BODIES = "DAYBOOK_BODIES_BUCKET"
 CALL_TIMEOUT = "DAYBOOK_CALL_TIMEOUT"
+BREAKER = "DAYBOOK_BREAKER"
 # What the function is, for those who operate it (see Consumer.description). No function reads it.
 CONSUMER = "DAYBOOK_CONSUMER"
 
@@ -74,6 +75,11 @@ class Settings:
     def call_timeout(self) -> float:
         """How many seconds an effect waits for one answer from the world outside."""
         return float(self._read(CALL_TIMEOUT))
+
+    @property
+    def breaker(self) -> BreakerSettings:
+        """How an effect leaves alone what does not answer."""
+        return BreakerSettings.from_json(self._read(BREAKER))
 
     def option(self, option: str) -> str:
         """What the stack's line hands to the function under that name."""

@@ -3,7 +3,7 @@
 from typing import cast
 
 import jsii
-from aws_cdk import Acknowledgment, CfnElement, Duration, Stack, Validations
+from aws_cdk import Acknowledgment, ArnFormat, CfnElement, Duration, Stack, Validations
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
@@ -86,6 +86,7 @@ class Backbone(Stack):
         dashboard.add_widgets(*self._admit().widgets())
         dashboard.add_widgets(*self._publish())
         self._sweep()
+        self._switch()
         for construct in self.node.find_all():
             if construct.node.id == "BuryMapping":
                 construct.node.add_dependency(bury)
@@ -240,22 +241,8 @@ class Backbone(Stack):
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
         timers = [c for c in CATALOGUE.values() if c.contract.timer]
         BackboneAccess(scope, stage=self._stage).allow_append(function, timers, looks_at_openings=True)
-        schedule = events.Rule(
-            scope,
-            "Schedule",
-            rule_name=self._stage.names.of("sweep"),
-            schedule=events.Schedule.rate(MINUTE),
-            targets=[targets.LambdaFunction(function)],
-        )
-        Validations.of(schedule).acknowledge(
-            Acknowledgment(
-                id="Serverless::Serverless-EventBusDLQ",
-                reason="The next minute's sweep does all that one did not which was never started.",
-            )
-        )
-        self._watch_sweep(function)
-
-    def _watch_sweep(self, function: Function) -> None:
+        self._each_minute(scope, function, "sweep")
+        self._watch_scheduled(function, "Sweep", fails="some timers cannot be fired", silent="no timer is fired")
         name = self._stage.names.of("sweep")
         alarm(
             self,
@@ -267,24 +254,90 @@ class Backbone(Stack):
             meaning=f"A timer was fired {_ALLOWED_LATENESS // 1000} s or more after its time.",
             topic=self._alarms,
         )
+
+    def _switch(self) -> None:
+        scope = Construct(self, "Switch")
+        function = Function(
+            scope,
+            "Function",
+            stage=self._stage,
+            consumer="switch",
+            handler="functions.bookkeeping.switch.handler",
+            code=self._code,
+            layers=self._layers,
+            environment={},
+            timeout=Duration.seconds(60),
+        )
+        BackboneAccess(scope, stage=self._stage).allow_switches(function)
+        # Listing takes no resource, and changing is narrowed by the function that a mapping belongs to
+        # (https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html).
+        function.allow(["lambda:ListEventSourceMappings"], "*")
+        ours = self.format_arn(
+            service="lambda",
+            resource="function",
+            resource_name=self._stage.names.of("*"),
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        mappings = self.format_arn(
+            service="lambda",
+            resource="event-source-mapping",
+            resource_name="*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        function.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["lambda:UpdateEventSourceMapping"],
+                resources=[mappings],
+                conditions=None if self._stage.on_laptop else {"ArnLike": {"lambda:FunctionArn": ours}},
+            )
+        )
+        every_mapping = "arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:event-source-mapping:*"
+        Validations.of(function.role or function).acknowledge(
+            Acknowledgment(
+                id=f"AwsSolutions::AwsSolutions-IAM5[Resource::{every_mapping}]",
+                reason="Lambda names mappings by chance; the condition narrows it to those of the stage's functions.",
+            ),
+        )
+        self._each_minute(scope, function, "switch")
+        self._watch_scheduled(
+            function, "Switch", fails="some mappings cannot be switched", silent="paused is not off, and off stays off"
+        )
+
+    def _each_minute(self, scope: Construct, function: Function, name: str) -> None:
+        schedule = events.Rule(
+            scope,
+            "Schedule",
+            rule_name=self._stage.names.of(name),
+            schedule=events.Schedule.rate(MINUTE),
+            targets=[targets.LambdaFunction(function)],
+        )
+        Validations.of(schedule).acknowledge(
+            Acknowledgment(
+                id="Serverless::Serverless-EventBusDLQ",
+                reason="The next minute's run does all that one did not which was never started.",
+            )
+        )
+
+    def _watch_scheduled(self, function: Function, what: str, *, fails: str, silent: str) -> None:
+        name = self._stage.names.of(what.lower())
         alarm(
             self,
-            "SweepErrors",
+            f"{what}Errors",
             name=f"{name}-errors",
             metric=function.metric_errors(period=MINUTE, statistic="sum"),
             at_least=1,
             minutes=3,
-            meaning=f"{name} has failed in each of 3 minutes: some timers cannot be fired.",
+            meaning=f"{name} has failed in each of 3 minutes: {fails}.",
             topic=self._alarms,
         )
         silence_alarm(
             self,
-            "SweepSilent",
+            f"{what}Silent",
             name=f"{name}-silent",
             metric=function.metric_invocations(period=MINUTE, statistic="sum"),
             minutes=5,
             breaching=not self._stage.on_laptop,
-            meaning=f"{name} has not run for 5 minutes: no timer is fired.",
+            meaning=f"{name} has not run for 5 minutes: {silent}.",
             topic=self._alarms,
         )
 

@@ -10,6 +10,7 @@ from constructs import Construct
 
 from backbone.contract import Event, Place
 from backbone.store import JOURNAL
+from backbone.switch import SWITCH
 from stacks.stage import Stage
 
 
@@ -36,6 +37,16 @@ class BackboneAccess(Construct):
     def allow_ledger(self, role: iam.IGrantable) -> None:
         """Look an event up, and note what became of it."""
         _allow(role, ["dynamodb:GetItem", "dynamodb:UpdateItem"], self._table_arn(self._names.ledger))
+
+    def allow_breaker(self, role: iam.IGrantable) -> None:
+        """Look an event up beside the consumer's switch."""
+        _allow(role, ["dynamodb:BatchGetItem"], self._table_arn(self._names.ledger))
+
+    def allow_switches(self, role: iam.IGrantable) -> None:
+        """Read the switches of all consumers, and note what their mappings are told."""
+        switches = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [SWITCH]}}
+        actions = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+        _allow(role, actions, self._table_arn(self._names.ledger), switches)
 
     def allow_append(
         self, role: iam.IGrantable, contracts: Iterable[type[Event]], *, looks_at_openings: bool = False

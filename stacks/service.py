@@ -23,7 +23,7 @@ from constructs import Construct
 from backbone import observability
 from backbone.consumer import Consumer, Effect
 from backbone.contract import Event
-from backbone.settings import CALL_TIMEOUT, CONSUMER, option_variable, table_variable
+from backbone.settings import BREAKER, CALL_TIMEOUT, CONSUMER, option_variable, table_variable
 from backbone.state import KEY
 from stacks import bundle
 from stacks.alarms import alarm
@@ -114,6 +114,7 @@ class Service(Stack):
             [],
             environment={
                 CALL_TIMEOUT: str(self.stage.call_timeout),
+                BREAKER: self.stage.breaker.to_json(),
                 **{option_variable(name): value for name, value in options.items()},
             },
             timeout=self.stage.effect_timeout(handler.calls),
@@ -121,6 +122,18 @@ class Service(Stack):
             batch_size=1,
         )
         self._backbone.allow_append(listener.function, handler.emits)
+        self._backbone.allow_breaker(listener.function)
+        alarm(
+            listener,
+            "BreakerOpen",
+            name=f"{self.stage.names.of(handler.name)}-breaker-open",
+            metric=own_metric(self.stage, handler.name, observability.BREAKER_OPEN),
+            at_least=1,
+            minutes=1,
+            meaning=f"What {handler.name} calls in the world outside does not answer. It is left alone, and "
+            "messages wait; one tries now and then, and all go on by themselves once it is answered. Is it down?",
+            topic=self._backbone.alarms,
+        )
         return listener
 
     def view(self, function: str, event: type[Event], *, rows: ServiceTable | Sequence[ServiceTable]) -> Listener:

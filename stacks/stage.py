@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_logs as logs
 
-from backbone.failure import Retry
+from backbone.failure import BreakerSettings, Retry
 from backbone.names import Names
 
 
@@ -61,6 +61,13 @@ class Stage:
             return Retry(tries=3, crashes=2, first=1, longest=4, patience=20)
         return Retry(tries=5, crashes=3, first=30, longest=900, patience=3600)
 
+    @property
+    def breaker(self) -> BreakerSettings:
+        """How effects leave alone what does not answer: on a laptop for seconds."""
+        if self.on_laptop:
+            return BreakerSettings(failures=3, first=5, longest=20)
+        return BreakerSettings(failures=5, first=60, longest=900)
+
     def visibility_timeout(self, function_timeout: Duration) -> Duration:
         """After which time a message comes again whose process has died: six times the function's, as AWS advises
         (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html); on a laptop sooner.
@@ -88,4 +95,4 @@ class Stage:
         """How often SQS delivers a message before it gives it up. Only for what dies before it can note anything: the
         functions count tries themselves, since throttling, pauses and neighbours raise SQS's own count too.
         """
-        return 20 if self.on_laptop else 500
+        return 60 if self.on_laptop else 500

@@ -44,13 +44,13 @@ _IMPOSSIBLE = frozenset(
 )
 def handler(stock: StockReserved, attempt: Attempt) -> PaymentSucceeded | PaymentFailed:
     if not stock.total.amount:
-        return PaymentSucceeded(order_id=stock.order_id, payment_id="", amount=stock.total)
+        return attempt.without_asking(PaymentSucceeded(order_id=stock.order_id, payment_id="", amount=stock.total))
     if futile := _futile(stock, attempt):
-        return _failed(stock, futile)
+        return attempt.without_asking(_failed(stock, futile))
     try:
         return _outcome(stock, _confirmed(stock, _intent(stock, attempt)))
     except NotChargeable:
-        return _failed(stock, "amount_not_chargeable")
+        return attempt.without_asking(_failed(stock, "amount_not_chargeable"))
     except stripe.CardError as error:
         return _failed(stock, _reason(error.error))
     except stripe.InvalidRequestError as error:

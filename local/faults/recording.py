@@ -16,7 +16,7 @@ class Use:
     """One thing that a call does, as permissions see it: a transaction has one for each of its parts.
 
     `resource` is a table (with `/index/<name>` for its indexes), a queue or a bus; `stream` the partition key in the
-    event store.
+    event store or the ledger.
     """
 
     action: str

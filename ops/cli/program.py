@@ -6,7 +6,23 @@ from typing import Annotated
 
 import typer
 
-from ops.cli import analytics, doctor, events, patient, publish, rebuild, replay, sanctions, send, trace, verify, ward
+from ops.cli import (
+    analytics,
+    doctor,
+    events,
+    patient,
+    pause,
+    publish,
+    rebuild,
+    replay,
+    resume,
+    sanctions,
+    send,
+    status,
+    trace,
+    verify,
+    ward,
+)
 
 app = typer.Typer(
     name="daybook",
@@ -61,6 +77,9 @@ app.command(epilog=replay.EXAMPLES)(replay.replay)
 app.command(epilog=rebuild.EXAMPLES)(rebuild.rebuild)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=publish.EXAMPLES)(publish.publish)
+app.command("status", epilog=status.EXAMPLES)(status.show_status)
+app.command(epilog=pause.EXAMPLES)(pause.pause)
+app.command(epilog=resume.EXAMPLES)(resume.resume)
 app.command(epilog=patient.EXAMPLES)(patient.patient)
 app.command(epilog=ward.EXAMPLES)(ward.ward)
 app.add_typer(sanctions.app, name="sanctions")

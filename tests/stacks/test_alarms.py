@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backbone import observability
-from backbone.consumer import Consumer
+from backbone.consumer import Consumer, Effect
 from functions.inventory import receive_stock
 from functions.orders import order_status_placed, place_order
 from tests.stacks.synthesis import Assembly
@@ -88,6 +88,7 @@ def test_each_alarm_on_what_functions_write_is_one_of_these(of_the_world: Assemb
     assert own_alarms(of_the_world).keys() == {
         *(f"{name}-dead" for name in names | {"admit", "publish", "sweep", "bounces"}),
         *(f"{name}-newer-version" for name in names),
+        *(f"{handler.name}-breaker-open" for handler in consumers() if isinstance(handler, Effect)),
         "publish-tampered",
         "sweep-late",
     }

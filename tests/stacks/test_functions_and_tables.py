@@ -4,7 +4,7 @@ import pytest
 
 from backbone.consumer import Effect
 from backbone.runtime import ENOUGH
-from backbone.settings import CALL_TIMEOUT
+from backbone.settings import BREAKER, CALL_TIMEOUT
 from events import tallies
 from tests.stacks.synthesis import Assembly, texts
 from tests.stacks.test_alarms import consumers
@@ -161,7 +161,7 @@ def test_every_alarm_fires_at_its_threshold_and_tells_the_topic(prod: Assembly) 
 def test_every_consumer_is_watched_and_its_dead_letters_are(prod: Assembly) -> None:
     names = {alarm["AlarmName"] for alarm in prod.properties("AWS::CloudWatch::Alarm")}
     functions = {function["FunctionName"] for function in prod.properties("AWS::Lambda::Function")}
-    consumers = functions - {f"daybook-prod-{each}" for each in ("publish", "bury", "sweep")}
+    consumers = functions - {f"daybook-prod-{each}" for each in ("publish", "bury", "sweep", "switch")}
 
     of_consumers = {
         f"{consumer}-{what}" for consumer in consumers for what in ("too-old", "throttled", "newer-version")
@@ -169,9 +169,16 @@ def test_every_consumer_is_watched_and_its_dead_letters_are(prod: Assembly) -> N
     of_consumers -= {"daybook-prod-admit-newer-version"}  # admit does not wait: it refuses
     of_publish = {f"daybook-prod-publish-{what}" for what in ("lag", "throttled", "tampered")}
     of_sweep = {f"daybook-prod-sweep-{what}" for what in ("late", "errors", "silent")}
+    of_switch = {f"daybook-prod-switch-{what}" for what in ("errors", "silent")}
+    functions_of_effects = [
+        f["FunctionName"] for f in prod.properties("AWS::Lambda::Function") if BREAKER in f["Environment"]["Variables"]
+    ]
+    of_breakers = {f"{effect}-breaker-open" for effect in functions_of_effects}
     with_dead_letters = consumers | {f"daybook-prod-{each}" for each in ("publish", "sweep", "bounces")}
     of_the_dead = {f"{each}-{what}" for each in with_dead_letters for what in ("dead", "not-buried")}
-    assert names == of_consumers | of_publish | of_sweep | of_the_dead | {"daybook-prod-pager-fails"}
+    assert names == (
+        of_consumers | of_breakers | of_publish | of_sweep | of_switch | of_the_dead | {"daybook-prod-pager-fails"}
+    )
 
 
 def test_every_stack_has_one_dashboard(prod: Assembly) -> None:

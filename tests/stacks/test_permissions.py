@@ -24,6 +24,7 @@ QUEUE = FROM_QUEUE | {"sqs:ChangeMessageVisibility", "sqs:SendMessage"}
 LEDGER = {"dynamodb:GetItem ledger", "dynamodb:UpdateItem ledger"}
 ALWAYS = LOGS | TRACES
 CONSUMER = ALWAYS | QUEUE | LEDGER
+EFFECT = CONSUMER | {"dynamodb:BatchGetItem ledger"}
 OPENS = {"dynamodb:PutItem store"}
 CONTINUES = OPENS | {"dynamodb:Query store"}
 
@@ -48,6 +49,9 @@ ALLOWED = {
     | {"sqs:SendMessage"}
     | {f"dynamodb:{action} due" for action in ("Query", "Scan", "PutItem", "DeleteItem")}
     | CONTINUES,
+    "switch": ALWAYS
+    | LEDGER
+    | {"dynamodb:Query ledger", "lambda:ListEventSourceMappings", "lambda:UpdateEventSourceMapping"},
     "place-order": CONSUMER | {"dynamodb:PutItem Orders", "dynamodb:PutItem due"},
     **dict.fromkeys(
         ("confirm-order", "cancel-unstocked", "cancel-unpaid", "cancel-expired", "complete-order", "grant-refund"),
@@ -69,8 +73,8 @@ ALLOWED = {
         CONSUMER | {"dynamodb:BatchGetItem Reservations", "dynamodb:UpdateItem Stock", "dynamodb:PutItem Reservations"},
     ),
     "receive-stock": CONSUMER | {"dynamodb:UpdateItem Stock"},
-    "charge-order": CONSUMER | {"secretsmanager:GetSecretValue"} | OPENS,
-    "refund-order": CONSUMER | {"secretsmanager:GetSecretValue"} | CONTINUES,
+    "charge-order": EFFECT | {"secretsmanager:GetSecretValue"} | OPENS,
+    "refund-order": EFFECT | {"secretsmanager:GetSecretValue"} | CONTINUES,
     "prepare-shipment": CONSUMER | OPENS,
     "track-equipment": CONSUMER | shows("Devices", "DeviceHistory"),
     **dict.fromkeys(
@@ -88,9 +92,9 @@ ALLOWED = {
     "acknowledge-alarm": CONSUMER | keeps("Alarms"),
     "escalate-alarm": CONSUMER | keeps("Alarms") | {"dynamodb:PutItem due"} | CONTINUES,
     "score-transaction": CONSUMER | keeps("FraudProfiles") | CONTINUES,
-    **dict.fromkeys(("page-staff", "page-escalation"), CONSUMER | {"sns:Publish"} | CONTINUES),
+    **dict.fromkeys(("page-staff", "page-escalation"), EFFECT | {"sns:Publish"} | CONTINUES),
     **dict.fromkeys(
-        ("mail-confirmed", "mail-cancelled", "mail-fulfilled", "mail-refunded"), CONSUMER | {"ses:SendEmail"} | OPENS
+        ("mail-confirmed", "mail-cancelled", "mail-fulfilled", "mail-refunded"), EFFECT | {"ses:SendEmail"} | OPENS
     ),
     "index-patient": CONSUMER | keeps("PatientIndex", "PatientIdentifiers", "PatientTerms") | CONTINUES,
     **dict.fromkeys(
@@ -146,11 +150,28 @@ def test_every_function_is_looked_at(prod: Assembly) -> None:
     assert functions == ALLOWED.keys()
 
 
-def test_only_tracing_is_allowed_on_all_resources(prod: Assembly) -> None:
+def test_only_tracing_and_listing_mappings_is_allowed_on_all_resources(prod: Assembly) -> None:
+    lists = {"switch": {"lambda:ListEventSourceMappings"}}  # an action that knows no resources
     for function in ALLOWED:
         for statement in prod.statements(function):
             if "*" in _resources(statement):
-                assert set(_actions(statement)) == TRACES
+                assert set(_actions(statement)) <= TRACES | lists.get(function, set())
+
+
+def test_the_mappings_of_the_stages_functions_are_switched_by_one_function_alone_and_no_others(prod: Assembly) -> None:
+    switching = [
+        (f, s) for f in ALLOWED for s in prod.statements(f) if "lambda:UpdateEventSourceMapping" in _actions(s)
+    ]
+
+    ((function, statement),) = switching
+    assert function == "switch"
+    assert ":function:daybook-prod-*" in json.dumps(statement["Condition"]["ArnLike"]["lambda:FunctionArn"])
+
+
+def test_who_switches_mappings_sees_switches_of_the_ledger_and_no_other_rows(prod: Assembly) -> None:
+    (reading,) = [s for s in prod.statements("switch") if "dynamodb:Query" in _actions(s)]
+
+    assert reading["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["switch"]}}
 
 
 def test_nobody_may_update_or_delete_what_is_stored(prod: Assembly) -> None:

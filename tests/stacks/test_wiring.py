@@ -89,11 +89,15 @@ def test_every_rule_leads_to_one_queue_and_has_a_dead_letter_queue_for_what_it_c
         assert "RetryPolicy" in target or "event-bus" in json.dumps(target["Arn"])
 
 
-def test_sweep_runs_each_minute(prod: Assembly) -> None:
-    (rule,) = [rule for rule in prod.properties("AWS::Events::Rule") if "ScheduleExpression" in rule]
+def test_sweep_and_switch_run_each_minute(prod: Assembly) -> None:
+    scheduled = [rule for rule in prod.properties("AWS::Events::Rule") if "ScheduleExpression" in rule]
 
-    assert rule["ScheduleExpression"] == "rate(1 minute)"
-    assert "Sweep" in json.dumps(rule["Targets"])
+    assert {rule["Name"]: rule["ScheduleExpression"] for rule in scheduled} == {
+        "daybook-prod-sweep": "rate(1 minute)",
+        "daybook-prod-switch": "rate(1 minute)",
+    }
+    for rule in scheduled:
+        assert rule["Name"].rpartition("-")[2].capitalize() in json.dumps(rule["Targets"])
 
 
 def test_every_queue_is_encrypted_and_keeps_its_messages_as_long_as_sqs_can(prod: Assembly) -> None:
@@ -126,7 +130,7 @@ def test_every_working_queue_has_a_dead_letter_queue_and_waits_six_times_the_fun
     working = [q for q in prod.properties("AWS::SQS::Queue") if not q["QueueName"].endswith("-dead")]
 
     assert {queue["QueueName"] for queue in working} == timeouts.keys() - {
-        f"daybook-prod-{each}" for each in ("publish", "bury", "sweep")
+        f"daybook-prod-{each}" for each in ("publish", "bury", "sweep", "switch")
     }
     for queue in working:
         assert queue["VisibilityTimeout"] == 6 * timeouts[queue["QueueName"]]

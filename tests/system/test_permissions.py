@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from backbone import clock
+from backbone.mapping import Mappings
+from backbone.switch import Paused, Switches
 from backbone.timers import slots
 from local import provider as outside
 from local.faults import Call, Fault, Faults, Use
@@ -121,7 +123,9 @@ def test_every_use_is_permitted(system: Deployed, calls: list[Call]) -> None:
 def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, folder: Path) -> None:
     """Give each function cause for all that it may do: its work, a delivery that comes again, one it cannot read."""
     sku, opened, paid, declined, late = unique("mug"), *(unique("order") for _ in range(4))
-    consumers = [function for function in roles(system) if function not in {"admit", "publish", "bury", "sweep"}]
+    consumers = [
+        function for function in roles(system) if function not in {"admit", "publish", "bury", "sweep", "switch"}
+    ]
     twice = an_order(paid, lines=[(sku, 1)], producer_id=unique("checkout"))
     refused = [Fault.denied(function=consumer, operation="TransactWriteItems") for consumer in consumers]
     busy = [
@@ -170,6 +174,7 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, fo
     publish_reads_the_journal(system)
     the_ledger_gets_what_is_too_large_for_it(system)
     sweep_finds_what_is_no_timer(system)
+    a_consumer_is_paused_and_resumed(system)
 
 
 def keep_equipment_busy(system: Deployed) -> None:
@@ -227,6 +232,19 @@ def sweep_finds_what_is_no_timer(system: Deployed) -> None:
     system.cloud.client("dynamodb").put_item(TableName=system.connection.names.due, Item=item)
     system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("sweep"))
     until(lambda: due in str(buried(system, "sweep")), what="sweep puts it aside")
+
+
+def a_consumer_is_paused_and_resumed(system: Deployed) -> None:
+    """Say so by its switch, and have the mapping follow."""
+    dynamodb, consumer = system.cloud.client("dynamodb"), "refund-order"
+    switches = Switches(dynamodb, system.connection.names.ledger)
+    paused = Paused(by="a test", reason="a test", since=clock.now(), operation=unique("operation"))
+    mappings = Mappings(system.cloud.client("lambda"), system.connection.names)
+    for part, state in ((switches.pause(consumer, paused), "Disabled"), (switches.resume(consumer), "Enabled")):
+        dynamodb.transact_write_items(TransactItems=[part])
+        for _ in range(2):
+            system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("switch"))
+        assert [mapping.state for mapping in mappings.of(consumer)] == [state]
 
 
 def the_ledger_gets_what_is_too_large_for_it(system: Deployed) -> None:

@@ -166,7 +166,7 @@ def test_outcome_ledger_and_conclusion_are_one_transaction(world: World) -> None
 
     assert world.deliver(sending(outside), message) == []
 
-    assert calls == ["GetItem", "UpdateItem", "TransactWriteItems"]
+    assert calls == ["BatchGetItem", "UpdateItem", "TransactWriteItems"]
     (told,) = world.recorded()
     assert world.events("letter/1001.trial") == [SENT]
     assert (told.metadata.causation_id, told.metadata.correlation_id) == (envelope.metadata.id,) * 2
@@ -390,8 +390,8 @@ def test_an_error_of_a_call_that_cannot_be_asked_about_is_dead_at_once(world: Wo
     assert (len(attempts), attempt_row(world)["state"], "until" in attempt_row(world)) == (1, OPEN, False)
 
 
-def test_an_error_of_a_call_that_can_be_asked_about_is_a_try_and_the_last_is_dead(world: World) -> None:
-    handler, attempts = raising(*[Slip(MARK)] * RETRY.tries, can_ask=True)
+def test_an_answer_that_the_body_does_not_understand_is_a_try_and_the_last_is_dead(world: World) -> None:
+    handler, attempts = raising(*[ValueError(MARK)] * RETRY.tries, can_ask=True)
     envelope, message = an_event()
     again = []
     for _ in range(RETRY.tries):
@@ -535,7 +535,7 @@ def test_an_outcome_that_is_not_there_yet_is_asked_for_with_a_patience_of_its_ow
 def test_neither_log_nor_ledger_nor_reason_quotes_what_a_call_has_said(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handler, _ = raising(Slip(MARK), Slip(MARK), Slip(MARK), can_ask=True)
+    handler, _ = raising(*[ValueError(MARK)] * RETRY.tries, can_ask=True)
     envelope = recorded(an_order(customer={"name": MARK, "email": f"{MARK}@example.com"}))
 
     outlive(world, handler, Message(from_the_bus(envelope)))
@@ -594,7 +594,7 @@ def test_an_attempt_that_others_took_over_is_not_taken_for_the_one_that_was_begu
             world.deliver(handler, message)
 
     faults.send_again("UpdateItem")
-    faults.meanwhile("GetItem", lambda: None, others_die_at_it)  # when it looks whose attempt it is
+    faults.meanwhile("GetItem", others_die_at_it)  # when it looks whose attempt it is
 
     assert world.deliver(handler, message) == [message]
 

@@ -130,7 +130,7 @@ def outlive(
         between()
         if not again:
             return number
-        message = replace(message, tries=message.tries + 1)
+        message = replace(message, tries=message.tries + 1, age=message.age + 400)
     msg = "the message comes again for ever"
     raise AssertionError(msg)
 

@@ -15,7 +15,7 @@ from backbone import settings
 from backbone.attributes import unpack_item
 from backbone.contract import Event
 from backbone.envelope import Envelope
-from backbone.failure import Retry
+from backbone.failure import BreakerSettings, Retry
 from backbone.ledger import Entry, Ledger
 from backbone.names import Names
 from backbone.state import State
@@ -74,6 +74,7 @@ ENVIRONMENT = {
     settings.RETRY: Retry(tries=3, crashes=2, first=30, longest=900, patience=3600).to_json(),
     settings.BODIES: "bodies",
     settings.CALL_TIMEOUT: "2",
+    settings.BREAKER: BreakerSettings(failures=5, first=60, longest=900).to_json(),
     settings.option_variable("sender"): SENDER,
     settings.option_variable("configuration-set"): NAMES.of("letters"),
     settings.option_variable("pager"): PAGER,

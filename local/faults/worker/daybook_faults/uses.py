@@ -17,7 +17,7 @@ _PARTS = {
 
 
 def uses(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[Use]:
-    """Action, resource, and partition key in the event store; the latter two where there are any."""
+    """Action, resource, and partition key in the event store or the ledger; the latter two where there are any."""
     action = f"{_PREFIXES.get(service, service)}:{operation}"
     if "TransactItems" in params:
         for item in params["TransactItems"]:
@@ -42,6 +42,7 @@ _RESOURCES: tuple[tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]], ...]
     ("FromEmailAddress", lambda params: [f"identity/{params['FromEmailAddress']}"]),
     ("ConfigurationSetName", lambda params: [f"configuration-set/{params['ConfigurationSetName']}"]),
     ("TopicArn", lambda params: [params["TopicArn"].rpartition(":")[2]]),
+    ("UUID", lambda params: [f"event-source-mapping:{params['UUID']}"]),
     # Secrets Manager puts six characters behind the name.
     ("SecretId", lambda params: [f"secret:{params['SecretId']}-000000"]),
 )
@@ -50,5 +51,5 @@ _RESOURCES: tuple[tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]], ...]
 def _stream(part: Mapping[str, Any]) -> str | None:
     keyed = part.get("Item") or part.get("Key") or {}
     values = part.get("ExpressionAttributeValues", {})
-    value = keyed.get("stream") or values.get(":stream") or {}
+    value = keyed.get("stream") or keyed.get("event") or values.get(":stream") or values.get(":switch") or {}
     return value.get("S") if isinstance(value, dict) else None

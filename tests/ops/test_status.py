@@ -1,0 +1,190 @@
+"""`daybook status`: what waits, what is dead, who is held up, and what needs attention, in one pass."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from backbone import clock
+from backbone.attributes import pack
+from backbone.ledger import Note
+from ops.cli import app
+from ops.pausing import Pausing
+from ops.status import Status, next_steps, status
+from tests.ops.mapped import deploys, deploys_admit, mappings
+from tests.ops.world import MORNING, World
+
+EFFECT, ORDERED, VIEW = "charge-order", "register-device", "order-status-placed"
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["status", *arguments])
+
+
+def of(world: World, consumer: str = EFFECT) -> Status:
+    (found,) = status(world.connection, [consumer])
+    return found
+
+
+def minutes_ago(minutes: float) -> float:
+    """The time so many minutes ago, by the world's clock: milliseconds from the morning on."""
+    moment = datetime.now(UTC) - timedelta(minutes=minutes)
+    return (moment - MORNING).total_seconds() * 1000
+
+
+def opened(world: World, retry: timedelta) -> None:
+    """The effect's breaker is open."""
+    now = datetime.now(UTC)
+    times = {"opened_at": clock.timestamp(now), "retry_at": clock.timestamp(now + retry)}
+    item = {"event": "switch", "consumer": EFFECT, "opened": True, **times}
+    world.connection.dynamodb.put_item(
+        TableName=world.names.ledger, Item={name: pack(value) for name, value in item.items()}
+    )
+
+
+@pytest.fixture
+def stage(world: World) -> World:
+    deploys(world, EFFECT, "StockReserved")
+    deploys(world, ORDERED, "EquipmentRegistered", kind="reaction", ordered=True)
+    deploys(world, VIEW, "OrderPlaced", kind="view")
+    deploys_admit(world)
+    return world
+
+
+@pytest.mark.usefixtures("stage")
+def test_where_all_is_well_all_are_shown_and_nothing_needs_attention() -> None:
+    result = run("--check")
+
+    assert result.exit_code == 0, result.output
+    for shown in (EFFECT, ORDERED, VIEW, "admit (front door)", "publish", "bury", "Nothing needs attention"):
+        assert shown in result.output
+
+
+def test_what_waits_in_a_queue_is_counted(stage: World) -> None:
+    for _ in range(3):
+        stage.queued(EFFECT)
+    url = stage.connection.sqs.get_queue_url(QueueName=stage.names.of(EFFECT))["QueueUrl"]
+    stage.connection.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)
+    stage.connection.sqs.send_message(QueueUrl=url, MessageBody="{}", DelaySeconds=600)
+
+    found = of(stage)
+
+    assert (found.waiting, found.in_flight, found.delayed) == (2, 1, 1)
+
+
+def test_the_dead_are_counted_with_the_last_error_and_the_streams_that_they_hold_up(stage: World) -> None:
+    for device in ("M-1", "M-2"):
+        event = stage.recorded("EquipmentRegistered", f"device/{device}")
+        stage.died(event, ORDERED, "KeyError")
+    again = stage.recorded("EquipmentRegistered", "device/M-2")
+    stage.died(again, ORDERED, "ValueError", after=20)
+    stage.died(stage.recorded("StockReserved", "reservation/1"), EFFECT, "OutcomeUnknown")
+
+    assert (of(stage, ORDERED).dead, of(stage, ORDERED).parked, of(stage, ORDERED).last_error) == (3, 2, "ValueError")
+    assert (of(stage).dead, of(stage).parked, of(stage).last_error) == (1, 0, "OutcomeUnknown")
+    assert "daybook dead list" in run().output
+
+
+def test_who_is_paused_is_shown_with_who_said_so_and_how_to_go_on(stage: World) -> None:
+    pausing = Pausing(stage.connection, EFFECT)
+    pausing.pause("a new table")
+    list(pausing.follow())
+
+    result = run(EFFECT)
+
+    paused = of(stage).switch.paused
+    assert paused
+    assert f"paused by {paused.by} since" in result.output
+    assert f"daybook resume {EFFECT} --stage dev" in result.output
+    assert run("--check").exit_code == 1
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(5, "tries at"), (-1, "tries now")])
+def test_an_open_breaker_is_shown_with_its_next_try(stage: World, minutes: int, said: str) -> None:
+    opened(stage, timedelta(minutes=minutes))
+
+    result = run(EFFECT)
+
+    assert "breaker open since" in result.output
+    assert said in result.output
+    assert of(stage).needs == ["breaker"]
+
+
+def test_what_is_off_without_a_reason_is_found(stage: World) -> None:
+    mappings(stage).switch(EFFECT, on=False)
+
+    assert of(stage).needs == ["off"]
+    assert any("no pause says why" in step for step in next_steps([of(stage)], "dev"))
+
+
+def test_rate_age_and_errors_are_those_of_the_last_minutes_by_journal_and_ledger(stage: World) -> None:
+    for number in range(10):
+        event = stage.recorded("StockReserved", f"reservation/{number}", after=minutes_ago(2))
+        stage.handled(event, EFFECT, after=minutes_ago(2))
+    stuck = stage.recorded("StockReserved", "reservation/stuck", after=minutes_ago(4))
+    stage.connection.ledger.note(
+        stuck.metadata.id,
+        EFFECT,
+        ("reservation/stuck", 1),
+        Note(message="m", deliveries=1, at=clock.now(), error="KeyError", reason="", tried=1),
+    )
+    stage.queued(EFFECT)
+    stage.recorded("StockReserved", "reservation/old", after=minutes_ago(20))
+
+    found = of(stage)
+
+    assert found.rate == pytest.approx(2, abs=0.1)
+    assert found.oldest == pytest.approx(240, abs=20)
+    assert found.last_error == "KeyError"
+
+
+def test_where_cloudwatch_has_numbers_they_are_taken(stage: World) -> None:
+    cloudwatch = stage.connection.client("cloudwatch")
+    told = [{"Name": "QueueName", "Value": stage.names.of(EFFECT)}]
+    own = [{"Name": "stage", "Value": "dev"}, {"Name": "service", "Value": EFFECT}]
+    moment = datetime.now(UTC) - timedelta(minutes=1)
+    age = {"MetricName": "ApproximateAgeOfOldestMessage", "Dimensions": told, "Timestamp": moment, "Value": 700.0}
+    cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=[age])
+    committed = {"MetricName": "Committed", "Dimensions": own, "Timestamp": moment, "Value": 50.0}
+    cloudwatch.put_metric_data(Namespace="Daybook", MetricData=[committed])
+    stage.queued(EFFECT)
+
+    found = of(stage)
+
+    assert (found.oldest, found.rate, found.needs) == (700, 10, ["old"])
+
+
+def test_what_needs_attention_comes_first(stage: World) -> None:
+    stage.queued(EFFECT)
+    stage.died(stage.recorded("OrderPlaced", "order/1"), VIEW)
+    mappings(stage).switch(ORDERED, on=False)
+
+    order = [found.consumer for found in status(stage.connection)]
+
+    assert order[:3] == [VIEW, ORDERED, EFFECT]
+
+
+@pytest.mark.usefixtures("stage")
+def test_for_programs_it_is_one_object_a_line() -> None:
+    lines = [json.loads(line) for line in run("--json").stdout.splitlines()]
+
+    assert {line["consumer"] for line in lines} == {EFFECT, ORDERED, VIEW, "admit", "publish", "bury"}
+    (one,) = [line for line in lines if line["consumer"] == EFFECT]
+    assert (one["mappings"], one["paused"], one["breaker"], one["needs"]) == (["Enabled"], None, "closed", [])
+
+
+@pytest.mark.usefixtures("stage")
+def test_a_misspelt_name_is_told_with_what_is_near_it() -> None:
+    result = run("charge-ordr")
+
+    assert result.exit_code == 2
+    assert "did you mean charge-order?" in result.output
+
+
+def test_dead_letters_that_nobody_buries_are_shown(stage: World) -> None:
+    stage.queued(EFFECT, suffix="-dead")
+
+    assert of(stage, "bury").on_the_way == 1
+    assert "1 dead letters on their way" in run().output
