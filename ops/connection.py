@@ -37,7 +37,8 @@ _AWS = re.compile(r"(.+\.)?(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservice
 
 # Calls side by side: enough to hide the network's delay, few enough not to be throttled.
 _SIDE_BY_SIDE = 16
-_TIMES: Mapping[str, Any] = {"connect_timeout": 5, "read_timeout": 15}  # seconds
+_CONNECTS_WITHIN = 5  # seconds
+_ANSWERS_WITHIN = 15.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +146,13 @@ class Connection:
             yield from answer["Responses"].get(table, [])
             request = answer.get("UnprocessedKeys") or {}
 
-    def client(self, service: str, *, attempts: int = 4) -> Any:
-        """A new client of one of AWS's services, for what is asked once; the others are kept."""
+    def client(self, service: str, *, attempts: int = 4, seconds: float = _ANSWERS_WITHIN) -> Any:
+        """A new client of one of AWS's services, for what is asked once; the others are kept. An answer may take so
+        many seconds.
+        """
         config = Config(
-            **_TIMES,
+            connect_timeout=_CONNECTS_WITHIN,
+            read_timeout=seconds,
             max_pool_connections=_SIDE_BY_SIDE,
             retries={"mode": "standard", "total_max_attempts": attempts},
             # A proxy knows nothing of this machine's own addresses.
