@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from bench import cost, fraud, imports, machine, posting, processor, readings, screening, throughput
+from bench import cost, dead, fraud, imports, machine, posting, processor, readings, screening, throughput
 from bench.flow import NeverQuiet
 from bench.processor import NotHandled
 from local.errors import LocalRunError
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "cost": lambda: cost.measure(progress, orders=options.orders),
         "fraud": lambda: fraud.measure(progress, seed=options.seed, customers=options.customers),
         "screening": lambda: screening.measure(progress, names=options.names),
+        "dead": lambda: dead.measure(progress, letters=options.letters),
     }
     progress.say(f"Measured on {machine.description()}.")
     aims: list[Aim] = []
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-_PARTS = ("imports", "cpu", "throughput", "readings", "transactions", "cost", "fraud", "screening")
+_PARTS = ("imports", "cpu", "throughput", "readings", "transactions", "cost", "fraud", "screening", "dead")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--accounts", type=_several, default=100, help="transactions: on so many (%(default)s)")
     parser.add_argument("--orders", type=_several, default=300, help="cost: orders sent at once (%(default)s)")
+    parser.add_argument("--letters", type=_several, default=10_000, help="dead: letters in the ledger (%(default)s)")
     parser.add_argument("--seed", type=int, default=11, help="fraud: other accounts for each number (%(default)s)")
     parser.add_argument("--customers", type=_several, default=400, help="fraud: accounts (%(default)s)")
     return parser

@@ -20,6 +20,8 @@ from ops.functions import environment
 
 # DynamoDB's quota for one BatchGetItem.
 _MOST_READS = 100
+# What one page of the index holds, which is in memory whole. DynamoDB's own limit, 1 MB, is some three times as much.
+_MOST_AT_ONCE = 1_000
 
 
 class NoSuchLetter(OperatorError):
@@ -108,6 +110,7 @@ def letters(connection: Connection, selection: Selection) -> Iterator[Letter]:
     Read from an index, which lags: what has just died, or been decided, may be listed otherwise.
     """
     request: dict[str, Any] = {"TableName": connection.names.ledger, "IndexName": DEAD_INDEX}
+    request["PaginationConfig"] = {"PageSize": _MOST_AT_ONCE}
     operation = "scan"
     if selection.consumer is not None:
         operation = "query"
