@@ -37,7 +37,7 @@ _NOT_COMMITTED: _Condition = (
     {":committed": pack(COMMITTED)},
 )
 # What only the dead have.
-_OF_THE_DEAD = ("dead", "error", "reason", "body", "body_key", "attributes")
+OF_THE_DEAD = ("dead", "error", "reason", "body", "body_key", "attributes")
 
 
 class AlreadyDone(Exception):
@@ -101,7 +101,7 @@ class Ledger:
         if entry.emitted:
             values["emitted"] = list(entry.emitted)
         condition = _NOT_COMMITTED if happened else _NOT_DONE
-        return {"Update": self._update(entry.event, entry.consumer, values, condition, remove=_OF_THE_DEAD)}
+        return {"Update": self._update(entry.event, entry.consumer, values, condition, remove=OF_THE_DEAD)}
 
     def bury(self, entry: Entry) -> None:
         """Note the event as dead at the consumer; `details` hold error, reason and body. Raises AlreadyDone."""

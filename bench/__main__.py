@@ -10,7 +10,20 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from bench import audit, cost, fraud, imports, machine, posting, processor, readings, replay, screening, throughput
+from bench import (
+    audit,
+    cost,
+    dead,
+    fraud,
+    imports,
+    machine,
+    posting,
+    processor,
+    readings,
+    replay,
+    screening,
+    throughput,
+)
 from bench.flow import NeverQuiet
 from bench.processor import NotHandled
 from local.errors import LocalRunError
@@ -41,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "fraud": lambda: fraud.measure(progress, seed=options.seed, customers=options.customers),
         "screening": lambda: screening.measure(progress, names=options.names),
         "audit": lambda: audit.measure(progress, events=options.history),
+        "dead": lambda: dead.measure(progress, letters=options.letters),
     }
     progress.say(f"Measured on {machine.description()}.")
     aims: list[Aim] = []
@@ -61,7 +75,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-_PARTS = ("imports", "cpu", "throughput", "readings", "transactions", "cost", "fraud", "screening", "audit", "replay")
+_PARTS = (
+    "imports",
+    "cpu",
+    "throughput",
+    "readings",
+    "transactions",
+    "cost",
+    "fraud",
+    "screening",
+    "audit",
+    "replay",
+    "dead",
+)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--past", type=_several, default=5000, help="replay: events of the past (%(default)s)")
     parser.add_argument("--accounts", type=_several, default=100, help="transactions: on so many (%(default)s)")
     parser.add_argument("--orders", type=_several, default=300, help="cost: orders sent at once (%(default)s)")
+    parser.add_argument("--letters", type=_several, default=10_000, help="dead: letters in the ledger (%(default)s)")
     parser.add_argument("--seed", type=int, default=11, help="fraud: other accounts for each number (%(default)s)")
     parser.add_argument("--history", type=_several, default=100_000, help="audit: events checked (%(default)s)")
     parser.add_argument("--customers", type=_several, default=400, help="fraud: accounts (%(default)s)")

@@ -3,14 +3,14 @@
 The index of the dead lists them, some moments late; the ledger's own row says how it stands.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any, Self
 
 from backbone import clock
-from backbone.attributes import pack, unpack_item
+from backbone.attributes import pack, pack_item, unpack_item
 from backbone.ledger import DEAD, DEAD_INDEX, Entry
 from backbone.ledger import from_item as entry_in
 from backbone.settings import BODIES
@@ -20,6 +20,8 @@ from ops.functions import environment
 
 # DynamoDB's quota for one BatchGetItem.
 _MOST_READS = 100
+# What one page of the index holds, which is in memory whole. DynamoDB's own limit, 1 MB, is some three times as much.
+_MOST_AT_ONCE = 1_000
 
 
 class NoSuchLetter(OperatorError):
@@ -108,6 +110,7 @@ def letters(connection: Connection, selection: Selection) -> Iterator[Letter]:
     Read from an index, which lags: what has just died, or been decided, may be listed otherwise.
     """
     request: dict[str, Any] = {"TableName": connection.names.ledger, "IndexName": DEAD_INDEX}
+    request["PaginationConfig"] = {"PageSize": _MOST_AT_ONCE}
     operation = "scan"
     if selection.consumer is not None:
         operation = "query"
@@ -153,13 +156,59 @@ def rows(connection: Connection, wanted: Iterable[Letter]) -> Iterator[Row]:
 
     Raises NoBody, if a body that was too large for the ledger is not where it should be.
     """
+    for letter, entry in standing(connection, wanted):
+        yield Row(letter, entry, body(connection, entry))
+
+
+def standing(connection: Connection, wanted: Iterable[Letter]) -> Iterator[tuple[Letter, Entry]]:
+    """Those letters that are dead at this moment, and their rows; read consistently, as they are asked for."""
     waiting = iter(wanted)
     while some := list(islice(waiting, _MOST_READS)):
-        keys = [{"event": letter.event, "consumer": letter.consumer} for letter in dict.fromkeys(some)]
+        keys = [{"event": event, "consumer": consumer} for event, consumer in dict.fromkeys(map(_key, some))]
         for item in connection.items(connection.names.ledger, keys):
             entry = entry_in(item)
             if entry.state == DEAD:
-                yield Row(Letter.of(_values(entry)), entry, _body(connection, entry))
+                yield Letter.of(_values(entry)), entry
+
+
+def body(connection: Connection, entry: Entry) -> str:
+    """The message to a dead letter's row. Raises NoBody."""
+    if "body" in entry.details:
+        return str(entry.details["body"])
+    bucket = (environment(connection, "bury") or {}).get(BODIES)
+    key = entry.details.get("body_key")
+    if not bucket or not key:
+        msg = f"the body of {entry.event}@{entry.consumer} is kept neither in the ledger nor in the backbone's bucket"
+        raise NoBody(msg)
+    return str(connection.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+
+
+def change(
+    connection: Connection, letter: Letter, values: Mapping[str, object], *, remove: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The part of a transaction that changes a letter's row, if it is still dead as the letter says."""
+    aliases = {f":v{number}": name for number, name in enumerate(values)}
+    expression = "SET " + ", ".join(f"#{alias[1:]} = {alias}" for alias in aliases)
+    names = {"#state": "state", "#at": "at"} | {f"#{alias[1:]}": name for alias, name in aliases.items()}
+    if remove:
+        gone = {f"#r{number}": name for number, name in enumerate(remove)}
+        expression += " REMOVE " + ", ".join(gone)
+        names |= gone
+    condition = {":dead": pack(DEAD), ":was": pack(letter.at)}
+    return {
+        "Update": {
+            "TableName": connection.names.ledger,
+            "Key": pack_item({"event": letter.event, "consumer": letter.consumer}),
+            "UpdateExpression": expression,
+            "ConditionExpression": "#state = :dead AND #at = :was",
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": condition | {alias: pack(values[name]) for alias, name in aliases.items()},
+        }
+    }
+
+
+def _key(letter: Letter) -> tuple[str, str]:
+    return letter.event, letter.consumer
 
 
 def _values(entry: Entry) -> dict[str, Any]:
@@ -171,17 +220,6 @@ def _values(entry: Entry) -> dict[str, Any]:
         "stream": entry.stream,
         "sequence": entry.sequence,
     }
-
-
-def _body(connection: Connection, entry: Entry) -> str:
-    if "body" in entry.details:
-        return str(entry.details["body"])
-    bucket = (environment(connection, "bury") or {}).get(BODIES)
-    key = entry.details.get("body_key")
-    if not bucket or not key:
-        msg = f"the body of {entry.event}@{entry.consumer} is kept neither in the ledger nor in the backbone's bucket"
-        raise NoBody(msg)
-    return str(connection.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode())
 
 
 def _on(wanted: str, stream: str) -> bool:

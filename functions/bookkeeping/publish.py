@@ -67,7 +67,8 @@ class _Outgoing:
 def handler(request: Mapping[str, Any], context: Any) -> dict[str, Any] | None:
     """Take a batch of the store's stream, or a span of the past: {"since": RFC 3339, "until": RFC 3339}.
 
-    A span is answered with {"published": so many events, "next": the `since` to go on from, or null at its end}.
+    A span is answered with {"published": so many events, "set_aside": so many that can never be, "next": the `since` to
+    go on from, or null at its end}.
     Raises NotPublished, or botocore's errors, if it must come again, and BadRange for what is neither.
     """
     publication = _Publication(context)
@@ -75,7 +76,8 @@ def handler(request: Mapping[str, Any], context: Any) -> dict[str, Any] | None:
         if isinstance(request, Mapping) and "Records" in request:
             publication.publish(request["Records"])
             return None
-        return {"next": publication.catch_up(span_of(request)), "published": publication.published}
+        following = publication.catch_up(span_of(request))
+        return {"next": following, "published": publication.published, "set_aside": publication.set_aside}
     finally:
         observability.flush(publication.metrics)
 
@@ -85,6 +87,7 @@ class _Publication:
 
     def __init__(self, context: Any) -> None:
         self.published = 0
+        self.set_aside = 0
         self.metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
         self._log = observability.logger(CONSUMER)
         self._bus = settings().names.event_bus
@@ -202,6 +205,7 @@ class _Publication:
         )
         self._log.error("set aside", extra={"error": error, "record": name})
         observability.count(self.metrics, observability.SET_ASIDE)
+        self.set_aside += 1
 
     def _tampered(self, change: str, name: str) -> None:
         """The store is only ever appended to: whatever else happens to it is not this system's doing."""

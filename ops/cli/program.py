@@ -8,6 +8,8 @@ import typer
 
 from ops.cli import (
     analytics,
+    audit,
+    dead,
     doctor,
     events,
     patient,
@@ -73,15 +75,17 @@ def daybook(
 app.command(epilog=send.EXAMPLES)(send.send)
 app.command(epilog=trace.EXAMPLES)(trace.trace)
 app.command(epilog=events.EXAMPLES)(events.events)
-app.command(epilog=replay.EXAMPLES)(replay.replay)
-app.command(epilog=rebuild.EXAMPLES)(rebuild.rebuild)
-app.command(epilog=verify.EXAMPLES)(verify.verify)
-app.command(epilog=publish.EXAMPLES)(publish.publish)
 app.command("status", epilog=status.EXAMPLES)(status.show_status)
+app.add_typer(dead.app, name="dead")
+app.command(epilog=replay.EXAMPLES)(replay.replay)
+app.command(epilog=publish.EXAMPLES)(publish.publish)
 app.command(epilog=pause.EXAMPLES)(pause.pause)
 app.command(epilog=resume.EXAMPLES)(resume.resume)
+app.command(epilog=verify.EXAMPLES)(verify.verify)
+app.command(epilog=rebuild.EXAMPLES)(rebuild.rebuild)
+app.add_typer(audit.app, name="audit")
+app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=patient.EXAMPLES)(patient.patient)
 app.command(epilog=ward.EXAMPLES)(ward.ward)
-app.add_typer(sanctions.app, name="sanctions")
-app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(analytics.app, name="analytics")
+app.add_typer(sanctions.app, name="sanctions")

@@ -1,0 +1,107 @@
+"""How long `daybook dead` takes over many dead letters, and how much memory: its groups are all that it keeps."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backbone import clock
+from backbone.attributes import pack_item
+from backbone.ledger import DEAD
+from bench.aims import Aim
+from local.system import STAGE, up
+from ops.connection import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.cloud import Cloud
+    from local.progress import Progress
+
+_CONSUMERS = ("reserve-stock", "charge-order", "confirm-order", "admit")
+_ERRORS = ("KeyError", "AccessDeniedException", "Rejected")
+_BODY = "x" * 1_500  # about as long as an order's message
+# How many letters memory is compared with.
+_FEW = 10  # times fewer
+# DynamoDB's quota for one BatchWriteItem.
+_MOST_WRITES = 25
+_KIB = 1_024
+
+
+def measure(progress: Progress, *, letters: int) -> list[Aim]:
+    """Write so many dead letters into the ledger, and see them in groups, in a process of its own each time."""
+    with up(progress) as cloud:
+        connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
+        nothing = _run(cloud, expected=0)
+        few = letters // _FEW
+        with progress.step(f"burying {letters} letters, and looking at them"):
+            _bury(connection, 0, few)
+            less = _run(cloud, expected=few)
+            _bury(connection, few, letters)
+            seconds, megabytes = _run(cloud, expected=letters)
+    for number, (took, peak) in {0: nothing, few: less, letters: (seconds, megabytes)}.items():
+        progress.say(f"  {number:>6} letters: {took:5.2f} s, {peak:5.1f} MB at the most")
+    return [
+        Aim(f"{letters} dead letters in groups", seconds, at_most=10.0, unit="s"),
+        Aim(f"memory for {letters} letters more than for {few}", megabytes - less[1], at_most=10.0, unit="MB"),
+    ]
+
+
+def _bury(connection: Connection, first: int, end: int) -> None:
+    """Write the letters of these numbers straight into the ledger."""
+    items = _items(first, end)
+    while some := [{"PutRequest": {"Item": item}} for item in islice(items, _MOST_WRITES)]:
+        waiting: Any = {connection.names.ledger: some}
+        while waiting:
+            waiting = connection.dynamodb.batch_write_item(RequestItems=waiting).get("UnprocessedItems")
+
+
+def _items(first: int, end: int) -> Iterator[dict[str, Any]]:
+    began = datetime.now(UTC) - timedelta(hours=1)
+    for number in range(first, end):
+        consumer = _CONSUMERS[number % len(_CONSUMERS)]
+        values = {
+            "event": str(uuid.UUID(int=number)),
+            "consumer": consumer,
+            "state": DEAD,
+            "dead": consumer,
+            "at": clock.timestamp(began + timedelta(milliseconds=number)),
+            "error": _ERRORS[number % len(_ERRORS)],
+            "reason": f"order {number} is not to be found",
+            "event_type": "OrderPlaced",
+            "stream": f"order/{number}",
+            "sequence": 1,
+            "body": _BODY,
+        }
+        yield pack_item(values)
+
+
+def _run(cloud: Cloud, *, expected: int) -> tuple[float, float]:
+    """Run the command. Returns seconds, and the most memory that its process has held, in MB."""
+    program = str(Path(sys.executable).with_name("daybook"))
+    began = time.perf_counter()
+    command = subprocess.Popen(
+        [program, "dead", "--json", "--stage", STAGE],
+        env={"PATH": os.environ["PATH"], **cloud.reach},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with command:
+        told = command.stdout.read() if command.stdout else ""
+        _, status, used = os.wait4(command.pid, 0)
+        command.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - began
+    if command.returncode or json.loads(told)["count"] != expected:
+        raise subprocess.CalledProcessError(command.returncode, "daybook dead", told)
+    # Linux tells kibibytes, macOS bytes.
+    peak = used.ru_maxrss if sys.platform == "darwin" else used.ru_maxrss * _KIB
+    return seconds, peak / 1_000_000

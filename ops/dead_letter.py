@@ -1,0 +1,141 @@
+"""One dead letter, with all that is known of it."""
+
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+
+from backbone import clock
+from backbone.envelope import Envelope
+from backbone.ledger import Entry
+from backbone.store import from_item
+from ops.connection import LOCAL, Connection
+from ops.consumers import Consumer, consumers
+from ops.letters import Letter, NoSuchLetter, body, named
+from ops.privacy import shown
+from ops.retrying import OUTCOME_UNKNOWN, SWEEP
+
+ADMIT = "admit"
+# Clocks differ, and what is logged is told a moment later.
+_AROUND = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A try that has failed: when, and of what."""
+
+    at: str
+    error: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A letter that is dead at this moment. `event` is what it is about, if that is recorded."""
+
+    connection: Connection
+    letter: Letter
+    entry: Entry
+    body: str
+    event: Envelope | None
+    consumer: Consumer | None
+
+    @classmethod
+    def of(cls, connection: Connection, name: str) -> Self:
+        """The letter of that name, read consistently. Raises NoSuchLetter, and NoBody."""
+        letter = named(connection, name)
+        entry = connection.ledger.find(letter.event, letter.consumer)
+        if entry is None or entry.done:
+            msg = f"{letter.id} has just been done"
+            raise NoSuchLetter(msg)
+        return cls(
+            connection,
+            letter,
+            entry,
+            body(connection, entry),
+            _recorded(connection, letter),
+            consumers(connection).get(letter.consumer),
+        )
+
+    @property
+    def tries(self) -> Sequence[Try]:
+        """All tries that have failed, the first one first."""
+        return [Try(str(told["at"]), str(told["error"]), str(told["reason"])) for told in self.entry.tries]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return len(self.body.encode())
+
+    @property
+    def sha256(self) -> str:
+        """Of the body, in hexadecimal."""
+        return hashlib.sha256(self.body.encode()).hexdigest()
+
+    @property
+    def log_group(self) -> str:
+        """Where the consumer's log lines are (stacks/function.py)."""
+        return f"/aws/lambda/{self.connection.names.of(self.letter.consumer)}"
+
+    @property
+    def logs(self) -> str:
+        """The command that shows the log lines of its tries."""
+        times = [self.letter.at, *(each.at for each in self.tries)]
+        begin, end = (clock.moment(at) for at in (min(times), max(times)))
+        # What could not be read has no event's id; its lines tell only of the message.
+        known = not self.letter.event.startswith("body-")
+        words = ["aws", "logs", "filter-log-events", "--log-group-name", self.log_group]
+        words += ["--filter-pattern", f'"{self.letter.event}"'] if known else []
+        words += ["--start-time", _milliseconds(clock.timestamp(begin - _AROUND))]
+        words += ["--end-time", _milliseconds(clock.timestamp(end + _AROUND))]
+        words += ["--query", "events[].message", "--output", "text"]
+        if self.connection.stage == LOCAL:
+            words += ["--endpoint-url", str(self.connection.sqs.meta.endpoint_url)]
+        return shlex.join(words)
+
+    @property
+    def next(self) -> Mapping[str, str]:
+        """What can be done about it: what for, and the command."""
+        name, stage = self.letter.id, f"--stage {self.connection.stage}"
+        said: dict[str, str] = {}
+        if self.letter.error == OUTCOME_UNKNOWN and self.consumer and not self.consumer.can_ask:
+            said["say how it ended"] = f"daybook dead resolve {name} {stage}"
+        else:
+            said["try it again"] = f"daybook dead retry {name} --apply {stage}"
+        if self.letter.consumer == ADMIT:
+            said["mend it"] = f"daybook dead edit {name} {stage}"
+        said["give it up"] = f'daybook dead discard {name} --reason "…" --apply {stage}'
+        return said
+
+    def as_data(self, *, reveal: bool = False) -> dict[str, Any]:
+        """All of it as what JSON can hold. The body only if it is to be revealed: it may be about a person."""
+        told: dict[str, Any] = {"id": self.letter.id, "event": self.letter.event, "consumer": self.letter.consumer}
+        told |= {"at": self.letter.at, "error": self.letter.error, "reason": self.letter.reason}
+        told |= {"type": self.letter.type, "stream": self.letter.stream, "sequence": self.letter.sequence}
+        told["tries"] = [{"at": each.at, "error": each.error, "reason": each.reason} for each in self.tries]
+        told["retried"] = self.entry.details.get("retried")
+        if self.event:
+            m = self.event.metadata
+            metadata = {name: getattr(m, name) for name in m.__dataclass_fields__}
+            told["recorded"] = {"metadata": metadata, "data": shown(self.event)}
+        told["body"] = {"bytes": self.size, "sha256": self.sha256} | ({"text": self.body} if reveal else {})
+        return told | {"log_group": self.log_group, "logs": self.logs, "next": dict(self.next)}
+
+
+def _recorded(connection: Connection, letter: Letter) -> Envelope | None:
+    """The event that the letter is about, as the store has it."""
+    if letter.consumer in {ADMIT, SWEEP}:
+        return None
+    if not letter.stream:
+        return None
+    key = {"stream": letter.stream, "sequence": letter.sequence}
+    found = next(connection.items(connection.names.store, [key]), None)
+    event = from_item(found) if found else None
+    # What a message says of its place may not be so.
+    return event if event and event.metadata.id == letter.event else None
+
+
+def _milliseconds(moment: str) -> str:
+    return str(round(clock.moment(moment).timestamp() * 1000))

@@ -1,0 +1,51 @@
+"""The deployed consumers, and what each is."""
+
+from ops.consumers import Consumer, consumers
+from tests.ops.world import World
+
+
+def test_consumers_are_what_their_functions_are_told_by_name(world: World) -> None:
+    tables = world.uses("reserve-stock", "stock", "order-status", event="OrderPlaced", emits=["StockReserved"])
+    world.uses(
+        "charge-order",
+        kind="effect",
+        event="OrderConfirmed",
+        purpose="charge/{order_id}",
+        can_ask=True,
+        ordered=True,
+    )
+
+    found = consumers(world.connection)
+
+    assert list(found) == ["charge-order", "reserve-stock"]
+    assert found["reserve-stock"] == Consumer(
+        name="reserve-stock",
+        kind="reaction",
+        event="OrderPlaced",
+        emits=("StockReserved",),
+        timeout=3,  # Lambda's own, since the world names none
+        tables={"stock": tables["stock"], "order-status": tables["order-status"]},
+    )
+    charging = found["charge-order"]
+    assert (charging.kind, charging.purpose, charging.can_ask, charging.ordered) == (
+        "effect",
+        "charge/{order_id}",
+        True,
+        True,
+    )
+
+
+def test_functions_that_handle_no_type_of_event_or_are_of_another_stage_are_none(world: World) -> None:
+    world.uses("publish", "stock")
+    other = World()
+    other.names = type(world.names)("prod")
+    other.uses("reserve-stock", event="OrderPlaced")
+
+    assert consumers(world.connection) == {}
+
+
+def test_all_pages_of_lambdas_answer_are_read(world: World) -> None:
+    for number in range(60):
+        world.uses(f"consumer-{number:02}", event="OrderPlaced")
+
+    assert len(consumers(world.connection)) == 60

@@ -1,0 +1,332 @@
+"""`daybook dead`: dead letters in groups, one by one, and each with all that is known of it."""
+
+import hashlib
+import json
+import tracemalloc
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from backbone import clock
+from backbone.attributes import pack_item
+from backbone.ledger import DEAD, Note
+from ops.cli import app
+from ops.failures import Failures, normalised
+from ops.letters import Letter, NoSuchLetter, Selection, letters, named, rows, standing
+from tests.ops.world import MORNING, World, ms
+
+TO = "confirm-order"
+SECRET = "Ada Lovelace"
+
+
+def dead(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["dead", *arguments])
+
+
+def placed(world: World, order: str) -> Any:
+    data = {
+        "order_id": order,
+        "customer": {"name": SECRET, "email": "ada@example.com"},
+        "lines": [{"sku": "mug", "quantity": 2, "price": {"amount": 1250, "currency": "EUR"}}],
+    }
+    return world.recorded("OrderPlaced", f"order/{order}", event_id=f"e-{order}", data=json.dumps(data))
+
+
+def ids(world: World, **selected: Any) -> list[str]:
+    return sorted(letter.id for letter in letters(world.connection, Selection(**selected)))
+
+
+# --- which letters there are ---------------------------------------------------------------------------------------
+
+
+def test_letters_are_those_for_which_all_holds_that_is_said(world: World) -> None:
+    world.died(placed(world, "1"), "a", "KeyError", after=1)
+    world.died(placed(world, "2"), "a", "TypeError", after=2000)
+    world.died(placed(world, "3"), "b", "KeyError", after=3000)
+
+    assert ids(world) == ["e-1@a", "e-2@a", "e-3@b"]
+    assert ids(world, consumer="a") == ["e-1@a", "e-2@a"]
+    assert ids(world, error="KeyError") == ["e-1@a", "e-3@b"]
+    assert ids(world, consumer="a", error="KeyError") == ["e-1@a"]
+    assert ids(world, stream="order/2") == ["e-2@a"]
+    assert ids(world, stream="order/") == ["e-1@a", "e-2@a", "e-3@b"]
+    assert ids(world, type="OrderPlaced") == ["e-1@a", "e-2@a", "e-3@b"]
+    assert ids(world, type="OrderConfirmed") == []
+    assert ids(world, since=MORNING + timedelta(seconds=2)) == ["e-2@a", "e-3@b"]
+    assert ids(world, since=MORNING + timedelta(seconds=2), consumer="a") == ["e-2@a"]
+
+
+def test_letters_of_one_consumer_come_the_oldest_first(world: World) -> None:
+    for number in (3, 1, 2):
+        world.died(f"e-{number}", TO, after=number)
+
+    assert [letter.event for letter in letters(world.connection, Selection(consumer=TO))] == ["e-1", "e-2", "e-3"]
+
+
+def test_a_letter_is_found_by_its_event_and_by_its_event_and_consumer(world: World) -> None:
+    world.died("e-1", "a")
+
+    assert named(world.connection, "e-1") == named(world.connection, "e-1@a")
+    assert named(world.connection, "e-1").consumer == "a"
+
+
+@pytest.mark.parametrize(("name", "said"), [("e-1", "dead at 2 consumers"), ("e-1@c", "no dead letter"), ("e", "no")])
+def test_what_names_no_letter_or_several_is_refused_with_those_there_are(world: World, name: str, said: str) -> None:
+    world.died("e-1", "a")
+    world.died("e-1", "b")
+
+    with pytest.raises(NoSuchLetter, match=said):
+        named(world.connection, name)
+
+
+def test_rows_are_those_that_are_dead_at_this_moment_with_their_bodies(world: World) -> None:
+    for number in range(120):
+        world.died(f"e-{number}", TO, body=f"body {number}")
+    known = list(letters(world.connection, Selection()))
+    done = placed(world, "done")
+    world.handled(done, TO)
+
+    found = {row.letter.event: row.body for row in rows(world.connection, [*known, letter_of(done, TO)])}
+
+    assert found == {f"e-{number}": f"body {number}" for number in range(120)}
+
+
+def letter_of(event: Any, consumer: str) -> Letter:
+    return Letter(event=event.metadata.id, consumer=consumer, at=ms(0), error="", reason="")
+
+
+def test_a_letter_that_is_asked_for_twice_stands_once(world: World) -> None:
+    world.died("e-1", TO)
+    (letter,) = letters(world.connection, Selection())
+    since = letter.at
+    older = Letter(event="e-1", consumer=TO, at=clock.timestamp(MORNING), error="", reason="")
+
+    assert [found.at for found, _ in standing(world.connection, [letter, older])] == [since]
+
+
+# --- groups --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("KeyError at functions/orders/confirm_order.py:21", "KeyError at functions/orders/confirm_order.py:21"),
+        ("the process died 3 times", "the process died <n> times"),
+        ("no 'red mug' on shelf 12", "no <text> on shelf <n>"),
+        ('"a" is not "b"', "<text> is not <text>"),
+        ("0b73e9a8-f681-85b0-ab42-8efcb5b144a6 of order/1001", "<id> of order/<n>"),
+        ("lines.0.quantity: greater than 0", "lines.<n>.quantity: greater than <n>"),
+        ("hash deadbeef12, flags 0xff", "hash <hex>, flags <hex>"),
+        ("until 2026-03-01T09:30:00Z, by order-77", "until <time>, by <id>"),
+        ("it can't and won't", "it can't and won't"),
+    ],
+)
+def test_what_differs_from_case_to_case_is_left_out_of_the_reason(reason: str, kind: str) -> None:
+    assert normalised(reason) == kind
+
+
+def test_letters_that_died_of_the_same_are_one_group_and_the_largest_comes_first(world: World) -> None:
+    world.died("e-0", "b", "KeyError", reason="order 7 is unknown")
+    for number in range(1, 4):
+        world.died(f"e-{number}", "a", "KeyError", reason=f"order {number} is unknown", after=number)
+
+    groups = json.loads(dead("--json").stdout)["groups"]
+
+    assert groups == [
+        {
+            "consumer": "a",
+            "error": "KeyError",
+            "reason": "order <n> is unknown",
+            "count": 3,
+            "oldest": ms(1),
+            "newest": ms(3),
+            "example": "e-3@a",
+        },
+        groups[1],
+    ]
+    assert (groups[1]["count"], groups[1]["example"]) == (1, "e-0@b")
+
+
+def test_the_groups_are_shown_with_what_to_type_next(world: World) -> None:
+    world.died("e-1", TO)
+
+    shown = dead("--error", "KeyError")
+
+    assert shown.exit_code == 0
+    for told in ("1 dead letter", TO, "KeyError", "confirm_order.py:21"):
+        assert told in shown.stdout
+    assert f"daybook dead show e-1@{TO} --stage dev" in shown.stdout
+    assert f"daybook dead retry --consumer {TO} --error KeyError --first 1 --stage dev" in shown.stdout
+    assert "index lags" in shown.stderr
+
+
+def test_that_there_are_none_is_said_and_no_failure(world: World) -> None:
+    world.died("e-1", TO)
+
+    shown = dead("--consumer", "another")
+
+    assert (shown.exit_code, shown.stdout) == (0, "There are no dead letters of that kind.\n")
+
+
+def test_of_kinds_beyond_what_anybody_reads_only_the_number_is_kept() -> None:
+    kinds = (f"Error{'x' * number}" for number in range(600))
+
+    found = Failures.of(Letter(event="e", consumer="a", at="1", error=kind, reason="") for kind in kinds)
+
+    assert (len(found.groups), found.others, found.count) == (500, 100, 600)
+
+
+def test_options_before_the_command_are_refused_rather_than_not_heard(world: World) -> None:
+    world.died("e-1", TO)
+
+    shown = dead("--stage", "prod", "discard", "--all", "--reason", "x", "--apply")
+
+    assert shown.exit_code == 2
+    assert "behind the command" in shown.stderr
+    assert ids(world) == [f"e-1@{TO}"]
+
+
+# --- one by one ----------------------------------------------------------------------------------------------------
+
+
+def test_the_list_has_one_line_a_letter_and_says_that_there_are_more(world: World) -> None:
+    for number in range(3):
+        world.died(placed(world, str(number)), TO, after=number)
+
+    shown = dead("list", "--consumer", TO, "--limit", "2")
+    data = [json.loads(line) for line in dead("list", "--json").stdout.splitlines()]
+
+    lines = shown.stdout.splitlines()
+    assert [f"e-{number}@{TO}" in line for number, line in enumerate(lines)] == [True, True]
+    assert "OrderPlaced  order/0 #1" in lines[0]
+    assert "more than these 2" in shown.stderr
+    assert sorted(each["id"] for each in data) == [f"e-{number}@{TO}" for number in range(3)]
+    assert data[0]["error"] == "KeyError"
+
+
+def test_a_letter_is_shown_with_its_tries_its_journey_and_its_log_but_nothing_about_a_person(world: World) -> None:
+    event = placed(world, "1001")
+    m = event.metadata
+    for number in (1, 2):
+        note = Note(message="m", deliveries=number, at=ms(number), error=f"Try{number}", reason="slow", tried=number)
+        world.connection.ledger.note(m.id, TO, (m.stream, m.sequence), note)
+    world.listens(TO, "OrderPlaced")
+    name = world.died(event, TO)
+
+    shown = dead("show", m.id)
+    data = json.loads(dead("show", name, "--json").stdout)
+
+    assert shown.exit_code == 0, shown.stderr
+    for told in (
+        name,
+        "KeyError",
+        "Try1",
+        "Try2",
+        "order/1001 #1",
+        "•••",
+        f"{TO}  dead",  # the journey
+        f"/aws/lambda/daybook-dev-{TO}",
+        "aws logs filter-log-events",
+        f"daybook dead retry {name} --apply --stage dev",
+        "daybook dead discard",
+    ):
+        assert told in shown.stdout
+    assert SECRET not in shown.stdout
+    assert SECRET not in json.dumps(data)
+    assert [each["error"] for each in data["tries"]] == ["Try1", "Try2"]
+    assert f"--filter-pattern '\"{m.id}\"'" in data["logs"]
+
+
+def test_of_what_admit_has_refused_only_size_and_hash_are_shown_unless_it_is_to_be_revealed(world: World) -> None:
+    body = json.dumps({"detail": {"metadata": {"stream": "order/1", "sequence": 1}, "data": {"name": SECRET}}})
+    name = world.died("e-1", "admit", "ContractBroken", body=body, reason="OrderPlaced: lines: missing")
+
+    shown, revealed = dead("show", name), dead("show", name, "--reveal")
+
+    assert SECRET not in shown.stdout
+    assert f"{len(body)} bytes" in shown.stdout
+    assert hashlib.sha256(body.encode()).hexdigest() in shown.stdout
+    assert f"daybook dead edit {name} --stage dev" in shown.stdout
+    assert SECRET in revealed.stdout
+
+
+def test_of_an_effect_that_cannot_ask_and_whose_outcome_is_unknown_it_is_said_to_resolve_it(world: World) -> None:
+    world.uses("mail", kind="effect", event="OrderPlaced", purpose="letter/{order_id}", can_ask=False)
+    name = world.died("e-1", "mail", "OutcomeUnknown")
+
+    shown = dead("show", name)
+
+    assert f"daybook dead resolve {name} --stage dev" in shown.stdout
+    assert "dead retry" not in shown.stdout
+
+
+@pytest.mark.usefixtures("world")
+def test_what_is_no_dead_letter_is_said_to_be_none() -> None:
+    shown = dead("show", "e-1")
+
+    assert shown.exit_code == 1
+    assert "daybook dead list --stage dev" in shown.stderr
+
+
+def test_what_a_message_says_for_a_terminal_is_not_said_to_it(world: World) -> None:
+    world.died("e-1", TO, reason="\x1b[2J gone")
+
+    for shown in (dead(), dead("list"), dead("show", "e-1")):
+        assert "\x1b[2J" not in shown.stdout
+
+
+# --- many ----------------------------------------------------------------------------------------------------------
+
+
+def many(world: World, number: int, *, consumer: str = TO) -> None:
+    """So many letters of a kilobyte in the ledger, written as fast as that can be."""
+    for start in range(0, number, 25):
+        items = [
+            pack_item(
+                {
+                    "event": f"{consumer}-{start + each:06}",
+                    "consumer": consumer,
+                    "state": DEAD,
+                    "dead": consumer,
+                    "at": ms(start + each),
+                    "error": "KeyError",
+                    "reason": f"order {start + each} is unknown",
+                    "event_type": "OrderPlaced",
+                    "body": "x" * 1_000,
+                }
+            )
+            for each in range(min(25, number - start))
+        ]
+        requests = [{"PutRequest": {"Item": item}} for item in items]
+        world.connection.dynamodb.batch_write_item(RequestItems={world.names.ledger: requests})
+
+
+def test_letters_are_read_page_by_page_as_they_are_asked_for(world: World) -> None:
+    many(world, 2_000)
+    pages: list[str] = []
+    world.connection.dynamodb.meta.events.register("before-call.dynamodb.Scan", lambda **_: pages.append("Scan"))
+    found = letters(world.connection, Selection())
+
+    next(found)
+    assert len(pages) == 1
+    assert sum(1 for _ in found) == 1_999
+    assert len(pages) == 3  # a thousand at once, and a look whether that was all
+
+
+def test_groups_take_no_more_memory_for_ten_thousand_letters_than_for_two_thousand() -> None:
+    def peak(number: int) -> int:
+        stream = (
+            Letter(event=f"e-{n}", consumer=TO, at=ms(n), error="KeyError", reason=f"order {n} is unknown")
+            for n in range(number)
+        )
+        tracemalloc.start()
+        try:
+            assert Failures.of(stream).groups[0].count == number
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(100)
+    assert peak(10_000) < 1.5 * peak(2_000) + 10_000
