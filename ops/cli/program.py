@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cli import analytics, doctor, events, patient, replay, sanctions, send, trace, ward
+from ops.cli import analytics, dead, doctor, events, patient, replay, sanctions, send, trace, ward
 
 app = typer.Typer(
     name="daybook",
@@ -58,6 +58,7 @@ app.command(epilog=send.EXAMPLES)(send.send)
 app.command(epilog=trace.EXAMPLES)(trace.trace)
 app.command(epilog=events.EXAMPLES)(events.events)
 app.command(epilog=replay.EXAMPLES)(replay.replay)
+app.add_typer(dead.app, name="dead")
 app.command(epilog=patient.EXAMPLES)(patient.patient)
 app.command(epilog=ward.EXAMPLES)(ward.ward)
 app.add_typer(sanctions.app, name="sanctions")
