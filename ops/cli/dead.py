@@ -2,7 +2,7 @@
 
 import typer
 
-from ops.cli import dead_edit
+from ops.cli import dead_edit, dead_resolve
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -13,3 +13,4 @@ def dead() -> None:
 
 
 app.command(epilog=dead_edit.EXAMPLES)(dead_edit.edit)
+app.command(epilog=dead_resolve.EXAMPLES)(dead_resolve.resolve)
