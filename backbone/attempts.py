@@ -122,6 +122,13 @@ class Attempts:
         self._table = table
         self._consumer = consumer
 
+    def find(self, purpose: str) -> dict[str, Any] | None:
+        """What is noted of the attempt: `state`, `cause`, `number`, `notes`, and `until`, as long as its process may be
+        alive. None, if nothing was ever attempted. Read consistently.
+        """
+        found = self._dynamodb.get_item(TableName=self._table, Key=self._key(purpose), ConsistentRead=True)
+        return unpack_item(found["Item"]) if "Item" in found else None
+
     def begin(self, purpose: str, *, cause: str, seconds: float) -> Attempt:
         """Note that the purpose is about to be pursued for the event `cause`, by a process that lives so long.
 
@@ -147,7 +154,7 @@ class Attempts:
         except ClientError as error:
             if not _refused(error):
                 raise
-            row = self._read(purpose)
+            row = self.find(purpose) or {}
             if row.get("token") != token:
                 return self._take_over(purpose, row, cause, seconds)
         return Attempt(purpose, in_doubt=False, notes=row["notes"], _number=row["number"], _attempts=self)
@@ -206,10 +213,6 @@ class Attempts:
                 raise
             msg = "another process has taken the attempt over"
             raise Busy(msg, patience=inf) from error
-
-    def _read(self, purpose: str) -> dict[str, Any]:
-        found = self._dynamodb.get_item(TableName=self._table, Key=self._key(purpose), ConsistentRead=True)
-        return unpack_item(found["Item"])
 
     def _key(self, purpose: str) -> dict[str, Any]:
         return {"event": pack(f"attempt#{purpose}"), "consumer": pack(self._consumer)}

@@ -18,6 +18,12 @@ def emitted_id(causation_id: str, consumer: str, event_type: str, ordinal: int) 
     return _uuid("emitted", causation_id, consumer, event_type, str(ordinal))
 
 
+def content_hash(event_type: str, version: int, data: str) -> str:
+    """SHA-256 of what an event says, in hexadecimal. `data` is JSON text; the order of its keys does not matter."""
+    ordered = json.dumps(json.loads(data), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{event_type} {version} {ordered}".encode()).hexdigest()
+
+
 def _uuid(*parts: str) -> str:
     # JSON keeps the parts apart: ("a", "b c") and ("a b", "c") differ. RFC 9562 leaves version 8 to such schemes.
     digest = bytearray(hashlib.sha256(json.dumps(parts).encode()).digest()[:16])

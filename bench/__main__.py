@@ -84,9 +84,9 @@ _PARTS = (
     "cost",
     "fraud",
     "screening",
-    "audit",
     "replay",
     "dead",
+    "audit",
 )
 
 

@@ -14,11 +14,14 @@ from events.values import Identifier, UtcTime
 # With it an event of a hundred letters stays far below 64 KiB: ids and consumers have their own limits.
 MOST_LETTERS = 50
 
+# Characters. With the longest all events of operators stay far below 64 KiB.
+LONGEST_REASON = 500
+
 OperationId = Annotated[Identifier, Field(description="Names one act: one command that was carried out.")]
 Operator = Annotated[
     str, Field(min_length=1, max_length=256, description="Who did it: the ARN of AWS's caller identity, or user@host.")
 ]
-Reason = Annotated[str, Field(max_length=500, description="Why, in the operator's words.")]
+Reason = Annotated[str, Field(max_length=LONGEST_REASON, description="Why, in the operator's words.")]
 EventId = Annotated[str, Field(min_length=1, max_length=256, description="An event's id.")]
 Consumer = Annotated[str, Field(min_length=1, max_length=64, description="A consumer, by its name: `reserve-stock`.")]
 View = Annotated[Identifier, Field(description="A view, by the name of its table in its stack: `order-status`.")]

@@ -17,10 +17,27 @@ from backbone import clock
 from backbone.contract import Event
 from backbone.store import Draft, Head, successor
 from backbone.transaction import Pauses, write
+from events.operations import LONGEST_REASON
 from ops.connection import LOCAL, Connection
+from ops.errors import OperatorError
 
 # For how long others may be in the way of one transaction.
 _PATIENCE = 30.0  # seconds
+
+
+class NoReason(OperatorError):
+    """An act must be explained, and is not; or at too great a length."""
+
+
+def because(reason: str) -> str:
+    """The reason for an act that must have one, before anything is done. Raises NoReason."""
+    if not reason.strip():
+        msg = "say why, for those who read the record of what you do: --reason TEXT; nothing was done"
+        raise NoReason(msg)
+    if len(reason) > LONGEST_REASON:
+        msg = f"the reason has {len(reason)} characters; {LONGEST_REASON} are the limit, and nothing was done"
+        raise NoReason(msg)
+    return reason
 
 
 class Operation:
@@ -46,6 +63,11 @@ class Operation:
     def about(self) -> dict[str, str]:
         """The fields that all events of operations have: which, and who."""
         return {"operation_id": self.id, "operator": self.operator}
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of it is recorded."""
+        return self._head is not None
 
     def commit(self, event: Event, parts: Sequence[Mapping[str, Any]] = ()) -> None:
         """Record the event, in one transaction with `parts`, which come first: 99 of them at the most.

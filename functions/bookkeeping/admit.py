@@ -15,13 +15,20 @@ from backbone.consumer import backbone
 from backbone.contract import Place
 from backbone.envelope import Envelope, EventTooLarge
 from backbone.failure import frames, kind, reason
-from backbone.ledger import COMMITTED, Entry
+from backbone.ledger import COMMITTED, DISCARDED, Entry
 from backbone.settings import settings
 from backbone.store import Draft, Head, successor
 from backbone.transaction import Pauses, Refused, write
 from functions.bookkeeping.examination import Candidate, Refusal, examine, too_large
 
 CONSUMER = "admit"
+
+# Why an id cannot be used again.
+_ADMITTED = "an event with this id was admitted before, with other content; give each event an id of its own"
+_DISCARDED = (
+    "an event with this id was refused before, and somebody has decided what becomes of it: it was mended and admitted "
+    "under another id, or given up; if this is another event, give it an id of its own"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +166,16 @@ class _Admission:
         observability.count(self.metrics, observability.ADMITTED, len(fitting))
 
     def _settle(self, arrival: _Arrival, refusal: Refusal | None = None) -> None:
-        """Drop what was admitted before; refuse it if that was with other content, or as told if it never was."""
+        """Drop what was admitted before; refuse it if that was with other content, if it was decided that this event is
+        not to be admitted, or as told if nothing is known of it.
+        """
         earlier = backbone().ledger.find(arrival.candidate.id, CONSUMER)
-        admitted = earlier is not None and earlier.done
-        if earlier and admitted and earlier.details.get("content_hash") != arrival.candidate.content_hash:
-            told = "an event with this id was admitted before, with other content; give each event an id of its own"
-            # Not under the event's own id: that stands for what was admitted.
+        decided = earlier is not None and earlier.done
+        if earlier and decided and earlier.details.get("content_hash") != arrival.candidate.content_hash:
+            told = _DISCARDED if earlier.state == DISCARDED else _ADMITTED
+            # Not under the event's own id: that stands for what was admitted, or decided.
             refusal = Refusal("IdReused", told, event_type=arrival.candidate.contract.type)
-        elif admitted:
+        elif decided:
             refusal = None
             self._log.info("duplicate", extra=_about(arrival))
             observability.count(self.metrics, observability.DUPLICATES)

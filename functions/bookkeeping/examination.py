@@ -1,6 +1,5 @@
 """What admit asks of an event from outside, before it may be stored. Pure: it knows neither store nor ledger."""
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any, Never
 from backbone import clock
 from backbone.contract import Contract, ContractBroken, Event, UnknownVersion
 from backbone.envelope import MAX_EVENT_BYTES
-from backbone.identity import admitted_id
+from backbone.identity import admitted_id, content_hash
 from events.catalogue import CATALOGUE, FOREIGN
 
 # How far a producer's clock may be ahead of ours.
@@ -104,7 +103,7 @@ def _candidate(
         data=data,
         source=source,
         producer_id=producer_id,
-        content_hash=hashlib.sha256(f"{contract.type} {version} {_sorted(data)}".encode()).hexdigest(),
+        content_hash=content_hash(contract.type, version, data),
         correlation_id=_text(metadata, "correlation_id"),
         causation_id=_text(metadata, "causation_id"),
     )
@@ -207,8 +206,3 @@ def _time(moment: datetime) -> str:
     if moment < EARLIEST:
         raise Refusal("BadTime", f"the time is before {EARLIEST:%Y}; was it sent in another unit?")
     return clock.timestamp(moment)
-
-
-def _sorted(data: str) -> str:
-    """The data with their keys in order, so that only a change of content changes the hash."""
-    return json.dumps(json.loads(data), sort_keys=True, separators=(",", ":"))

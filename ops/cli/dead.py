@@ -9,7 +9,7 @@ from rich.text import Text
 
 from backbone import clock
 from ops import letters
-from ops.cli import dead_discard, dead_retry, dead_show
+from ops.cli import dead_discard, dead_edit, dead_resolve, dead_retry, dead_show
 from ops.cli.options import AsJson, Stage
 from ops.cli.printing import console, fail, note, note_that_the_index_lags
 from ops.cli.reaching import connected
@@ -109,6 +109,8 @@ def list_(
 app.command(epilog=dead_show.EXAMPLES)(dead_show.show)
 app.command(epilog=dead_retry.EXAMPLES)(dead_retry.retry)
 app.command(epilog=dead_discard.EXAMPLES)(dead_discard.discard)
+app.command(epilog=dead_resolve.EXAMPLES)(dead_resolve.resolve)
+app.command(epilog=dead_edit.EXAMPLES)(dead_edit.edit)
 
 
 def _refuse_options_before(context: typer.Context) -> None:

@@ -62,13 +62,18 @@ def daybook(
         ),
     ] = False,
 ) -> None:
-    """Operate a stage of Daybook: send events, follow them through every service, list what was recorded.
+    """Operate a stage of Daybook: see how it is, what failed and why; process it again or discard it; replay history;
+    make views anew; prove that the log is whole.
+
+    At three in the morning begin with `daybook status`, then `daybook dead`; each says what to type next.
 
     Commands speak to AWS with the credentials and the region that the AWS command line would use (AWS_PROFILE,
     AWS_REGION …), and to AWS_ENDPOINT_URL if that is set. With `--stage local` they find the system that `make run`
     keeps up on this machine, need no credentials, and never reach a real account.
 
-    Exit codes: 0 done; 1 not found, or not all events were taken; 2 the command could not do its work.
+    What changes something only says what it would do, until it is told --apply; each act is then recorded in the store.
+
+    Exit codes: 0 done; 1 not found, or not all succeeded; 2 the command could not do its work; 130 stopped by Ctrl-C.
     """
 
 

@@ -1,0 +1,136 @@
+"""`daybook dead resolve`, as far as the operator sees it; what it does is tried out beside an effect, in tests/unit."""
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from backbone.attempts import Attempts
+from backbone.envelope import Envelope
+from events.catalogue import CATALOGUE
+from ops.cli import app
+from tests.ops.world import World
+
+MAIL = "mail-refunded"
+PURPOSE = "letter/{order_id}/refunded/{refund_id}"
+PAY = "refund-order"
+
+
+def resolve(letter: Envelope, outcome: str, *options: str, given: str = "") -> Any:
+    return CliRunner().invoke(app, ["dead", "resolve", letter.metadata.id, "--outcome", outcome, *options], input=given)
+
+
+def in_doubt(world: World, consumer: str, event_type: str, purpose: str, *emits: str, can_ask: bool) -> Envelope:
+    """An event whose effect has been attempted, and whose process is gone."""
+    world.uses(consumer, kind="effect", event=event_type, emits=list(emits), purpose=purpose, can_ask=can_ask)
+    contract = CATALOGUE[event_type]
+    stream = contract.model_validate(contract.example).stream
+    event = world.recorded(event_type, stream, data=json.dumps(contract.example), producer="payments")
+    world.died(event, consumer, "OutcomeUnknown", reason="nobody knows")
+    attempts = Attempts(world.connection.dynamodb, world.names.ledger, consumer)
+    attempts.begin(purpose.format(**contract.example), cause=event.metadata.id, seconds=-120)
+    return event
+
+
+@pytest.fixture
+def letter(world: World) -> Envelope:
+    """A letter about a refund, in doubt."""
+    return in_doubt(world, MAIL, "PaymentRefunded", PURPOSE, "EmailSent", "EmailRefused", can_ask=False)
+
+
+def test_what_the_effect_may_tell_is_printed_to_be_filled_in(letter: Envelope) -> None:
+    result = resolve(letter, "took-effect")
+
+    assert result.exit_code == 0, result.output
+    sent, refused = json.loads(result.stdout)
+    assert sent["DetailType"] == "EmailSent"
+    assert refused["DetailType"] == "EmailRefused"
+    assert sent["data"]["order_id"] == json.loads(letter.data)["order_id"]
+    assert sent["data"]["message_id"].startswith("FILL IN, such as ")
+    assert "--event FILE" in result.stderr
+    assert "--no-event" in result.stderr
+
+
+def test_what_is_about_people_is_hidden_in_it_and_taken_from_the_event_if_it_stays_so(world: World) -> None:
+    letter = in_doubt(world, PAY, "RefundRequested", "refund/{order_id}/{refund_id}", "PaymentRefunded", can_ask=True)
+    world.recorded("PaymentSucceeded", "payment/1001")
+
+    template = json.loads(resolve(letter, "took-effect").stdout)
+    template["data"]["provider_id"] = "re_1"
+    done = resolve(letter, "took-effect", "--event", "-", "--reason", "why", "--apply", given=json.dumps(template))
+
+    customer = json.loads(letter.data)["customer"]
+    assert customer["name"] not in json.dumps(template)
+    assert template["data"]["customer"]["name"] == template["data"]["customer"]["email"] == "•••"
+    assert done.exit_code == 0, done.output
+    assert customer["name"] not in done.output
+    *_, told = world.connection.store.stream("payment/1001")
+    assert told.metadata.type == "PaymentRefunded"
+    assert json.loads(told.data)["customer"]["name"] == customer["name"]
+
+
+def test_a_payment_had_better_be_asked_for_by_its_effect(world: World) -> None:
+    letter = in_doubt(world, PAY, "RefundRequested", "refund/{order_id}/{refund_id}", "PaymentRefunded", can_ask=True)
+
+    result = resolve(letter, "no-effect")
+
+    assert f"which is better: daybook dead retry {letter.metadata.id}@{PAY}" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("outcome", "options", "told"),
+    [
+        ("no-effect", (), "had no effect, and give the event to mail-refunded once more"),
+        ("took-effect", ("--no-event",), "took effect, and that there is nothing to tell of it"),
+    ],
+)
+def test_before_it_is_applied_it_is_said_and_nothing_is_changed(
+    world: World, letter: Envelope, outcome: str, options: tuple[str, ...], told: str
+) -> None:
+    before = world.connection.dynamodb.scan(TableName=world.names.ledger)["Items"]
+
+    result = resolve(letter, outcome, *options)
+    as_data = json.loads(resolve(letter, outcome, *options, "--json").stdout)
+
+    assert result.exit_code == 0, result.output
+    assert told in result.stdout
+    assert "Nothing was changed. To do it, repeat the command with --apply." in result.stdout
+    assert (as_data["letter"], as_data["outcome"]) == (f"{letter.metadata.id}@{MAIL}", outcome)
+    assert as_data["applied"] is False
+    assert world.connection.dynamodb.scan(TableName=world.names.ledger)["Items"] == before
+
+
+@pytest.mark.parametrize(
+    ("outcome", "options"),
+    [("no-effect", ("--no-event",)), ("no-effect", ("--event", "-")), ("took-effect", ("--event", "-", "--no-event"))],
+)
+def test_what_contradicts_itself_is_refused(letter: Envelope, outcome: str, options: tuple[str, ...]) -> None:
+    assert resolve(letter, outcome, *options).exit_code == 2
+
+
+@pytest.mark.parametrize("reason", [(), ("--reason", "x" * 501)])
+def test_without_a_reason_that_can_be_recorded_nothing_is_done(
+    world: World, letter: Envelope, reason: tuple[str, ...]
+) -> None:
+    result = resolve(letter, "took-effect", "--no-event", "--apply", *reason)
+
+    assert result.exit_code == 2
+    assert "nothing was done" in result.stderr
+    assert f"{letter.metadata.id}@{MAIL}" in [f"{e.event}@{e.consumer}" for e in dead(world)]
+
+
+def test_applied_twice_it_is_done_once_and_says_so(world: World, letter: Envelope) -> None:
+    first = resolve(letter, "took-effect", "--no-event", "--reason", "seen at SES", "--apply")
+    second = resolve(letter, "took-effect", "--no-event", "--reason", "seen at SES", "--apply")
+
+    assert "is resolved, and committed" in first.stdout
+    assert "is done already" in second.stdout
+    assert (first.exit_code, second.exit_code, dead(world)) == (0, 0, [])
+
+
+def dead(world: World) -> list[Any]:
+    """What is dead, by the ledger."""
+    items = world.connection.dynamodb.scan(TableName=world.names.ledger, IndexName="dead")["Items"]
+    found = (world.connection.ledger.find(item["event"]["S"], item["consumer"]["S"]) for item in items)
+    return [entry for entry in found if entry]
