@@ -1,29 +1,24 @@
 """The way into one consumer's queue: events of the store, in the form in which its rule would have put them there."""
 
 import json
-import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from backbone.envelope import Envelope
 from backbone.journal import Line
 from backbone.store import NotAnEvent
 from backbone.store import from_item as event_in
+from ops import queues
 from ops.connection import Connection
 from ops.subscriptions import queue_url
 
 Place = tuple[str, int]  # stream and sequence
 
-# DynamoDB's quota for one BatchGetItem, and SQS's for one SendMessageBatch. Ten of our events, 64 KiB each at the most,
-# are always within the 1 MiB that SQS takes at once.
+# DynamoDB's quota for one BatchGetItem, and SQS's for one SendMessageBatch.
 MOST_READS = 100
 _MOST_ENTRIES = 10
-
-_ATTEMPTS = 4
-_FIRST_PAUSE = 0.2  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +67,8 @@ class Delivery:
             for start in range(0, len(readable), _MOST_ENTRIES):
                 batch = readable[start : start + _MOST_ENTRIES]
                 self._before(len(batch))
-                errors = self._send([self._message(stored[_place(line)]) for line in batch])
+                bodies = [self._message(stored[_place(line)]) for line in batch]
+                errors = queues.send(self._connection, self._url, bodies, pause=self._pause)
                 yield from (Outcome(line, error) for line, error in zip(batch, errors, strict=True))
             for line in lines:
                 if _place(line) not in stored:
@@ -108,30 +104,6 @@ class Delivery:
         }
         return f'{json.dumps(head).removesuffix("}")}, "detail": {event.detail}}}'
 
-    def _send(self, bodies: Sequence[str]) -> list[str | None]:
-        """Send the messages of one request; for each: why it was not taken, or None."""
-        errors: list[str | None] = [None] * len(bodies)
-        waiting = list(range(len(bodies)))
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                self._pause(random.uniform(0.5, 1) * _FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311 - only spreads load
-            entries = [{"Id": str(number), "MessageBody": bodies[number]} for number in waiting]
-            answer = self._connection.sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
-            taken = {int(each["Id"]) for each in answer.get("Successful", ())}
-            failed = {int(each["Id"]): each for each in answer.get("Failed", ())}
-            for number in waiting:
-                errors[number] = None if number in taken else _why(failed.get(number))
-            waiting = [n for n in waiting if n not in taken and not failed.get(n, {}).get("SenderFault")]
-            if not waiting:
-                break
-        return errors
-
 
 def _place(line: Line) -> Place:
     return line.stream, line.sequence
-
-
-def _why(failure: Mapping[str, Any] | None) -> str:
-    if failure is None:
-        return "SQS did not say what became of it"
-    return f"{failure.get('Code', 'Unknown')}: {failure.get('Message') or 'no reason given'}"

@@ -29,9 +29,10 @@ from backbone.transaction import Refused
 from events.catalogue import CATALOGUE
 from events.operations import EffectResolved
 from events.operations import Letter as LetterTold
-from ops import gap, moments
+from ops import moments
 from ops.connection import LOCAL, Connection
 from ops.consumers import Consumer, consumers
+from ops.delivering import Delivery
 from ops.errors import OperatorError
 from ops.letters import Letter, named
 from ops.operations import Operation
@@ -193,7 +194,7 @@ def had_no_effect(
         except Refused as error:
             raise _taken_up(doubt) from error
     known = connection.ledger.find(doubt.letter.event, doubt.consumer.name)
-    for outcome in gap.deliver(connection, doubt.consumer.name, [_line(doubt.stored)]):
+    for outcome in Delivery(connection, doubt.consumer.name).deliver([_line(doubt.stored)]):
         if not outcome.delivered:
             msg = f"the attempt is withdrawn, but SQS did not take the event ({outcome.error}); repeat the command"
             raise NotGiven(msg)
