@@ -184,10 +184,10 @@ def had_no_effect(
         operation = Operation.begin(connection)
         withdrawal = _attempts(connection, doubt.consumer).update(
             doubt.purpose,
-            # Of a process that was thought dead the number is no longer the right one: it can conclude nothing.
-            "SET #state = :withdrawn, #number = #number + :one, resolved_by = :operation REMOVE #until",
+            # Who was thought dead can write nothing more: it is not open, and has another number once it is begun anew.
+            "SET #state = :withdrawn, resolved_by = :operation REMOVE #until",
             doubt.number,
-            values={":withdrawn": WITHDRAWN, ":one": 1, ":operation": operation.id},
+            values={":withdrawn": WITHDRAWN, ":operation": operation.id},
         )
         try:
             operation.commit(_told(operation, doubt, NO_EFFECT, reason), [{"Update": withdrawal}])

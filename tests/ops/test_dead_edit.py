@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from backbone.ledger import DEAD
 from ops.cli import app
+from tests.ops.interrupting import interrupted_when
 from tests.ops.world import World, an_order
 
 REFUSED = "0b73e9a8-f681-85b0-ab42-8efcb5b144a6"
@@ -141,6 +142,17 @@ def test_an_editor_that_is_not_there_or_fails_is_said_so(
     assert result.exit_code == 2
     assert told in result.stderr
     Path(result.stderr.split("What you wrote is in ")[1].split(":")[0]).unlink()
+    row = refused.connection.ledger.find(REFUSED, "admit")
+    assert row is not None
+    assert row.state == DEAD
+
+
+def test_ctrl_c_ends_the_waiting_with_a_sentence_on_how_to_go_on(refused: World, form: str) -> None:
+    with interrupted_when(lambda: refused.waiting("admit")):
+        result = edit("--with", "-", "--reason", "why", "--apply", given=form)
+
+    assert result.exit_code == 130
+    assert "repeat the command with the same event" in result.stderr
     row = refused.connection.ledger.find(REFUSED, "admit")
     assert row is not None
     assert row.state == DEAD

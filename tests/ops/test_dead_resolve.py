@@ -10,6 +10,7 @@ from backbone.attempts import Attempts
 from backbone.envelope import Envelope
 from events.catalogue import CATALOGUE
 from ops.cli import app
+from tests.ops.interrupting import interrupted_when
 from tests.ops.world import World
 
 MAIL = "mail-refunded"
@@ -127,6 +128,33 @@ def test_applied_twice_it_is_done_once_and_says_so(world: World, letter: Envelop
     assert "is resolved, and committed" in first.stdout
     assert "is done already" in second.stdout
     assert (first.exit_code, second.exit_code, dead(world)) == (0, 0, [])
+
+
+def test_ctrl_c_ends_the_waiting_and_the_command_repeated_goes_on_with_the_sending(
+    world: World, letter: Envelope
+) -> None:
+    world.listens(MAIL, "PaymentRefunded")
+    act = ("no-effect", "--reason", "SES knows of none", "--apply")
+
+    with interrupted_when(lambda: world.waiting(MAIL)):
+        first = resolve(letter, *act)
+    announced = resolve(letter, "no-effect")
+    with interrupted_when(lambda: world.waiting(MAIL) == 2):
+        second = resolve(letter, *act)
+
+    assert (first.exit_code, second.exit_code) == (130, 130)
+    assert "Repeat the command" in first.stderr
+    assert "It is recorded already that" in announced.stdout
+    assert "The attempt is withdrawn already" in second.stderr
+    acts = [line.type for line in world.connection.journal.of_stream(operation(world))]
+    assert acts == ["EffectResolved"]
+
+
+def operation(world: World) -> str:
+    """The stream of the one act that there was."""
+    items = world.connection.dynamodb.scan(TableName=world.names.store)["Items"]
+    (stream,) = {item["stream"]["S"] for item in items if item["stream"]["S"].startswith("operation/")}
+    return str(stream)
 
 
 def dead(world: World) -> list[Any]:

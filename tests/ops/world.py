@@ -188,6 +188,13 @@ class World:
             found += [message["Body"] for message in messages]
         return found
 
+    def waiting(self, consumer: str) -> int:
+        """How many messages lie in the consumer's queue."""
+        name = "ApproximateNumberOfMessages"
+        url = self.connection.sqs.get_queue_url(QueueName=self.names.of(consumer))["QueueUrl"]
+        answer = self.connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])
+        return int(answer["Attributes"][name])
+
     def queued(self, consumer: str, *, suffix: str = "") -> None:
         """A message waits in a queue."""
         url = self.connection.sqs.create_queue(QueueName=self.names.of(consumer) + suffix)["QueueUrl"]

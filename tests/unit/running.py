@@ -47,10 +47,10 @@ class Running:
         """What happens while an operator waits: each message that lies in a queue is handled."""
         self.turn()
 
-    def turn(self) -> None:
-        """Handle all that lies in the queues. What comes again lies there once more."""
+    def turn(self, most: int | None = None) -> None:
+        """Handle all that lies in the queues, or so much of each. What comes again lies there once more."""
         for name, handler in self._handlers.items():
-            for message in self._take(NAMES.of(name)):
+            for message in self._take(NAMES.of(name), most):
                 again = handler({"Records": [Message(message["Body"]).record()]}, Context())
                 for _ in again["batchItemFailures"]:
                     self.put(name, message["Body"])
@@ -105,14 +105,13 @@ class Running:
     def _url(self, queue: str) -> str:
         return DEAD_LETTERS.replace(NAMES.dead_letters("consumer"), queue)
 
-    def _take(self, queue: str) -> list[Any]:
-        taken: list[Any] = []
-        while messages := self._sqs.receive_message(
-            QueueUrl=self._url(queue), MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        ).get("Messages"):
+    def _take(self, queue: str, most: int | None = None) -> list[Any]:
+        url, taken = self._url(queue), list[Any]()
+        while (most is None or len(taken) < most) and (
+            messages := self._sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages")
+        ):
             taken += messages
-            for message in messages:
-                self._sqs.delete_message(QueueUrl=self._url(queue), ReceiptHandle=message["ReceiptHandle"])
+            self._sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
         return taken
 
 

@@ -212,6 +212,19 @@ def test_an_event_that_is_refused_again_leaves_the_letter_and_may_be_mended_othe
     assert (row(running, letter).state, row(running, done.event).state) == (DISCARDED, COMMITTED)
 
 
+def test_the_same_event_is_admitted_once_nothing_is_in_its_way_any_more(running: Running) -> None:
+    wish = {"order_id": "1001", "refund_id": "R-1", "amount": {"amount": 500, "currency": "EUR"}}
+    letter = a_refused(running, sent({"order_id": "1001"}, type="RefundAsked", source="shop.service-desk"))
+    text = mend(find(running.connection(), letter).form, **wish)
+    assert "StreamNotOpen" in refuses(lambda: edited(running, letter, text), RefusedAgain)
+    running.arrives(sent(order_data("1001")))
+
+    edited(running, letter, text)
+
+    assert [fact.metadata.type for fact in running.facts()] == ["OrderPlaced", "RefundAsked"]
+    assert (row(running, letter).state, running.dead()) == (DISCARDED, [])
+
+
 def test_the_word_on_an_earlier_mending_that_comes_late_is_not_taken_for_the_word_on_this_one(
     running: Running,
 ) -> None:
@@ -222,7 +235,7 @@ def test_the_word_on_an_earlier_mending_that_comes_late_is_not_taken_for_the_wor
     bad = refused.mended(connection, mend(refused.form, order_id="1002", lines=order_data()["lines"]))
     running.put("admit", bad.body)  # by one who was interrupted
 
-    edited(running, letter)
+    edit(connection, refused, refused.mended(connection, mend(refused.form)), WHY, pause=lambda _: running.turn(most=1))
 
     assert row(running, letter).state == DISCARDED
 
