@@ -1,13 +1,17 @@
 """Dead letters of the deployed system, decided about by the operator's commands, as programs."""
 
 import json
+import os
+import signal
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
-from backbone.ledger import COMMITTED, DISCARDED
+from backbone.ledger import COMMITTED, DEAD, DISCARDED
 from local.faults import ALWAYS, Fault, Faults
 from tests.local.left_behind import until
-from tests.system.deployed import CONFIRMED, Deployed, an_event, an_order, goods, unique
+from tests.system.deployed import CONFIRMED, Deployed, an_event, an_order, goods, in_queue, paused, unique
 from tests.system.test_commands import daybook
 from tests.system.test_equipment import a_registered_device, a_report
 
@@ -135,6 +139,41 @@ def test_an_event_that_the_bus_would_never_take_is_published_again_once_it_does(
     assert (done.returncode, fates(done)) == (0, {f"{placed}@publish": "done"}), done.stderr
     assert state(system, placed, "publish") == COMMITTED
     assert system.types(f"order/{order}") == CONFIRMED
+
+
+def test_ctrl_c_ends_a_retry_with_a_sentence_and_what_was_sent_is_done_all_the_same(
+    system: Deployed, faults: Faults
+) -> None:
+    order = unique("interrupted")
+    denied = Fault.denied(function=RESERVE, operation="TransactWriteItems", mentions=order, times=ALWAYS)
+    with faults.bring(denied):
+        (placed,) = system.sends(an_order(order))
+        system.dead(placed, RESERVE)
+
+    with paused(system, RESERVE):
+        before = in_queue(system, RESERVE)
+        command = start(system, "dead", "retry", f"{placed}@{RESERVE}", "--apply")
+        until(lambda: in_queue(system, RESERVE) > before, what="the letter is sent")
+        command.send_signal(signal.SIGINT)
+        _, said = command.communicate(timeout=60)
+        assert state(system, placed, RESERVE) == DEAD
+    system.settles(placed)
+
+    assert command.returncode == 130
+    assert "Interrupted" in said
+    assert "repeat the command" in said
+    until(lambda: state(system, placed, RESERVE) == COMMITTED, what="what was sent is done")
+
+
+def start(system: Deployed, *arguments: str) -> subprocess.Popen[str]:
+    """Start a command of `daybook` on the local stage."""
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("daybook")), *arguments, "--stage", "local"],
+        env={"PATH": os.environ["PATH"], **system.cloud.reach},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def parked(system: Deployed, device: str) -> bool:
