@@ -72,6 +72,11 @@ class Status:
     breaker: BreakerState = BreakerState.CLOSED
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing is to be told of it."""
+        return not (self.needs or self.waiting or self.in_flight or self.delayed or self.rate)
+
+    @property
     def needs(self) -> list[str]:
         """What needs attention, the most urgent first; nothing, if all is well."""
         found = []
@@ -79,7 +84,7 @@ class Status:
             found.append("breaker")
         if self.switch.paused:
             found.append("paused")
-        elif self.breaker is not BreakerState.OPEN and any(m in {"Disabled", "Disabling"} for m in self.mappings):
+        elif not self.switch.off and any(state in {"Disabled", "Disabling"} for state in self.mappings):
             found.append("off")
         if self.dead:
             found.append("dead")

@@ -67,7 +67,7 @@ def show_status(
         raise typer.BadParameter(msg)
     with connected(stage) as connection:
         if watch:
-            _watch(connection, consumers or [])
+            keep_showing(connection, consumers or [])
             return
         with Console(stderr=True).status("looking …"):
             found = _found(connection, consumers or [])
@@ -112,12 +112,17 @@ def _found(connection: Connection, wanted: list[str]) -> list[Status]:
     return found
 
 
-def _watch(connection: Connection, wanted: list[str]) -> None:
+def keep_showing(connection: Connection, wanted: list[str]) -> None:
+    """Show how they stand, anew every 2 seconds, until Ctrl-C."""
     try:
         with Live(Text("looking …"), console=console(), auto_refresh=False) as live:
             while True:
                 moment = Text(f"{clock.now()[:19]}Z, Ctrl-C ends it", style="dim")
-                live.update(Group(_drawn(_found(connection, wanted), connection.stage), moment), refresh=True)
+                found = _found(connection, wanted)
+                # What does not fit on the screen would hide the last lines.
+                told = [each for each in found if wanted or each.consumer in {PUBLISH, BURY} or not each.idle]
+                idle = Text(f"{len(found) - len(told)} others are idle", style="dim")
+                live.update(Group(_drawn(told, connection.stage), idle, moment), refresh=True)
                 time.sleep(_REFRESH)
     except KeyboardInterrupt:
         return

@@ -11,6 +11,7 @@ from backbone import clock
 from backbone.attributes import pack
 from backbone.ledger import Note
 from ops.cli import app
+from ops.cli.status import keep_showing
 from ops.pausing import Pausing
 from ops.status import Status, next_steps, status
 from tests.ops.mapped import deploys, deploys_admit, mappings
@@ -34,11 +35,11 @@ def minutes_ago(minutes: float) -> float:
     return (moment - MORNING).total_seconds() * 1000
 
 
-def opened(world: World, retry: timedelta) -> None:
+def opened(world: World, retry: timedelta, *, off: bool = False) -> None:
     """The effect's breaker is open."""
     now = datetime.now(UTC)
     times = {"opened_at": clock.timestamp(now), "retry_at": clock.timestamp(now + retry)}
-    item = {"event": "switch", "consumer": EFFECT, "opened": True, **times}
+    item = {"event": "switch", "consumer": EFFECT, "opened": True, "off": off, **times}
     world.connection.dynamodb.put_item(
         TableName=world.names.ledger, Item={name: pack(value) for name, value in item.items()}
     )
@@ -119,6 +120,14 @@ def test_what_is_off_without_a_reason_is_found(stage: World) -> None:
     assert any("no pause says why" in step for step in next_steps([of(stage)], "dev"))
 
 
+@pytest.mark.parametrize("retry", [timedelta(minutes=5), timedelta(minutes=-1)])
+def test_what_is_off_because_of_its_breaker_is_told_once(stage: World, retry: timedelta) -> None:
+    opened(stage, retry, off=True)
+    mappings(stage).switch(EFFECT, on=False)
+
+    assert of(stage).needs == ["breaker"]
+
+
 def test_rate_age_and_errors_are_those_of_the_last_minutes_by_journal_and_ledger(stage: World) -> None:
     for number in range(10):
         event = stage.recorded("StockReserved", f"reservation/{number}", after=minutes_ago(2))
@@ -181,6 +190,24 @@ def test_a_misspelt_name_is_told_with_what_is_near_it() -> None:
 
     assert result.exit_code == 2
     assert "did you mean charge-order?" in result.output
+
+
+def test_it_is_shown_anew_until_somebody_ends_it(stage: World, capsys: pytest.CaptureFixture[str]) -> None:
+    looks = 0
+
+    def look(**_: Any) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            stage.queued(EFFECT)
+        else:
+            raise KeyboardInterrupt
+
+    stage.connection.sqs.meta.events.register("before-call.sqs.ListQueues", look)
+    keep_showing(stage.connection, [EFFECT])
+
+    assert looks == 2
+    assert EFFECT in capsys.readouterr().out
 
 
 def test_dead_letters_that_nobody_buries_are_shown(stage: World) -> None:

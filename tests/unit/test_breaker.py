@@ -336,7 +336,7 @@ def test_who_has_lost_the_try_can_say_nothing_more_of_the_breaker(world: World) 
     outside.during.append(others_try)
     assert world.deliver(handler, slow) == [slow]
 
-    assert state(world) is BreakerState.CLOSED
+    assert (state(world), switch(world).retry_at) == (BreakerState.CLOSED, "")
 
 
 def test_what_needs_no_answer_closes_nothing_and_lets_another_try(world: World) -> None:
