@@ -4,7 +4,7 @@ A rule delivers what is published while it stands. A service that was removed an
 has not got what was recorded without it; the store has it all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,6 +14,7 @@ from backbone.ledger import DONE, TRYING, Entry
 from backbone.ledger import from_item as entry_in
 from ops import moments
 from ops.connection import LOCAL, Connection
+from ops.delivering import MOST_READS
 
 # Before all that can be in a store.
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
@@ -67,14 +68,20 @@ class Gap:
     missing: bool
 
     def of(self, lines: Sequence[Line]) -> list[Line]:
-        """Those of the events, 100 at the most, that the consumer lacks, in their order."""
+        """Those of the events that the consumer lacks, in their order."""
         # A table that was tampered with may hold an id twice; a request may not.
-        keys = [{"event": event, "consumer": self.consumer} for event in dict.fromkeys(line.id for line in lines)]
+        ids = list(dict.fromkeys(line.id for line in lines))
+        has = {
+            event for start in range(0, len(ids), MOST_READS) for event in self._had(ids[start : start + MOST_READS])
+        }
+        return [line for line in lines if line.id not in has]
+
+    def _had(self, ids: Sequence[str]) -> Iterator[str]:
+        keys = [{"event": event, "consumer": self.consumer} for event in ids]
         wanted = (*_ROW, "tries") if self.missing else _ROW
         # What was read a moment too early is given twice, and done once: no reason to pay for consistency.
-        items = self.connection.items(self.connection.names.ledger, keys, wanted, consistent=False) if keys else ()
-        has = {entry.event for entry in map(entry_in, items) if self._has(entry)}
-        return [line for line in lines if line.id not in has]
+        items = self.connection.items(self.connection.names.ledger, keys, wanted, consistent=False)
+        return (entry.event for entry in map(entry_in, items) if self._has(entry))
 
     def _has(self, entry: Entry) -> bool:
         return not self._went_with_its_queue(entry) if self.missing else entry.state in DONE

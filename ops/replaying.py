@@ -21,7 +21,7 @@ from events.operations import ReplayFinished, ReplayStarted
 from ops.connection import Connection
 from ops.consequences import effects_of
 from ops.consumers import Consumer, consumers
-from ops.delivering import MOST_READS, Delivery, Outcome
+from ops.delivering import Delivery, Outcome
 from ops.errors import OperatorError
 from ops.gap import Gap
 from ops.lanes import Going, Lane, side_by_side
@@ -30,6 +30,8 @@ from ops.pace import Pace
 from ops.selecting import Selection, lanes
 from ops.subscriptions import Subscriptions, UnknownConsumer, listens_since
 
+# So many events are looked at between two checkpoints. More would be given twice after a crash.
+_PORTION = 200
 # So many failures are told by name; of more there is only the number.
 _MOST_TOLD = 100
 
@@ -166,7 +168,7 @@ class Replay:
         before = self._checkpoints.read()
 
         def look(lane: Lane, going: Going) -> Iterator[Portion]:
-            for some in _portions(lane, before.get(lane.name), going, MOST_READS):
+            for some in _portions(lane, before.get(lane.name), going, _PORTION):
                 lacking = self._gap.of(some)
                 yield Portion([Outcome(line) for line in lacking], len(some) - len(lacking), some[-1].position)
 
@@ -185,7 +187,7 @@ class Replay:
 
         def give(lane: Lane, going: Going) -> Iterator[Portion]:
             row = before.get(lane.name) or _Checkpoint(lane.name)
-            for some in _portions(lane, row, going, pace.portion(MOST_READS)):
+            for some in _portions(lane, row, going, pace.portion(_PORTION)):
                 lacking = self._gap.of(some)
                 portion = Portion(list(delivery.deliver(lacking)), len(some) - len(lacking), some[-1].position)
                 row = row.beyond(portion)
