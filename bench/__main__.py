@@ -20,6 +20,7 @@ from bench import (
     posting,
     processor,
     readings,
+    rebuild,
     replay,
     screening,
     throughput,
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "throughput": lambda: throughput.measure(progress, orders=options.burst, rounds=options.rounds),
         "readings": lambda: readings.measure(progress, reports=options.reports, rounds=options.rounds),
         "transactions": lambda: posting.measure(progress, transactions=options.transactions, accounts=options.accounts),
+        "rebuild": lambda: rebuild.measure(progress, events=options.past),
         "replay": lambda: replay.measure(progress, events=options.past, rounds=options.rounds),
         "cost": lambda: cost.measure(progress, orders=options.orders),
         "fraud": lambda: fraud.measure(progress, seed=options.seed, customers=options.customers),
@@ -85,6 +87,7 @@ _PARTS = (
     "fraud",
     "screening",
     "replay",
+    "rebuild",
     "dead",
     "audit",
 )
@@ -106,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--transactions", type=_several, default=1000, help="transactions: posted at once (%(default)s)"
     )
-    parser.add_argument("--past", type=_several, default=5000, help="replay: events of the past (%(default)s)")
+    parser.add_argument("--past", type=_several, default=5000, help="replay, rebuild: events of the past (%(default)s)")
     parser.add_argument("--accounts", type=_several, default=100, help="transactions: on so many (%(default)s)")
     parser.add_argument("--orders", type=_several, default=300, help="cost: orders sent at once (%(default)s)")
     parser.add_argument("--letters", type=_several, default=10_000, help="dead: letters in the ledger (%(default)s)")

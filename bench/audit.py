@@ -8,23 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from backbone import clock
-from backbone.attributes import pack_item
-from backbone.ledger import COMMITTED
 from backbone.names import Names
-from backbone.store import Draft, Head, successor, to_item
-from bench import tables
+from bench import history, tables
 from bench.aims import Aim
 from events.accounts import TransactionPosted
 from local.cloud import Cloud
@@ -33,19 +25,11 @@ from local.interrupts import once
 from local.system import STAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from local.progress import Progress
 
 _CONSUMERS = ("tally-transaction", "score-transaction")
-_LONGEST = 200  # events of one stream
 _A_TENTH = 10
-_MOST_WRITES = 25  # DynamoDB's quota for one BatchWriteItem
-_WRITERS = 4
 _KIB = 1024
-
-Item = dict[str, Any]
-Put = tuple[str, Item]  # a table and what goes there
 
 
 class NotWhole(LocalRunError):
@@ -62,10 +46,10 @@ def measure(progress: Progress, *, events: int) -> list[Aim]:
             tables.create(dynamodb, names.of(""), keys)
             _listen(cloud, names)
         with progress.step(f"writing {tenth} events and their accounts"):
-            _write(dynamodb, _history(names, tenth))
+            history.write(dynamodb, history.transactions(names, tenth, committed_by=_CONSUMERS))
         few = _check(progress, cloud, tenth)
         with progress.step(f"writing {events - tenth} more"):
-            _write(dynamodb, _history(names, events - tenth))
+            history.write(dynamodb, history.transactions(names, events - tenth, committed_by=_CONSUMERS))
         many = _check(progress, cloud, events)
     return [Aim(f"peak memory of the check, {events} events to {tenth}", many / few, at_most=1.1)]
 
@@ -111,51 +95,3 @@ def _listen(cloud: Cloud, names: Names) -> None:
     for consumer in _CONSUMERS:
         sqs.create_queue(QueueName=names.of(consumer))
         bus.put_rule(Name=names.of(consumer), EventBusName=names.event_bus, EventPattern=pattern)
-
-
-def _history(names: Names, events: int) -> Iterator[Put]:
-    """So many events, on streams of one to some hundred, each admitted and committed by all who listen."""
-    chance = random.Random(events)  # noqa: S311 - the same lengths in each run
-    left = events
-    while left:
-        length = min(left, chance.randint(1, _LONGEST))
-        left -= length
-        yield from _stream(names, f"account/{uuid.uuid4().hex[:12]}", length)
-
-
-def _stream(names: Names, stream: str, length: int) -> Iterator[Put]:
-    contract, head = TransactionPosted.contract, None
-    data = json.dumps(TransactionPosted.example, default=str)
-    for _ in range(length):
-        now = clock.now()
-        draft = Draft(
-            id=str(uuid.uuid4()),
-            type=contract.type,
-            version=contract.version,
-            stream=stream,
-            time=now,
-            data=data,
-            producer=contract.sources[0],
-            source=contract.published_source,
-        )
-        event = successor(draft, head, now)
-        head = Head.at(event)
-        yield names.store, to_item(event)
-        place = {"stream": stream, "sequence": event.metadata.sequence}
-        for consumer in ("admit", *_CONSUMERS):
-            row = {"event": draft.id, "consumer": consumer, "state": COMMITTED, "at": now}
-            yield names.ledger, pack_item(row | place)
-
-
-def _write(dynamodb: Any, puts: Iterable[Put]) -> None:
-    waiting = iter(puts)
-
-    def write(batch: list[Put]) -> None:
-        request: dict[str, list[Any]] = {}
-        for table, item in batch:
-            request.setdefault(table, []).append({"PutRequest": {"Item": item}})
-        dynamodb.batch_write_item(RequestItems=request)
-
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        while portion := [batch for _ in range(_WRITERS) if (batch := list(islice(waiting, _MOST_WRITES)))]:
-            list(pool.map(write, portion))

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from backbone import clock
 from backbone.attributes import unpack_item
 from backbone.journal import Span
-from backbone.store import JOURNAL_SHARDS, Draft, Head, successor, to_item
+from backbone.store import JOURNAL_SHARDS
+from bench import history
 from bench.aims import Aim
 from bench.flow import NeverQuiet
-from events.accounts import TransactionPosted
 from local.system import STAGE, up
 from ops.connection import Connection
 from ops.pace import Pace
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
     from local.progress import Progress
 
 TO = "tally-transaction"
-_A_STREAM = 50  # events
-_MOST_WRITES = 25  # DynamoDB's quota for one BatchWriteItem
 _MOST_ENTRIES = 10  # SQS's quota for one SendMessageBatch
 _DATA = {"data", "source", "previous", "hash", "bucket", "position", "story"}
 
@@ -41,7 +37,7 @@ def measure(progress: Progress, *, events: int, rounds: int) -> list[Aim]:
     with up(progress) as cloud:
         connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
         past = _Past(connection)
-        with _paused(connection, TO), _paused(connection, "publish"):
+        with paused(connection, TO), paused(connection, "publish"):
             with progress.step(f"recording {events} transactions"):
                 past.record(events)
             ways: dict[str, Callable[[], int]] = {"replay": past.replay, "plain": past.plainly}
@@ -66,13 +62,10 @@ class _Past:
 
     def record(self, events: int) -> None:
         """Write events to the store, some to a stream."""
-        drafts = self._items(events)
-        dynamodb, table = self._connection.dynamodb, self._connection.names.store
-        for start in range(0, events, _MOST_WRITES):
-            request = {table: [{"PutRequest": {"Item": item}} for item in drafts[start : start + _MOST_WRITES]]}
-            if dynamodb.batch_write_item(RequestItems=request).get("UnprocessedItems"):
-                msg = "the cloud did not record all transactions"
-                raise NeverQuiet(msg)
+        puts = list(history.transactions(self._connection.names, events, committed_by=()))
+        stored = [item for table, item in puts if table == self._connection.names.store]
+        self._streams = list(dict.fromkeys(item["stream"]["S"] for item in stored))
+        history.write(self._connection.dynamodb, puts)
 
     def replay(self) -> int:
         """As `daybook replay --apply` does it. Returns how many events were delivered."""
@@ -101,29 +94,6 @@ class _Past:
                 sent += len(answer["Successful"])
         return sent
 
-    def _items(self, events: int) -> list[dict[str, Any]]:
-        run, began = uuid.uuid4().hex[:8], self._span.since
-        contract, heads = TransactionPosted.contract, dict[str, Head]()
-        self._streams = [f"{contract.stream_kind}/{run}-{number}" for number in range(-(-events // _A_STREAM))]
-        made = []
-        for number in range(events):
-            stream, at = self._streams[number // _A_STREAM], clock.timestamp(began + timedelta(milliseconds=number))
-            data = {**TransactionPosted.example, contract.stream_field: stream.partition("/")[2]}
-            draft = Draft(
-                id=str(uuid.uuid4()),
-                type=contract.type,
-                version=contract.version,
-                stream=stream,
-                time=at,
-                data=json.dumps(data),
-                producer=contract.sources[0],
-                source=contract.published_source,
-            )
-            envelope = successor(draft, heads.get(stream), at)
-            heads[stream] = Head.at(envelope)
-            made.append(to_item(envelope))
-        return made
-
 
 def _seconds(connection: Connection, give: Callable[[], int], events: int) -> float:
     """How long it takes to give all events to the consumer, whose queue is empty before."""
@@ -148,7 +118,7 @@ def _queue(connection: Connection) -> str:
 
 
 @contextmanager
-def _paused(connection: Connection, function: str) -> Iterator[None]:
+def paused(connection: Connection, function: str) -> Iterator[None]:
     """In the block, the function gets nothing."""
     lambda_ = connection.lambda_
     found = lambda_.list_event_source_mappings(FunctionName=connection.names.of(function))

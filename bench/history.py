@@ -1,0 +1,88 @@
+"""A past that was never lived through: events and what became of them, made by the kernel's own code and put into the
+tables as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from backbone import clock
+from backbone.attributes import pack_item
+from backbone.ledger import COMMITTED
+from backbone.store import Draft, Head, successor, to_item
+from events.accounts import TransactionPosted
+from local.errors import LocalRunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from backbone.names import Names
+
+_LONGEST = 200  # events of one stream
+_MOST_WRITES = 25  # DynamoDB's quota for one BatchWriteItem
+_WRITERS = 4
+
+Item = dict[str, Any]
+Put = tuple[str, Item]  # a table and what goes there
+
+
+class NotWritten(LocalRunError):
+    """The cloud did not take all that was to be written."""
+
+
+def transactions(names: Names, events: int, *, committed_by: Sequence[str]) -> Iterator[Put]:
+    """So many transactions, on streams of one to some hundred, each admitted, and committed by these consumers."""
+    chance = random.Random(events)  # noqa: S311 - the same lengths in each run
+    left = events
+    while left:
+        length = min(left, chance.randint(1, _LONGEST))
+        left -= length
+        yield from _stream(names, uuid.uuid4().hex[:12], length, ("admit", *committed_by))
+
+
+def write(dynamodb: Any, puts: Iterable[Put]) -> None:
+    """Put all of it into the tables. Raises NotWritten."""
+    waiting = iter(puts)
+
+    def write_some(batch: list[Put]) -> None:
+        request: dict[str, list[Any]] = {}
+        for table, item in batch:
+            request.setdefault(table, []).append({"PutRequest": {"Item": item}})
+        if dynamodb.batch_write_item(RequestItems=request).get("UnprocessedItems"):
+            msg = "the cloud did not take all of the past"
+            raise NotWritten(msg)
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        while portion := [batch for _ in range(_WRITERS) if (batch := list(islice(waiting, _MOST_WRITES)))]:
+            list(pool.map(write_some, portion))
+
+
+def _stream(names: Names, account: str, length: int, consumers: Sequence[str]) -> Iterator[Put]:
+    contract, head = TransactionPosted.contract, None
+    data = json.dumps({**TransactionPosted.example, contract.stream_field: account}, default=str)
+    for _ in range(length):
+        now = clock.now()
+        draft = Draft(
+            id=str(uuid.uuid4()),
+            type=contract.type,
+            version=contract.version,
+            stream=f"{contract.stream_kind}/{account}",
+            time=now,
+            data=data,
+            producer=contract.sources[0],
+            source=contract.published_source,
+        )
+        event = successor(draft, head, now)
+        head = Head.at(event)
+        yield names.store, to_item(event)
+        place = {"stream": draft.stream, "sequence": event.metadata.sequence}
+        for consumer in consumers:
+            yield (
+                names.ledger,
+                pack_item({"event": draft.id, "consumer": consumer, "state": COMMITTED, "at": now} | place),
+            )
