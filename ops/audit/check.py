@@ -12,6 +12,7 @@ from typing import Any
 
 from backbone.attributes import pack, unpack_item
 from backbone.ledger import COMMITTED, DISCARDED
+from backbone.switch import SWITCH
 from ops import moments
 from ops.audit.accounts import ADMIT, ROW, Accounts, Judged, Listeners, Row
 from ops.audit.chain import Chain
@@ -20,8 +21,8 @@ from ops.audit.reading import MOST_READS, Item, Table, side_by_side
 from ops.audit.sketch import Sketch, key
 from ops.connection import Connection
 
-# Rows of the ledger's table that are about no event: `cursor#order/1001`, `attempt#charge/1001`.
-_OTHER_ROWS = ("cursor#", "attempt#")
+# Rows of the ledger's table that are about no event: `cursor#order/1001`, `attempt#charge/1001`, `switch` …
+_OTHER_ROWS = ("cursor#", "attempt#", "operation#", SWITCH)
 # So many events that are gone are remembered, so that none is told twice.
 _MOST_REMEMBERED = 20_000
 
