@@ -11,8 +11,7 @@ from threading import Event
 from typing import Any
 
 from backbone.attributes import pack, unpack_item
-from backbone.ledger import COMMITTED, DISCARDED
-from backbone.switch import SWITCH
+from backbone.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 from ops import moments
 from ops.audit.accounts import ADMIT, ROW, Accounts, Judged, Listeners, Row
 from ops.audit.chain import Chain
@@ -21,8 +20,8 @@ from ops.audit.reading import MOST_READS, Item, Table, side_by_side
 from ops.audit.sketch import Sketch, key
 from ops.connection import Connection
 
-# Rows of the ledger's table that are about no event: `cursor#order/1001`, `attempt#charge/1001`, `switch` …
-_OTHER_ROWS = ("cursor#", "attempt#", "operation#", SWITCH)
+# The states of events at consumers. The ledger's table has other rows too, cursors and attempts for example.
+_STATES = {TRYING, COMMITTED, DEAD, DISCARDED}
 # So many events that are gone are remembered, so that none is told twice.
 _MOST_REMEMBERED = 20_000
 
@@ -111,7 +110,7 @@ class _Audit:
             if stop.is_set():
                 return
             row = unpack_item(item)
-            if str(row["event"]).startswith(_OTHER_ROWS):
+            if row.get("state") not in _STATES:
                 continue
             self.findings.count("rows")
             if self.scope.judged.holds(row):
