@@ -113,7 +113,7 @@ def test_an_order_whose_payment_is_told_before_the_order_itself_is_confirmed(sys
 
 # The calls to AWS before and after which a process dies that has an effect in hand, and what they mention besides.
 CALLS: Mapping[str, tuple[str, str]] = {
-    "a look into the ledger": ("GetItem", ""),
+    "a look into the ledger": ("BatchGetItem", ""),
     "the note of the attempt": ("UpdateItem", "begun_at"),
     "the note of the payment's id": ("UpdateItem", "note_intent"),
     "the commit": ("TransactWriteItems", ""),
@@ -207,7 +207,7 @@ def test_a_provider_that_answers_too_late_has_not_declined(system: Deployed, pro
     assert provider.brought(slow) == 1
     assert (provider.book().taken(order), charges(provider, order)) == ({"eur": 1250}, 1)
     told = system.log(CHARGE, reserved(system, order))
-    assert [line["message"] for line in told] == ["failed", "committed"]
+    assert [line["message"] for line in told] == ["waits", "committed"]
     assert told[0]["error"] == "OutcomeUnknown"
 
 
