@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from backbone import clock
 from backbone.envelope import Envelope, Metadata
+from backbone.identity import content_hash
 from backbone.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 from events.catalogue import CATALOGUE
 from ops.audit.findings import Difference, Findings
@@ -21,7 +22,7 @@ ADMIT, PUBLISH = "admit", "publish"
 OPERATOR = "daybook"
 
 # What is wanted of a row: bodies of the dead are large.
-ROW = ("event", "consumer", "state", "at", "stream", "sequence", "emitted", "tries", "operation")
+ROW = ("event", "consumer", "state", "at", "stream", "sequence", "emitted", "tries", "operation", "content_hash")
 _CURSOR = ("event", "consumer", "hold")
 
 Key = tuple[str, str]  # an event's id and a consumer
@@ -102,7 +103,7 @@ class Accounts:
         lacking: list[tuple[Envelope, list[str], bool]] = []
         for event, origin, names in events:
             if origin:
-                self._judge_origin(event.metadata, rows.get(origin))
+                self._judge_origin(event, rows.get(origin))
             missing = [name for name in names if not self._has(event.metadata, name, rows)]
             if missing:
                 lacking.append((event, missing, len(missing) < len(names)))
@@ -114,13 +115,16 @@ class Accounts:
         found = table.rows({"event": event, "consumer": consumer} for event, consumer in keys)
         return {(row["event"], row["consumer"]): row for row in found}
 
-    def _judge_origin(self, m: Metadata, row: Row | None) -> None:
+    def _judge_origin(self, event: Envelope, row: Row | None) -> None:
+        m = event.metadata
         if row is None or row.get("state") != COMMITTED:
             if m.type in CATALOGUE:  # of a contract that is gone nobody can say who may send it
                 self._say("ledger", "the ledger does not tell where it comes from", m)
         elif row["consumer"] == ADMIT:
             if (row.get("stream"), row.get("sequence")) != (m.stream, m.sequence):
                 self._say("ledger", f"it was admitted as {row.get('stream')} #{row.get('sequence')}", m)
+            elif row.get("content_hash") not in {None, _content(event)}:
+                self._say("ledger", "it was admitted with other content", m)
         elif m.id not in row.get("emitted", ()):
             self._say("ledger", f"{row['consumer']} has not emitted it, by the ledger", m)
         elif self.judged.holds(row):
@@ -184,6 +188,14 @@ class Accounts:
         self.findings.add(
             Difference(kind=kind, told=told, stream=m.stream, sequence=m.sequence, event=m.id, consumer=consumer)
         )
+
+
+def _content(event: Envelope) -> str:
+    """What admit has noted of the event's content, if that is still the same."""
+    try:
+        return content_hash(event.metadata.type, event.metadata.version, event.data)
+    except ValueError:
+        return "not JSON any more"
 
 
 def _origin(m: Metadata) -> Key | None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from backbone import clock
 from backbone.cursor import Cursor, Cursors, Hold
 from backbone.envelope import Envelope
+from backbone.identity import content_hash
 from backbone.ledger import DISCARDED, Entry, Note
 from backbone.store import to_item
 from events.operations import ConsumerPaused
@@ -173,6 +174,22 @@ def test_an_event_that_was_changed_is_named(stage: World, name: str) -> None:
     change(stage, second, **{name: {"S": "{}x"}})
 
     assert ("chain", "stock/mug#2", "its hash does not fit what it says: it was changed") in found()
+
+
+def test_a_last_event_that_was_changed_with_its_hash_is_not_what_admit_has_noted(stage: World) -> None:
+    (last,) = deliveries(stage, 1)
+    m = last.metadata
+    stage.connection.dynamodb.update_item(
+        TableName=stage.names.ledger,
+        Key={"event": {"S": m.id}, "consumer": {"S": "admit"}},
+        UpdateExpression="SET content_hash = :hash",
+        ExpressionAttributeValues={":hash": {"S": content_hash(m.type, m.version, last.data)}},
+    )
+    assert found() == []
+
+    for data in ('{"quantity":900}', "not JSON"):
+        change(stage, resealed(last, data=data))
+        assert found() == [("ledger", "stock/mug#1", "it was admitted with other content")]
 
 
 def test_a_change_with_a_hash_that_fits_shows_at_the_next_event(stage: World) -> None:
