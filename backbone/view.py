@@ -21,6 +21,7 @@ from backbone.attributes import pack, pack_item, unpack_item
 from backbone.envelope import Metadata
 from backbone.ledger import COMMITTED, Entry
 from backbone.state import KEY, State
+from backbone.transaction import MAX_WRITES, TooManyWrites
 from backbone.work import Backbone
 
 # Beside each field that is set stands the place of its event in the order, under the field's name with this behind it.
@@ -30,6 +31,10 @@ _ORDER_DIGITS = 20
 # The row that says which generation is live. No row of a view may have a key that begins as this does.
 _RESERVED = "@"
 POINTER = "@generation"
+
+# One event may change so many rows: as many again, of the generation that is being built, and the ledger's row still go
+# into one transaction.
+MOST_ROWS = MAX_WRITES // 2 - 1
 
 R = TypeVar("R", bound=State)
 
@@ -80,9 +85,11 @@ class Generations:
         return {"Put": put}
 
 
-def generation_name(table: str, generation: int) -> str:
-    """What the ledger notes of an event that was written to a generation that was being built: `order-status@2`."""
-    return f"{table}@{generation}"
+def generation_name(table: str, generation: int, operation: str) -> str:
+    """What the ledger notes of an event that was written to a generation while that was being built, in this act of an
+    operator's: a table that is lost and made again begins to count again.
+    """
+    return f"{table}@{generation}:{operation}"
 
 
 def row_id(generation: int, key: str) -> str:
@@ -242,7 +249,8 @@ def row_changes(changes: Change | Iterable[Change], event_id: str) -> list[RowCh
 class Projection:
     """The changes of one event, as a transaction that may have to give up fields to newer events.
 
-    `generations` tells of each table, by its name in the stack, what is live there and what is being built.
+    `generations` tells of each table, by its name in the stack, what is live there and what is being built. Raises
+    TooManyWrites.
     """
 
     def __init__(
@@ -262,7 +270,12 @@ class Projection:
             there = generations[change.table]
             self._rows += [(change, generation) for generation in there.written]
             if there.building is not None:
-                self._also.add(generation_name(change.table, there.building))
+                self._also.add(generation_name(change.table, there.building, there.operation))
+        if len({(change.table, change.key) for change, _ in self._rows}) > MOST_ROWS:
+            msg = (
+                f"{consumer} changes more than {MOST_ROWS} rows for one event, which would be too many during a rebuild"
+            )
+            raise TooManyWrites(msg)
 
     def parts(self) -> list[dict[str, Any]]:
         """The parts of the transaction, the ledger's first."""

@@ -18,7 +18,7 @@ from typing import Any
 from backbone.journal import Span
 from backbone.state import KEY
 from backbone.transaction import MAX_WRITES, Pauses, Refused, write
-from backbone.view import Generations, RowChange, row_key
+from backbone.view import Generations, RowChange, generation_name, row_key
 from events.operations import RebuildAbandoned, RebuildStarted, ViewRebuilt
 from ops import gap
 from ops.errors import OperatorError
@@ -81,12 +81,13 @@ def rebuild(
     Raises BeingRebuilt, TakenOver, NotProjected, and botocore's errors. Then, and on Ctrl-C, what was begun is given
     up.
     """
+    Folding(view).try_out()
     operation = Operation.begin(view.connection)
     there = _begin(view, operation, reason, anew=anew)
     try:
         tell("waiting until all that is being handled has ended …")
         pause(_settling(view))
-        events = _fold_all(view, _number(there), since, tell, pause)
+        events = _fold_all(view, there, since, tell, pause)
         live = _switch(view, operation, there, events)
     except BaseException:
         _give_up(view, operation, there)
@@ -136,10 +137,11 @@ def _settling(view: View) -> float:
     return view.longest + _ON_THE_WAY
 
 
-def _fold_all(view: View, generation: int, since: datetime, tell: Tell, pause: Callable[[float], None]) -> int:
+def _fold_all(view: View, there: Generations, since: datetime, tell: Tell, pause: Callable[[float], None]) -> int:
     """Fold in all that was handled before the functions wrote both. What is recorded from now on they write to both."""
     end = datetime.now(UTC) + CLOCKS_DIFFER
-    folding = Folding(view, without=generation)
+    generation = _number(there)
+    folding = Folding(view, without=generation_name(view.name, generation, there.operation))
     events, start = 0, since
     while start < end:
         complete = min(gap.complete(view.connection, datetime.now(UTC)), end)

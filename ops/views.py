@@ -15,7 +15,7 @@ from backbone.journal import Line, Span
 from backbone.ledger import COMMITTED, Entry
 from backbone.ledger import from_item as entry_in
 from backbone.store import from_item as event_in
-from backbone.view import RowChange, generation_name
+from backbone.view import RowChange
 from ops.connection import Connection
 from ops.consumers import Consumer, consumers
 from ops.errors import OperatorError
@@ -124,14 +124,19 @@ class Fold:
 class Folding:
     """Folds events into the rows of a view, as its deployed functions map them.
 
-    `without` is a generation: events that were written to that when they were handled are passed over.
+    `without`: events of which the ledger notes this (see `generation_name`) are passed over.
     """
 
-    def __init__(self, view: View, *, without: int | None = None) -> None:
+    def __init__(self, view: View, *, without: str | None = None) -> None:
         self._view = view
         self._connection = view.connection
-        self._without = None if without is None else generation_name(view.name, without)
+        self._without = without
         self._lambda = self._connection.client("lambda", seconds=view.longest + 10)
+
+    def try_out(self) -> None:
+        """See that all functions can say what events change. Raises NotProjected: code from before could not."""
+        for consumer in self._view.keepers:
+            self._project(consumer, [])
 
     def fold(self, deliveries: Iterable[Delivery], into: Fold) -> Iterator[None]:
         """Fold deliveries in, a hundred at a time; after each hundred the caller has its turn."""

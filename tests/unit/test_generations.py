@@ -17,7 +17,19 @@ from hypothesis import strategies as st
 from backbone.consumer import PROJECT, backbone, view
 from backbone.envelope import Envelope
 from backbone.runtime import BatchRun
-from backbone.view import Add, Change, Generations, LiveView, ReservedKey, SetIfNewer, row_changes, row_id, row_key
+from backbone.transaction import TooManyWrites
+from backbone.view import (
+    Add,
+    Change,
+    Generations,
+    LiveView,
+    Projection,
+    ReservedKey,
+    SetIfNewer,
+    row_changes,
+    row_id,
+    row_key,
+)
 from events.inventory import StockReceived
 from events.operations import RebuildAbandoned
 from ops import rebuilding
@@ -417,6 +429,30 @@ def test_functions_only_say_what_events_would_change(stage: Stage) -> None:
     assert stage.world.items("tallies") == []
 
 
+def test_a_table_that_was_lost_and_made_again_is_filled_with_all_that_was_handled(stage: Stage) -> None:
+    stage.rebuilds(at_each_step=lambda _: stage.came(5))
+    stage.came(7)
+    expected = stage.shown()
+    stage.world.clear("tallies")  # the pointer too
+
+    stage.rebuilds()
+
+    assert stage.shown() == expected
+
+
+def test_an_event_may_change_half_of_what_a_transaction_holds(stage: Stage) -> None:
+    event = stage.recorded(1)
+    first = {"tallies": Generations()}
+
+    def projected(rows: int) -> Projection:
+        changes = row_changes([Add(Tally, f"row-{n}", {"total": 1}) for n in range(rows)], event.metadata.id)
+        return Projection(backbone(), keeper.name, event.metadata, changes, first)
+
+    assert len(projected(49).parts()) == 50
+    with pytest.raises(TooManyWrites, match="49 rows"):
+        projected(50)
+
+
 def test_generations_tell_their_rows_apart_whatever_the_keys_are() -> None:
     for key in ("a", "1/a", "2", "a@1/b"):
         for number in (0, 1, 2, 12):
@@ -435,5 +471,5 @@ def test_the_pointer_is_read_as_it_was_written(stage: Stage) -> None:
     stage.connection.dynamodb.transact_write_items(TransactItems=[written.part(TABLE)])
 
     assert generations(stage.connection, TABLE) == written
-    with pytest.raises(stage.world.client.exceptions.TransactionCanceledException):
+    with pytest.raises(stage.connection.dynamodb.exceptions.TransactionCanceledException):
         stage.connection.dynamodb.transact_write_items(TransactItems=[written.part(TABLE)])
