@@ -78,7 +78,7 @@ class Deployed:
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """All items of a table, by its name in AWS."""
-        return list(DeployedTable(self.connection, table).live().scan())
+        return list(DeployedTable(self.connection, table).scan())
 
     def dead(self, event_id: str, consumer: str) -> Entry:
         """What the ledger says of an event that is dead at the consumer. Waits for it."""
