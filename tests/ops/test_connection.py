@@ -14,7 +14,7 @@ from ops.cli import app
 from ops.connection import Connection
 from ops.errors import NoLocalRun
 from tests.ops.aws import answering
-from tests.ops.world import World, an_order
+from tests.ops.world import World, ago, an_order
 
 NOTHING = {"*": {"Items": [], "Rules": [], "Count": 0}}
 
@@ -119,7 +119,7 @@ def test_the_local_stage_is_never_aws_itself(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_stage_comes_from_the_environment_unless_it_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.recorded("OrderPlaced", "order/1001", after=29 * 60_000)
+    world.recorded("OrderPlaced", "order/1001", after=ago(minutes=1))
     monkeypatch.setenv("DAYBOOK_STAGE", "prod")
 
     assert "the stage prod is not deployed" in events().stderr

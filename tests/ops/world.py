@@ -29,6 +29,11 @@ def ms(milliseconds: float) -> str:
     return clock.timestamp(MORNING + timedelta(milliseconds=milliseconds))
 
 
+def ago(**time: float) -> float:
+    """So long ago, in milliseconds after the morning: `ago(minutes=1)`. In a long run the morning was long ago."""
+    return (datetime.now(UTC) - timedelta(**time) - MORNING) / timedelta(milliseconds=1)
+
+
 @dataclass
 class World:
     """One stage."""
