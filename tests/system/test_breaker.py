@@ -39,10 +39,10 @@ def test_an_outage_of_the_provider_switches_its_consumer_off_and_all_is_paid_onc
     for order in orders:
         assert system.provider.book().taken(order) == {"eur": 1250}
         assert "OrderConfirmed" in system.types(f"order/{order}")
-    dead = [row for row in system.items(system.connection.names.ledger) if row.get("dead") == CHARGES]
-    assert dead == []
-    tried = [row for row in system.items(system.connection.names.ledger) if row["consumer"] == CHARGES]
-    assert [row["tries"] for row in tried if row.get("tries") and row.get("stream", "")[12:] in orders] == []
+    streams = {f"reservation/{order}" for order in orders}
+    rows = [row for row in system.items(system.connection.names.ledger) if row.get("stream") in streams]
+    assert {row["state"] for row in rows if row["consumer"] == CHARGES} == {"committed"}
+    assert [row["tries"] for row in rows if row["consumer"] == CHARGES and row.get("tries")] == []
 
 
 def test_a_consumer_that_is_paused_does_nothing_until_it_is_resumed_and_status_tells(system: Deployed) -> None:
@@ -53,7 +53,8 @@ def test_a_consumer_that_is_paused_does_nothing_until_it_is_resumed_and_status_t
     switches(system)
     (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
     until(lambda: standing(system)["waiting"] == 1, what="the reservation waits to be paid")
-    assert (standing(system)["needs"], standing(system)["mappings"]) == (["paused"], ["Disabled"])
+    assert "paused" in standing(system)["needs"]
+    assert standing(system)["mappings"] == ["Disabled"]
     assert daybook(system, "status", "--check").returncode == 1
     assert system.provider
     assert system.provider.book().taken(order) == {}
