@@ -17,6 +17,7 @@ from ops import gap, moments
 from ops.audit import check as checking
 from ops.audit import export as exporting
 from ops.audit.findings import Difference, Findings
+from ops.cli.interrupting import INTERRUPTED
 from ops.cli.options import AsJson, Stage
 from ops.cli.printing import fail, note, number_of_events
 from ops.cli.reaching import connected
@@ -38,7 +39,6 @@ CHECK_EXAMPLES = """
 - `daybook audit check --json | jq -r 'select(.kind == "undelivered") | .consumer' | sort | uniq -c`
 """
 
-_INTERRUPTED = 130  # as shells say it of a program that Ctrl-C has ended
 # The progress is told each time that so many events were written.
 _STEP = 500
 _MOST_SHOWN = 100  # differences
@@ -99,7 +99,7 @@ def export(
                     return
                 done = exporting.write(exporting.events(connection, span), Path(to), force=force, written=tell)
         except KeyboardInterrupt:
-            fail("interrupted: no file was left; repeat the command to begin again", exit_code=_INTERRUPTED)
+            fail("interrupted: no file was left; repeat the command to begin again", exit_code=INTERRUPTED)
         told = {"since": clock.timestamp(span.since), "until": clock.timestamp(span.until)}
         if as_json:
             typer.echo(json.dumps({"file": to, "events": done.events, "sha256": done.sha256, **told}))
@@ -165,7 +165,7 @@ def check(
                     connection, scope, tell=tell, progress=lambda findings: status.update(_how_far(findings))
                 )
         except KeyboardInterrupt:
-            fail("interrupted: not all was looked at; nothing was changed", exit_code=_INTERRUPTED)
+            fail("interrupted: not all was looked at; nothing was changed", exit_code=INTERRUPTED)
         differences = found.differences.total()
         if as_json:
             typer.echo(json.dumps({"checked": dict(found.counts), "differences": dict(found.differences)}))

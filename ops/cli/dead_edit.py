@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from ops import editing
+from ops.cli.interrupting import INTERRUPTED
 from ops.cli.options import Apply, AsJson, Reason, Stage
 from ops.cli.printing import note
 from ops.cli.reaching import connected
@@ -113,7 +114,7 @@ def _apply(connection: Connection, refused: editing.Refused, mended: editing.Men
             f"Interrupted. The mended event may be on its way to admit, as {mended.event}; the letter is set "
             "aside only once you repeat the command with the same event. Nothing is admitted twice."
         )
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _show(refused: editing.Refused, stage: str) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from backbone.contract import Event
 from backbone.ledger import COMMITTED
 from ops import resolving
+from ops.cli.interrupting import INTERRUPTED
 from ops.cli.options import Apply, AsJson, Reason, Stage
 from ops.cli.printing import fail, note
 from ops.cli.reaching import connected
@@ -109,7 +110,7 @@ def _apply(
             return resolving.had_no_effect(connection, doubt, reason)
     except KeyboardInterrupt:
         note("Interrupted. Repeat the command: it finds how far it came, and nothing is done twice.")
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _announce(doubt: resolving.Doubt, outcome: Outcome, told: Event | None, *, as_json: bool) -> None:

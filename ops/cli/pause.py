@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ops.cli.interrupting import INTERRUPTED
 from ops.cli.options import Apply, AsJson, Reason, Stage
 from ops.cli.printing import fail, note
 from ops.cli.reaching import connected
@@ -79,7 +80,9 @@ def follow(pausing: Pausing, what: str, stage: str) -> Standing:
             for standing in pausing.follow():
                 status.update(f"{what}: {', '.join(standing.mappings) or 'it has no mapping'} …")
     except KeyboardInterrupt:
-        fail("interrupted: it is recorded, and takes effect within a minute. See: daybook status", exit_code=130)
+        fail(
+            "interrupted: it is recorded, and takes effect within a minute. See: daybook status", exit_code=INTERRUPTED
+        )
     if standing is None:
         standing = pausing.standing()
     if not standing.mappings:

@@ -11,6 +11,7 @@ from rich.console import Console
 from backbone import clock
 from backbone.journal import Span
 from ops import gap
+from ops.cli.interrupting import INTERRUPTED
 from ops.cli.options import Apply, AsJson, Reason, Stage
 from ops.cli.printing import note, number_of_events
 from ops.cli.reaching import connected
@@ -23,8 +24,6 @@ EXAMPLES = """
 - `daybook publish --since 2d --until 1h`
 - `daybook publish --since 2026-03-01T00:00:00Z --until 2026-03-02T00:00:00Z --apply --reason "publish was stopped"`
 """
-
-INTERRUPTED = 130  # as shells say it of a program that Ctrl-C has ended
 
 
 def publish(

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from backbone.journal import Span
 from ops import gap, rebuilding
+from ops.cli.interrupting import INTERRUPTED
 from ops.cli.options import Apply, AsJson, Reason, Stage
 from ops.cli.printing import fail, number_of_events
 from ops.cli.reaching import connected
@@ -76,7 +77,8 @@ def rebuild(
                 done = rebuilding.rebuild(found, start, reason=reason, anew=anew, tell=status.update)
             except KeyboardInterrupt:
                 fail(
-                    f"stopped; whether the new view is live tells: daybook verify {view} --stage {stage}", exit_code=130
+                    f"stopped; whether the new view is live tells: daybook verify {view} --stage {stage}",
+                    exit_code=INTERRUPTED,
                 )
         seconds = time.monotonic() - began
         if as_json:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from backbone import clock
 from ops import gap
+from ops.cli.interrupting import INTERRUPTED
 from ops.cli.options import AsJson, Reason, Stage
 from ops.cli.printing import fail, note, number_of_events
 from ops.cli.reaching import connected
@@ -36,7 +37,6 @@ EXAMPLES = """
 - `daybook replay --to reserve-stock --missing --json | jq .events`
 """
 
-INTERRUPTED = 130  # as shells say it of a program that Ctrl-C has ended
 _MOST_NAMED = 100  # what the record of a replay has room for
 
 

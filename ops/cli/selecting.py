@@ -26,9 +26,3 @@ def selection(
     """The selection that the options make. Raises BadMoment."""
     begin = moments.moment(since, datetime.now(UTC)) if since else None
     return Selection(consumer=consumer, error=error, type=event_type, stream=stream, since=begin)
-
-
-def options_of(selected: Selection) -> str:
-    """The selection as one would type it, but for when."""
-    said = {"consumer": selected.consumer, "error": selected.error, "type": selected.type, "stream": selected.stream}
-    return "".join(f" --{name} {value}" for name, value in said.items() if value)
