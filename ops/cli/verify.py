@@ -21,7 +21,7 @@ EXAMPLES = """
 
 - `daybook verify order-status`
 - `daybook verify order-status --json | jq -r .key`
-- `daybook verify order-status || daybook rebuild order-status --apply`
+- `daybook verify order-status --reveal --stage prod`
 """
 
 _MOST_TOLD = 50
