@@ -78,8 +78,8 @@ def rebuild(
     """Make the view anew from all that was recorded since then, and let it take the place of the one that is live.
 
     `anew`: also if another rebuild is under way, which is abandoned thereby. `pause` waits so many seconds.
-    Raises BeingRebuilt, TakenOver, NotProjected, and botocore's errors. Then, and on Ctrl-C, what was begun is given
-    up.
+    Raises BeingRebuilt, TakenOver, NotProjected, EventGone, and botocore's errors. Then, and on Ctrl-C, what was begun
+    is given up.
     """
     Folding(view).try_out()
     operation = Operation.begin(view.connection)

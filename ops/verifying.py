@@ -57,13 +57,14 @@ def verify(
 ) -> Verified:
     """Compare the live view with what its functions make of all that was recorded since then, and that they handled.
 
-    Takes memory for all rows of the view. `pause` waits so many seconds. Raises NotProjected, and botocore's errors.
+    Takes memory for all rows of the view. `pause` waits so many seconds. Raises NotProjected, EventGone, and botocore's
+    errors.
     """
     history = _History(view, since, tell)
     history.read()
     tell("comparing …")
-    live = DeployedTable(view.connection, view.table).live()
-    rows: dict[str, Row] = {row[KEY]: row for row in live.scan()}
+    table = DeployedTable(view.connection, view.table)
+    rows: dict[str, Row] = {row[KEY]: row for row in table.live().scan()}
     keys = history.fold.rows.keys() | rows.keys()
     suspects = [key for key in sorted(keys) if _difference(key, history.fold, rows.get(key))]
     before: Mapping[str, Row] = rows
@@ -74,7 +75,8 @@ def verify(
         last = number == len(_LOOKS) - 1
         lag = INDEX_LAG.total_seconds() if last and view.connection.stage != LOCAL else 0.0
         pause(seconds + lag)
-        before, rows = rows, live.rows(suspects)  # the row first: what it holds was handled, and so is found then
+        # The row first, of what is live by now: what it holds was handled, and so is found then.
+        before, rows = rows, table.live().rows(suspects)
         history.read()
         suspects = [key for key in suspects if _difference(key, history.fold, rows.get(key))]
     settled = [key for key in suspects if rows.get(key) == before.get(key)]

@@ -36,6 +36,10 @@ class NotProjected(OperatorError):
     """A view's function could not say what events change. Its deployed code differs, or it fails."""
 
 
+class EventGone(OperatorError):
+    """An event that a view was made from is no longer in the store, so that the view cannot be made from it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """An event, and one of the consumers that keep a view from it."""
@@ -158,8 +162,7 @@ class Folding:
                 wanted.setdefault(delivery.consumer, []).append(delivery.line)
         stored = self._stored([line for some in wanted.values() for line in some])
         for consumer, some in wanted.items():
-            events = [stored[place] for line in some if (place := (line.stream, line.sequence)) in stored]
-            for change in self._changes(consumer, events):
+            for change in self._changes(consumer, [stored[line.stream, line.sequence] for line in some]):
                 into.add(change)
 
     def _entries(self, deliveries: Sequence[Delivery]) -> dict[tuple[str, str], Entry]:
@@ -171,7 +174,12 @@ class Folding:
         places = dict.fromkeys((line.stream, line.sequence) for line in lines)
         keys = [{"stream": stream, "sequence": sequence} for stream, sequence in places]
         found = map(event_in, self._connection.items(self._connection.names.store, keys)) if keys else ()
-        return {(event.metadata.stream, event.metadata.sequence): event for event in found}
+        stored = {(event.metadata.stream, event.metadata.sequence): event for event in found}
+        if gone := sorted(places.keys() - stored.keys()):
+            stream, sequence = gone[0]
+            msg = f"{stream} #{sequence} is in the journal and no more in the store; see daybook audit check"
+            raise EventGone(msg)
+        return stored
 
     def _changes(self, consumer: str, events: Sequence[Envelope]) -> Iterator[RowChange]:
         for together in _requests(events):

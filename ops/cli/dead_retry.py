@@ -150,8 +150,9 @@ class _Account:
     def interrupted(self, retrying: Retrying) -> str:
         """What Ctrl-C has left."""
         return (
-            f"Interrupted: {self.told()}, and {retrying.under_way} are being tried. What is not done is as dead as "
-            "before; repeat the command for that, or look with `daybook dead`"
+            f"Interrupted: {self.told()} that far, and {retrying.under_way} are being tried, which go on. What is not "
+            f"done is as dead as before; repeat the command for that, or look with `daybook dead --stage {self._stage}`"
+            + (f". Recorded as operation/{retrying.operation_id}" if retrying.sent else "")
         )
 
     def show(self, retrying: Retrying) -> None:

@@ -39,7 +39,7 @@ from ops.operations import Operation
 from ops.rebuilding import BeingRebuilt, NotBeingRebuilt, TakenOver, abandon, rebuild
 from ops.tables import DeployedTable, generations
 from ops.verifying import verify
-from ops.views import Fold, NotProjected
+from ops.views import EventGone, Fold, NotProjected
 from ops.views import View as DeployedView
 from tests.unit.builders import Message, from_the_bus, goods, recorded
 from tests.unit.contracts import Tally
@@ -387,6 +387,42 @@ def test_verifying_finds_rows_that_are_lost_extra_and_changed_and_changes_nothin
     assert found.left_out == {"waiting": 1}
     assert stage.world.items("tallies") == before
     assert dead.metadata.id == "event-4"
+
+
+def test_an_event_that_is_gone_from_the_store_stops_the_rebuild_and_the_old_view_stays(stage: Stage) -> None:
+    stage.came(5, 7)
+    first = next(e for e in stage.world.recorded() if e.metadata.id == "event-1").metadata
+    held = stage.connection.dynamodb.meta.events
+
+    def without_it(parsed: dict[str, Any], **_: Any) -> None:  # the index still has what the table has lost
+        items = parsed.get("Responses", {}).get(NAMES.store, [])
+        items[:] = [item for item in items if item["stream"]["S"] != first.stream]
+
+    held.register("after-call.dynamodb.BatchGetItem", without_it)
+    with pytest.raises(EventGone, match=f"{first.stream} #1"):
+        stage.rebuilds()
+    with pytest.raises(EventGone):
+        verify(stage.view, LONG_AGO, pause=lambda _: None)
+    held.unregister("after-call.dynamodb.BatchGetItem", without_it)
+
+    assert stage.shown() == stage.plain(5, 7)
+
+
+def test_a_view_that_changes_places_while_it_is_verified_has_no_differences(stage: Stage) -> None:
+    stage.came(5)
+    late = stage.recorded(9)
+
+    def step(said: str) -> None:
+        if said.startswith("comparing"):
+            stage.handles(late)
+        elif "differ" in said and stage.live().keys() and not generations(stage.connection, TABLE).live:
+            stage.rebuilds()
+
+    # Somebody has damaged the old view, so that there is something to look at again.
+    stage.world.put(Tally(name="ghost", total=1))
+    found = verify(stage.view, LONG_AGO, tell=step, pause=lambda _: None)
+
+    assert (found.differences, found.busy) == ([], [])
 
 
 def test_verifying_takes_what_is_handled_meanwhile_for_no_difference(stage: Stage) -> None:
