@@ -38,6 +38,8 @@ _STRUCK = (
     "order-status-placed",
 )
 
+KINDS = "kinds of calls, by function"
+
 Labelled = tuple[str, Fault]
 """What a fault is called on the report, and the fault."""
 
@@ -67,7 +69,7 @@ class Killing:
         """How often processes were killed, and how many of the kinds of calls were met with it."""
         before, after = ([both[place] for both in self._known.values()] for place in (0, 1))
         return {
-            "kinds of calls, by function": len(self._known),
+            KINDS: len(self._known),
             "killed before one": sum(map(faults.brought, before)),
             "killed after one": sum(map(faults.brought, after)),
         }

@@ -121,6 +121,11 @@ class Traffic:
                 data=data,
             )
 
+    def restocking(self, articles: Sequence[str] = ARTICLES[len(SCARCE) :]) -> Iterator[Sent]:
+        """More of each of these articles; of all that are not scarce, unless told."""
+        for sku in articles:
+            yield self._goods(sku, 5, f"{sku}-more-{self._chance.randrange(10**6)}")
+
     def lot(self, begin: int, end: int) -> Iterator[Sent]:
         """Orders, readings and transactions of these numbers, mixed; some of them twice, a few that are refused."""
         for number in range(begin, end):
