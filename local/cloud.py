@@ -87,6 +87,11 @@ class Cloud:
         return self.logs / "cloud.log"
 
     @property
+    def pid(self) -> int | None:
+        """The process of the cloud itself, whose children run the functions; None unless it is up."""
+        return self._child.pid if self._child and self._child.exit_code is None else None
+
+    @property
     def reach(self) -> dict[str, str]:
         """The environment variables by which AWS's programs find this cloud and trust it."""
         return {name: self.environment[name] for name in _REACH if name in self.environment}
@@ -128,7 +133,10 @@ class Cloud:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """In the block, the cloud does nothing and answers nobody; then it goes on. Its functions' processes run on."""
-        pid = self._child.pid if self._child else 0
+        pid = self.pid
+        if pid is None:
+            msg = "the cloud is not up"
+            raise RuntimeError(msg)
         os.kill(pid, signal.SIGSTOP)
         try:
             yield

@@ -126,6 +126,11 @@ class Traffic:
         for sku in articles:
             yield self._goods(sku, 5, f"{sku}-more-{self._chance.randrange(10**6)}")
 
+    def restock(self, turn: int) -> Iterator[Sent]:
+        """Goods for the next hundred orders: enough of most articles, as before too few of those that are scarce."""
+        for sku in ARTICLES:
+            yield self._goods(sku, 6 if sku in SCARCE else 30, f"{sku}-turn-{turn}")
+
     def lot(self, begin: int, end: int) -> Iterator[Sent]:
         """Orders, readings and transactions of these numbers, mixed; some of them twice, a few that are refused."""
         for number in range(begin, end):
