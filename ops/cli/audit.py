@@ -18,7 +18,7 @@ from ops.audit import check as checking
 from ops.audit import export as exporting
 from ops.audit.findings import Difference, Findings
 from ops.cli.interrupting import INTERRUPTED
-from ops.cli.options import AsJson, Stage
+from ops.cli.options import AsJson, Commands, Stage
 from ops.cli.printing import fail, note, number_of_events
 from ops.cli.reaching import connected
 from ops.drawing import plain
@@ -44,7 +44,7 @@ _STEP = 500
 _MOST_SHOWN = 100  # differences
 _STATES = ("committed", "dead", "discarded", "open", "behind a parked stream", "set aside by publish")
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="markdown")
 
 
 @app.callback()

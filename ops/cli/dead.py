@@ -10,7 +10,7 @@ from rich.text import Text
 from backbone import clock
 from ops import letters
 from ops.cli import dead_discard, dead_edit, dead_resolve, dead_retry, dead_show
-from ops.cli.options import AsJson, Stage
+from ops.cli.options import AsJson, Commands, Stage
 from ops.cli.printing import console, fail, note, note_that_the_index_lags
 from ops.cli.reaching import connected
 from ops.cli.selecting import ConsumerOption, ErrorOption, SinceOption, StreamOption, TypeOption, selection
@@ -34,7 +34,7 @@ OF_LIST = """
 # Of how many groups the newest letter is named; all of them are with --json.
 _MOST_EXAMPLES = 5
 
-app = typer.Typer(rich_markup_mode="markdown")
+app = typer.Typer(cls=Commands, rich_markup_mode="markdown")
 
 
 @app.callback(invoke_without_command=True, epilog=EXAMPLES)
