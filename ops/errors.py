@@ -49,6 +49,9 @@ _SLOW_DOWN = {
 }
 
 
+HOW_STREAMS_ARE_NAMED = "a stream is named by its kind and what it is about, as order/1001"
+
+
 class OperatorError(Exception):
     """A command cannot do its work. The message is for people, and names the next step."""
 
@@ -77,6 +80,13 @@ class NotALocalEndpoint(OperatorError):
 
 class BadStage(OperatorError):
     """The stage's name cannot be part of names."""
+
+
+class NotAStream(OperatorError):
+    """What was given is no stream's name, nor a kind of streams: nothing is ever found by it."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(f"{given} names no stream: {HOW_STREAMS_ARE_NAMED}; nothing was done")
 
 
 def code(error: ClientError) -> str:

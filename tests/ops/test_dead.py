@@ -188,6 +188,16 @@ def test_options_before_the_command_are_refused_rather_than_not_heard(world: Wor
     assert ids(world) == [f"e-1@{TO}"]
 
 
+def test_half_a_stream_s_name_is_said_to_be_none(world: World) -> None:
+    world.died(placed(world, "1001"), TO)
+
+    for command in ((), ("list",), ("retry", "--apply"), ("discard", "--reason", "x", "--apply")):
+        shown = dead(*command, "--stream", "1001")
+        assert (shown.exit_code, shown.stdout) == (2, "")
+        assert "1001 names no stream: a stream is named by its kind" in shown.stderr
+    assert ids(world) == [f"e-1001@{TO}"]
+
+
 # --- one by one ----------------------------------------------------------------------------------------------------
 
 
