@@ -328,6 +328,17 @@ def test_of_what_admit_has_refused_only_size_and_hash_are_shown_unless_it_is_to_
     assert SECRET in revealed.stdout
 
 
+def test_of_what_has_no_place_in_a_stream_none_is_shown(world: World) -> None:
+    name = world.died("e-1", "admit", "ContractBroken", reason="OrderPlaced: lines: missing")
+
+    (line,) = dead("list").stdout.splitlines()
+    shown = dead("show", name).stdout
+
+    assert line.endswith(f"Z  {name}  ContractBroken  OrderPlaced: lines: missing")
+    assert "#" not in shown
+    assert not [each for each in shown.splitlines() if each.strip() in {"type", "stream"}]
+
+
 def test_of_an_effect_that_cannot_ask_and_whose_outcome_is_unknown_it_is_said_to_resolve_it(world: World) -> None:
     world.uses("mail", kind="effect", event="OrderPlaced", purpose="letter/{order_id}", can_ask=False)
     name = world.died("e-1", "mail", "OutcomeUnknown")
