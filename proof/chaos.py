@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from proof import controls, faults
 from proof.chaos_report import page
 from proof.checker.promises import ALL
-from proof.day import ACTS, END, VIEWS, Day
+from proof.day import ACTS, END, SHORT, VIEWS, Day
 from proof.deliveries import Deliveries
 from proof.report import write
 from proof.running import running
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from local.progress import Progress
     from proof.checker.breach import Breach
     from proof.checker.world import World
-    from proof.day import Act
 
 _SHOWN = 10  # of what is the same, so many are shown
 
@@ -58,9 +57,13 @@ def live(
     *,
     seed: int,
     scale: int,
-    acts: Sequence[Act] = ACTS,
+    short: bool = False,
 ) -> Result:
-    """Live through a day with so many orders, readings and transactions, and look at what is left."""
+    """Live through a day with so many orders, readings and transactions, and look at what is left.
+
+    A `short` one has less of everything, so that it takes some minutes.
+    """
+    acts = SHORT if short else ACTS
     began = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="daybook-proof-")))
@@ -74,6 +77,8 @@ def live(
         with Deliveries(system.cloud, seed=seed) as deliveries:
             system.other_queues += deliveries.urls
             day = Day(system, traffic, deliveries, faults.Killing(seed))
+            if short:
+                day.patience, day.frozen = 20.0, (3.0,)
             for number, act in enumerate(acts):
                 begin, end = (first + (scale - first) * place // len(acts) for place in (number, number + 1))
                 with progress.step((act.__doc__ or "").strip().splitlines()[0].rstrip(".")):

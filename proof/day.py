@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 VIEWS = ("order-status", "devices", "device-history", "account-days", "merchant-days", "minutes")
 END = 900.0  # seconds in which all must come to rest once nothing goes wrong any more
 _BACKLOG = 150  # messages: with no more of them the next act begins
-_ACT = 90.0  # seconds after which it begins anyway
 _STRIKES = 2  # on average, of each fault of the world outside
 _ROUNDS = 4  # of sending dead letters again
 _UNKNOWN = "OutcomeUnknown"
@@ -36,12 +35,17 @@ _FOR_GOOD = ("ContractBroken", "StreamAlreadyOpen")
 
 @dataclass
 class Day:
-    """One day: the system, what is sent to it, and what was done to it by now."""
+    """One day: the system, what is sent to it, and what was done to it by now.
+
+    `patience` is how many seconds an act takes at the most, `frozen` for how many the cloud stands still each time.
+    """
 
     running: Running
     traffic: Traffic
     deliveries: Deliveries
     killing: faults.Killing
+    patience: float = 90.0
+    frozen: Sequence[float] = (2.0, 6.0, 13.0)
     brought: list[faults.Labelled] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     """What was not brought about at a seam: freezing, pausing, an operator's commands."""
@@ -67,7 +71,7 @@ class Day:
     def digest(self, lot: Sequence[Sent]) -> None:
         """Wait until most of a lot is worked off."""
         with suppress(NeverAtRest):
-            self.running.rest(seconds=_ACT, at_most=min(len(lot) // 2, _BACKLOG))
+            self.running.rest(seconds=self.patience, at_most=min(len(lot) // 2, _BACKLOG))
 
     def operate(self, *arguments: str, may_fail: bool = False) -> str:
         """Do what an operator does. Returns what the command said; a failure is a complaint, unless it may be."""
@@ -97,12 +101,19 @@ class Day:
         with self.under(*faults.timeouts(seed), *faults.partial(seed)):
             self.send(lot)
 
+    def fail(self, lot: Sequence[Sent]) -> None:
+        """All of that at once."""
+        seed = self.traffic.seed
+        several = [faults.throttling(seed), faults.conflicts(seed), faults.timeouts(seed), faults.partial(seed)]
+        with self.under(*(each for of_a_kind in several for each in of_a_kind)):
+            self.send(lot)
+
     def freeze(self, lot: Sequence[Sent]) -> None:
         """The whole cloud stands still, again and again, for up to longer than a function may run."""
         sending = threading.Thread(target=self.running.producer.send, args=(lot,))
         with self.under():
             sending.start()
-            for seconds in (2.0, 6.0, 13.0):
+            for seconds in self.frozen:
                 with self.running.cloud.frozen():
                     time.sleep(seconds)
                 self.done["the cloud frozen, and thawed"] += 1
@@ -143,7 +154,7 @@ class Day:
         """Let these faults strike until each has, or nobody has come to it in time."""
         self.outside += outside
         provider, seam = self.running.provider, self.running.faults
-        deadline = time.monotonic() + _ACT
+        deadline = time.monotonic() + self.patience
         with provider.brings(*(fault for _, fault in outside)), self.under(*inside):
             self.running.producer.send(lot)
             while time.monotonic() < deadline:
@@ -211,6 +222,8 @@ class Day:
 if TYPE_CHECKING:
     Act = Callable[[Day, Sequence[Sent]], None]
 
+# In a short day, what AWS does wrong comes all at once.
+SHORT: Sequence[Act] = (Day.fail, Day.freeze, Day.pause, Day.cut_off, Day.repair)
 ACTS: Sequence[Act] = (
     Day.kill,
     Day.refuse,
