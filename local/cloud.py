@@ -86,6 +86,11 @@ class Cloud:
         return self.logs / "cloud.log"
 
     @property
+    def pid(self) -> int | None:
+        """The process of the cloud itself, whose children run the functions; None unless it is up."""
+        return self._child.pid if self._child and self._child.exit_code is None else None
+
+    @property
     def reach(self) -> dict[str, str]:
         """The environment variables by which AWS's programs find this cloud and trust it."""
         return {name: self.environment[name] for name in _REACH if name in self.environment}

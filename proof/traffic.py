@@ -141,6 +141,11 @@ class Traffic:
             if number % 50 == 13:
                 yield self._broken(number)
 
+    def restock(self, turn: int) -> Iterator[Sent]:
+        """Goods for the next hundred orders: enough of most articles, too few of those that are scarce."""
+        for sku in ARTICLES:
+            yield self._goods(sku, 6 if sku in SCARCE else 30, f"{sku}-turn-{turn}")
+
     def order(self, number: int, **said: Any) -> Sent:
         """An order of one to three articles; every sixth wants one that is scarce."""
         several = self._chance.sample(ARTICLES[len(SCARCE) :], self._chance.randint(1, 3))
