@@ -49,10 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     soak_ = runs.add_parser("soak", help="mixed traffic for a long time")
     soak_.add_argument("--minutes", type=float, default=60, help="for so long (%(default)s)")
     soak_.add_argument(
-        "--rate",
-        type=float,
-        default=soak.RATE,
-        help="so many times a second an order, a reading, a transaction (%(default)s)",
+        "--rate", type=float, default=soak.RATE, help="orders, readings and transactions a second, each (%(default)s)"
     )
     for one in (chaos_, fuzz_, soak_):
         one.add_argument("--seed", type=int, default=1, help="other events and faults for each number (%(default)s)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from proof.growth import fifths
+from proof.judging import fifths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,10 +87,10 @@ def draw(samples: Sequence[Sample], picture: Path) -> None:
         rows = -(-len(_CHARTS) // _COLUMNS)
         figure = Figure(figsize=(12, 2.4 * rows), layout="constrained")
         FigureCanvasAgg(figure)
-        all_axes = figure.subplots(rows, _COLUMNS, sharex=True).flat
+        all_axes = list(figure.subplots(rows, _COLUMNS, sharex=True).flat)
         for axes, chart in zip(all_axes, _CHARTS, strict=True):
             _draw(axes, chart, samples)
-        for axes in list(all_axes)[-_COLUMNS:]:
+        for axes in all_axes[-_COLUMNS:]:
             axes.set_xlabel("minutes")
         metadata = {"Date": None} if picture.suffix == ".svg" else None
         figure.savefig(picture, metadata=metadata, dpi=100, facecolor="white")

@@ -63,12 +63,12 @@ class Sampler:
         psutil.cpu_percent()  # the next call tells of the time since this one
 
     def take(self) -> Sample:
-        """Look at everything now."""
-        looked = self._follower.look()
+        """Look at everything now. Raises OSError or botocore's errors, if the cloud does not answer in time."""
         own, workers = self._processes()
         sizes = [size for several in workers.sizes.values() for size in several]
         queues = self._queues()
         table = self._connection.dynamodb.describe_table(TableName=self._connection.names.store)["Table"]
+        looked = self._follower.look()  # last: what it has told once, it does not tell again
         return Sample(
             minutes=(time.monotonic() - self._began) / 60,
             events=table["ItemCount"],

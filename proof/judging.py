@@ -91,16 +91,17 @@ class Verdict:
         return self.limit is not None and self.after is not None and self.after <= self.limit
 
 
-def judge(samples: Sequence[Sample]) -> list[Verdict]:
+def judged(samples: Sequence[Sample]) -> list[Verdict]:
     """Compare the last fifth of the run with the second, for all that must not grow."""
     before, after = fifths(samples)
     return [Verdict(quantity, _middle(quantity, before), _middle(quantity, after)) for quantity in QUANTITIES]
 
 
 def fifths(samples: Sequence[Sample]) -> tuple[Sequence[Sample], Sequence[Sample]]:
-    """The second fifth and the last, by the number of samples."""
-    count = len(samples)
-    return samples[count // _FIFTHS : 2 * count // _FIFTHS], samples[count - count // _FIFTHS :]
+    """The second fifth and the last, by the clock: looks that got no answer may be missing."""
+    fifth = samples[-1].minutes / _FIFTHS if samples else 0.0
+    second = [sample for sample in samples if fifth <= sample.minutes < 2 * fifth]
+    return second, [sample for sample in samples if sample.minutes >= (_FIFTHS - 1) * fifth]
 
 
 def _middle(quantity: Quantity, samples: Sequence[Sample]) -> float | None:
