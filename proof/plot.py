@@ -29,7 +29,9 @@ _STYLE: Any = {
     "grid.alpha": 0.3,
     "lines.linewidth": 1.1,
     "legend.frameon": False,
-    "legend.fontsize": 8,
+    "legend.fontsize": 7.5,
+    "legend.handlelength": 1.2,
+    "legend.columnspacing": 1.0,
 }
 
 
@@ -64,7 +66,7 @@ _CHARTS = (
         "seconds",
         [
             ("story of an order", lambda s: s.story),
-            ("delivery, 99th percentile", lambda s: s.slow),
+            ("delivery, p99", lambda s: s.slow),
             ("delivery, median", lambda s: s.median),
         ],
         logarithmic=True,
@@ -74,6 +76,7 @@ _CHARTS = (
     _Chart("Processors, whatever works on them", "percent", [("", lambda s: s.processor)]),
 )
 _COLUMNS = 3
+_LEGEND = 18.0  # points between a title and its chart
 
 
 def draw(samples: Sequence[Sample], picture: Path) -> None:
@@ -103,11 +106,12 @@ def _draw(axes: Any, chart: _Chart, samples: Sequence[Sample]) -> None:
     for name, value in chart.curves:
         seen = [(sample.minutes, found) for sample in samples if (found := value(sample)) is not None]
         axes.plot([minutes for minutes, _ in seen], [found for _, found in seen], label=name)
-    axes.set_title(chart.title)
+    axes.set_title(chart.title, pad=_LEGEND)
     axes.set_ylabel(chart.unit)
     if chart.logarithmic:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
     else:
         axes.set_ylim(bottom=0)
-    if len(chart.curves) > 1:
-        axes.legend(loc="best")
+    if len(chart.curves) > 1:  # between title and chart, where it hides nothing
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(chart.curves), borderpad=0, borderaxespad=0.3)
