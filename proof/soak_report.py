@@ -60,12 +60,11 @@ def _paragraphs(result: Result, picture: str) -> Iterator[str]:
     ended = "not everything has come to its end" if result.wrong else "everything has come to its end"
     yield f"**{growth} that should not, and {ended}.**"
     yield table(
-        ("medians", "in the second fifth", "in the last fifth", "at most", "why so much", "held"),
+        ("medians", "in the second fifth", "in the last fifth", "at most", "held"),
         [
             (
                 f"{verdict.quantity.name}{f', {verdict.quantity.unit}' if verdict.quantity.unit else ''}",
                 *(number(value) for value in (verdict.before, verdict.after, verdict.limit)),
-                verdict.quantity.why,
                 "yes" if verdict.held else "**no**",
             )
             for verdict in result.verdicts
