@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from backbone import clock
 from backbone.attributes import unpack_item
-from backbone.identity import admitted_id
 from backbone.ledger import COMMITTED, TRYING
 from ops.subscriptions import Subscriptions, published_source
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from ops.connection import Connection
     from proof.checker.world import Sent
 
-_ADMIT = "admit"
+ADMIT = "admit"
 _MOST_READS = 100  # DynamoDB's quota for one BatchGetItem
 _STORY = timedelta(seconds=60)  # after which an order's story has ended, but for what the world says later
 
@@ -53,14 +52,13 @@ class Follower:
         self._orders: deque[tuple[str, str, datetime]] = deque()
         self._shipping: deque[str] = deque()
 
-    def follow(self, event: Sent, at: datetime) -> None:
-        """Follow an event that is sent at this moment, unless it was sent before."""
-        event_id = admitted_id(self._connection.account, event.source, event.producer_id)
+    def follow(self, event_id: str, event: Sent, at: datetime) -> None:
+        """Follow an event that is sent at this moment, unless it was sent before. It has this id if it is admitted."""
         if event_id in self._sent:
             return
         self._sent[event_id] = at
         consumers = self._subscriptions.consumers(published_source(event.type), event.type)
-        self._open |= {(event_id, consumer): at for consumer in (_ADMIT, *consumers)}
+        self._open |= {(event_id, consumer): at for consumer in (ADMIT, *consumers)}
         if event.type == "OrderPlaced" and event.taken and not event.refused:
             self._orders.append((event_id, event.data["order_id"], at))
 
@@ -71,7 +69,7 @@ class Follower:
             if (event, consumer) not in self._open or state == TRYING:
                 continue
             sent = self._open.pop((event, consumer))
-            if consumer != _ADMIT:
+            if consumer != ADMIT:
                 latencies.append((at - sent).total_seconds())
             elif state != COMMITTED:  # refused, so nobody else hears of it
                 self._open = {pair: at for pair, at in self._open.items() if pair[0] != event}

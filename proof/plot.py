@@ -1,8 +1,11 @@
-"""A long run as a picture: small multiples over the minutes."""
+"""A run's samples as a picture: what was seen, minute by minute, in small charts of one width."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from proof.judging import fifths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -10,63 +13,105 @@ if TYPE_CHECKING:
 
     from proof.samples import Sample
 
-_POINTS = 360  # of a line; more are not seen
-_WIDTH, _HEIGHT = 8.0, 10.5  # inches
+_Curve = tuple[str, "Callable[[Sample], float | None]"]
 
-Line = tuple[str, "Callable[[Sample], float | None]"]
+_STYLE: Any = {
+    # Letters as text and ids that are always the same: a small file, and no other one for the same samples.
+    "svg.fonttype": "none",
+    "svg.hashsalt": "daybook",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "lines.linewidth": 1.1,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "legend.handlelength": 1.2,
+    "legend.columnspacing": 1.0,
+}
 
-_PANELS: Sequence[tuple[str, Sequence[Line]]] = (
-    (
-        "memory of functions' processes, MB",
-        (("median", lambda sample: sample.ordinary), ("largest", lambda sample: sample.largest)),
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    title: str
+    unit: str
+    curves: Sequence[_Curve]
+    logarithmic: bool = False
+
+
+_CHARTS = (
+    _Chart("Memory of all workers", "GB", [("", lambda s: s.memory / 1000)]),
+    _Chart(
+        "Memory of one worker",
+        "MB",
+        [("largest", lambda s: s.largest), ("median", lambda s: s.ordinary)],
     ),
-    (
-        "latency of deliveries, s",
-        (("median", lambda sample: sample.median), ("99 of 100", lambda sample: sample.slow)),
+    _Chart("Workers", "processes", [("", lambda s: s.workers)]),
+    _Chart(
+        "Waiting",
+        "number",
+        [("messages in queues", lambda s: s.messages), ("deliveries not finished", lambda s: s.open)],
     ),
-    (
-        "messages in all queues",
-        (("messages", lambda sample: sample.messages), ("age of the oldest, s", lambda sample: sample.oldest_message)),
+    _Chart(
+        "Age of what waits longest",
+        "seconds",
+        [("message", lambda s: s.oldest_message), ("delivery not finished", lambda s: s.oldest_open)],
     ),
-    (
-        "processes of functions",
-        (("processes", lambda sample: sample.workers),),
+    _Chart(
+        "Time from PutEvents to the commit",
+        "seconds",
+        [
+            ("story of an order", lambda s: s.story),
+            ("delivery, p99", lambda s: s.slow),
+            ("delivery, median", lambda s: s.median),
+        ],
+        logarithmic=True,
     ),
-    (
-        "the local cloud itself: all that was ever recorded",
-        (("events, thousands", lambda sample: sample.events / 1000), ("memory, 100 MB", lambda s: s.cloud / 100)),
-    ),
+    _Chart("Grows by design: the local cloud's memory", "GB", [("", lambda s: s.cloud / 1000)]),
+    _Chart("Grows by design: events recorded", "thousands", [("", lambda s: s.events / 1000)]),
+    _Chart("Processors, whatever works on them", "percent", [("", lambda s: s.processor)]),
 )
+_COLUMNS = 3
+_LEGEND = 18.0  # points between a title and its chart
 
 
-def draw(samples: Sequence[Sample], file: Path) -> None:
-    """Write the picture of the samples to `file`, as SVG. The same samples give the same file."""
-    # It takes a second to import, and the tests of all else need it not.
+def draw(samples: Sequence[Sample], picture: Path) -> None:
+    """Write the picture, of the kind that its name says (`.svg`, `.png`). The fifths that are compared are grey."""
+    # Slow to import, and wanted by nobody else.
     import matplotlib as mpl  # noqa: PLC0415
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    style: Any = {
-        "svg.hashsalt": "daybook",
-        "svg.fonttype": "none",
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "path.simplify": True,
-    }
-    step = max(len(samples) // _POINTS, 1)
-    shown = samples[::step]
-    minutes = [sample.minutes for sample in shown]
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-        panels = figure.subplots(len(_PANELS), 1, sharex=True)
-        for axes, (title, lines) in zip(panels, _PANELS, strict=True):
-            for label, value in lines:
-                values = [value(sample) for sample in shown]
-                axes.plot(minutes, [float("nan") if one is None else one for one in values], label=label, linewidth=1)
-            axes.set_title(title, loc="left", fontsize=9)
-            axes.set_ylim(bottom=0)
-            axes.grid(axis="y", linewidth=0.3)
-            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-        panels[-1].set_xlabel("minutes")
-        panels[-1].set_xlim(0, max(minutes))
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    with mpl.rc_context(_STYLE):
+        rows = -(-len(_CHARTS) // _COLUMNS)
+        figure = Figure(figsize=(12, 2.4 * rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        all_axes = list(figure.subplots(rows, _COLUMNS, sharex=True).flat)
+        for axes, chart in zip(all_axes, _CHARTS, strict=True):
+            _draw(axes, chart, samples)
+        for axes in all_axes[-_COLUMNS:]:
+            axes.set_xlabel("minutes")
+        metadata = {"Date": None} if picture.suffix == ".svg" else None
+        figure.savefig(picture, metadata=metadata, dpi=100, facecolor="white")
+
+
+def _draw(axes: Any, chart: _Chart, samples: Sequence[Sample]) -> None:
+    for part in fifths(samples):
+        if part:
+            axes.axvspan(part[0].minutes, part[-1].minutes, color="0.93", linewidth=0)
+    for name, value in chart.curves:
+        seen = [(sample.minutes, found) for sample in samples if (found := value(sample)) is not None]
+        axes.plot([minutes for minutes, _ in seen], [found for _, found in seen], label=name)
+    axes.set_title(chart.title, pad=_LEGEND)
+    axes.set_ylabel(chart.unit)
+    if chart.logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    else:
+        axes.set_ylim(bottom=0)
+    if len(chart.curves) > 1:  # between title and chart, where it hides nothing
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(chart.curves), borderpad=0, borderaxespad=0.3)

@@ -25,7 +25,7 @@ _FUNCTION = "AWS_LAMBDA_FUNCTION_NAME"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One look. Memory is resident, in MB of a million bytes; times are seconds. None where nothing could be said.
+    """One look. Memory is resident, in MB of a million bytes; times are seconds; None is where nothing could be said.
 
     Latencies are of what was followed since the look before: `median` and `slow` (the 99th percentile) of deliveries,
     from PutEvents to the commit, and `story`, from an order's PutEvents to the last commit of all that came of it.
@@ -63,12 +63,12 @@ class Sampler:
         psutil.cpu_percent()  # the next call tells of the time since this one
 
     def take(self) -> Sample:
-        """Look at everything now."""
-        looked = self._follower.look()
+        """Look at everything now. Raises OSError or botocore's errors, if the cloud does not answer in time."""
         own, workers = self._processes()
         sizes = [size for several in workers.sizes.values() for size in several]
         queues = self._queues()
         table = self._connection.dynamodb.describe_table(TableName=self._connection.names.store)["Table"]
+        looked = self._follower.look()  # last: what it has told once, it does not tell again
         return Sample(
             minutes=(time.monotonic() - self._began) / 60,
             events=table["ItemCount"],
@@ -114,7 +114,7 @@ class Sampler:
         return self._names[key]
 
     def _queues(self) -> _Queues:
-        """By the local cloud's own page: one call for all queues; AWS's API takes one for each, and tells no age."""
+        """By the local cloud's own page: one call for all of them; AWS's API takes one for each, and tells no age."""
         now, messages, dead, oldest = time.time(), 0, 0, 0.0
         for of_account in self._cloud.page("sqs/messages")["messages"].values():
             for of_region in of_account.values():

@@ -1,128 +1,154 @@
-"""Mixed traffic for a long time: nothing grows that should not, and all of it comes to its end.
-
-The local cloud keeps all that was ever recorded in its memory, so its own memory grows with the number of events, by
-its nature; it is shown, and not judged.
-"""
+"""Mixed traffic for a long time: nothing grows that should not, and all of it comes to its end."""
 
 from __future__ import annotations
 
+import json
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bench.machine import description
-from local.project import ROOT
+from botocore.exceptions import BotoCoreError
+
+from backbone.identity import admitted_id
+from local.errors import LocalRunError
+from local.project import ROOT, private
 from local.system import STAGE, up
 from ops.connection import Connection
+from ops.letters import Selection, letters
 from ops.quiet import wait_until_quiet
-from proof.following import Follower
-from proof.judging import TooShort, judged
+from proof import report, soak_report
+from proof.following import ADMIT, Follower
+from proof.judging import Verdict, judged
 from proof.plot import draw
-from proof.report import table, write
 from proof.samples import Sampler
 from proof.traffic import Producer, Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from local.cloud import Cloud
     from local.progress import Progress
+    from ops.letters import Letter
     from proof.checker.world import Sent
-    from proof.judging import Judgement
     from proof.samples import Sample
 
 RATE = 1.0
 """Orders, readings and transactions a second, each: two cores bear several times as much."""
 PICTURE = ROOT / "docs" / "soak.svg"
 
-_WORLD = 1000  # as large as for so many orders, however long it lasts
-_SAMPLE = 5.0  # seconds between two looks
-_TOLD = 12  # looks between two lines of progress
+_WORLD = 1000  # devices and accounts as for so many orders, however long it lasts
+_SHORTEST, _MOST_SAMPLES = 2.0, 360  # seconds between two looks; longer in a long run: a picture shows no more
+_FEWEST_SAMPLES = 10  # two in each fifth
+_MISSED = 0.05  # of the looks may get no answer: what is not seen is not known
 _RESTOCK = 100  # orders between two deliveries of goods
-_PATIENCE = 300.0  # seconds for the last events to come to their end
-# What was sent to be refused; nothing else may be dead at the end.
-_MEANT = frozenset({"ContractBroken", "StreamAlreadyOpen"})
+_PATIENCE = timedelta(minutes=10)  # until all has come to its end
+_SHOWN = 10  # of what is the same
 
 
-@dataclass(frozen=True)
+class TooShort(LocalRunError):
+    """So short a run says nothing of what grows. Let it last longer."""
+
+    exit_code = 2
+
+    def __init__(self, minutes: float) -> None:
+        least = _FEWEST_SAMPLES * _SHORTEST / 60
+        super().__init__(f"{minutes:g} minutes say nothing of what grows. Let it last longer: --minutes {least:.1f}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a run has shown. `left` is what had not come to its end, `dead` what should not be dead."""
+    """What a run has shown. `wrong` are sentences on what has not come to its end, or to another than it should."""
 
     seed: int
-    rate: float
+    rate: float  # a second
+    sent: int  # events
     samples: Sequence[Sample]
-    judgements: Sequence[Judgement]
-    left: Sequence[str]
-    dead: Sequence[str]
+    verdicts: Sequence[Verdict]
+    wrong: Sequence[str]
 
     @property
     def held(self) -> bool:
-        """Whether nothing has grown, and all has come to its end."""
-        return all(judgement.held for judgement in self.judgements) and not self.left and not self.dead
+        """Whether nothing has grown that should not, and all has come to its end."""
+        return all(verdict.held for verdict in self.verdicts) and not self.wrong
 
 
 def run(progress: Progress, *, seed: int, minutes: float, rate: float = RATE) -> bool:
-    """Send mixed traffic for so long; write the report and its picture. Returns whether all held."""
-    try:
-        result = measured(progress, seed=seed, minutes=minutes, rate=rate)
-    except TooShort as short:
-        progress.say(str(short))
-        return False
-    draw(result.samples, PICTURE)
-    write("soak", _page(result))
-    for judgement in result.judgements:
-        figure = judgement.figure
-        verdict = "held" if judgement.held else "HAS GROWN"
-        progress.say(f"  {verdict}: {figure.name}: {judgement.early:.3g}, then {judgement.late:.3g} {figure.unit}")
-    for what in (*result.left, *result.dead):
-        progress.say(f"  {what}")
+    """Send so many orders, readings and transactions a second, for so long; write the report and its picture.
+
+    Each sample also goes to `.daybook/soak.jsonl`, as it is taken. Returns whether all held. Raises TooShort.
+    """
+    result = measured(progress, seed=seed, minutes=minutes, rate=rate, notes=private(ROOT) / "soak.jsonl")
+    with progress.step(f"drawing {PICTURE.relative_to(ROOT)}"):
+        draw(result.samples, PICTURE)
+    report.write("soak", soak_report.page(result, PICTURE.name))
+    for verdict in result.verdicts:
+        progress.say(f"  {'held' if verdict.held else 'HAS GROWN'}: {soak_report.line(verdict)}")
+    for sentence in result.wrong:
+        progress.say(f"  {sentence}")
+    progress.say("All held." if result.held else "Not all held.")
     return result.held
 
 
-def measured(progress: Progress, *, seed: int, minutes: float, rate: float = RATE) -> Result:
-    """Send mixed traffic to a system of its own, and watch it. Raises TooShort."""
+def measured(progress: Progress, *, seed: int, minutes: float, rate: float, notes: Path) -> Result:
+    """Send mixed traffic to a system of its own, and watch it. `notes` gets a line for each look. Raises TooShort."""
+    if minutes * 60 < _FEWEST_SAMPLES * _SHORTEST:
+        raise TooShort(minutes)
     with up(progress) as cloud:
-        soak = _Soak(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint), Traffic(seed, _WORLD))
+        soak = _Soak(cloud, Traffic(seed, _WORLD), rate)
         with progress.step("the morning: goods and devices"):
             soak.morning()
-        samples = []
-        for sample in soak.day(minutes, rate):
-            samples.append(sample)
-            if len(samples) % _TOLD == 0:
-                progress.say(f"  {_line(sample)}")
+        progress.say(f"{minutes:g} minutes with {rate:g} orders, readings and transactions a second, each:")
+        samples = list(_told(progress, _kept(soak.day(minutes), notes)))
         with progress.step("the last events come to their end"):
-            left = soak.left()
-        return Result(seed, rate, samples, judged(samples), left, soak.dead())
+            wrong = soak.evening()
+    return Result(
+        seed=seed, rate=rate, sent=soak.sent, samples=samples, verdicts=judged(samples), wrong=wrong + soak.missed
+    )
 
 
 class _Soak:
-    """One long run."""
+    """One long run. What got no answer is tried again, or told at the end: an hour is not to be lost for it."""
 
-    def __init__(self, cloud: Cloud, connection: Connection, traffic: Traffic) -> None:
+    def __init__(self, cloud: Cloud, traffic: Traffic, rate: float) -> None:
         self._cloud = cloud
-        self._connection = connection
+        self._connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
         self._traffic = traffic
+        self._rate = rate
         self._producer = Producer(cloud)
-        self._follower = Follower(connection)
+        self._follower = Follower(self._connection)
         self._began = datetime.now(UTC)
+        self._looks = self._missed = 0
+
+    @property
+    def sent(self) -> int:
+        """How many events were put on the ingress bus."""
+        return len(self._producer.sent)
+
+    @property
+    def missed(self) -> list[str]:
+        """What to say, if too many looks got no answer."""
+        if self._missed <= self._looks * _MISSED:
+            return []
+        return [f"{self._missed} of {self._looks} looks got no answer in time: what is not seen is not known"]
 
     def morning(self) -> None:
-        """What there must be first."""
+        """Send what there must be first, and wait until it is there."""
         self._send(self._traffic.morning())
+        self._quiet()
 
-    def day(self, minutes: float, rate: float) -> Iterator[Sample]:
-        """Send at this rate for so long, and look every few seconds, both by the clock."""
+    def day(self, minutes: float) -> Iterator[Sample]:
+        """Send for so long, and look meanwhile, each at its time by the clock, however long the one before took."""
         began = time.monotonic()
         sampler = Sampler(self._cloud, self._connection, self._follower, began)
-        end = began + minutes * 60
-        number, looks = 0, 1
-        while (now := time.monotonic()) < end:
-            due, look = began + number / rate, began + looks * _SAMPLE
+        every = max(_SHORTEST, minutes * 60 / _MOST_SAMPLES)
+        number, turn = 0, 1
+        while (now := time.monotonic()) < began + minutes * 60:
+            due, look = began + number / self._rate, began + turn * every
             if now >= look:
-                yield sampler.take()
-                looks = int((time.monotonic() - began) / _SAMPLE) + 1
-                self._send(self._traffic.parcels(self._follower.shipped()))
+                yield from self._look(sampler)
+                turn = int((now - began) / every) + 1
             elif now >= due:
                 self._send(self._traffic.lot(number, number + 1))
                 number += 1
@@ -131,71 +157,67 @@ class _Soak:
             else:
                 time.sleep(min(due, look) - now)
 
-    def left(self) -> list[str]:
-        """Wait until all has come to its end. What has not."""
-        deadline = datetime.fromtimestamp(time.time() + _PATIENCE, UTC)
-        return [str(one) for one in wait_until_quiet(self._connection, self._began, deadline)]
+    def evening(self) -> list[str]:
+        """Wait until nothing is under way. Returns what has not come to its end, or to a bad one, in sentences."""
+        try:
+            left = [f"still under way after {_PATIENCE}: {one}" for one in self._quiet()[:_SHOWN]]
+            if waiting := self._follower.look().open:
+                left.append(f"{waiting} deliveries of what was sent have come to no end by the ledger")
+            sent = {self._id(event): event for event in self._producer.sent}
+            return left + list(wrongly_dead(sent, list(letters(self._connection, Selection()))))[:_SHOWN]
+        except (BotoCoreError, OSError) as error:
+            return [f"the cloud gave no answer when all was to be looked at: {error}"]
 
-    def dead(self) -> list[str]:
-        """What is dead, and was not sent to be."""
-        pages = self._connection.dynamodb.get_paginator("scan").paginate(
-            TableName=self._connection.names.ledger, IndexName="dead"
-        )
-        items = [item for page in pages for item in page["Items"]]
-        return [
-            f"{item['event']['S']} is dead at {item['consumer']['S']}: {item['error']['S']}"
-            for item in items
-            if item["error"]["S"] not in _MEANT
-        ]
+    def _look(self, sampler: Sampler) -> Iterator[Sample]:
+        self._looks += 1
+        try:
+            sample, shipped = sampler.take(), self._follower.shipped()
+        except (BotoCoreError, OSError):
+            self._missed += 1
+            return
+        yield sample
+        self._send(self._traffic.parcels(shipped))
+
+    def _quiet(self) -> Sequence[object]:
+        # What the functions recorded a moment ago by their clocks was recorded since we began by ours.
+        return wait_until_quiet(self._connection, self._began, datetime.now(UTC) + _PATIENCE)
 
     def _send(self, events: Iterable[Sent]) -> None:
         several, now = list(events), datetime.now(UTC)
         for event in several:
-            self._follower.follow(event, now)
+            self._follower.follow(self._id(event), event, now)
         self._producer.send(several)
 
-
-def _line(sample: Sample) -> str:
-    slow = f"{sample.slow:.2f} s" if sample.slow is not None else "-"
-    return (
-        f"{sample.minutes:5.1f} min  {sample.events:7,} events  {sample.messages:4} messages  99 of 100 within {slow}  "
-        f"{sample.workers} processes, {sample.ordinary:.0f} MB each, the largest {sample.largest:.0f} MB; "
-        f"processor {sample.processor:.0f} %"
-    )
+    def _id(self, sent: Sent) -> str:
+        return admitted_id(self._connection.account, sent.source, sent.producer_id)
 
 
-def _page(result: Result) -> str:
-    return "\n\n".join(_paragraphs(result))
+def wrongly_dead(sent: Mapping[str, Sent], dead: Sequence[Letter]) -> Iterator[str]:
+    """What is dead and was not sent to be, and what was sent to be and is not. `sent` is by the ids of events."""
+    for letter in dead:
+        meant = sent[letter.event].refused if letter.event in sent else frozenset[str]()
+        if letter.consumer != ADMIT or letter.error not in meant:
+            yield f"{letter.type} {letter.event} is dead at {letter.consumer}: {letter.error}, {letter.reason}"
+    refused = {letter.event for letter in dead if letter.consumer == ADMIT}
+    for event_id, event in sent.items():
+        if not event.taken and event_id not in refused:
+            yield f"{event.type} {event_id} was sent to be refused, and was not"
 
 
-def _paragraphs(result: Result) -> Iterator[str]:
-    last, each = result.samples[-1], f"{result.rate:g}"
-    yield "## Soak"
-    yield (
-        f"{last.minutes:.0f} minutes with {each} orders, {each} readings and {each} transactions a second, seed "
-        f"{result.seed}, on {datetime.now(UTC):%Y-%m-%d}; {last.events:,} events were recorded. "
-        f"Machine: {description()}."
-    )
-    grown = "Something has grown" if any(not judgement.held for judgement in result.judgements) else "Nothing has grown"
-    ended = "not everything has come to its end" if result.left or result.dead else "everything has come to its end"
-    yield f"**{grown} that should not, and {ended}.**"
-    yield table(
-        ("medians", "in the second fifth", "in the last fifth", "at most", "held"),
-        [
-            (
-                f"{judgement.figure.name}{f', {judgement.figure.unit}' if judgement.figure.unit else ''}",
-                f"{judgement.early:.3g}",
-                f"{judgement.late:.3g}",
-                f"{judgement.limit:.3g}",
-                "yes" if judgement.held else "**no**",
-            )
-            for judgement in result.judgements
-        ],
-    )
-    yield "![Memory, latencies, queues and processes over the minutes](soak.svg)"
-    yield (
-        "The local cloud keeps all that was ever recorded in its memory, so its own memory grows with that "
-        f"({last.cloud:,.0f} MB at the end). It is no part of what is deployed."
-    )
-    if result.left or result.dead:
-        yield "\n".join(f"- {what}" for what in (*result.left[:10], *result.dead[:10]))
+def _kept(samples: Iterable[Sample], notes: Path) -> Iterator[Sample]:
+    """Write each down at once."""
+    with notes.open("w", encoding="utf-8") as file:
+        for sample in samples:
+            file.write(f"{json.dumps(asdict(sample))}\n")
+            file.flush()
+            yield sample
+
+
+def _told(progress: Progress, samples: Iterable[Sample]) -> Iterator[Sample]:
+    """A line each minute."""
+    told = 0
+    for sample in samples:
+        if sample.minutes >= told + 1:
+            told = int(sample.minutes)
+            progress.say(f"  {told:3} min  {soak_report.moment(sample)}")
+        yield sample
