@@ -147,12 +147,11 @@ def goods(shop: Making, sku: str, quantity: int) -> None:
 
 
 def place(shop: Making, order: str, pieces: Mapping[str, int]) -> None:
-    customer = {"name": "Ada Lovelace", "email": ADDRESS}
-    bought = {"customer": customer, "lines": lines(pieces)}
+    bought = {"customer": {"name": "Ada Lovelace", "email": ADDRESS}, "lines": lines(pieces)}
     handled_by = ("place-order", "reserve-stock", "order-status-placed")
     shop.event("OrderPlaced", f"order/{order}", *handled_by, order_id=order, **bought)
     shop.row("orders", order, stage="placed", purchase=bought, paid=0, refunds={})
-    total = sum(line["quantity"] * line["price"]["amount"] for line in bought["lines"])
+    total = sum(line["quantity"] * line["price"]["amount"] for line in lines(pieces))
     status = {"status": "placed", "status@": "0010#event"}
     shop.row("order-status", order, total=total, currency="EUR", **status)
 
@@ -222,9 +221,9 @@ def a_ward() -> Making:
     ward = Making()
     for second, value in ((1, 97), (61, 80), (62, 79)):
         report(ward, f"2026-03-01T12:{second // 60:02}:{second % 60:02}.000000Z", value)
-    latest = {"value": 79, "unit": "%", "measured_at": "2026-03-01T12:01:02.000000Z"}
-    row = ward.row("devices", "MON-7", **_how(latest["measured_at"]), **_WHAT)
-    row |= {"59408-5": latest, "59408-5@": "2026#event"}
+    last = "2026-03-01T12:01:02.000000Z"
+    row = ward.row("devices", "MON-7", **_how(last), **_WHAT)
+    row |= {"59408-5": {"value": 79, "unit": "%", "measured_at": last}, "59408-5@": "2026#event"}
     for minute, at, value in (("00", "12:00:01", 97), ("01", "12:01:02", 79)):
         readings = {"59408-5": {"value": value, "unit": "%"}}
         ward.row("device-history", f"MON-7#{minute}", **_how(f"2026-03-01T{at}.000000Z"), readings=readings)
@@ -258,3 +257,30 @@ def page(ward: Making, alarm: str, level: int, *, told: bool = True) -> None:
     ward.pages.append(Page(level=level, text=f"{text}Alarm {alarm}"))
     if told:
         ward.event("StaffPaged", f"alarm/{alarm}", alarm_id=alarm, level=level)
+
+
+def a_bank() -> Making:
+    """Three transactions of one minute: one of cash, one at a merchant, and one that was taken back."""
+    bank = Making()
+    at = "2026-03-01T12:00:30.000000Z"
+    cash: dict[str, Any] = {
+        "authorisation_id": "A-1",
+        "account_id": "acc-1",
+        "customer_id": "cus-1",
+        "direction": "debit",
+    }
+    cash |= {"amount": 1000, "currency": "EUR", "channel": "cash", "posted_at": at}
+    card = {**cash, "authorisation_id": "A-2", "amount": 700, "channel": "card", "merchant": {"merchant_id": "m-1"}}
+    undone = {**cash, "authorisation_id": "A-3", "account_id": "acc-2", "amount": 5, "direction": "credit"}
+    for data in (cash, card, undone):
+        stream = f"account/{data['account_id']}"
+        bank.event("TransactionPosted", stream, "tally-transaction", "screen-transaction", "score-transaction", **data)
+    bank.event("TransactionReversed", "account/acc-2", "tally-reversal", "screen-reversal", **undone)
+    one, other = ({"EUR:debit_count": 1, "EUR:debited": amount} for amount in (1000, 700))
+    nothing = {"EUR:credit_count": 0, "EUR:credited": 0}
+    bank.row("minutes", "2026-03-01T12:00#0", **one)
+    bank.row("minutes", "2026-03-01T12:00#1", **other, **nothing)
+    bank.row("account-days", "acc-1#2026-03-01", **{"EUR:debit_count": 2, "EUR:debited": 1700})
+    bank.row("account-days", "acc-2#2026-03-01", **nothing)
+    bank.row("merchant-days", "m-1#2026-03-01#0", **other)
+    return bank
