@@ -25,9 +25,11 @@ from ops.cli import (
     verify,
     ward,
 )
+from ops.cli.options import Commands
 
 app = typer.Typer(
     name="daybook",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

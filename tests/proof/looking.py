@@ -1,0 +1,57 @@
+"""A look of the checker at the stage `test` on moto."""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+
+from backbone.contract import Event
+from backbone.envelope import Envelope
+from backbone.settings import table_variable
+from proof.checker.world import World as Seen
+from proof.checker.world import read
+from tests.unit.builders import from_the_bus, recorded
+from tests.unit.world import NAMES, SERVICE_TABLES, Handler, World
+
+
+def deploy(world: World) -> None:
+    """What the checker finds the tables by: a function that was given all of them, and the event bus."""
+    world.open_bus()
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    role = boto3.client("iam").create_role(RoleName="role", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("handler.py", "")
+    boto3.client("lambda").create_function(
+        FunctionName=NAMES.of("everything"),
+        Runtime="python3.13",
+        Handler="handler",
+        Role=role,
+        Code={"ZipFile": archive.getvalue()},
+        Environment={"Variables": {table_variable(table): NAMES.of(table) for table in SERVICE_TABLES}},
+    )
+
+
+def happens(world: World, *events: Event) -> list[Envelope]:
+    """The events are recorded, each behind the last of its stream."""
+    envelopes = []
+    for event in events:
+        before = world.stream(event.stream)
+        envelopes.append(recorded(event, after=before[-1] if before else None))
+        world.append(envelopes[-1])
+    return envelopes
+
+
+def hears(world: World, handlers: Mapping[str, Handler], *envelopes: Envelope) -> None:
+    """The events are delivered, in this order, each to the handler of its type."""
+    for envelope in envelopes:
+        assert world.deliver(handlers[envelope.metadata.type], from_the_bus(envelope)) == []
+
+
+def looks() -> Seen:
+    """The stage as the checker sees it."""
+    client: Any = boto3.client
+    return read(client, NAMES.stage)
