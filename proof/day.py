@@ -27,6 +27,7 @@ VIEWS = ("order-status", "devices", "device-history", "account-days", "merchant-
 END = 900.0  # seconds in which all must come to rest once nothing goes wrong any more
 _BACKLOG = 150  # messages: with no more of them the next act begins
 _ACT = 90.0  # seconds after which it begins anyway
+_STRIKES = 2  # on average, of each fault of the world outside
 _ROUNDS = 4  # of sending dead letters again
 _UNKNOWN = "OutcomeUnknown"
 # What no repetition mends: it is discarded, by a decision.
@@ -126,21 +127,31 @@ class Day:
         """The payment provider, the e-mail service and the pager are down; then they answer, and answers are lost."""
         down = [("payment provider down", Outside.unavailable(times=None))]
         flaky = [
-            (f"provider: connection lost {when} {operation}", Outside.dropped(when, operation=operation, times=3))
+            (f"payment provider: connection lost {when} {operation}", Outside.dropped(when, operation=operation))
             for when in ("before", "after")
             for operation in ("payment_intents.create", "payment_intents.confirm")
         ]
-        flaky.append(("provider: failed, having done it", Outside.server_error("after", times=2)))
-        self.outside += [*down, *flaky]
+        flaky.append(("payment provider: an error, though it was done", Outside.server_error("after", times=2)))
         half = len(lot) // 2
-        with self.running.provider.brings(*(fault for _, fault in down)), self.under(*faults.mail_down(0)):
-            self.running.producer.send(lot[:half])
-            time.sleep(20)
-        with (
-            self.running.provider.brings(*(fault for _, fault in flaky)),
-            self.under(*faults.mail_unanswered(0)),
-        ):
-            self.send(lot[half:])
+        self._out_of_order(lot[:half], down, list(faults.mail_down()))
+        self._out_of_order(lot[half:], flaky, list(faults.mail_unanswered()))
+        self.digest(lot)
+
+    def _out_of_order(
+        self, lot: Sequence[Sent], outside: Sequence[tuple[str, Outside]], inside: Sequence[faults.Labelled]
+    ) -> None:
+        """Let these faults strike until each has, or nobody has come to it in time."""
+        self.outside += outside
+        provider, seam = self.running.provider, self.running.faults
+        deadline = time.monotonic() + _ACT
+        with provider.brings(*(fault for _, fault in outside)), self.under(*inside):
+            self.running.producer.send(lot)
+            while time.monotonic() < deadline:
+                struck = [provider.brought(fault) for _, fault in outside]
+                struck += [seam.brought(fault) for _, fault in inside]
+                if min(struck) >= 1 and sum(struck) >= _STRIKES * len(struck):
+                    break
+                time.sleep(1)
 
     def repair(self, lot: Sequence[Sent]) -> None:
         """Views are made anew and dead letters sent again, while events come in and processes are killed."""

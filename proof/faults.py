@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
     from local.faults import Call, Faults
 
-_EARLY = 8  # a process is killed at one of the first so many calls of a kind
+_EARLY = 3  # a process is killed at one of the first so many calls of a kind
 _ATTEMPTS = 3  # as often as botocore tries: then the function sees it
 
-# How AWS says that it is asked too often.
-_CODES = {
-    "dynamodb": ("ThrottlingException", "ProvisionedThroughputExceededException"),
-    "events": ("ThrottlingException",),
-    "sqs": ("ThrottlingException",),
-}
+# How AWS says that it is asked too often, and how likely: of queues functions ask little.
+_CODES = (
+    ("dynamodb", "ThrottlingException", 0.03),
+    ("dynamodb", "ProvisionedThroughputExceededException", 0.03),
+    ("events", "ThrottlingException", 0.1),
+    ("sqs", "ThrottlingException", 0.3),
+)
 # What writes, and so can be refused, conflict, or go unanswered with a difference.
 _WRITE = "TransactWriteItems"
 # The consumers that see whole calls fail, and not just attempts that botocore repeats.
@@ -84,9 +85,8 @@ class Killing:
 
 def throttling(seed: int) -> Iterator[Labelled]:
     """AWS is asked too often: here and there, and for some functions for as long as botocore tries."""
-    for service, codes in _CODES.items():
-        for number, code in enumerate(codes):
-            yield f"throttled ({service})", Fault.throttled(code, service=service, times=Chance(0.03, seed + number))
+    for number, (service, code, likely) in enumerate(_CODES):
+        yield f"throttled ({service})", Fault.throttled(code, service=service, times=Chance(likely, seed + number))
     for function in _STRUCK:
         yield (
             f"throttled until the function sees it ({_WRITE})",
@@ -127,17 +127,17 @@ def partial(seed: int) -> Iterator[Labelled]:
         )
 
 
-def mail_down(_: int) -> Iterator[Labelled]:
+def mail_down() -> Iterator[Labelled]:
     """Neither letters nor pages are taken."""
     busy = "TooManyRequestsException"
     yield "letters refused: the e-mail service is down", Fault.throttled(busy, service="sesv2", times=ALWAYS)
     yield "pages refused: the pager is down", Fault.throttled("Throttled", service="sns", times=ALWAYS)
 
 
-def mail_unanswered(_: int) -> Iterator[Labelled]:
+def mail_unanswered() -> Iterator[Labelled]:
     """A letter or a page goes out, and its answer is lost."""
-    yield "letters sent, their answer lost", Fault.timeout("after", service="sesv2", times=Every(7))
-    yield "pages sent, their answer lost", Fault.timeout("after", service="sns", times=Every(7))
+    yield "letters sent, their answer lost", Fault.timeout("after", service="sesv2", times=Every(3))
+    yield "pages sent, their answer lost", Fault.timeout("after", service="sns", times=Every(3))
 
 
 def counted(brought: Iterable[Labelled], faults: Faults) -> Mapping[str, int]:

@@ -213,18 +213,19 @@ class Traffic:
 
     def _reading(self, number: int) -> Sent:
         """Now and then a device reports a fault for some readings, which is an alarm at once."""
-        device = self._devices[number % len(self._devices)]
+        place = number % len(self._devices)
+        device = self._devices[place]
         self._clock[device] += 1
         turn = self._clock[device]
-        broken = turn % 8 in {3, 4, 5}
+        broken = (turn + place) % 8 in {3, 4, 5}
         # Each later than the one before, and all of the last minutes.
         at = max(self._began + timedelta(seconds=turn), datetime.now(UTC) - timedelta(seconds=60))
         at = min(at, datetime.now(UTC))
         data = {
             "device_id": device,
-            "serial": f"SN-{self._devices.index(device)}",
+            "serial": f"SN-{place}",
             "type": "patient-monitor",
-            "ward": _WARDS[self._devices.index(device) % len(_WARDS)],
+            "ward": _WARDS[place % len(_WARDS)],
             "status": "fault" if broken else "on",
             "readings": [{"code": "59408-5", "unit": "%", "value": self._chance.randint(95, 99)}],
             "battery": 80,

@@ -22,6 +22,7 @@ from functions.orders import (
 )
 from proof.checker.breach import Invariant
 from proof.checker.views import DEVICES, ORDER_STATUS, TALLIES
+from proof.checker.world import Row
 from tests.proof.looking import deploy, happens, hears, looks
 from tests.proof.worlds import Making, a_bank, a_shop, a_ward, breaches, report
 from tests.unit.bedside import BREATH, HEAT, NOON, SPO2, a_report
@@ -115,9 +116,14 @@ def test_the_rows_of_the_systems_own_functions_are_recomputed_and_none_may_be_ot
     assert rows
     assert all(row["id"].startswith("@2/") == bool(generation) for row in rows)
     assert list(invariant.breaches(seen)) == []
-    for row in rows:
+    for row in filter(tells_something, rows):
         without = [other for other in seen.tables[table] if other is not row]
         assert list(invariant.breaches(replace(seen, tables={**seen.tables, table: without}))), row["id"]
+
+
+def tells_something(row: Row) -> bool:
+    """A sum of nothing is as good as no row."""
+    return any(value for name, value in row.items() if name != "id")
 
 
 def test_worlds_whose_views_are_recomputed_break_nothing() -> None:
@@ -227,7 +233,7 @@ def count_what_was_taken_back(bank: Making) -> None:
             "row 2026-03-01T12:00 of minutes has EUR:debited 1000, and by its events it is",
         ),
         (a_bank, count_twice, TALLIES, "row m-1#2026-03-01 of merchant-days has EUR:debit_count 2, and by its events"),
-        (a_bank, count_what_was_taken_back, TALLIES, "row acc-2#2026-03-01 of account-days has EUR:credited None, and"),
+        (a_bank, count_what_was_taken_back, TALLIES, "row acc-2#2026-03-01 of account-days is missing"),
     ],
 )
 def test_a_row_that_breaks_the_promise_is_found_out(

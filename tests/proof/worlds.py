@@ -263,7 +263,12 @@ def a_bank() -> Making:
     """Three transactions of one minute: one of cash, one at a merchant, and one that was taken back."""
     bank = Making()
     at = "2026-03-01T12:00:30.000000Z"
-    cash = {"authorisation_id": "A-1", "account_id": "acc-1", "customer_id": "cus-1", "direction": "debit"}
+    cash: dict[str, Any] = {
+        "authorisation_id": "A-1",
+        "account_id": "acc-1",
+        "customer_id": "cus-1",
+        "direction": "debit",
+    }
     cash |= {"amount": 1000, "currency": "EUR", "channel": "cash", "posted_at": at}
     card = {**cash, "authorisation_id": "A-2", "amount": 700, "channel": "card", "merchant": {"merchant_id": "m-1"}}
     undone = {**cash, "authorisation_id": "A-3", "account_id": "acc-2", "amount": 5, "direction": "credit"}
