@@ -35,12 +35,12 @@ class Fate(StrEnum):
     """What became of one message."""
 
     HANDLED = "handled"
-    DUPLICATE = "known as a duplicate"
-    DEAD = "dead, with a reason"
-    SENT_AGAIN = "dead, and its sender has sent another under its id"
-    NUDGE = "no news: an ordered consumer looked into the store, and there is no such event"
-    WAITS = "waiting for newer code"
-    NOT_TAKEN = "not taken at the door"
+    DUPLICATE = "duplicate"  # of one that was handled
+    DEAD = "dead"
+    SENT_AGAIN = "sent again"  # dead; and a later one under its id, dead too, has taken its place
+    NUDGE = "no news"  # an ordered consumer, told to look into the store, has found no such event there
+    WAITS = "waiting"  # for newer code
+    NOT_TAKEN = "not taken"  # at the door, by AWS
     VANISHED = "vanished"
 
 

@@ -39,8 +39,17 @@ _EARLY = 2_000  # messages, after which memory is looked at for the first time
 _MAY_GROW = 1.25  # times: what a larger batch takes for a moment, and Python does not give back
 _MOST_ENTRIES = 10  # quota of PutEvents and of SendMessageBatch
 _MOST_BYTES = 1_000_000  # of a request, with room for what stands around the bodies
-_MIB = 1_048_576
+_LARGEST = 3  # functions whose memory is shown
 _SHOWN = 10  # faults of one kind
+
+
+_MEANINGS = {
+    Fate.DUPLICATE: "of one that was handled, and known as such",
+    Fate.SENT_AGAIN: "dead, until a later one under the same id took its place, which is dead too",
+    Fate.NUDGE: "an ordered consumer was told of an event, and the store, where it looks, has none",
+    Fate.WAITS: "of a version that nobody knows yet; it was in its queue, noted, until that was emptied by hand",
+    Fate.NOT_TAKEN: "AWS's API refused it",
+}
 
 
 def run(progress: Progress, *, seed: int, events: int) -> bool:
@@ -89,33 +98,47 @@ class Result:
         return "\n\n".join(self._paragraphs(seed))
 
     def _paragraphs(self, seed: int) -> Iterator[str]:
-        yield "## Fuzz"
+        yield "## Bad and odd events"
         yield (
             f"{len(self.accounts):,} messages, seed {seed}, in {self.seconds / 60:.0f} minutes, on "
             f"{datetime.now(UTC):%Y-%m-%d}. Machine: {machine.description()}."
         )
-        yield (
-            f"**{'Each was handled, or is dead with a reason' if not self.faults else 'Not all held'}.** An order, a "
-            "reading and a transaction that came after them went all their way; no reason quotes what was sent; no "
-            "stream has a gap."
-        )
         if self.faults:
+            yield "**Not all held:**"
             yield "\n".join(f"- {fault}" for fault in self.faults)
-        fates = list(Fate)
+        else:
+            yield (
+                "**Each was handled, or is dead with a reason; nothing waited, nothing vanished.** An order, a reading "
+                "and a transaction that came after them went all their way. No reason and no line of the log quotes "
+                "what was sent, and no stream has a gap."
+            )
         counts = Counter((account.put.odd.door, account.put.odd.kind, account.fate) for account in self.accounts)
         kinds = sorted({(account.put.odd.door, account.put.odd.kind) for account in self.accounts})
-        met = [fate for fate in fates if any(counts[door, kind, fate] for door, kind in kinds)]
+        met = [fate for fate in Fate if any(counts[door, kind, fate] for door, kind in kinds)]
         yield report.table(
             ("door", "kind", *met),
-            [(door, kind, *(f"{counts[door, kind, fate]:,}" for fate in met)) for door, kind in kinds],
+            [(door, kind, *(f"{counts[door, kind, fate]:,}" for fate in met)) for door, kind in kinds]
+            + [("all", "", *(f"{sum(account.fate is fate for account in self.accounts):,}" for fate in met))],
         )
+        told = [f"*{fate}*: {_MEANINGS[fate]}" for fate in met if fate in _MEANINGS]
+        if told:
+            yield f"{'; '.join(told)}."
         errors = Counter(account.error for account in self.accounts if account.fate is Fate.DEAD)
-        yield f"Of the dead: {', '.join(f'{times:,} {error}' for error, times in errors.most_common())}."
-        largest = max((name for name in self.highest if name != CLOUD), key=lambda name: self.highest[name])
-        yield (
-            f"The largest process of a function, one of {largest}'s, had {_mb(self.highest[largest])} MB at the most; "
-            f"after the first {_EARLY:,} messages it had had {_mb(self.early.get(largest, 0))} MB."
+        yield f"Of what is dead: {', '.join(f'{times:,} {error}' for error, times in errors.most_common())}."
+        yield from self._memory()
+
+    def _memory(self) -> Iterator[str]:
+        """What is known of it; nothing on machines that do not tell it in Linux's way."""
+        functions = {name: size for name, size in self.highest.items() if name != CLOUD}
+        if not functions:
+            return
+        several = sorted(functions, key=lambda name: functions[name], reverse=True)[:_LARGEST]
+        admit = [name for name in functions if name.endswith(f"-{ADMIT}")]
+        yield report.table(
+            ("function", "MB at the most", f"MB at the most, after the first {_EARLY:,} messages"),
+            [(name, _mb(functions[name]), _mb(self.early.get(name, 0))) for name in dict.fromkeys([*admit, *several])],
         )
+        yield f"Resident memory of one process, looked at each second, of {ADMIT}'s and of the {_LARGEST} largest."
 
 
 def _mb(size: int) -> str:
