@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from backbone.envelope import NotAnEnvelope, read_detail
 from backbone.identity import admitted_id, content_hash
 from backbone.ledger import COMMITTED, DEAD, TRYING, from_item
 from events.catalogue import CATALOGUE
+from ops.consumers import consumers
 from ops.letters import body
 from proof.oddities import MARK, Door, Odd
 
@@ -33,11 +35,12 @@ class Fate(StrEnum):
     """What became of one message."""
 
     HANDLED = "handled"
-    DUPLICATE = "known as a duplicate"
-    DEAD = "dead, with a reason"
-    SENT_AGAIN = "dead, and its sender has sent another under its id"
-    WAITS = "waiting for newer code"
-    NOT_TAKEN = "not taken at the door"
+    DUPLICATE = "duplicate"  # of one that was handled
+    DEAD = "dead"
+    SENT_AGAIN = "sent again"  # dead; and a later one under its id, dead too, has taken its place
+    NUDGE = "no news"  # an ordered consumer, told to look into the store, has found no such event there
+    WAITS = "waiting"  # for newer code
+    NOT_TAKEN = "not taken"  # at the door, by AWS
     VANISHED = "vanished"
 
 
@@ -64,6 +67,7 @@ class Fates:
 
     def __init__(self, connection: Connection) -> None:
         self._account = connection.account
+        self._ordered = {name for name, consumer in consumers(connection).items() if consumer.ordered}
         self._rows: dict[tuple[str, str], Entry] = {}
         self._bodies: dict[tuple[str, str], Entry] = {}
         self._envelopes: dict[str, Entry] = {}
@@ -101,7 +105,9 @@ class Fates:
             return Account(put=put, fate=Fate.DEAD, error=str(dead.details["error"]))
         entry, same = self._row(put, consumer)
         if entry is None:
-            fate = Fate.VANISHED
+            # Its messages only tell it to look. None of these events is in the store.
+            looked = odd.door is Door.CONSUMER and consumer in self._ordered and _is_whole(odd.body)
+            fate = Fate.NUDGE if looked else Fate.VANISHED
         elif entry.state == COMMITTED and same:
             key = entry.event, entry.consumer
             fate = Fate.DUPLICATE if key in self._counted else Fate.HANDLED
@@ -109,7 +115,7 @@ class Fates:
         elif entry.state == DEAD and consumer == ADMIT:
             fate = Fate.SENT_AGAIN
         elif entry.state == TRYING:
-            fate = Fate.WAITS if odd.waits else Fate.VANISHED
+            fate = Fate.WAITS
         else:
             fate = Fate.VANISHED
         return Account(put=put, fate=fate)
@@ -171,6 +177,15 @@ def _loaded(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it is an event as the event bus brings it."""
+    try:
+        read_detail(_part(_loaded(text), "detail"))
+    except NotAnEnvelope:
+        return False
+    return True
 
 
 def _part(value: Any, *path: str) -> Any:

@@ -14,13 +14,13 @@ from backbone.ledger import COMMITTED
 from bench import machine
 from local.system import STAGE, up
 from ops.connection import Connection
-from ops.consumers import consumers
+from ops.consumers import Consumer, consumers
 from ops.quiet import wait_until_quiet
 from ops.subscriptions import Subscriptions, published_source
 from proof import report
 from proof.fates import ADMIT, Account, Fate, Fates, Put
 from proof.memory import CLOUD, Memory
-from proof.oddities import Odd, generate
+from proof.oddities import MARK, Odd, generate, waits_for_newer_code
 from proof.traffic import INGRESS, Traffic, entry
 
 if TYPE_CHECKING:
@@ -32,15 +32,24 @@ if TYPE_CHECKING:
 
 _SLICE = 500  # messages, after which those that wait are counted
 _MOST_WAITING = 1_000
-_STILL = 60.0  # seconds without any queue growing shorter, after which nothing more is expected
-_PATIENCE = 1_200.0  # seconds for the whole of one wait
+# Seconds in which no queue has grown shorter, after which nothing more is expected; on a busy machine work goes slowly.
+_STILL = 180.0
 _LOOK = 1.0  # seconds between two looks at the queues
 _EARLY = 2_000  # messages, after which memory is looked at for the first time
 _MAY_GROW = 1.25  # times: what a larger batch takes for a moment, and Python does not give back
 _MOST_ENTRIES = 10  # quota of PutEvents and of SendMessageBatch
 _MOST_BYTES = 1_000_000  # of a request, with room for what stands around the bodies
-_MIB = 1_048_576
+_LARGEST = 3  # functions whose memory is shown
 _SHOWN = 10  # faults of one kind
+
+
+_MEANINGS = {
+    Fate.DUPLICATE: "of one that was handled, and known as such",
+    Fate.SENT_AGAIN: "dead, until a later one under the same id took its place, which is dead too",
+    Fate.NUDGE: "an ordered consumer was told of an event, and the store, where it looks, has none",
+    Fate.WAITS: "of a version that nobody knows yet; it was in its queue, noted, until that was emptied by hand",
+    Fate.NOT_TAKEN: "AWS's API refused it",
+}
 
 
 def run(progress: Progress, *, seed: int, events: int) -> bool:
@@ -89,33 +98,47 @@ class Result:
         return "\n\n".join(self._paragraphs(seed))
 
     def _paragraphs(self, seed: int) -> Iterator[str]:
-        yield "## Fuzz"
+        yield "## Bad and odd events"
         yield (
             f"{len(self.accounts):,} messages, seed {seed}, in {self.seconds / 60:.0f} minutes, on "
             f"{datetime.now(UTC):%Y-%m-%d}. Machine: {machine.description()}."
         )
-        yield (
-            f"**{'Each was handled, or is dead with a reason' if not self.faults else 'Not all held'}.** An order, a "
-            "reading and a transaction that came after them went all their way; no reason quotes what was sent; no "
-            "stream has a gap."
-        )
         if self.faults:
+            yield "**Not all held:**"
             yield "\n".join(f"- {fault}" for fault in self.faults)
-        fates = list(Fate)
+        else:
+            yield (
+                "**Each was handled, or is dead with a reason; nothing waited, nothing vanished.** An order, a reading "
+                "and a transaction that came after them went all their way. No reason and no line of the log quotes "
+                "what was sent, and no stream has a gap."
+            )
         counts = Counter((account.put.odd.door, account.put.odd.kind, account.fate) for account in self.accounts)
         kinds = sorted({(account.put.odd.door, account.put.odd.kind) for account in self.accounts})
-        met = [fate for fate in fates if any(counts[door, kind, fate] for door, kind in kinds)]
+        met = [fate for fate in Fate if any(counts[door, kind, fate] for door, kind in kinds)]
         yield report.table(
             ("door", "kind", *met),
-            [(door, kind, *(f"{counts[door, kind, fate]:,}" for fate in met)) for door, kind in kinds],
+            [(door, kind, *(f"{counts[door, kind, fate]:,}" for fate in met)) for door, kind in kinds]
+            + [("all", "", *(f"{sum(account.fate is fate for account in self.accounts):,}" for fate in met))],
         )
+        told = [f"*{fate}*: {_MEANINGS[fate]}" for fate in met if fate in _MEANINGS]
+        if told:
+            yield f"{'; '.join(told)}."
         errors = Counter(account.error for account in self.accounts if account.fate is Fate.DEAD)
-        yield f"Of the dead: {', '.join(f'{times:,} {error}' for error, times in errors.most_common())}."
-        largest = max((name for name in self.highest if name != CLOUD), key=lambda name: self.highest[name])
-        yield (
-            f"The largest process of a function, one of {largest}'s, had {_mb(self.highest[largest])} MB at the most; "
-            f"after the first {_EARLY:,} messages it had had {_mb(self.early.get(largest, 0))} MB."
+        yield f"Of what is dead: {', '.join(f'{times:,} {error}' for error, times in errors.most_common())}."
+        yield from self._memory()
+
+    def _memory(self) -> Iterator[str]:
+        """What is known of it; nothing on machines that do not tell it in Linux's way."""
+        functions = {name: size for name, size in self.highest.items() if name != CLOUD}
+        if not functions:
+            return
+        several = sorted(functions, key=lambda name: functions[name], reverse=True)[:_LARGEST]
+        admit = [name for name in functions if name.endswith(f"-{ADMIT}")]
+        yield report.table(
+            ("function", "MB at the most", f"MB at the most, after the first {_EARLY:,} messages"),
+            [(name, _mb(functions[name]), _mb(self.early.get(name, 0))) for name in dict.fromkeys([*admit, *several])],
         )
+        yield f"Resident memory of one process, looked at each second, of {ADMIT}'s and of the {_LARGEST} largest."
 
 
 def _mb(size: int) -> str:
@@ -135,16 +158,20 @@ class Fuzzing:
         self._began = datetime.now(UTC)
         self._puts: list[Put] = []
         self._faults: list[str] = []
+        self._newer: list[Odd] = []
         pages = self._sqs.get_paginator("list_queues").paginate(QueueNamePrefix=self._connection.names.of(""))
         self._urls = {url.rpartition("/")[2]: url for page in pages for url in page.get("QueueUrls", [])}
 
     def run(self, seed: int, number: int) -> Result:
         """All of it."""
-        handles = {name: consumer.event for name, consumer in consumers(self._connection).items()}
+        there = consumers(self._connection)
+        handles = {name: consumer.event for name, consumer in there.items()}
         with self._progress.step(f"making {number:,} messages"):
             odd = generate(seed, number, handles)
-        waiting = [one for one in odd if one.waits]
-        others = [one for one in odd if not one.waits]
+        # To an ordered consumer a message only says that it should look into the store, whatever its version.
+        keys = [self._waits(one, there) for one in odd]
+        self._newer = [one for one, key in zip(odd, keys, strict=True) if key]
+        others = [one for one, key in zip(odd, keys, strict=True) if not key]
         early = self._memory.highest()
         for begin in range(0, len(others), _EARLY):
             end = min(begin + _EARLY, len(others))
@@ -160,8 +187,8 @@ class Fuzzing:
             for queue, left in self._drained(0).items():
                 self._faults.append(f"{left} messages still wait in {queue}")
         with self._progress.step("events of newer versions"):
-            self._put(waiting)
-            self._newer_wait(waiting)
+            self._put(self._newer)
+            self._newer_wait([key for key in keys if key])
         with self._progress.step("good events"):
             self._good()
         with self._progress.step("looking what became of each"):
@@ -169,6 +196,11 @@ class Fuzzing:
         result = Result(accounts, self._faults, early, self._memory.highest())
         result.faults += result.grown()
         return result
+
+    @staticmethod
+    def _waits(odd: Odd, there: Mapping[str, Consumer]) -> tuple[str, str] | None:
+        consumer = there.get(odd.queue)
+        return waits_for_newer_code(odd, consumer.event) if consumer and not consumer.ordered else None
 
     # --- sending --------------------------------------------------------------------------------------------------
 
@@ -220,7 +252,6 @@ class Fuzzing:
 
     def _drained(self, most: int) -> dict[str, int]:
         """Wait until no more than that wait in all; for none, until nothing is under way either. Returns what waits."""
-        deadline = time.monotonic() + _PATIENCE
         fewest, since = None, time.monotonic()
         while True:
             waiting = self._waiting()
@@ -230,7 +261,7 @@ class Fuzzing:
             now = time.monotonic()
             if fewest is None or number < fewest:
                 fewest, since = number, now
-            if now > deadline or now > since + _STILL:
+            if now > since + _STILL:
                 return waiting
             time.sleep(_LOOK)
 
@@ -238,13 +269,20 @@ class Fuzzing:
         soon = datetime.now(UTC) + timedelta(seconds=30)
         return not wait_until_quiet(self._connection, self._began, soon) and not self._waiting()
 
-    def _newer_wait(self, odds: Sequence[Odd]) -> None:
+    def _newer_wait(self, keys: Sequence[tuple[str, str]]) -> None:
         """They are neither lost nor dead while they wait; then they are taken away, and nothing is left."""
-        before = Counter(self._connection.names.of(odd.queue) for odd in odds)
-        time.sleep(3 * _LOOK)
-        for queue in before:
+        until = time.monotonic() + _STILL
+        find = self._connection.ledger.find
+        while time.monotonic() < until and not all(find(event, consumer) for event, consumer in keys):
+            time.sleep(_LOOK)
+        waiting = self._waiting()
+        for consumer, number in Counter(consumer for _, consumer in keys).items():
+            queue = self._connection.names.of(consumer)
+            if waiting.get(queue, 0) != number:
+                self._faults.append(f"{waiting.get(queue, 0)} of {number} events of newer versions wait in {queue}")
             self._sqs.purge_queue(QueueUrl=self._urls[queue])
-        self._drained(0)
+        for queue, left in self._drained(0).items():
+            self._faults.append(f"{left} messages still wait in {queue} after it was emptied")
 
     # --- afterwards -----------------------------------------------------------------------------------------------
 
@@ -272,7 +310,7 @@ class Fuzzing:
         ids = {admitted_id(self._connection.account, one.source, one.producer_id): one for one in sent}
         until = datetime.now(UTC) + timedelta(seconds=_STILL)
         if left := wait_until_quiet(self._connection, self._began, until, expected=ids):
-            self._faults.append(f"after all that, good events are still under way after a minute: {left[:3]}")
+            self._faults.append(f"after all that, good events are still under way after minutes: {left[:3]}")
         return ids
 
     def _look(self) -> list[Account]:
@@ -280,7 +318,7 @@ class Fuzzing:
         accounts = fates.of(self._puts)
         lost: dict[tuple[str, str], list[Account]] = defaultdict(list)
         for account in accounts:
-            if account.fate is Fate.VANISHED or (account.fate is Fate.WAITS and not account.put.odd.waits):
+            if account.fate is Fate.VANISHED or (account.fate is Fate.WAITS and account.put.odd not in self._newer):
                 lost[account.put.odd.door, account.put.odd.kind].append(account)
         for (door, kind), several in lost.items():
             some = "; ".join(account.put.odd.queue + " " + account.put.odd.body[:200] for account in several[:3])
@@ -289,6 +327,10 @@ class Fuzzing:
             self._faults.append(f"the reason of {letter} quotes what was sent")
         for letter in fates.silent[:_SHOWN]:
             self._faults.append(f"{letter} is dead without a reason")
+        with self._cloud.log.open(encoding="utf-8", errors="replace") as log:
+            shown = [line for line in log if MARK in line]
+        if shown:
+            self._faults.append(f"{len(shown)} lines of the log quote what was sent, for example: {shown[0][:500]}")
         self._faults += list(self._gaps())
         return accounts
 
