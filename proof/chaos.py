@@ -82,11 +82,10 @@ def live(
             for number, act in enumerate(acts):
                 begin, end = (first + (scale - first) * place // len(acts) for place in (number, number + 1))
                 with progress.step((act.__doc__ or "").strip().splitlines()[0].rstrip(".")):
-                    if number:
-                        day.parcels()
+                    day.beside(number + 1)
                     act(day, list(traffic.lot(begin, end)))
         with progress.step("the evening: coming to rest, and mending what is dead"):
-            day.parcels()
+            day.beside(len(acts) + 1)
             day.mend()
         with progress.step("looking from outside"):
             world = system.look()

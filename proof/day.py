@@ -179,8 +179,11 @@ class Day:
         for view in ("order-status", "devices", "account-days"):
             self.operate("rebuild", view, "--reason", "chaos", "--apply", may_fail=True)
 
-    def parcels(self) -> None:
-        """Parcels leave for orders that are confirmed by now, and some money is asked back."""
+    def beside(self, turn: int) -> None:
+        """What happens beside the acts: parcels leave for orders that are confirmed by now, some money is asked back,
+        goods come, devices are registered anew.
+        """
+        self.running.producer.send(self.traffic.meanwhile(turn))
         confirmed = [event.data["order_id"] for event in self.running.look().events("OrderConfirmed")]
         self.running.producer.send(self.traffic.parcels(confirmed[::2]))
         self.running.producer.send(self.traffic.refunds(confirmed[1::20]))

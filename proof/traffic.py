@@ -86,7 +86,6 @@ class Traffic:
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)  # noqa: S311 - to be repeated
-        self._patients = max(self.scale // 20, 3)
         self._devices = tuple(f"MON-{number}" for number in range(max(self.scale // 20, 4)))
         self._accounts = tuple(f"acc-{number:04x}" for number in range(max(self.scale // 10, 4)))
         self._clock = dict.fromkeys(self._devices, 0)
@@ -99,27 +98,16 @@ class Traffic:
             for part in (quantity // 2, quantity - quantity // 2):
                 if part:
                     yield self._goods(sku, part, f"{number}-{part}-{self._chance.randrange(10**6)}")
-        for number, device in enumerate(self._devices):
-            data = {
-                "device_id": device,
-                "serial": f"SN-{number}",
-                "type": "patient-monitor",
-                "ward": _WARDS[number % len(_WARDS)],
-                "reports_every": 600,
-                "revision": 1,
-            }
-            yield Sent(
-                type="EquipmentRegistered", source="hospital.assets", producer_id=f"registered-{device}", data=data
-            )
+        for device in self._devices:
+            yield self._registration(device, 1)
         for currency in _CURRENCIES:
-            data = {"currency": currency, "holds_from": "2020-01-01", "amount": 1_000_000}
-            data |= {"margin": 100_000, "days": 7, "revision": 1}
-            yield Sent(
-                type="ReportingThresholdSet",
-                source="bank.compliance",
-                producer_id=f"threshold-{currency}",
-                data=data,
-            )
+            yield self._threshold(currency, 1)
+
+    def meanwhile(self, turn: int) -> Iterator[Sent]:
+        """What happens seldom: more goods, devices are registered anew, thresholds are set again."""
+        yield from self.restocking()
+        yield from (self._registration(device, turn + 1) for device in self._devices[turn % 3 :: 3])
+        yield from (self._threshold(currency, turn + 1) for currency in _CURRENCIES)
 
     def restocking(self, articles: Sequence[str] = ARTICLES[len(SCARCE) :]) -> Iterator[Sent]:
         """More of each of these articles; of all that are not scarce, unless told."""
@@ -184,6 +172,25 @@ class Traffic:
         for order in orders:
             data = {"order_id": order, "refund_id": f"R-{order}", "amount": {"amount": 100, "currency": "EUR"}}
             yield Sent(type="RefundAsked", source="shop.service-desk", producer_id=f"refund-{order}", data=data)
+
+    def _registration(self, device: str, revision: int) -> Sent:
+        place = self._devices.index(device)
+        data = {
+            "device_id": device,
+            "serial": f"SN-{place}",
+            "type": "patient-monitor",
+            "ward": _WARDS[place % len(_WARDS)],
+            "reports_every": 600,
+            "revision": revision,
+        }
+        name = f"registered-{device}-{revision}"
+        return Sent(type="EquipmentRegistered", source="hospital.assets", producer_id=name, data=data)
+
+    def _threshold(self, currency: str, revision: int) -> Sent:
+        data = {"currency": currency, "holds_from": "2020-01-01", "amount": 1_000_000}
+        data |= {"margin": 100_000, "days": 7, "revision": revision}
+        name = f"threshold-{currency}-{revision}"
+        return Sent(type="ReportingThresholdSet", source="bank.compliance", producer_id=name, data=data)
 
     def _goods(self, sku: str, quantity: int, name: str) -> Sent:
         data = {"sku": sku, "quantity": quantity, "delivery_id": f"D-{name}"}
