@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from local.faults import ALWAYS, Chance, Every, Fault, Faults
+from local.faults import ALWAYS, Chance, Every, Fault, Faults, Only
 from local.faults.fault import Times
 from local.faults.worker.daybook_faults.plan import Plan
 
@@ -24,7 +24,8 @@ def strikes(folder: Path, *, times: Times, calls: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("times", "expected"), [(2, "xx......"), (Every(3), "..x..x.."), (ALWAYS, "xxxxxxxx"), (Chance(0.0), "........")]
+    ("times", "expected"),
+    [(2, "xx......"), (Every(3), "..x..x.."), (Only(3), "..x....."), (ALWAYS, "xxxxxxxx"), (Chance(0.0), "........")],
 )
 def test_a_fault_strikes_as_often_as_it_says(tmp_path: Path, times: Times, expected: str) -> None:
     assert strikes(tmp_path, times=times, calls=8) == expected
