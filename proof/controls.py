@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from proof.checker.breach import Breach, Invariant
 
 _SCALE = 20  # orders, readings and transactions
-_RUSH = 10  # orders for one piece each of one article, of which there are fewer
+_RUSH = 24  # orders for one piece each of one article, of which there are fewer
 _REST = 180.0  # seconds
 # The second report of one device, as DynamoDB is told of its place: the first event of the stream is its registration.
 _UNLUCKY = ("device/MON-0", '{"N": "3"}')

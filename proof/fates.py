@@ -112,7 +112,7 @@ class Fates:
             key = entry.event, entry.consumer
             fate = Fate.DUPLICATE if key in self._counted else Fate.HANDLED
             self._counted.add(key)
-        elif entry.state == DEAD and (consumer == ADMIT or odd.door is Door.DEAD_LETTERS):
+        elif entry.state == DEAD and odd.door is not Door.CONSUMER:
             fate = Fate.SENT_AGAIN
         elif entry.state == TRYING:
             fate = Fate.WAITS
@@ -123,14 +123,9 @@ class Fates:
     def _row(self, put: Put, consumer: str) -> tuple[Entry | None, bool]:
         """The row of the event that the message told of, and whether it stands for what the message said."""
         told = _loaded(put.odd.body)
-        # Among dead letters an attribute tells of which event one is, whatever its body says: functions send them so.
-        named = put.odd.attributes.get("event_id") if put.odd.door is Door.DEAD_LETTERS else None
-        if named and (entry := self._rows.get((named, consumer))):
-            return entry, False
-        if consumer != ADMIT:
-            metadata = _part(told, "detail", "metadata")
-            entry = self._rows.get((str(_part(metadata, "id")), consumer))
-            return entry, True
+        if put.odd.door in {Door.CONSUMER, Door.DEAD_LETTERS}:
+            said = put.odd.attributes.get("event_id") if put.odd.door is Door.DEAD_LETTERS else None
+            return self._rows.get((said or str(_part(told, "detail", "metadata", "id")), consumer)), True
         if put.odd.door is Door.INGRESS:
             source, event_type, envelope, detail = put.odd.source, put.odd.type, put.envelope, told
             account = self._account

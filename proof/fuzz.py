@@ -45,11 +45,15 @@ _SHOWN = 10  # faults of one kind
 
 _MEANINGS = {
     Fate.DUPLICATE: "of one that was handled, and known as such",
-    Fate.SENT_AGAIN: "dead, until a later one under the same id took its place, which is dead too",
+    Fate.SENT_AGAIN: "dead, until a later one that was sent under its id took its place, which is dead too",
     Fate.NUDGE: "an ordered consumer was told of an event, and the store, where it looks, has none",
     Fate.WAITS: "of a version that nobody knows yet; it was in its queue, noted, until that was emptied by hand",
     Fate.NOT_TAKEN: "AWS's API refused it",
 }
+
+
+# The error of a dead letter that somebody has sent with an error of their own.
+_SAID = "as its sender said"
 
 
 def run(progress: Progress, *, seed: int, events: int) -> bool:
@@ -123,7 +127,11 @@ class Result:
         told = [f"*{fate}*: {_MEANINGS[fate]}" for fate in met if fate in _MEANINGS]
         if told:
             yield f"{'; '.join(told)}."
-        errors = Counter(account.error for account in self.accounts if account.fate is Fate.DEAD)
+        errors = Counter(
+            _SAID if account.put.odd.attributes.get("error") else account.error
+            for account in self.accounts
+            if account.fate is Fate.DEAD
+        )
         yield f"Of what is dead: {', '.join(f'{times:,} {error}' for error, times in errors.most_common())}."
         yield from self._memory()
 

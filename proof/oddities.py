@@ -84,8 +84,8 @@ def generate(seed: int, number: int, consumers: Mapping[str, str]) -> list[Odd]:
         @hypothesis.given(st.data())
         def collect(data: st.DataObject) -> None:
             for _ in range(_TOGETHER):
-                drawn = _Oddities(data.draw, several).messages()
-                made.extend(_named(odd, f"f{seed}.{len(made)}") for odd in drawn)
+                name = f"f{seed}.{len(made)}"
+                made.extend([_named(odd, name) for odd in _Oddities(data.draw, several).messages()])
 
         collect()
     return made[:number]
@@ -461,7 +461,7 @@ class _Oddities:
             case _:
                 kind = "an envelope with attributes of its own"
                 body = whole
-                attributes = {"error": "Whatever", "reason": MARK, "event_id": "x"}
+                attributes = {"error": "Whatever", "reason": "Because", "event_id": _NAME}
         yield Odd(door=door, kind=kind, body=body, queue=queue, attributes=attributes)
 
     def _entry(self, kind: str, event: type[Event], data: object, metadata: Mapping[str, Any]) -> Odd:
