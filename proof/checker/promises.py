@@ -1,9 +1,10 @@
 """All that must hold."""
 
 from proof.checker.breach import Invariant
+from proof.checker.cases import ALARMS, BANK
 from proof.checker.letters import LETTERS, PAGES
 from proof.checker.money import MONEY
 from proof.checker.stock import STOCK
 from proof.checker.views import DEVICES, ORDER_STATUS, TALLIES
 
-ALL: tuple[Invariant, ...] = (STOCK, MONEY, LETTERS, PAGES, ORDER_STATUS, DEVICES, TALLIES)
+ALL: tuple[Invariant, ...] = (STOCK, MONEY, LETTERS, PAGES, ORDER_STATUS, DEVICES, TALLIES, BANK, ALARMS)
