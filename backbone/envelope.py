@@ -11,11 +11,17 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from backbone import clock
+from backbone.identity import is_event_id
 
 # 64 KiB: what EventBridge bills as one event (https://aws.amazon.com/eventbridge/pricing/).
 MAX_EVENT_BYTES = 65_536
 # EventBridge counts 14 bytes for the time of an entry.
 _TIME_BYTES = 14
+
+# Characters of each of the metadata. Streams are the longest of them, and stay below half of it.
+LONGEST_TEXT = 512
+# Nor is any version or sequence larger, which DynamoDB, with its 38 digits, and JSON readers keep exactly.
+LARGEST_NUMBER = 10**15
 
 # What the first event of a stream names as its predecessor's hash.
 GENESIS = "0" * 64
@@ -103,11 +109,17 @@ def read_metadata(values: Mapping[str, Any]) -> Metadata:
         raise NotAnEnvelope(msg) from error
     for name, value in known.items():
         if name in {"version", "sequence"}:
-            if type(value) is not int:
-                msg = f"metadata.{name} is not a whole number"
+            if type(value) is not int or not 0 < value < LARGEST_NUMBER:
+                msg = f"metadata.{name} is not a whole number from 1"
                 raise NotAnEnvelope(msg)
-        elif name != "causation_id" or value is not None:
+        elif (name != "causation_id" or value is not None) and not 0 < len(
             _text(f"metadata.{name}", value)
+        ) <= LONGEST_TEXT:
+            msg = f"metadata.{name} is not a text of 1 to {LONGEST_TEXT} characters"
+            raise NotAnEnvelope(msg)
+    if not is_event_id(known["id"]):
+        msg = "metadata.id cannot be the id of an event"
+        raise NotAnEnvelope(msg)
     for name in ("time", "recorded_at"):
         try:
             clock.moment(known[name])

@@ -2,7 +2,16 @@
 
 import hashlib
 import json
+import re
 import uuid
+
+# The ledger's rows of other things have keys with a # in them, or the key `switch`: no event may be taken for one.
+_EVENT_ID = re.compile(r"(?!switch\Z)[!-\"$-~]{1,256}")
+
+
+def is_event_id(value: object) -> bool:
+    """Whether it can be an event's id: a text of 1 to 256 characters of printable ASCII, and no key of other rows."""
+    return isinstance(value, str) and _EVENT_ID.fullmatch(value) is not None
 
 
 def admitted_id(account: str, source: str, producer_id: str) -> str:

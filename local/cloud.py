@@ -6,13 +6,14 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import sys
 import tempfile
 import time
 import weakref
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from local.processes import Child
 from local.project import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -86,6 +87,11 @@ class Cloud:
         return self.logs / "cloud.log"
 
     @property
+    def pid(self) -> int | None:
+        """The process of the cloud itself, whose children run the functions; None unless it is up."""
+        return self._child.pid if self._child and self._child.exit_code is None else None
+
+    @property
     def reach(self) -> dict[str, str]:
         """The environment variables by which AWS's programs find this cloud and trust it."""
         return {name: self.environment[name] for name in _REACH if name in self.environment}
@@ -123,6 +129,19 @@ class Cloud:
             return json.loads(connection.getresponse().read())
         finally:
             connection.close()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """In the block, the cloud does nothing and answers nobody; then it goes on. Its functions' processes run on."""
+        pid = self.pid
+        if pid is None:
+            msg = "the cloud is not up"
+            raise RuntimeError(msg)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def wait(self) -> None:
         """Wait for the cloud to end, which it does not do by itself: then `StepFailed` says what it said last."""

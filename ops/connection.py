@@ -184,7 +184,8 @@ def _told(environment: Mapping[str, str]) -> _LocalRun | None:
 def _found(folder: Path) -> _LocalRun:
     """What a living run has written, nearest to `folder`. Raises NoLocalRun."""
     here = folder.resolve()
-    for place in (here, *here.parents, _CHECKOUT):
+    places = (here, *here.parents, _CHECKOUT)
+    for place in places:
         try:
             said = json.loads((place / _WHEREABOUTS).read_text(encoding="utf-8"))
             run, pid = _LocalRun(said["endpoint"], said["region"]), said["pid"]
@@ -192,7 +193,7 @@ def _found(folder: Path) -> _LocalRun:
             continue
         if type(pid) is int and pid > 0 and _lives(pid) and _told({_ENDPOINT: run.endpoint}):
             return run
-    raise NoLocalRun
+    raise NoLocalRun(_WHEREABOUTS, places)
 
 
 def _lives(pid: int) -> bool:

@@ -15,9 +15,9 @@ from ops.connection import LOCAL, Connection
 from ops.consumers import Consumer, consumers
 from ops.letters import Letter, NoSuchLetter, body, named
 from ops.privacy import shown
-from ops.retrying import OUTCOME_UNKNOWN, SWEEP
+from ops.remedies import ADMIT, Remedy, remedy
+from ops.retrying import SWEEP
 
-ADMIT = "admit"
 # Clocks differ, and what is logged is told a moment later.
 _AROUND = timedelta(minutes=1)
 
@@ -97,17 +97,22 @@ class DeadLetter:
 
     @property
     def next(self) -> Mapping[str, str]:
-        """What can be done about it: what for, and the command."""
+        """What can be done about it: what for, and the command. What helps most comes first."""
         name, stage = self.letter.id, f"--stage {self.connection.stage}"
-        said: dict[str, str] = {}
-        if self.letter.error == OUTCOME_UNKNOWN and self.consumer and not self.consumer.can_ask:
-            said["say how it ended"] = f"daybook dead resolve {name} {stage}"
-        else:
-            said["try it again"] = f"daybook dead retry {name} --apply {stage}"
-        if self.letter.consumer == ADMIT:
-            said["mend it"] = f"daybook dead edit {name} {stage}"
-        said["give it up"] = f'daybook dead discard {name} --reason "…" --apply {stage}'
-        return said
+        again = {"try it again": f"daybook dead retry {name} --apply {stage}"}
+        mend = {"mend it": f"daybook dead edit {name} {stage}"} if self.letter.consumer == ADMIT else {}
+        give_up = {"give it up": f'daybook dead discard {name} --reason "…" --apply {stage}'}
+        match remedy(self.letter.consumer, self.letter.error, self.consumer):
+            case Remedy.RESOLVE:
+                resolve = f"daybook dead resolve {name} --outcome"
+                nothing = {"it did nothing": f"{resolve} no-effect {stage}"}
+                return nothing | {"it took effect": f"{resolve} took-effect {stage}"} | give_up
+            case Remedy.MEND:
+                return mend | give_up
+            case Remedy.GIVE_UP:
+                return give_up | again
+            case Remedy.RETRY:
+                return again | mend | give_up
 
     def as_data(self, *, reveal: bool = False) -> dict[str, Any]:
         """All of it as what JSON can hold. The body only if it is to be revealed: it may be about a person."""

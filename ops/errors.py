@@ -1,5 +1,7 @@
 """What can go wrong between an operator and a stage, each in one sentence with the next step."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import ClassVar
 
 from botocore.exceptions import (
@@ -47,6 +49,9 @@ _SLOW_DOWN = {
 }
 
 
+HOW_STREAMS_ARE_NAMED = "a stream is named by its kind and what it is about, as order/1001"
+
+
 class OperatorError(Exception):
     """A command cannot do its work. The message is for people, and names the next step."""
 
@@ -54,10 +59,14 @@ class OperatorError(Exception):
 
 
 class NoLocalRun(OperatorError):
-    """The stage is `local`, and nothing runs on this machine."""
+    """The stage is `local`, and nothing runs on this machine. `file` is what a run leaves, looked for in `places`."""
 
-    def __init__(self) -> None:
-        super().__init__("no local run found; start one with `make run`")
+    def __init__(self, file: Path, places: Iterable[Path]) -> None:
+        looked = ", ".join(str(place) for place in dict.fromkeys(places))
+        super().__init__(
+            f"no local run found: AWS_ENDPOINT_URL is not set, and no {file} of a living run is in any of {looked}; "
+            "start one with `make run`"
+        )
 
 
 class NotALocalEndpoint(OperatorError):
@@ -71,6 +80,13 @@ class NotALocalEndpoint(OperatorError):
 
 class BadStage(OperatorError):
     """The stage's name cannot be part of names."""
+
+
+class NotAStream(OperatorError):
+    """What was given is no stream's name, nor a kind of streams: nothing is ever found by it."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(f"{given} names no stream: {HOW_STREAMS_ARE_NAMED}; nothing was done")
 
 
 def code(error: ClientError) -> str:
@@ -116,7 +132,7 @@ def _refused(error: ClientError, stage: str) -> str:
         return (
             f"the stage {stage} is not deployed in this account and region ({error.operation_name} found nothing); "
             "check --stage, AWS_PROFILE and AWS_REGION, or deploy it: cdk deploy --all"
-            + (f" -c stage={stage}" if stage != "dev" else "")
+            + (f" -c stage={stage}" if stage != "dev" else f" {_or_local(stage)}")
         )
     if reason in _SLOW_DOWN:
         return f"AWS is asked too often just now ({error.operation_name}); repeat the command in a minute"
@@ -125,12 +141,9 @@ def _refused(error: ClientError, stage: str) -> str:
 
 def _not_asked(error: BotoCoreError, stage: str) -> str:
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return (
-            "no AWS credentials found; set AWS_PROFILE, or sign in with `aws configure sso` "
-            "(the system on this machine needs none: --stage local)"
-        )
+        return f"no AWS credentials found; set AWS_PROFILE, or sign in with `aws configure sso` {_or_local(stage)}"
     if isinstance(error, NoRegionError):
-        return f"no AWS region is set; say where the stage {stage} is: AWS_REGION=eu-central-1 daybook …"
+        return f"no AWS region is set; say where {stage} is: AWS_REGION=eu-central-1 daybook … {_or_local(stage)}"
     if isinstance(error, ProfileNotFound):
         return f"{str(error).rstrip('.')}; set AWS_PROFILE to one that `aws configure list-profiles` shows"
     if isinstance(error, SSOError | LoginError | TokenRetrievalError):
@@ -139,3 +152,9 @@ def _not_asked(error: BotoCoreError, stage: str) -> str:
         again = "is it still running? `make run` starts it" if stage == "local" else "check the network and AWS_REGION"
         return f"{str(error).rstrip('.')}; {again}"
     return f"{str(error).rstrip('.')}; nothing was asked of AWS"
+
+
+def _or_local(stage: str) -> str:
+    """Of whom AWS knows nothing may have forgotten to say which stage is meant."""
+    unless = "the stage is dev unless told; " if stage == "dev" else ""
+    return f"({unless}the system that `make run` keeps up on this machine is --stage local)"

@@ -92,6 +92,7 @@ class Retrying:
         self._under_way: dict[str, Letter] = {}
         self._moved = now()
         self._look_after = _FIRST_LOOK
+        self._progress: Callable[[], object] = lambda: None
         self.sent = 0
 
     @property
@@ -115,12 +116,14 @@ class Retrying:
             return f"{letter.consumer} has no queue in this stage; is its service not deployed?"
         return ""
 
-    def run(self, letters: Iterable[Letter]) -> Iterator[Fate]:
-        """Try the letters again, and tell how each fared, as it comes to an end.
+    def run(self, letters: Iterable[Letter], *, progress: Callable[[], object] = lambda: None) -> Iterator[Fate]:
+        """Try the letters again, and tell how each fared, as it comes to an end. `progress` is called as they are sent,
+        and after each look at how they fare.
 
         If none of those that are tried at once comes to an end for as long as is waited, no more are
         sent: those that were about to be are told as NOT_SENT, and others are not even looked at.
         """
+        self._progress = progress
         for some in chunks(letters):
             while len(self._under_way) + len(some) > self._most:
                 yield from self._look()
@@ -196,6 +199,7 @@ class Retrying:
                     self._under_way[letter.id] = letter
                     self.sent += 1
             self._has_moved()
+            self._progress()
             if self._rate:
                 self._pause(len(some) / self._rate)
 
@@ -207,6 +211,7 @@ class Retrying:
         if ended:
             self._has_moved()
         yield from ended
+        self._progress()
 
     def _goes_on(self) -> bool:
         """Wait for a moment before the next look, if there is time for one."""

@@ -52,7 +52,8 @@ class Status:
     `waiting`, `in_flight` and `delayed` are messages of its queue; `dead` its dead letters, `on_the_way` those that
     bury has not noted yet; `parked` the streams that such a letter holds up. `oldest` is the age in seconds of the
     oldest message, `rate` what was committed in a minute; None where nobody knows. `mappings` are their states, by
-    Lambda's word. `lag`, of publish alone: milliseconds from recording to publishing.
+    Lambda's word. `last_error` is of what is tried again at the moment, or else of what is dead. `lag`, of publish
+    alone: milliseconds from recording to publishing.
     """
 
     consumer: str
@@ -74,7 +75,9 @@ class Status:
     @property
     def idle(self) -> bool:
         """Whether nothing is to be told of it."""
-        return not (self.needs or self.waiting or self.in_flight or self.delayed or self.rate)
+        switched = any(state != "Enabled" for state in self.mappings)
+        busy = self.waiting or self.in_flight or self.delayed or self.rate
+        return not (self.needs or busy or switched or self.last_error)
 
     @property
     def needs(self) -> list[str]:
@@ -135,7 +138,7 @@ _STEPS = {
     "breaker": "{consumer}: what it calls does not answer; it tries again by itself. Is the other side down?",
     "paused": "daybook resume {consumer} --stage {stage}",
     "off": "{consumer} is switched off, and no pause says why: daybook resume {consumer} --stage {stage}",
-    "dead": "daybook dead list --stage {stage}",
+    "dead": "daybook dead --stage {stage}",
     "bury": "dead letters wait for bury: is it down?",
     "old": "{consumer} falls behind, or fails: its log says why",
 }
@@ -279,7 +282,8 @@ def _from_journal(connection: Connection, now: datetime) -> _Numbers:
             committed[consumer] += 1
         elif row is None or row.state == TRYING:
             oldest[consumer] = min(oldest.get(consumer, line.recorded_at), line.recorded_at)
-        if row and row.tries:
+        # What is dead has its error in its letter; what is done has none any more.
+        if row and row.state == TRYING and row.tries:
             last = row.tries[-1]
             errors[consumer] = max(errors.get(consumer, ("", "")), (str(last["at"]), str(last["error"])))
     minutes = max((now - span.since).total_seconds(), 1) / 60

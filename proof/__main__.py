@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs: Mapping[str, Callable[[], bool]] = {
         "chaos": lambda: chaos.run(progress, seed=options.seed, scale=options.scale),
         "fuzz": lambda: fuzz.run(progress, seed=options.seed, events=options.events),
-        "soak": lambda: soak.run(progress, seed=options.seed, minutes=options.minutes),
+        "soak": lambda: soak.run(progress, seed=options.seed, minutes=options.minutes, rate=options.rate),
     }
     with once():
         try:
@@ -48,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     fuzz_.add_argument("--events", type=int, default=10_000, help="so many (%(default)s)")
     soak_ = runs.add_parser("soak", help="mixed traffic for a long time")
     soak_.add_argument("--minutes", type=float, default=60, help="for so long (%(default)s)")
+    soak_.add_argument(
+        "--rate", type=float, default=soak.RATE, help="orders, readings and transactions a second, each (%(default)s)"
+    )
     for one in (chaos_, fuzz_, soak_):
         one.add_argument("--seed", type=int, default=1, help="other events and faults for each number (%(default)s)")
     return parser

@@ -121,6 +121,16 @@ class Traffic:
                 data=data,
             )
 
+    def restocking(self, articles: Sequence[str] = ARTICLES[len(SCARCE) :]) -> Iterator[Sent]:
+        """More of each of these articles; of all that are not scarce, unless told."""
+        for sku in articles:
+            yield self._goods(sku, 5, f"{sku}-more-{self._chance.randrange(10**6)}")
+
+    def restock(self, turn: int) -> Iterator[Sent]:
+        """Goods for the next hundred orders: enough of most articles, as before too few of those that are scarce."""
+        for sku in ARTICLES:
+            yield self._goods(sku, 6 if sku in SCARCE else 30, f"{sku}-turn-{turn}")
+
     def lot(self, begin: int, end: int) -> Iterator[Sent]:
         """Orders, readings and transactions of these numbers, mixed; some of them twice, a few that are refused."""
         for number in range(begin, end):
@@ -169,6 +179,12 @@ class Traffic:
             data = {"order_id": order, "carrier": "Post", "tracking_number": f"T-{order}"}
             yield Sent(type="ShipmentDispatched", source="warehouse.dispatch", producer_id=f"parcel-{order}", data=data)
 
+    def refunds(self, orders: Iterable[str]) -> Iterator[Sent]:
+        """The service desk gives customers one Euro back."""
+        for order in orders:
+            data = {"order_id": order, "refund_id": f"R-{order}", "amount": {"amount": 100, "currency": "EUR"}}
+            yield Sent(type="RefundAsked", source="shop.service-desk", producer_id=f"refund-{order}", data=data)
+
     def _goods(self, sku: str, quantity: int, name: str) -> Sent:
         data = {"sku": sku, "quantity": quantity, "delivery_id": f"D-{name}"}
         return Sent(type="StockReceived", source="warehouse.receiving", producer_id=f"goods-{name}", data=data)
@@ -196,22 +212,22 @@ class Traffic:
         )
 
     def _reading(self, number: int) -> Sent:
-        """Now and then a device is in trouble for some readings, long enough to alarm."""
-        device = self._devices[number % len(self._devices)]
+        """Now and then a device reports a fault for some readings, which is an alarm at once."""
+        place = number % len(self._devices)
+        device = self._devices[place]
         self._clock[device] += 1
         turn = self._clock[device]
-        low = turn % 12 in {5, 6, 7}
+        broken = (turn + place) % 8 in {3, 4, 5}
         # Each later than the one before, and all of the last minutes.
         at = max(self._began + timedelta(seconds=turn), datetime.now(UTC) - timedelta(seconds=60))
         at = min(at, datetime.now(UTC))
-        value = self._chance.randint(70, 80) if low else self._chance.randint(95, 99)
         data = {
             "device_id": device,
-            "serial": f"SN-{self._devices.index(device)}",
+            "serial": f"SN-{place}",
             "type": "patient-monitor",
-            "ward": _WARDS[self._devices.index(device) % len(_WARDS)],
-            "status": "on",
-            "readings": [{"code": "59408-5", "unit": "%", "value": value}],
+            "ward": _WARDS[place % len(_WARDS)],
+            "status": "fault" if broken else "on",
+            "readings": [{"code": "59408-5", "unit": "%", "value": self._chance.randint(95, 99)}],
             "battery": 80,
             "measured_at": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         }

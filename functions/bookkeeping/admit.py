@@ -103,6 +103,7 @@ class _Admission:
         looked = not waiting[0].opens
         head = backbone().store.head(stream) if looked else None
         pauses = Pauses(lambda: self._context.get_remaining_time_in_millis() / 1000)
+        refused: dict[str, Refusal] = {}
         while waiting:
             plan = _place(waiting, head)
             if not plan.fitting and not looked:  # then no condition will tell
@@ -110,8 +111,8 @@ class _Admission:
                 continue
             try:
                 self._append(plan.fitting, pauses)
-            except Refused as refused:
-                known = [plan.fitting[position][0] for position in refused.failed if position < len(plan.fitting)]
+            except Refused as conflict:
+                known = [plan.fitting[position][0] for position in conflict.failed if position < len(plan.fitting)]
                 for arrival in known:
                     self._settle(arrival)
                 waiting = [arrival for arrival in waiting if arrival not in known]
@@ -122,9 +123,10 @@ class _Admission:
             else:
                 for arrival, refusal in plan.misfits:
                     self._settle(arrival, refusal)
+                    refused[arrival.candidate.id] = refusal
                 break
         for arrival in repetitions:
-            self._settle(arrival)
+            self._settle(arrival, refused.get(arrival.candidate.id))
 
     def _refuse(self, message: str, body: str, refusal: Refusal) -> None:
         """Put the message among the dead letters, with the reason as attributes."""

@@ -12,8 +12,10 @@ from typing import Any
 
 from backbone import aws, clock, observability
 from backbone.consumer import backbone
+from backbone.envelope import LARGEST_NUMBER, LONGEST_TEXT
 from backbone.failure import frames, kind, reason
-from backbone.ledger import DEAD, AlreadyDone, Entry
+from backbone.identity import is_event_id
+from backbone.ledger import COMMITTED, DEAD, AlreadyDone, Entry
 from backbone.settings import settings
 
 CONSUMER = "bury"
@@ -23,8 +25,7 @@ ADMIT = "admit"
 # A DynamoDB item holds 400 KB, tries and all; larger bodies go to the bucket.
 MAX_BODY_BYTES = 200_000
 
-_LONGEST_ID = 256  # characters
-_LARGEST_SEQUENCE = 10**15
+_LONGEST_REASON = 1_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,9 @@ def _bury(record: Mapping[str, Any], consumer: str) -> None:
     body = record["body"]
     told = _read(record, consumer)
     noted = backbone().ledger.find(told.event, consumer)
+    if noted and noted.state == COMMITTED and consumer == ADMIT:
+        # It was refused, and so is another event than that which was admitted under this id.
+        told, noted = replace(told, event=_by_body(body)), None
     error, sentence = _reason(record, noted)
     details: dict[str, object] = {"error": error, "reason": sentence, "event_type": told.event_type}
     if len(body.encode()) > MAX_BODY_BYTES:
@@ -94,14 +98,27 @@ def _read(record: Mapping[str, Any], consumer: str) -> _Told:
     """Which event the message is about: by its attributes, else by its body, else by what it is."""
     metadata = {} if consumer == ADMIT else _metadata(record["body"])
     event_id = _attribute(record, "event_id") or metadata.get("id")
-    if not isinstance(event_id, str) or not 0 < len(event_id) <= _LONGEST_ID:
-        event_id = f"body-{hashlib.sha256(record['body'].encode()).hexdigest()}"
-    stream, sequence = metadata.get("stream"), metadata.get("sequence")
-    event_type = _attribute(record, "event_type") or metadata.get("type")
-    told = _Told(event_id, "", 0, event_type if isinstance(event_type, str) else "")
-    if isinstance(stream, str) and type(sequence) is int and 0 < sequence < _LARGEST_SEQUENCE:
+    if not is_event_id(event_id):
+        event_id = _by_body(record["body"])
+    stream, sequence = _text(metadata.get("stream")), metadata.get("sequence")
+    event_type = _text(_attribute(record, "event_type")) or _text(metadata.get("type"))
+    told = _Told(str(event_id), "", 0, event_type)
+    if stream and type(sequence) is int and 0 < sequence < LARGEST_NUMBER:
         return replace(told, stream=stream, sequence=sequence)
     return told
+
+
+def _by_body(body: str) -> str:
+    """What stands for the id of an event that has none, or whose id stands for another."""
+    return f"body-{hashlib.sha256(body.encode()).hexdigest()}"
+
+
+def _text(value: object) -> str:
+    """The value, if it is a text that DynamoDB takes, of a length that a part of the metadata can have; else none."""
+    try:
+        return value if isinstance(value, str) and len(value.encode()) <= LONGEST_TEXT else ""
+    except UnicodeEncodeError:
+        return ""
 
 
 def _metadata(body: str) -> dict[str, Any]:
@@ -113,9 +130,9 @@ def _metadata(body: str) -> dict[str, Any]:
 
 def _reason(record: Mapping[str, Any], noted: Entry | None) -> tuple[str, str]:
     """Kind and sentence: by who sent the message here, else by EventBridge, else by the tries that were noted."""
-    if error := _attribute(record, "error"):
-        return error, _attribute(record, "reason") or ""
-    if code := _attribute(record, "ERROR_CODE"):
+    if error := _text(_attribute(record, "error")):
+        return error, (_attribute(record, "reason") or "nothing more was said")[:_LONGEST_REASON]
+    if code := _text(_attribute(record, "ERROR_CODE")):
         return code, "EventBridge could not deliver the event to the queue"
     if noted and noted.tries:
         last = noted.tries[-1]

@@ -9,7 +9,7 @@ from typing import Any, Never
 from backbone import clock
 from backbone.contract import Contract, ContractBroken, Event, UnknownVersion
 from backbone.envelope import MAX_EVENT_BYTES
-from backbone.identity import admitted_id, content_hash
+from backbone.identity import admitted_id, content_hash, is_event_id
 from events.catalogue import CATALOGUE, FOREIGN
 
 # How far a producer's clock may be ahead of ours.
@@ -56,7 +56,8 @@ def examine(body: str) -> Candidate:
         envelope_id, envelope_time, detail = envelope["id"], envelope["time"], envelope["detail"]
     except KeyError as error:
         raise Refusal("NotAnEvent", "the message is JSON, but not an EventBridge event") from error
-    if not all(isinstance(text, str) for text in (account, source, event_type, envelope_id, envelope_time)):
+    texts = (account, source, event_type, envelope_id, envelope_time)
+    if not all(isinstance(text, str) for text in texts) or not is_event_id(envelope_id):
         raise Refusal("NotAnEvent", "the message is JSON, but not an EventBridge event")
     if foreign := FOREIGN.get((source, event_type)):
         event_type = foreign.contract.type

@@ -8,8 +8,9 @@
 `worker` is what the functions' processes import; no bundle holds it.
 """
 
-from local.faults.fault import ALWAYS, Chance, Every, Fault
+from local.faults.fault import ALWAYS, Chance, Every, Fault, Only
+from local.faults.guard import Guard
 from local.faults.recording import Call, Use
 from local.faults.seam import Faults
 
-__all__ = ["ALWAYS", "Call", "Chance", "Every", "Fault", "Faults", "Use"]
+__all__ = ["ALWAYS", "Call", "Chance", "Every", "Fault", "Faults", "Guard", "Only", "Use"]

@@ -28,8 +28,15 @@ class Chance:
     seed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Strike one call that fits, this one: the first is 1."""
+
+    number: int
+
+
 ALWAYS = Every(1)
-Times = int | Every | Chance
+Times = int | Every | Only | Chance
 
 
 class Where(TypedDict, total=False):
@@ -37,7 +44,7 @@ class Where(TypedDict, total=False):
 
     `function` is the consumer's name, `service` and `operation` are botocore's, `table` is named as the service's stack
     names it (the backbone's are `store` and `ledger`), `mentions` are texts that the call's body holds, such as an
-    order's number. `times`: the first so many calls, `Every` or `Chance`.
+    order's number. `times`: the first so many calls, `Every`, `Only` or `Chance`.
     """
 
     function: str

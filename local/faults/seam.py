@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from local.faults import recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from local.faults.fault import Fault
+    from local.faults.guard import Guard
     from local.faults.recording import Call
 
 _WORKER = Path(__file__).with_name("worker")
@@ -22,10 +23,12 @@ _WORKER = Path(__file__).with_name("worker")
 class Faults:
     """Brings faults about in the functions of a run that was started with its `environment`, while that is up.
 
-    `folder` holds the plan, the counts and the recording of calls; it must outlive the run.
+    `folder` holds the plan, the counts and the recording of calls; it must outlive the run. `without` are guards that
+    the functions do not have in this run: it breaks, and is to show by that what they are good for.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, without: Iterable[Guard] = ()) -> None:
+        self._without = tuple(without)
         self._folder = folder.resolve()
         self._plan = self._folder / "plan.json"
         self._brought: list[Fault] = []
@@ -33,7 +36,8 @@ class Faults:
     @property
     def environment(self) -> Mapping[str, str]:
         """What the functions' processes need: `up(progress, extra=faults.environment)`."""
-        return {"PYTHONPATH": str(_WORKER), "DAYBOOK_FAULTS_PLAN": str(self._plan)}
+        told = {"PYTHONPATH": str(_WORKER), "DAYBOOK_FAULTS_PLAN": str(self._plan)}
+        return told | {"DAYBOOK_FAULTS_WITHOUT": " ".join(self._without)} if self._without else told
 
     @contextmanager
     def bring(self, *faults: Fault) -> Iterator[None]:

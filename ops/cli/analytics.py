@@ -11,7 +11,7 @@ import typer
 from backbone import clock
 from ops import analytics, moments
 from ops.analytics import Total
-from ops.cli.options import AsJson, Stage
+from ops.cli.options import AsJson, Commands, Stage
 from ops.cli.printing import console, fail
 from ops.cli.reaching import connected
 from ops.drawing import amount, bar, plain, table
@@ -39,7 +39,7 @@ OF_MINUTES = """
 - `daybook analytics minutes --since 2h --json | jq -s 'map(.debit_count + .credit_count) | add'`
 """
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="markdown")
 
 _FIGURES: Final = ("debits", "debited", "credits", "credited")
 # Columns: what all but the bars takes as a rule, and how long the longest bar may be.

@@ -18,7 +18,7 @@ from ops.audit import check as checking
 from ops.audit import export as exporting
 from ops.audit.findings import Difference, Findings
 from ops.cli.interrupting import INTERRUPTED
-from ops.cli.options import AsJson, Stage
+from ops.cli.options import AsJson, Commands, Stage
 from ops.cli.printing import fail, note, number_of_events
 from ops.cli.reaching import connected
 from ops.drawing import plain
@@ -36,6 +36,7 @@ CHECK_EXAMPLES = """
 
 - `daybook audit check --stage prod`
 - `daybook audit check --since 7d --settled 6h`
+- `daybook audit check --since 3h --settled 0s` (right after a repair)
 - `daybook audit check --json | jq -r 'select(.kind == "undelivered") | .consumer' | sort | uniq -c`
 """
 
@@ -44,7 +45,7 @@ _STEP = 500
 _MOST_SHOWN = 100  # differences
 _STATES = ("committed", "dead", "discarded", "open", "behind a parked stream", "set aside by publish")
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="markdown")
 
 
 @app.callback()
@@ -120,7 +121,11 @@ def check(
         str | None, typer.Option(metavar="TIME", help="Recorded before then; up to the newest unless given.")
     ] = None,
     settled: Annotated[
-        str, typer.Option(metavar="AGE", help="What is younger may still be under way, and counts as open: `1h`.")
+        str,
+        typer.Option(
+            metavar="AGE",
+            help="What is younger may still be under way, and counts as open: `1h`. Right after a repair say `0s`.",
+        ),
     ] = "1h",
     stage: Stage = "dev",
     as_json: AsJson = False,
@@ -137,6 +142,10 @@ def check(
     **Consumers.** Each event was published, and each consumer that subscribes to it, and listened then, has an account
     of it: committed, dead or discarded. What is dead is no difference, see `daybook dead`, nor what waits behind it at
     an ordered consumer.
+
+    What is younger than `--settled`, an hour unless told, counts as open where it has not come to its end, and is no
+    difference. **Right after a repair say `--settled 0s`**, once nothing waits in the queues (`daybook status`): else
+    events of that hour are not judged, and a check that finds nothing proves nothing of their repair.
 
     Both tables are read from end to end, some items of them twice; that takes long and costs what reading them costs.
     Nothing is changed. What is recorded meanwhile is no difference. With `--json`, one object for each difference, and

@@ -1,6 +1,8 @@
 """`daybook dead`: what could not be processed, and deciding about it."""
 
 import json
+import shlex
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -10,12 +12,16 @@ from rich.text import Text
 from backbone import clock
 from ops import letters
 from ops.cli import dead_discard, dead_edit, dead_resolve, dead_retry, dead_show
-from ops.cli.options import AsJson, Stage
+from ops.cli.options import AsJson, Commands, Stage
 from ops.cli.printing import console, fail, note, note_that_the_index_lags
 from ops.cli.reaching import connected
 from ops.cli.selecting import ConsumerOption, ErrorOption, SinceOption, StreamOption, TypeOption, selection
+from ops.connection import Connection
+from ops.consumers import consumers
 from ops.drawing import plain, table
 from ops.failures import Failures, Group
+from ops.remedies import Remedy, remedy
+from ops.retrying import OUTCOME_UNKNOWN
 
 EXAMPLES = """
 **Examples**
@@ -31,10 +37,10 @@ OF_LIST = """
 - `daybook dead list --stream order/ --json | jq -r .id`
 """
 
-# Of how many groups the newest letter is named; all of them are with --json.
+# Of how many groups it is said what to type; the newest letter of each is named with --json.
 _MOST_EXAMPLES = 5
 
-app = typer.Typer(rich_markup_mode="markdown")
+app = typer.Typer(cls=Commands, rich_markup_mode="markdown")
 
 
 @app.callback(invoke_without_command=True, epilog=EXAMPLES)
@@ -53,7 +59,8 @@ def groups(
 
     A dead letter is one event at one consumer, and is called by both: `EVENT@CONSUMER`. What admit has refused, rules
     could not deliver, publish or sweep have set aside is among them. What differs from case to case stands in the
-    reasons as `<n>`, `<id>`, `<text>` and the like. The largest group comes first, with its newest letter as example.
+    reasons as `<n>`, `<id>`, `<text>` and the like. The largest group comes first. Of the largest
+    you are told what helps: to try again, to mend, to say how it ended, or to discard.
     """
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
@@ -67,7 +74,7 @@ def groups(
         elif not found.count:
             typer.echo(f"There are no dead letters{'' if wanted.everything else ' of that kind'}.")
         else:
-            _show(found, stage)
+            _show(found, connection)
         note_that_the_index_lags(stage)
 
 
@@ -121,7 +128,7 @@ def _refuse_options_before(context: typer.Context) -> None:
             fail(f"say options behind the command: daybook dead {context.invoked_subcommand} …; nothing was done")
 
 
-def _show(found: Failures, stage: str) -> None:
+def _show(found: Failures, connection: Connection) -> None:
     kinds = found.groups
     columns = ("letters", "consumer", "error", "reason", "oldest", "newest")
     rows = [_cells(group) for group in kinds]
@@ -129,13 +136,35 @@ def _show(found: Failures, stage: str) -> None:
     console().print(table(title, columns, rows, numbers=("letters",)))
     if found.others:
         typer.echo(f"{found.others} others are of kinds beyond these {len(kinds)}; narrow by --consumer or --error.")
-    typer.echo("What you can do next:")
-    for group in kinds[:_MOST_EXAMPLES]:
-        typer.echo(f"  daybook dead show {plain(group.example)} --stage {stage}")
-    largest = kinds[0]
-    only = f"--consumer {largest.consumer}" + (f" --error {largest.error}" if largest.error else "")
-    typer.echo(f"  daybook dead retry {plain(only)} --first 1 --stage {stage}")
-    typer.echo(f"  daybook dead discard {plain(only)} --reason … --stage {stage}")
+    typer.echo("What you can do next:" if len(kinds) <= _MOST_EXAMPLES else "What you can do next, of the largest:")
+    for line in _next(kinds[:_MOST_EXAMPLES], connection):
+        typer.echo(f"  {plain(line)}")
+
+
+def _next(kinds: Sequence[Group], connection: Connection) -> Iterator[str]:
+    """What to type about these groups: those that one command takes together stand together."""
+    unknown = any(group.error == OUTCOME_UNKNOWN for group in kinds)
+    deployed = consumers(connection) if unknown else {}
+    together: dict[tuple[str, str], list[Group]] = {}
+    for group in kinds:
+        together.setdefault((group.consumer, group.error), []).append(group)
+    stage = f"--stage {connection.stage}"
+    for (consumer, error), groups in together.items():
+        helps = remedy(consumer, error, deployed.get(consumer))
+        yield f"{error or 'all'} at {consumer}: {helps}"
+        yield from (f"  daybook dead show {group.example} {stage}" for group in groups)
+        only = f"--consumer {consumer}" + (f" --error {shlex.quote(error)}" if error else "")
+        example, give_up = groups[0].example, f"  daybook dead discard {only} --reason … {stage}"
+        match helps:
+            case Remedy.RETRY:
+                yield f"  daybook dead retry {only} --first 1 {stage}"
+            case Remedy.MEND:
+                yield f"  daybook dead edit {example} {stage}"
+                yield give_up
+            case Remedy.RESOLVE:
+                yield f"  daybook dead resolve {example} --outcome … {stage}"
+            case Remedy.GIVE_UP:
+                yield give_up
 
 
 def _cells(group: Group) -> tuple[object, ...]:

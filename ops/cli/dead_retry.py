@@ -30,6 +30,9 @@ EXAMPLES = """
 - `daybook dead retry --consumer charge-order --rate 5 --reason "the bank is back" --apply --stage prod`
 """
 
+# So few letters are called by their names.
+_MOST_NAMED = 5
+
 
 def retry(
     ids: Annotated[
@@ -80,11 +83,10 @@ def retry(
             return
         account = _Account(stage)
         with interruptible(lambda: account.interrupted(retrying)), Console(stderr=True).status("sending …") as status:
-            for fate in retrying.run(letters):
+            for fate in retrying.run(letters, progress=lambda: status.update(account.so_far(retrying))):
                 account.add(fate)
                 if as_json:
                     typer.echo(json.dumps(fate.as_data(), ensure_ascii=False))
-                status.update(f"{account.told()}, {retrying.under_way} under way …")
         if as_json:
             typer.echo(json.dumps(account.as_data(retrying)))
         else:
@@ -95,6 +97,7 @@ def retry(
 
 def _tell_beforehand(letters: Iterable[Letter], retrying: Retrying, *, as_json: bool) -> None:
     tried, refused = Failures(), Failures()
+    named: tuple[Letter, ...] = ()
     reasons: dict[str, str] = {}
     with Console(stderr=True).status("reading the index of the dead …"):
         for letter in letters:
@@ -103,15 +106,13 @@ def _tell_beforehand(letters: Iterable[Letter], retrying: Retrying, *, as_json: 
                 reasons.setdefault(f"{letter.consumer} {letter.error}", why)
             else:
                 tried.add(letter)
+                named = (*named, letter)[:_MOST_NAMED]
     if as_json:
         told = {"count": tried.count, "groups": tried.as_data(), "others": tried.others}
         typer.echo(json.dumps(told | {"refused": refused.as_data(), "applied": False}))
         return
     if tried.count:
-        columns = ("letters", "consumer", "error", "reason")
-        rows = [(group.count, plain(group.consumer), plain(group.error), plain(group.reason)) for group in tried.groups]
-        console().print(table(f"Would try {number_of(tried.count)} again", columns, rows, numbers=("letters",)))
-        typer.echo("Each would be sent to its consumer's queue once more, and stay dead until that has committed it.")
+        _show_tried(tried, named)
     for why in reasons.values():
         typer.echo(f"Would not be tried: {plain(why)}")
     if refused.count:
@@ -122,6 +123,16 @@ def _tell_beforehand(letters: Iterable[Letter], retrying: Retrying, *, as_json: 
         typer.echo("There are no such dead letters. Nothing was changed.")
 
 
+def _show_tried(tried: Failures, first: Iterable[Letter]) -> None:
+    columns = ("letters", "consumer", "error", "reason")
+    rows = [(group.count, plain(group.consumer), plain(group.error), plain(group.reason)) for group in tried.groups]
+    console().print(table(f"Would try {number_of(tried.count)} again", columns, rows, numbers=("letters",)))
+    if tried.count <= _MOST_NAMED:
+        for letter in first:
+            typer.echo(f"  {plain(letter.id)}")
+    typer.echo("Each would be sent to its consumer's queue once more, and stay dead until that has committed it.")
+
+
 class _Account:
     """How the letters have fared so far, in numbers."""
 
@@ -129,12 +140,14 @@ class _Account:
         self._stage = stage
         self._fates: Counter[str] = Counter()
         self._failures = Failures()
-        self._refused: Counter[str] = Counter()
+        self._named: list[Fate] = []
         self.all_done = True
 
     def add(self, fate: Fate) -> None:
         """Count one more."""
         self._fates[fate.fate] += 1
+        if len(self._named) < _MOST_NAMED:
+            self._named.append(fate)
         if fate.done:
             return
         self.all_done = False
@@ -146,6 +159,10 @@ class _Account:
     def told(self) -> str:
         """`3 done, 1 dead again`."""
         return ", ".join(f"{number} {fate}" for fate, number in self._fates.most_common()) or "none has come to an end"
+
+    def so_far(self, retrying: Retrying) -> str:
+        """What stands on the screen meanwhile."""
+        return f"{retrying.sent} sent; {self.told()}, {retrying.under_way} under way …"
 
     def interrupted(self, retrying: Retrying) -> str:
         """What Ctrl-C has left."""
@@ -161,6 +178,10 @@ class _Account:
             typer.echo("There are no such dead letters.")
             return
         typer.echo(f"{self.told()[0].upper()}{self.told()[1:]}.")
+        if self._fates.total() <= _MOST_NAMED:
+            for fate in self._named:
+                if fate.done or fate.fate == BEING_TRIED:  # others stand in the table
+                    typer.echo(f"  {plain(fate.letter.id)}  {fate.fate}")
         if self._failures.count:
             columns = ("letters", "consumer", "error", "reason", "example")
             rows = [

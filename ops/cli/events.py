@@ -16,6 +16,7 @@ from ops.cli.printing import console, note, note_that_the_index_lags
 from ops.cli.reaching import connected
 from ops.drawing import plain
 from ops.entries import closest
+from ops.errors import HOW_STREAMS_ARE_NAMED
 
 EXAMPLES = """
 **Examples**
@@ -55,11 +56,22 @@ def events(
             _print_lines(found.lines)
         if not found.lines:
             unknown = closest(event_type) if event_type and event_type not in CATALOGUE else ""
-            note(f"No events since {since}{f' until {until}' if until else ''}{unknown}")
+            span_told = f"since {since}{f' until {until}' if until else ''}"
+            note(f"No events{_on(stream)} {span_told}{_half_a_name(stream)}{unknown}")
         if found.cut:
             note(f"There are more; these are the newest {limit}. Raise --limit, or narrow by --until")
         if not found.consistent and datetime.now(UTC) - span.until < moments.INDEX_LAG:
             note_that_the_index_lags(stage)
+
+
+def _on(stream: str | None) -> str:
+    if not stream:
+        return ""
+    return f" on {stream}" if "/" in stream.rstrip("/") else f" on any stream {stream.rstrip('/')}/…"
+
+
+def _half_a_name(stream: str | None) -> str:
+    return f"; {HOW_STREAMS_ARE_NAMED}" if stream and "/" not in stream else ""
 
 
 def _print_lines(lines: tuple[Line, ...]) -> None:

@@ -41,10 +41,10 @@ def pause(
     shown by `daybook status`. No deployment and no circuit breaker switches it on again. To repeat it does no harm.
     """
     with connected(stage) as connection:
+        pausing = Pausing(connection, consumer)
         if not reason.strip():
             msg = 'say why, for those who find it paused: --reason "…"'
             raise OperatorError(msg)
-        pausing = Pausing(connection, consumer)
         before = pausing.standing()
         if consumer in BACKBONE and not before.switch.paused:
             note(f"While {consumer} is paused, {BACKBONE[consumer]}.")

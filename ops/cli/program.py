@@ -25,9 +25,11 @@ from ops.cli import (
     verify,
     ward,
 )
+from ops.cli.options import Commands
 
 app = typer.Typer(
     name="daybook",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -66,6 +68,7 @@ def daybook(
     make views anew; prove that the log is whole.
 
     At three in the morning begin with `daybook status`, then `daybook dead`; each says what to type next.
+    Options stand behind the command: `daybook status --stage local`.
 
     Commands speak to AWS with the credentials and the region that the AWS command line would use (AWS_PROFILE,
     AWS_REGION …), and to AWS_ENDPOINT_URL if that is set. With `--stage local` they find the system that `make run`

@@ -19,7 +19,7 @@ from ops.cli.printing import fail, note, number_of_events
 from ops.cli.reaching import connected
 from ops.connection import Connection
 from ops.drawing import plain
-from ops.errors import OperatorError
+from ops.errors import NotAStream, OperatorError
 from ops.pace import Pace
 from ops.replaying import AlreadyFinished, Portion, Replay, Summary
 from ops.selecting import Selection
@@ -152,6 +152,8 @@ def _selection(
     if max(len(types), len(events)) > _MOST_NAMED:
         msg = f"at most {_MOST_NAMED} events or types can be named at once"
         raise OperatorError(msg)
+    if stream and "/" not in stream:
+        raise NotAStream(stream)
     now = datetime.now(UTC)
     of_streams = stream or correlation or events
     span = gap.span_of_streams(since, until, now) if of_streams else gap.span(connection, since, until, now)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cli.options import AsJson, Stage
+from ops.cli.options import AsJson, Commands, Stage
 from ops.cli.reaching import connected
 from ops.sanctions import LEAST_LIKENESS, BadList, InForce, loading
 
@@ -18,7 +18,7 @@ EXAMPLES = """
 - `daybook sanctions load SDN.CSV ALT.CSV --least-likeness 92 --apply`
 """
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="markdown")
 
 
 @app.callback()

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ops import moments
+from ops.errors import NotAStream
 from ops.letters import Selection
 
 ConsumerOption = Annotated[str | None, typer.Option("--consumer", help="Only of this consumer: `reserve-stock`.")]
@@ -23,6 +24,8 @@ SinceOption = Annotated[
 def selection(
     consumer: str | None, error: str | None, event_type: str | None, stream: str | None, since: str | None
 ) -> Selection:
-    """The selection that the options make. Raises BadMoment."""
+    """The selection that the options make. Raises BadMoment, NotAStream."""
+    if stream is not None and "/" not in stream:
+        raise NotAStream(stream)
     begin = moments.moment(since, datetime.now(UTC)) if since else None
     return Selection(consumer=consumer, error=error, type=event_type, stream=stream, since=begin)

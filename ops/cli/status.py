@@ -25,6 +25,7 @@ EXAMPLES = """
 
 - `daybook status`
 - `daybook status charge-order refund-order --watch --stage prod`
+- `daybook status --all --stage prod`
 - `daybook status --check && echo all is well`
 - `daybook status --json | jq -r 'select(.needs | length > 0) | .consumer'`
 """
@@ -49,13 +50,17 @@ def show_status(
     consumers: Annotated[list[str] | None, typer.Argument(metavar="[CONSUMER]...", help="These alone.")] = None,
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Show it anew every 2 seconds, until Ctrl-C.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those that are idle, too, and columns in which nothing stands.")
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if anything needs attention.")] = False,
     stage: Stage = "dev",
     as_json: AsJson = False,
 ) -> None:
     """See how the consumers stand: what waits in their queues, how old the oldest is, how many events are done in a
     minute, what is dead, who is paused, and which circuit breakers are open. What needs attention comes first, and the
-    last lines say what to type.
+    last lines say what to type. Those of which there is nothing to tell are only counted, unless you name them or say
+    `--all`.
 
     Ages and rates are CloudWatch's of the last 5 minutes; where it has none, the newest events of the last 5 minutes
     tell. With `--json`, one object a line. Changes nothing.
@@ -67,7 +72,7 @@ def show_status(
         raise typer.BadParameter(msg)
     with connected(stage) as connection:
         if watch:
-            keep_showing(connection, consumers or [])
+            keep_showing(connection, consumers or [], everything=everything)
             return
         with Console(stderr=True).status("looking …"):
             found = _found(connection, consumers or [])
@@ -75,7 +80,7 @@ def show_status(
             for each in found:
                 typer.echo(json.dumps(as_data(each)))
         else:
-            console().print(_drawn(found, connection.stage))
+            console().print(_drawn(found, connection.stage, everything=everything or bool(consumers)))
         if check and any(each.needs for each in found):
             raise typer.Exit(1)
 
@@ -112,27 +117,31 @@ def _found(connection: Connection, wanted: list[str]) -> list[Status]:
     return found
 
 
-def keep_showing(connection: Connection, wanted: list[str]) -> None:
+def keep_showing(connection: Connection, wanted: list[str], *, everything: bool = False) -> None:
     """Show how they stand, anew every 2 seconds, until Ctrl-C."""
     try:
         with Live(Text("looking …"), console=console(), auto_refresh=False) as live:
             while True:
                 moment = Text(f"{clock.now()[:19]}Z, Ctrl-C ends it", style="dim")
-                found = _found(connection, wanted)
-                # What does not fit on the screen would hide the last lines.
-                told = [each for each in found if wanted or each.consumer in {PUBLISH, BURY} or not each.idle]
-                idle = Text(f"{len(found) - len(told)} others are idle", style="dim")
-                live.update(Group(_drawn(told, connection.stage), idle, moment), refresh=True)
+                drawn = _drawn(_found(connection, wanted), connection.stage, everything=everything or bool(wanted))
+                live.update(Group(drawn, moment), refresh=True)
                 time.sleep(_REFRESH)
     except KeyboardInterrupt:
         return
 
 
-def _drawn(found: list[Status], stage: str) -> RenderableType:
-    shown = [each for each in found if each.consumer not in {PUBLISH, BURY}]
+def _drawn(found: list[Status], stage: str, *, everything: bool) -> RenderableType:
+    own = [each for each in found if each.consumer not in {PUBLISH, BURY}]
+    shown = [each for each in own if everything or not each.idle]
     parts: list[RenderableType] = []
     if shown:
-        parts.append(table(f"Consumers of {stage}", _COLUMNS, map(_row, shown), numbers=_NUMBERS))
+        rows = list(map(_row, shown))
+        kept = [column for column in range(len(_COLUMNS)) if everything or any(row[column] != "" for row in rows)]
+        cells = [[row[column] for column in kept] for row in rows]
+        parts.append(table(f"Consumers of {stage}", [_COLUMNS[column] for column in kept], cells, numbers=_NUMBERS))
+    if idle := len(own) - len(shown):
+        who = f"{'other' if shown else 'consumer'}{' is' if idle == 1 else 's are'}"
+        parts.append(Text(f"{idle} {who} idle; --all shows all", style="dim"))
     beside = [_beside(each) for each in found if each.consumer in {PUBLISH, BURY}]
     if beside:
         parts.append(Text("; ".join(beside)))

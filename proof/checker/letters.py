@@ -175,5 +175,5 @@ def _nobody_knows(world: World, message: _Message) -> bool:
     return row.get("state") == "discarded" or (row.get("state") == "dead" and in_doubt)
 
 
-LETTERS = Invariant("No letter is sent twice", _letters)
-PAGES = Invariant("No page is sent twice", _pages)
+LETTERS = Invariant("no letter is sent twice", _letters)
+PAGES = Invariant("no page is sent twice", _pages)

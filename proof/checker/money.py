@@ -139,4 +139,4 @@ def _said(amounts: Iterable[Amount]) -> str:
     return " and ".join(f"{amount} minor units of {currency}" for amount, currency in amounts) or "nothing"
 
 
-MONEY = Invariant("Money is conserved to the minor unit", _breaches)
+MONEY = Invariant("money is conserved to the minor unit", _breaches)

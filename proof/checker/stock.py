@@ -76,4 +76,4 @@ def _order(world: World, order: Order, row: Mapping[str, Any]) -> Iterator[Breac
         )
 
 
-STOCK = Invariant("Stock is conserved to the piece", _breaches)
+STOCK = Invariant("stock is conserved to the piece", _breaches)

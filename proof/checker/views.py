@@ -140,6 +140,6 @@ def _compare(table: str, recomputed: Rows, there: Rows) -> Iterator[Breach]:
                 )
 
 
-ORDER_STATUS = Invariant("Where each order is, a plain recomputation says too", _order_status)
-DEVICES = Invariant("How each device is, a plain recomputation says too", _devices)
-TALLIES = Invariant("What has moved on accounts, a plain recomputation sums up to the same", _tallies)
+ORDER_STATUS = Invariant("where each order is, a plain recomputation says too", _order_status)
+DEVICES = Invariant("how each device is, a plain recomputation says too", _devices)
+TALLIES = Invariant("what has moved on accounts, a plain recomputation sums up to the same", _tallies)

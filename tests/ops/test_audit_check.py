@@ -419,6 +419,13 @@ def test_what_is_young_is_open_and_no_difference(stage: World) -> None:
     assert len(found(settled="10m")) == 1
 
 
+def test_how_to_check_right_after_a_repair_is_said_where_one_looks_for_it() -> None:
+    told = CliRunner().invoke(app, ["audit", "check", "--help"], env={"COLUMNS": "200"}).stdout
+
+    assert "Right after a repair say --settled 0s" in told
+    assert "Right after a repair say 0s" in told
+
+
 @pytest.mark.parametrize("state", ["dead", "gone"])
 def test_what_waits_behind_a_dead_event_at_an_ordered_consumer_is_counted(stage: World, state: str) -> None:
     first, second, _ = (_report(stage, number) for number in range(3))

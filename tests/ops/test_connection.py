@@ -76,7 +76,16 @@ def test_a_run_that_has_ended_is_none_and_the_next_step_is_said(tmp_path: Path) 
     result = events("--stage", "local")
 
     assert result.exit_code == 2
-    assert result.stderr == "Error: no local run found; start one with `make run`\n"
+    assert "no local run found" in result.stderr
+    assert result.stderr.endswith("; start one with `make run`\n")
+
+
+def test_where_a_local_run_was_looked_for_is_said(tmp_path: Path) -> None:
+    said = events("--stage", "local").stderr
+
+    assert "AWS_ENDPOINT_URL is not set" in said
+    assert f"no .daybook/local.json of a living run is in any of {tmp_path}, {tmp_path.parent}, " in said
+    assert said.count(f"{tmp_path}, ") == 1  # the checkout is this folder, too
 
 
 def test_the_local_stage_is_only_ever_asked_with_credentials_that_are_none(
@@ -161,12 +170,28 @@ def test_what_is_not_set_up_is_said_in_one_sentence(
 
 
 @pytest.mark.parametrize(
+    "environment", [{}, {"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}], ids=["region", "keys"]
+)
+def test_who_has_forgotten_to_name_the_stage_is_told_which_it_is_and_how_to_name_the_local_one(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    assert "the stage is dev unless told" in events().stderr
+    assert "is --stage local" in events().stderr
+    assert "is --stage local" in events("--stage", "prod").stderr
+    assert "unless told" not in events("--stage", "prod").stderr
+
+
+@pytest.mark.parametrize(
     ("code", "said"),
     [
         ("ExpiredTokenException", "the AWS credentials have expired"),
         ("UnrecognizedClientException", "does not accept these credentials"),
         ("AccessDeniedException", "AWS does not allow this (Query): not you"),
         ("ResourceNotFoundException", "the stage dev is not deployed"),
+        ("ResourceNotFoundException", "keeps up on this machine is --stage local"),
         ("ValidationException", "AWS refused Query (ValidationException): not you"),
     ],
 )

@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import re
 import tracemalloc
 from datetime import timedelta
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from backbone.ledger import DEAD, Note
 from ops.cli import app
 from ops.failures import Failures, normalised
 from ops.letters import Letter, NoSuchLetter, Selection, letters, named, rows, standing
+from ops.remedies import REFUSED_FOR_GOOD
 from tests.ops.world import MORNING, World, ms
 
 TO = "confirm-order"
@@ -162,6 +166,67 @@ def test_the_groups_are_shown_with_what_to_type_next(world: World) -> None:
     assert "index lags" in shown.stderr
 
 
+def told_of(shown: str, kind: str) -> list[str]:
+    """What is said of a group to do next: a sentence, and what to type."""
+    lines = [line.strip() for line in shown.partition("What you can do next:\n")[2].splitlines()]
+    begin = next(number for number, line in enumerate(lines) if line.startswith(kind))
+    return [lines[begin], *takewhile(lambda line: line.startswith("daybook"), lines[begin + 1 :])]
+
+
+def test_each_group_is_told_what_helps_it(world: World) -> None:
+    world.uses("mail", kind="effect", event="OrderPlaced", purpose="letter/{order_id}", can_ask=False)
+    world.uses("charge", kind="effect", event="OrderPlaced", purpose="charge/{order_id}", can_ask=True)
+    world.died("e-1", "admit", "ContractBroken", reason="OrderPlaced: lines: missing")
+    world.died("e-2", "admit", "StreamNotOpen", reason="it continues a stream that nothing has opened")
+    world.died("e-3", "grant-refund", "Rejected", reason="it was never paid")
+    world.died("e-4", "mail", "OutcomeUnknown", reason="no answer")
+    world.died("e-5", "charge", "OutcomeUnknown", reason="no answer")
+
+    shown = dead().stdout
+
+    for kind, *typed in (
+        ("ContractBroken at admit", "edit e-1@admit", "discard --consumer admit --error ContractBroken --reason …"),
+        ("StreamNotOpen at admit", "retry --consumer admit --error StreamNotOpen --first 1"),
+        ("Rejected at grant-refund", "discard --consumer grant-refund --error Rejected --reason …"),
+        ("OutcomeUnknown at mail", "resolve e-4@mail --outcome …"),
+        ("OutcomeUnknown at charge", "retry --consumer charge --error OutcomeUnknown --first 1"),
+    ):
+        first, show, *rest = told_of(shown, kind)
+        assert first.startswith(f"{kind}: ")
+        assert show.startswith("daybook dead show e-")
+        assert rest == [f"daybook dead {each} --stage dev" for each in typed]
+
+
+def test_groups_that_one_command_takes_together_are_told_that_once(world: World) -> None:
+    for number, reason in enumerate(("no shelf", "no box")):
+        world.died(f"e-{number}", TO, reason=reason)
+
+    shown = dead().stdout
+
+    assert shown.count("daybook dead show") == 2
+    assert shown.count("daybook dead retry") == 1
+
+
+def test_of_more_groups_than_anybody_reads_the_largest_are_told_what_helps(world: World) -> None:
+    for number in range(7):
+        world.died(f"e-{number}", f"consumer-{number}")
+
+    shown = dead().stdout
+
+    assert "What you can do next, of the largest:" in shown
+    assert shown.count("daybook dead retry") == 5
+
+
+def test_it_is_known_of_every_refusal_of_admit_whether_a_repetition_helps() -> None:
+    # Commands know no function, so that admit's words stand in both.
+    bookkeeping = Path(__file__).resolve().parents[2] / "functions" / "bookkeeping"
+    code = "".join((bookkeeping / name).read_text() for name in ("admit.py", "examination.py"))
+
+    said = set(re.findall(r'(?:Refusal\(|_refusal\(arrival, )"(\w+)"', code))
+
+    assert said == REFUSED_FOR_GOOD | {"StreamNotOpen", "UnknownVersion"}
+
+
 def test_that_there_are_none_is_said_and_no_failure(world: World) -> None:
     world.died("e-1", TO)
 
@@ -186,6 +251,16 @@ def test_options_before_the_command_are_refused_rather_than_not_heard(world: Wor
     assert shown.exit_code == 2
     assert "behind the command" in shown.stderr
     assert ids(world) == [f"e-1@{TO}"]
+
+
+def test_half_a_stream_s_name_is_said_to_be_none(world: World) -> None:
+    world.died(placed(world, "1001"), TO)
+
+    for command in ((), ("list",), ("retry", "--apply"), ("discard", "--reason", "x", "--apply")):
+        shown = dead(*command, "--stream", "1001")
+        assert (shown.exit_code, shown.stdout) == (2, "")
+        assert "1001 names no stream: a stream is named by its kind" in shown.stderr
+    assert ids(world) == [f"e-1001@{TO}"]
 
 
 # --- one by one ----------------------------------------------------------------------------------------------------
@@ -249,7 +324,19 @@ def test_of_what_admit_has_refused_only_size_and_hash_are_shown_unless_it_is_to_
     assert f"{len(body)} bytes" in shown.stdout
     assert hashlib.sha256(body.encode()).hexdigest() in shown.stdout
     assert f"daybook dead edit {name} --stage dev" in shown.stdout
+    assert "dead retry" not in shown.stdout
     assert SECRET in revealed.stdout
+
+
+def test_of_what_has_no_place_in_a_stream_none_is_shown(world: World) -> None:
+    name = world.died("e-1", "admit", "ContractBroken", reason="OrderPlaced: lines: missing")
+
+    (line,) = dead("list").stdout.splitlines()
+    shown = dead("show", name).stdout
+
+    assert line.endswith(f"Z  {name}  ContractBroken  OrderPlaced: lines: missing")
+    assert "#" not in shown
+    assert not [each for each in shown.splitlines() if each.strip() in {"type", "stream"}]
 
 
 def test_of_an_effect_that_cannot_ask_and_whose_outcome_is_unknown_it_is_said_to_resolve_it(world: World) -> None:
@@ -258,7 +345,8 @@ def test_of_an_effect_that_cannot_ask_and_whose_outcome_is_unknown_it_is_said_to
 
     shown = dead("show", name)
 
-    assert f"daybook dead resolve {name} --stage dev" in shown.stdout
+    for outcome in ("no-effect", "took-effect"):
+        assert f"daybook dead resolve {name} --outcome {outcome} --stage dev" in shown.stdout
     assert "dead retry" not in shown.stdout
 
 

@@ -621,6 +621,41 @@ def test_the_first_are_those_that_died_first(stage: World) -> None:
     assert "daybook dead --stage dev" in shown.stderr
 
 
+def test_a_few_letters_are_called_by_their_names_before_and_after(stage: World) -> None:
+    canary, second = died(stage, "e-1", "e-2")
+    died(stage, *(f"f-{number}" for number in range(5)), consumer=OTHER)
+
+    before = retry("--consumer", TO, "--first", "1").stdout
+    after = retry("--consumer", TO, "--first", "1", "--apply", "--wait", "0").stdout
+    many = retry("--all").stdout + retry("--all", "--apply", "--wait", "0").stdout
+
+    assert f"\n  {canary}\n" in before
+    assert after == f"1 being tried.\n  {canary}  being tried\n"
+    for name in (canary, second):
+        assert name not in many
+
+
+def test_while_letters_are_sent_it_is_told_how_many_that_are(stage: World) -> None:
+    died(stage, *(f"e-{number}" for number in range(5)))
+    time, told = Time(), []
+    retrying = Retrying(stage.connection, rate=2, wait=0, pause=time.pause, now=time.now)
+    meant = letters(stage.connection, Selection())
+
+    list(retrying.run(meant, progress=lambda: told.append((time.seconds, retrying.sent))))
+
+    assert told[:3] == [(0, 2), (1, 4), (2, 5)]
+
+
+def test_on_a_terminal_it_is_shown_how_many_were_sent(stage: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    died(stage, "e-1", "e-2")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    shown = retry("--all", "--apply", "--wait", "0")
+
+    assert "2 sent; none has come to an end, 2 under way" in shown.stderr
+    assert "sent" not in shown.stdout
+
+
 def test_with_json_there_is_one_object_a_letter_and_one_that_sums_up(stage: World) -> None:
     name, _ = died(stage, "e-1", "e-2")
     died(stage, "e-3", consumer="wrap-gift")

@@ -127,6 +127,28 @@ def test_no_events_is_no_error_and_a_misspelled_type_is_named(world: World) -> N
 
 
 @pytest.mark.parametrize(
+    ("stream", "said"),
+    [
+        ("order/1001", "No events on order/1001 since 24h\n"),
+        ("order/", "No events on any stream order/… since 24h\n"),
+        (
+            "1001",
+            "No events on any stream 1001/… since 24h; a stream is named by its kind and what it is about, as order/",
+        ),
+    ],
+)
+def test_that_nothing_is_on_a_stream_is_said_and_of_half_a_name_how_streams_are_named(
+    world: World,  # noqa: ARG001 - it is deployed
+    stream: str,
+    said: str,
+) -> None:
+    result = events("--stream", stream)
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--since", "yesterday"), "is not a time"),

@@ -209,6 +209,14 @@ def test_a_misspelt_name_is_told_with_what_is_near_it(stage: World, act: str) ->
 
 
 @pytest.mark.usefixtures("stage")
+def test_a_misspelt_name_is_told_before_a_reason_is_asked_for() -> None:
+    result = run("pause", "charge-ordr")
+
+    assert result.exit_code == 2
+    assert "did you mean charge-order?" in result.output
+
+
+@pytest.mark.usefixtures("stage")
 def test_who_keeps_the_dead_letters_cannot_be_paused() -> None:
     assert pause("--apply", consumer="bury").exit_code == 2
 

@@ -398,3 +398,12 @@ def refuse(stage: World, streams: dict[str, int], *, sender: bool = False) -> No
     events = stage.connection.sqs.meta.events
     events.register("before-call.sqs.SendMessageBatch", answer)
     events.register("after-call.sqs.SendMessageBatch", tell)
+
+
+def test_half_a_stream_s_name_is_said_to_be_none_rather_than_that_nothing_is_missing(stage: World) -> None:
+    stage.recorded("OrderPlaced", "order/1001")
+
+    result = replay("--stream", "1001")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "1001 names no stream: a stream is named by its kind" in result.stderr

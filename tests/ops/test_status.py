@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from backbone import clock
 from backbone.attributes import pack
-from backbone.ledger import Note
+from backbone.ledger import COMMITTED, Note
 from ops.cli import app
 from ops.cli.status import keep_showing
 from ops.pausing import Pausing
@@ -55,12 +55,60 @@ def stage(world: World) -> World:
 
 
 @pytest.mark.usefixtures("stage")
-def test_where_all_is_well_all_are_shown_and_nothing_needs_attention() -> None:
+def test_where_all_is_well_all_are_counted_and_nothing_needs_attention() -> None:
     result = run("--check")
 
     assert result.exit_code == 0, result.output
-    for shown in (EFFECT, ORDERED, VIEW, "admit (front door)", "publish", "bury", "Nothing needs attention"):
+    for shown in ("4 consumers are idle; --all shows all", "publish", "bury", "Nothing needs attention"):
         assert shown in result.output
+    assert EFFECT not in result.output
+
+
+@pytest.mark.usefixtures("stage")
+def test_all_are_shown_to_who_says_so_and_those_that_are_named_always() -> None:
+    everything, one = run("--all"), run(EFFECT)
+
+    for shown in (EFFECT, ORDERED, VIEW, "admit (front door)", "delayed", "parked", "last error"):
+        assert shown in everything.output
+    for shown in (EFFECT, "delayed", "parked", "last error"):
+        assert shown in one.output
+    assert "idle" not in everything.output + one.output
+
+
+def test_columns_and_consumers_of_which_there_is_nothing_to_tell_are_left_out(stage: World) -> None:
+    stage.queued(EFFECT)
+    stage.died(stage.recorded("OrderPlaced", "order/1"), VIEW)
+
+    shown = run().output
+
+    for told in (EFFECT, VIEW, "waiting", "dead", "last error", "2 others are idle"):
+        assert told in shown
+    for empty in (ORDERED, "admit", "in flight", "delayed", "oldest", "a minute", "parked", "state"):
+        assert empty not in shown
+
+
+def test_whose_mapping_is_neither_on_nor_off_is_not_idle() -> None:
+    assert not Status(consumer=EFFECT, mappings=("Updating",)).idle
+    assert Status(consumer=EFFECT, mappings=("Enabled",)).idle
+
+
+def test_of_what_failed_once_and_is_done_now_no_error_is_told(stage: World) -> None:
+    event = stage.recorded("StockReserved", "reservation/1", after=minutes_ago(2))
+    m = event.metadata
+    failed = Note(message="m", deliveries=1, at=clock.now(), error="KeyError", reason="", tried=1)
+    stage.connection.ledger.note(m.id, EFFECT, (m.stream, m.sequence), failed)
+    assert of(stage).last_error == "KeyError"
+    assert EFFECT in run().output
+
+    stage.connection.dynamodb.update_item(
+        TableName=stage.names.ledger,
+        Key={"event": pack(m.id), "consumer": pack(EFFECT)},
+        UpdateExpression="SET #state = :committed",
+        ExpressionAttributeNames={"#state": "state"},
+        ExpressionAttributeValues={":committed": pack(COMMITTED)},
+    )
+
+    assert (of(stage).dead, of(stage).last_error) == (0, "")
 
 
 def test_what_waits_in_a_queue_is_counted(stage: World) -> None:
@@ -85,7 +133,7 @@ def test_the_dead_are_counted_with_the_last_error_and_the_streams_that_they_hold
 
     assert (of(stage, ORDERED).dead, of(stage, ORDERED).parked, of(stage, ORDERED).last_error) == (3, 2, "ValueError")
     assert (of(stage).dead, of(stage).parked, of(stage).last_error) == (1, 0, "OutcomeUnknown")
-    assert "daybook dead list" in run().output
+    assert "  daybook dead --stage dev\n" in run().output
 
 
 def test_who_is_paused_is_shown_with_who_said_so_and_how_to_go_on(stage: World) -> None:

@@ -115,6 +115,23 @@ def test_one_event_twice_in_one_batch_is_admitted_once(world: World) -> None:
     assert world.dead_letters() == []
 
 
+def test_two_that_are_refused_in_one_batch_are_both_kept_though_they_have_one_id(world: World) -> None:
+    parcel = {"order_id": "never-placed", "tracking_number": "T-1"}
+    first, second = (
+        sent(
+            parcel | {"carrier": carrier}, type="ShipmentDispatched", source="warehouse.dispatch", metadata={"id": "p"}
+        )
+        for carrier in ("Post", "Courier")
+    )
+
+    world.admit(first, second)
+
+    assert [(letter.body, letter.error) for letter in world.dead_letters()] == [
+        (first, "StreamNotOpen"),
+        (second, "StreamNotOpen"),
+    ]
+
+
 # Guards: the ledger's condition (a second opening would end at the append's, too).
 def test_a_repetition_beside_a_new_event_of_its_stream_does_not_hold_it_up(world: World) -> None:
     world.admit(a_delivery(1))

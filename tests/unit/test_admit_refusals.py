@@ -78,6 +78,8 @@ REFUSED = {
     "half of JSON": ("NotJson", sent()[:-1]),
     "JSON with a byte order mark": ("NotJson", "\ufeff" + sent()),
     "JSON that is a list": ("NotAnEvent", "[]"),
+    "an envelope's id with half a letter": ("NotAnEvent", sent(id="\ud800")),
+    "an envelope's endless id": ("NotAnEvent", sent(id="x" * 500_000)),
     "JSON that is a number": ("NotAnEvent", "17"),
     "JSON that is null": ("NotAnEvent", "null"),
     "JSON that is no event": ("NotAnEvent", "{}"),

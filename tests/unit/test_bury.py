@@ -170,3 +170,57 @@ def test_every_burial_is_counted_for_its_consumer(capsys: pytest.CaptureFixture[
 
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert [(line["service"], line["Buried"]) for line in metrics] == [("reserve-stock", [1.0])]
+
+
+def told(**metadata: Any) -> str:
+    """A body whose metadata tell this."""
+    return json.dumps({"detail": {"metadata": metadata}})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        told(id="\ud800"),
+        told(id="switch"),
+        told(id="cursor#order/1001"),
+        told(id=" "),
+        told(id="ädä"),
+        told(id="\u0000"),
+    ],
+    ids=["half a letter", "another row's key", "key of a cursor", "a space", "not ASCII", "a control character"],
+)
+def test_what_cannot_be_an_events_id_is_none(world: World, body: str) -> None:
+    assert buries(body) == []
+
+    (item,) = world.items("ledger")
+    assert (item["event"], item["consumer"]) == (by_hash(body), CONSUMER)
+
+
+@pytest.mark.parametrize("wrong", ["\ud800", "x" * 300_000], ids=["half a letter", "endless"])
+def test_what_no_stream_and_no_type_can_be_is_left_out(world: World, wrong: str) -> None:
+    assert buries(told(id="e1", stream=wrong, sequence=1, type=wrong)) == []
+
+    entry = found(world, "e1")
+    assert (entry.state, entry.stream, entry.details["event_type"]) == (DEAD, "", "")
+
+
+def test_a_reason_that_never_ends_is_cut(world: World) -> None:
+    assert buries("body", attributes={"error": "Whatever", "reason": "x" * 500_000}) == []
+
+    assert len(found(world, by_hash("body")).details["reason"]) == 1_000
+
+
+def test_what_was_refused_under_the_id_of_an_admitted_event_is_kept_beside_it(world: World) -> None:
+    metadata = {"id": "checkout-1"}
+    world.admit(sent(metadata=metadata))
+    (admitted,) = world.recorded()
+    broken = sent({"order_id": "1001"}, metadata=metadata)
+    world.admit(broken)
+    (letter,) = world.dead_letters()
+
+    assert letter.attributes["event_id"] == admitted.metadata.id
+    assert buries(letter.body, of="admit", attributes=letter.attributes) == []
+
+    assert found(world, admitted.metadata.id, "admit").state == COMMITTED
+    entry = found(world, by_hash(broken), "admit")
+    assert (entry.state, entry.details["error"], entry.details["body"]) == (DEAD, "ContractBroken", broken)

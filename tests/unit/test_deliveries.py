@@ -148,6 +148,15 @@ UNREADABLE = {
     "a version that is a text": from_the_bus(recorded(), version="1"),
     "a sequence that is a text": from_the_bus(recorded(), sequence="1"),
     "no id": from_the_bus(recorded(), id=None),
+    "an empty id": from_the_bus(recorded(), id=""),
+    "an endless id": from_the_bus(recorded(), id="x" * 3_000),
+    "an id that is another row's key": from_the_bus(recorded(), id="switch"),
+    "an id that is the key of a cursor": from_the_bus(recorded(), id="cursor#order/1001"),
+    "no stream": from_the_bus(recorded(), stream=""),
+    "an endless stream": from_the_bus(recorded(), stream="x" * 3_000),
+    "a version before the first": from_the_bus(recorded(), version=0),
+    "a sequence before the first": from_the_bus(recorded(), sequence=0),
+    "a sequence that no table takes": from_the_bus(recorded(), sequence=10**40),
     "recorded at no time": from_the_bus(recorded(), recorded_at="noon"),
 }
 

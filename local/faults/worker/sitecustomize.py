@@ -1,6 +1,7 @@
 """Python imports this by itself when this folder is on its path: it lets faults into a function's process.
 
-Nothing happens until botocore is imported, and nothing at all in a process that is no function.
+Nothing happens until botocore is imported, or a module whose guard is to be missing, and nothing at all in a process
+that is no function.
 """  # noqa: INP001 - Python wants it at the top of a folder
 
 from __future__ import annotations
@@ -10,43 +11,63 @@ import importlib.util
 import os
 import sys
 from importlib.abc import Loader, MetaPathFinder
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-_HANDLERS = "botocore.handlers"
+
+def _let_faults_in(handlers: Any) -> None:
+    """Botocore's list of handlers, which every session copies, is added to."""
+    hooks = importlib.import_module("daybook_faults.hooks")  # not before it is needed
+    handlers.BUILTIN_HANDLERS.extend(hooks.handlers())
 
 
-class _Extended(Loader):
-    """Loads botocore's list of handlers, which every session copies, and adds to it."""
+def _changes() -> Mapping[str, Sequence[Callable[[Any], None]]]:
+    """What is done to which modules, once they are loaded."""
+    changes: dict[str, list[Callable[[Any], None]]] = {"botocore.handlers": [_let_faults_in]}
+    for guard in os.environ.get("DAYBOOK_FAULTS_WITHOUT", "").split():
+        module, take_away = importlib.import_module("daybook_faults.guards").GUARDS[guard]
+        changes.setdefault(module, []).append(take_away)
+    return changes
 
-    def __init__(self, loader: Loader) -> None:
+
+class _Changing(Loader):
+    """Loads a module as its own loader does, and changes it."""
+
+    def __init__(self, loader: Loader, changes: Sequence[Callable[[Any], None]]) -> None:
         self._loader = loader
+        self._changes = changes
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
-        hooks = importlib.import_module("daybook_faults.hooks")  # not before it is needed
-        module.BUILTIN_HANDLERS.extend(hooks.handlers())
+        for change in self._changes:
+            change(module)
 
 
 class _Door(MetaPathFinder):
-    """Waits for the one module."""
+    """Waits for these modules."""
+
+    def __init__(self, changes: Mapping[str, Sequence[Callable[[Any], None]]]) -> None:
+        self._waiting = dict(changes)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         del path, target  # the other finders' business
-        if fullname != _HANDLERS:
+        changes = self._waiting.pop(fullname, None)
+        if changes is None:
             return None
-        sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)
         if spec and spec.loader:
-            spec.loader = _Extended(spec.loader)
+            spec.loader = _Changing(spec.loader, changes)
         return spec
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ and "DAYBOOK_FAULTS_PLAN" in os.environ:
-    sys.meta_path.insert(0, _Door())
+    sys.meta_path.insert(0, _Door(_changes()))

@@ -61,6 +61,8 @@ def _turn(rule: Rule, seen: int) -> bool:
     match rule["times"]:
         case {"first": first}:
             return bool(seen <= first)
+        case {"number": number}:
+            return bool(seen == number)
         case {"nth": nth}:
             return bool(seen % nth == 0)
         case {"probability": probability, "seed": seed}:
