@@ -82,6 +82,11 @@ class Making:
         )
         return event
 
+    def instead(self, event: Event, **data: Any) -> None:
+        """As if the event had said this."""
+        assert isinstance(event.data, dict)
+        event.data.update(data)
+
     def forget(self, event: Event) -> None:
         """As if the event had never been recorded."""
         self.streams[event.stream].remove(event)
@@ -283,4 +288,21 @@ def a_bank() -> Making:
     bank.row("account-days", "acc-1#2026-03-01", **{"EUR:debit_count": 2, "EUR:debited": 1700})
     bank.row("account-days", "acc-2#2026-03-01", **nothing)
     bank.row("merchant-days", "m-1#2026-03-01#0", **other)
+    about = ("authorisation_id", "account_id", "customer_id", "amount", "currency", "channel", "posted_at")
+    grave = {"score": 70, "threshold": 60, "reasons": [{"weight": 45}, {"weight": 25}]}
+    bank.event("FraudSuspected", "suspicion/acc-1", **{name: card[name] for name in about}, **grave)
+    first, last = basis("A-1", "A-3", cents=1005), basis("A-1", cents=1000)
+    opened = {"case_id": CASE, "rule": "cash_of_one_day", "customer_id": "cus-1"}
+    bank.event("ComplianceCaseOpened", f"case/{CASE}", **opened, basis=first)
+    bank.event("ComplianceCaseChanged", f"case/{CASE}", **opened, basis=last)
+    bank.row("cases", CASE, **opened, basis=last)
     return bank
+
+
+CASE = "currency:cus-1:debit:EUR:2026-03-01"
+
+
+def basis(*transactions: str, cents: int, count: int | None = None) -> dict[str, Any]:
+    """What a case rests on."""
+    sums = [{"amount": cents, "currency": "EUR"}]
+    return {"sums": sums, "count": len(transactions) if count is None else count, "transactions": list(transactions)}
