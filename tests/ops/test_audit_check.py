@@ -414,8 +414,8 @@ def test_what_was_recorded_before_a_consumer_listened_is_none_of_its_matter(stag
 def test_what_is_young_is_open_and_no_difference(stage: World) -> None:
     stage.recorded("OrderPlaced", "order/1001")
 
-    assert found(settled="1h") == []
-    assert counted(settled="1h")["open"] == 2
+    assert found(settled="6h") == []
+    assert counted(settled="6h")["open"] == 2
     assert len(found(settled="10m")) == 1
 
 

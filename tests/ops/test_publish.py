@@ -143,6 +143,6 @@ def test_stopped_before_anything_was_published_nothing_is_recorded(world: World,
 
 
 def test_what_lies_ahead_cannot_be_published() -> None:
-    result = CliRunner().invoke(app, ["publish", "--since", "1h", "--until", "2999-01-01T00:00:00Z", "--apply"])
+    result = CliRunner().invoke(app, ["publish", "--since", "6h", "--until", "2999-01-01T00:00:00Z", "--apply"])
 
     assert result.exit_code == 2

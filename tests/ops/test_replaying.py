@@ -82,7 +82,7 @@ def test_what_is_committed_or_discarded_is_passed_over_and_all_else_given_again(
         has(stage, stage.recorded("OrderPlaced", f"order/{state}"), state)
     stage.recorded("OrderPlaced", "order/new")
 
-    result = replay("--type", "OrderPlaced", "--since", "1h", "--apply")
+    result = replay("--type", "OrderPlaced", "--since", "6h", "--apply")
 
     assert result.exit_code == 0, result.output
     assert streams(stage) == ["order/dead", "order/new", "order/trying"]
@@ -95,8 +95,8 @@ def test_what_is_committed_or_discarded_is_passed_over_and_all_else_given_again(
         (("--stream", "order/1"), ["order/1"]),
         (("--correlation", "OrderPlaced-order-2-1"), ["order/2"]),
         (("--event", "OrderPlaced-order-1-1", "--event", "OrderPlaced-order-2-1"), ["order/1", "order/2"]),
-        (("--all", "--since", "1h"), ["order/1", "order/2", "order/3"]),
-        (("--since", "1h", "--until", ms(2000)), ["order/1", "order/2"]),
+        (("--all", "--since", "6h"), ["order/1", "order/2", "order/3"]),
+        (("--since", "6h", "--until", ms(2000)), ["order/1", "order/2"]),
         (("--stream", "order/1", "--event", "OrderPlaced-order-2-1"), []),
     ],
 )
@@ -155,8 +155,8 @@ def test_an_effect_is_given_only_what_is_named_one_by_one(stage: World) -> None:
 def test_it_is_told_which_effects_may_follow_however_far_away(stage: World) -> None:
     stage.recorded("OrderPlaced", "order/1")
 
-    told = replay("--all", "--since", "1h").stdout
-    of_the_view = replay("--all", "--since", "1h", to="order-status-placed").stdout
+    told = replay("--all", "--since", "6h").stdout
+    of_the_view = replay("--all", "--since", "6h", to="order-status-placed").stdout
 
     assert "may set going: charge-order (charge/{order_id}), mail-confirmed (letter/{order_id}/confirmed)." in told
     assert "order-status-placed emits nothing, and sets nothing else going." in of_the_view
@@ -169,14 +169,14 @@ def test_of_an_ordered_consumer_it_is_told_that_it_goes_by_its_cursor(stage: Wor
     stage.uses("raise-alarm", event="EquipmentStatusReported", ordered=True)
     stage.recorded("EquipmentStatusReported", "equipment/1")
 
-    assert "handles each stream from its cursor on" in replay("--all", "--since", "1h", to="raise-alarm").stdout
+    assert "handles each stream from its cursor on" in replay("--all", "--since", "6h", to="raise-alarm").stdout
 
 
 def test_each_stream_is_delivered_in_the_order_of_recording(stage: World) -> None:
     for number in range(105):
         stage.recorded("OrderPlaced", f"order/{number % 7}", after=number * 10, admitted=False)
 
-    assert replay("--all", "--since", "1h", "--apply").exit_code == 0
+    assert replay("--all", "--since", "6h", "--apply").exit_code == 0
 
     seen: dict[str, list[int]] = {}
     for event in stage.arrived(TO):
@@ -365,7 +365,7 @@ def assert_survives(
 
 def test_until_is_fixed_when_it_begins(stage: World) -> None:
     now = datetime.now(UTC)
-    replayed = json.loads(replay("--all", "--since", "1h", "--apply", "--json").stdout)
+    replayed = json.loads(replay("--all", "--since", "6h", "--apply", "--json").stdout)
 
     (first, *_) = stage.connection.store.stream(f"operation/{replayed['operation']}")
 
