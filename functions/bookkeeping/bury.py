@@ -59,13 +59,21 @@ def handler(batch: Mapping[str, Any], _: Any) -> dict[str, Any]:
 
 
 def _bury(record: Mapping[str, Any], consumer: str) -> None:
-    body = record["body"]
     told = _read(record, consumer)
-    noted = backbone().ledger.find(told.event, consumer)
-    if noted and noted.state == COMMITTED and consumer == ADMIT:
+    try:
+        _file(record, consumer, told)
+    except AlreadyDone:
+        done = backbone().ledger.find(told.event, consumer)
+        if consumer != ADMIT or done is None or done.state != COMMITTED:
+            raise
         # It was refused, and so is another event than that which was admitted under this id.
-        told, noted = replace(told, event=_by_body(body)), None
-    error, sentence = _reason(record, noted)
+        _file(record, consumer, replace(told, event=_by_body(record["body"])))
+
+
+def _file(record: Mapping[str, Any], consumer: str, told: _Told) -> None:
+    """Note the message as dead under what it tells. Raises AlreadyDone."""
+    body = record["body"]
+    error, sentence = _reason(record, backbone().ledger.find(told.event, consumer))
     details: dict[str, object] = {"error": error, "reason": sentence, "event_type": told.event_type}
     if len(body.encode()) > MAX_BODY_BYTES:
         key = f"dead/{hashlib.sha256(body.encode()).hexdigest()}"

@@ -224,3 +224,17 @@ def test_what_was_refused_under_the_id_of_an_admitted_event_is_kept_beside_it(wo
     assert found(world, admitted.metadata.id, "admit").state == COMMITTED
     entry = found(world, by_hash(broken), "admit")
     assert (entry.state, entry.details["error"], entry.details["body"]) == (DEAD, "ContractBroken", broken)
+
+
+def test_what_was_refused_is_kept_though_another_is_admitted_under_its_id_at_that_moment(world: World) -> None:
+    metadata = {"id": "checkout-1"}
+    broken = sent({"order_id": "1001"}, metadata=metadata)
+    world.admit(broken)
+    (letter,) = world.dead_letters()
+    faults.meanwhile("UpdateItem", lambda: world.admit(sent(metadata=metadata)))
+
+    assert buries(letter.body, of="admit", attributes=letter.attributes) == []
+
+    (admitted,) = world.recorded()
+    assert found(world, admitted.metadata.id, "admit").state == COMMITTED
+    assert found(world, by_hash(broken), "admit").details["body"] == broken
