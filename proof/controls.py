@@ -78,13 +78,12 @@ def all_of_them(progress: Progress, *, seed: int) -> list[Verdict]:
 
 def judged(progress: Progress, control: Control | None, *, seed: int) -> Verdict:
     """Live through a small day without the guard of the control, if there is one, and judge what it has broken."""
-    name = control.name if control else "nothing"
-    with progress.step(f"a small day without {name}"):
+    with progress.step(f"a small day {f'without {control.name}' if control else 'with all guards'}"):
         breach = found(control, seed=seed)
     what = f"{breach[0].name}: {breach[1].what}" if breach else "nothing is broken"
     if control is None:
-        return Verdict(name, "nothing", what, breach is None)
-    return Verdict(name, control.protects.name, what, breach is not None and breach[0] is control.protects)
+        return Verdict("none (all guards are there)", "no promise", what, breach is None)
+    return Verdict(control.name, control.protects.name, what, breach is not None and breach[0] is control.protects)
 
 
 def found(control: Control | None, *, seed: int) -> tuple[Invariant, Breach] | None:

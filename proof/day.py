@@ -27,7 +27,8 @@ VIEWS = ("order-status", "devices", "device-history", "account-days", "merchant-
 END = 900.0  # seconds in which all must come to rest once nothing goes wrong any more
 _BACKLOG = 150  # messages: with no more of them the next act begins
 _STRIKES = 2  # on average, of each fault of the world outside
-_ROUNDS = 4  # of sending dead letters again
+_ROUNDS = 4  # of sending dead letters again, and of a rebuild that was stopped
+_REBUILT = "`daybook rebuild`"
 _UNKNOWN = "OutcomeUnknown"
 # What no repetition mends: it is discarded, by a decision.
 _FOR_GOOD = ("ContractBroken", "StreamAlreadyOpen")
@@ -77,7 +78,7 @@ class Day:
         """Do what an operator does. Returns what the command said; a failure is a complaint, unless it may be."""
         name = " ".join(word for word in arguments[:2] if not word.startswith("-") and word not in VIEWS)
         said = daybook(self.running.cloud, *arguments)
-        self.done[f"`daybook {name}`"] += 1
+        self.done[f"`daybook {name}`{', not to a good end' if said.returncode else ''}"] += 1
         if said.returncode and not may_fail:
             self.complaints.append(f"daybook {' '.join(arguments)}: {(said.stderr or said.stdout).strip()[-500:]}")
         return said.stdout
@@ -175,9 +176,13 @@ class Day:
             self.digest(lot)
 
     def _rebuild(self) -> None:
-        # A function that is killed while it is asked stops the rebuild; the next one goes on.
+        # A function that is killed while it is asked stops a rebuild; repeated, it goes on, and must come to its end.
         for view in ("order-status", "devices", "account-days"):
-            self.operate("rebuild", view, "--reason", "chaos", "--apply", may_fail=True)
+            for left in reversed(range(_ROUNDS)):
+                before = self.done[_REBUILT]
+                self.operate("rebuild", view, "--reason", "chaos", "--apply", may_fail=left > 0)
+                if self.done[_REBUILT] > before:
+                    break
 
     def beside(self, turn: int) -> None:
         """What happens beside the acts: parcels leave for orders that are confirmed by now, some money is asked back,

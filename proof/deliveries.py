@@ -28,6 +28,7 @@ COPIES = 2
 _LONGEST_DELAY = 5  # seconds; the stage waits 20 for an event that has been overtaken
 _TOGETHER = 100  # messages that are shuffled with each other
 _MOST = 10  # SQS's quota for messages in one call
+_PATIENCE = 5  # calls in a row without an answer, once all is over
 _STAGE = "daybook-local-"
 _RULE = "proof-everything"
 
@@ -57,14 +58,16 @@ class Deliveries:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for bus in ("ingress", "events"):
-            with suppress(BotoCoreError, ClientError):
-                self._events.remove_targets(Rule=_RULE, EventBusName=f"{_STAGE}{bus}", Ids=["1"])
-        for bus, rule, targets in self._targets:
-            self._events.put_targets(EventBusName=bus, Rule=rule, Targets=targets)
-        self._over.set()
-        for relay in self._relays:
-            relay.join()
+        try:
+            for bus in ("ingress", "events"):
+                with suppress(BotoCoreError, ClientError):
+                    self._events.remove_targets(Rule=_RULE, EventBusName=f"{_STAGE}{bus}", Ids=["1"])
+            for bus, rule, targets in self._targets:
+                self._events.put_targets(EventBusName=bus, Rule=rule, Targets=targets)
+        finally:
+            self._over.set()
+            for relay in self._relays:
+                relay.join()
 
     def _lead(self, bus: str, queue: str) -> None:
         """Take the rules' targets away, and lead everything through a queue of our own."""
@@ -95,6 +98,7 @@ class Deliveries:
         return url
 
     def _relay(self, url: str, listeners: Mapping[str | None, Sequence[str]]) -> None:
+        unanswered = 0
         while True:
             messages: list[Any] = []
             try:
@@ -109,7 +113,11 @@ class Deliveries:
                 for begin in range(0, len(messages), _MOST):
                     self._forget(url, messages[begin : begin + _MOST])
             except (BotoCoreError, ClientError):
+                unanswered += 1
+                if self._over.is_set() and unanswered > _PATIENCE:  # the cloud is gone
+                    return
                 continue  # what is not forgotten comes again: once more than twice
+            unanswered = 0
             if not messages and self._over.is_set():
                 return
 
