@@ -27,14 +27,18 @@ from proof.traffic import SCARCE, Traffic
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from local.faults.fault import Where
     from proof.checker.breach import Breach, Invariant
+    from proof.checker.world import Sent
 
 _SCALE = 20  # orders, readings and transactions
 _RUSH = 24  # orders for one piece each of one article, of which there are fewer
 _REST = 180.0  # seconds
+_MEETING = 7.0  # seconds: the second process may have to start first; a function has 10
 # The second report of one device, as DynamoDB is told of its place: the first event of the stream is its registration.
 _UNLUCKY = ("device/MON-0", '{"N": "3"}')
 _COMMIT = "TransactWriteItems"
+_TAKING: Where = {"function": "reserve-stock", "operation": _COMMIT, "table": "stock", "times": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +111,17 @@ def found(control: Control | None, *, seed: int) -> tuple[Invariant, Breach] | N
 
 def _live(system: Running, control: Control | None, seed: int) -> None:
     traffic = Traffic(seed, _SCALE)
-    system.producer.send([*traffic.morning(), *traffic.restocking(SCARCE[:1])])
+    system.producer.send(traffic.morning())
     system.rest(seconds=_REST)
-    rush = [
-        traffic.order(1000 + number, lines=[_line(SCARCE[0])], payment_method="pm_card_visa") for number in range(_RUSH)
-    ]
+    # Of one article there is one piece now, and two processes look at it before either takes it.
+    with system.faults.bring(Fault.meeting(_MEETING, **_TAKING), *_lifted(control)):
+        system.producer.send(_rush(traffic, 1000))
+        system.rest(seconds=_REST)
+    system.producer.send(traffic.restocking(SCARCE[:1]))
+    system.rest(seconds=_REST)
     with Deliveries(system.cloud, seed=seed) as deliveries, system.faults.bring(*_provoking(), *_lifted(control)):
         system.other_queues += deliveries.urls
-        system.producer.send(rush)
+        system.producer.send(_rush(traffic, 2000))
         system.rest(seconds=_REST)
         system.producer.send([*traffic.lot(0, _SCALE), *traffic.restocking()])
         system.rest(seconds=_REST)
@@ -136,7 +143,7 @@ def _lifted(control: Control | None) -> Sequence[Fault]:
 def _provoking() -> list[Fault]:
     """What each of the guards is there for: all of it happens on this day."""
     return [
-        # Two processes look at the last pieces before either takes them.
+        # Two processes have the same event before either says so.
         Fault.delay(0.5, function="reserve-stock", operation=_COMMIT, times=_RUSH * 2),
         # Deliveries fail, and must come again.
         Fault.denied(function="place-order", operation=_COMMIT, times=4),
@@ -146,6 +153,11 @@ def _provoking() -> list[Fault]:
         # One event of a stream can never be handled.
         Fault.denied(function="raise-alarm", operation=_COMMIT, mentions=_UNLUCKY, times=ALWAYS),
     ]
+
+
+def _rush(traffic: Traffic, begin: int) -> list[Sent]:
+    line = _line(SCARCE[0])
+    return [traffic.order(begin + number, lines=[line], payment_method="pm_card_visa") for number in range(_RUSH)]
 
 
 def _line(sku: str) -> dict[str, object]:

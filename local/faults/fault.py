@@ -60,7 +60,7 @@ class Fault:
     """A fault, made by one of the methods below. It is counted by itself, from the first time it is brought.
 
     A call that AWS throttles or does not answer is sent again by botocore. `throttled` and `timeout` strike, as
-    `death`, `delay` and `conflict` do, each such attempt by itself: three in a row reach the function.
+    `death`, `delay`, `meeting` and `conflict` do, each such attempt by itself: three in a row reach the function.
     """
 
     what: str
@@ -77,6 +77,13 @@ class Fault:
     def delay(cls, seconds: float, when: When = "before", **where: Unpack[Where]) -> Self:
         """The call, or its answer, takes so much longer."""
         return cls("delay", where, {"when": when, "seconds": seconds})
+
+    @classmethod
+    def meeting(cls, seconds: float, **where: Unpack[Where]) -> Self:
+        """Of every two calls the first is not sent before the second is there, from another process; it waits so long
+        at the most. So both have read before either writes.
+        """
+        return cls("meeting", where, {"when": "before", "seconds": seconds})
 
     @classmethod
     def throttled(cls, code: str = "ThrottlingException", **where: Unpack[Where]) -> Self:

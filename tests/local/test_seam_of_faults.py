@@ -3,12 +3,17 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.compat import HTTPHeaders
 
-from local.faults import Faults
+from local.faults import Fault, Faults
+from local.faults.worker.daybook_faults import acts
 
+REQUEST = AWSPreparedRequest("POST", "http://localhost", HTTPHeaders(), b"", stream_output=False)
 LET_IN = "import sys; {}; print('daybook_faults.hooks' in sys.modules)"
 
 
@@ -30,3 +35,24 @@ def test_faults_are_let_in_when_a_function_imports_botocore(
     said = subprocess.check_output([sys.executable, "-c", LET_IN.format(imports)], env=environment, text=True)
 
     assert said == f"{let_in}\n"
+
+
+def test_of_two_calls_that_meet_the_first_is_held_until_the_second_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAYBOOK_FAULTS_PLAN", str(tmp_path / "plan.json"))
+    meeting = Fault.meeting(60).rule()
+
+    with ThreadPoolExecutor(2) as both:
+        first = both.submit(acts.act, meeting, REQUEST, None)
+        while not (tmp_path / f"{meeting['id']}.met").exists():
+            assert not first.done()
+        assert not first.done()
+        acts.act(meeting, REQUEST, None)
+        assert first.result(timeout=30) is None
+
+
+def test_a_call_that_meets_nobody_goes_on_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAYBOOK_FAULTS_PLAN", str(tmp_path / "plan.json"))
+
+    acts.act(Fault.meeting(0.0).rule(), REQUEST, None)

@@ -24,7 +24,6 @@ from tests.ops.world import MORNING, World, ms
 
 HOUR = 3_600_000  # milliseconds
 EARLIER = MORNING - timedelta(minutes=15)
-SOON = datetime.now(UTC) + timedelta(hours=1)
 TO = "reserve-stock"
 ACCOUNT = "123456789012"  # moto's
 
@@ -32,6 +31,10 @@ ACCOUNT = "123456789012"  # moto's
 def replay(*options: str, to: str = TO, since: str | None = "1h") -> Any:
     when = ("--since", since) if since else ()
     return CliRunner().invoke(app, ["replay", "--to", to, "--missing", *when, *options])
+
+
+def in_an_hour() -> str:
+    return clock.timestamp(datetime.now(UTC) + timedelta(hours=1))
 
 
 def lacking(world: World, since: datetime = EARLIER, until: datetime | None = None) -> list[Line]:
@@ -260,7 +263,7 @@ def test_it_is_said_what_may_be_on_its_way(stage: World) -> None:
     later = (datetime.now(UTC) - MORNING).total_seconds() * 1000 + 2000
     stage.recorded("OrderPlaced", "order/after", after=later)
 
-    assert "1 event of these came since reserve-stock listens" in replay("--until", clock.timestamp(SOON)).stdout
+    assert "1 event of these came since reserve-stock listens" in replay("--until", in_an_hour()).stdout
 
 
 def test_applied_it_delivers_and_says_how_many(stage: World) -> None:
@@ -312,7 +315,7 @@ def test_unless_told_otherwise_all_that_the_store_can_hold_is_looked_at(stage: W
     made = (table["CreationDateTime"] - MORNING).total_seconds() * 1000
     stage.recorded("OrderPlaced", "order/first", after=made + 1)
 
-    result = replay("--until", clock.timestamp(SOON), since=None)
+    result = replay("--until", in_an_hour(), since=None)
 
     assert "1 event (1 OrderPlaced)" in result.stdout
     assert "Nothing is missing" in replay(since=None).stdout  # the store is younger than the index may lag
