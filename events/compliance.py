@@ -104,7 +104,7 @@ class ComplianceCaseOpened(Event, opens="case/{case_id}"):
     rule: RuleThatApplied
     legal_source: str = Field(max_length=300, description="Where that rule is written.")
     customer_id: CustomerId
-    business_day: BusinessDay = Field(description="The day of the matter; of structuring, the first of its days.")
+    business_day: BusinessDay = Field(description="The day of the matter; of structuring, the first of what opened it.")
     direction: Literal["debit", "credit"] | None = Field(
         default=None, description="Cash out or cash in: the law counts them apart."
     )

@@ -8,7 +8,7 @@ import pytest
 from moto import mock_aws
 
 from ops import connection
-from tests.ops.world import World
+from tests.ops.world import World, morning
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +22,11 @@ def _nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     # A run that somebody keeps up in this very checkout is none of the tests'.
     monkeypatch.setattr(connection, "_CHECKOUT", tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _a_new_day() -> None:
+    morning.cache_clear()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
@@ -24,7 +24,7 @@ from ops.audit.sketch import Sketch, key
 from ops.cli import app
 from ops.connection import Connection
 from ops.operations import Operation
-from tests.ops.world import MORNING, World, ms
+from tests.ops.world import World, ago, ms
 
 WAREHOUSE = "warehouse.receiving"
 RESERVE, PLACE = "reserve-stock", "place-order"
@@ -475,7 +475,7 @@ def test_what_is_recorded_between_the_reading_of_store_and_ledger_is_no_differen
     def meanwhile(params: dict[str, Any], **_: object) -> None:
         with alone:  # moto bears no other call meanwhile
             for act in acts if stage.names.ledger in str(params["body"]) else ():
-                act(stage, "meanwhile", after=(datetime.now(UTC) - MORNING) / timedelta(milliseconds=1))
+                act(stage, "meanwhile", after=ago())
 
     looking.dynamodb.meta.events.register("before-call.dynamodb.Scan", meanwhile)
     differences: list[Difference] = []

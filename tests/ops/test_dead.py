@@ -19,7 +19,7 @@ from ops.cli import app
 from ops.failures import Failures, normalised
 from ops.letters import Letter, NoSuchLetter, Selection, letters, named, rows, standing
 from ops.remedies import REFUSED_FOR_GOOD
-from tests.ops.world import MORNING, World, ms
+from tests.ops.world import World, morning, ms
 
 TO = "confirm-order"
 SECRET = "Ada Lovelace"
@@ -58,8 +58,8 @@ def test_letters_are_those_for_which_all_holds_that_is_said(world: World) -> Non
     assert ids(world, stream="order/") == ["e-1@a", "e-2@a", "e-3@b"]
     assert ids(world, type="OrderPlaced") == ["e-1@a", "e-2@a", "e-3@b"]
     assert ids(world, type="OrderConfirmed") == []
-    assert ids(world, since=MORNING + timedelta(seconds=2)) == ["e-2@a", "e-3@b"]
-    assert ids(world, since=MORNING + timedelta(seconds=2), consumer="a") == ["e-2@a"]
+    assert ids(world, since=morning() + timedelta(seconds=2)) == ["e-2@a", "e-3@b"]
+    assert ids(world, since=morning() + timedelta(seconds=2), consumer="a") == ["e-2@a"]
 
 
 def test_letters_of_one_consumer_come_the_oldest_first(world: World) -> None:
@@ -105,7 +105,7 @@ def test_a_letter_that_is_asked_for_twice_stands_once(world: World) -> None:
     world.died("e-1", TO)
     (letter,) = letters(world.connection, Selection())
     since = letter.at
-    older = Letter(event="e-1", consumer=TO, at=clock.timestamp(MORNING), error="", reason="")
+    older = Letter(event="e-1", consumer=TO, at=clock.timestamp(morning()), error="", reason="")
 
     assert [found.at for found, _ in standing(world.connection, [letter, older])] == [since]
 

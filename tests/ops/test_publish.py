@@ -16,11 +16,17 @@ from backbone.journal import Span
 from events.operations import SpanPublished
 from ops.cli import app
 from ops.connection import Connection
-from tests.ops.world import MORNING, STAGE, World
+from tests.ops.world import STAGE, World, morning
 
-SPAN = Span(MORNING - timedelta(hours=1), MORNING + timedelta(minutes=10))
-SINCE, UNTIL = clock.timestamp(SPAN.since), clock.timestamp(SPAN.until)
-HALF = clock.timestamp(MORNING)
+
+def span() -> Span:
+    """What is to be published."""
+    return Span(morning() - timedelta(hours=1), morning() + timedelta(minutes=10))
+
+
+def moments() -> tuple[str, str, str]:
+    """Where the span begins, where publish stops in it, and where it ends."""
+    return clock.timestamp(span().since), clock.timestamp(morning()), clock.timestamp(span().until)
 
 
 class _Body:
@@ -64,16 +70,18 @@ def function(world: World, monkeypatch: pytest.MonkeyPatch) -> Publish:
 
 
 def publish(*options: str) -> Any:
-    return CliRunner().invoke(app, ["publish", "--since", SINCE, "--until", UNTIL, *options])
+    since, _, until = moments()
+    return CliRunner().invoke(app, ["publish", "--since", since, "--until", until, *options])
 
 
 def recorded(world: World) -> Sequence[SpanPublished]:
     """The records of what was published."""
+    until_now = Span(span().since, morning() + timedelta(hours=1))
     lines = (
         line
-        for hour in Span(SPAN.since, MORNING + timedelta(hours=1)).hours()
+        for hour in until_now.hours()
         for bucket in hour
-        for line in world.connection.journal.lines(bucket, Span(SPAN.since, MORNING + timedelta(hours=1)))
+        for line in world.connection.journal.lines(bucket, until_now)
         if line.type == "SpanPublished"
     )
     streams = [next(world.connection.store.stream(line.stream)) for line in lines]
@@ -95,42 +103,45 @@ def test_before_it_is_applied_it_says_how_much_was_recorded_and_asks_nothing_of_
 def test_publish_is_asked_until_the_span_is_at_its_end_and_the_whole_is_recorded(
     world: World, function: Publish
 ) -> None:
-    function.answers_with({"published": 2, "next": HALF}, {"published": 1, "next": None})
+    since, half, until = moments()
+    function.answers_with({"published": 2, "next": half}, {"published": 1, "next": None})
 
     result = publish("--apply", "--reason", "publish was stopped")
 
     assert result.exit_code == 0, result.output
     assert "Published once more: 3 events" in result.stdout
-    assert function.asked == [{"since": SINCE, "until": UNTIL}, {"since": HALF, "until": UNTIL}]
+    assert function.asked == [{"since": since, "until": until}, {"since": half, "until": until}]
     (record,) = recorded(world)
     assert (record.published, record.reason, record.since, record.until) == (
         3,
         "publish was stopped",
-        SPAN.since,
-        SPAN.until,
+        span().since,
+        span().until,
     )
 
 
 def test_an_error_of_the_function_is_told_with_its_text_and_where_to_go_on(world: World, function: Publish) -> None:
     failure = {"errorType": "NotPublished", "errorMessage": "EventBridge did not take 3 entries"}
-    function.answers_with({"published": 2, "next": HALF}, failure)
+    _, half, until = moments()
+    function.answers_with({"published": 2, "next": half}, failure)
 
     result = publish("--apply")
 
     assert result.exit_code == 1
     assert "NotPublished: EventBridge did not take 3 entries" in result.stderr
-    assert f"daybook publish --since {HALF} --until {UNTIL} --apply --stage dev" in result.stderr
+    assert f"daybook publish --since {half} --until {until} --apply --stage dev" in result.stderr
     (record,) = recorded(world)
-    assert (record.published, record.until) == (2, clock.moment(HALF))
+    assert (record.published, record.until) == (2, clock.moment(half))
 
 
 def test_stopped_by_ctrl_c_it_tells_where_to_go_on_and_the_part_is_recorded(world: World, function: Publish) -> None:
-    function.answers_with({"published": 2, "next": HALF}, KeyboardInterrupt())
+    _, half, _ = moments()
+    function.answers_with({"published": 2, "next": half}, KeyboardInterrupt())
 
     result = publish("--apply")
 
     assert result.exit_code == 130
-    assert f"daybook publish --since {HALF}" in result.stderr
+    assert f"daybook publish --since {half}" in result.stderr
     (record,) = recorded(world)
     assert record.published == 2
 

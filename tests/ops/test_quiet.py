@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ops.quiet import Queued, Undelivered, Unrecorded, Unsettled, unsettled, wait_until_quiet
-from tests.ops.world import MORNING, World
+from tests.ops.world import World, morning
 
 
 def told(found: list[Unsettled]) -> list[object]:
@@ -18,17 +18,17 @@ def test_an_event_is_under_way_until_every_subscriber_has_a_row_in_the_ledger(wo
     placed = world.recorded("OrderPlaced", "order/1001", event_id="e-1")
     world.handled(placed, "place-order")
 
-    assert told(unsettled(world.connection, MORNING)) == [("e-1", "reserve-stock")]
+    assert told(unsettled(world.connection, morning())) == [("e-1", "reserve-stock")]
 
     world.handled(placed, "reserve-stock")
-    assert unsettled(world.connection, MORNING) == []
+    assert unsettled(world.connection, morning()) == []
 
 
 def test_events_before_that_moment_do_not_count(world: World) -> None:
     world.listens("place-order", "OrderPlaced")
     world.recorded("OrderPlaced", "order/1001", after=-1000)
 
-    assert unsettled(world.connection, MORNING) == []
+    assert unsettled(world.connection, morning()) == []
 
 
 def test_an_event_that_is_expected_or_emitted_and_not_in_the_journal_is_under_way(world: World) -> None:
@@ -36,7 +36,7 @@ def test_an_event_that_is_expected_or_emitted_and_not_in_the_journal_is_under_wa
     placed = world.recorded("OrderPlaced", "order/1001")
     world.handled(placed, "reserve-stock", "emitted")
 
-    found = unsettled(world.connection, MORNING, expected=[placed.metadata.id, "sent"])
+    found = unsettled(world.connection, morning(), expected=[placed.metadata.id, "sent"])
 
     assert found == [Unrecorded("emitted"), Unrecorded("sent")]
 
@@ -50,11 +50,11 @@ def test_messages_in_queues_are_under_way_but_not_those_among_the_dead_letters_o
     world.connection.sqs.send_message(QueueUrl=url, MessageBody="{}")
 
     expected = Queued("daybook-dev-reserve-stock", visible=1, in_flight=0, delayed=0)
-    assert unsettled(world.connection, MORNING) == [expected]
+    assert unsettled(world.connection, morning()) == [expected]
 
     url = world.connection.sqs.get_queue_url(QueueName=expected.queue)["QueueUrl"]
     world.connection.sqs.receive_message(QueueUrl=url)
-    assert unsettled(world.connection, MORNING) == [Queued(expected.queue, visible=0, in_flight=1, delayed=0)]
+    assert unsettled(world.connection, morning()) == [Queued(expected.queue, visible=0, in_flight=1, delayed=0)]
 
 
 def test_waiting_ends_as_soon_as_all_is_quiet(world: World) -> None:
@@ -70,7 +70,7 @@ def test_waiting_ends_as_soon_as_all_is_quiet(world: World) -> None:
 
     world.connection.dynamodb.meta.events.register("after-call.dynamodb.BatchGetItem", handle_it_after_the_second_look)
 
-    assert wait_until_quiet(world.connection, MORNING, datetime.now(UTC) + timedelta(seconds=30)) == []
+    assert wait_until_quiet(world.connection, morning(), datetime.now(UTC) + timedelta(seconds=30)) == []
     assert looks == 3
 
 
@@ -82,7 +82,7 @@ def test_waiting_ends_at_the_deadline_with_what_is_left(world: World, what: str)
     else:
         world.queued("reserve-stock")
 
-    assert len(wait_until_quiet(world.connection, MORNING, datetime.now(UTC))) == 1
+    assert len(wait_until_quiet(world.connection, morning(), datetime.now(UTC))) == 1
 
 
 def test_what_is_settled_is_not_asked_for_again(world: World) -> None:
@@ -94,5 +94,5 @@ def test_what_is_settled_is_not_asked_for_again(world: World) -> None:
         "before-call.dynamodb.BatchGetItem", lambda **_: reads.append("BatchGetItem")
     )
 
-    assert wait_until_quiet(world.connection, MORNING, datetime.now(UTC) + timedelta(seconds=30)) == []
+    assert wait_until_quiet(world.connection, morning(), datetime.now(UTC) + timedelta(seconds=30)) == []
     assert len(reads) == 2  # 100 rows each

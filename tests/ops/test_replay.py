@@ -20,10 +20,9 @@ from ops.gap import complete
 from ops.replaying import Replay
 from ops.selecting import Selection
 from ops.subscriptions import UnknownConsumer, listens_since
-from tests.ops.world import MORNING, World, ms
+from tests.ops.world import World, ago, morning, ms
 
 HOUR = 3_600_000  # milliseconds
-EARLIER = MORNING - timedelta(minutes=15)
 TO = "reserve-stock"
 ACCOUNT = "123456789012"  # moto's
 
@@ -37,15 +36,15 @@ def in_an_hour() -> str:
     return clock.timestamp(datetime.now(UTC) + timedelta(hours=1))
 
 
-def lacking(world: World, since: datetime = EARLIER, until: datetime | None = None) -> list[Line]:
+def lacking(world: World, since: datetime | None = None, until: datetime | None = None) -> list[Line]:
     """What is missing, the oldest first."""
-    span = Span(since, until or complete(world.connection, datetime.now(UTC)))
+    span = Span(since or morning() - timedelta(minutes=15), until or complete(world.connection, datetime.now(UTC)))
     portions = Replay(world.connection, TO, Selection(span=span, missing=True)).survey()
     lines = [outcome.event for portion in portions for outcome in portion.outcomes]
     return sorted(lines, key=lambda line: line.order)
 
 
-def missing(world: World, since: datetime = EARLIER, until: datetime | None = None) -> list[str]:
+def missing(world: World, since: datetime | None = None, until: datetime | None = None) -> list[str]:
     """Streams of what is missing."""
     return [line.stream for line in lacking(world, since, until)]
 
@@ -81,7 +80,7 @@ def test_missing_is_found_in_all_hours_and_shards_the_oldest_first(stage: World)
     for number in range(12):
         stage.recorded("OrderPlaced", f"order/{number}", after=-number * HOUR / 2)
 
-    found = missing(stage, since=MORNING - timedelta(hours=6))
+    found = missing(stage, since=morning() - timedelta(hours=6))
 
     assert found == [f"order/{number}" for number in reversed(range(12))]
 
@@ -99,7 +98,7 @@ def test_since_is_included_and_until_is_not(stage: World) -> None:
     for number in range(3):
         stage.recorded("OrderPlaced", f"order/{number}", after=1000 * number)
 
-    assert missing(stage, MORNING, MORNING + timedelta(seconds=2)) == ["order/0", "order/1"]
+    assert missing(stage, morning(), morning() + timedelta(seconds=2)) == ["order/0", "order/1"]
 
 
 @pytest.mark.parametrize("state", [DEAD, DISCARDED])
@@ -126,7 +125,7 @@ def test_what_is_being_tried_is_not_missing_but_what_was_in_a_queue_that_is_gone
 
 def test_the_last_minutes_which_the_index_may_lack_are_left_for_later_unless_asked_for(stage: World) -> None:
     now = datetime.now(UTC)
-    stage.recorded("OrderPlaced", "order/just-now", after=(now - MORNING).total_seconds() * 1000 - 60_000)
+    stage.recorded("OrderPlaced", "order/just-now", after=ago(minutes=1))
 
     assert missing(stage) == []
     assert missing(stage, until=now) == ["order/just-now"]
@@ -260,8 +259,7 @@ def test_it_is_said_what_may_be_on_its_way(stage: World) -> None:
     stage.recorded("OrderPlaced", "order/before")
     assert "may be on the way" not in replay().stdout
 
-    later = (datetime.now(UTC) - MORNING).total_seconds() * 1000 + 2000
-    stage.recorded("OrderPlaced", "order/after", after=later)
+    stage.recorded("OrderPlaced", "order/after", after=ago(seconds=-2))
 
     assert "1 event of these came since reserve-stock listens" in replay("--until", in_an_hour()).stdout
 
@@ -294,7 +292,7 @@ def test_as_json_it_is_one_object(stage: World, *, applied: bool) -> None:
     told = json.loads(replay("--json", *(["--apply"] if applied else [])).stdout)
 
     assert clock.moment(told.pop("until")) - clock.moment(told.pop("since")) > timedelta(minutes=50)
-    assert clock.moment(told.pop("listens_since")) > MORNING
+    assert clock.moment(told.pop("listens_since")) > morning()
     assert bool(told.pop("operation")) is applied
     assert told == {
         "to": "reserve-stock",
@@ -312,7 +310,7 @@ def test_as_json_it_is_one_object(stage: World, *, applied: bool) -> None:
 
 def test_unless_told_otherwise_all_that_the_store_can_hold_is_looked_at(stage: World) -> None:
     table = stage.connection.dynamodb.describe_table(TableName=stage.names.store)["Table"]
-    made = (table["CreationDateTime"] - MORNING).total_seconds() * 1000
+    made = (table["CreationDateTime"] - morning()).total_seconds() * 1000
     stage.recorded("OrderPlaced", "order/first", after=made + 1)
 
     result = replay("--until", in_an_hour(), since=None)

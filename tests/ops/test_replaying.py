@@ -20,11 +20,15 @@ from ops.connection import Connection
 from ops.pace import Pace
 from ops.replaying import AlreadyFinished, NoSuchReplay, Replay
 from ops.selecting import Selection
-from tests.ops.world import MORNING, STAGE, World, ms
+from tests.ops.world import STAGE, World, morning, ms
 
 TO = "reserve-stock"
 HOUR = 3_600_000  # milliseconds
-SPAN = Span(MORNING - timedelta(hours=2), MORNING + timedelta(minutes=20))
+
+
+def span() -> Span:
+    """All that happens here lies in it."""
+    return Span(morning() - timedelta(hours=2), morning() + timedelta(minutes=20))
 
 
 class Death(BaseException):
@@ -96,7 +100,7 @@ def test_what_is_committed_or_discarded_is_passed_over_and_all_else_given_again(
         (("--correlation", "OrderPlaced-order-2-1"), ["order/2"]),
         (("--event", "OrderPlaced-order-1-1", "--event", "OrderPlaced-order-2-1"), ["order/1", "order/2"]),
         (("--all", "--since", "6h"), ["order/1", "order/2", "order/3"]),
-        (("--since", "6h", "--until", ms(2000)), ["order/1", "order/2"]),
+        (("--since", "6h", "--until", "{after_two_seconds}"), ["order/1", "order/2"]),
         (("--stream", "order/1", "--event", "OrderPlaced-order-2-1"), []),
     ],
 )
@@ -107,7 +111,8 @@ def test_what_is_said_selects_and_what_the_rule_does_not_take_is_never_given(
         placed = stage.recorded("OrderPlaced", f"order/{number}", after=number * 1000 - 500)
         stage.recorded("OrderCancelled", f"order/{number}", after=number * 1000 - 400, cause=placed, producer="orders")
 
-    result = replay(*options, "--apply")
+    told = (option.format(after_two_seconds=ms(2000)) for option in options)
+    result = replay(*told, "--apply")
 
     assert result.exit_code == 0, result.output
     assert streams(stage) == expected
@@ -205,7 +210,7 @@ def test_wherever_it_is_killed_it_is_resumed_and_gives_at_most_one_portion_a_lan
     # All in one lane, so that it has portions enough.
     made = [stage.recorded("OrderPlaced", "order/1", after=n, admitted=False) for n in range(35)]
     expected = {event.metadata.id for event in made}
-    wanted = Selection(span=SPAN, stream="order/1")
+    wanted = Selection(span=span(), stream="order/1")
 
     assert_survives_everywhere(stage, wanted, expected, answered=answered, once_more=10)
 
@@ -215,7 +220,7 @@ def test_killed_with_all_lanes_at_work_nothing_is_lost_either(stage: World, *, a
     made = orders(stage, 30)
     expected = {event.metadata.id for event in made}
 
-    assert_survives_everywhere(stage, Selection(span=SPAN), expected, answered=answered, once_more=30, each=9)
+    assert_survives_everywhere(stage, Selection(span=span()), expected, answered=answered, once_more=30, each=9)
 
 
 def test_what_is_finished_is_not_resumed(stage: World) -> None:
@@ -237,7 +242,7 @@ def test_what_was_never_begun_is_not_resumed(stage: World) -> None:
 
 def test_resuming_takes_what_was_selected_and_nothing_else(stage: World) -> None:
     orders(stage, 3)
-    wanted = Replay(stage.connection, TO, Selection(span=SPAN, stream="order/1"))
+    wanted = Replay(stage.connection, TO, Selection(span=span(), stream="order/1"))
     wanted.run(Pace()).close()  # type: ignore[attr-defined]
     begun = wanted.run(Pace())
     next(begun)

@@ -15,7 +15,7 @@ from ops.cli.status import keep_showing
 from ops.pausing import Pausing
 from ops.status import Status, next_steps, status
 from tests.ops.mapped import deploys, deploys_admit, mappings
-from tests.ops.world import MORNING, World
+from tests.ops.world import World, ago
 
 EFFECT, ORDERED, VIEW = "charge-order", "register-device", "order-status-placed"
 
@@ -27,12 +27,6 @@ def run(*arguments: str) -> Any:
 def of(world: World, consumer: str = EFFECT) -> Status:
     (found,) = status(world.connection, [consumer])
     return found
-
-
-def minutes_ago(minutes: float) -> float:
-    """The time so many minutes ago, by the world's clock: milliseconds from the morning on."""
-    moment = datetime.now(UTC) - timedelta(minutes=minutes)
-    return (moment - MORNING).total_seconds() * 1000
 
 
 def opened(world: World, retry: timedelta, *, off: bool = False) -> None:
@@ -93,7 +87,7 @@ def test_whose_mapping_is_neither_on_nor_off_is_not_idle() -> None:
 
 
 def test_of_what_failed_once_and_is_done_now_no_error_is_told(stage: World) -> None:
-    event = stage.recorded("StockReserved", "reservation/1", after=minutes_ago(2))
+    event = stage.recorded("StockReserved", "reservation/1", after=ago(minutes=2))
     m = event.metadata
     failed = Note(message="m", deliveries=1, at=clock.now(), error="KeyError", reason="", tried=1)
     stage.connection.ledger.note(m.id, EFFECT, (m.stream, m.sequence), failed)
@@ -178,9 +172,9 @@ def test_what_is_off_because_of_its_breaker_is_told_once(stage: World, retry: ti
 
 def test_rate_age_and_errors_are_those_of_the_last_minutes_by_journal_and_ledger(stage: World) -> None:
     for number in range(10):
-        event = stage.recorded("StockReserved", f"reservation/{number}", after=minutes_ago(2))
-        stage.handled(event, EFFECT, after=minutes_ago(2))
-    stuck = stage.recorded("StockReserved", "reservation/stuck", after=minutes_ago(4))
+        event = stage.recorded("StockReserved", f"reservation/{number}", after=ago(minutes=2))
+        stage.handled(event, EFFECT, after=ago(minutes=2))
+    stuck = stage.recorded("StockReserved", "reservation/stuck", after=ago(minutes=4))
     stage.connection.ledger.note(
         stuck.metadata.id,
         EFFECT,
@@ -188,7 +182,7 @@ def test_rate_age_and_errors_are_those_of_the_last_minutes_by_journal_and_ledger
         Note(message="m", deliveries=1, at=clock.now(), error="KeyError", reason="", tried=1),
     )
     stage.queued(EFFECT)
-    stage.recorded("StockReserved", "reservation/old", after=minutes_ago(20))
+    stage.recorded("StockReserved", "reservation/old", after=ago(minutes=20))
 
     found = of(stage)
 

@@ -5,6 +5,7 @@ import json
 import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import boto3
@@ -21,17 +22,22 @@ from events.catalogue import CATALOGUE
 from ops.connection import Connection
 
 STAGE = "dev"
-MORNING = datetime.now(UTC) - timedelta(minutes=30)
+
+
+@cache
+def morning() -> datetime:
+    """Half an hour before a test first asks for it: what happens in its world has happened since then."""
+    return datetime.now(UTC) - timedelta(minutes=30)
 
 
 def ms(milliseconds: float) -> str:
     """So long after the morning's beginning."""
-    return clock.timestamp(MORNING + timedelta(milliseconds=milliseconds))
+    return clock.timestamp(morning() + timedelta(milliseconds=milliseconds))
 
 
 def ago(**time: float) -> float:
-    """So long ago, in milliseconds after the morning: `ago(minutes=1)`. In a long run the morning was long ago."""
-    return (datetime.now(UTC) - timedelta(**time) - MORNING) / timedelta(milliseconds=1)
+    """So long ago, in milliseconds after the morning: `ago(minutes=1)`."""
+    return (datetime.now(UTC) - timedelta(**time) - morning()) / timedelta(milliseconds=1)
 
 
 @dataclass

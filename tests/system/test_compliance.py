@@ -49,13 +49,14 @@ def test_what_is_reversed_while_it_was_on_its_way_never_counts(system: Deployed)
 
 def test_cash_just_below_the_threshold_on_several_days_is_a_case(system: Deployed) -> None:
     customer = unique("cus")
-    receives(
-        system,
-        *(cash(BELOW, day=day, customer_id=customer, authorisation_id=unique("A")) for day in (2, 4, 6)),
-    )
+    told = [cash(BELOW, day=day, customer_id=customer, authorisation_id=unique("A")) for day in (2, 4, 6)]
+    receives(system, *told)
 
     (case,) = cases(system, customer)
-    assert (case.rule, case.business_day.isoformat()) == ("structuring", "2026-03-02")
+    assert case.rule == "structuring"
+    # Any two of the three may have come first, and have opened it.
+    first = min(each.posted_at for each in told if each.authorisation_id in case.basis.transactions)
+    assert case.business_day == first.date()
 
 
 def test_a_currency_has_no_threshold_until_one_is_set(system: Deployed) -> None:
