@@ -101,15 +101,19 @@ def found(control: Control | None, *, seed: int) -> tuple[Invariant, Breach] | N
         tempfile.TemporaryDirectory(prefix="daybook-proof-") as folder,
         running(quietly, Path(folder), without=without) as system,
     ):
-        _live(system, control, seed)
-        first = next(_breaches(system, control), None)
-        if control or not first:
-            return first
-        system.rest(seconds=_REST)  # a timer may have gone off while all was read; what is broken stays so
-        return next(_breaches(system, control), None)
+        for promises in _live(system, control, seed):
+            breach = _breach(system, promises)
+            if breach:
+                system.rest(seconds=_REST)  # a timer may have gone off while all was read; what is broken stays so
+                breach = _breach(system, promises)
+            if breach:
+                return breach
+    return None
 
 
-def _live(system: Running, control: Control | None, seed: int) -> None:
+def _live(system: Running, control: Control | None, seed: int) -> Iterator[Sequence[Invariant]]:
+    """Live through the day; whenever the system is at rest, and these promises are to be looked at, it stops."""
+    first = [control.protects] if control else []
     traffic = Traffic(seed, _SCALE)
     system.producer.send(traffic.morning())
     system.rest(seconds=_REST)
@@ -117,6 +121,7 @@ def _live(system: Running, control: Control | None, seed: int) -> None:
     with system.faults.bring(Fault.meeting(_MEETING, **_TAKING), *_lifted(control)):
         system.producer.send(_rush(traffic, 1000))
         system.rest(seconds=_REST)
+    yield first or ALL  # before goods come in that would make up for what was taken twice
     system.producer.send(traffic.restocking(SCARCE[:1]))
     system.rest(seconds=_REST)
     with Deliveries(system.cloud, seed=seed) as deliveries, system.faults.bring(*_provoking(), *_lifted(control)):
@@ -127,13 +132,13 @@ def _live(system: Running, control: Control | None, seed: int) -> None:
         system.rest(seconds=_REST)
     with system.faults.bring(*_lifted(control)):
         system.rest(seconds=_REST)
+    yield [*first, *(each for each in ALL if each not in first)]
 
 
-def _breaches(system: Running, control: Control | None) -> Iterator[tuple[Invariant, Breach]]:
+def _breach(system: Running, promises: Sequence[Invariant]) -> tuple[Invariant, Breach] | None:
+    """The first that is broken of these promises."""
     world = system.look()
-    first = [control.protects] if control else []
-    for invariant in [*first, *(each for each in ALL if each not in first)]:
-        yield from ((invariant, breach) for breach in invariant.breaches(world))
+    return next(((each, breach) for each in promises for breach in each.breaches(world)), None)
 
 
 def _lifted(control: Control | None) -> Sequence[Fault]:
