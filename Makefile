@@ -7,10 +7,10 @@ export PATH := $(abspath $(BIN)):$(PATH)
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test unit templates system bench chaos fuzz soak check format lock clean
+.PHONY: help install demo run test test-deep unit templates system bench chaos fuzz soak check format lock clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed  ## make the virtual environment, with node and the CDK command line in it
 
@@ -31,17 +31,26 @@ PORT ?= 4566
 run: install  ## keep the system up on this machine until Ctrl-C (PORT=4566)
 	@$(BIN)/python -m local run --port $(PORT)
 
-test: install  ## all tests: unit, templates, system
-	@$(BIN)/python -m pytest tests
+# One worker more than cores: tests of the deployed system wait a lot. SEED=n runs files and tests in that random order.
+JOBS ?= 3
+PYTEST = $(BIN)/python -m pytest $(if $(FILE),,-n $(JOBS) --dist loadfile) \
+	$(if $(SEED),-p randomly -p no:cacheprovider --randomly-seed=$(SEED) --no-loadscope-reorder) --durations=20 --durations-min=0
 
-unit: install  ## tests of single functions and of the kernel, on moto
-	@$(BIN)/python -m pytest tests/unit
+test: install  ## every guarantee once, in ten minutes; a part alone: make test FILE=tests/unit/test_work.py; in random order: SEED=1
+	@$(PYTEST) $(or $(FILE),tests --ignore tests/deep)
+
+test-deep: install  ## the rest: kills at every AWS call, chaos, fuzz, soak, all permissions, many random examples
+	@$(PYTEST) $(or $(FILE),tests/deep)
+	@$(if $(FILE),,$(PYTEST) tests/unit -m hypothesis --hypothesis-profile deep)
+
+unit: install  ## tests of single functions and of the kernel
+	@$(PYTEST) tests/unit
 
 templates: install  ## tests of the CloudFormation templates
-	@$(BIN)/python -m pytest tests/stacks
+	@$(PYTEST) tests/templates
 
 system: install  ## tests of the deployed system, on MiniStack
-	@$(BIN)/python -m pytest tests/system
+	@$(PYTEST) tests/deployed tests/faults
 
 bench: install  ## measure speed, cost, and what fraud finds; one part alone: make bench BENCH=cost
 	@$(BIN)/python -m bench $(BENCH)

@@ -1,19 +1,50 @@
-"""What holds for all tests."""
+"""Settings for all tests: signals, the clock at import, Hypothesis' profiles, and the time that each folder takes."""
 
 import signal
+from collections import defaultdict
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 import time_machine
+from hypothesis import settings
 
-# Whoever starts the tests in the background has Ctrl-C ignored, and all that they start would inherit that.
+# A shell that starts the tests in the background, or `nohup`, ignores these signals. Child processes inherit that, and
+# tests that send the signals would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for ignored in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(ignored, signal.SIG_DFL)
 
-# All tests are loaded as though that had been hours ago: a long run comes to its last ones late, and what they call
-# recent must be so when they run.
-_loading = time_machine.travel(timedelta(hours=-4))
-_loading.start()
+# `make test` tries few examples, the same in each run; `make test-deep` tries many, other ones in each run. A failure
+# prints the example and the line that repeats it.
+settings.register_profile("test", max_examples=15, derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("deep", max_examples=150, deadline=None, print_blob=True)
+settings.load_profile("test")  # --hypothesis-profile is read later, and wins
+
+# Test modules are imported as if four hours ago, so that no test takes the time of import for the time of its run.
+_import_time = time_machine.travel(timedelta(hours=-4))
+_import_time.start()
+
+_seconds_by_folder: dict[str, float] = defaultdict(float)
+_tests_by_folder: dict[str, int] = defaultdict(int)
 
 
 def pytest_collection_finish() -> None:
-    """From here on time is what it is."""
-    _loading.stop()
+    """From here on the clock is right."""
+    _import_time.stop()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add the time of a test, its fixtures included, to that of its folder under `tests/`."""
+    _tests, folder, *_ = Path(report.nodeid.partition("::")[0]).parts
+    _seconds_by_folder[folder] += report.duration
+    _tests_by_folder[folder] += report.when == "call"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the time that each folder took, summed over all parallel workers."""
+    if len(_seconds_by_folder) < 1 or terminalreporter.config.getoption("collectonly"):
+        return
+    terminalreporter.section("time of each folder, summed over all workers")
+    for folder, seconds in sorted(_seconds_by_folder.items(), key=lambda each: -each[1]):
+        terminalreporter.write_line(f"{seconds:7.1f} s  tests/{folder}  ({_tests_by_folder[folder]} tests)")

@@ -24,7 +24,7 @@ from backbone.mapping import Mappings
 from backbone.switch import Paused, Switch, Switches
 from functions.bookkeeping import switch as bookkeeping
 from functions.bookkeeping.switch import NotSwitched
-from tests.stacks.test_alarms import written
+from tests.templates.test_alarms import written
 from tests.unit.world import NAMES, Context, World
 
 PAUSED = Paused(by="ada@laptop", reason="a new table", since="2026-03-01T00:00:00.000000Z", operation="op-1")

@@ -1,0 +1,104 @@
+"""Units of work in the test's own process, against the deployed system's tables: for races that a test must hold."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from backbone import aws
+from backbone.consumer import Reaction, backbone
+from backbone.envelope import Envelope
+from backbone.settings import settings
+from backbone.transaction import Pauses
+from local.faults.worker.daybook_faults import changes
+from tests.deployed.deployed import Deployed
+
+PATIENCE = 60.0  # seconds
+
+
+@contextmanager
+def process_of(system: Deployed, function: str) -> Iterator[None]:
+    """In the block, this process has the environment of the deployed function, and clients of its own."""
+    name = system.connection.names.of(function)
+    told = system.cloud.client("lambda").get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    reach = {key: value for key, value in system.cloud.environment.items() if key.startswith("AWS_")}
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in {**told, **reach}.items():
+            patch.setenv(variable, value)
+        _forget()
+        try:
+            _ = backbone()  # made before several threads want it
+            yield
+        finally:
+            _forget()
+
+
+def handle(reaction: Reaction[Any], envelopes: Sequence[Envelope]) -> None:
+    """Let the reaction handle all events at once, each in a thread and a unit of work of its own. None may fail."""
+    deadline = time.monotonic() + PATIENCE
+    together = threading.Barrier(len(envelopes), timeout=PATIENCE)
+
+    def one(envelope: Envelope) -> None:
+        together.wait()
+        reaction.handle(envelope.metadata, envelope.data, Pauses(lambda: deadline - time.monotonic()))
+
+    with ThreadPoolExecutor(max_workers=len(envelopes)) as pool:
+        for done in [pool.submit(one, envelope) for envelope in envelopes]:
+            done.result()
+
+
+@contextmanager
+def race(runners: int) -> Iterator[None]:
+    """In the block, no thread writes before all have come so far: each has read what none has written yet."""
+    line, met = threading.Barrier(runners, timeout=PATIENCE), set[int]()
+
+    def wait(**_: Any) -> None:
+        if threading.get_ident() not in met:
+            met.add(threading.get_ident())
+            line.wait()
+
+    with _registered("before-call.dynamodb.TransactWriteItems", wait):
+        yield
+
+
+@contextmanager
+def meanwhile(act: Callable[[], None]) -> Iterator[None]:
+    """In the block, another run acts between all that the first run has read and the first that it writes."""
+    waiting = iter([act])
+
+    def write(**_: Any) -> None:
+        for other in waiting:
+            other()
+
+    with _registered("before-call.dynamodb.TransactWriteItems", write):
+        yield
+
+
+@contextmanager
+def unguarded(table: str, *, rows: str = "") -> Iterator[None]:
+    """In the block, transactions write to the table, or to rows whose key begins with `rows`, without conditions."""
+
+    def strip(params: Any, **_: Any) -> Any:
+        return changes.unguarded(params, table, rows=rows)
+
+    with _registered("provide-client-params.dynamodb.TransactWriteItems", strip):
+        yield
+
+
+@contextmanager
+def _registered(moment: str, act: Callable[..., Any]) -> Iterator[None]:
+    events = aws.client("dynamodb").meta.events
+    events.register(moment, act)
+    try:
+        yield
+    finally:
+        events.unregister(moment, act)
+
+
+def _forget() -> None:
+    for kept in (aws.client, aws._session, backbone, settings):  # noqa: SLF001 - it holds credentials
+        kept.cache_clear()

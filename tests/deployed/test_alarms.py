@@ -1,0 +1,70 @@
+"""A change of the past in the deployed system, from the store's table to the alarm.
+
+Of the way in between the local cloud lacks one piece, which makes metrics of what functions print; so the test carries
+them on. How the local cloud judges alarms says nothing of dimensions: tests/stacks/test_alarms.py does.
+"""
+
+from datetime import UTC, datetime
+
+from backbone.attributes import pack
+from backbone.store import to_item
+from local.system import assembly_of
+from tests.deployed.deployed import Deployed, unique
+from tests.local.left_behind import until
+from tests.templates.synthesis import Assembly
+from tests.templates.test_alarms import Written, own_alarms, read_by, set_off, written
+from tests.unit.builders import goods, recorded
+
+TAMPERED = "publish-tampered"
+
+
+def test_who_changes_and_deletes_an_event_in_the_store_sets_off_the_alarm(system: Deployed) -> None:
+    alarms = own_alarms(Assembly(assembly_of(system.cloud), system.connection.names.stage))
+    counted = read_by(alarms[TAMPERED])
+    before = sum(printed(system, "publish").get(counted, []))
+    assert state(system, TAMPERED) != "ALARM"
+
+    an_event_is_changed_and_deleted(system)
+    until(lambda: sum(printed(system, "publish").get(counted, [])) == before + 2, what="publish has seen both")
+
+    metrics = printed(system, "publish")
+    assert TAMPERED in set_off(alarms, metrics)
+    carry_on(system, {counted: metrics[counted]})
+    assert state(system, TAMPERED) == "ALARM"
+
+
+def an_event_is_changed_and_deleted(system: Deployed) -> None:
+    """As somebody with all rights might do."""
+    item = to_item(recorded(goods(unique("mug"))))
+    key = {name: item[name] for name in ("stream", "sequence")}
+    dynamodb, table = system.cloud.client("dynamodb"), system.connection.names.store
+    dynamodb.put_item(TableName=table, Item=item)
+    change = {"UpdateExpression": "SET #data = :data", "ExpressionAttributeNames": {"#data": "data"}}
+    dynamodb.update_item(TableName=table, Key=key, ExpressionAttributeValues={":data": pack("{}")}, **change)
+    dynamodb.delete_item(TableName=table, Key=key)
+
+
+def printed(system: Deployed, function: str) -> Written:
+    """The metrics in a function's log group."""
+    group = f"/aws/lambda/{system.connection.names.of(function)}"
+    pages = system.cloud.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+    return written("\n".join(event["message"] for page in pages for event in page["events"]))
+
+
+def carry_on(system: Deployed, metrics: Written) -> None:
+    """What CloudWatch does with metrics in logs."""
+    for metric, values in metrics.items():
+        datum = {
+            "MetricName": metric.name,
+            "Dimensions": [{"Name": name, "Value": value} for name, value in sorted(metric.dimensions)],
+            "Timestamp": datetime.now(UTC),
+            "Values": values,
+        }
+        system.cloud.client("cloudwatch").put_metric_data(Namespace=metric.namespace, MetricData=[datum])
+
+
+def state(system: Deployed, alarm: str) -> str:
+    """What the cloud says of an alarm."""
+    name = system.connection.names.of(alarm)
+    (found,) = system.cloud.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    return str(found["StateValue"])

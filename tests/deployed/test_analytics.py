@@ -1,0 +1,89 @@
+"""What moves on accounts, deployed: each transaction counts once, whatever happens on its way, and operators see it."""
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from backbone import clock
+from backbone.contract import Event
+from events.accounts import TransactionPosted
+from events.values import LARGEST_AMOUNT
+from local.faults import Chance, Fault, Faults
+from tests.deployed.deployed import Deployed, an_event, impatient, unique
+from tests.deployed.test_commands import daybook
+from tests.unit.test_analytics import a_transaction, the_reversal_of, transaction_data
+
+TALLY = "tally-transaction"
+
+
+def test_what_the_bank_sends_again_and_takes_back_counts_exactly_and_is_shown(system: Deployed) -> None:
+    account, merchant, minute = unique("acc"), unique("m"), a_minute()
+    purchases = [
+        a_purchase(account, merchant, minute + timedelta(seconds=second), amount=1000 + second) for second in range(20)
+    ]
+    reversals = [the_reversal_of(purchase) for purchase in purchases[:5]]
+
+    system.receives(*map(entry, [*reversals, *purchases, *purchases[10:], *reversals[:2]]))
+
+    left = sum(range(1005, 1020))
+    figures = {"currency": "EUR", "debit_count": 15, "debited": str(left), "credit_count": 0, "credited": "0"}
+    day = ("--since", f"{minute:%Y-%m-%d}", "--until", f"{minute:%Y-%m-%d}")
+    times = ("--since", clock.timestamp(minute), "--until", clock.timestamp(minute + timedelta(minutes=1)))
+    assert shown(system, "account", account, *day) == [{"account_id": account, "day": day[1]} | figures]
+    assert shown(system, "merchant", merchant, *day) == [{"merchant_id": merchant, "day": day[1]} | figures]
+    assert shown(system, "minutes", *times) == [{"minute": clock.timestamp(minute)} | figures]
+    for_people = daybook(system, "analytics", "account", account, *day).stdout
+    assert f"{left / 100:.2f}" in for_people
+
+
+def test_the_largest_amounts_add_up_exactly(system: Deployed) -> None:
+    account, minute = unique("acc"), a_minute()
+
+    system.receives(*(entry(a_purchase(account, "m-881", minute, amount=LARGEST_AMOUNT)) for _ in range(3)))
+
+    (found,) = shown(system, "account", account, "--since", f"{minute:%Y-%m-%d}", "--until", f"{minute:%Y-%m-%d}")
+    assert found["debited"] == str(3 * LARGEST_AMOUNT)
+
+
+def test_transactions_that_conflict_and_processes_that_die_count_once(system: Deployed, faults: Faults) -> None:
+    account, minute = unique("acc"), a_minute()
+    conflicts = Fault.conflict(function=TALLY, times=Chance(0.3))
+    death = Fault.death("after", function=TALLY, operation="TransactWriteItems", mentions=account, times=1)
+
+    with impatient(system, TALLY), faults.bring(conflicts, death):
+        system.receives(*(entry(a_purchase(account, "m-881", minute, amount=number)) for number in range(1, 41)))
+
+    assert (faults.brought(death), faults.brought(conflicts) > 5) == (1, True)
+    (found,) = shown(system, "account", account, "--since", f"{minute:%Y-%m-%d}", "--until", f"{minute:%Y-%m-%d}")
+    assert (found["debit_count"], found["debited"]) == (40, str(sum(range(1, 41))))
+
+
+def all_that_may_happen(system: Deployed) -> None:
+    """Give each function of the service cause for all that it may do."""
+    purchase = a_purchase(unique("acc"), "m-881", a_minute())
+    system.receives(entry(purchase), entry(the_reversal_of(purchase)))
+
+
+def a_minute() -> datetime:
+    """A minute of years ago, which no other test knows of."""
+    return datetime(2021, 1, 1, tzinfo=UTC) + timedelta(minutes=random.SystemRandom().randrange(4 * 365 * 1440))
+
+
+def a_purchase(account: str, merchant: str, posted_at: datetime, *, amount: int = 4250) -> TransactionPosted:
+    """A transaction of its own authorisation."""
+    other = transaction_data()["merchant"] | {"merchant_id": merchant}
+    when = clock.timestamp(posted_at)
+    return a_transaction(unique("A"), account_id=account, merchant=other, posted_at=when, amount=amount)
+
+
+def entry(event: Event) -> dict[str, Any]:
+    """The event as the bank sends it."""
+    return an_event(event.contract.type, event.model_dump(mode="json"), source="bank.core")
+
+
+def shown(system: Deployed, *arguments: str) -> list[dict[str, Any]]:
+    """What `daybook analytics` prints for programs."""
+    ran = daybook(system, "analytics", *arguments, "--json")
+    assert ran.returncode == 0, ran.stderr
+    return [json.loads(line) for line in ran.stdout.splitlines()]

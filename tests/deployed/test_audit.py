@@ -1,0 +1,195 @@
+"""The audit of the deployed system: all is well after some traffic, and what somebody damages is found and named."""
+
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from backbone import clock
+from backbone.attributes import pack_item, unpack_item
+from backbone.ledger import COMMITTED, DEAD, DISCARDED, TRYING
+from backbone.store import Draft, Head, from_item, successor, to_item
+from local.progress import Progress
+from local.system import STAGE, up
+from ops.connection import Connection
+from tests.deployed.deployed import Deployed, an_order, goods, unique
+from tests.deployed.test_catching_up import catches_up, publish_forgets
+from tests.deployed.test_commands import daybook
+from tests.local.left_behind import until
+
+Found = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Deployed]:
+    """A system of this file's own, since its tables are damaged. Some orders were placed there."""
+    with up(Progress(Console(file=io.StringIO())), iam=True) as cloud:
+        system = Deployed(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint))
+        sku = unique("mug")
+        system.receives(goods(sku, 5))
+        system.receives(*(an_order(f"traffic-{number}", lines=[(sku, 1)]) for number in range(7)))
+        for _ in range(12):  # more than nine: the local cloud's scans then give them out of order
+            system.receives(goods(sku, 1))
+        yield system
+
+
+def checked(system: Deployed, *options: str) -> tuple[Found, dict[str, int]]:
+    """What the check finds, and what it counts."""
+    ran = daybook(system, "audit", "check", "--settled", "0s", "--json", *options)
+    *differences, last = (json.loads(line) for line in ran.stdout.splitlines())
+    assert ran.returncode == bool(differences), ran.stderr
+    return differences, last["checked"]
+
+
+def test_after_some_traffic_all_is_well_and_everything_was_looked_at(own: Deployed) -> None:
+    differences, counts = checked(own)
+
+    assert differences == []
+    stored = own.items(own.connection.names.store)
+    assert counts["events"] == len(stored)
+    assert counts["streams"] == len({item["stream"] for item in stored})
+    states = [row.get("state") for row in own.items(own.connection.names.ledger)]
+    assert counts["rows"] == sum(state in {TRYING, COMMITTED, DEAD, DISCARDED} for state in states)
+    told = daybook(own, "audit", "check", "--settled", "0s")
+    assert told.returncode == 0
+    assert "Nothing is missing, changed or undelivered" in told.stdout
+
+
+def test_what_comes_while_it_looks_is_no_difference(own: Deployed) -> None:
+    for _ in range(3):
+        own.sends(*(an_order(lines=[(unique("poster"), 1)]) for _ in range(20)))
+        differences, _ = checked(own, "--settled", "1m")
+        assert differences == []
+    own.settles()
+    assert checked(own)[0] == []
+
+
+def test_somebody_else_can_check_the_exported_file_with_the_lines_alone(own: Deployed, tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl.gz"
+
+    ran = daybook(own, "audit", "export", "--to", str(file), "--json")
+
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    heads: dict[str, str] = {}
+    count, recorded = 0, ""
+    for line in gzip.decompress(file.read_bytes()).decode().splitlines():
+        event = json.loads(line)
+        own_hash, metadata = event.pop("hash"), event["metadata"]
+        text = json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert hashlib.sha256(text.encode()).hexdigest() == own_hash
+        assert heads.get(metadata["stream"], "0" * 64) == event["previous"]
+        assert metadata["recorded_at"] >= recorded
+        heads[metadata["stream"]], count, recorded = own_hash, count + 1, metadata["recorded_at"]
+    assert count == told["events"] == len(own.items(own.connection.names.store))
+
+
+def test_each_damage_is_found_and_named_and_nothing_else(own: Deployed) -> None:
+    sku, order = unique("mug"), unique("order")
+    own.receives(goods(sku, 2))
+    for _ in range(3):
+        own.receives(goods(sku, 1))
+    own.receives(an_order(order, lines=[(sku, 1)]))
+    stock, reservation = f"stock/{sku}", f"reservation/{order}"
+    assert checked(own)[0] == []
+
+    with damaged(own, (stock, 2), lambda item: item | {"data": '{"sku":"mug","quantity":900}'}):
+        assert places(own, "chain") == {f"{stock}#2"}
+    with damaged(own, (stock, 2), None):
+        assert places(own, "chain") == {f"{stock}#3"}
+        assert places(own, "ledger") == {f"{stock}#2"}
+    with damaged(own, (stock, 4), None):
+        assert places(own, "chain") == set()
+        assert places(own, "ledger") == {f"{stock}#4"}
+    with damaged(own, (reservation, 1), None):
+        assert places(own, "ledger") == {f"{reservation}#1"}
+    with damaged(own, (stock, 4), lambda item: a_well_formed_other(own, item)):
+        assert places(own, "ledger") == {f"{stock}#4"}
+        assert places(own, "chain") == set()
+    with damaged(own, (stock, 2), lambda item: a_well_formed_other(own, item)):
+        assert places(own, "chain") == {f"{stock}#3"}
+    assert checked(own)[0] == []
+
+
+def test_an_item_that_is_no_event_is_named(own: Deployed) -> None:
+    key = {"stream": "note/1", "sequence": 7}
+    own.connection.dynamodb.put_item(TableName=own.connection.names.store, Item=pack_item(key | {"text": "hello"}))
+    try:
+        assert places(own, "item") == {"note/1#7"}
+    finally:
+        own.connection.dynamodb.delete_item(TableName=own.connection.names.store, Key=pack_item(key))
+
+
+def test_a_row_that_is_gone_from_the_ledger_is_named(own: Deployed) -> None:
+    (placed, *_) = own.connection.store.stream("order/traffic-0")
+    key = pack_item({"event": placed.metadata.id, "consumer": "reserve-stock"})
+    ledger = own.connection.names.ledger
+    row = own.connection.dynamodb.get_item(TableName=ledger, Key=key)["Item"]
+    own.connection.dynamodb.delete_item(TableName=ledger, Key=key)
+    try:
+        differences, _ = checked(own)
+    finally:
+        own.connection.dynamodb.put_item(TableName=ledger, Item=row)
+
+    told = {(each["kind"], each["stream"], each["consumer"]) for each in differences}
+    assert ("undelivered", "order/traffic-0", "reserve-stock") in told
+    # What it had emitted now comes from nowhere.
+    assert told - {("undelivered", "order/traffic-0", "reserve-stock")} == {("ledger", "reservation/traffic-0", "")}
+    assert checked(own)[0] == []
+
+
+def test_an_event_that_was_not_published_is_named_and_catching_up_mends_it(own: Deployed) -> None:
+    order, stopped = unique("order"), clock.now()
+    with publish_forgets(own):
+        (placed,) = own.sends(an_order(order, lines=[(unique("mug"), 1)]))
+        until(lambda: bool(own.says("admit", placed)), what="the order is in the store")
+        differences, _ = checked(own)
+        assert [(each["kind"], each["event"]) for each in differences] == [("unpublished", placed)]
+        assert checked(own, "--settled", "1h")[0] == []
+
+    assert catches_up(own, since=stopped) >= 1
+    own.settles()
+    assert checked(own)[0] == []
+
+
+def places(system: Deployed, kind: str) -> set[str]:
+    """Where the differences of one kind are."""
+    return {f"{each['stream']}#{each['sequence']}" for each in checked(system)[0] if each["kind"] == kind}
+
+
+@contextmanager
+def damaged(system: Deployed, place: tuple[str, int], change: Any) -> Iterator[None]:
+    """In the block another item stands in the place, or none."""
+    dynamodb, table = system.connection.dynamodb, system.connection.names.store
+    key = pack_item({"stream": place[0], "sequence": place[1]})
+    before = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
+    if change:
+        dynamodb.put_item(TableName=table, Item=pack_item(change(unpack_item(before))))
+    else:
+        dynamodb.delete_item(TableName=table, Key=key)
+    try:
+        yield
+    finally:
+        dynamodb.put_item(TableName=table, Item=before)
+
+
+def a_well_formed_other(system: Deployed, item: dict[str, Any]) -> dict[str, Any]:
+    """Another event in the same place, sealed and linked as the store would."""
+    event = from_item(pack_item(item))
+    m = event.metadata
+    head: Head | None = None
+    for before in system.connection.store.stream(m.stream):
+        if before.metadata.sequence < m.sequence:
+            head = Head.at(before)
+    now = clock.timestamp(datetime.now(UTC))
+    draft = Draft(unique("forged"), m.type, m.version, m.stream, m.time, event.data, m.producer, event.source)
+    return unpack_item(to_item(successor(draft, head, m.recorded_at or now)))

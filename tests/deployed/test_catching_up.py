@@ -1,0 +1,99 @@
+"""Publish has been stopped for longer than the store's stream lasts: it catches up from the journal."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from backbone import clock
+from tests.deployed.deployed import Deployed, an_order, goods, unique
+from tests.deployed.test_commands import daybook
+from tests.local.left_behind import until
+
+
+def test_what_the_stream_has_forgotten_reaches_every_consumer_once(system: Deployed) -> None:
+    sku = unique("mug")
+    orders = [unique("order") for _ in range(5)]
+    system.receives(goods(sku, 3))
+    stopped = clock.now()
+
+    with publish_forgets(system):
+        placed = system.sends(*(an_order(order, lines=[(sku, 1)]) for order in orders))
+        until(lambda: all(system.says("admit", each) for each in placed), what="the orders are in the store")
+
+    assert not any(system.says("publish", each) for each in placed)
+    assert catches_up(system, since=stopped) == 5
+    system.settles(*placed)
+    assert handled(system, orders)
+    # Once more: the duplicates end at the ledger.
+    assert catches_up(system, since=stopped) == sum(len(system.types(f"order/{order}")) for order in orders)
+    until(lambda: all("duplicate" in system.says("reserve-stock", each) for each in placed), what="all came twice")
+    system.settles(*placed)
+    assert handled(system, orders)
+    assert system.pieces(sku) == (0, 3)
+
+
+def test_the_day_after_an_operator_has_it_published_by_a_command(system: Deployed) -> None:
+    sku, order = unique("mug"), unique("order")
+    system.receives(goods(sku, 1))
+    stopped = clock.now()
+    with publish_forgets(system):
+        (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
+        until(lambda: system.says("admit", placed), what="the order is in the store")
+
+    told = daybook(system, "publish", "--since", stopped)
+    assert "1 event recorded from " in told.stdout, told.stderr
+    assert not system.says("publish", placed)
+
+    applied = daybook(system, "publish", "--since", stopped, "--apply", "--json")
+    system.settles(placed)
+
+    assert json.loads(applied.stdout)["published"] == 1, applied.stderr
+    assert system.outcome(order) == ["StockReserved"]
+    assert system.pieces(sku) == (0, 1)
+
+
+def test_arguments_that_publish_cannot_read_are_a_clear_error(system: Deployed) -> None:
+    answer = invoke(system, {"since": "yesterday", "until": clock.now()})
+
+    assert answer["errorMessage"] == "since is not an RFC 3339 time with a zone"
+
+
+def handled(system: Deployed, orders: list[str]) -> bool:
+    """Whether all consumers have an account of all events of the orders, and of five orders three are reserved."""
+    stories = [system.outcome(order) for order in orders]
+    assert sorted(stories) == [["OutOfStock"]] * 2 + [["StockReserved"]] * 3
+    return all(system.journey(f"order/{order}").waiting == 0 for order in orders)
+
+
+def catches_up(system: Deployed, *, since: str) -> int:
+    """Have publish do all that was recorded since then, however often it must be asked. Returns how many it put."""
+    published, until_, following = 0, clock.now(), since
+    while following:
+        answer = invoke(system, {"since": following, "until": until_})
+        published, following = published + answer["published"], answer["next"]
+    return published
+
+
+def invoke(system: Deployed, request: Mapping[str, Any]) -> Any:
+    """Invoke publish, and wait for its answer."""
+    answer = system.cloud.client("lambda").invoke(
+        FunctionName=system.connection.names.of("publish"), Payload=json.dumps(request)
+    )
+    return json.loads(answer["Payload"].read())
+
+
+@contextmanager
+def publish_forgets(system: Deployed) -> Iterator[None]:
+    """What is recorded in the block never reaches publish by the stream: its mapping comes back with what follows."""
+    lambda_ = system.cloud.client("lambda")
+    name = system.connection.names.of("publish")
+    (mapping,) = lambda_.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+    lambda_.delete_event_source_mapping(UUID=mapping["UUID"])
+    try:
+        yield
+    finally:
+        kept = ("EventSourceArn", "BatchSize", "ParallelizationFactor")
+        lambda_.create_event_source_mapping(
+            FunctionName=name, StartingPosition="LATEST", **{key: mapping[key] for key in kept if key in mapping}
+        )

@@ -1,0 +1,182 @@
+"""Dead letters of the deployed system, decided about by the operator's commands, as programs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from backbone.ledger import COMMITTED, DEAD, DISCARDED
+from local.faults import ALWAYS, Fault, Faults
+from tests.deployed.deployed import CONFIRMED, Deployed, an_event, an_order, goods, in_queue, paused, unique
+from tests.deployed.test_commands import daybook
+from tests.deployed.test_equipment import a_registered_device, a_report
+from tests.local.left_behind import until
+
+RESERVE, ORDERED = "reserve-stock", "raise-alarm"
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def fates(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """How each letter fared, by its id."""
+    return {told["id"]: told["fate"] for told in lines(done)[:-1]}
+
+
+def a_refund(order: str) -> dict[str, Any]:
+    data = {"order_id": order, "refund_id": unique("R"), "amount": {"amount": 100, "currency": "EUR"}}
+    return an_event("RefundAsked", data, source="shop.service-desk", producer_id=unique("refund"))
+
+
+def state(system: Deployed, event: str, consumer: str) -> str | None:
+    entry = system.connection.ledger.find(event, consumer)
+    return entry.state if entry else None
+
+
+def test_orders_that_died_of_a_fault_are_tried_again_once_it_is_mended_and_each_is_done_once(
+    system: Deployed, faults: Faults
+) -> None:
+    sku, orders = unique("mug"), [unique("dead") for _ in range(3)]
+    system.receives(goods(sku, 9))
+    write: Any = {"function": RESERVE, "operation": "TransactWriteItems", "times": ALWAYS}
+    broken = [Fault.denied(mentions=order, **write) for order in orders]
+
+    with faults.bring(*broken):
+        placed = system.sends(*(an_order(order, lines=[(sku, 2)]) for order in orders))
+        assert {system.dead(each, RESERVE).details["error"] for each in placed} == {"AccessDeniedException"}
+        groups = json.loads(daybook(system, "dead", "--consumer", RESERVE, "--json").stdout)["groups"]
+        shown = daybook(system, "dead", "show", placed[0])
+        again = daybook(system, "dead", "retry", f"{placed[0]}@{RESERVE}", "--apply", "--json")
+    names = [f"{each}@{RESERVE}" for each in placed]
+    would = daybook(system, "dead", "retry", *names)
+    mended = daybook(system, "dead", "retry", *names, "--reason", "the role may write again", "--apply", "--json")
+    system.settles(*placed)
+
+    (group,) = [each for each in groups if each["error"] == "AccessDeniedException"]
+    assert group["count"] >= 3
+    assert shown.returncode == 0
+    assert f"{RESERVE}  dead" in shown.stdout
+    assert "Ada Lovelace" not in shown.stdout
+    assert (again.returncode, fates(again)) == (1, {names[0]: "dead again"})
+    assert "Nothing was changed" in would.stdout
+    assert (mended.returncode, fates(mended)) == (0, dict.fromkeys(names, "done"))
+    assert [system.types(f"order/{order}") for order in orders] == [CONFIRMED] * 3
+    assert system.pieces(sku) == (3, 6)
+    operation = lines(mended)[-1]["operation"]
+    assert system.types(f"operation/{operation}") == ["DeadLettersRetried"]
+
+
+def test_the_command_that_a_letter_names_shows_the_log_lines_of_its_tries(system: Deployed, faults: Faults) -> None:
+    order = unique("logged")
+    denied = Fault.denied(function=RESERVE, operation="TransactWriteItems", mentions=order, times=ALWAYS)
+
+    with faults.bring(denied):
+        (placed,) = system.sends(an_order(order))
+        system.dead(placed, RESERVE)
+    shown = json.loads(daybook(system, "dead", "show", placed, "--json").stdout)
+    logs = system.cloud.client("logs")
+    found = logs.filter_log_events(logGroupName=shown["log_group"], filterPattern=f'"{placed}"')["events"]
+
+    assert any('"failed"' in line["message"] for line in found)
+    assert shown["log_group"] in shown["logs"]
+    assert f'"{placed}"' in shown["logs"]
+    assert daybook(system, "dead", "retry", placed, "--apply").returncode == 0
+    system.settles(placed)
+
+
+def test_a_refund_that_came_before_its_order_is_admitted_once_the_order_is_there(system: Deployed) -> None:
+    order = unique("late")
+    (refund,) = system.sends(a_refund(order))
+    assert system.refusals(refund) == {refund: "StreamNotOpen"}
+
+    early = daybook(system, "dead", "retry", refund, "--apply", "--json")
+    system.receives(an_order(order))
+    done = daybook(system, "dead", "retry", refund, "--apply", "--json")
+    system.settles(refund)
+
+    assert (early.returncode, fates(early)) == (1, {f"{refund}@admit": "dead again"})
+    assert lines(early)[-1]["failures"][0]["error"] == "StreamNotOpen"
+    assert (done.returncode, fates(done)) == (0, {f"{refund}@admit": "done"})
+    assert system.types(f"order/{order}").count("RefundAsked") == 1
+
+
+def test_a_stream_that_was_parked_goes_on_behind_what_is_discarded(system: Deployed, faults: Faults) -> None:
+    device = a_registered_device(system)
+    denied = Fault.denied(function=ORDERED, operation="TransactWriteItems", mentions=device, times=ALWAYS)
+
+    with faults.bring(denied):
+        (first,) = system.sends(a_report(device, 97))
+        system.dead(first, ORDERED)
+        until(lambda: parked(system, device), what="the stream is parked")
+        others = system.sends(*(a_report(device, 97) for _ in range(3)))
+        until(lambda: all(system.says(ORDERED, each) for each in others), what="its nudges have ended")
+    assert {state(system, each, ORDERED) for each in others} == {None}
+    done = daybook(system, "dead", "discard", f"{first}@{ORDERED}", "--reason", "a broken monitor", "--apply")
+
+    assert done.returncode == 0, done.stderr
+    until(lambda: {state(system, each, ORDERED) for each in others} == {COMMITTED}, what="the rest is done")
+    assert state(system, first, ORDERED) == DISCARDED
+    system.settles(*others)
+
+
+def test_an_event_that_the_bus_would_never_take_is_published_again_once_it_does(
+    system: Deployed, faults: Faults
+) -> None:
+    sku, order = unique("mug"), unique("unheard")
+    system.receives(goods(sku, 2))
+    never: Any = {"function": "publish", "operation": "PutEvents", "mentions": order}
+
+    with faults.bring(Fault.partial(0, "MalformedDetail", **never)):
+        (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
+        assert system.dead(placed, "publish").details["error"] == "MalformedDetail"
+    done = daybook(system, "dead", "retry", f"{placed}@publish", "--apply", "--json")
+    system.settles(placed)
+
+    assert (done.returncode, fates(done)) == (0, {f"{placed}@publish": "done"}), done.stderr
+    assert state(system, placed, "publish") == COMMITTED
+    assert system.types(f"order/{order}") == CONFIRMED
+
+
+def test_ctrl_c_ends_a_retry_with_a_sentence_and_what_was_sent_is_done_all_the_same(
+    system: Deployed, faults: Faults
+) -> None:
+    order = unique("interrupted")
+    denied = Fault.denied(function=RESERVE, operation="TransactWriteItems", mentions=order, times=ALWAYS)
+    with faults.bring(denied):
+        (placed,) = system.sends(an_order(order))
+        system.dead(placed, RESERVE)
+
+    with paused(system, RESERVE):
+        before = in_queue(system, RESERVE)
+        command = start(system, "dead", "retry", f"{placed}@{RESERVE}", "--apply")
+        until(lambda: in_queue(system, RESERVE) > before, what="the letter is sent")
+        command.send_signal(signal.SIGINT)
+        _, said = command.communicate(timeout=60)
+        assert state(system, placed, RESERVE) == DEAD
+    system.settles(placed)
+
+    assert command.returncode == 130
+    assert "Interrupted" in said
+    assert "repeat the command" in said
+    until(lambda: state(system, placed, RESERVE) == COMMITTED, what="what was sent is done")
+
+
+def start(system: Deployed, *arguments: str) -> subprocess.Popen[str]:
+    """Start a command of `daybook` on the local stage."""
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("daybook")), *arguments, "--stage", "local"],
+        env={"PATH": os.environ["PATH"], **system.cloud.reach},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def parked(system: Deployed, device: str) -> bool:
+    key = {"event": {"S": f"cursor#device/{device}"}, "consumer": {"S": ORDERED}}
+    found = system.cloud.client("dynamodb").get_item(TableName=system.connection.names.ledger, Key=key)
+    return bool(found.get("Item", {}).get("state", {}).get("S") == "parked")

@@ -1,0 +1,72 @@
+"""What the deployed system does with what should not have come."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.deployed.deployed import PATIENCE, Deployed, an_event, an_order, unique
+
+
+def test_events_that_may_not_come_in_are_refused_each_with_its_reason(system: Deployed) -> None:
+    order = unique("order")
+    bad = {
+        "ContractBroken": an_order(lines=[("mug", 0)]),
+        "UnknownType": an_event("OrderDreamt", {}, source="shop.checkout"),
+        "SourceNotAllowed": an_order(source="shop.unknown"),
+        "UnknownVersion": {**an_order(), "Detail": {**an_order()["Detail"], "metadata": {"version": 99}}},
+        "NoData": {**an_order(), "Detail": {"order_id": "1"}},
+        "EventTooLarge": an_order(note="x" * 70_000),
+    }
+
+    ids = system.sends(*bad.values())
+    (first,) = system.sends(an_order(order))
+    system.settles(first)
+    (second,) = system.sends(an_order(order))
+
+    assert system.refusals(*ids) == dict(zip(ids, bad, strict=True))
+    assert system.refusals(second) == {second: "StreamAlreadyOpen"}
+
+
+def test_a_message_that_is_not_json_ends_among_the_dead_letters_as_it_came(system: Deployed) -> None:
+    sqs = system.cloud.client("sqs")
+    body = unique("not JSON")
+    url = sqs.get_queue_url(QueueName=system.connection.names.of("admit"))["QueueUrl"]
+
+    sqs.send_message(QueueUrl=url, MessageBody=body)
+
+    dead = system.dead_body(body, "admit")
+    assert (dead.details["error"], dead.details["body"]) == ("NotJson", body)
+
+
+@pytest.mark.parametrize("consumer", ["place-order", "reserve-stock", "order-status-placed"])
+def test_a_consumer_puts_what_it_cannot_parse_among_its_dead_letters_and_goes_on(
+    system: Deployed, consumer: str
+) -> None:
+    sqs = system.cloud.client("sqs")
+    body = json.dumps({"detail": {"metadata": {}, "data": unique("nothing")}})
+    url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
+    order = unique("order")
+
+    sqs.send_message(QueueUrl=url, MessageBody=body)
+    system.receives(an_order(order))
+
+    dead = system.dead_body(body, consumer)
+    assert (dead.details["error"], dead.details["body"]) == ("NotAnEnvelope", body)
+    assert system.journey(f"order/{order}").waiting == 0
+
+
+def test_a_change_of_the_past_is_called_tampering(system: Deployed) -> None:
+    order = unique("order")
+    system.receives(an_order(order))
+
+    system.cloud.client("dynamodb").update_item(
+        TableName=system.connection.names.store,
+        Key={"stream": {"S": f"order/{order}"}, "sequence": {"N": "1"}},
+        UpdateExpression="SET note = :note",
+        ExpressionAttributeValues={":note": {"S": "written by hand"}},
+    )
+
+    deadline = datetime.now(UTC) + PATIENCE
+    while '"message":"tampered"' not in system.cloud.log.read_text():
+        assert datetime.now(UTC) < deadline

@@ -1,0 +1,111 @@
+"""An ordered function, added to a copy of the project, deployed and at work."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from backbone.ledger import COMMITTED
+from local.progress import Progress
+from local.system import STAGE, up
+from ops.connection import Connection
+from tests.deployed.deployed import Deployed, an_event
+from tests.local.left_behind import until
+from tests.templates.synthesis import ROOT, copy_of_sources
+
+CONTRACT = '''
+
+class DialTurned(Event, joins="dial/{dial_id}", sources=("dials",)):
+    """A dial has been turned by some steps."""
+
+    dial_id: Identifier
+    steps: int
+
+    example = {"dial_id": "d1", "steps": 1}
+'''
+
+FUNCTION = '''"""Write down in which order a dial was turned. It never turns back."""
+
+from backbone.consumer import reaction
+from backbone.failure import Rejected
+from backbone.state import State
+from backbone.work import Work
+from events.inventory import DialTurned
+
+
+class Dial(State, table="dials", key="dial_id"):
+    """The sequences of the dial's events, as they were handled."""
+
+    dial_id: str
+    turned: list[int] = []
+
+
+@reaction(DialTurned, ordered=True)
+def handler(turn: DialTurned, work: Work) -> None:
+    if turn.steps < 0:
+        raise Rejected("a dial was turned back")
+    dial = work.read(Dial, turn.dial_id)
+    work.save(Dial(dial_id=turn.dial_id, turned=[*dial.turned, work.cause.sequence]))
+'''
+
+LINES = """
+        dials = self.table("dials")
+        self.reaction("follow_dial", DialTurned, reads=[dials], saves=[dials])
+"""
+
+
+def test_each_stream_is_handled_in_its_order_and_a_poisoned_one_stops_alone(tmp_path: Path) -> None:
+    project = copy_of_sources(tmp_path / "project")
+    (project / ".venv").symlink_to(ROOT / ".venv")
+    _append(project / "events" / "inventory.py", CONTRACT)
+    (project / "functions" / "inventory" / "follow_dial.py").write_text(FUNCTION)
+    stack = project / "stacks" / "inventory.py"
+    stack.write_text(stack.read_text().replace("import StockReceived", "import DialTurned, StockReceived"))
+    _append(stack, LINES)
+
+    with up(Progress(Console(file=io.StringIO())), project=project, iam=True) as cloud:
+        system = Deployed(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint))
+        turns = [(dial, -1 if (dial, number) == ("b", 4) else 1) for number in range(10) for dial in "abc"]
+        ids = system.sends(
+            *[an_event("DialTurned", {"dial_id": dial, "steps": steps}, source="dials") for dial, steps in turns]
+        )
+        poisoned = ids[turns.index(("b", -1))]
+
+        dead = system.dead(poisoned, "follow-dial")
+        assert dead.details["error"] == "Rejected"
+        until(lambda: len(turned(system, "a") + turned(system, "c")) == 20, what="the other dials are done")
+        until(lambda: len(list(system.connection.store.stream("dial/b"))) == 10, what="dial b is recorded")
+        assert turned(system, "a") == turned(system, "c") == list(range(1, 11))
+        assert turned(system, "b") == list(range(1, dead.sequence))
+
+        discard(system, poisoned)
+        system.cloud.client("sqs").send_message(QueueUrl=queue(system), MessageBody=dead.details["body"])
+        system.settles(*ids)
+        assert turned(system, "b") == [number for number in range(1, 11) if number != dead.sequence]
+        accounts = [system.connection.ledger.find(event, "follow-dial") for event in ids if event != poisoned]
+        assert {entry.state for entry in accounts if entry} == {COMMITTED}
+
+
+def turned(system: Deployed, dial: str) -> list[int]:
+    return list(system.row("dials", dial, of="follow-dial").get("turned", []))
+
+
+def discard(system: Deployed, event: str) -> None:
+    """As an operator would decide."""
+    system.cloud.client("dynamodb").update_item(
+        TableName=system.connection.names.ledger,
+        Key={"event": {"S": event}, "consumer": {"S": "follow-dial"}},
+        UpdateExpression="SET #state = :discarded REMOVE dead",
+        ExpressionAttributeNames={"#state": "state"},
+        ExpressionAttributeValues={":discarded": {"S": "discarded"}},
+    )
+
+
+def queue(system: Deployed) -> str:
+    return str(
+        system.cloud.client("sqs").get_queue_url(QueueName=system.connection.names.of("follow-dial"))["QueueUrl"]
+    )
+
+
+def _append(file: Path, text: str) -> None:
+    file.write_text(file.read_text().rstrip() + "\n" + text)

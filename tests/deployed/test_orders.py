@@ -1,0 +1,106 @@
+"""Orders walk through the deployed system: the real templates, the real handlers, each in a process of its own."""
+
+from dataclasses import fields
+from operator import itemgetter
+from typing import Any
+
+from backbone.envelope import GENESIS, Metadata, digest
+from tests.deployed.deployed import CONFIRMED, UNSTOCKED, Deployed, an_order, goods, unique
+
+STOCK_OF = "reserve-stock"
+STATUS_OF = "order-status-placed"
+
+
+def test_an_order_that_the_shelf_can_serve_is_paid_and_confirmed(system: Deployed) -> None:
+    sku, order = unique("mug"), unique("order")
+    system.receives(goods(sku, 5))
+
+    system.receives(an_order(order, lines=[(sku, 2)]))
+
+    assert system.types(f"order/{order}") == CONFIRMED
+    assert system.journey(f"order/{order}").waiting == 0
+    assert system.pieces(sku) == (3, 2)
+    assert system.row("stock", sku, of=STOCK_OF)["reserved"] == 0
+    assert system.row("orders", order, of="place-order")["stage"] == "confirmed"
+    assert system.row("order-status", order, of=STATUS_OF)["status"] == "confirmed"
+
+
+def test_an_order_for_more_than_the_shelf_holds_reserves_nothing(system: Deployed) -> None:
+    sku, other, order = unique("mug"), unique("poster"), unique("order")
+    system.receives(goods(sku, 1), goods(other, 10))
+
+    system.receives(an_order(order, lines=[(sku, 2), (other, 1)]))
+
+    assert system.types(f"order/{order}") == UNSTOCKED
+    assert system.row("stock", sku, of=STOCK_OF)["available"] == 1
+    assert system.row("stock", other, of=STOCK_OF)["available"] == 10
+    status = system.row("order-status", order, of=STATUS_OF)
+    assert (status["status"], status["cancelled_because"]) == ("cancelled", "out_of_stock")
+    assert status["missing"] == [sku]
+
+
+def test_an_order_that_is_sent_twice_is_done_once(system: Deployed) -> None:
+    sku, order = unique("mug"), unique("order")
+    system.receives(goods(sku, 5))
+    twice = an_order(order, lines=[(sku, 2)], producer_id=unique("checkout"))
+
+    first, second = system.sends(twice, twice)
+    system.settles(first)
+
+    assert first == second
+    assert system.types(f"order/{order}") == CONFIRMED
+    assert system.row("stock", sku, of=STOCK_OF)["available"] == 3
+
+
+def test_every_event_of_a_story_names_its_beginning_and_its_cause(system: Deployed) -> None:
+    sku, order = unique("mug"), unique("order")
+    system.receives(goods(sku, 5), an_order(order, lines=[(sku, 1)]))
+
+    placed, outcome, *later = (step.event.metadata for step in system.journey(f"order/{order}").steps)
+
+    assert placed.correlation_id == placed.id
+    assert placed.causation_id is None
+    assert outcome.correlation_id == placed.id
+    assert outcome.causation_id == placed.id
+    assert outcome.producer == "reserve-stock"
+    assert {event.correlation_id for event in later} == {placed.id}
+    assert {event.causation_id for event in later} <= {event.id for event in (outcome, *later)}
+
+
+def test_fifty_orders_at_once_for_twenty_pieces_reserve_twenty(system: Deployed) -> None:
+    sku = unique("mug")
+    orders = [unique("order") for _ in range(50)]
+    system.receives(goods(sku, 20))
+
+    system.receives(*(an_order(order, lines=[(sku, 1)]) for order in orders))
+
+    outcomes = [system.outcome(order) for order in orders]
+    assert outcomes.count(["StockReserved"]) == 20
+    assert outcomes.count(["OutOfStock"]) == 30
+    assert system.pieces(sku) == (0, 20)
+    streams = {f"order/{order}" for order in orders}
+    rows = [row for row in system.items(system.connection.names.ledger) if row.get("stream") in streams]
+    assert {row["state"] for row in rows} == {"committed"}
+    assert not [row for row in rows if "tries" in row]
+
+
+def test_the_store_holds_streams_without_gaps_and_its_chain_of_hashes_is_whole(system: Deployed) -> None:
+    sku = unique("mug")
+    for _ in range(3):
+        system.receives(goods(sku, 1), goods(sku, 2))
+
+    streams: dict[str, list[dict[str, Any]]] = {}
+    for item in system.items(system.connection.names.store):
+        streams.setdefault(item["stream"], []).append(item)
+
+    assert len(streams[f"stock/{sku}"]) == 6
+    for items in streams.values():
+        items.sort(key=itemgetter("sequence"))
+        assert [item["sequence"] for item in items] == list(range(1, len(items) + 1))
+        previous, recorded_at = GENESIS, ""
+        for item in items:
+            metadata = Metadata(**{field.name: item[field.name] for field in fields(Metadata)})
+            assert item["previous"] == previous
+            assert item["hash"] == digest(metadata, item["data"], item["source"], previous)
+            assert item["recorded_at"] >= recorded_at
+            previous, recorded_at = item["hash"], item["recorded_at"]

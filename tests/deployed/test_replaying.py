@@ -1,0 +1,47 @@
+"""`daybook replay` by its command line: who has lost its messages gets its history, while the shop works on."""
+
+import json
+
+from backbone import clock
+from tests.deployed.deployed import Deployed, an_order, goods, in_queue, paused, unique
+from tests.deployed.test_commands import daybook
+from tests.local.left_behind import until
+
+TO = "reserve-stock"
+
+
+def test_what_a_consumer_has_lost_it_gets_once_beside_the_traffic_of_the_day(system: Deployed) -> None:
+    mug, began = unique("mug"), clock.now()
+    lost, live = [unique("lost") for _ in range(25)], [unique("live") for _ in range(10)]
+    system.receives(goods(mug, 100))
+    with paused(system, TO):
+        placed = system.sends(*(an_order(order, lines=[(mug, 1)]) for order in lost))
+        until(lambda: in_queue(system, TO) >= len(lost), what="all orders wait in the queue")
+        url = system.connection.sqs.get_queue_url(QueueName=system.connection.names.of(TO))["QueueUrl"]
+        system.connection.sqs.purge_queue(QueueUrl=url)
+    assert [system.outcome(order) for order in lost] == [[]] * len(lost)
+
+    told = daybook(system, "replay", "--to", TO, "--missing", "--since", began)
+    placed += system.sends(*(an_order(order, lines=[(mug, 1)]) for order in live))
+    applied = daybook(system, "replay", "--to", TO, "--missing", "--since", began, "--apply", "--json")
+    system.settles(*placed)
+
+    assert "25 OrderPlaced" in told.stdout, told.stderr
+    assert "charge-order (charge/{order_id})" in told.stdout
+    assert applied.returncode == 0, applied.stderr
+    assert json.loads(applied.stdout)["events"] >= len(lost)
+    assert [system.outcome(order) for order in (*lost, *live)] == [["StockReserved"]] * 35
+    assert system.pieces(mug) == (65, 35)
+
+    again = daybook(system, "replay", "--to", TO, "--all", "--since", began, "--apply")
+    assert "Nothing is missing at reserve-stock" in again.stdout, again.stderr
+    assert "Passed over, since reserve-stock is done with them" in again.stdout
+    finished = daybook(system, "replay", "--resume", json.loads(applied.stdout)["operation"], "--apply")
+    assert (finished.returncode, "was finished" in finished.stderr) == (0, True)
+
+
+def test_an_effect_is_not_given_what_nobody_has_named(system: Deployed) -> None:
+    refused = daybook(system, "replay", "--to", "charge-order", "--missing", "--apply")
+
+    assert refused.returncode == 2
+    assert "--event ID" in refused.stderr
