@@ -414,9 +414,7 @@ ACCIDENTS = st.lists(st.tuples(st.sampled_from(sorted(BAD)), CALLS), max_size=6)
 METHODS = st.sampled_from(["pm_card_visa", "pm_card_visa_chargeDeclined", "pm_card_authenticationRequired"])
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(accidents=ACCIDENTS, method=METHODS, forgets=st.booleans(), is_late=st.booleans())
 def test_whatever_goes_wrong_the_customer_is_charged_once_at_most_and_what_is_told_is_true(
     till: Till, accidents: list[tuple[str, str]], method: str, forgets: bool, is_late: bool

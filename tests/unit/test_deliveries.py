@@ -17,7 +17,7 @@ from functions.inventory.stock import StockItem
 from functions.orders import order_status_placed, place_order
 from functions.orders.order import Order
 from tests.unit import faults
-from tests.unit.builders import Message, a_reservation, a_shortage, an_order, from_the_bus, goods, recorded
+from tests.unit.builders import NOON, Message, a_reservation, a_shortage, an_order, from_the_bus, goods, recorded
 from tests.unit.contracts import Tally
 from tests.unit.world import Context, Handler, World
 
@@ -132,6 +132,10 @@ def test_one_bad_delivery_of_ten_comes_again_alone(world: World) -> None:
     assert world.dead_letters() == []
 
 
+def placed(**metadata: Any) -> str:
+    return from_the_bus(recorded(now=NOON), **metadata)
+
+
 UNREADABLE = {
     "not JSON": "an order, please",
     "a list": "[]",
@@ -140,24 +144,24 @@ UNREADABLE = {
     "a detail that is a list": '{"detail": []}',
     "a detail without data": '{"detail": {"metadata": {}}}',
     "nested without end": '{"detail": ' + "[" * 100_000,
-    "another type of event": from_the_bus(recorded(a_shortage())),
-    "data that break the contract": from_the_bus(recorded(data='{"order_id": "1001"}')),
-    "data that are no object": from_the_bus(recorded(data="[]")),
-    "data with half a letter": from_the_bus(recorded()).replace("Ada Lovelace", "\\ud800"),
-    "an id with half a letter": from_the_bus(recorded(), id="\ud800"),
-    "a version that is a text": from_the_bus(recorded(), version="1"),
-    "a sequence that is a text": from_the_bus(recorded(), sequence="1"),
-    "no id": from_the_bus(recorded(), id=None),
-    "an empty id": from_the_bus(recorded(), id=""),
-    "an endless id": from_the_bus(recorded(), id="x" * 3_000),
-    "an id that is another row's key": from_the_bus(recorded(), id="switch"),
-    "an id that is the key of a cursor": from_the_bus(recorded(), id="cursor#order/1001"),
-    "no stream": from_the_bus(recorded(), stream=""),
-    "an endless stream": from_the_bus(recorded(), stream="x" * 3_000),
-    "a version before the first": from_the_bus(recorded(), version=0),
-    "a sequence before the first": from_the_bus(recorded(), sequence=0),
-    "a sequence that no table takes": from_the_bus(recorded(), sequence=10**40),
-    "recorded at no time": from_the_bus(recorded(), recorded_at="noon"),
+    "another type of event": from_the_bus(recorded(a_shortage(), now=NOON)),
+    "data that break the contract": from_the_bus(recorded(data='{"order_id": "1001"}', now=NOON)),
+    "data that are no object": from_the_bus(recorded(data="[]", now=NOON)),
+    "data with half a letter": placed().replace("Ada Lovelace", "\\ud800"),
+    "an id with half a letter": placed(id="\ud800"),
+    "a version that is a text": placed(version="1"),
+    "a sequence that is a text": placed(sequence="1"),
+    "no id": placed(id=None),
+    "an empty id": placed(id=""),
+    "an endless id": placed(id="x" * 3_000),
+    "an id that is another row's key": placed(id="switch"),
+    "an id that is the key of a cursor": placed(id="cursor#order/1001"),
+    "no stream": placed(stream=""),
+    "an endless stream": placed(stream="x" * 3_000),
+    "a version before the first": placed(version=0),
+    "a sequence before the first": placed(sequence=0),
+    "a sequence that no table takes": placed(sequence=10**40),
+    "recorded at no time": placed(recorded_at="noon"),
 }
 
 

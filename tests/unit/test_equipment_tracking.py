@@ -97,7 +97,7 @@ reports = st.builds(
 
 
 @given(st.lists(reports, min_size=2, max_size=6), st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_and_any_repetition_of_reports_gives_the_same_rows(
     world: World, made: list[EquipmentStatusReported], chance: random.Random
 ) -> None:

@@ -6,7 +6,6 @@ from statistics import fmean, pvariance
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bench.recorder.daybook_usage.sizes import item_bytes
@@ -224,7 +223,6 @@ payments = st.builds(
 )
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
 @given(st.lists(payments, max_size=40))
 def test_whatever_comes_in_whatever_order_is_judged_and_remembered(several: list[TransactionPosted]) -> None:
     profile = again = Profile.blank(ACCOUNT)

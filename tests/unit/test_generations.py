@@ -48,7 +48,10 @@ from tests.unit.world import NAMES, Context, World
 T = TypeVar("T")
 R = TypeVar("R")
 TABLE = NAMES.of("tallies")
-LONG_AGO = datetime.now(UTC) - timedelta(minutes=10)
+
+
+def long_ago() -> datetime:
+    return datetime.now(UTC) - timedelta(minutes=10)
 
 
 @view(StockReceived)
@@ -119,7 +122,7 @@ class Stage:
 
     def begins(self) -> Callable[[Envelope], None]:
         """An invocation begins, and has looked at the generations; what it calls may be handled in it, later."""
-        run = BatchRun(keeper, backbone().ledger, Context())
+        run = BatchRun(keeper, backbone().ledger, Context(seconds=3600))
         seen = generations(self.connection, TABLE)
 
         def handle(event: Envelope) -> None:
@@ -148,7 +151,7 @@ class Stage:
         def wait(_: float) -> None:
             next(acts, lambda: None)()
 
-        return rebuild(self.view, LONG_AGO, pause=wait, tell=at_each_step or (lambda _: None))
+        return rebuild(self.view, long_ago(), pause=wait, tell=at_each_step or (lambda _: None))
 
     def told(self) -> list[str]:
         """What the store says of operators' acts."""
@@ -225,7 +228,7 @@ plans = st.lists(st.tuples(st.integers(1, 9), st.integers(BEFORE, AFTER)), min_s
 
 
 @given(plans)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_event_counts_once_whenever_it_is_handled(world: World, planned: list[tuple[int, int]]) -> None:
     world.clear_store()
     world.clear("tallies", "ledger")
@@ -252,7 +255,7 @@ def test_each_event_counts_once_whenever_it_is_handled(world: World, planned: li
     act(AFTER)
 
     assert stage.shown() == stage.plain(*(quantity for quantity, _ in planned))
-    assert verify(stage.view, LONG_AGO, pause=lambda _: None).differences == []
+    assert verify(stage.view, long_ago(), pause=lambda _: None).differences == []
 
 
 def test_what_wrote_to_a_generation_that_was_given_up_counts_in_the_next(stage: Stage) -> None:
@@ -261,7 +264,7 @@ def test_what_wrote_to_a_generation_that_was_given_up_counts_in_the_next(stage: 
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        rebuild(stage.view, LONG_AGO, pause=come_and_fail)
+        rebuild(stage.view, long_ago(), pause=come_and_fail)
     stage.came(2)
     done = stage.rebuilds()
 
@@ -290,9 +293,9 @@ def test_a_rebuild_that_fails_anywhere_leaves_a_whole_view_and_the_next_one_succ
 
     assert stage.shown() == stage.plain(5, 7, 2)
     stage.came(1)
-    rebuild(stage.view, LONG_AGO, anew=True, pause=lambda _: None)
+    rebuild(stage.view, long_ago(), anew=True, pause=lambda _: None)
     assert stage.shown() == stage.plain(5, 7, 2, 1)
-    assert verify(stage.view, LONG_AGO, pause=lambda _: None).differences == []
+    assert verify(stage.view, long_ago(), pause=lambda _: None).differences == []
 
 
 def test_of_two_rebuilds_at_once_the_second_is_refused_and_may_take_over(stage: Stage) -> None:
@@ -304,10 +307,10 @@ def test_of_two_rebuilds_at_once_the_second_is_refused_and_may_take_over(stage: 
             with pytest.raises(BeingRebuilt) as caught:
                 stage.rebuilds()
             refused.append(caught.value)
-            rebuild(stage.view, LONG_AGO, anew=True, pause=lambda _: None)
+            rebuild(stage.view, long_ago(), anew=True, pause=lambda _: None)
 
     with pytest.raises(TakenOver):
-        rebuild(stage.view, LONG_AGO, pause=another)
+        rebuild(stage.view, long_ago(), pause=another)
 
     assert "--anew" in str(refused[0])
     assert stage.shown() == stage.plain(5)
@@ -377,7 +380,7 @@ def test_verifying_finds_rows_that_are_lost_extra_and_changed_and_changes_nothin
     )
     before = stage.world.items("tallies")
 
-    found = verify(stage.view, LONG_AGO, pause=lambda _: None)
+    found = verify(stage.view, long_ago(), pause=lambda _: None)
 
     told = {each.key: (each.what, each.fields) for each in found.differences}
     assert told.keys() == {"of-sku-1", "ghost", "a"}
@@ -402,7 +405,7 @@ def test_an_event_that_is_gone_from_the_store_stops_the_rebuild_and_the_old_view
     with pytest.raises(EventGone, match=f"{first.stream} #1"):
         stage.rebuilds()
     with pytest.raises(EventGone):
-        verify(stage.view, LONG_AGO, pause=lambda _: None)
+        verify(stage.view, long_ago(), pause=lambda _: None)
     held.unregister("after-call.dynamodb.BatchGetItem", without_it)
 
     assert stage.shown() == stage.plain(5, 7)
@@ -420,7 +423,7 @@ def test_a_view_that_changes_places_while_it_is_verified_has_no_differences(stag
 
     # Somebody has damaged the old view, so that there is something to look at again.
     stage.world.put(Tally(name="ghost", total=1))
-    found = verify(stage.view, LONG_AGO, tell=step, pause=lambda _: None)
+    found = verify(stage.view, long_ago(), tell=step, pause=lambda _: None)
 
     assert (found.differences, found.busy) == ([], [])
 
@@ -434,7 +437,7 @@ def test_verifying_takes_what_is_handled_meanwhile_for_no_difference(stage: Stag
             stage.handles(waiting)
             stage.came(3)
 
-    found = verify(stage.view, LONG_AGO, tell=step, pause=lambda _: None)
+    found = verify(stage.view, long_ago(), tell=step, pause=lambda _: None)
 
     assert (found.differences, found.busy) == ([], [])
 
@@ -446,7 +449,7 @@ def test_a_row_that_keeps_changing_is_told_as_busy(stage: Stage) -> None:
     def step(_: str) -> None:  # somebody writes to it all the time, past all events
         stage.world.put(Tally(name="a", total=100 + next(written)))
 
-    found = verify(stage.view, LONG_AGO, tell=step, pause=lambda _: None)
+    found = verify(stage.view, long_ago(), tell=step, pause=lambda _: None)
 
     assert [each.key for each in found.differences] == []
     assert found.busy == ["a"]

@@ -131,7 +131,7 @@ def test_nudges_in_reverse_are_handled_in_the_streams_order(world: World) -> Non
     assert states(world, envelopes) == [COMMITTED] * 10
 
 
-@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=4),
     rest=st.permutations(range(6)),

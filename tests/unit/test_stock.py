@@ -117,7 +117,7 @@ _runs = count()
 
 
 # An order is heard of once; what else is said of it may be said twice, and in whatever order.
-@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, min_size=4, max_size=14))
 def test_no_piece_is_lost_or_made_whatever_happens_in_whatever_order(world: World, steps: list[Step]) -> None:
     run = next(_runs)

@@ -122,12 +122,16 @@ def test_the_journal_uses_all_of_its_shards() -> None:
     assert {journal_shard(f"order/{number}") for number in range(200)} == set(range(JOURNAL_SHARDS))
 
 
-@pytest.mark.parametrize("event", [recorded(), recorded(a_reservation(), correlation_id="e1", causation_id="e1")])
-def test_an_event_is_read_back_from_its_item_as_it_was(event: Envelope) -> None:
+@pytest.mark.parametrize("cause", [None, "e1"])
+def test_an_event_is_read_back_from_its_item_as_it_was(cause: str | None) -> None:
+    event = recorded(correlation_id=cause, causation_id=cause)
     assert from_item(to_item(event)) == event
 
 
-@pytest.mark.parametrize("name", sorted(set(to_item(recorded())) - {"bucket", "position"}))
+PARTS = sorted(set(to_item(recorded(now=EARLY))) - {"bucket", "position"})
+
+
+@pytest.mark.parametrize("name", PARTS)
 def test_an_item_that_lacks_part_of_an_event_is_none(name: str) -> None:
     item = to_item(recorded())
     del item[name]
@@ -136,7 +140,7 @@ def test_an_item_that_lacks_part_of_an_event_is_none(name: str) -> None:
         from_item(item)
 
 
-@pytest.mark.parametrize("name", sorted(set(to_item(recorded())) - {"bucket", "position"}))
+@pytest.mark.parametrize("name", PARTS)
 def test_an_item_with_something_else_in_an_events_place_is_none(name: str) -> None:
     # Whoever writes past this system may write anything; publish must not stumble over it.
     with pytest.raises(NotAnEvent):

@@ -237,7 +237,7 @@ def test_a_confirmed_order_is_fulfilled_by_its_parcel(world: World) -> None:
     assert (status.status, status.tracking_number) == ("fulfilled", "RM1")
 
 
-@hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), declines=st.booleans(), expires=st.booleans(), on_the_shelf=st.integers(0, 3))
 def test_in_whatever_order_all_is_delivered_every_order_ends_and_nothing_is_lost(
     world: World, data: st.DataObject, declines: bool, expires: bool, on_the_shelf: int

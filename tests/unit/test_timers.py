@@ -21,9 +21,12 @@ from tests.unit.contracts import ParcelSent, PaymentOverdue, Tally
 from tests.unit.test_tries import later
 from tests.unit.world import Context, World, errors
 
-NOW = datetime.now(UTC)
 PATIENT = 3600  # seconds
 APPENDING = '"bucket"'  # what only an item of the store has
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 def due_table(world: World) -> DueTable:
@@ -52,20 +55,20 @@ def waiting(world: World) -> list[dict[str, Any]]:
 
 def last_swept(world: World, ago: timedelta) -> None:
     """Nobody has swept since then."""
-    due_table(world).set_watermark(Watermark(minute(datetime.now(UTC) - ago)))
+    due_table(world).set_watermark(Watermark(minute(now() - ago)))
 
 
 def armed_long_ago(world: World, *agos: timedelta, order: str = "1001") -> None:
     """Timers whose time came while nobody swept, so long ago."""
     for ago in agos:
         before = waiting(world)
-        world.receive(arming(datetime.now(UTC), order), an_order("9"))
+        world.receive(arming(now(), order), an_order("9"))
         (put,) = [item for item in waiting(world) if item not in before]
         key = {"slot": {"S": put["slot"]}, "due": {"S": put["due"]}}
         world.client.delete_item(TableName=Names("test").due, Key=key)
 
         timer = from_item(pack_item(put))
-        earlier = Timer(replace(timer.draft, time=clock.timestamp(datetime.now(UTC) - ago)), timer.place)
+        earlier = Timer(replace(timer.draft, time=clock.timestamp(now() - ago)), timer.place)
         world.client.transact_write_items(TransactItems=[due_table(world).arm(earlier)])  # type: ignore[list-item]
 
 
@@ -78,7 +81,7 @@ def order(world: World) -> World:
 
 def test_a_timer_is_armed_in_the_unit_of_work_without_another_call(order: World) -> None:
     calls = faults.calls()
-    order.receive(arming(NOW + timedelta(minutes=30)), an_order())
+    order.receive(arming(now() + timedelta(minutes=30)), an_order())
 
     assert calls == ["TransactWriteItems"]
     assert [item["type"] for item in waiting(order)] == ["PaymentOverdue"]
@@ -86,7 +89,7 @@ def test_a_timer_is_armed_in_the_unit_of_work_without_another_call(order: World)
 
 def test_a_unit_of_work_that_fails_arms_nothing(order: World) -> None:
     def body(work: Work) -> None:
-        work.arm(PaymentOverdue(order_id="1001"), NOW)
+        work.arm(PaymentOverdue(order_id="1001"), now())
         work.save(Tally(name="a"))
 
     order.put(Tally(name="a"))
@@ -100,7 +103,7 @@ def test_a_unit_of_work_that_fails_arms_nothing(order: World) -> None:
 def test_a_process_that_dies_at_its_commit_has_armed_with_its_work_or_not_at_all(
     order: World, when: str, armed: int
 ) -> None:
-    message, handler = Message(from_the_bus(recorded())), arming(NOW)
+    message, handler = Message(from_the_bus(recorded())), arming(now())
     faults.die("TransactWriteItems", when)
     with pytest.raises(faults.Death):
         order.deliver(handler, message)
@@ -111,8 +114,8 @@ def test_a_process_that_dies_at_its_commit_has_armed_with_its_work_or_not_at_all
 
 
 def test_only_declared_events_of_timers_are_armed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fails_with(world, capsys, running(lambda work: work.arm(PaymentOverdue(order_id="1"), NOW)), NotDeclared)
-    parcel = running(lambda work: work.arm(ParcelSent(order_id="1"), NOW), ParcelSent)
+    assert fails_with(world, capsys, running(lambda work: work.arm(PaymentOverdue(order_id="1"), now())), NotDeclared)
+    parcel = running(lambda work: work.arm(ParcelSent(order_id="1"), now()), ParcelSent)
     assert fails_with(world, capsys, parcel, NotATimersEvent)
     emitted = running(lambda work: work.emit(PaymentOverdue(order_id="1")), PaymentOverdue)
     assert fails_with(world, capsys, emitted, NotATimersEvent)
@@ -124,7 +127,7 @@ def test_a_timers_event_comes_from_nowhere_outside() -> None:
 
 
 def test_a_timer_does_not_fire_before_its_time(order: World) -> None:
-    order.receive(arming(datetime.now(UTC) + timedelta(seconds=40)), an_order())
+    order.receive(arming(now() + timedelta(seconds=40)), an_order())
     sweeps()
 
     assert types(order) == ["OrderPlaced"]
@@ -132,7 +135,7 @@ def test_a_timer_does_not_fire_before_its_time(order: World) -> None:
 
 
 def test_a_timer_armed_for_the_past_fires_at_once_and_once(order: World) -> None:
-    (cause,) = order.receive(arming(NOW - timedelta(days=3)), an_order())
+    (cause,) = order.receive(arming(now() - timedelta(days=3)), an_order())
     sweeps()
     sweeps()
 
@@ -157,11 +160,11 @@ def test_the_watermark_stays_some_minutes_behind(order: World) -> None:
 
     reached = due_table(order).watermark()
     assert reached
-    assert timedelta(minutes=4) < datetime.now(UTC) - reached.minute < timedelta(minutes=7)
+    assert timedelta(minutes=4) < now() - reached.minute < timedelta(minutes=7)
 
 
 def test_a_sweep_without_time_moves_nothing_and_the_next_goes_on(order: World) -> None:
-    order.receive(arming(NOW), an_order())
+    order.receive(arming(now()), an_order())
     sweeps(seconds=3)
     assert types(order) == ["OrderPlaced"]
 
@@ -170,7 +173,7 @@ def test_a_sweep_without_time_moves_nothing_and_the_next_goes_on(order: World) -
 
 
 def test_a_sweep_that_dies_after_the_transaction_fires_once(order: World) -> None:
-    order.receive(arming(NOW), an_order())
+    order.receive(arming(now()), an_order())
     last_swept(order, timedelta(minutes=10))
     faults.answer("PutItem", faults.DENIED)  # the watermark is never written
     with pytest.raises(Exception, match="AccessDenied"):
@@ -182,7 +185,7 @@ def test_a_sweep_that_dies_after_the_transaction_fires_once(order: World) -> Non
 
 # Guards: the condition on the row.
 def test_two_sweeps_at_once_fire_once(order: World) -> None:
-    order.receive(arming(NOW), an_order())
+    order.receive(arming(now()), an_order())
     faults.meanwhile("TransactWriteItems", sweeps)
     sweeps()
 
@@ -191,7 +194,7 @@ def test_two_sweeps_at_once_fire_once(order: World) -> None:
 
 # Guards: the append's condition.
 def test_a_timer_that_loses_the_race_for_its_place_takes_the_next(order: World) -> None:
-    order.receive(arming(NOW), an_order())
+    order.receive(arming(now()), an_order())
     (first,) = order.stream("order/1001")
     parcel = recorded(ParcelSent(order_id="1001"), after=first)
     faults.meanwhile("TransactWriteItems", lambda: order.append(parcel))
@@ -201,7 +204,7 @@ def test_a_timer_that_loses_the_race_for_its_place_takes_the_next(order: World) 
 
 
 def test_a_timer_without_a_stream_is_set_aside_and_the_others_fire(order: World) -> None:
-    order.receive(arming(NOW, "1001", "nowhere"), an_order())
+    order.receive(arming(now(), "1001", "nowhere"), an_order())
     sweeps()
 
     assert types(order) == ["OrderPlaced", "PaymentOverdue"]
@@ -211,7 +214,7 @@ def test_a_timer_without_a_stream_is_set_aside_and_the_others_fire(order: World)
 
 def test_a_timer_that_fails_is_tried_again_and_holds_back_no_other(order: World) -> None:
     order.append(recorded(an_order("1002")))
-    order.receive(arming(NOW, "1001", "1002"), an_order())
+    order.receive(arming(now(), "1001", "1002"), an_order())
     faults.answer("TransactWriteItems", faults.DENIED)
     with pytest.raises(NotSwept):
         sweeps()
@@ -231,7 +234,7 @@ def test_a_timer_that_keeps_failing_is_brought_along_so_that_sweeps_come_as_far_
             sweeps()
         reached = due_table(order).watermark()
         assert reached
-        assert datetime.now(UTC) - reached.minute < timedelta(minutes=7)
+        assert now() - reached.minute < timedelta(minutes=7)
         assert len(waiting(order)) == 1
     with pytest.raises(NotSwept):
         sweeps()
@@ -249,7 +252,7 @@ def test_the_watermark_waits_for_a_timer_that_can_neither_be_fired_nor_brought_a
         sweeps()
     reached = due_table(order).watermark()
     assert reached
-    assert datetime.now(UTC) - reached.minute > timedelta(minutes=19)
+    assert now() - reached.minute > timedelta(minutes=19)
     sweeps()
 
     assert types(order) == ["OrderPlaced", "PaymentOverdue"]

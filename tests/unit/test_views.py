@@ -104,7 +104,7 @@ plans = st.lists(st.tuples(st.integers(0, 3), fields, st.integers(-5, 5)), min_s
 
 
 @given(plans, st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_and_any_repetition_of_any_events_gives_the_same_rows(
     world: World, planned: list[tuple[int, dict[str, str], int]], chance: random.Random
 ) -> None:
