@@ -40,6 +40,25 @@ def test_later_interrupts_do_not_disturb_the_tidying_up() -> None:
     assert done == ["tidied up"]
 
 
+def test_a_program_under_nohup_outlives_its_terminal_and_still_ends_on_ctrl_c() -> None:
+    done = []
+
+    def work() -> None:
+        signal.raise_signal(signal.SIGHUP)
+        done.append("outlived the terminal")
+        signal.raise_signal(signal.SIGINT)
+
+    # `nohup … &` in a script ignores both. Only SIGHUP is meant to stay ignored.
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
+    try:
+        with once(), pytest.raises(KeyboardInterrupt):
+            work()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert done == ["outlived the terminal"]
+
+
 def test_afterwards_signals_mean_what_they_meant_before() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with once(), once():

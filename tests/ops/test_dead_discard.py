@@ -17,7 +17,7 @@ from ops.cli import app
 from ops.connection import Connection
 from ops.discarding import Discarded, Discarding
 from ops.letters import Letter, Selection, letters
-from tests.ops.deaths import Killed, dying, moments
+from tests.ops.deaths import Killed, Moment, dying
 from tests.ops.world import World
 
 TO, ORDERED = "confirm-order", "raise-alarm"
@@ -121,29 +121,35 @@ def test_a_letter_that_has_died_anew_meanwhile_is_discarded_as_it_is_now(world: 
     assert named_by_events(world) == Counter([name])
 
 
-def test_killed_at_any_call_and_repeated_each_letter_is_discarded_once_with_one_event_that_names_it(
-    stage: World,
+def discarded_once_though_killed(stage: World, moment: Moment) -> bool:
+    """Discard two dead letters, one of them at the head of a stream. Killed and repeated: each is discarded once.
+
+    Returns whether the process was killed.
+    """
+    call, after = moment
+    first = stage.recorded("EquipmentStatusReported", f"device/{call}-{after}", event_id=f"r-{call}-{after}")
+    stage.recorded("EquipmentStatusReported", f"device/{call}-{after}", event_id=f"s-{call}-{after}")
+    names = [stage.died(f"e-{call}-{after}", TO), stage.died(first, ORDERED)]
+    before = waiting_nudges(stage)
+    try:
+        discarded(dying(call, after=after))
+    except Killed:
+        was = set(states(stage, *names))
+        discarded(stage.connection)
+        assert states(stage, *names) == [DISCARDED, DISCARDED]
+        assert all(named_by_events(stage)[name] == 1 for name in names)
+        assert len(was) == 1  # both or none
+        assert waiting_nudges(stage) > before
+        return True
+    return False
+
+
+# Killed at every call: tests/deep/ops.
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_the_transaction_and_repeated_each_letter_is_discarded_once_with_one_event_that_names_it(
+    stage: World, after: bool
 ) -> None:
-    killed = nudged = 0
-    for number, after in moments():
-        device = f"device/{number}-{after}"
-        first = stage.recorded("EquipmentStatusReported", device, event_id=f"r-{number}-{after}")
-        stage.recorded("EquipmentStatusReported", device, event_id=f"s-{number}-{after}")
-        names = [stage.died(f"e-{number}-{after}", TO), stage.died(first, ORDERED)]
-        try:
-            discarded(dying(number, after=after))
-        except Killed:
-            killed += 1
-            was = set(states(stage, *names))
-            discarded(stage.connection)
-            assert states(stage, *names) == [DISCARDED, DISCARDED]
-            assert all(named_by_events(stage)[name] == 1 for name in names)
-            assert len(was) == 1  # both or none
-            assert waiting_nudges(stage) > nudged
-            nudged = waiting_nudges(stage)
-        else:
-            break
-    assert killed >= 10
+    assert discarded_once_though_killed(stage, ("TransactWriteItems", after))
 
 
 def waiting_nudges(world: World) -> int:

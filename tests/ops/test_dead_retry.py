@@ -32,7 +32,7 @@ from ops.fate import (
 )
 from ops.letters import Selection, letters
 from ops.retrying import Retrying
-from tests.ops.deaths import Killed, dying, moments
+from tests.ops.deaths import Killed, Moment, dying
 from tests.ops.world import World, ms
 
 TO, OTHER = "confirm-order", "reserve-stock"
@@ -363,26 +363,30 @@ def test_a_body_that_is_not_where_it_should_be_is_told_and_the_others_go_on(stag
 # --- killed at any moment --------------------------------------------------------------------------------------------
 
 
-def test_killed_at_any_call_and_repeated_each_message_has_arrived_and_none_is_lost(stage: World) -> None:
-    killed = 0
-    for number, after in moments():
-        names = [
-            *died(stage, f"e-{number}-{after}", f"f-{number}-{after}"),
-            *died(stage, f"e-{number}-{after}", consumer=OTHER),
-        ]
-        try:
-            retried(dying(number, after=after), wait=0)
-        except Killed:
-            killed += 1
-            still = {letter.id for letter in letters(stage.connection, Selection())}
-            assert still == set(names)  # nothing has committed them, and so they are dead
-            seen: list[str] = []
-            fates = retried(stage.connection, time=Time(work(stage, TO, OTHER, seen=seen)))
-            assert by_id(fates) == dict.fromkeys(names, DONE)
-            assert set(seen) == set(names)
-        else:
-            break
-    assert killed >= 10
+def arrives_though_killed(stage: World, moment: Moment) -> bool:
+    """Retry three dead letters. Killed and repeated: each message arrives. Returns whether the process was killed."""
+    call, after = moment
+    names = [
+        *died(stage, f"e-{call}-{after}", f"f-{call}-{after}"),
+        *died(stage, f"e-{call}-{after}", consumer=OTHER),
+    ]
+    try:
+        retried(dying(call, after=after), wait=0)
+    except Killed:
+        still = {letter.id for letter in letters(stage.connection, Selection())}
+        assert still == set(names)  # nothing has committed them, and so they are dead
+        seen: list[str] = []
+        fates = retried(stage.connection, time=Time(work(stage, TO, OTHER, seen=seen)))
+        assert by_id(fates) == dict.fromkeys(names, DONE)
+        assert set(seen) == set(names)
+        return True
+    return False
+
+
+# Killed at every call: tests/deep/ops.
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_while_sending_and_repeated_each_message_has_arrived_and_none_is_lost(stage: World, after: bool) -> None:
+    assert arrives_though_killed(stage, ("SendMessageBatch", after))
 
 
 # --- what publish and sweep have set aside ---------------------------------------------------------------------------
@@ -549,22 +553,26 @@ def test_a_timer_that_was_recorded_meanwhile_is_only_taken_off(world: World) -> 
     assert types(world, "order/1001") == ["OrderPlaced", "PaymentWindowEnded", "OrderConfirmed"]
 
 
-def test_a_timer_is_recorded_once_wherever_the_command_is_killed(world: World) -> None:
-    killed = 0
-    for number, after in moments():
-        order = f"{number}-{after}"
-        world.recorded("OrderPlaced", f"order/{order}")
-        set_aside(world, a_timer(order))
-        try:
-            retried(dying(number, after=after))
-        except Killed:
-            killed += 1
-            retried(world.connection)
-            assert types(world, f"order/{order}") == ["OrderPlaced", "PaymentWindowEnded"]
-            assert list(letters(world.connection, Selection())) == []
-        else:
-            break
-    assert killed >= 8
+def timer_recorded_once_though_killed(world: World, moment: Moment) -> bool:
+    """Retry a timer. Killed and repeated: its event is in its stream once. Returns whether the process was killed."""
+    call, after = moment
+    order = f"{call}-{after}"
+    world.recorded("OrderPlaced", f"order/{order}")
+    set_aside(world, a_timer(order))
+    try:
+        retried(dying(call, after=after))
+    except Killed:
+        retried(world.connection)
+        assert types(world, f"order/{order}") == ["OrderPlaced", "PaymentWindowEnded"]
+        assert list(letters(world.connection, Selection())) == []
+        return True
+    return False
+
+
+# Killed at every call: tests/deep/ops.
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_timer_is_recorded_once_though_the_command_is_killed_at_the_transaction(world: World, after: bool) -> None:
+    assert timer_recorded_once_though_killed(world, ("TransactWriteItems", after))
 
 
 def test_a_timer_whose_stream_has_grown_meanwhile_stands_behind_that(world: World) -> None:

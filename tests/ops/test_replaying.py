@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -203,24 +204,19 @@ def test_its_beginning_and_its_end_are_recorded(stage: World) -> None:
     assert finished.delivered == 1
 
 
+# Killed at every call, and with all lanes at work: tests/deep/ops.
 @pytest.mark.parametrize("answered", [False, True])
-def test_wherever_it_is_killed_it_is_resumed_and_gives_at_most_one_portion_a_lane_again(
+def test_killed_at_its_second_portion_it_is_resumed_and_gives_at_most_one_portion_again(
     stage: World, *, answered: bool
 ) -> None:
-    # All in one lane, so that it has portions enough.
-    made = [stage.recorded("OrderPlaced", "order/1", after=n, admitted=False) for n in range(35)]
-    expected = {event.metadata.id for event in made}
+    def second_portion(calls: Sequence[str]) -> Iterable[int]:
+        _, second, *_ = (number for number, name in enumerate(calls, 1) if name == "SendMessageBatch")
+        return [second]
+
+    made = [stage.recorded("OrderPlaced", "order/1", after=n, admitted=False) for n in range(25)]
     wanted = Selection(span=span(), stream="order/1")
 
-    assert_survives_everywhere(stage, wanted, expected, answered=answered, once_more=10)
-
-
-@pytest.mark.parametrize("answered", [False, True])
-def test_killed_with_all_lanes_at_work_nothing_is_lost_either(stage: World, *, answered: bool) -> None:
-    made = orders(stage, 30)
-    expected = {event.metadata.id for event in made}
-
-    assert_survives_everywhere(stage, Selection(span=span()), expected, answered=answered, once_more=30, each=9)
+    assert_survives_deaths(stage, wanted, made, second_portion, answered=answered, once_more=10)
 
 
 def test_what_is_finished_is_not_resumed(stage: World) -> None:
@@ -303,18 +299,18 @@ class _Calls:
 
     def begin_anew(self, dies_at: int | None = None, *, answered: bool = False) -> None:
         """From now on it is another process, which dies at that call: before it is made, or before it is answered."""
-        self.made = 0
+        self.made: list[str] = []
         self.sent: Counter[str] = Counter()
         self._nth = dies_at
         self._answered = answered
 
     def _before(self, model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-        self.made += 1
-        context["number"] = self.made
+        self.made.append(model.name)
+        context["number"] = number = len(self.made)
         if model.name == "SendMessageBatch":
             bodies = [json.loads(entry["MessageBody"]) for entry in json.loads(params["body"])["Entries"]]
             context["sent"] = [body["id"] for body in bodies]
-        if self._dead(self.made) and not (self._answered and self.made == self._nth):
+        if self._dead(number) and not (self._answered and number == self._nth):
             raise Death
 
     def _after(self, context: dict[str, Any], **_: Any) -> None:
@@ -331,13 +327,23 @@ def by_tens() -> Pace:
     return Pace(10, pause=lambda _: None)
 
 
-def assert_survives_everywhere(
-    stage: World, wanted: Selection, expected: set[str], *, answered: bool, once_more: int, each: int = 1
+def assert_survives_deaths(
+    stage: World,
+    wanted: Selection,
+    made: Sequence[Envelope],
+    where: Callable[[Sequence[str]], Iterable[int]],
+    *,
+    answered: bool,
+    once_more: int,
 ) -> None:
-    """Killed at its first call, at its second … and resumed, it has delivered all, and few of it twice."""
+    """Killed at each of these calls and resumed, it has delivered all, and few of it twice.
+
+    `where` gets the names of all calls and returns the numbers, from 1, of those at which it is killed.
+    """
+    expected = {event.metadata.id for event in made}
     dying, living = _Calls(), _Calls()
     list(Replay(dying.connection, TO, wanted).run(by_tens()))
-    for nth in range(1, dying.made + 1, each):
+    for nth in where(tuple(dying.made)):
         dying.begin_anew(nth, answered=answered)
         living.begin_anew()
         assert_survives(stage, wanted, expected, dying, living, once_more=once_more, where=f"killed at call {nth}")

@@ -1,0 +1,36 @@
+"""`daybook replay`, killed before and after AWS calls, and resumed."""
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from ops.selecting import Selection
+from tests.ops import test_replaying
+from tests.ops.test_replaying import assert_survives_deaths, orders, span
+from tests.ops.world import World
+
+shop = test_replaying.stage
+
+
+def every_call(calls: Sequence[str]) -> Iterable[int]:
+    return range(1, len(calls) + 1)
+
+
+def every_ninth_call(calls: Sequence[str]) -> Iterable[int]:
+    return range(1, len(calls) + 1, 9)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_killed_at_every_call_it_is_resumed_and_gives_at_most_one_portion_again(shop: World, *, answered: bool) -> None:
+    # All in one lane, so that it has portions enough.
+    made = [shop.recorded("OrderPlaced", "order/1", after=n, admitted=False) for n in range(35)]
+    wanted = Selection(span=span(), stream="order/1")
+
+    assert_survives_deaths(shop, wanted, made, every_call, answered=answered, once_more=10)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_killed_with_all_lanes_at_work_nothing_is_lost_either(shop: World, *, answered: bool) -> None:
+    made = orders(shop, 30)
+
+    assert_survives_deaths(shop, Selection(span=span()), made, every_ninth_call, answered=answered, once_more=30)
