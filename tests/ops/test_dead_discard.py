@@ -17,8 +17,9 @@ from ops.cli import app
 from ops.connection import Connection
 from ops.discarding import Discarded, Discarding
 from ops.letters import Letter, Selection, letters
-from tests.ops.deaths import Killed, Moment, dying
+from tests.ops.deaths import Moment, dying
 from tests.ops.world import World
+from tests.unit.faults import Death
 
 TO, ORDERED = "confirm-order", "raise-alarm"
 WHY = "sent by a test of the checkout"
@@ -122,7 +123,7 @@ def test_a_letter_that_has_died_anew_meanwhile_is_discarded_as_it_is_now(world: 
 
 
 def discarded_once_though_killed(stage: World, moment: Moment) -> bool:
-    """Discard two dead letters, one of them at the head of a stream. Killed and repeated: each is discarded once.
+    """Discard two dead letters, one of them at the head of a stream. Death and repeated: each is discarded once.
 
     Returns whether the process was killed.
     """
@@ -133,7 +134,7 @@ def discarded_once_though_killed(stage: World, moment: Moment) -> bool:
     before = waiting_nudges(stage)
     try:
         discarded(dying(call, after=after))
-    except Killed:
+    except Death:
         was = set(states(stage, *names))
         discarded(stage.connection)
         assert states(stage, *names) == [DISCARDED, DISCARDED]
@@ -144,7 +145,7 @@ def discarded_once_though_killed(stage: World, moment: Moment) -> bool:
     return False
 
 
-# Killed at every call: tests/deep/ops.
+# Death at every call: tests/deep/ops.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_the_transaction_and_repeated_each_letter_is_discarded_once_with_one_event_that_names_it(
     stage: World, after: bool

@@ -32,8 +32,9 @@ from ops.fate import (
 )
 from ops.letters import Selection, letters
 from ops.retrying import Retrying
-from tests.ops.deaths import Killed, Moment, dying
+from tests.ops.deaths import Moment, dying
 from tests.ops.world import World, ms
+from tests.unit.faults import Death
 
 TO, OTHER = "confirm-order", "reserve-stock"
 
@@ -364,7 +365,7 @@ def test_a_body_that_is_not_where_it_should_be_is_told_and_the_others_go_on(stag
 
 
 def arrives_though_killed(stage: World, moment: Moment) -> bool:
-    """Retry three dead letters. Killed and repeated: each message arrives. Returns whether the process was killed."""
+    """Retry three dead letters. Death and repeated: each message arrives. Returns whether the process was killed."""
     call, after = moment
     names = [
         *died(stage, f"e-{call}-{after}", f"f-{call}-{after}"),
@@ -372,7 +373,7 @@ def arrives_though_killed(stage: World, moment: Moment) -> bool:
     ]
     try:
         retried(dying(call, after=after), wait=0)
-    except Killed:
+    except Death:
         still = {letter.id for letter in letters(stage.connection, Selection())}
         assert still == set(names)  # nothing has committed them, and so they are dead
         seen: list[str] = []
@@ -383,7 +384,7 @@ def arrives_though_killed(stage: World, moment: Moment) -> bool:
     return False
 
 
-# Killed at every call: tests/deep/ops.
+# Death at every call: tests/deep/ops.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_while_sending_and_repeated_each_message_has_arrived_and_none_is_lost(stage: World, after: bool) -> None:
     assert arrives_though_killed(stage, ("SendMessageBatch", after))
@@ -554,14 +555,14 @@ def test_a_timer_that_was_recorded_meanwhile_is_only_taken_off(world: World) -> 
 
 
 def timer_recorded_once_though_killed(world: World, moment: Moment) -> bool:
-    """Retry a timer. Killed and repeated: its event is in its stream once. Returns whether the process was killed."""
+    """Retry a timer. Death and repeated: its event is in its stream once. Returns whether the process was killed."""
     call, after = moment
     order = f"{call}-{after}"
     world.recorded("OrderPlaced", f"order/{order}")
     set_aside(world, a_timer(order))
     try:
         retried(dying(call, after=after))
-    except Killed:
+    except Death:
         retried(world.connection)
         assert types(world, f"order/{order}") == ["OrderPlaced", "PaymentWindowEnded"]
         assert list(letters(world.connection, Selection())) == []
@@ -569,7 +570,7 @@ def timer_recorded_once_though_killed(world: World, moment: Moment) -> bool:
     return False
 
 
-# Killed at every call: tests/deep/ops.
+# Death at every call: tests/deep/ops.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_timer_is_recorded_once_though_the_command_is_killed_at_the_transaction(world: World, after: bool) -> None:
     assert timer_recorded_once_though_killed(world, ("TransactWriteItems", after))

@@ -22,6 +22,7 @@ from ops.pace import Pace
 from ops.replaying import AlreadyFinished, NoSuchReplay, Replay
 from ops.selecting import Selection
 from tests.ops.world import STAGE, World, morning, ms
+from tests.unit.faults import Death
 
 TO = "reserve-stock"
 HOUR = 3_600_000  # milliseconds
@@ -30,10 +31,6 @@ HOUR = 3_600_000  # milliseconds
 def span() -> Span:
     """All that happens here lies in it."""
     return Span(morning() - timedelta(hours=2), morning() + timedelta(minutes=20))
-
-
-class Death(BaseException):
-    """The process is gone, at this very instruction."""
 
 
 @pytest.fixture
@@ -204,7 +201,7 @@ def test_its_beginning_and_its_end_are_recorded(stage: World) -> None:
     assert finished.delivered == 1
 
 
-# Killed at every call, and with all lanes at work: tests/deep/ops.
+# Death at every call, and with all lanes at work: tests/deep/ops.
 @pytest.mark.parametrize("answered", [False, True])
 def test_killed_at_its_second_portion_it_is_resumed_and_gives_at_most_one_portion_again(
     stage: World, *, answered: bool
@@ -336,7 +333,7 @@ def assert_survives_deaths(
     answered: bool,
     once_more: int,
 ) -> None:
-    """Killed at each of these calls and resumed, it has delivered all, and few of it twice.
+    """Death at each of these calls and resumed, it has delivered all, and few of it twice.
 
     `where` gets the names of all calls and returns the numbers, from 1, of those at which it is killed.
     """

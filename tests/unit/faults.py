@@ -141,24 +141,26 @@ def requests(operation: str) -> list[Mapping[str, Any]]:
     return made
 
 
-def die_at_call(number: int, *, after: bool) -> None:
-    """Have the process die at its call of that number, from 1, before or after it has taken effect."""
+def die_at_call(call: int | str, *, after: bool, clients: Iterable[Any] | None = None) -> None:
+    """Have the process die at one call, before or after it has taken effect: that of this number, from 1, or name.
+
+    What counts are the calls of these clients, or of the functions' own.
+    """
     made = 0
 
-    def before(**_: Any) -> None:
+    def before(model: Any, **_: Any) -> None:
         nonlocal made
         made += 1
-        if made == number and not after:
+        if call in {made, model.name} and not after:
             raise Death
 
-    def afterwards(**_: Any) -> None:
-        if made == number and after:
+    def afterwards(model: Any, **_: Any) -> None:
+        if call in {made, model.name} and after:
             raise Death
 
-    for service in ("dynamodb", "sqs"):
-        events = aws.client(service).meta.events
-        events.register_first(f"before-call.{service}", before)
-        events.register_last(f"after-call.{service}", afterwards)
+    for client in clients or map(aws.client, ("dynamodb", "sqs")):
+        client.meta.events.register_first("before-call", before)
+        client.meta.events.register_last("after-call", afterwards)
 
 
 def calls() -> list[str]:

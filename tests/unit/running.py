@@ -18,7 +18,7 @@ from ops.connection import Connection
 from ops.errors import OperatorError
 from tests.ops import world as operators
 from tests.unit.builders import Message
-from tests.unit.faults import Death
+from tests.unit.faults import Death, die_at_call
 from tests.unit.world import DEAD_LETTERS, NAMES, REGION, Context, Handler, World
 
 
@@ -120,30 +120,10 @@ def said(act: Envelope) -> Any:
     return CATALOGUE[act.metadata.type].read(act.data, version=act.metadata.version)
 
 
-def dies_at(connection: Connection, number: int, *, after: bool) -> None:
-    """The operator's process dies at its call of that number, from 1, before or after it has taken effect."""
-    made = 0
-
-    def before(**_: Any) -> None:
-        nonlocal made
-        made += 1
-        if made == number and not after:
-            raise Death
-
-    def afterwards(**_: Any) -> None:
-        if made == number and after:
-            raise Death
-
-    for client in (connection.dynamodb, connection.sqs):
-        service = client.meta.service_model.service_name
-        client.meta.events.register_first(f"before-call.{service}", before)
-        client.meta.events.register_last(f"after-call.{service}", afterwards)
-
-
 def outlives(running: Running, act: Callable[[Connection], object], number: int, *, after: bool) -> bool:
     """Act, by a process that dies at its call of that number; meanwhile the stage goes on. Whether it did die."""
     connection = running.connection()
-    dies_at(connection, number, after=after)
+    die_at_call(number, after=after, clients=(connection.dynamodb, connection.sqs))
     try:
         act(connection)
     except Death:

@@ -8,15 +8,8 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import (
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    ReadTimeoutError,
-)
 
 from backbone.contract import Event
-from backbone.ledger import COMMITTED
 from events.equipment import EquipmentAlarmEscalated, EquipmentAlarmRaised, StaffPaged
 from functions.equipment import page_escalation, page_staff
 from functions.equipment.page import text
@@ -28,7 +21,6 @@ from tests.unit.world import PAGER, REGION, Handler, World, errors
 
 ALARM = "MON-7:59408-5:42"
 TAKEN = (200, {"MessageId": "M-1", "ResponseMetadata": {"HTTPStatusCode": 200}})
-URL = "https://sns.example"
 
 RAISED = EquipmentAlarmRaised(alarm_id=ALARM, about=trouble())
 ESCALATED = EquipmentAlarmEscalated(alarm_id=ALARM, about=trouble(), level=2)
@@ -37,28 +29,6 @@ FUNCTIONS: dict[str, tuple[Handler, Event, int]] = {
     "escalated": (page_escalation.handler, ESCALATED, 2),
 }
 every_function = pytest.mark.parametrize(("handler", "event", "level"), FUNCTIONS.values(), ids=FUNCTIONS)
-
-BREAKS: dict[str, Exception] = {
-    "nothing for too long": ReadTimeoutError(endpoint_url=URL),
-    "a connection that ends": ConnectionClosedError(endpoint_url=URL),
-}
-FAILS = {
-    "a failure": faults.error("InternalError", 500),
-    "a bad gateway": faults.error("502", 502),
-    "a gateway that waits no longer": faults.error("504", 504),
-}
-DOWN = {
-    "throttled": faults.error("Throttled", 429),
-    "throttling": faults.error("ThrottlingException", 400),
-    "unavailable": faults.error("ServiceUnavailable", 503),
-    "no such topic": faults.error("NotFound", 404),
-    "not allowed": faults.error("AuthorizationError", 403),
-    "no key": faults.error("KMSAccessDenied", 400),
-}
-UNREACHABLE: dict[str, Exception] = {
-    "nobody there": EndpointConnectionError(endpoint_url=URL),
-    "nobody opens": ConnectTimeoutError(endpoint_url=URL),
-}
 
 
 @pytest.fixture
@@ -113,59 +83,6 @@ def test_each_level_of_an_alarm_is_paged_by_itself(told: World) -> None:
         assert told.deliver(page_escalation.handler, a_message(event)) == []
 
     assert [event.level for event in paged(told) if isinstance(event, StaffPaged)] == [1, 2, 3]
-
-
-@pytest.mark.parametrize("down", DOWN.values(), ids=DOWN)
-def test_a_pager_that_is_down_for_long_pages_once_when_it_is_back(told: World, down: faults.Answer) -> None:
-    faults.answer("Publish", *[down] * 5, TAKEN)
-    envelope = recorded(RAISED)
-    message = Message(from_the_bus(envelope))
-    for _ in range(5):
-        assert told.deliver(page_staff.handler, message) == [message]
-        message = later(message)
-
-    assert told.deliver(page_staff.handler, message) == []
-
-    assert len(paged(told)) == 1
-    assert [(entry.state, list(entry.tries)) for entry in told.entries(envelope)] == [(COMMITTED, [])]
-
-
-@pytest.mark.parametrize("error", UNREACHABLE.values(), ids=UNREACHABLE)
-def test_a_pager_that_cannot_be_reached_has_done_nothing(told: World, error: Exception) -> None:
-    sent = faults.break_off("Publish", error)
-    message = a_message()
-
-    assert told.deliver(page_staff.handler, message) == [message]
-    assert told.deliver(page_staff.handler, later(message)) == [later(message)]
-
-    assert len(sent) == 2
-    assert told.dead_letters() == []
-
-
-# Guards: the client that never repeats.
-@pytest.mark.parametrize("error", BREAKS.values(), ids=BREAKS)
-def test_a_call_that_breaks_off_is_made_once_and_a_person_must_look(told: World, error: Exception) -> None:
-    sent = faults.break_off("Publish", error)
-    message = a_message()
-
-    assert told.deliver(page_staff.handler, message) == []
-    assert told.deliver(page_staff.handler, message.body) == []
-
-    assert len(sent) == 1
-    assert set(errors(told.dead_letters())) == {"OutcomeUnknown"}
-
-
-@pytest.mark.parametrize("failure", FAILS.values(), ids=FAILS)
-def test_a_pager_that_fails_may_have_paged(told: World, failure: faults.Answer) -> None:
-    sent = faults.requests("Publish")
-    faults.always_answer("Publish", failure)
-    message = a_message()
-
-    assert told.deliver(page_staff.handler, message) == []
-    assert told.deliver(page_staff.handler, message.body) == []
-
-    assert len(sent) == 1
-    assert set(errors(told.dead_letters())) == {"OutcomeUnknown"}
 
 
 @pytest.mark.parametrize("code", ["InvalidParameter", "ParameterValueInvalid", "ValidationException"])

@@ -103,7 +103,7 @@ def test_what_was_released_is_not_committed_nor_the_other_way_round(
 
 @dataclass(frozen=True)
 class Step:
-    """Something that happens in the warehouse, or to one of three orders."""
+    """Something that happens in the warehouse, or to one of two orders."""
 
     what: str
     order: int
@@ -111,14 +111,14 @@ class Step:
 
 
 STEPS = st.builds(
-    Step, st.sampled_from(["receive", "reserve", "commit", "release"]), st.integers(0, 2), st.integers(1, 4)
+    Step, st.sampled_from(["receive", "reserve", "commit", "release"]), st.integers(0, 1), st.integers(1, 4)
 )
 _runs = count()
 
 
 # An order is heard of once; what else is said of it may be said twice, and in whatever order.
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(STEPS, min_size=4, max_size=14))
+@given(steps=st.lists(STEPS, min_size=8, max_size=16))
 def test_no_piece_is_lost_or_made_whatever_happens_in_whatever_order(world: World, steps: list[Step]) -> None:
     run = next(_runs)
     sku = f"mug-{run}"
@@ -142,7 +142,7 @@ def test_no_piece_is_lost_or_made_whatever_happens_in_whatever_order(world: Worl
         once_more(world, handler, event)
 
         row = world.row(StockItem, sku) or StockItem(sku=sku)
-        rows = {number: world.row(Reservation, f"{run}-{number}") for number in range(3)}
+        rows = {number: world.row(Reservation, f"{run}-{number}") for number in range(2)}
         sent = {number: number + 1 for number, r in rows.items() if r and r.stage == "committed"}
         reserved = sum(number + 1 for number, r in rows.items() if r and r.stage == "reserved")
         assert row.available >= 0

@@ -11,7 +11,7 @@ from proof.checker.letters import LETTERS, PAGES
 from proof.checker.money import MONEY
 from proof.checker.stock import STOCK
 from proof.checker.views import DEVICES, ORDER_STATUS, TALLIES
-from tests.unit.proof.worlds import CASE, Making, a_bank, a_shop, a_ward, basis, breaches
+from tests.unit.proof.worlds import CASE, Making, a_bank, a_shop, a_ward, assert_found_out, basis, breaches
 
 ALARM = "MON-7:59408-5:3"
 
@@ -164,9 +164,4 @@ def lose_the_alarms_row(ward: Making) -> None:
 def test_a_world_that_breaks_the_promise_is_found_out(
     making: Callable[[], Making], breaking: Callable[[Making], None], invariant: Invariant, says: str
 ) -> None:
-    broken = making()
-
-    breaking(broken)
-
-    found = breaches(broken, invariant)
-    assert any(each.startswith(says) for each in found), found
+    assert_found_out(making(), breaking, invariant, says)

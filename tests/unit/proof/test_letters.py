@@ -7,7 +7,7 @@ import pytest
 
 from proof.checker.letters import LETTERS, PAGES
 from proof.checker.world import Mail, Page
-from tests.unit.proof.worlds import ADDRESS, Making, a_shop, a_ward, breaches, page, pay_back, write
+from tests.unit.proof.worlds import ADDRESS, Making, a_shop, a_ward, assert_found_out, breaches, page, pay_back, write
 
 ALARM = "MON-7:59408-5:3"
 
@@ -143,11 +143,7 @@ def send_to_somebody_else(shop: Making) -> None:
     ],
 )
 def test_a_shop_that_breaks_the_promise_is_found_out(breaking: Callable[[Making], None], says: str) -> None:
-    shop = a_shop()
-
-    breaking(shop)
-
-    assert any(found.startswith(says) for found in breaches(shop, LETTERS)), breaches(shop, LETTERS)
+    assert_found_out(a_shop(), breaking, LETTERS, says)
 
 
 def test_a_ward_with_one_page_for_each_level_breaks_nothing() -> None:
@@ -204,8 +200,4 @@ def page_and_forget(ward: Making) -> None:
     ],
 )
 def test_a_ward_that_breaks_the_promise_is_found_out(breaking: Callable[[Making], None], says: str) -> None:
-    ward = a_ward()
-
-    breaking(ward)
-
-    assert any(found.startswith(says) for found in breaches(ward, PAGES)), breaches(ward, PAGES)
+    assert_found_out(a_ward(), breaking, PAGES, says)

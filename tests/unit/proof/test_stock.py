@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from proof.checker.stock import STOCK
-from tests.unit.proof.worlds import Making, a_shop, breaches, goods, put_aside
+from tests.unit.proof.worlds import Making, a_shop, assert_found_out, breaches, goods, put_aside
 
 
 def test_a_shop_where_all_pieces_are_somewhere_breaks_nothing() -> None:
@@ -109,8 +109,4 @@ def put_aside_for_nobody(shop: Making) -> None:
     ],
 )
 def test_a_shop_that_breaks_the_promise_is_found_out(breaking: Callable[[Making], None], says: str) -> None:
-    shop = a_shop()
-
-    breaking(shop)
-
-    assert any(found.startswith(says) for found in breaches(shop, STOCK)), breaches(shop, STOCK)
+    assert_found_out(a_shop(), breaking, STOCK, says)

@@ -34,7 +34,7 @@ from tests.unit.builders import (
     money,
 )
 from tests.unit.proof.looking import deploy, happens, hears, looks
-from tests.unit.proof.worlds import Making, a_bank, a_shop, a_ward, breaches, report
+from tests.unit.proof.worlds import Making, a_bank, a_shop, a_ward, assert_found_out, breaches, report
 from tests.unit.test_analytics import HANDLERS as TALLYING
 from tests.unit.test_analytics import a_transaction, generated, the_reversal_of
 from tests.unit.world import NAMES, Handler, World
@@ -234,9 +234,4 @@ def count_what_was_taken_back(bank: Making) -> None:
 def test_a_row_that_breaks_the_promise_is_found_out(
     making: Callable[[], Making], breaking: Callable[[Making], None], invariant: Invariant, says: str
 ) -> None:
-    broken = making()
-
-    breaking(broken)
-
-    found = breaches(broken, invariant)
-    assert any(each.startswith(says) for each in found), found
+    assert_found_out(making(), breaking, invariant, says)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from proof.checker.breach import Invariant
@@ -110,6 +110,16 @@ class Making:
 def breaches(making: Making, invariant: Invariant) -> list[str]:
     """What the invariant finds."""
     return [breach.what for breach in invariant.breaches(making.made())]
+
+
+def assert_found_out(broken: Making, breaking: Callable[[Making], None], invariant: Invariant, says: str) -> None:
+    """Whole, it holds; broken, it does not, and the invariant says this."""
+    assert breaches(broken, invariant) == []
+
+    breaking(broken)
+
+    found = breaches(broken, invariant)
+    assert any(each.startswith(says) for each in found), found
 
 
 def lines(pieces: Mapping[str, int], price: int = 1250) -> list[dict[str, Any]]:
