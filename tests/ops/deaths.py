@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
-
 from ops.connection import Connection
 from tests.ops.world import STAGE
 
@@ -15,7 +13,7 @@ class Killed(BaseException):
 
 def dying(number: int, *, after: bool) -> Connection:
     """A connection whose process dies at its call of that number, from 1, before or after it has taken effect."""
-    connection = Connection(STAGE, boto3.Session())
+    connection = Connection(STAGE)
     made = 0
 
     def before(**_: Any) -> None:
