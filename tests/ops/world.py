@@ -79,6 +79,12 @@ class World:
                 }
             ],
         )
+        dynamodb.create_table(
+            TableName=self.names.due,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[_attribute(n) for n in ("slot", "due")],
+            KeySchema=_keys("slot", "due"),
+        )
         for bus in (self.names.ingress_bus, self.names.event_bus):
             self.connection.eventbridge.create_event_bus(Name=bus)
         self._route("admit", self.names.ingress_bus, {"source": [{"prefix": ""}]})
