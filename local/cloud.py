@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 import tempfile
+import threading
 import time
 import weakref
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.loaders import Loader
 
 from local import certificate, environment, logs
 from local.errors import PortTaken, StepFailed
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 READY_WITHIN = 60.0  # seconds; it takes one or two
 _STEP = "starting the cloud"
+# One for all sessions: each loader parses the models of AWS's services again, which takes 100 ms of processor time.
+_SERVICE_MODELS = Loader()
 _REACH = ("AWS_ENDPOINT_URL", "AWS_CA_BUNDLE")
 
 
@@ -66,6 +70,8 @@ class Cloud:
         self._extra = dict(extra or {})
         self._child: Child | None = None
         self._forget_folder: weakref.finalize[Any, Any] | None = None
+        self._clients: dict[str, Any] = {}
+        self._making_clients = threading.Lock()
 
     def __enter__(self) -> Self:
         try:
@@ -105,6 +111,7 @@ class Cloud:
             "credentials_file": (None, [], os.devnull, None),
         }
         session = botocore.session.Session(session_vars=nobody)
+        session.register_component("data_loader", _SERVICE_MODELS)
         if self._certificate:
             session.set_config_variable("ca_bundle", str(self._certificate))
         return boto3.Session(
@@ -115,7 +122,17 @@ class Cloud:
         )
 
     def client(self, service: str, **settings: Any) -> Any:
-        """Make a boto3 client of this cloud, by a `session` of its own."""
+        """Return a boto3 client of this cloud. Without settings, all callers share one client per service: clients are
+        thread-safe.
+        """
+        if settings:
+            return self._new_client(service, **settings)
+        with self._making_clients:
+            if service not in self._clients:
+                self._clients[service] = self._new_client(service)
+            return self._clients[service]
+
+    def _new_client(self, service: str, **settings: Any) -> Any:
         ours = Config(proxies={}, use_fips_endpoint=False, use_dualstack_endpoint=False)
         return self.session().client(  # type: ignore[call-overload]
             service, endpoint_url=self.endpoint, config=ours.merge(settings.pop("config", Config())), **settings

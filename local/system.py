@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 STAGE = "local"
 SENDER = "shop@example.com"
+# The payment provider's address in templates that are made before the provider is started.
+PROVIDER_UNKNOWN = "http://provider.invalid"
 
 
 def assembly_of(cloud: Cloud) -> Path:
@@ -37,29 +40,44 @@ def up(
     extra: Mapping[str, str] | None = None,
     iam: bool = False,
     provider: StandIn | None = None,
+    templates: Path | None = None,
 ) -> Iterator[Cloud]:
     """Bring up a cloud with the system deployed on it, for the length of the block; nothing is left afterwards.
 
     In the block, SIGTERM and a closed terminal are what Ctrl-C is: one KeyboardInterrupt. Raises `PortTaken` if
     `port` (a free one unless given) is in use, `StepFailed` if a step ends badly. `project` is the folder of the
     CDK app; `extra` are environment variables for the cloud and the functions; `iam` enforces permissions; `provider`
-    is the payment provider, one of its own unless given.
+    is the payment provider, one of its own unless given. `templates` is an assembly that was made earlier, with the
+    context `stripe_api=PROVIDER_UNKNOWN` and `mail_from=SENDER`; it saves the time to make one from the project.
     """
     with once(), ExitStack() as stack:
         with progress.step("starting the cloud"):
             provider = provider or stack.enter_context(Provider(project=project))
             cloud = stack.enter_context(Cloud(port=port, project=project, extra=extra, iam=iam))
         assembly = assembly_of(cloud)
-        told = {"stripe_api": provider.endpoint, "mail_from": SENDER}
-        with deployment.synthesise(cloud, project, assembly, STAGE, **told) as templates:
+        if templates:
+            _copy(templates, assembly, provider.endpoint)
             with progress.step("preparing the account"):
                 deployment.bootstrap(cloud)
-            with progress.step("making the templates"):
-                templates.finish()
+        else:
+            told = {"stripe_api": provider.endpoint, "mail_from": SENDER}
+            with deployment.synthesise(cloud, project, assembly, STAGE, **told) as synthesis:
+                with progress.step("preparing the account"):
+                    deployment.bootstrap(cloud)
+                with progress.step("making the templates"):
+                    synthesis.finish()
         with progress.step("deploying"):
             deployment.deploy(cloud, assembly)
             _do_what_a_person_does(cloud, provider.key)
         yield cloud
+
+
+def _copy(templates: Path, assembly: Path, provider: str) -> None:
+    """Copy an assembly, and write the provider's address into the copy."""
+    shutil.copytree(templates, assembly)
+    for template in assembly.glob("*.template.json"):
+        text = template.read_text(encoding="utf-8")
+        template.write_text(text.replace(PROVIDER_UNKNOWN, provider), encoding="utf-8")
 
 
 def _do_what_a_person_does(cloud: Cloud, key: str) -> None:

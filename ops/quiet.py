@@ -3,23 +3,30 @@
 sent = datetime.now(UTC)
 ...
 left = wait_until_quiet(connection, since=sent, deadline=sent + timedelta(seconds=30), expected=ids)
+
+`wait_until_quiet` looks at the whole stage: it says that nothing is in flight at all. `wait_until_done` looks only at
+some events and what they have caused, which costs far fewer calls, and does not wait for other people's events.
 """
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, TypeVar
 
+from backbone import clock
 from backbone.attributes import pack_item, unpack_item
 from backbone.journal import Line, Span
 from backbone.ledger import TRYING
+from backbone.timers import DueTable, minute, slots
 from ops.connection import Connection
 from ops.moments import CLOCKS_DIFFER
 from ops.subscriptions import Subscriptions, published_source
 
 # DynamoDB's quota for one BatchGetItem.
 _MOST_READS = 100
+_MINUTE = timedelta(minutes=1)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds
 _COUNTS = {
     "ApproximateNumberOfMessages": "visible",
@@ -27,6 +34,7 @@ _COUNTS = {
     "ApproximateNumberOfMessagesDelayed": "delayed",
 }
 
+T = TypeVar("T")
 Pair = tuple[str, str]  # an event's id and a consumer
 
 
@@ -55,11 +63,19 @@ class Queued:
     delayed: int
 
 
-Unsettled = Undelivered | Unrecorded | Queued
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A timer whose time has come. The next sweep records its event; sweeps begin each minute."""
+
+    stream: str
+    time: str
+
+
+Unsettled = Undelivered | Unrecorded | Queued | Overdue
 
 
 def unsettled(connection: Connection, since: datetime, *, expected: Collection[str] = ()) -> list[Unsettled]:
-    """All that is under way: of the events recorded since then, and in the stage's queues.
+    """All that is under way: of the events recorded since then, in the stage's queues, and of the timers that are due.
 
     `since` is by the clocks of the functions that record; give it some seconds where these and yours may differ.
     `expected` are ids of events that should have been recorded since then. Counts of queues are SQS's approximations;
@@ -67,7 +83,7 @@ def unsettled(connection: Connection, since: datetime, *, expected: Collection[s
     """
     watch = _Watch(connection, since, expected)
     queued = watch.queued()  # first: what leaves a queue has left its trace in the ledger by then
-    return [*watch.open(), *queued]
+    return [*watch.open(), *queued, *watch.overdue()]
 
 
 def wait_until_quiet(
@@ -75,12 +91,31 @@ def wait_until_quiet(
 ) -> list[Unsettled]:
     """Wait until nothing is under way, or until the deadline. Returns what then still is: nothing, if all is quiet."""
     watch = _Watch(connection, since, expected)
+
+    def left() -> list[Unsettled]:
+        # The queues are many and are asked last, and then the ledger again, for what has left them meanwhile.
+        return [*watch.open()] or [*watch.overdue(), *watch.queued(), *watch.open()]
+
+    return _wait(left, deadline)
+
+
+def wait_until_done(
+    connection: Connection, events: Collection[str], since: datetime, deadline: datetime
+) -> list[Undelivered | Unrecorded]:
+    """Wait until these events and all that they have caused are recorded, and every subscriber has come to an end with
+    each of them, or until the deadline. Returns what is then left.
+
+    Dead and discarded are ends, too. It does not look at queues and timers: a second delivery, or an event that a timer
+    will record, may still come. `since` is some moment before the first of the events was recorded.
+    """
+    return _wait(_Watch(connection, since, events, of=events).open, deadline)
+
+
+def _wait(look: Callable[[], list[T]], deadline: datetime) -> list[T]:
+    """Look until nothing is found, or until the deadline."""
     pause = _FIRST_PAUSE
     while True:
-        # The queues are many and are asked last, and then the ledger again, for what has left them meanwhile.
-        left: list[Unsettled] = [*watch.open()]
-        if not left:
-            left = [*watch.queued(), *watch.open()]
+        left = look()
         remaining = (deadline - datetime.now(UTC)).total_seconds()
         if not left or remaining <= 0:
             return left
@@ -91,18 +126,24 @@ def wait_until_quiet(
 class _Watch:
     """Looks again and again, and at nothing twice that was found settled."""
 
-    def __init__(self, connection: Connection, since: datetime, expected: Collection[str]) -> None:
+    def __init__(
+        self, connection: Connection, since: datetime, expected: Collection[str], *, of: Collection[str] | None = None
+    ) -> None:
+        """`of`: look only at these events and at what they have caused."""
         self._connection = connection
         self._since = since
         self._subscriptions = Subscriptions.of(connection)
-        self._queues = [url for url in _queues(connection) if not url.endswith("-dead")]
         self._settled: set[Pair] = set()
         self._expected = set(expected)
+        self._of = None if of is None else set(of)
         _ = connection.journal, connection.dynamodb  # made before several threads want them
 
     def open(self) -> list[Undelivered | Unrecorded]:
         """Deliveries that the ledger knows no end of, and events that are not in the journal."""
         lines = self._lines()
+        if self._of is not None:
+            correlations = {line.correlation_id for line in lines if line.id in self._of}
+            lines = [line for line in lines if line.correlation_id in correlations]
         pairs = {
             (line.id, consumer): Undelivered(line, consumer)
             for line in lines
@@ -114,6 +155,8 @@ class _Watch:
             for pair, emitted in rows.items():
                 self._settled.add(pair)
                 self._expected |= set(emitted)
+                if self._of is not None:
+                    self._of |= set(emitted)
         self._expected -= {line.id for line in lines}
         return [
             *(undelivered for pair, undelivered in pairs.items() if pair not in self._settled),
@@ -123,6 +166,21 @@ class _Watch:
     def queued(self) -> list[Queued]:
         """The queues that are not empty, but for dead-letter queues."""
         return [queue for queue in self._connection.each(self._count, self._queues) if queue]
+
+    @cached_property
+    def _queues(self) -> list[str]:
+        return [url for url in _queues(self._connection) if not url.endswith("-dead")]
+
+    def overdue(self) -> list[Overdue]:
+        """The timers that are due. Sweeps have finished with all minutes before their watermark."""
+        table, now = DueTable(self._connection.dynamodb, self._connection.names.due), datetime.now(UTC)
+        mark = table.watermark()
+        first = minute(mark.minute if mark else self._since)
+        minutes = range((now - first) // _MINUTE + 1)
+        all_slots = [slot for number in minutes for slot in slots(first + number * _MINUTE)]
+        found = self._connection.each(lambda slot: list(table.due(slot, clock.timestamp(now))), all_slots)
+        rows = [unpack_item(item) for items in found for item in items]
+        return [Overdue(row.get("stream", ""), row["due"].partition("#")[0]) for row in rows]
 
     def _lines(self) -> list[Line]:
         journal = self._connection.journal

@@ -1,17 +1,33 @@
 """The system is deployed once for all tests that only use it, and each function may do what its role allows."""
 
-import io
+import fcntl
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from local.faults import Faults
-from local.progress import Progress
 from local.provider import Provider
-from local.system import STAGE, up
-from ops.connection import Connection
-from tests.deployed.deployed import Deployed
+from local.system import PROVIDER_UNKNOWN, SENDER, STAGE
+from tests.deployed.deployed import Deployed, brought_up
+from tests.templates.synthesis import synthesise
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The templates of the stage `local`, made once for all parallel workers. `brought_up` deploys them."""
+    folder_of_run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder_of_run = folder_of_run.parent
+    made = folder_of_run / "templates"
+    with (folder_of_run / "templates.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        if not made.exists():
+            folder = tmp_path_factory.mktemp("templates-in-the-making")
+            synthesise(folder, STAGE, stripe_api=PROVIDER_UNKNOWN, mail_from=SENDER)
+            folder.rename(made)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +44,7 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture(scope="session")
-def system(faults: Faults, provider: Provider) -> Iterator[Deployed]:
-    with up(Progress(Console(file=io.StringIO())), iam=True, extra=faults.environment, provider=provider) as cloud:
-        yield Deployed(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint), provider)
+def system(templates: Path, faults: Faults, provider: Provider) -> Iterator[Deployed]:
+    """The system, with permissions enforced. All tests of a worker share it."""
+    with brought_up(templates, iam=True, faults=faults, provider=provider) as system:
+        yield system

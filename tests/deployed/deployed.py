@@ -1,6 +1,7 @@
 """The deployed system as tests see it: events go in at the front door, and all else is looked at from outside."""
 
 import hashlib
+import io
 import json
 import time
 import uuid
@@ -8,11 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
+
+from rich.console import Console
 
 from backbone.ledger import DEAD, Entry
 from local.cloud import Cloud
+from local.faults import Faults
+from local.progress import Progress
 from local.provider import StandIn
+from local.system import STAGE, up
 from ops.connection import Connection
 from ops.entries import read_entries
 from ops.journey import Journey
@@ -38,6 +45,11 @@ class Deployed:
     connection: Connection
     provider: StandIn | None = None
     _began: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @classmethod
+    def on(cls, cloud: Cloud, provider: StandIn | None = None) -> Self:
+        """The system that is deployed on this cloud, as it is from now on: what came before is not waited for."""
+        return cls(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint), provider)
 
     def sends(self, *events: Mapping[str, Any]) -> list[str]:
         """Put events on the ingress bus; returns the ids that they have in Daybook."""
@@ -108,6 +120,17 @@ class Deployed:
     def table(self, table: str, function: str) -> str:
         """The generated name of a service's table, which is found by a function that was given it."""
         return DeployedTable.of(self.connection, table, function=function).name
+
+
+@contextmanager
+def brought_up(
+    templates: Path, *, iam: bool, faults: Faults | None = None, provider: StandIn | None = None
+) -> Iterator[Deployed]:
+    """Bring up a system from templates that the fixture of that name has made. At the end of the block it is gone."""
+    extra = faults.environment if faults else None
+    silent = Progress(Console(file=io.StringIO()))
+    with up(silent, iam=iam, extra=extra, provider=provider, templates=templates) as cloud:
+        yield Deployed.on(cloud, provider)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from backbone import clock
 from backbone.attributes import pack_item, unpack_item
 from backbone.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 from backbone.store import Draft, Head, from_item, successor, to_item
-from local.progress import Progress
-from local.system import STAGE, up
-from ops.connection import Connection
-from tests.deployed.deployed import Deployed, an_order, goods, unique
+from tests.deployed.deployed import Deployed, an_order, brought_up, goods, unique
 from tests.deployed.test_catching_up import catches_up, publish_forgets
 from tests.deployed.test_commands import daybook
 from tests.local.left_behind import until
@@ -29,10 +24,9 @@ Found = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[Deployed]:
+def own(templates: Path) -> Iterator[Deployed]:
     """A system of this file's own, since its tables are damaged. Some orders were placed there."""
-    with up(Progress(Console(file=io.StringIO())), iam=True) as cloud:
-        system = Deployed(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint))
+    with brought_up(templates, iam=True) as system:
         sku = unique("mug")
         system.receives(goods(sku, 5))
         system.receives(*(an_order(f"traffic-{number}", lines=[(sku, 1)]) for number in range(7)))

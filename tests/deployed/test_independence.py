@@ -1,20 +1,17 @@
 """One service goes and comes back, by itself, while the others work; and then it gets what it has missed."""
 
-import io
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from local import deployment
 from local.cloud import Cloud
-from local.progress import Progress
-from local.system import STAGE, assembly_of, up
-from ops.connection import Connection
+from local.system import assembly_of
 from ops.subscriptions import Subscriptions, listens_since
-from tests.deployed.deployed import CONFIRMED, UNSTOCKED, Deployed, an_order, goods, unique
+from tests.deployed.deployed import CONFIRMED, UNSTOCKED, Deployed, an_order, brought_up, goods, unique
 from tests.deployed.test_commands import daybook
 
 INVENTORY = "daybook-local-inventory"
@@ -22,14 +19,14 @@ TO = "reserve-stock"
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Cloud]:
-    """A system of this file's own, since parts of it are taken away."""
-    with up(Progress(Console(file=io.StringIO())), iam=True) as cloud:
-        yield cloud
+def cloud(templates: Path) -> Iterator[Cloud]:
+    """The cloud of a system of this file's own, since parts of it are taken away."""
+    with brought_up(templates, iam=True) as system:
+        yield system.cloud
 
 
 def test_a_service_goes_and_comes_back_alone_and_gets_what_it_has_missed(cloud: Cloud) -> None:
-    before = deployed(cloud)
+    before = Deployed.on(cloud)
     mug, poster, orders = unique("mug"), unique("poster"), [unique("order") for _ in range(4)]
     before.receives(goods(mug, 5))
     before.receives(an_order(orders[0], lines=[(mug, 1)]))
@@ -45,7 +42,7 @@ def test_a_service_goes_and_comes_back_alone_and_gets_what_it_has_missed(cloud: 
     deployment.deploy(cloud, assembly_of(cloud), INVENTORY)
 
     assert stacks(cloud) == others | {INVENTORY}
-    after = deployed(cloud)
+    after = Deployed.on(cloud)
     assert listens_since(after.connection, TO) > listened
     assert after.row("stock", mug, of=TO) == {}  # this stage's tables go with their stack
     after.receives(goods(mug, 5), goods(poster, 1))
@@ -73,7 +70,7 @@ def three_times(system: Deployed, orders: list[str]) -> list[str]:
 
 
 def test_a_consumer_listens_since_the_same_moment_however_often_its_stack_is_deployed(cloud: Cloud) -> None:
-    system = deployed(cloud)
+    system = Deployed.on(cloud)
     before = listens_since(system.connection, TO)
     template = json.loads((assembly_of(cloud) / f"{INVENTORY}.template.json").read_text())
     for resource in template["Resources"].values():
@@ -94,11 +91,6 @@ def test_a_consumer_listens_since_the_same_moment_however_often_its_stack_is_dep
     kept = system.connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name]
     assert int(kept) == timedelta(days=3).total_seconds()
     assert listens_since(system.connection, TO) == before
-
-
-def deployed(cloud: Cloud) -> Deployed:
-    """The system as it is from now on: what came before is not waited for."""
-    return Deployed(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint))
 
 
 def stacks(cloud: Cloud) -> set[str]:

@@ -51,10 +51,10 @@ def test_a_taken_port_is_an_error_that_says_which_and_what_to_type() -> None:
 
 
 def test_stopping_leaves_no_process_port_or_folder_even_while_a_function_is_busy(tmp_path: Path) -> None:
-    before = family(os.getpid())
     with Cloud(project=tmp_path) as cloud:
         a_busy_function(cloud)
-        processes = family(os.getpid()) - before
+        assert cloud.pid
+        processes = family(cloud.pid)
         assert len(alive(processes)) >= 2
 
     until(lambda: not alive(processes), what="every process has ended", seconds=5)
@@ -88,8 +88,9 @@ def test_killing_the_program_that_started_the_cloud_ends_the_cloud_and_its_funct
 def test_the_cloud_listens_on_one_port_of_the_loopback_and_nowhere_else(tmp_path: Path) -> None:
     with Cloud(project=tmp_path) as cloud:
         a_busy_function(cloud)
+        assert cloud.pid
 
-        assert listeners(family(os.getpid()) - {os.getpid()}) == {f"0100007F:{cloud.port:04X}"}
+        assert listeners(family(cloud.pid)) == {f"0100007F:{cloud.port:04X}"}
 
 
 def listeners(pids: set[int]) -> set[str]:

@@ -4,7 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ops.quiet import Queued, Undelivered, Unrecorded, Unsettled, unsettled, wait_until_quiet
+from backbone import clock
+from backbone.contract import Place
+from backbone.store import Draft
+from backbone.timers import DueTable, Timer
+from ops.quiet import Overdue, Queued, Undelivered, Unrecorded, Unsettled, unsettled, wait_until_done, wait_until_quiet
 from tests.ops.world import World, morning
 
 
@@ -55,6 +59,50 @@ def test_messages_in_queues_are_under_way_but_not_those_among_the_dead_letters_o
     url = world.connection.sqs.get_queue_url(QueueName=expected.queue)["QueueUrl"]
     world.connection.sqs.receive_message(QueueUrl=url)
     assert unsettled(world.connection, morning()) == [Queued(expected.queue, visible=0, in_flight=1, delayed=0)]
+
+
+def test_a_timer_is_under_way_when_its_time_has_come_and_no_sweep_has_fired_it(world: World) -> None:
+    past, future = (clock.timestamp(datetime.now(UTC) + timedelta(hours=hours)) for hours in (-0.1, 1))
+    arm(world, "order/1001", past)
+    arm(world, "order/1002", future)
+
+    assert unsettled(world.connection, morning()) == [Overdue("order/1001", past)]
+    assert wait_until_quiet(world.connection, morning(), datetime.now(UTC)) == [Overdue("order/1001", past)]
+
+
+def test_what_other_events_have_caused_is_not_waited_for(world: World) -> None:
+    world.listens("reserve-stock", "OrderPlaced")
+    world.recorded("OrderPlaced", "order/1001")
+    ours = world.recorded("OrderPlaced", "order/1002")
+    world.handled(ours, "reserve-stock")
+    world.queued("reserve-stock")
+
+    assert wait_until_done(world.connection, [ours.metadata.id], morning(), soon()) == []
+    assert wait_until_done(world.connection, ["sent"], morning(), datetime.now(UTC)) == [Unrecorded("sent")]
+
+
+def test_what_an_event_has_caused_is_waited_for(world: World) -> None:
+    world.listens("reserve-stock", "OrderPlaced")
+    world.listens("charge-order", "StockReserved")
+    placed = world.recorded("OrderPlaced", "order/1001")
+    reserved = world.recorded("StockReserved", "reservation/1001", cause=placed)
+    world.handled(placed, "reserve-stock", reserved)
+
+    left = wait_until_done(world.connection, [placed.metadata.id], morning(), datetime.now(UTC))
+    assert told([*left]) == [(reserved.metadata.id, "charge-order")]
+
+    world.handled(reserved, "charge-order")
+    assert wait_until_done(world.connection, [placed.metadata.id], morning(), soon()) == []
+
+
+def arm(world: World, stream: str, time: str) -> None:
+    draft = Draft(f"due of {stream}", "PaymentWindowEnded", 1, stream, time, "{}", "place-order", "daybook.orders")
+    part = DueTable(world.connection.dynamodb, world.names.due).arm(Timer(draft, Place.CONTINUES))
+    world.connection.dynamodb.transact_write_items(TransactItems=[part])
+
+
+def soon() -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=30)
 
 
 def test_waiting_ends_as_soon_as_all_is_quiet(world: World) -> None:
