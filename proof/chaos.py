@@ -76,7 +76,6 @@ def live(
             system.producer.send(list(traffic.lot(0, first)))
             system.rest(seconds=END)
         with Deliveries(system.cloud, seed=seed) as deliveries:
-            system.other_queues += deliveries.urls
             day = Day(system, traffic, deliveries, faults.Killing(seed))
             if short:
                 day.patience, day.frozen = 20.0, (3.0,)

@@ -67,7 +67,7 @@ def _controls(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield "### Without its guard"
     yield (
         "A small day for each guard, which is taken away from the deployed functions. It must break the promise that "
-        "the guard keeps; the same day with all guards must break none."
+        "the guard keeps; a small day with all guards, on which each of them is needed, must break none."
     )
     yield table(
         ("without", "must break", "was found", "as it should be"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import threading
@@ -15,18 +16,19 @@ from local.provider import Fault as Outside
 from proof import faults
 from proof.operator import daybook
 from proof.running import NeverAtRest, Running
+from proof.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from proof.checker.world import Sent
     from proof.deliveries import Deliveries
-    from proof.traffic import Traffic
 
 VIEWS = ("order-status", "devices", "device-history", "account-days", "merchant-days", "minutes")
 END = 900.0  # seconds in which all must come to rest once nothing goes wrong any more
 _BACKLOG = 150  # messages: with no more of them the next act begins
-_STRIKES = 2  # on average, of each fault of the world outside
+_STRIKES = 2  # of each fault of the e-mail service and the pager
+_NEXT_ORDER = 5.0  # seconds between orders that come only so that the payment provider is called
 _ROUNDS = 4  # of sending dead letters again, and of a rebuild that was stopped
 _REBUILT = "`daybook rebuild`"
 _UNKNOWN = "OutcomeUnknown"
@@ -55,6 +57,9 @@ class Day:
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.traffic.seed)  # noqa: S311 - to be repeated
+        more = Traffic(self.traffic.seed, self.traffic.scale)  # of its own, so that the day's is the same each time
+        numbers = itertools.count(10 * more.scale)
+        self._good_orders = (more.order(number, payment_method="pm_card_visa") for number in numbers)
 
     @contextmanager
     def under(self, *several: faults.Labelled) -> Iterator[None]:
@@ -139,11 +144,14 @@ class Day:
         """The payment provider, the e-mail service and the pager are down; then they answer, and answers are lost."""
         down = [("payment provider down", Outside.unavailable(times=None))]
         flaky = [
-            (f"payment provider: connection lost {when} {operation}", Outside.dropped(when, operation=operation))
+            (
+                f"payment provider: connection lost {when} {operation}",
+                Outside.dropped(when, operation=operation, times=None),
+            )
             for when in ("before", "after")
             for operation in ("payment_intents.create", "payment_intents.confirm")
         ]
-        flaky.append(("payment provider: an error, though it was done", Outside.server_error("after", times=2)))
+        flaky.append(("payment provider: an error, though it was done", Outside.server_error("after", times=None)))
         half = len(lot) // 2
         self._out_of_order(lot[:half], down, list(faults.mail_down()))
         self._out_of_order(lot[half:], flaky, list(faults.mail_unanswered()))
@@ -152,18 +160,32 @@ class Day:
     def _out_of_order(
         self, lot: Sequence[Sent], outside: Sequence[tuple[str, Outside]], inside: Sequence[faults.Labelled]
     ) -> None:
-        """Let these faults strike until each has, or nobody has come to it in time."""
+        """Let these faults strike: those of the payment provider until each has, however long that takes; the others
+        until each has twice, or nobody has come to it in time.
+        """
         self.outside += outside
-        provider, seam = self.running.provider, self.running.faults
-        deadline = time.monotonic() + self.patience
-        with provider.brings(*(fault for _, fault in outside)), self.under(*inside):
+        seam, deadline = self.running.faults, time.monotonic() + self.patience
+        with self.under(*inside):
             self.running.producer.send(lot)
-            while time.monotonic() < deadline:
-                struck = [provider.brought(fault) for _, fault in outside]
-                struck += [seam.brought(fault) for _, fault in inside]
-                if min(struck) >= 1 and sum(struck) >= _STRIKES * len(struck):
-                    break
+            for label, fault in outside:
+                self._strike(label, fault)
+            while time.monotonic() < deadline and any(seam.brought(fault) < _STRIKES for _, fault in inside):
                 time.sleep(1)
+
+    def _strike(self, label: str, fault: Outside) -> None:
+        """Let a fault of the payment provider strike until it has. Good orders come as long as it has not."""
+        provider, now = self.running.provider, time.monotonic()
+        deadline, due = now + END, now + _NEXT_ORDER
+        with provider.brings(fault):
+            while not provider.brought(fault):
+                now = time.monotonic()
+                if now > deadline:
+                    self.complaints.append(f"{label}: never, in {END:.0f} s")
+                    return
+                if now > due:
+                    self.running.producer.send([next(self._good_orders)])
+                    due = now + _NEXT_ORDER
+                time.sleep(0.2)
 
     def repair(self, lot: Sequence[Sent]) -> None:
         """Views are made anew and dead letters sent again, while events come in and processes are killed."""

@@ -47,7 +47,6 @@ class Deliveries:
         self._targets: list[tuple[str, str, list[dict[str, Any]]]] = []
         self._over = threading.Event()
         self._relays: list[threading.Thread] = []
-        self.urls: list[str] = []
         self.delivered = 0
 
     def __enter__(self) -> Self:
@@ -88,7 +87,6 @@ class Deliveries:
             if of == bus:
                 ids = [target["Id"] for target in told]
                 self._events.remove_targets(EventBusName=bus, Rule=rule_name, Ids=ids)
-        self.urls.append(url)
         relay = threading.Thread(target=self._relay, args=(url, dict(listeners)), daemon=True)
         self._relays.append(relay)
         relay.start()

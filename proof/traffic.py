@@ -183,7 +183,11 @@ class Traffic:
             "reports_every": 600,
             "revision": revision,
         }
-        name = f"registered-{device}-{revision}"
+        return self._registered(data)
+
+    @staticmethod
+    def _registered(data: dict[str, Any]) -> Sent:
+        name = f"registered-{data['device_id']}-{data['revision']}"
         return Sent(type="EquipmentRegistered", source="hospital.assets", producer_id=name, data=data)
 
     def _threshold(self, currency: str, revision: int) -> Sent:
@@ -195,6 +199,19 @@ class Traffic:
     def _goods(self, sku: str, quantity: int, name: str) -> Sent:
         data = {"sku": sku, "quantity": quantity, "delivery_id": f"D-{name}"}
         return Sent(type="StockReceived", source="warehouse.receiving", producer_id=f"goods-{name}", data=data)
+
+    def order_twice(self, number: int) -> tuple[Sent, Sent]:
+        """An order, and another one under the same number. Whichever is admitted first, the other is refused."""
+        order = replace(self.order(number), refused=_SECOND)
+        return order, self._second_opening(order, number)
+
+    def device(self, name: str, *, reports: int) -> Iterator[Sent]:
+        """A device that nobody knows yet is registered, and reports so often that it is on."""
+        at = datetime.now(UTC)
+        about = {"device_id": name, "serial": f"SN-{name}", "type": "patient-monitor", "ward": _WARDS[0]}
+        yield self._registered({**about, "reports_every": 600, "revision": 1})
+        for number in range(reports):
+            yield self._reported(f"{name}-{number}", about, "on", at + timedelta(microseconds=number))
 
     def _second_opening(self, order: Sent, number: int) -> Sent:
         """Another order under a number that is taken. Whichever is admitted first, the other is refused."""
@@ -228,19 +245,19 @@ class Traffic:
         # Each later than the one before, and all of the last minutes.
         at = max(self._began + timedelta(seconds=turn), datetime.now(UTC) - timedelta(seconds=60))
         at = min(at, datetime.now(UTC))
+        ward = _WARDS[place % len(_WARDS)]
+        about = {"device_id": device, "serial": f"SN-{place}", "type": "patient-monitor", "ward": ward}
+        return self._reported(str(number), about, "fault" if broken else "on", at)
+
+    def _reported(self, name: str, about: dict[str, Any], status: str, at: datetime) -> Sent:
         data = {
-            "device_id": device,
-            "serial": f"SN-{place}",
-            "type": "patient-monitor",
-            "ward": _WARDS[place % len(_WARDS)],
-            "status": "fault" if broken else "on",
+            **about,
+            "status": status,
             "readings": [{"code": "59408-5", "unit": "%", "value": self._chance.randint(95, 99)}],
             "battery": 80,
             "measured_at": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         }
-        return Sent(
-            type="EquipmentStatusReported", source="hospital.devices", producer_id=f"reading-{number}", data=data
-        )
+        return Sent(type="EquipmentStatusReported", source="hospital.devices", producer_id=f"reading-{name}", data=data)
 
     def _transaction(self, number: int) -> Sent:
         account = self._chance.choice(self._accounts)

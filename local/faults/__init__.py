@@ -12,5 +12,6 @@ from local.faults.fault import ALWAYS, Chance, Every, Fault, Only
 from local.faults.guard import Guard
 from local.faults.recording import Call, Use
 from local.faults.seam import Faults
+from local.faults.unhurried import MEETING, unhurried
 
-__all__ = ["ALWAYS", "Call", "Chance", "Every", "Fault", "Faults", "Guard", "Only", "Use"]
+__all__ = ["ALWAYS", "MEETING", "Call", "Chance", "Every", "Fault", "Faults", "Guard", "Only", "Use", "unhurried"]

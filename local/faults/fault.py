@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Self, Unpack
 
+    from local.faults.guard import Guard
+
 When = Literal["before", "after"]
 
 
@@ -117,6 +119,13 @@ class Fault:
     def unguarded(cls, **where: Unpack[Where]) -> Self:
         """Transactions write to the `table` without their conditions there, always unless told otherwise."""
         return cls("unguarded", {"operation": "TransactWriteItems", "times": ALWAYS, **where})
+
+    @classmethod
+    def without(cls, guard: Guard, **where: Unpack[Where]) -> Self:
+        """Functions lack this guard of their own code, always unless told otherwise. Its count is how often they would
+        have needed it. Only in a run whose `Faults` were made with `guards=True`.
+        """
+        return cls("without", {"times": ALWAYS, **where, "operation": guard})
 
     def rule(self) -> dict[str, Any]:
         """The fault as the plan holds it."""

@@ -1,4 +1,4 @@
-"""The guards that a run may go without, to show what each of them is good for."""
+"""The guards in functions' own code that `Fault.without` removes, to show what each of them is good for."""
 
 from enum import StrEnum
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from local.faults import recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from local.faults.fault import Fault
-    from local.faults.guard import Guard
     from local.faults.recording import Call
 
 _WORKER = Path(__file__).with_name("worker")
@@ -23,12 +22,12 @@ _WORKER = Path(__file__).with_name("worker")
 class Faults:
     """Brings faults about in the functions of a run that was started with its `environment`, while that is up.
 
-    `folder` holds the plan, the counts and the recording of calls; it must outlive the run. `without` are guards that
-    the functions do not have in this run: it breaks, and is to show by that what they are good for.
+    `folder` holds the plan, the counts and the recording of calls; it must outlive the run. With `guards`,
+    `Fault.without` can remove guards in the functions' own code, which is changed for that as it is loaded.
     """
 
-    def __init__(self, folder: Path, *, without: Iterable[Guard] = ()) -> None:
-        self._without = tuple(without)
+    def __init__(self, folder: Path, *, guards: bool = False) -> None:
+        self._guards = guards
         self._folder = folder.resolve()
         self._plan = self._folder / "plan.json"
         self._brought: list[Fault] = []
@@ -37,7 +36,7 @@ class Faults:
     def environment(self) -> Mapping[str, str]:
         """What the functions' processes need: `up(progress, extra=faults.environment)`."""
         told = {"PYTHONPATH": str(_WORKER), "DAYBOOK_FAULTS_PLAN": str(self._plan)}
-        return told | {"DAYBOOK_FAULTS_WITHOUT": " ".join(self._without)} if self._without else told
+        return told | {"DAYBOOK_FAULTS_GUARDS": "1"} if self._guards else told
 
     @contextmanager
     def bring(self, *faults: Fault) -> Iterator[None]:

@@ -3,32 +3,24 @@
 More of them stand in test_faults.py: the ledger's condition, the guard of a change, the second opening of a stream.
 """
 
-import io
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-
-import pytest
-from rich.console import Console
+from contextlib import AbstractContextManager, nullcontext
 
 from backbone.consumer import Reaction, reaction
 from backbone.envelope import Envelope
 from backbone.failure import Rejected
+from backbone.ledger import COMMITTED
 from backbone.state import State
 from backbone.store import to_item
 from backbone.work import Work
 from events.inventory import StockReceived
 from events.orders import OrderPlaced
-from local.faults import Fault, Faults
-from local.progress import Progress
-from local.system import STAGE, up
-from ops.connection import Connection
-from tests.deployed.deployed import Deployed, an_order, unique
+from local.faults import ALWAYS, Fault, Faults, Guard
+from local.mailbox import mailbox
+from tests.deployed.deployed import Deployed, an_order, impatient, unique
 from tests.deployed.in_process import handle, meanwhile, process_of, race, unguarded
-from tests.local.left_behind import until
+from tests.faults.breaking import both_ways, eventually, expected_to_hold, unless
 from tests.unit import builders
 from tests.unit.world import Context
-
-both_ways = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "unguarded"])
 
 
 class Count(State, table="orders", key="name"):
@@ -68,18 +60,6 @@ def follow(goods: StockReceived, work: Work) -> None:
 def refuse(_: StockReceived, __: Work) -> None:
     """Find that nothing can be made of it."""
     raise Rejected("no such article")
-
-
-@pytest.fixture(scope="module")
-def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
-    return Faults(tmp_path_factory.mktemp("faults"))
-
-
-@pytest.fixture(scope="module")
-def system(faults: Faults) -> Iterator[Deployed]:
-    """A system of their own: without its guards it is left broken."""
-    with up(Progress(Console(file=io.StringIO())), extra=faults.environment) as cloud:
-        yield Deployed(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint))
 
 
 @both_ways
@@ -145,41 +125,57 @@ def test_only_the_cursors_condition_keeps_a_stream_where_another_run_has_parked_
 
 @both_ways
 def test_only_the_partial_answer_keeps_a_message_that_failed(system: Deployed, faults: Faults, guarded: bool) -> None:
-    failing = Fault.denied(function="place-order", operation="TransactWriteItems")
+    order = unique("order")
+    failing = Fault.denied(function="place-order", operation="TransactWriteItems", mentions=order)
 
-    with held(guarded, whole_batches(system, "place-order")), faults.bring(failing):
-        (placed,) = system.sends(an_order())
-        until(lambda: faults.brought(failing), what="place-order has failed")
-        until(lambda: nothing_in_queue(system, "place-order"), what="its message is done with, or lost")
+    with faults.bring(failing, *unless(guarded, Fault.without(Guard.PARTIAL_ANSWER, function="place-order"))):
+        (placed,) = system.sends(an_order(order))
+        eventually(lambda: faults.brought(failing), "place-order has failed")
+        eventually(lambda: nothing_in_queue(system, "place-order"), "its message is done with, or lost")
 
     with expected_to_hold(guarded):
         entry = system.connection.ledger.find(placed, "place-order")
         assert entry
-        assert entry.done
+        assert entry.done, entry
 
 
 @both_ways
-def test_only_the_way_over_the_store_keeps_what_was_handled_in_the_store(system: Deployed, guarded: bool) -> None:
-    order = builders.recorded(builders.an_order(unique("order")))
+def test_only_the_way_over_the_store_keeps_what_was_handled_in_the_store(
+    system: Deployed, faults: Faults, guarded: bool
+) -> None:
+    order = unique("order")
+    unstored = Fault.denied(function="admit", operation="TransactWriteItems", mentions=order, times=ALWAYS)
 
-    if guarded:
-        (handled,) = system.sends(an_order(unique("order")))
-    else:
-        handled = put_past_the_store(system, order)
-    until(lambda: "committed" in system.says("place-order", handled), what="place-order has handled it")
+    with faults.bring(unstored, *unless(guarded, Fault.without(Guard.STORE_FIRST, function="admit"))):
+        (sent,) = system.sends(an_order(order))
+        eventually(lambda: faults.brought(unstored), "admit was not let into the store")
+        if not guarded:
+            eventually(lambda: handled(system, sent), "somebody has handled it")
+
+        assert not list(system.connection.store.stream(f"order/{order}"))
+        with expected_to_hold(guarded):
+            assert handled(system, sent) == []
+
+
+@both_ways
+def test_only_the_record_of_an_attempt_keeps_an_e_mail_from_being_sent_again(
+    system: Deployed, faults: Faults, guarded: bool
+) -> None:
+    order = unique("order")
+    death = Fault.death("after", function="mail-cancelled", operation="SendEmail", mentions=order)
+    without = unless(guarded, Fault.without(Guard.ATTEMPT, function="mail-cancelled"))
+
+    with impatient(system, "mail-cancelled"), faults.bring(death, *without):
+        system.sends(an_order(order, lines=[(unique("never-there"), 1)]))
+        eventually(lambda: faults.brought(death), "the e-mail is out, and its process is dead")
+        eventually(lambda: system.says("mail-cancelled", cancellation(system, order)), "it was delivered again")
 
     with expected_to_hold(guarded):
-        for entry in system.connection.ledger.of_event(handled):
-            stored = system.connection.store.stream(entry.stream, after=entry.sequence - 1)
-            assert handled in {envelope.metadata.id for envelope in stored}
+        assert len([mail for mail in mailbox(system.cloud) if order in mail.subject]) == 1
 
 
 def held(guarded: bool, without: AbstractContextManager[None]) -> AbstractContextManager[None]:
     return nullcontext() if guarded else without
-
-
-def expected_to_hold(guarded: bool) -> AbstractContextManager[object]:
-    return nullcontext() if guarded else pytest.raises(AssertionError)
 
 
 def two_orders(sku: str) -> list[Envelope]:
@@ -202,29 +198,15 @@ def deliver(handler: Reaction[StockReceived], *events: Envelope) -> None:
     assert handler(batch, Context()) == {"batchItemFailures": []}
 
 
-def put_past_the_store(system: Deployed, event: Envelope) -> str:
-    """Put an event on the event bus that is not in the store; only publish's role may. Returns its id."""
-    entry = {"EventBusName": system.connection.names.event_bus, "Source": event.source}
-    answer = system.cloud.client("events").put_events(
-        Entries=[{**entry, "DetailType": event.metadata.type, "Detail": event.detail}]
-    )
-    assert not answer["FailedEntryCount"]
-    return event.metadata.id
+def handled(system: Deployed, event: str) -> list[str]:
+    """The consumers that have committed the event."""
+    return [entry.consumer for entry in system.connection.ledger.of_event(event) if entry.state == COMMITTED]
 
 
-@contextmanager
-def whole_batches(system: Deployed, consumer: str) -> Iterator[None]:
-    """In the block, what a consumer says of single messages is not listened to."""
-    lambda_ = system.cloud.client("lambda")
-    name = system.connection.names.of(consumer)
-    (mapping,) = lambda_.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
-    lambda_.update_event_source_mapping(UUID=mapping["UUID"], FunctionResponseTypes=[])
-    try:
-        yield
-    finally:
-        lambda_.update_event_source_mapping(
-            UUID=mapping["UUID"], FunctionResponseTypes=mapping["FunctionResponseTypes"]
-        )
+def cancellation(system: Deployed, order: str) -> str:
+    """The id of the event that says that the order is cancelled."""
+    stream = system.connection.store.stream(f"order/{order}")
+    return next(event.metadata.id for event in stream if event.metadata.type == "OrderCancelled")
 
 
 def nothing_in_queue(system: Deployed, consumer: str) -> bool:

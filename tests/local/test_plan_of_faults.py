@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from local.faults import ALWAYS, Chance, Every, Fault, Faults, Only
+from local.faults import ALWAYS, Chance, Every, Fault, Faults, Guard, Only
 from local.faults.fault import Times
 from local.faults.worker.daybook_faults.plan import Plan
 
@@ -51,3 +51,16 @@ def test_a_fault_strikes_only_the_calls_that_it_names(tmp_path: Path) -> None:
             (one, "events", "PutEvents", "after", False),
         ]:
             assert bool([*plan.striking(service, operation, fits=lambda _: True, when=when)]) is struck
+
+
+def test_a_guard_is_missing_while_its_fault_is_brought_in_the_function_that_it_names(tmp_path: Path) -> None:
+    faults, removed = Faults(tmp_path, guards=True), Fault.without(Guard.CURSOR, function="one")
+    one, other = (Plan(tmp_path / "plan.json", function) for function in ("one", "other"))
+
+    def missing(plan: Plan, guard: Guard = Guard.CURSOR) -> bool:
+        return [*plan.striking("", guard, fits=lambda _: True)] != []
+
+    with faults.bring(removed):
+        assert (missing(one), missing(other), missing(one, Guard.ATTEMPT)) == (True, False, False)
+    assert not missing(one)
+    assert faults.brought(removed) == 1

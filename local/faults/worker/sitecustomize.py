@@ -1,7 +1,7 @@
 """Python imports this by itself when this folder is on its path: it lets faults into a function's process.
 
-Nothing happens until botocore is imported, or a module whose guard is to be missing, and nothing at all in a process
-that is no function.
+Nothing happens until botocore is imported, or a module whose guard can be removed, and nothing at all in a process that
+is no function.
 """  # noqa: INP001 - Python wants it at the top of a folder
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def _let_faults_in(handlers: Any) -> None:
 def _changes() -> Mapping[str, Sequence[Callable[[Any], None]]]:
     """What is done to which modules, once they are loaded."""
     changes: dict[str, list[Callable[[Any], None]]] = {"botocore.handlers": [_let_faults_in]}
-    for guard in os.environ.get("DAYBOOK_FAULTS_WITHOUT", "").split():
-        module, take_away = importlib.import_module("daybook_faults.guards").GUARDS[guard]
-        changes.setdefault(module, []).append(take_away)
+    if "DAYBOOK_FAULTS_GUARDS" in os.environ:
+        for module, make_removable in importlib.import_module("daybook_faults.guards").GUARDS:
+            changes.setdefault(module, []).append(make_removable)
     return changes
 
 

@@ -20,9 +20,8 @@ _SERVICES = {"eventbridge": "events"}  # botocore's events call it otherwise tha
 
 def handlers() -> list[tuple[str, Any]]:
     """What to add to botocore's own handlers."""
-    stage = os.environ["DAYBOOK_STAGE"]
-    function = os.environ["AWS_LAMBDA_FUNCTION_NAME"].removeprefix(f"daybook-{stage}-")
-    hooks = _Hooks(Path(os.environ["DAYBOOK_FAULTS_PLAN"]), function, stage)
+    folder = Path(os.environ["DAYBOOK_FAULTS_PLAN"]).parent
+    hooks = _Hooks(Plan.of_this_process(), folder, os.environ["DAYBOOK_STAGE"])
     return [
         ("provide-client-params", hooks.calling),
         ("before-call", hooks.called),
@@ -34,11 +33,10 @@ def handlers() -> list[tuple[str, Any]]:
 class _Hooks:
     """One process's calls to AWS, from the function to the wire and back."""
 
-    def __init__(self, plan: Path, function: str, stage: str) -> None:
-        self._plan = Plan(plan, function)
-        self._recording = plan.with_name("calls.jsonl")
-        self._traces = plan.with_name("traces.jsonl")
-        self._function = function
+    def __init__(self, plan: Plan, folder: Path, stage: str) -> None:
+        self._plan = plan
+        self._recording = folder / "calls.jsonl"
+        self._traces = folder / "traces.jsonl"
         self._stage = stage
 
     def calling(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -102,7 +100,7 @@ class _Hooks:
         return os.environ.get(variable, f"daybook-{self._stage}-{table}")
 
     def _record(self, service: str, operation: str, params: Mapping[str, Any]) -> None:
-        said = {"function": self._function, "service": service, "operation": operation}
+        said = {"function": self._plan.function, "service": service, "operation": operation}
         _append(self._recording, {**said, "uses": list(uses(service, operation, params))})
 
 

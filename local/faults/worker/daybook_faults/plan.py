@@ -6,7 +6,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 Rule = dict[str, Any]
 
@@ -14,9 +14,15 @@ Rule = dict[str, Any]
 class Plan:
     """The faults that are switched on, for one function."""
 
+    @classmethod
+    def of_this_process(cls) -> Self:
+        """The plan of the function that this process runs."""
+        stage, name = os.environ["DAYBOOK_STAGE"], os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+        return cls(Path(os.environ["DAYBOOK_FAULTS_PLAN"]), name.removeprefix(f"daybook-{stage}-"))
+
     def __init__(self, file: Path, function: str) -> None:
         self._file = file
-        self._function = function
+        self.function = function
         self._read: tuple[int, int] | None = None
         self._rules: list[Rule] = []
 
@@ -27,7 +33,7 @@ class Plan:
 
         `when` is `before` or `after` for those that strike an attempt, None for those that change the call itself.
         """
-        here = {"function": self._function, "service": service, "operation": operation, "when": when}
+        here = {"function": self.function, "service": service, "operation": operation, "when": when}
         for rule in self._current():
             if rule.get("when") != when or any(rule.get(name, value) != value for name, value in here.items()):
                 continue
