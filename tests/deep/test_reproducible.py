@@ -1,88 +1,50 @@
-"""Same sources, same templates, wherever they are made; and a change reaches those stacks alone that it concerns."""
+"""Same sources, same templates, wherever they are made; and a change reaches only the stacks that it concerns.
+
+tests/templates/test_bundles.py shows the same of bundles, for each file. Here the whole app is synthesized.
+"""
 
 from pathlib import Path
 
-import pytest
+from tests.templates.conftest import EMAILS
+from tests.templates.synthesis import Assembly, copy_of_sources, synthesise
 
-from tests.templates.synthesis import ROOT, Assembly, copy_of_sources, synthesise
 
-
-def test_two_syntheses_in_two_folders_give_the_same_templates_and_assets(tmp_path: Path, prod: Assembly) -> None:
+def test_two_syntheses_in_two_folders_give_the_same_templates_and_assets(tmp_path: Path, aws: Assembly) -> None:
     sources = copy_of_sources(tmp_path / "elsewhere")
-    elsewhere = synthesise(
-        tmp_path / "assembly", "prod", root=sources, alarm_email="alarms@example.com", pager_email="pager@example.com"
-    )
 
-    assert elsewhere.fingerprints() == prod.fingerprints()
+    elsewhere = synthesise(tmp_path / "assembly", aws.stage, EMAILS, root=sources)
 
-
-@pytest.fixture(scope="module")
-def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_of_sources(tmp_path_factory.mktemp("changed") / "sources")
+    assert elsewhere.fingerprints() == aws.fingerprints()
 
 
-@pytest.mark.parametrize(
-    ("file", "stacks"),
-    [
-        ("functions/inventory/reserve_stock.py", {"inventory"}),
-        ("functions/orders/order.py", {"orders"}),
-        ("functions/bookkeeping/publish.py", {"backbone"}),
-        ("functions/payments/charge_order.py", {"payments"}),
-        ("events/inventory.py", {"backbone", "inventory", "orders", "payments"}),
-        ("functions/equipment/watch.py", {"equipment"}),
-        ("functions/analytics/tally.py", {"analytics"}),
-        ("events/vitals.py", {"backbone", "equipment"}),
-        ("functions/fraud/rules.py", {"fraud"}),
-        ("functions/compliance/names.py", {"compliance"}),
-        ("events/compliance.py", {"backbone", "compliance"}),
-        (
-            "backbone/work.py",
-            {
-                "analytics",
-                "backbone",
-                "compliance",
-                "equipment",
-                "fraud",
-                "inventory",
-                "notifications",
-                "orders",
-                "patients",
-                "payments",
-                "shipping",
-            },
-        ),
-    ],
-)
-def test_a_change_reaches_only_the_stacks_that_are_made_of_it(
-    file: str, stacks: set[str], changed: Path, local: Assembly, tmp_path: Path
-) -> None:
-    target = changed / file
-    target.write_text(target.read_text() + "\n# changed\n")
-
-    after = synthesise(tmp_path, "local", root=changed).fingerprints()
-
-    target.write_text((ROOT / file).read_text())
-    assert different(local.fingerprints(), after) == stacks
-
-
-def test_a_new_field_of_a_contract_reaches_only_the_backbone_and_those_that_import_its_module(tmp_path: Path) -> None:
+def test_a_change_reaches_only_the_stacks_that_are_made_of_it(tmp_path: Path, local: Assembly) -> None:
     sources = copy_of_sources(tmp_path / "sources")
+    made = [local.fingerprints()]
+
+    def reached() -> set[str]:
+        """The stacks whose templates are others than before."""
+        made.append(synthesise(tmp_path / f"assembly-{len(made)}", "local", root=sources).fingerprints())
+        before, after = made[-2:]
+        assert before.keys() == after.keys()
+        return {stack for stack in before if before[stack] != after[stack]}
+
+    with (sources / "functions" / "inventory" / "reserve_stock.py").open("a") as function:
+        function.write("# changed\n")
+    assert reached() == {"inventory"}
+
+    # The backbone holds every contract, since admit must know every event.
     add_a_contract_that_only_inventory_listens_to(sources)
-    before = synthesise(tmp_path / "before", "local", root=sources).fingerprints()
+    assert reached() == {"backbone", "inventory"}
 
-    module = sources / "events" / "returns.py"
-    module.write_text(
-        module.read_text().replace("    quantity: Quantity\n", "    quantity: Quantity\n    note: str = ''\n")
-    )
+    contract = sources / "events" / "returns.py"
+    field = "    quantity: Quantity\n"
+    assert field in contract.read_text()
+    contract.write_text(contract.read_text().replace(field, f"{field}    note: str = ''\n"))
+    assert reached() == {"backbone", "inventory"}
 
-    after = synthesise(tmp_path / "after", "local", root=sources).fingerprints()
-    assert different(before, after) == {"backbone", "inventory"}
-
-
-def different(before: dict[str, str], after: dict[str, str]) -> set[str]:
-    """The stacks whose templates are not the same."""
-    assert before.keys() == after.keys()
-    return {stack for stack in before if before[stack] != after[stack]}
+    with (sources / "backbone" / "work.py").open("a") as kernel:
+        kernel.write("# changed\n")
+    assert reached() == local.templates.keys()
 
 
 def add_a_contract_that_only_inventory_listens_to(sources: Path) -> None:

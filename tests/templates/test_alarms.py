@@ -4,17 +4,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib import import_module
 from typing import Any
 
 import pytest
 
 from backbone import observability
-from backbone.consumer import Consumer, Effect
+from backbone.consumer import Effect
 from functions.inventory import receive_stock
 from functions.orders import order_status_placed, place_order
+from tests.templates.sources import consumers
 from tests.templates.synthesis import Assembly
-from tests.templates.test_wiring import handlers
 from tests.unit.builders import Message, a_change_of_the_store, an_order, from_the_bus, goods, recorded
 from tests.unit.test_bury import buries
 from tests.unit.test_timers import armed_long_ago, last_swept, sweeps
@@ -77,27 +76,34 @@ def breaches(alarm: Mapping[str, Any], values: Sequence[float]) -> bool:
     return bool(values) and _MEASURED_BY[alarm["Statistic"]](values) >= alarm["Threshold"]
 
 
-def consumers() -> list[Consumer[Any]]:
-    found = [import_module(name.removesuffix(".handler")).handler for name in sorted(handlers())]
-    return [handler for handler in found if isinstance(handler, Consumer)]
-
-
-def test_each_alarm_on_what_functions_write_is_one_of_these(of_the_world: Assembly) -> None:
-    names = {handler.name for handler in consumers()}
-
-    assert own_alarms(of_the_world).keys() == {
+def test_the_alarms_are_these_and_those_on_what_functions_write_read_it(aws: Assembly) -> None:
+    """Which alarms watch a consumer, and which the backbone, is a requirement. The consumers are found."""
+    names = {consumer.name for consumer in consumers()}
+    written_by_functions = {
         *(f"{name}-dead" for name in names | {"admit", "publish", "sweep", "bounces"}),
-        *(f"{name}-newer-version" for name in names),
-        *(f"{handler.name}-breaker-open" for handler in consumers() if isinstance(handler, Effect)),
+        *(f"{name}-newer-version" for name in names),  # admit does not wait for newer code: it refuses
+        *(f"{consumer.name}-breaker-open" for consumer in consumers() if isinstance(consumer, Effect)),
         "publish-tampered",
         "sweep-late",
     }
+    measured_by_aws = {
+        *(f"{name}-not-buried" for name in names | {"admit", "publish", "sweep", "bounces"}),
+        *(f"{name}-{what}" for name in names | {"admit"} for what in ("too-old", "throttled")),
+        *(f"publish-{what}" for what in ("lag", "throttled")),
+        *(f"{name}-{what}" for name in ("sweep", "switch") for what in ("errors", "silent")),
+        "pager-fails",
+    }
+
+    prefix = f"daybook-{aws.stage}-"
+    alarms = [alarm["AlarmName"] for alarm in aws.properties("AWS::CloudWatch::Alarm")]
+    assert sorted(alarms) == sorted(f"{prefix}{name}" for name in written_by_functions | measured_by_aws)
+    assert own_alarms(aws).keys() == written_by_functions
 
 
 def test_a_buried_message_sets_off_the_alarm_of_its_consumer_and_no_other(
-    world: World, of_the_world: Assembly, capsys: pytest.CaptureFixture[str]
+    world: World, aws: Assembly, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    alarms = own_alarms(of_the_world)
+    alarms = own_alarms(aws)
     for name in (name for name in alarms if name.endswith("-dead")):
         assert buries("not JSON", of=name.removesuffix("-dead")) == []
 
@@ -106,9 +112,9 @@ def test_a_buried_message_sets_off_the_alarm_of_its_consumer_and_no_other(
 
 
 def test_an_event_of_a_newer_version_sets_off_the_alarm_of_its_consumer_and_no_other(
-    world: World, of_the_world: Assembly, capsys: pytest.CaptureFixture[str]
+    world: World, aws: Assembly, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    alarms = own_alarms(of_the_world)
+    alarms = own_alarms(aws)
     for handler in consumers():
         event = handler.event_type.read(json.dumps(handler.event_type.example), version=1)
         envelope = recorded(event, version=99)
@@ -121,16 +127,16 @@ def test_an_event_of_a_newer_version_sets_off_the_alarm_of_its_consumer_and_no_o
 
 @pytest.mark.parametrize("change", ["MODIFY", "REMOVE"])
 def test_a_change_of_the_past_sets_off_the_alarm(
-    world: World, of_the_world: Assembly, capsys: pytest.CaptureFixture[str], change: str
+    world: World, aws: Assembly, capsys: pytest.CaptureFixture[str], change: str
 ) -> None:
     world.publish(a_change_of_the_store(recorded(), change))
 
-    assert set_off(own_alarms(of_the_world), written(capsys.readouterr().out)) == {"publish-tampered"}
+    assert set_off(own_alarms(aws), written(capsys.readouterr().out)) == {"publish-tampered"}
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(6, {"sweep-late"}), (4, set[str]())])
 def test_a_timer_that_fires_five_minutes_late_sets_off_the_alarm(
-    world: World, of_the_world: Assembly, capsys: pytest.CaptureFixture[str], minutes: int, expected: set[str]
+    world: World, aws: Assembly, capsys: pytest.CaptureFixture[str], minutes: int, expected: set[str]
 ) -> None:
     world.append(recorded(an_order()))
     late = timedelta(minutes=minutes)
@@ -142,12 +148,10 @@ def test_a_timer_that_fires_five_minutes_late_sets_off_the_alarm(
 
     metrics = written(capsys.readouterr().out)
     assert any(metric.name == observability.LATENESS for metric in metrics)
-    assert set_off(own_alarms(of_the_world), metrics) == expected
+    assert set_off(own_alarms(aws), metrics) == expected
 
 
-def test_what_goes_well_sets_off_no_alarm(
-    world: World, of_the_world: Assembly, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_goes_well_sets_off_no_alarm(world: World, aws: Assembly, capsys: pytest.CaptureFixture[str]) -> None:
     world.open_bus()
     world.receive(place_order.handler, an_order())
     world.receive(receive_stock.handler, goods())
@@ -156,4 +160,4 @@ def test_what_goes_well_sets_off_no_alarm(
 
     metrics = written(capsys.readouterr().out)
     assert {metric.name for metric in metrics} >= {observability.COMMITTED, observability.PUBLISHED}
-    assert set_off(own_alarms(of_the_world), metrics) == set()
+    assert set_off(own_alarms(aws), metrics) == set()

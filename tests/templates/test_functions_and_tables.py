@@ -1,17 +1,28 @@
 """How functions run, how data are kept, and who is told when something is wrong."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
+from aws_cdk import Stack
+from aws_cdk.assertions import Template
 
 from backbone.consumer import Effect
 from backbone.runtime import ENOUGH
-from backbone.settings import BREAKER, CALL_TIMEOUT
+from backbone.settings import CALL_TIMEOUT
 from events import tallies
+from stacks.layer import LOCK
+from stacks.stage import Stage
+from stacks.tables import key, table
+from tests.templates.sources import SERVICES, consumers, stack_of
 from tests.templates.synthesis import Assembly, texts
-from tests.templates.test_alarms import consumers
+
+KEPT = ("Retain", "Retain", True)
+DELETED = ("Delete", "Delete", False)
 
 
-def test_every_function_runs_on_arm_with_the_pinned_runtime_and_is_traced(prod: Assembly) -> None:
-    for function in prod.properties("AWS::Lambda::Function"):
+def test_every_function_runs_on_arm_with_the_pinned_runtime_and_is_traced(aws: Assembly) -> None:
+    for function in aws.properties("AWS::Lambda::Function"):
         assert function["Architectures"] == ["arm64"]
         assert function["Runtime"] == "python3.13"
         assert function["TracingConfig"] == {"Mode": "Active"}
@@ -19,9 +30,9 @@ def test_every_function_runs_on_arm_with_the_pinned_runtime_and_is_traced(prod: 
         assert 16 <= function["Timeout"] <= 60
 
 
-def test_an_effect_outlives_all_its_calls_though_none_is_answered(prod: Assembly, local: Assembly) -> None:
+def test_an_effect_outlives_all_its_calls_though_none_is_answered(aws: Assembly, local: Assembly) -> None:
     effects = [handler for handler in consumers() if isinstance(handler, Effect)]
-    for assembly in (prod, local):
+    for assembly in (aws, local):
         functions = {f["FunctionName"]: f for f in assembly.properties("AWS::Lambda::Function")}
         for effect in effects:
             function = functions[f"daybook-{assembly.stage}-{effect.name}"]
@@ -29,76 +40,87 @@ def test_an_effect_outlives_all_its_calls_though_none_is_answered(prod: Assembly
             assert function["Timeout"] >= longest + ENOUGH
 
 
-def test_an_effect_comes_alone_so_that_it_takes_no_neighbour_with_it(prod: Assembly) -> None:
+def test_an_effect_comes_alone_so_that_it_takes_no_neighbour_with_it(aws: Assembly) -> None:
     effects = {handler.name for handler in consumers() if isinstance(handler, Effect)}
     sizes = {
         m["EventSourceArn"]["Fn::GetAtt"][0]: m["BatchSize"]
-        for m in prod.properties("AWS::Lambda::EventSourceMapping")
+        for m in aws.properties("AWS::Lambda::EventSourceMapping")
         if "Fn::GetAtt" in m["EventSourceArn"]
     }
-    queues = {q["Properties"]["QueueName"]: sizes.get(q["Id"]) for q in prod.resources("AWS::SQS::Queue")}
+    queues = {q["Properties"]["QueueName"]: sizes.get(q["Id"]) for q in aws.resources("AWS::SQS::Queue")}
 
-    assert {queues[f"daybook-prod-{effect}"] for effect in effects} == {1}
+    assert {queues[f"daybook-test-{effect}"] for effect in effects} == {1}
 
 
-def test_the_secret_goes_with_its_stack_so_that_payments_can_come_back(prod: Assembly) -> None:
-    (secret,) = prod.resources("AWS::SecretsManager::Secret")
+def test_the_secret_goes_with_its_stack_so_that_payments_can_come_back(aws: Assembly) -> None:
+    (secret,) = aws.resources("AWS::SecretsManager::Secret")
 
-    assert secret["Properties"]["Name"] == "daybook-prod-stripe-key"
+    assert secret["Properties"]["Name"] == "daybook-test-stripe-key"
     assert secret["DeletionPolicy"] == "Delete"
 
 
-def test_every_function_has_a_log_group_of_its_own_that_forgets_in_time(prod: Assembly) -> None:
-    functions = {f"/aws/lambda/{f['FunctionName']}" for f in prod.properties("AWS::Lambda::Function")}
-    groups = {group["LogGroupName"]: group["RetentionInDays"] for group in prod.properties("AWS::Logs::LogGroup")}
+def test_every_function_has_a_log_group_of_its_own_that_forgets_in_time(aws: Assembly) -> None:
+    functions = {f"/aws/lambda/{f['FunctionName']}" for f in aws.properties("AWS::Lambda::Function")}
+    groups = {group["LogGroupName"]: group["RetentionInDays"] for group in aws.properties("AWS::Logs::LogGroup")}
 
     assert groups == dict.fromkeys(functions, 90)
 
 
 def test_functions_find_their_packages_in_a_layer_but_on_a_laptop_in_the_virtual_environment(
-    prod: Assembly, local: Assembly
+    aws: Assembly, local: Assembly
 ) -> None:
-    with_packages_of_their_own = {"compliance", "notifications", "payments"}
-    for function in prod.resources("AWS::Lambda::Function"):
-        assert len(function["Properties"]["Layers"]) == 1 + (function["Stack"] in with_packages_of_their_own)
+    layers = {
+        (layer["Stack"], layer["Id"]): layer["Properties"] for layer in aws.resources("AWS::Lambda::LayerVersion")
+    }
+    for function in aws.resources("AWS::Lambda::Function"):
+        own = LOCK.with_name(f"requirements-lambda-{function['Stack']}.txt")
+        locks = [LOCK, own] if own.exists() else [LOCK]
+        found = [layers[function["Stack"], each["Ref"]] for each in function["Properties"]["Layers"]]
+        assert sorted(each["Description"].rpartition(" ")[2] for each in found) == sorted(lock.name for lock in locks)
     assert not local.resources("AWS::Lambda::LayerVersion")
     assert not any("Layers" in function for function in local.properties("AWS::Lambda::Function"))
 
 
-def test_tables_are_on_demand_and_recoverable_to_the_second(prod: Assembly) -> None:
-    tables = prod.properties("AWS::DynamoDB::Table")
+def test_tables_are_on_demand_and_recoverable_to_the_second(aws: Assembly) -> None:
+    tables = aws.properties("AWS::DynamoDB::Table")
 
     assert tables
-    for table in tables:
-        assert table["BillingMode"] == "PAY_PER_REQUEST"
-        assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    for each in tables:
+        assert each["BillingMode"] == "PAY_PER_REQUEST"
+        assert each["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
 
 
-@pytest.mark.parametrize(("stage", "kept"), [("prod", True), ("dev", False), ("local", False)])
+def test_every_table_outlives_its_stack_on_aws_and_goes_with_it_on_a_laptop(aws: Assembly, local: Assembly) -> None:
+    assert {_after_removal(each) for each in aws.resources("AWS::DynamoDB::Table")} == {KEPT}
+    assert {_after_removal(each) for each in local.resources("AWS::DynamoDB::Table")} == {DELETED}
+
+
+@pytest.mark.parametrize(
+    ("stage", "expected"), [("prod", KEPT), ("staging", KEPT), ("dev", DELETED), ("local", DELETED)]
+)
 def test_tables_outlive_their_stack_in_every_stage_but_local_and_dev(
-    stage: str, *, kept: bool, request: pytest.FixtureRequest
+    stage: str, expected: tuple[str, str, bool]
 ) -> None:
-    assembly: Assembly = request.getfixturevalue(stage)
+    stack = Stack()
+    table(stack, "Table", stage=Stage(name=stage), partition_key=key("id"))
 
-    for table in assembly.resources("AWS::DynamoDB::Table"):
-        assert table["DeletionPolicy"] == ("Retain" if kept else "Delete")
-        assert table["UpdateReplacePolicy"] == ("Retain" if kept else "Delete")
-        assert table["Properties"].get("DeletionProtectionEnabled", False) is kept
+    (made,) = Template.from_stack(stack).find_resources("AWS::DynamoDB::Table").values()
+    assert _after_removal(made) == expected
 
 
-def test_tables_of_services_have_generated_names_so_that_a_service_can_go_and_come_back(prod: Assembly) -> None:
+def test_tables_of_services_have_generated_names_so_that_a_service_can_go_and_come_back(aws: Assembly) -> None:
     named = [
-        t["Properties"].get("TableName") for t in prod.resources("AWS::DynamoDB::Table") if t["Stack"] != "backbone"
+        t["Properties"].get("TableName") for t in aws.resources("AWS::DynamoDB::Table") if t["Stack"] != "backbone"
     ]
 
     assert named
     assert set(named) == {None}
 
 
-def test_a_table_that_people_search_has_an_index_by_that_field_and_others_have_none(prod: Assembly) -> None:
+def test_a_table_that_people_search_has_an_index_by_that_field_and_others_have_none(aws: Assembly) -> None:
     indexes = {
         t["Id"].removesuffix(t["Id"][-8:]): t["Properties"].get("GlobalSecondaryIndexes")
-        for t in prod.resources("AWS::DynamoDB::Table", "patients")
+        for t in aws.resources("AWS::DynamoDB::Table", "patients")
     }
 
     assert {table for table, index in indexes.items() if index} == {"PatientTermsTable"}
@@ -111,41 +133,29 @@ def test_a_table_that_people_search_has_an_index_by_that_field_and_others_have_n
     assert by_term["Projection"] == {"ProjectionType": "ALL"}
 
 
-def test_no_function_needs_an_index_that_is_for_people(prod: Assembly) -> None:
-    for policy in prod.properties("AWS::IAM::Policy", "patients"):
+def test_no_function_needs_an_index_that_is_for_people(aws: Assembly) -> None:
+    for policy in aws.properties("AWS::IAM::Policy", "patients"):
         assert "/index/" not in str(policy["PolicyDocument"])
 
 
-def test_the_names_that_users_may_rely_on_carry_the_stage(prod: Assembly) -> None:
-    buses = {bus["Name"] for bus in prod.properties("AWS::Events::EventBus")}
-    tables = {table["TableName"] for table in prod.properties("AWS::DynamoDB::Table", "backbone")}
+def test_the_names_that_users_may_rely_on_carry_the_stage(aws: Assembly) -> None:
+    buses = {bus["Name"] for bus in aws.properties("AWS::Events::EventBus")}
+    tables = {table["TableName"] for table in aws.properties("AWS::DynamoDB::Table", "backbone")}
 
-    assert buses == {"daybook-prod-ingress", "daybook-prod-events"}
-    assert tables == {"daybook-prod-store", "daybook-prod-ledger", "daybook-prod-due"}
-    assert set(prod.templates) == {
-        "analytics",
-        "backbone",
-        "compliance",
-        "equipment",
-        "fraud",
-        "inventory",
-        "notifications",
-        "orders",
-        "patients",
-        "payments",
-        "shipping",
-    }
+    assert buses == {"daybook-test-ingress", "daybook-test-events"}
+    assert tables == {"daybook-test-store", "daybook-test-ledger", "daybook-test-due"}
+    assert set(aws.templates) == {stack_of(service) for service in SERVICES}
 
 
-def test_no_stack_exports_or_imports_anything_so_that_each_is_deployed_alone(prod: Assembly) -> None:
-    for template in prod.templates.values():
+def test_no_stack_exports_or_imports_anything_so_that_each_is_deployed_alone(aws: Assembly) -> None:
+    for template in aws.templates.values():
         assert "Export" not in str(template.get("Outputs", {}))
         assert not [text for text in texts(template["Resources"]) if text == "Fn::ImportValue"]
         assert "Fn::ImportValue" not in str(template)
 
 
-def test_every_alarm_fires_at_its_threshold_and_tells_the_topic(prod: Assembly) -> None:
-    alarms = prod.properties("AWS::CloudWatch::Alarm")
+def test_every_alarm_fires_at_its_threshold_and_tells_the_topic(aws: Assembly) -> None:
+    alarms = aws.properties("AWS::CloudWatch::Alarm")
 
     assert alarms
     for alarm in alarms:
@@ -158,46 +168,29 @@ def test_every_alarm_fires_at_its_threshold_and_tells_the_topic(prod: Assembly) 
         assert alarm["AlarmDescription"]
 
 
-def test_every_consumer_is_watched_and_its_dead_letters_are(prod: Assembly) -> None:
-    names = {alarm["AlarmName"] for alarm in prod.properties("AWS::CloudWatch::Alarm")}
-    functions = {function["FunctionName"] for function in prod.properties("AWS::Lambda::Function")}
-    consumers = functions - {f"daybook-prod-{each}" for each in ("publish", "bury", "sweep", "switch")}
+def test_every_stack_has_one_dashboard(aws: Assembly) -> None:
+    dashboards = {dashboard["DashboardName"] for dashboard in aws.properties("AWS::CloudWatch::Dashboard")}
 
-    of_consumers = {
-        f"{consumer}-{what}" for consumer in consumers for what in ("too-old", "throttled", "newer-version")
-    }
-    of_consumers -= {"daybook-prod-admit-newer-version"}  # admit does not wait: it refuses
-    of_publish = {f"daybook-prod-publish-{what}" for what in ("lag", "throttled", "tampered")}
-    of_sweep = {f"daybook-prod-sweep-{what}" for what in ("late", "errors", "silent")}
-    of_switch = {f"daybook-prod-switch-{what}" for what in ("errors", "silent")}
-    functions_of_effects = [
-        f["FunctionName"] for f in prod.properties("AWS::Lambda::Function") if BREAKER in f["Environment"]["Variables"]
-    ]
-    of_breakers = {f"{effect}-breaker-open" for effect in functions_of_effects}
-    with_dead_letters = consumers | {f"daybook-prod-{each}" for each in ("publish", "sweep", "bounces")}
-    of_the_dead = {f"{each}-{what}" for each in with_dead_letters for what in ("dead", "not-buried")}
-    assert names == (
-        of_consumers | of_breakers | of_publish | of_sweep | of_switch | of_the_dead | {"daybook-prod-pager-fails"}
-    )
+    assert dashboards == {f"daybook-test-{stack}" for stack in aws.templates}
 
 
-def test_every_stack_has_one_dashboard(prod: Assembly) -> None:
-    dashboards = {dashboard["DashboardName"] for dashboard in prod.properties("AWS::CloudWatch::Dashboard")}
-
-    assert dashboards == {f"daybook-prod-{stack}" for stack in prod.templates}
-
-
-def test_transactions_come_no_faster_than_the_shards_of_a_minute_are_meant_for(prod: Assembly) -> None:
+def test_transactions_come_no_faster_than_the_shards_of_a_minute_are_meant_for(aws: Assembly) -> None:
     """Who works on ten at a time, each for so long, can commit so many in a second."""
     (queue,) = [
         q["Id"]
-        for q in prod.resources("AWS::SQS::Queue", "analytics")
-        if q["Properties"]["QueueName"] == "daybook-prod-tally-transaction"
+        for q in aws.resources("AWS::SQS::Queue", "analytics")
+        if q["Properties"]["QueueName"] == "daybook-test-tally-transaction"
     ]
     (mapping,) = [
         m
-        for m in prod.properties("AWS::Lambda::EventSourceMapping", "analytics")
+        for m in aws.properties("AWS::Lambda::EventSourceMapping", "analytics")
         if m["EventSourceArn"] == {"Fn::GetAtt": [queue, "Arn"]}
     ]
 
     assert mapping["ScalingConfig"]["MaximumConcurrency"] / tallies.UNDER_WAY <= tallies.BANKS_RATE
+
+
+def _after_removal(made: Mapping[str, Any]) -> tuple[str, str, bool]:
+    """What happens to a table when its stack is deleted or it is replaced, and whether it is protected."""
+    protected = made["Properties"].get("DeletionProtectionEnabled", False)
+    return made["DeletionPolicy"], made["UpdateReplacePolicy"], protected

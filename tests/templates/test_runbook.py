@@ -23,16 +23,16 @@ def alarms(assembly: Assembly) -> dict[str, str]:
     return {each["AlarmName"]: each["AlarmDescription"] for each in found}
 
 
-def test_every_alarm_ends_in_the_section_of_the_runbook_that_its_name_leads_to(prod: Assembly) -> None:
-    assert alarms(prod)
-    for name, description in alarms(prod).items():
+def test_every_alarm_ends_in_the_section_of_the_runbook_that_its_name_leads_to(aws: Assembly) -> None:
+    assert alarms(aws)
+    for name, description in alarms(aws).items():
         (section,) = {section for end, section in ROWS.items() if name.endswith(end)}
         assert description.endswith(f"What to do: docs/runbook.md#{section}"), name
         assert section in SECTIONS
 
 
-def test_every_row_of_the_runbook_s_table_is_about_an_alarm(prod: Assembly) -> None:
-    names = alarms(prod)
+def test_every_row_of_the_runbook_s_table_is_about_an_alarm(aws: Assembly) -> None:
+    names = alarms(aws)
 
     assert [end for end in ROWS if not any(name.endswith(end) for name in names)] == []
 

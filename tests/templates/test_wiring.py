@@ -1,8 +1,6 @@
 """What listens to what, and what stands between."""
 
-import ast
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,44 +14,29 @@ from events.inventory import StockReceived
 from events.orders import OrderPlaced
 from stacks.service import LineAndFunctionDisagree, Service
 from stacks.stage import Stage
-from tests.templates.synthesis import ROOT, Assembly
+from tests.templates.sources import consumers, handlers
+from tests.templates.synthesis import Assembly
 
 DAY = 24 * 60 * 60
 AS_LONG_AS_CAN_BE = {"MaximumEventAgeInSeconds": DAY, "MaximumRetryAttempts": 185}
 
 
-def handlers() -> set[str]:
-    """Every file under functions/ that defines a handler, as Lambda names it."""
-    found = set()
-    for file in (ROOT / "functions").rglob("*.py"):
-        tree = ast.parse(file.read_text())
-        if any(isinstance(node, ast.FunctionDef) and node.name == "handler" for node in tree.body):
-            found.add(".".join((*file.relative_to(ROOT).with_suffix("").parts, "handler")))
-    return found
-
-
-def test_every_file_with_a_handler_is_deployed_by_exactly_one_stack(prod: Assembly) -> None:
-    deployed = [function["Handler"] for function in prod.properties("AWS::Lambda::Function")]
+def test_every_file_with_a_handler_is_deployed_by_exactly_one_stack(aws: Assembly) -> None:
+    deployed = [function["Handler"] for function in aws.properties("AWS::Lambda::Function")]
 
     assert sorted(deployed) == sorted(handlers())
 
 
-def test_the_bundle_of_every_stack_holds_its_handlers(prod: Assembly) -> None:
-    for function in prod.resources("AWS::Lambda::Function"):
-        module = Path(*function["Properties"]["Handler"].split(".")[:-1]).with_suffix(".py")
-        assert (prod.bundle(function["Stack"]) / module).is_file()
-
-
-def test_every_event_that_someone_listens_to_has_a_sender(prod: Assembly) -> None:
-    emitted = {event.contract.type for handler in _consumers() for event in handler.emits}
+def test_every_event_that_someone_listens_to_has_a_sender(aws: Assembly) -> None:
+    emitted = {event.contract.type for handler in consumers() for event in handler.emits}
     from_outside = {name for name, event in CATALOGUE.items() if event.contract.sources}
 
     foreign = {event_type for _, event_type in FOREIGN}
-    assert _listened_to(prod) <= emitted | from_outside | foreign
+    assert _listened_to(aws) <= emitted | from_outside | foreign
 
 
-def test_rules_listen_to_contracts_under_their_owners_source(prod: Assembly) -> None:
-    for rule in prod.properties("AWS::Events::Rule"):
+def test_rules_listen_to_contracts_under_their_owners_source(aws: Assembly) -> None:
+    for rule in aws.properties("AWS::Events::Rule"):
         if "detail-type" not in rule.get("EventPattern", {}):
             continue
         (name,) = rule["EventPattern"]["detail-type"]
@@ -63,23 +46,23 @@ def test_rules_listen_to_contracts_under_their_owners_source(prod: Assembly) -> 
             assert (*rule["EventPattern"]["source"], name) in FOREIGN
 
 
-def test_what_others_tell_of_on_the_default_bus_goes_to_the_front_door(prod: Assembly) -> None:
-    (bounces,) = [r for r in prod.properties("AWS::Events::Rule", "notifications") if "bounces" in r["Name"]]
+def test_what_others_tell_of_on_the_default_bus_goes_to_the_front_door(aws: Assembly) -> None:
+    (bounces,) = [r for r in aws.properties("AWS::Events::Rule", "notifications") if "bounces" in r["Name"]]
 
     assert "EventBusName" not in bounces
-    assert "daybook-prod-ingress" in json.dumps(bounces["Targets"])
-    assert bounces["EventPattern"]["detail"] == {"mail": {"tags": {"ses:configuration-set": ["daybook-prod-letters"]}}}
+    assert "daybook-test-ingress" in json.dumps(bounces["Targets"])
+    assert bounces["EventPattern"]["detail"] == {"mail": {"tags": {"ses:configuration-set": ["daybook-test-letters"]}}}
 
 
-def test_the_front_door_takes_everything(prod: Assembly) -> None:
-    rules = prod.properties("AWS::Events::Rule", "backbone")
+def test_the_front_door_takes_everything(aws: Assembly) -> None:
+    rules = aws.properties("AWS::Events::Rule", "backbone")
     patterns = [rule["EventPattern"] for rule in rules if "EventPattern" in rule]
 
     assert patterns == [{"source": [{"prefix": ""}]}]
 
 
-def test_every_rule_leads_to_one_queue_and_has_a_dead_letter_queue_for_what_it_cannot_deliver(prod: Assembly) -> None:
-    for rule in prod.properties("AWS::Events::Rule"):
+def test_every_rule_leads_to_one_queue_and_has_a_dead_letter_queue_for_what_it_cannot_deliver(aws: Assembly) -> None:
+    for rule in aws.properties("AWS::Events::Rule"):
         if "ScheduleExpression" in rule:
             continue
         (target,) = rule["Targets"]
@@ -89,56 +72,57 @@ def test_every_rule_leads_to_one_queue_and_has_a_dead_letter_queue_for_what_it_c
         assert "RetryPolicy" in target or "event-bus" in json.dumps(target["Arn"])
 
 
-def test_sweep_and_switch_run_each_minute(prod: Assembly) -> None:
-    scheduled = [rule for rule in prod.properties("AWS::Events::Rule") if "ScheduleExpression" in rule]
+def test_sweep_and_switch_run_each_minute(aws: Assembly) -> None:
+    scheduled = [rule for rule in aws.properties("AWS::Events::Rule") if "ScheduleExpression" in rule]
 
     assert {rule["Name"]: rule["ScheduleExpression"] for rule in scheduled} == {
-        "daybook-prod-sweep": "rate(1 minute)",
-        "daybook-prod-switch": "rate(1 minute)",
+        "daybook-test-sweep": "rate(1 minute)",
+        "daybook-test-switch": "rate(1 minute)",
     }
     for rule in scheduled:
         assert rule["Name"].rpartition("-")[2].capitalize() in json.dumps(rule["Targets"])
 
 
-def test_every_queue_is_encrypted_and_keeps_its_messages_as_long_as_sqs_can(prod: Assembly) -> None:
-    for queue in prod.properties("AWS::SQS::Queue"):
+def test_every_queue_is_encrypted_and_keeps_its_messages_as_long_as_sqs_can(aws: Assembly) -> None:
+    for queue in aws.properties("AWS::SQS::Queue"):
         assert queue["SqsManagedSseEnabled"] is True
         assert queue["MessageRetentionPeriod"] == 14 * DAY
 
 
-def test_pages_are_encrypted_and_go_to_whom_the_stage_names(prod: Assembly, local: Assembly) -> None:
-    (pager,) = prod.resources("AWS::SNS::Topic", "equipment")
-    assert pager["Properties"]["TopicName"] == "daybook-prod-pager"
+def test_pages_are_encrypted_and_go_to_whom_the_stage_names(aws: Assembly, local: Assembly) -> None:
+    (pager,) = aws.resources("AWS::SNS::Topic", "equipment")
+    assert pager["Properties"]["TopicName"] == "daybook-test-pager"
     assert "alias/aws/sns" in json.dumps(pager["Properties"]["KmsMasterKeyId"])
-    (mail,) = prod.properties("AWS::SNS::Subscription", "equipment")
+    (mail,) = aws.properties("AWS::SNS::Subscription", "equipment")
     assert mail == {"Protocol": "email", "Endpoint": "pager@example.com", "TopicArn": {"Ref": pager["Id"]}}
     assert local.properties("AWS::SNS::Subscription", "equipment") == []
 
 
-def test_every_queue_and_topic_refuses_what_does_not_come_by_tls(prod: Assembly) -> None:
+def test_every_queue_and_topic_refuses_what_does_not_come_by_tls(aws: Assembly) -> None:
     refused = 0
     for kind, channels in (("AWS::SQS::QueuePolicy", "AWS::SQS::Queue"), ("AWS::SNS::TopicPolicy", "AWS::SNS::Topic")):
-        for policy in prod.properties(kind):
+        for policy in aws.properties(kind):
             assert any(_needs_tls(statement) for statement in policy["PolicyDocument"]["Statement"])
             refused += 1
-        assert len(prod.resources(kind)) == len(prod.resources(channels))
+        assert len(aws.resources(kind)) == len(aws.resources(channels))
     assert refused
 
 
-def test_every_working_queue_has_a_dead_letter_queue_and_waits_six_times_the_functions_time_out(prod: Assembly) -> None:
-    timeouts = {f["FunctionName"]: f["Timeout"] for f in prod.properties("AWS::Lambda::Function")}
-    working = [q for q in prod.properties("AWS::SQS::Queue") if not q["QueueName"].endswith("-dead")]
+def test_every_working_queue_has_a_dead_letter_queue_and_waits_six_times_the_functions_time_out(aws: Assembly) -> None:
+    timeouts = {f["FunctionName"]: f["Timeout"] for f in aws.properties("AWS::Lambda::Function")}
+    working = [q for q in aws.properties("AWS::SQS::Queue") if not q["QueueName"].endswith("-dead")]
 
-    assert {queue["QueueName"] for queue in working} == timeouts.keys() - {
-        f"daybook-prod-{each}" for each in ("publish", "bury", "sweep", "switch")
+    # publish reads the store's stream, bury the dead letters; sweep and switch follow the clock.
+    assert {queue["QueueName"] for queue in working} == {
+        f"daybook-test-{each}" for each in {"admit", *(consumer.name for consumer in consumers())}
     }
     for queue in working:
         assert queue["VisibilityTimeout"] == 6 * timeouts[queue["QueueName"]]
         assert queue["RedrivePolicy"]["maxReceiveCount"] == 500
 
 
-def test_every_mapping_of_a_queue_limits_concurrency_and_hands_back_single_messages(prod: Assembly) -> None:
-    mappings = prod.properties("AWS::Lambda::EventSourceMapping")
+def test_every_mapping_of_a_queue_limits_concurrency_and_hands_back_single_messages(aws: Assembly) -> None:
+    mappings = aws.properties("AWS::Lambda::EventSourceMapping")
     of_queues = [mapping for mapping in mappings if "StartingPosition" not in mapping]
 
     assert len(of_queues) == len(mappings) - 1
@@ -147,8 +131,8 @@ def test_every_mapping_of_a_queue_limits_concurrency_and_hands_back_single_messa
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_publish_reads_the_whole_stream_and_no_record_can_block_it(prod: Assembly) -> None:
-    (mapping,) = [m for m in prod.properties("AWS::Lambda::EventSourceMapping") if "StartingPosition" in m]
+def test_publish_reads_the_whole_stream_and_no_record_can_block_it(aws: Assembly) -> None:
+    (mapping,) = [m for m in aws.properties("AWS::Lambda::EventSourceMapping") if "StartingPosition" in m]
 
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
     assert mapping["BisectBatchOnFunctionError"] is True
@@ -185,13 +169,6 @@ def test_a_stage_whose_name_cannot_be_part_of_names_is_refused(name: str) -> Non
         Stage(name=name)
 
 
-def _consumers() -> list[Any]:
-    from importlib import import_module  # noqa: PLC0415
-
-    modules = [import_module(name.removesuffix(".handler")) for name in handlers()]
-    return [module.handler for module in modules if hasattr(module.handler, "emits")]
-
-
 def _listened_to(assembly: Assembly) -> set[str]:
     patterns = [rule.get("EventPattern", {}) for rule in assembly.properties("AWS::Events::Rule")]
     return {name for pattern in patterns for name in pattern.get("detail-type", [])}
@@ -201,10 +178,10 @@ def _needs_tls(statement: dict[str, Any]) -> bool:
     return statement["Effect"] == "Deny" and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_every_dead_letter_queue_leads_to_bury(prod: Assembly) -> None:
-    mappings = prod.properties("AWS::Lambda::EventSourceMapping")
+def test_every_dead_letter_queue_leads_to_bury(aws: Assembly) -> None:
+    mappings = aws.properties("AWS::Lambda::EventSourceMapping")
     to_bury = [mapping for mapping in mappings if "bury" in json.dumps(mapping["FunctionName"])]
     drained = {mapping["EventSourceArn"]["Fn::GetAtt"][0] for mapping in to_bury}
-    dead = {q["Id"] for q in prod.resources("AWS::SQS::Queue") if q["Properties"]["QueueName"].endswith("-dead")}
+    dead = {q["Id"] for q in aws.resources("AWS::SQS::Queue") if q["Properties"]["QueueName"].endswith("-dead")}
 
     assert drained == dead

@@ -1,0 +1,105 @@
+"""A service's bundle holds what its functions import and nothing else: a change concerns no other service's stack."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stacks import bundle
+from tests.templates.sources import SERVICES, stack_of
+from tests.templates.synthesis import ROOT, Assembly, copy_of_sources
+
+
+def service_of(function: dict[str, object]) -> str:
+    """The folder under functions/ that a function's handler is in."""
+    return str(function["Handler"]).split(".")[1]
+
+
+def test_a_stack_deploys_the_functions_of_its_own_service(aws: Assembly) -> None:
+    for function in aws.resources("AWS::Lambda::Function"):
+        assert stack_of(service_of(function["Properties"])) == function["Stack"]
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, set[str]]:
+    """The project's files that Python loads when it imports the modules of a service's folder, by service."""
+    folders = {service: [_module(file) for file in _own(service)] for service in SERVICES}
+    loaded: dict[str, list[str]] = json.loads(_run(_IMPORT, ROOT, json.dumps(folders)))
+    return {service: {str(Path(file).relative_to(ROOT)) for file in files} for service, files in loaded.items()}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_bundle_holds_its_service_s_folder_and_what_that_imports_and_nothing_else(
+    imported: dict[str, set[str]], service: str
+) -> None:
+    assert {str(file.relative_to(ROOT)) for file in bundle.files(service)} == imported[service]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_bundle_holds_no_file_of_another_service(service: str) -> None:
+    functions = ROOT / "functions"
+    of_services = {file for file in bundle.files(service) if functions in file.parents}
+
+    assert of_services == {functions / "__init__.py", *_own(service)}
+
+
+def test_a_bundle_changes_with_the_content_of_its_files_and_with_nothing_else(tmp_path: Path, aws: Assembly) -> None:
+    """In another folder, with other times of the files, and beside a file that nobody imports."""
+    sources = copy_of_sources(tmp_path / "elsewhere")
+    (sources / "events" / "of_nobody.py").write_text("PRICE = 1\n")
+    with (sources / "functions" / "inventory" / "stock.py").open("a") as file:
+        file.write("# changed\n")
+
+    now = json.loads(_run(_NAME, sources, json.dumps(SERVICES)))
+
+    functions = aws.properties("AWS::Lambda::Function")
+    before = {service_of(function): function["Code"]["S3Key"] for function in functions}
+    assert before.keys() == now.keys()
+    assert {service for service in SERVICES if before[service] != now[service]} == {"inventory"}
+
+
+def _own(service: str) -> list[Path]:
+    return sorted((ROOT / "functions" / service).rglob("*.py"))
+
+
+def _module(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _run(program: str, folder: Path, told: str) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, input=told, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+_IMPORT = """
+import json, sys
+from importlib import import_module
+
+def ours():
+    packages = {"backbone", "events", "functions"}
+    return {name: module for name, module in sys.modules.items() if name.split(".")[0] in packages}
+
+loaded = {}
+for service, modules in json.load(sys.stdin).items():
+    for name in ours():
+        del sys.modules[name]
+    for name in modules:
+        import_module(name)
+    loaded[service] = [module.__file__ for module in ours().values()]
+print(json.dumps(loaded))
+"""
+
+_NAME = """
+import json, sys
+from aws_cdk import App, Stack
+from stacks import bundle
+
+app = App()
+keys = {name: bundle.code(name).bind(Stack(app, name)).s3_location.object_key for name in json.load(sys.stdin)}
+print(json.dumps(keys))
+"""
