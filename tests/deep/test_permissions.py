@@ -34,6 +34,7 @@ from tests.deployed.test_equipment import (
     limits_for,
     sweeps,
 )
+from tests.deployed.test_permissions import roles
 from tests.deployed.test_shop import a_parcel, a_refund, bounces, expires, kill, mails
 from tests.local.left_behind import until
 
@@ -73,27 +74,12 @@ class Permission:
 
 
 @pytest.fixture(scope="module")
-def calls(system: Deployed, faults: Faults, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
+def calls(
+    running_system: Deployed, faults: Faults, provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> list[Call]:
     """All calls of all functions, once they have had cause for everything that they may do."""
-    keep_everybody_busy(system, faults, provider, tmp_path_factory.mktemp("lists"))
+    keep_everybody_busy(running_system.from_now_on(), faults, provider, tmp_path_factory.mktemp("lists"))
     return faults.calls()
-
-
-def test_a_function_without_its_permissions_fails_and_goes_on_once_it_has_them(system: Deployed) -> None:
-    iam, role = system.cloud.client("iam"), roles(system)["place-order"]
-    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-
-    with impatient(system, "place-order"):
-        iam.delete_role_policy(RoleName=role, PolicyName=name)
-        (placed,) = system.sends(an_order())
-        until(lambda: system.log("place-order", placed), what="place-order has tried")
-        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
-        system.settles(placed)
-
-    first, *_, last = system.log("place-order", placed)
-    assert (first["message"], last["message"]) == ("failed", "committed")
-    assert first["error"] == "AccessDeniedException"
 
 
 def test_every_permission_is_used(system: Deployed, calls: list[Call]) -> None:
@@ -185,7 +171,6 @@ def keep_equipment_busy(system: Deployed) -> None:
     until(
         lambda: sweeps(system) and alarms(system, silent) and levels(system, unknown) >= 2,
         what="one device is silent, and the other's alarm goes up",
-        seconds=60,
     )
     system.receives(a_report(unknown, LOW), a_retirement(silent))
     system.receives(*[an_acknowledgement(alarm["id"]) for alarm in alarms(system, unknown)])
@@ -260,18 +245,6 @@ def buried(system: Deployed, consumer: str) -> list[str]:
     """The bodies of all dead letters of a consumer that were small."""
     rows = system.items(system.connection.names.ledger)
     return [row["body"] for row in rows if row.get("dead") == consumer and "body" in row]
-
-
-def roles(system: Deployed) -> dict[str, str]:
-    """The roles of all functions, by consumer."""
-    pages = system.cloud.client("lambda").get_paginator("list_functions").paginate()
-    prefix = system.connection.names.of("")
-    return {
-        function["FunctionName"].removeprefix(prefix): function["Role"].rpartition("/")[2]
-        for page in pages
-        for function in page["Functions"]
-        if function["FunctionName"].startswith(prefix)
-    }
 
 
 def permissions(system: Deployed) -> Iterator[Permission]:

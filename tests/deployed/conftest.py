@@ -44,7 +44,13 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture(scope="session")
-def system(templates: Path, faults: Faults, provider: Provider) -> Iterator[Deployed]:
+def running_system(templates: Path, faults: Faults, provider: Provider) -> Iterator[Deployed]:
     """The system, with permissions enforced. All tests of a worker share it."""
     with brought_up(templates, iam=True, faults=faults, provider=provider) as system:
         yield system
+
+
+@pytest.fixture
+def system(running_system: Deployed) -> Deployed:
+    """The shared system, as each test finds it: what others have left under way is not waited for."""
+    return running_system.from_now_on()

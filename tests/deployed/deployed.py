@@ -3,18 +3,20 @@
 import hashlib
 import io
 import json
-import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any, Self
 
+import pytest
 from rich.console import Console
 
-from backbone.ledger import DEAD, Entry
+from backbone.ledger import COMMITTED, DEAD, Entry
 from local.cloud import Cloud
 from local.faults import Faults
 from local.progress import Progress
@@ -23,11 +25,12 @@ from local.system import STAGE, up
 from ops.connection import Connection
 from ops.entries import read_entries
 from ops.journey import Journey
-from ops.quiet import wait_until_quiet
+from ops.quiet import Undelivered, wait_until_done, wait_until_quiet
 from ops.sending import send
 from ops.tables import DeployedTable
+from tests.local.left_behind import until
 
-PATIENCE = timedelta(seconds=120)
+PATIENCE = timedelta(seconds=240)
 CHECKOUT = "shop.checkout"
 
 # All events of an order whose goods are there and whose card is good, until its parcel is to be packed; sorted, since
@@ -37,30 +40,92 @@ CONFIRMED = ["EmailSent", "OrderConfirmed", "OrderPlaced", "PaymentSucceeded", "
 UNSTOCKED = ["EmailSent", "OrderCancelled", "OrderPlaced", "OutOfStock"]
 
 
+class Log:
+    """What functions have logged so far. Each line is read and parsed once, however often a test asks."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._read = 0
+        self._lines: dict[str, list[tuple[str, dict[str, Any]]]] = {}  # by consumer
+
+    def about(self, consumer: str, event_id: str) -> list[dict[str, Any]]:
+        """The lines of the consumer that name the event."""
+        self._read_on()
+        return [line for text, line in self._lines.get(consumer, []) if f'"{event_id}"' in text]
+
+    def _read_on(self) -> None:
+        with self._file.open("rb") as file:
+            file.seek(self._read)
+            new = file.read()
+        complete = new[: new.rfind(b"\n") + 1]
+        self._read += len(complete)
+        for text in complete.decode(errors="replace").splitlines():
+            if text.startswith("{"):
+                with suppress(ValueError):  # what a killed process was just writing
+                    line = json.loads(text)
+                    self._lines.setdefault(str(line.get("service")), []).append((text, line))
+
+
 @dataclass
 class Deployed:
-    """The system on the local cloud. Tests share it, so each speaks of orders and articles of its own."""
+    """The system on the local cloud, as one test sees it. Tests share the system, so each has orders and articles of
+    its own.
+    """
 
     cloud: Cloud
     connection: Connection
     provider: StandIn | None = None
+    _log: Log | None = None
     _began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _sent: list[str] = field(default_factory=list)
 
     @classmethod
     def on(cls, cloud: Cloud, provider: StandIn | None = None) -> Self:
-        """The system that is deployed on this cloud, as it is from now on: what came before is not waited for."""
-        return cls(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint), provider)
+        """The system that is deployed on this cloud."""
+        connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
+        return cls(cloud, connection, provider, Log(cloud.log))
+
+    def from_now_on(self) -> Self:
+        """The same system, for the next test: nothing was sent yet."""
+        return replace(self, _began=datetime.now(UTC), _sent=[])
 
     def sends(self, *events: Mapping[str, Any]) -> list[str]:
         """Put events on the ingress bus; returns the ids that they have in Daybook."""
         outcomes = list(send(self.connection, read_entries(json.dumps(events))))
-        assert all(outcome.taken for outcome in outcomes)
-        return [outcome.event_id or "" for outcome in outcomes]
+        assert all(outcome.taken for outcome in outcomes), outcomes
+        ids = [outcome.event_id or "" for outcome in outcomes]
+        self._sent += ids
+        return ids
 
-    def settles(self, *expected: str) -> None:
-        """Wait until nothing is under way, and the expected events are recorded."""
-        left = wait_until_quiet(self.connection, self._began, datetime.now(UTC) + PATIENCE, expected=expected)
-        assert left == [], left[:5]
+    def settles(self, *events: str) -> None:
+        """Wait until these events, or all that this test has sent, are done, with everything that they have caused.
+        Neither second deliveries nor dead letters that are sent again are waited for.
+        """
+        wanted = events or self._sent
+        self._assert_nothing(wait_until_done(self.connection, wanted, self._began, datetime.now(UTC) + PATIENCE))
+
+    def is_idle(self) -> None:
+        """Wait until nothing is in flight in the whole system, whoever has sent it."""
+        self._assert_nothing(wait_until_quiet(self.connection, self._began, datetime.now(UTC) + PATIENCE))
+
+    def drains(self, consumer: str) -> None:
+        """Wait until no message waits for the consumer, is being handled, or will come again."""
+        until(
+            lambda: not any(messages(self, consumer)),
+            what=f"the queue of {consumer} is empty",
+            seen=lambda: messages(self, consumer),
+        )
+
+    def _assert_nothing(self, left: Sequence[object]) -> None:
+        """Fail, with what is left, and with what its consumers have logged about it."""
+        if left:
+            told = [f"{len(left)} things are still under way after {PATIENCE}, for example:"]
+            for each in left[:5]:
+                told.append(f"  {each}")
+                if isinstance(each, Undelivered):
+                    lines = self.log(each.consumer, each.event.id)
+                    told += [f"    logged: {line}" for line in lines] or ["    nothing is logged about it"]
+            pytest.fail("\n".join(told))
 
     def receives(self, *events: Mapping[str, Any]) -> None:
         """Send events that will be admitted, and wait until all that comes of them is done."""
@@ -94,11 +159,27 @@ class Deployed:
 
     def dead(self, event_id: str, consumer: str) -> Entry:
         """What the ledger says of an event that is dead at the consumer. Waits for it."""
-        deadline = datetime.now(UTC) + PATIENCE
-        while not (entry := self.connection.ledger.find(event_id, consumer)) or entry.state != DEAD:
-            assert datetime.now(UTC) < deadline, f"{event_id} is not dead at {consumer}: {entry}"
-            time.sleep(0.1)
-        return entry
+        return self._entry(event_id, consumer, DEAD)
+
+    def commits(self, event_id: str, consumer: str) -> Entry:
+        """What the ledger says of an event that the consumer has committed. Waits for it."""
+        return self._entry(event_id, consumer, COMMITTED)
+
+    def _entry(self, event_id: str, consumer: str, state: str) -> Entry:
+        found: Entry | None = None
+
+        def is_there() -> bool:
+            nonlocal found
+            found = self.connection.ledger.find(event_id, consumer)
+            return found is not None and found.state == state
+
+        until(
+            is_there,
+            what=f"{event_id} is {state} at {consumer}",
+            seen=lambda: (found, self.says(consumer, event_id)),
+        )
+        assert found
+        return found
 
     def dead_body(self, body: str, consumer: str) -> Entry:
         """The same of a message that names no event."""
@@ -110,8 +191,8 @@ class Deployed:
 
     def log(self, consumer: str, event_id: str) -> list[dict[str, Any]]:
         """What the consumer has logged about an event, in order. The last words of a killed process may be lost."""
-        mentioned = (line for line in self.cloud.log.read_text().splitlines() if f'"{event_id}"' in line)
-        return [line for line in map(json.loads, mentioned) if line.get("service") == consumer]
+        self._log = self._log or Log(self.cloud.log)
+        return self._log.about(consumer, event_id)
 
     def says(self, consumer: str, event_id: str) -> list[str]:
         """The same, just the messages: `committed`, `duplicate`, `failed` …"""
@@ -134,17 +215,34 @@ def brought_up(
 
 
 @contextmanager
-def impatient(system: Deployed, consumer: str) -> Iterator[None]:
-    """In the block, messages whose process dies come again after 4 seconds: also those whose process starts slowly."""
+def impatient(system: Deployed, consumer: str, *, over: Callable[[], object] | None = None) -> Iterator[None]:
+    """In the block, messages whose process dies come again after 4 seconds; with `over`, only until that is true.
+
+    A process that starts under load may take longer than that, and its message would come again as if it had died. So
+    one is started before. Say `over` for the one that starts after the death: once the death has struck, that is.
+    """
     sqs = system.cloud.client("sqs")
-    url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
-    name = "VisibilityTimeout"
-    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"]
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={name: "4"})
-    try:
-        yield
-    finally:
-        sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
+    name = system.connection.names.of(consumer)
+    system.cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps({"Records": []}))
+    url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    attribute = "VisibilityTimeout"
+    usual = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])["Attributes"]
+    ended = Event()
+
+    def restore() -> None:
+        while not ended.wait(0.05):
+            if over and over():
+                break
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=usual)
+
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={attribute: "4"})
+    with ThreadPoolExecutor(1) as pool:
+        restoring = pool.submit(restore)
+        try:
+            yield
+        finally:
+            ended.set()
+            restoring.result()
 
 
 @contextmanager
@@ -162,9 +260,17 @@ def paused(system: Deployed, consumer: str) -> Iterator[None]:
 
 def in_queue(system: Deployed, consumer: str) -> int:
     """How many messages wait for the consumer, as far as nobody has them."""
-    sqs, name = system.cloud.client("sqs"), "ApproximateNumberOfMessages"
+    return messages(system, consumer)[0]
+
+
+def messages(system: Deployed, consumer: str) -> tuple[int, int, int]:
+    """How many messages wait for the consumer, are being handled, and will come again after a delay."""
+    sqs = system.cloud.client("sqs")
     url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
-    return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
+    names = [f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed")]
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    visible, in_flight, delayed = (int(counts[name]) for name in names)
+    return visible, in_flight, delayed
 
 
 def unique(what: str) -> str:

@@ -25,7 +25,7 @@ def test_who_changes_and_deletes_an_event_in_the_store_sets_off_the_alarm(system
     assert state(system, TAMPERED) != "ALARM"
 
     an_event_is_changed_and_deleted(system)
-    until(lambda: sum(printed(system, "publish").get(counted, [])) == before + 2, what="publish has seen both")
+    until(lambda: sum(printed(system, "publish").get(counted, [])) >= before + 2, what="publish has seen both")
 
     metrics = printed(system, "publish")
     assert TAMPERED in set_off(alarms, metrics)

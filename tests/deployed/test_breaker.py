@@ -23,17 +23,17 @@ def test_an_outage_of_the_provider_switches_its_consumer_off_and_all_is_paid_onc
 
     with system.provider.brings(down):
         placed = system.sends(*[an_order(order, lines=[(sku, 1)]) for order in orders])
-        until(lambda: switch(system).opened, what="the breaker opens", seconds=60)
-        until(lambda: switches(system) and states(system) == ["Disabled"], what="the mapping is off", seconds=60)
+        until(lambda: switch(system).opened, what="the breaker opens")
+        until(lambda: switches(system) and states(system) == ["Disabled"], what="the mapping is off")
         # The other services have done what is theirs.
         until(lambda: all(system.outcome(order) == ["StockReserved"] for order in orders), what="goods are put aside")
         called = system.provider.brought(down)
         switches(system)
-    # Of twenty orders, each of which would have been tried again and again, only some have ever asked.
-    assert called < 12
+    # Each order would have been tried again and again; so not even all have asked once.
+    assert called < len(orders)
 
-    until(lambda: switches(system) and not switch(system).opened, what="the breaker closes by itself", seconds=90)
-    until(lambda: switches(system) and states(system) == ["Enabled"], what="the mapping is on", seconds=60)
+    until(lambda: switches(system) and not switch(system).opened, what="the breaker closes by itself")
+    until(lambda: switches(system) and states(system) == ["Enabled"], what="the mapping is on")
     system.settles(*placed)
 
     for order in orders:
@@ -52,7 +52,7 @@ def test_a_consumer_that_is_paused_does_nothing_until_it_is_resumed_and_status_t
 
     switches(system)
     (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
-    until(lambda: standing(system)["waiting"] == 1, what="the reservation waits to be paid")
+    until(lambda: standing(system)["waiting"] >= 1, what="the reservation waits to be paid")
     assert "paused" in standing(system)["needs"]
     assert standing(system)["mappings"] == ["Disabled"]
     assert daybook(system, "status", "--check").returncode == 1

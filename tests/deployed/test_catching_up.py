@@ -15,6 +15,7 @@ def test_what_the_stream_has_forgotten_reaches_every_consumer_once(system: Deplo
     sku = unique("mug")
     orders = [unique("order") for _ in range(5)]
     system.receives(goods(sku, 3))
+    system.is_idle()
     stopped = clock.now()
 
     with publish_forgets(system):
@@ -36,6 +37,7 @@ def test_what_the_stream_has_forgotten_reaches_every_consumer_once(system: Deplo
 def test_the_day_after_an_operator_has_it_published_by_a_command(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
     system.receives(goods(sku, 1))
+    system.is_idle()
     stopped = clock.now()
     with publish_forgets(system):
         (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.deployed.deployed import Deployed, an_order, goods, unique
+from tests.local.left_behind import LONG_ENOUGH
 
 
 def daybook(system: Deployed, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -19,7 +20,7 @@ def daybook(system: Deployed, *arguments: str, given: str = "") -> subprocess.Co
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=LONG_ENOUGH,
     )
 
 

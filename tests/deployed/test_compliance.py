@@ -23,7 +23,7 @@ def test_cash_of_one_day_is_one_case_though_deliveries_are_doubled_and_processes
 ) -> None:
     customer = unique("cus")
     died = Fault.death("after", function="screen-transaction", operation="TransactWriteItems", mentions=customer)
-    with impatient(system, "screen-transaction"), faults.bring(died):
+    with impatient(system, "screen-transaction", over=lambda: faults.brought(died)), faults.bring(died):
         receives(system, *(cash(4_000 * DOLLARS, customer_id=customer, authorisation_id=unique("A")) for _ in range(5)))
 
     assert faults.brought(died) == 1
@@ -39,7 +39,7 @@ def test_what_is_reversed_while_it_was_on_its_way_never_counts(system: Deployed)
     with paused(system, "screen-transaction"):
         (posted,) = sends(system, told)
         (taken,) = sends(system, reversal(told))
-        until(lambda: "committed" in system.says("screen-reversal", taken), what="the reversal is seen", seconds=60)
+        until(lambda: "committed" in system.says("screen-reversal", taken), what="the reversal is seen")
     system.settles(posted, taken)
 
     assert cases(system, customer) == []
@@ -79,7 +79,7 @@ def test_an_operator_loads_a_list_and_names_are_held_against_it(system: Deployed
     before = in_force(system)
     done = loads(system, tmp_path, LISTED, "--apply", "--force")
     assert done.returncode == 0, done.stderr
-    until(lambda: in_force(system) != before, what="the list is in force", seconds=60)
+    until(lambda: in_force(system) != before, what="the list is in force")
 
     like = a_transfer("Dmitri Volkow", customer_id=customer, authorisation_id=unique("A"))
     receives(system, like, a_transfer("Ada Lovelace", customer_id=customer, authorisation_id=unique("A")))
@@ -113,7 +113,7 @@ def all_that_may_happen(system: Deployed, folder: Path) -> None:
     customer = unique("cus")
     before = in_force(system)
     loads(system, folder, LISTED, "--apply", "--force")
-    until(lambda: in_force(system) != before, what="the list is in force", seconds=60)
+    until(lambda: in_force(system) != before, what="the list is in force")
     near = [cash(BELOW, day=day, customer_id=customer, authorisation_id=unique("A")) for day in (2, 2, 3)]
     transfers = [
         a_transfer("Dmitri Anatolyevich Volkov", customer_id=customer, authorisation_id=unique("A")) for _ in range(2)

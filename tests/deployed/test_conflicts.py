@@ -1,11 +1,9 @@
 """Many at once for too few: nobody gets what another has, and a conflict is no failure."""
 
 from itertools import chain
-from typing import Any
 
 from events.inventory import OutOfStock, StockReserved
 from functions.inventory.reserve_stock import handler as reserve_stock
-from local.faults import Chance, Fault, Faults
 from tests.deployed.deployed import Deployed, an_order, goods, paused, unique
 from tests.deployed.in_process import handle, process_of
 from tests.local.left_behind import until
@@ -28,25 +26,6 @@ def test_of_fifty_units_of_work_at_once_twenty_reserve_the_twenty_pieces_and_non
     assert_shared_out(system, sku, orders)
 
 
-def test_orders_are_shared_out_alike_when_transactions_conflict_at_random(system: Deployed, faults: Faults) -> None:
-    sku = unique("mug")
-    orders = [unique("order") for _ in range(ORDERS)]
-    system.receives(goods(sku, PIECES))
-    conflicts = Fault.conflict(times=Chance(0.3))  # in whatever function, at whatever it writes
-
-    with faults.bring(conflicts):
-        system.receives(*(an_order(order, lines=[(sku, 1)]) for order in orders))
-
-    assert faults.brought(conflicts) > ORDERS
-    assert_shared_out(system, sku, orders)
-    rows = ledger(system, orders)
-    # admit, three that listen to an order, two that listen to inventory's word on it; and then four that listen to its
-    # confirmation, or three to its cancellation.
-    assert len(rows) == 6 * ORDERS + 4 * PIECES + 3 * (ORDERS - PIECES)
-    assert {row["state"] for row in rows} == {"committed"}
-    assert not [row for row in rows if "tries" in row]
-
-
 def assert_shared_out(system: Deployed, sku: str, orders: list[str]) -> None:
     """Each piece is reserved for one order, and all other orders know that they get none."""
     found = chain.from_iterable(system.connection.store.stream(f"reservation/{order}") for order in orders)
@@ -55,9 +34,3 @@ def assert_shared_out(system: Deployed, sku: str, orders: list[str]) -> None:
     assert outcomes.count(OutOfStock.__name__) == ORDERS - PIECES
     assert len(outcomes) == ORDERS
     assert system.pieces(sku) == (0, PIECES)
-
-
-def ledger(system: Deployed, orders: list[str]) -> list[dict[str, Any]]:
-    """What became of all events of these orders, at every consumer."""
-    streams = {f"{kind}/{order}" for kind in ("order", "reservation") for order in orders}
-    return [row for row in system.items(system.connection.names.ledger) if row.get("stream") in streams]

@@ -13,7 +13,7 @@ from local.faults import ALWAYS, Fault, Faults
 from tests.deployed.deployed import CONFIRMED, Deployed, an_event, an_order, goods, in_queue, paused, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_equipment import a_registered_device, a_report
-from tests.local.left_behind import until
+from tests.local.left_behind import LONG_ENOUGH, until
 
 RESERVE, ORDERED = "reserve-stock", "raise-alarm"
 
@@ -155,14 +155,14 @@ def test_ctrl_c_ends_a_retry_with_a_sentence_and_what_was_sent_is_done_all_the_s
         command = start(system, "dead", "retry", f"{placed}@{RESERVE}", "--apply")
         until(lambda: in_queue(system, RESERVE) > before, what="the letter is sent")
         command.send_signal(signal.SIGINT)
-        _, said = command.communicate(timeout=60)
+        _, said = command.communicate(timeout=LONG_ENOUGH)
         assert state(system, placed, RESERVE) == DEAD
+    system.commits(placed, RESERVE)
     system.settles(placed)
 
     assert command.returncode == 130
     assert "Interrupted" in said
     assert "repeat the command" in said
-    until(lambda: state(system, placed, RESERVE) == COMMITTED, what="what was sent is done")
 
 
 def start(system: Deployed, *arguments: str) -> subprocess.Popen[str]:

@@ -47,7 +47,7 @@ def test_an_alarm_that_nobody_acknowledges_is_paged_on_each_level_and_then_no_mo
     device = a_device_at_risk(system, acknowledge_within=1)
 
     system.receives(a_report(device, LOW))
-    until(lambda: sweeps(system) and len(pages_about(system, device)) == 3, what="all levels are paged", seconds=60)
+    until(lambda: sweeps(system) and len(pages_about(system, device)) == 3, what="all levels are paged")
     sweeps(system)
     system.settles()
 
@@ -61,18 +61,20 @@ def test_a_device_that_falls_silent_is_paged_once_and_is_well_when_it_is_heard_a
     device = a_registered_device(system, reports_every=1)
     system.receives(a_report(device, FINE))
 
-    until(lambda: sweeps(system) and pages_about(system, device), what="its silence is paged", seconds=60)
+    until(lambda: sweeps(system) and pages_about(system, device), what="its silence is paged")
     sweeps(system)
     system.settles()
     (page,) = pages_about(system, device)
     assert "Nothing is heard of the device" in page.text
 
+    (raised,) = alarms(system, device)
     system.receives(a_report(device, FINE))
-    (alarm,) = alarms(system, device)
-    assert (alarm["about"]["kind"], alarm["stage"]) == ("silence", "cleared")
+    # Since then it is silent again: another alarm may have been raised by now.
+    (cleared,) = [alarm for alarm in alarms(system, device) if alarm["id"] == raised["id"]]
+    assert (cleared["about"]["kind"], cleared["stage"]) == ("silence", "cleared")
 
     system.receives(a_retirement(device))
-    until(lambda: sweeps(system) and not timers(system, device), what="its last timer has fired", seconds=60)
+    until(lambda: sweeps(system) and not timers(system, device), what="its last timer has fired")
 
 
 def test_alarms_go_on_while_the_pager_is_down_and_pages_follow(system: Deployed, faults: Faults) -> None:
@@ -103,7 +105,7 @@ def test_a_page_of_which_nobody_knows_whether_it_was_sent_is_shown_and_not_sent_
 ) -> None:
     device = a_device_at_risk(system)
 
-    with impatient(system, PAGER), faults.bring(mishap):
+    with impatient(system, PAGER, over=lambda: faults.brought(mishap)), faults.bring(mishap):
         system.sends(a_report(device, LOW))
         until(lambda: alarms(system, device), what="the alarm is raised")
         (alarm,) = alarms(system, device)
@@ -115,7 +117,7 @@ def test_a_page_of_which_nobody_knows_whether_it_was_sent_is_shown_and_not_sent_
 
     # Somebody sends it again without having found out: that decides nothing.
     puts_into_queue(system, PAGER, dead.details["body"])
-    system.settles()
+    system.drains(PAGER)
 
     assert len(pages_about(system, device)) == sent
 
@@ -125,7 +127,7 @@ def test_a_process_that_dies_as_it_raises_an_alarm_raises_it_once(system: Deploy
     device = a_device_at_risk(system)
     death = Fault.death(when, function="raise-alarm", operation="TransactWriteItems", mentions=f"alarm/{device}")
 
-    with impatient(system, "raise-alarm"), faults.bring(death):
+    with impatient(system, "raise-alarm", over=lambda: faults.brought(death)), faults.bring(death):
         system.receives(a_report(device, LOW))
 
     assert faults.brought(death) == 1
@@ -134,11 +136,16 @@ def test_a_process_that_dies_as_it_raises_an_alarm_raises_it_once(system: Deploy
     assert of(system, alarm["id"]) == ["EquipmentAlarmRaised", "StaffPaged"]
 
 
-def test_a_thousand_reports_of_one_second_are_all_judged_in_order_and_page_once(system: Deployed) -> None:
-    device = a_device_at_risk(system)
-    begin = datetime.now(UTC) - timedelta(seconds=1)
+def test_a_hundred_reports_of_one_second_are_all_judged_in_order_and_page_once(system: Deployed) -> None:
+    assert_all_are_judged_in_order_and_page_once(system, reports=100)
 
-    ids = system.sends(*[a_report(device, LOW, begin + timedelta(milliseconds=number)) for number in range(1000)])
+
+def assert_all_are_judged_in_order_and_page_once(system: Deployed, *, reports: int) -> None:
+    """Send so many reports of one second of a device at risk. `tests/deep` sends a thousand."""
+    device = a_device_at_risk(system)
+    begin, apart = datetime.now(UTC) - timedelta(seconds=1), timedelta(seconds=1) / reports
+
+    ids = system.sends(*[a_report(device, LOW, begin + number * apart) for number in range(reports)])
     system.settles(*ids)
 
     stream = [
@@ -153,7 +160,7 @@ def test_a_thousand_reports_of_one_second_are_all_judged_in_order_and_page_once(
         assert None not in entries
     cursor = Cursors(system.connection.dynamodb, system.connection.names.ledger, "raise-alarm").read(f"device/{device}")
     assert (cursor.sequence, cursor.hold) == (stream[-1].sequence, None)
-    newest = clock.timestamp(begin + timedelta(milliseconds=999))
+    newest = clock.timestamp(begin + (reports - 1) * apart)
     assert system.row("watch", device, of="raise-alarm")["judged"] == newest
     assert system.row("devices", device, of="track-equipment")["measured_at"] == newest
     assert len(alarms(system, device)) == len(pages_about(system, device)) == 1

@@ -25,6 +25,9 @@ SAO_PAULO = {"country": "BR", "city": "São Paulo", "latitude": -23.5505, "longi
 # A fixed moment, so that what is left of two accounts can be compared.
 BEGIN = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)
 
+# Seconds for each event of a life: long enough for all others to be done, short enough for the function's time-out.
+SO_SLOW = 5.0
+
 Mishap = Callable[[Deployed, Faults], AbstractContextManager[None]]
 
 
@@ -58,14 +61,14 @@ def stopped(system: Deployed, _: Faults) -> Iterator[None]:
 
 @contextmanager
 def slow(_: Deployed, faults: Faults) -> Iterator[None]:
-    with faults.bring(Fault.delay(2.0, **WRITE, times=ALWAYS)):
+    with faults.bring(Fault.delay(SO_SLOW, **WRITE, times=ALWAYS)):
         yield
 
 
 @contextmanager
 def failing(_: Deployed, faults: Faults) -> Iterator[None]:
-    """Each event fails at its first try."""
-    with faults.bring(Fault.denied(**WRITE, times=Every(2))):
+    """Each event fails at its first try, and takes its time over that."""
+    with faults.bring(Fault.delay(SO_SLOW, **WRITE, times=ALWAYS), Fault.denied(**WRITE, times=Every(2))):
         yield
 
 

@@ -43,7 +43,7 @@ def test_the_systems_agree_though_deliveries_are_late_and_doubled_and_out_of_ord
             PatientRecordsMerged(patient_id=augusta, into=ada, revision=4),
         )
         died = Fault.death("after", function="sync-billing", operation="TransactWriteItems")
-        with impatient(system, "sync-billing"), faults.bring(died):
+        with impatient(system, "sync-billing", over=lambda: faults.brought(died)), faults.bring(died):
             second = sends(system, a_coverage(ada), an_allergy(augusta), a_stay(ada))
             until(lambda: faults.brought(died) == 1, what="sync-billing has died")
     system.settles(*first, *second)
@@ -63,7 +63,7 @@ def test_a_prescription_that_meets_an_allergy_is_told_once_whichever_comes_first
     events = [an_allergy(ada), a_prescription(ada)]
     died = Fault.death("after", function="sync-pharmacy", operation="TransactWriteItems")
 
-    with impatient(system, "sync-pharmacy"), faults.bring(died):
+    with impatient(system, "sync-pharmacy", over=lambda: faults.brought(died)), faults.bring(died):
         for event in events if allergy_first else reversed(events):
             receives(system, event)
 

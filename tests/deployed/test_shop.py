@@ -4,14 +4,16 @@ import json
 import os
 import signal
 import uuid
-from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backbone.identity import admitted_id, emitted_id
+from backbone import clock
+from backbone.timers import DueTable, from_item
 from events.notifications import EmailBounced, EmailRefused
 from local import provider as outside
 from local.faults import Fault, Faults
@@ -63,7 +65,7 @@ def test_an_order_whose_parcel_is_handed_over_is_fulfilled(system: Deployed) -> 
 def test_a_bank_that_pays_after_the_order_has_expired_has_its_money_back(system: Deployed, provider: Provider) -> None:
     sku, order = unique("mug"), unique("order")
     system.receives(goods(sku, 2))
-    system.sends(in_dollars(order, sku, "pm_usBankAccount_success", pay_within=3))
+    system.sends(in_dollars(order, sku, "pm_usBankAccount_success"))
     until(lambda: "processing" in {payment.status for payment in payments(provider, order)}, what="the bank is at it")
     expires(system, order)
     provider.settle(order)
@@ -85,7 +87,7 @@ def test_an_order_that_is_cancelled_before_its_goods_were_put_aside_takes_none(s
     system.receives(goods(sku, 2))
 
     with paused(system, "reserve-stock"):
-        (placed,) = system.sends(an_order(order, lines=[(sku, 1)], pay_within=1))
+        (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
         expires(system, order)
         until(
             lambda: system.row("reservations", order, of="release-stock").get("stage") == "released",
@@ -111,70 +113,13 @@ def test_an_order_whose_payment_is_told_before_the_order_itself_is_confirmed(sys
     assert system.pieces(sku) == (1, 1)
 
 
-# The calls to AWS before and after which a process dies that has an effect in hand, and what they mention besides.
-CALLS: Mapping[str, tuple[str, str]] = {
-    "a look into the ledger": ("BatchGetItem", ""),
-    "the note of the attempt": ("UpdateItem", "begun_at"),
-    "the note of the payment's id": ("UpdateItem", "note_intent"),
-    "the commit": ("TransactWriteItems", ""),
-}
-DEATHS = [(when, call) for call in CALLS for when in ("before", "after")]
-OF_A_REFUND = [(when, call) for when, call in DEATHS if call != "the note of the payment's id"]
-
-
-def deaths_of(
-    function: str, about: Mapping[str, tuple[str, str]], deaths: list[tuple[Any, str]]
-) -> dict[tuple[str, str], Fault]:
-    """For each death one order: `about` gives each order's event, and its attempt, as calls mention them."""
-    found = {}
-    for (when, call), (event, attempt) in zip(deaths, about.values(), strict=True):
-        operation, besides = CALLS[call]
-        mentions = [attempt, besides] if operation == "UpdateItem" else [event]
-        found[when, call] = Fault.death(when, function=function, operation=operation, mentions=mentions)
-    return found
-
-
-def test_processes_that_die_before_and_after_each_call_charge_each_customer_once(
-    system: Deployed, faults: Faults, provider: Provider
-) -> None:
-    sku, orders = unique("mug"), [unique("order") for _ in DEATHS]
-    system.receives(goods(sku, len(orders)))
-    about = {order: (stock_reserved(order), f"attempt#charge/{order}") for order in orders}
-    deaths = deaths_of(CHARGE, about, DEATHS)
-
-    with impatient(system, CHARGE), faults.bring(*deaths.values()):
-        system.receives(*(an_order(order, lines=[(sku, 1)], producer_id=order) for order in orders))
-
-    assert {death: faults.brought(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
-    assert [provider.book().taken(order) for order in orders] == [{"eur": 1250}] * len(orders)
-    assert [charges(provider, order) for order in orders] == [1] * len(orders)
-    assert [system.types(f"order/{order}") for order in orders] == [CONFIRMED] * len(orders)
-
-
-def test_processes_that_die_before_and_after_each_call_pay_back_once(
-    system: Deployed, faults: Faults, provider: Provider
-) -> None:
-    sku, orders = unique("mug"), [unique("order") for _ in OF_A_REFUND]
-    system.receives(goods(sku, len(orders)))
-    system.receives(*(an_order(order, lines=[(sku, 1)]) for order in orders))
-    about = {order: (refund_requested(order), f"attempt#refund/{order}/R-1") for order in orders}
-    deaths = deaths_of(REFUND, about, OF_A_REFUND)
-
-    with impatient(system, REFUND), faults.bring(*deaths.values()):
-        system.receives(*(a_refund(order, "R-1", 500, producer_id=order) for order in orders))
-
-    assert {death: faults.brought(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
-    assert [provider.book().returned(order) for order in orders] == [{"eur": 500}] * len(orders)
-    assert [system.types(f"order/{order}") for order in orders] == [sorted([*CONFIRMED, *REFUNDED])] * len(orders)
-
-
 def test_a_process_that_dies_as_it_reads_the_providers_key_charges_once(
     system: Deployed, faults: Faults, provider: Provider
 ) -> None:
     death = Fault.death("after", function=CHARGE, operation="GetSecretValue")
 
     kill(system, CHARGE)  # whoever has the key at hand does not ask for it
-    with impatient(system, CHARGE), faults.bring(death):
+    with impatient(system, CHARGE, over=lambda: faults.brought(death)), faults.bring(death):
         order = a_confirmed_order(system)
 
     assert faults.brought(death) == 1
@@ -186,10 +131,11 @@ def test_a_process_that_dies_while_the_provider_charges_does_so_once(system: Dep
     system.receives(goods(sku, 1))
     slow = outside.Fault.delayed(60, "after", operation="payment_intents.confirm", order=order)
 
-    with impatient(system, CHARGE), provider.brings(slow):
-        (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
-        until(lambda: provider.book().taken(order), what="the money is taken")
-        kill(system, CHARGE)
+    with provider.brings(slow):
+        with impatient(system, CHARGE):
+            (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
+            until(lambda: provider.book().taken(order), what="the money is taken")
+            kill(system, CHARGE)
         system.settles(placed)
 
     assert system.types(f"order/{order}") == CONFIRMED
@@ -206,9 +152,10 @@ def test_a_provider_that_answers_too_late_has_not_declined(system: Deployed, pro
 
     assert provider.brought(slow) == 1
     assert (provider.book().taken(order), charges(provider, order)) == ({"eur": 1250}, 1)
-    told = system.log(CHARGE, reserved(system, order))
-    assert [line["message"] for line in told] == ["waits", "committed"]
-    assert told[0]["error"] == "OutcomeUnknown"
+    *waiting, last = system.log(CHARGE, reserved(system, order))
+    assert {line["message"] for line in waiting} == {"waits"}
+    assert waiting[0]["error"] == "OutcomeUnknown"
+    assert last["message"] == "committed"
 
 
 def test_orders_go_on_while_the_e_mail_service_is_down_and_letters_follow(system: Deployed, faults: Faults) -> None:
@@ -240,7 +187,7 @@ def test_orders_go_on_while_the_e_mail_service_is_down_and_letters_follow(system
 def test_a_letter_of_which_nobody_knows_whether_it_was_sent_is_shown_and_not_sent_again(
     system: Deployed, faults: Faults, mishap: Fault, sent: int
 ) -> None:
-    with impatient(system, MAIL), faults.bring(mishap):
+    with impatient(system, MAIL, over=lambda: faults.brought(mishap)), faults.bring(mishap):
         order = a_confirmed_order(system, letter=False)
         dead = system.dead(confirmed(system, order), MAIL)
     assert faults.brought(mishap) == 1
@@ -249,7 +196,7 @@ def test_a_letter_of_which_nobody_knows_whether_it_was_sent_is_shown_and_not_sen
 
     # Somebody sends it again without having found out: that decides nothing.
     puts_into_queue(system, MAIL, dead.details["body"])
-    system.settles()
+    system.drains(MAIL)
 
     assert len(mails(system, order)) == sent
     assert system.dead(confirmed(system, order), MAIL).details["error"] == "OutcomeUnknown"
@@ -276,7 +223,7 @@ def test_a_letter_that_bounces_is_an_event_of_its_story(system: Deployed) -> Non
     bounces(system, order, mail)
     until(lambda: EmailBounced.__name__ in system.types(f"order/{order}"), what="the bounce is recorded")
     bounces(system, order, mail)  # SES may tell it twice
-    system.settles()
+    system.drains("admit")
 
     stream = list(system.connection.store.stream(f"letter/{order}.confirmed"))
     assert [envelope.metadata.type for envelope in stream] == ["EmailSent", "EmailBounced"]
@@ -324,16 +271,6 @@ def a_refund(order: str, refund_id: str, amount: int, *, producer_id: str | None
     return an_event("RefundAsked", data, source=SERVICE_DESK, producer_id=producer_id)
 
 
-def stock_reserved(order: str) -> str:
-    """The id that StockReserved will have, if the order has its own number for its producer's id."""
-    return emitted_id(admitted_id(ACCOUNT, CHECKOUT, order), "reserve-stock", "StockReserved", 0)
-
-
-def refund_requested(order: str) -> str:
-    """The id that RefundRequested will have, likewise."""
-    return emitted_id(admitted_id(ACCOUNT, SERVICE_DESK, order), "grant-refund", "RefundRequested", 0)
-
-
 def in_dollars(order: str, sku: str, method: str, **data: Any) -> dict[str, Any]:
     """An order by somebody whose bank is debited."""
     line = {"sku": sku, "quantity": 1, "price": {"amount": 1250, "currency": "USD"}}
@@ -343,14 +280,22 @@ def in_dollars(order: str, sku: str, method: str, **data: Any) -> dict[str, Any]
 
 
 def expires(system: Deployed, order: str) -> None:
-    """Let the time to pay run out: sweep looks now, as it would within the minute."""
+    """Let the time to pay run out now: the timer is moved to the present, and sweep looks, as it would each minute."""
+    dynamodb, due = system.cloud.client("dynamodb"), system.connection.names.due
     sweep = {"FunctionName": system.connection.names.of("sweep")}
 
     def over() -> bool:
+        for item in dynamodb.scan(TableName=due, ConsistentRead=True)["Items"]:
+            if item.get("stream") == {"S": f"order/{order}"}:
+                timer = from_item(item)
+                now = replace(timer, draft=replace(timer.draft, time=clock.now()))
+                table = DueTable(dynamodb, due)
+                with suppress(dynamodb.exceptions.TransactionCanceledException):  # it has just fired
+                    dynamodb.transact_write_items(TransactItems=[table.disarm(item), table.arm(now)])
         system.cloud.client("lambda").invoke(**sweep)
         return system.row("orders", order, of="place-order").get("stage") == "cancelled"
 
-    until(over, what="the order has expired", seconds=60)
+    until(over, what="the order has expired")
 
 
 def payments(provider: Provider, order: str) -> list[outside.Payment]:

@@ -18,7 +18,7 @@ def test_a_timer_fires_at_its_time_once_and_its_event_is_heard(system: Deployed)
     hasty, patient = unique("hasty"), unique("patient")
     system.receives(an_order(hasty, pay_within=1), an_order(patient))
 
-    until(lambda: sweeps(system) and fired(system, hasty), what="the timer has fired", seconds=60)
+    until(lambda: sweeps(system) and fired(system, hasty), what="the timer has fired")
     sweeps(system)
     system.settles()
 
@@ -47,7 +47,7 @@ def test_a_sweep_that_is_killed_after_its_transaction_has_fired_once(system: Dep
     death = Fault.death("after", function="sweep", operation="TransactWriteItems", mentions=order)
     with faults.bring(death):
         system.receives(an_order(order, pay_within=1))
-        until(lambda: sweep_fails(system) or faults.brought(death), what="a sweep is killed", seconds=60)
+        until(lambda: is_swept(system) and faults.brought(death), what="a sweep is killed")
     assert faults.brought(death) == 1
     sweeps(system)
     system.settles()
@@ -63,9 +63,9 @@ def test_a_function_that_is_killed_at_its_commit_has_armed_with_its_work_or_not_
     order = unique("patient")
     death = Fault.death(when, function=ARMED_BY, operation="TransactWriteItems", mentions=order)
 
-    with impatient(system, ARMED_BY), faults.bring(death):
+    with impatient(system, ARMED_BY, over=lambda: faults.brought(death)), faults.bring(death):
         (placed,) = system.sends(an_order(order))
-        until(lambda: faults.brought(death), what="the function is killed", seconds=60)
+        until(lambda: faults.brought(death), what="the function is killed")
         until(lambda: armed(system, order) == number, what="what it had committed is armed, and no more")
         system.settles(placed)
 
@@ -80,10 +80,10 @@ def sweeps(system: Deployed) -> bool:
     return True
 
 
-def sweep_fails(system: Deployed) -> bool:
-    """Let the sweep run now, whatever becomes of it; whether it ended badly."""
-    answer = system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("sweep"))
-    return "FunctionError" in answer
+def is_swept(system: Deployed) -> bool:
+    """Let the sweep run now, whatever becomes of it."""
+    system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("sweep"))
+    return True
 
 
 def armed(system: Deployed, order: str) -> int:

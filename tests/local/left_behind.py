@@ -22,13 +22,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def until(condition: Callable[[], object], *, seconds: float = 20.0, what: str) -> None:
-    """Wait for the condition; fail, saying `what` did not happen, at the deadline."""
-    deadline = time.monotonic() + seconds
+# Long enough for a machine with much else to do. A wait that succeeds is no longer for it.
+LONG_ENOUGH = 120.0  # seconds
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2  # seconds
+
+
+def until(
+    condition: Callable[[], object],
+    *,
+    seconds: float = LONG_ENOUGH,
+    what: str,
+    seen: Callable[[], object] | None = None,
+) -> None:
+    """Wait for the condition; fail at the deadline, saying `what` did not happen, and what was `seen` instead."""
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.02)
+            instead = f"; instead: {seen()}" if seen else ""
+            pytest.fail(f"not within {seconds:.0f} s: {what}{instead}")
+        time.sleep(pause)
+        pause = min(1.5 * pause, _LONGEST_PAUSE)
 
 
 def family(ancestor: int) -> set[int]:

@@ -57,7 +57,7 @@ def test_stopping_leaves_no_process_port_or_folder_even_while_a_function_is_busy
         processes = family(cloud.pid)
         assert len(alive(processes)) >= 2
 
-    until(lambda: not alive(processes), what="every process has ended", seconds=5)
+    until(lambda: not alive(processes), what="every process has ended")
     assert not answers(cloud.port)
     assert not cloud.folder.exists()
     cloud.stop()  # a second time does no harm
@@ -80,7 +80,7 @@ def test_killing_the_program_that_started_the_cloud_ends_the_cloud_and_its_funct
         processes = family(starter.pid)
         starter.kill()
 
-    until(lambda: not alive(processes), what="every process has ended", seconds=5)
+    until(lambda: not alive(processes), what="every process has ended")
     assert not folder.exists()
 
 

@@ -22,7 +22,7 @@ def test_stopping_leaves_no_process_port_or_folder(tmp_path: Path) -> None:
         processes = family(os.getpid()) - before
         assert answers(provider.port)
 
-    until(lambda: not alive(processes), what="the process has ended", seconds=5)
+    until(lambda: not alive(processes), what="the process has ended")
     assert not answers(provider.port)
     assert not provider.folder.exists()
     provider.stop()  # a second time does no harm
@@ -64,7 +64,7 @@ def test_killing_the_program_that_started_it_ends_it(tmp_path: Path) -> None:
         assert len(processes) == 2
         starter.kill()
 
-    until(lambda: not alive(processes), what="every process has ended", seconds=5)
+    until(lambda: not alive(processes), what="every process has ended")
     assert not folder.exists()
 
 

@@ -29,14 +29,15 @@ WORDS = {NAME: "name", NUMBER: "number", STREET: "address", DRUG: "medication"}
 
 
 @pytest.fixture(scope="module")
-def kept(system: Deployed, faults: Faults) -> dict[str, str]:
+def kept(running_system: Deployed, faults: Faults) -> dict[str, str]:
     """All that is left of patients who have met all that a patient can meet, by where it was found."""
+    system = running_system.from_now_on()
     ada, augusta = unique("p"), unique("p")
     with bury_waits(system) as dead_letters:
         refused = system.sends(*refused_records(ada))
         is_no_event(system, "sync-pharmacy", json.dumps({"detail": {"name": NAME, "address": STREET}}))
         died = Fault.death("before", function="sync-pharmacy", operation="TransactWriteItems")
-        with impatient(system, "sync-pharmacy"), faults.bring(died):
+        with impatient(system, "sync-pharmacy", over=lambda: faults.brought(died)), faults.bring(died):
             (sent,) = sends(system, an_allergy(ada, code="N02BE01", verificationStatus={"text": DRUG}))
             # Nothing is quiet while bury waits: what other tests have left may be dying just now.
             until(lambda: "committed" in system.says("sync-pharmacy", sent), what="sync-pharmacy has done it at last")

@@ -26,8 +26,9 @@ WORDS = {PAYEE: "payee", THEIR_ACCOUNT: "their account", CARD: "card"}
 
 
 @pytest.fixture(scope="module")
-def kept(system: Deployed, faults: Faults) -> dict[str, str]:
+def kept(running_system: Deployed, faults: Faults) -> dict[str, str]:
     """All that is left of transactions that have met all that one can meet, by where it was found."""
+    system = running_system.from_now_on()
     account = unique("acc")
     with bury_waits(system) as dead_letters:
         refused = system.sends(
@@ -39,13 +40,13 @@ def kept(system: Deployed, faults: Faults) -> dict[str, str]:
         )
         is_no_event(system, "screen-transaction", json.dumps({"detail": {"name": PAYEE, "card": CARD}}))
         died = Fault.death("before", function="screen-transaction", operation="TransactWriteItems")
-        with impatient(system, "screen-transaction"), faults.bring(died):
+        with impatient(system, "screen-transaction", over=lambda: faults.brought(died)), faults.bring(died):
             (sent,) = system.sends(a_transfer(account))
-            until(lambda: "committed" in system.says("screen-transaction", sent), what="it is screened", seconds=60)
+            until(lambda: "committed" in system.says("screen-transaction", sent), what="it is screened")
         denied = Fault.denied(function="tally-transaction", operation="TransactWriteItems", times=3)
         with faults.bring(denied):
             (dead,) = system.sends(a_transfer(account))
-            until(lambda: "dead" in system.says("tally-transaction", dead), what="tally has given it up", seconds=60)
+            until(lambda: "dead" in system.says("tally-transaction", dead), what="tally has given it up")
         letters = [*dead_letters(len(refused) + 2)]
     system.refusals(*refused)
     system.dead(dead, "tally-transaction")

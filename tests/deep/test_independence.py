@@ -54,7 +54,7 @@ def test_a_service_goes_and_comes_back_alone_and_gets_what_it_has_missed(cloud: 
     assert after.row("stock", mug, of=TO)["available"] == 5
     applied = [daybook(after, "replay", "--to", TO, "--missing", "--apply") for _ in range(2)]
     assert [each.returncode for each in applied] == [0, 0]
-    before.settles()  # by now there is nothing, from the beginning on, that has not come to its end
+    before.is_idle()  # by now there is nothing, from the beginning on, that has not come to its end
 
     assert [status(after, order) for order in orders] == ["confirmed", *three_times(after, orders[1:])]
     assert after.pieces(mug) == (1, 4)

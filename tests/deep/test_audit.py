@@ -24,7 +24,7 @@ Found = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def own(templates: Path) -> Iterator[Deployed]:
+def running(templates: Path) -> Iterator[Deployed]:
     """A system of this file's own, since its tables are damaged. Some orders were placed there."""
     with brought_up(templates, iam=True) as system:
         sku = unique("mug")
@@ -33,6 +33,11 @@ def own(templates: Path) -> Iterator[Deployed]:
         for _ in range(12):  # more than nine: the local cloud's scans then give them out of order
             system.receives(goods(sku, 1))
         yield system
+
+
+@pytest.fixture
+def own(running: Deployed) -> Deployed:
+    return running.from_now_on()
 
 
 def checked(system: Deployed, *options: str) -> tuple[Found, dict[str, int]]:

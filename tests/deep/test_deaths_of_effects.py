@@ -1,0 +1,80 @@
+"""Processes die before and after each call to AWS while they have an effect in hand: it happens once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from backbone.identity import admitted_id, emitted_id
+from local.faults import Fault, Faults
+from local.provider import Provider
+from tests.deployed.deployed import CHECKOUT, CONFIRMED, Deployed, an_order, goods, impatient, unique
+from tests.deployed.test_shop import ACCOUNT, CHARGE, REFUND, REFUNDED, SERVICE_DESK, a_refund, charges
+
+# The calls to AWS before and after which a process dies that has an effect in hand, and what they mention besides.
+CALLS: Mapping[str, tuple[str, str]] = {
+    "a look into the ledger": ("BatchGetItem", ""),
+    "the note of the attempt": ("UpdateItem", "begun_at"),
+    "the note of the payment's id": ("UpdateItem", "note_intent"),
+    "the commit": ("TransactWriteItems", ""),
+}
+DEATHS = [(when, call) for call in CALLS for when in ("before", "after")]
+OF_A_REFUND = [(when, call) for when, call in DEATHS if call != "the note of the payment's id"]
+
+
+def deaths_of(
+    function: str, about: Mapping[str, tuple[str, str]], deaths: list[tuple[Any, str]]
+) -> dict[tuple[str, str], Fault]:
+    """For each death one order: `about` gives each order's event, and its attempt, as calls mention them."""
+    found = {}
+    for (when, call), (event, attempt) in zip(deaths, about.values(), strict=True):
+        operation, besides = CALLS[call]
+        mentions = [attempt, besides] if operation == "UpdateItem" else [event]
+        found[when, call] = Fault.death(when, function=function, operation=operation, mentions=mentions)
+    return found
+
+
+def test_processes_that_die_before_and_after_each_call_charge_each_customer_once(
+    system: Deployed, faults: Faults, provider: Provider
+) -> None:
+    sku, orders = unique("mug"), [unique("order") for _ in DEATHS]
+    system.receives(goods(sku, len(orders)))
+    about = {order: (stock_reserved(order), f"attempt#charge/{order}") for order in orders}
+    deaths = deaths_of(CHARGE, about, DEATHS)
+
+    with impatient(system, CHARGE, over=all_have_struck(faults, deaths)), faults.bring(*deaths.values()):
+        system.receives(*(an_order(order, lines=[(sku, 1)], producer_id=order) for order in orders))
+
+    assert {death: faults.brought(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
+    assert [provider.book().taken(order) for order in orders] == [{"eur": 1250}] * len(orders)
+    assert [charges(provider, order) for order in orders] == [1] * len(orders)
+    assert [system.types(f"order/{order}") for order in orders] == [CONFIRMED] * len(orders)
+
+
+def test_processes_that_die_before_and_after_each_call_pay_back_once(
+    system: Deployed, faults: Faults, provider: Provider
+) -> None:
+    sku, orders = unique("mug"), [unique("order") for _ in OF_A_REFUND]
+    system.receives(goods(sku, len(orders)))
+    system.receives(*(an_order(order, lines=[(sku, 1)]) for order in orders))
+    about = {order: (refund_requested(order), f"attempt#refund/{order}/R-1") for order in orders}
+    deaths = deaths_of(REFUND, about, OF_A_REFUND)
+
+    with impatient(system, REFUND, over=all_have_struck(faults, deaths)), faults.bring(*deaths.values()):
+        system.receives(*(a_refund(order, "R-1", 500, producer_id=order) for order in orders))
+
+    assert {death: faults.brought(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
+    assert [provider.book().returned(order) for order in orders] == [{"eur": 500}] * len(orders)
+    assert [system.types(f"order/{order}") for order in orders] == [sorted([*CONFIRMED, *REFUNDED])] * len(orders)
+
+
+def stock_reserved(order: str) -> str:
+    """The id that StockReserved will have, if the order has its own number for its producer's id."""
+    return emitted_id(admitted_id(ACCOUNT, CHECKOUT, order), "reserve-stock", "StockReserved", 0)
+
+
+def refund_requested(order: str) -> str:
+    """The id that RefundRequested will have, likewise."""
+    return emitted_id(admitted_id(ACCOUNT, SERVICE_DESK, order), "grant-refund", "RefundRequested", 0)
+
+
+def all_have_struck(faults: Faults, deaths: Mapping[tuple[str, str], Fault]) -> Callable[[], bool]:
+    return lambda: all(faults.brought(death) for death in deaths.values())

@@ -1,0 +1,37 @@
+"""The cloud enforces what functions' roles allow; tests/deep/test_permissions.py holds that against what they do."""
+
+import json
+
+from tests.deployed.deployed import Deployed, an_order, impatient
+from tests.local.left_behind import until
+
+
+def test_a_function_without_its_permissions_fails_and_goes_on_once_it_has_them(system: Deployed) -> None:
+    iam, role = system.cloud.client("iam"), roles(system)["place-order"]
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+
+    with impatient(system, "place-order"):
+        iam.delete_role_policy(RoleName=role, PolicyName=name)
+        try:
+            (placed,) = system.sends(an_order())
+            until(lambda: system.log("place-order", placed), what="place-order has tried")
+        finally:
+            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
+    system.settles(placed)
+
+    first, *_, last = system.log("place-order", placed)
+    assert (first["message"], last["message"]) == ("failed", "committed")
+    assert first["error"] == "AccessDeniedException"
+
+
+def roles(system: Deployed) -> dict[str, str]:
+    """The roles of all functions, by consumer."""
+    pages = system.cloud.client("lambda").get_paginator("list_functions").paginate()
+    prefix = system.connection.names.of("")
+    return {
+        function["FunctionName"].removeprefix(prefix): function["Role"].rpartition("/")[2]
+        for page in pages
+        for function in page["Functions"]
+        if function["FunctionName"].startswith(prefix)
+    }
