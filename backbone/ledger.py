@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from backbone.attributes import pack, pack_item, unpack_item
+from backbone.schema import Index, Schema
 from backbone.transaction import Pauses, batch_get
 
 TRYING = "trying"  # it has failed, and will come again
@@ -25,6 +26,8 @@ DONE = frozenset({COMMITTED, DISCARDED})
 DEAD_INDEX = "dead"
 # What it carries beside the keys: enough to list the dead and to group them, without bodies.
 DEAD_INDEXED = ("error", "reason", "event_type", "stream", "sequence")
+
+SCHEMA = Schema("event", "consumer", indexes=(Index(DEAD_INDEX, "dead", "at", DEAD_INDEXED),))
 
 # Conditions on a row, each with its values.
 _Condition = tuple[str, Mapping[str, Any]]

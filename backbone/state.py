@@ -16,10 +16,16 @@ from pydantic import BaseModel, ConfigDict
 
 from backbone.attributes import pack_item, unpack_item
 from backbone.contract import ContractError
+from backbone.schema import Index, Schema
 
 # The partition key of every service's table, whatever the row calls it.
 KEY = "id"
 VERSION = "version"
+
+
+def row_table(*fields: str) -> Schema:
+    """Every service's table: rows under one key, and an index of that name by each of these fields."""
+    return Schema(KEY, indexes=tuple(Index(name, name, KEY, carries=None) for name in fields))
 
 
 class State(BaseModel):

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from backbone.attributes import pack, pack_item, unpack_item
 from backbone.envelope import GENESIS, Envelope, Metadata, read_metadata
+from backbone.schema import Index, Schema
 
 JOURNAL = "journal"
 STORY = "story"
@@ -27,6 +28,13 @@ _STREAM_NAME = {"#stream": "stream"}
 _METADATA = tuple(field.name for field in fields(Metadata))
 # What the indexes carry beside the keys: enough to list and to draw a journey, without the body.
 INDEXED = ("id", "type", "recorded_at", "correlation_id", "causation_id")
+
+SCHEMA = Schema(
+    "stream",
+    "sequence",
+    numbers=frozenset({"sequence"}),
+    indexes=(Index(JOURNAL, "bucket", "position", INDEXED), Index(STORY, "story", "position")),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,13 @@ from typing import Any
 from backbone import clock
 from backbone.attributes import pack, pack_item, unpack_item
 from backbone.contract import Place
+from backbone.schema import Schema
 from backbone.store import Draft
 
 # One partition takes 1,000 writes a second (DynamoDB's quota); many timers may be armed for one minute.
 SHARDS = 8
+
+SCHEMA = Schema("slot", "due")
 
 # Clocks differ, and whoever has armed a timer may still be committing: a minute is finished only after this time.
 MARGIN = timedelta(minutes=5)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.loaders import Loader, create_loader
 
 from backbone import names
 from backbone.attributes import pack_item
@@ -51,10 +52,12 @@ class _LocalRun:
 class Connection:
     """One stage, and the clients of AWS that reach it. Clients are made at their first use."""
 
-    def __init__(self, stage: str, session: boto3.Session, *, endpoint: str | None = None) -> None:
-        """`endpoint` stands above all that the environment says of endpoints and proxies."""
+    def __init__(self, stage: str, session: boto3.Session | None = None, *, endpoint: str | None = None) -> None:
+        """By boto3's ordinary chain, unless a session is given. `endpoint` stands above all that the environment says
+        of endpoints and proxies.
+        """
         self.names = Names(stage)
-        self._session = session
+        self._session = session or new_session()
         self._endpoint = endpoint
 
     @classmethod
@@ -71,7 +74,7 @@ class Connection:
             msg = f"{error} (--stage prod)"
             raise BadStage(msg) from error
         if stage != LOCAL:
-            return cls(stage, boto3.Session())
+            return cls(stage)
         environment = os.environ if environment is None else environment
         run = _told(environment) or _found(folder or Path.cwd())
         return cls(stage, _credulous_session(run.region), endpoint=run.endpoint)
@@ -171,6 +174,13 @@ class Connection:
         return self._session.client(service, endpoint_url=self._endpoint, config=config)  # type: ignore[call-overload]
 
 
+def new_session(plain: botocore.session.Session | None = None, **settings: str) -> boto3.Session:
+    """A session by boto3's ordinary chain, or upon this one of botocore's. All share what they read of AWS's models."""
+    plain = plain or botocore.session.Session()
+    plain.register_component("data_loader", _loader(plain.get_config_variable("data_path")))
+    return boto3.Session(botocore_session=plain, **settings)
+
+
 def _told(environment: Mapping[str, str]) -> _LocalRun | None:
     endpoint = environment.get(_ENDPOINT)
     if not endpoint:
@@ -216,9 +226,16 @@ def _credulous_session(region: str) -> boto3.Session:
             "credentials_file": nowhere,
         }
     )
-    return boto3.Session(
-        botocore_session=plain,
+    return new_session(
+        plain,
         aws_access_key_id="test",
         aws_secret_access_key="test",  # noqa: S106 - the local cloud takes any
         region_name=region,
     )
+
+
+@cache
+def _loader(path: str | None) -> Loader:
+    """One for all sessions of the process: each loader reads the models of AWS's services anew."""
+    loader: Loader = create_loader(path)
+    return loader

@@ -15,10 +15,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from backbone import observability
-from backbone.ledger import DEAD_INDEX, DEAD_INDEXED
+from backbone import ledger, observability, store, timers
 from backbone.settings import BODIES, DEAD_LETTERS
-from backbone.store import INDEXED, JOURNAL, STORY
 from events.catalogue import CATALOGUE
 from stacks import bundle
 from stacks.alarms import MINUTE, alarm, silence_alarm
@@ -27,7 +25,7 @@ from stacks.function import Function
 from stacks.layer import packages
 from stacks.listener import FROM_QUEUE, Listener, dead_letter_queue, own_metric
 from stacks.stage import Stage
-from stacks.tables import NUMBER, key, table
+from stacks.tables import table
 
 # Every EventBridge event has a source. A filter here would drop without a word.
 _EVERYTHING = events.EventPattern(source=events.Match.prefix(""))
@@ -66,21 +64,7 @@ class Backbone(Stack):
             self, "EventBus", event_bus_name=names.event_bus, description="Every stored event; rules listen here"
         )
         self._store = self._event_store()
-        ledger = table(
-            self,
-            "Ledger",
-            stage=stage,
-            name=names.ledger,
-            partition_key=key("event"),
-            sort_key=key("consumer"),
-        )
-        ledger.add_global_secondary_index(
-            index_name=DEAD_INDEX,
-            partition_key=key("dead"),
-            sort_key=key("at"),
-            projection_type=dynamodb.ProjectionType.INCLUDE,
-            non_key_attributes=list(DEAD_INDEXED),
-        )
+        table(self, "Ledger", stage=stage, name=names.ledger, schema=ledger.SCHEMA)
         bury = self._bury()
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=names.of("backbone"))
         dashboard.add_widgets(*self._admit().widgets())
@@ -118,30 +102,15 @@ class Backbone(Stack):
         return topic
 
     def _event_store(self) -> dynamodb.Table:
-        store = table(
+        return table(
             self,
             "Store",
             stage=self._stage,
             name=self._stage.names.store,
-            partition_key=key("stream"),
-            sort_key=key("sequence", NUMBER),
+            schema=store.SCHEMA,
             # Both images: what stood there before is the evidence, should someone change the past.
             stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
         )
-        store.add_global_secondary_index(
-            index_name=JOURNAL,
-            partition_key=key("bucket"),
-            sort_key=key("position"),
-            projection_type=dynamodb.ProjectionType.INCLUDE,
-            non_key_attributes=list(INDEXED),
-        )
-        store.add_global_secondary_index(
-            index_name=STORY,
-            partition_key=key("story"),
-            sort_key=key("position"),
-            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
-        )
-        return store
 
     def _admit(self) -> Listener:
         names = self._stage.names
@@ -223,7 +192,7 @@ class Backbone(Stack):
     def _sweep(self) -> None:
         scope = Construct(self, "Sweep")
         name = self._stage.names.due
-        due = table(scope, "Due", stage=self._stage, name=name, partition_key=key("slot"), sort_key=key("due"))
+        due = table(scope, "Due", stage=self._stage, name=name, schema=timers.SCHEMA)
         set_aside = dead_letter_queue(scope, stage=self._stage, consumer="sweep", alarms=self._alarms)
         function = Function(
             scope,
@@ -239,8 +208,8 @@ class Backbone(Stack):
         on_timers = ["Query", "Scan", "PutItem", "DeleteItem"]  # Scan: where to begin, when the watermark is lost
         function.allow([f"dynamodb:{action}" for action in on_timers], due.table_arn)
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
-        timers = [c for c in CATALOGUE.values() if c.contract.timer]
-        BackboneAccess(scope, stage=self._stage).allow_append(function, timers, looks_at_openings=True)
+        fired = [c for c in CATALOGUE.values() if c.contract.timer]
+        BackboneAccess(scope, stage=self._stage).allow_append(function, fired, looks_at_openings=True)
         self._each_minute(scope, function, "sweep")
         self._watch_scheduled(function, "Sweep", fails="some timers cannot be fired", silent="no timer is fired")
         name = self._stage.names.of("sweep")

@@ -24,14 +24,14 @@ from backbone import observability
 from backbone.consumer import Consumer, Effect
 from backbone.contract import Event
 from backbone.settings import BREAKER, CALL_TIMEOUT, CONSUMER, option_variable, table_variable
-from backbone.state import KEY
+from backbone.state import row_table
 from stacks import bundle
 from stacks.alarms import alarm
 from stacks.backbone_access import BackboneAccess
 from stacks.layer import packages
 from stacks.listener import Listener, own_metric
 from stacks.stage import Stage
-from stacks.tables import key, table
+from stacks.tables import table
 
 
 class LineAndFunctionDisagree(ValueError):
@@ -69,9 +69,7 @@ class Service(Stack):
         `index` is a field of all its rows by which people find them: an index of that name, in the order of the keys.
         """
         construct_id = "".join(word.capitalize() for word in name.split("-")) + "Table"
-        made = table(self, construct_id, stage=self.stage, partition_key=key(KEY))
-        if index:
-            made.add_global_secondary_index(index_name=index, partition_key=key(index), sort_key=key(KEY))
+        made = table(self, construct_id, stage=self.stage, schema=row_table(*([index] if index else [])))
         return ServiceTable(name, made)
 
     def reaction(

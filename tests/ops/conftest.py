@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto import mock_aws
 
+from backbone.names import Names
 from ops import connection
-from tests.ops.world import World, morning
+from tests.in_memory import aws_in_memory
+from tests.ops.world import STAGE, World, morning
+from tests.tables import backbone_tables
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +33,12 @@ def _a_new_day() -> None:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """The stage `dev`, deployed on moto."""
+    """The stage `dev`, deployed in memory."""
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    with mock_aws():
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with aws_in_memory(backbone_tables(Names(STAGE))):
         stage = World()
         stage.deploy()
         yield stage

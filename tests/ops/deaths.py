@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from itertools import count, takewhile
 
-import boto3
-
 from ops.connection import Connection
 from tests.ops.world import STAGE
 from tests.unit.faults import die_at_call
@@ -15,7 +13,7 @@ Moment = tuple[int | str, bool]
 
 def dying(call: int | str, *, after: bool) -> Connection:
     """A connection whose process dies at one call: the call of that number, from 1, or the first of that name."""
-    connection = Connection(STAGE, boto3.Session())
+    connection = Connection(STAGE)
     die_at_call(call, after=after, clients=(connection.dynamodb, connection.sqs, connection.lambda_))
     return connection
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-import boto3
 import pytest
 from moto.backends import get_backend
 from typer.testing import CliRunner
@@ -137,7 +136,7 @@ def test_where_all_is_well_it_is_said_in_numbers_what_was_looked_at(stage: World
 def test_a_stream_whose_items_a_scan_gives_out_of_order_is_whole(stage: World) -> None:
     deliveries(stage, 12)
     deliveries(stage, 3, stream="stock/poster")
-    looking = Connection("dev", boto3.Session())
+    looking = Connection("dev")
 
     def turn_round(parsed: dict[str, Any], **_: object) -> None:
         parsed["Items"] = parsed["Items"][::-1]  # streams stay together
@@ -469,7 +468,7 @@ def test_only_what_was_recorded_in_the_span_is_judged_and_the_rest_still_links_i
 
 def test_what_is_recorded_between_the_reading_of_store_and_ledger_is_no_difference(stage: World) -> None:
     an_order(stage)
-    looking, now = Connection("dev", boto3.Session()), datetime.now(UTC)
+    looking, now = Connection("dev"), datetime.now(UTC)
     acts, alone = iter([an_order]), Lock()
 
     def meanwhile(params: dict[str, Any], **_: object) -> None:

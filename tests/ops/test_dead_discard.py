@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from typing import Any
 
-import boto3
 import pytest
 from typer.testing import CliRunner
 
@@ -102,7 +101,7 @@ def test_what_has_been_done_meanwhile_stays_done_and_the_rest_is_discarded(world
             entry = Entry("e-1", TO, COMMITTED, clock.now())
             world.connection.dynamodb.update_item(**world.connection.ledger.record(entry)["Update"])
 
-    connection = Connection("dev", boto3.Session())
+    connection = Connection("dev")
     connection.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", commit_one)
     outcomes = discarded(connection)
 
@@ -181,7 +180,7 @@ def test_of_two_that_decide_at_the_same_time_one_does(world: World) -> None:
         for _each in waiting:
             discarded(world.connection)
 
-    connection = Connection("dev", boto3.Session())
+    connection = Connection("dev")
     connection.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", another)
     (outcome,) = discarded(connection)
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
@@ -19,7 +18,7 @@ from backbone.store import Draft, to_item
 from backbone.timers import Timer, from_item
 from events.operations import DeadLettersRetried
 from ops.cli import app
-from ops.connection import Connection
+from ops.connection import Connection, new_session
 from ops.fate import (
     BEING_TRIED,
     DEAD_AGAIN,
@@ -224,7 +223,7 @@ def test_what_is_done_between_the_look_and_the_note_is_left_out_and_the_rest_goe
         for _each in waiting:
             commit(stage, "e-2", TO)
 
-    connection = Connection("dev", boto3.Session())
+    connection = Connection("dev")
     connection.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", commit_one)
     fates = retried(connection, wait=0)
 
@@ -410,7 +409,7 @@ def publishes(world: World, *answers: Mapping[str, Any]) -> tuple[Connection, li
 
         return AWSResponse(params["url"], 200, HTTPHeaders(), None), {"StatusCode": 200, "Payload": Payload()}
 
-    session = boto3.Session()
+    session = new_session()
     session.events.register("before-call.lambda.Invoke", give)
     return Connection("dev", session), asked
 
@@ -585,7 +584,7 @@ def test_a_timer_whose_stream_has_grown_meanwhile_stands_behind_that(world: Worl
         for _each in waiting:
             world.recorded("OrderConfirmed", "order/1001")
 
-    connection = Connection("dev", boto3.Session())
+    connection = Connection("dev")
     connection.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", grow)
     retried(connection)
 

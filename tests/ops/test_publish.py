@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
@@ -15,7 +14,7 @@ from backbone import clock
 from backbone.journal import Span
 from events.operations import SpanPublished
 from ops.cli import app
-from ops.connection import Connection
+from ops.connection import Connection, new_session
 from tests.ops.world import STAGE, World, morning
 
 
@@ -43,7 +42,7 @@ class Publish:
     def __init__(self) -> None:
         self.asked: list[dict[str, str]] = []
         self.answers: Iterator[Any] = iter(())
-        self.session = boto3.Session()
+        self.session = new_session()
         events: Any = self.session.events
         events.register("before-call.lambda.Invoke", self._invoked)
 

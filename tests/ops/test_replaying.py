@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 from typer.testing import CliRunner
 
@@ -17,7 +16,7 @@ from backbone.journal import Span
 from backbone.ledger import COMMITTED, DEAD, DISCARDED, Entry, Note
 from events.operations import ReplayFinished, ReplayStarted
 from ops.cli import app
-from ops.connection import Connection
+from ops.connection import Connection, new_session
 from ops.pace import Pace
 from ops.replaying import AlreadyFinished, NoSuchReplay, Replay
 from ops.selecting import Selection
@@ -254,7 +253,7 @@ def test_how_to_go_on_is_told_when_it_ends_before_its_time(stage: World, monkeyp
     whole = CliRunner().invoke(app, ["replay", "--to", TO, "--stream", "order/1", "--apply"])
     assert re.search(r"This is the replay [0-9a-f-]{36}", whole.stderr)
 
-    session = boto3.Session()
+    session = new_session()
     session.events.register("before-call.sqs.SendMessageBatch", interrupted)
     monkeypatch.setattr(Connection, "to", lambda stage: Connection(stage, session))
     result = CliRunner().invoke(app, ["replay", "--to", TO, "--stream", "order/1", "--apply"])
@@ -288,7 +287,7 @@ class _Calls:
 
     def __init__(self) -> None:
         self.begin_anew()
-        session = boto3.Session()
+        session = new_session()
         for service in ("dynamodb", "sqs"):
             session.events.register_first(f"before-call.{service}", self._before)
             session.events.register_last(f"after-call.{service}", self._after)

@@ -1,4 +1,4 @@
-"""A stage on moto: its tables and buses as the backbone's stack makes them, filled by the kernel's own means."""
+"""A stage: its tables and buses as the backbone's stack makes them, filled by the kernel's own means."""
 
 import io
 import json
@@ -8,20 +8,21 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-import boto3
-
 from backbone import clock
 from backbone.envelope import Envelope
-from backbone.ledger import COMMITTED, DEAD, DEAD_INDEX, DEAD_INDEXED, Entry
+from backbone.ledger import COMMITTED, DEAD, Entry
 from backbone.names import Names
 from backbone.ordered import as_delivered
+from backbone.schema import Index, Schema
 from backbone.settings import CONSUMER, table_variable
 from backbone.state import KEY
-from backbone.store import INDEXED, JOURNAL, STORY, Draft, successor, to_item
+from backbone.store import Draft, successor, to_item
 from events.catalogue import CATALOGUE
 from ops.connection import Connection
+from tests.tables import definition
 
 STAGE = "dev"
+_ROWS = Schema(KEY, indexes=(Index("by-ward", "ward", KEY, carries=None),))
 
 
 @cache
@@ -44,41 +45,11 @@ def ago(**time: float) -> float:
 class World:
     """One stage."""
 
-    connection: Connection = field(default_factory=lambda: Connection(STAGE, boto3.Session()))
+    connection: Connection = field(default_factory=lambda: Connection(STAGE))
     names: Names = field(default_factory=lambda: Names(STAGE))
 
     def deploy(self) -> None:
-        """Make what the backbone's stack makes, with a queue behind the ingress bus."""
-        dynamodb: Any = self.connection.dynamodb
-        projection = {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(INDEXED)}
-        dynamodb.create_table(
-            TableName=self.names.store,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[_attribute(n) for n in ("stream", "bucket", "position", "story")]
-            + [{"AttributeName": "sequence", "AttributeType": "N"}],
-            KeySchema=_keys("stream", "sequence"),
-            GlobalSecondaryIndexes=[
-                {"IndexName": JOURNAL, "KeySchema": _keys("bucket", "position"), "Projection": projection},
-                {
-                    "IndexName": STORY,
-                    "KeySchema": _keys("story", "position"),
-                    "Projection": {"ProjectionType": "KEYS_ONLY"},
-                },
-            ],
-        )
-        dynamodb.create_table(
-            TableName=self.names.ledger,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[_attribute(n) for n in ("event", "consumer", "dead", "at")],
-            KeySchema=_keys("event", "consumer"),
-            GlobalSecondaryIndexes=[
-                {
-                    "IndexName": DEAD_INDEX,
-                    "KeySchema": _keys("dead", "at"),
-                    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(DEAD_INDEXED)},
-                }
-            ],
-        )
+        """Make the buses that the backbone's stack makes, with a queue behind the ingress bus."""
         for bus in (self.names.ingress_bus, self.names.event_bus):
             self.connection.eventbridge.create_event_bus(Name=bus)
         self._route("admit", self.names.ingress_bus, {"source": [{"prefix": ""}]})
@@ -161,19 +132,7 @@ class World:
         """
         deployed = {table: f"{self.names.of('service')}-{table}-1X2Y3Z" for table in tables}
         for name in sorted(set(deployed.values()).difference(self.connection.dynamodb.list_tables()["TableNames"])):
-            self.connection.dynamodb.create_table(
-                TableName=name,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[_attribute(KEY), _attribute("ward")],
-                KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
-                GlobalSecondaryIndexes=[
-                    {
-                        "IndexName": "by-ward",
-                        "KeySchema": _keys("ward", KEY),
-                        "Projection": {"ProjectionType": "ALL"},
-                    }
-                ],
-            )
+            self.connection.dynamodb.create_table(**definition(name, _ROWS))
         told = {table_variable(table): name for table, name in deployed.items()}
         if description:
             told[CONSUMER] = json.dumps({"kind": "reaction", "emits": [], "ordered": False, **description})
@@ -243,11 +202,3 @@ def _an_archive() -> bytes:
     with zipfile.ZipFile(archive, "w") as files:
         files.writestr("handler.py", "")
     return archive.getvalue()
-
-
-def _attribute(name: str) -> dict[str, str]:
-    return {"AttributeName": name, "AttributeType": "S"}
-
-
-def _keys(partition: str, sort: str) -> list[dict[str, str]]:
-    return [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]

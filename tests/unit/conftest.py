@@ -1,28 +1,30 @@
-"""The world that a test acts in: a process with this environment, and AWS in moto."""
+"""The world that a test acts in: a process with this environment, and an AWS in memory."""
 
 import logging
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from backbone import aws, observability
 from backbone.consumer import backbone
 from backbone.settings import option_variable, settings
 from local.provider import Provider
+from tests.in_memory import aws_in_memory
 from tests.unit import till as tills
 from tests.unit.till import Till
-from tests.unit.world import ENVIRONMENT, World
+from tests.unit.world import REGION, World, environment, tables
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for variable, value in ENVIRONMENT.items():
+    for variable, value in environment().items():
         monkeypatch.setenv(variable, value)
+    _set_default_session()
     _forget()
-    with mock_aws():
+    with aws_in_memory(tables()):
         yield World()
     _forget()
 
@@ -43,6 +45,12 @@ def till(provider: Provider, monkeypatch: pytest.MonkeyPatch, world: World) -> I
     tills.new_process()
     yield Till(world, provider)
     tills.new_process()
+
+
+@cache
+def _set_default_session() -> None:
+    """Have `boto3.client` make all clients of one session: each session reads the models of AWS's services anew."""
+    boto3.setup_default_session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
 
 
 def _forget() -> None:

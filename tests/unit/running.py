@@ -41,7 +41,7 @@ class Running:
 
     def connection(self) -> Connection:
         """An operator's, of a process of its own."""
-        return Connection(NAMES.stage, boto3.Session())
+        return Connection(NAMES.stage)
 
     def pause(self, _: float) -> None:
         """What happens while an operator waits: each message that lies in a queue is handled."""

@@ -2,7 +2,6 @@
 
 import json
 
-import boto3
 import pytest
 
 from backbone.failure import Rejected
@@ -24,7 +23,7 @@ class Killed(BaseException):
 def operator(world: World) -> Connection:
     """An operator of the stage, in which the consumer and its queue are deployed."""
     assert world.client
-    connection = Connection(NAMES.stage, boto3.Session())
+    connection = Connection(NAMES.stage)
     stage = Stage(connection, NAMES)
     stage.uses(CONSUMER, kind="reaction", event="DialTurned", ordered=True)
     connection.sqs.create_queue(QueueName=NAMES.of(CONSUMER))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
@@ -94,7 +93,7 @@ class Stage:
     """A view, its function, and the events that it handles."""
 
     world: World
-    connection: Connection = field(default_factory=lambda: Here(NAMES.stage, boto3.Session()))
+    connection: Connection = field(default_factory=lambda: Here(NAMES.stage))
     _number: int = 0
 
     @property

@@ -1,4 +1,4 @@
-"""One stage of the system in moto: its tables, its queues, what stands in them. Handlers are called as Lambda does."""
+"""One stage of the system: its tables, its queues, what stands in them. Handlers are called as Lambda does."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import boto3
+from moto.backends import get_backend
 from mypy_boto3_dynamodb import DynamoDBClient
 from mypy_boto3_events import EventBridgeClient
 from mypy_boto3_sqs import SQSClient
@@ -18,50 +19,24 @@ from backbone.envelope import Envelope
 from backbone.failure import BreakerSettings, Retry
 from backbone.ledger import Entry, Ledger
 from backbone.names import Names
-from backbone.state import State
+from backbone.state import State, row_table
 from backbone.store import EventStore, from_item, to_item
 from events.catalogue import CATALOGUE
 from functions.bookkeeping import admit, publish
+from tests.tables import Definition, backbone_tables, definition, service_tables
 from tests.unit.builders import Message, from_the_bus, recorded
 
 R = TypeVar("R", bound=State)
 
 NAMES = Names("test")
 REGION = "eu-central-1"
-SERVICE_TABLES = (
-    "stock",
-    "reservations",
-    "orders",
-    "order-status",
-    "patient-index",
-    "patient-identifiers",
-    "patient-terms",
-    "pharmacy-records",
-    "billing-records",
-    "watch",
-    "limits",
-    "alarms",
-    "devices",
-    "device-history",
-    "account-days",
-    "merchant-days",
-    "minutes",
-    "fraud-profiles",
-    "thresholds",
-    "cases",
-    "cash-transactions",
-    "cash-days",
-    "near-threshold",
-    "sanctions",
-    "sanctions-lists",
-    "tallies",
-)
-DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.dead_letters('consumer')}"
+ACCOUNT = "123456789012"  # moto's
+DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{NAMES.dead_letters('consumer')}"
 
-QUEUE = f"https://sqs.{REGION}.amazonaws.com/123456789012/{NAMES.of('consumer')}"
+QUEUE = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{NAMES.of('consumer')}"
 
 SENDER = "shop@example.com"
-PAGER = f"arn:aws:sns:{REGION}:123456789012:{NAMES.pager}"
+PAGER = f"arn:aws:sns:{REGION}:{ACCOUNT}:{NAMES.pager}"
 
 ENVIRONMENT = {
     "AWS_REGION": REGION,
@@ -78,8 +53,18 @@ ENVIRONMENT = {
     settings.option_variable("sender"): SENDER,
     settings.option_variable("configuration-set"): NAMES.of("letters"),
     settings.option_variable("pager"): PAGER,
-    **{settings.table_variable(table): NAMES.of(table) for table in SERVICE_TABLES},
 }
+
+
+def tables() -> list[Definition]:
+    """All tables of the stage."""
+    return [*backbone_tables(NAMES), *(definition(NAMES.of(name), row_table()) for name in service_tables())]
+
+
+def environment() -> dict[str, str]:
+    """The environment of a function that may use every table."""
+    return ENVIRONMENT | {settings.table_variable(name): NAMES.of(name) for name in service_tables()}
+
 
 Handler = Callable[[Mapping[str, Any], Any], Any]
 
@@ -117,13 +102,8 @@ class World:
         self.client = self._dynamodb
         self.store = EventStore(self._dynamodb, NAMES.store)
         self.ledger = Ledger(self._dynamodb, NAMES.ledger)
-        self._create_store()
-        self._create_table(NAMES.ledger, "event", "consumer")
-        self._create_table(NAMES.due, "slot", "due")
-        for table in SERVICE_TABLES:
-            self._create_table(NAMES.of(table), "id")
-        self._sqs.create_queue(QueueName=NAMES.dead_letters("consumer"))
-        self._sqs.create_queue(QueueName=NAMES.of("consumer"))
+        for queue in (NAMES.dead_letters("consumer"), NAMES.of("consumer")):
+            get_backend("sqs")[ACCOUNT][REGION].create_queue(queue)  # each test makes them: a call takes longer
 
     # --- acts -------------------------------------------------------------------------------------------------------
 
@@ -162,12 +142,12 @@ class World:
         """Take everything out of these tables."""
         for table in tables:
             key = ("event", "consumer") if table == "ledger" else ("id",)
-            for item in self._dynamodb.scan(TableName=NAMES.of(table))["Items"]:
+            for item in self._all(NAMES.of(table)):
                 self._dynamodb.delete_item(TableName=NAMES.of(table), Key={name: item[name] for name in key})
 
     def clear_store(self) -> None:
         """Take all events out of the store, as nobody else can."""
-        for item in self._dynamodb.scan(TableName=NAMES.store)["Items"]:
+        for item in self._all(NAMES.store):
             key = {name: item[name] for name in ("stream", "sequence")}
             self._dynamodb.delete_item(TableName=NAMES.store, Key=key)
 
@@ -194,12 +174,12 @@ class World:
 
     def recorded(self) -> list[Envelope]:
         """Every event of the store, by stream and sequence."""
-        found = [from_item(item) for item in self._dynamodb.scan(TableName=NAMES.store)["Items"]]
+        found = [from_item(item) for item in self._all(NAMES.store)]
         return sorted(found, key=lambda envelope: (envelope.metadata.stream, envelope.metadata.sequence))
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """Every item of a table as it stands, bookkeeping and all, in the order of their ids."""
-        found = [unpack_item(item) for item in self._dynamodb.scan(TableName=NAMES.of(table))["Items"]]
+        found = [unpack_item(item) for item in self._all(NAMES.of(table))]
         return sorted(found, key=lambda item: str(item.get("id", item.get("event"))))
 
     def row(self, row: type[R], key: str) -> R | None:
@@ -224,49 +204,15 @@ class World:
         url = self._sqs.get_queue_url(QueueName="listener")["QueueUrl"]
         return [json.loads(message["Body"]) for message in self._drain(url)]
 
+    def _all(self, table: str) -> list[dict[str, Any]]:
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=table)
+        return [item for page in pages for item in page["Items"]]
+
     def _drain(self, url: str) -> Iterator[Mapping[str, Any]]:
         while messages := self._sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages"):
             yield from messages
-
-    def _create_store(self) -> None:
-        def index(name: str, partition: str, sort: str) -> Any:
-            schema = [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
-            return {"IndexName": name, "KeySchema": schema, "Projection": {"ProjectionType": "ALL"}}
-
-        self._dynamodb.create_table(
-            TableName=NAMES.store,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "sequence", "AttributeType": "N"},
-                *_texts("stream", "bucket", "position", "story"),
-            ],
-            KeySchema=[
-                {"AttributeName": "stream", "KeyType": "HASH"},
-                {"AttributeName": "sequence", "KeyType": "RANGE"},
-            ],
-            GlobalSecondaryIndexes=[index("journal", "bucket", "position"), index("story", "story", "position")],
-        )
-
-    def _create_table(self, name: str, partition: str, *sort: str) -> None:
-        self._dynamodb.create_table(
-            TableName=name,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=_texts(partition, *sort),
-            KeySchema=[
-                {"AttributeName": partition, "KeyType": "HASH"},
-                *[_range(part) for part in sort],
-            ],
-        )
-
-
-def _range(name: str) -> Any:
-    return {"AttributeName": name, "KeyType": "RANGE"}
-
-
-def _texts(*names: str) -> list[Any]:
-    return [{"AttributeName": name, "AttributeType": "S"} for name in names]
 
 
 def errors(letters: Sequence[DeadLetter]) -> list[str]:

@@ -13,8 +13,9 @@ from backbone.envelope import Envelope
 from backbone.settings import table_variable
 from proof.checker.world import World as Seen
 from proof.checker.world import read
+from tests.tables import service_tables
 from tests.unit.builders import from_the_bus, recorded
-from tests.unit.world import NAMES, SERVICE_TABLES, Handler, World
+from tests.unit.world import NAMES, Handler, World
 
 
 def deploy(world: World) -> None:
@@ -31,7 +32,7 @@ def deploy(world: World) -> None:
         Handler="handler",
         Role=role,
         Code={"ZipFile": archive.getvalue()},
-        Environment={"Variables": {table_variable(table): NAMES.of(table) for table in SERVICE_TABLES}},
+        Environment={"Variables": {table_variable(table): NAMES.of(table) for table in service_tables()}},
     )
 
 

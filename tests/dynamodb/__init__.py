@@ -1,0 +1,14 @@
+"""An exact DynamoDB in this process's memory, for what this project asks of DynamoDB.
+
+    with answering(DynamoDB(definitions)):
+        boto3.client("dynamodb").put_item(...)
+
+It answers at botocore's `before-send` event: botocore validates and serialises each request, and parses each answer.
+A request that it cannot answer exactly raises NotSupported in the test that sent it.
+"""
+
+from tests.dynamodb.errors import NotSupported
+from tests.dynamodb.service import DynamoDB
+from tests.dynamodb.wire import answering
+
+__all__ = ["DynamoDB", "NotSupported", "answering"]

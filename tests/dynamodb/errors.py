@@ -1,0 +1,35 @@
+"""How a request ends that is not served: with an error of AWS's, or with one of this DynamoDB's own."""
+
+from typing import Any
+
+
+class ServiceError(Exception):
+    """DynamoDB refuses the request. `more` are members of the error besides its message."""
+
+    def __init__(self, code: str, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.more = more
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The error on the wire."""
+        return {"__type": f"com.amazonaws.dynamodb.v20120810#{self.code}", "message": self.message, **self.more}
+
+
+class NotSupported(BaseException):
+    """The request uses a part of DynamoDB that is not implemented here. Add it to `tests/dynamodb`, with its tests.
+
+    A BaseException, so that no consumer takes it for a failed delivery and hides it.
+    """
+
+
+def invalid(message: str) -> ServiceError:
+    """The error for a request, or a value in it, that DynamoDB does not allow."""
+    return ServiceError("ValidationException", message)
+
+
+def condition_failed(**more: Any) -> ServiceError:
+    """The error for a condition that does not hold."""
+    return ServiceError("ConditionalCheckFailedException", "The conditional request failed", **more)
