@@ -9,6 +9,8 @@ import pytest
 import time_machine
 from hypothesis import settings
 
+pytest_plugins = ["tests.assemblies"]
+
 # A shell that starts the tests in the background, or `nohup`, ignores these signals. Child processes inherit that, and
 # tests that send the signals would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)

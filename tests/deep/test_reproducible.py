@@ -5,7 +5,7 @@ tests/templates/test_bundles.py shows the same of bundles, for each file. Here t
 
 from pathlib import Path
 
-from tests.templates.conftest import EMAILS
+from tests.assemblies import EMAILS
 from tests.templates.synthesis import Assembly, copy_of_sources, synthesise
 
 

@@ -1,7 +1,5 @@
 """The system is deployed once for all tests that only use it, and each function may do what its role allows."""
 
-import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,25 +7,7 @@ import pytest
 
 from local.faults import Faults
 from local.provider import Provider
-from local.system import PROVIDER_UNKNOWN, SENDER, STAGE
 from tests.deployed.deployed import Deployed, brought_up
-from tests.templates.synthesis import synthesise
-
-
-@pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The templates of the stage `local`, made once for all parallel workers. `brought_up` deploys them."""
-    folder_of_run = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder_of_run = folder_of_run.parent
-    made = folder_of_run / "templates"
-    with (folder_of_run / "templates.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
-        if not made.exists():
-            folder = tmp_path_factory.mktemp("templates-in-the-making")
-            synthesise(folder, STAGE, stripe_api=PROVIDER_UNKNOWN, mail_from=SENDER)
-            folder.rename(made)
-    return made
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -20,8 +21,8 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
 
 
 @pytest.fixture(scope="package")
-def cloud(faults: Faults) -> Iterator[Cloud]:
-    with up(Progress(Console(file=io.StringIO())), extra=faults.environment) as cloud:
+def cloud(templates: Path, faults: Faults) -> Iterator[Cloud]:
+    with up(Progress(Console(file=io.StringIO())), extra=faults.environment, templates=templates) as cloud:
         # The first order starts the functions' processes.
         deployed(cloud).receives(goods("mug", 1), an_order())
         yield cloud

@@ -9,11 +9,12 @@ from aws_cdk.assertions import Template
 
 from backbone.consumer import Effect
 from backbone.runtime import ENOUGH
+from backbone.schema import Schema
 from backbone.settings import CALL_TIMEOUT
 from events import tallies
 from stacks.layer import LOCK
 from stacks.stage import Stage
-from stacks.tables import key, table
+from stacks.tables import table
 from tests.templates.sources import SERVICES, consumers, stack_of
 from tests.templates.synthesis import Assembly, texts
 
@@ -102,7 +103,7 @@ def test_tables_outlive_their_stack_in_every_stage_but_local_and_dev(
     stage: str, expected: tuple[str, str, bool]
 ) -> None:
     stack = Stack()
-    table(stack, "Table", stage=Stage(name=stage), partition_key=key("id"))
+    table(stack, "Table", stage=Stage(name=stage), schema=Schema(partition="id"))
 
     (made,) = Template.from_stack(stack).find_resources("AWS::DynamoDB::Table").values()
     assert _after_removal(made) == expected
