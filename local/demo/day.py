@@ -14,7 +14,7 @@ from ops.quiet import wait_until_quiet
 from ops.sending import send
 
 # Long enough for every function's cold start on a slow machine.
-PATIENCE = timedelta(seconds=120)
+PATIENCE = timedelta(seconds=300)
 
 
 class Day:

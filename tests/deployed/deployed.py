@@ -216,7 +216,8 @@ def brought_up(
 
 @contextmanager
 def impatient(system: Deployed, consumer: str, *, over: Callable[[], object] | None = None) -> Iterator[None]:
-    """In the block, messages whose process dies come again after 4 seconds; with `over`, only until that is true.
+    """In the block, messages whose process dies come again after 4 seconds; with `over`, only until that is true. The
+    block ends when all have come again, and have been handled.
 
     A process that starts under load may take longer than that, and its message would come again as if it had died. So
     one is started before. Say `over` for the one that starts after the death: once the death has struck, that is.
@@ -240,6 +241,7 @@ def impatient(system: Deployed, consumer: str, *, over: Callable[[], object] | N
         restoring = pool.submit(restore)
         try:
             yield
+            system.drains(consumer)
         finally:
             ended.set()
             restoring.result()

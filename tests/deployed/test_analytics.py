@@ -25,6 +25,7 @@ def test_what_the_bank_sends_again_and_takes_back_counts_exactly_and_is_shown(sy
     reversals = [the_reversal_of(purchase) for purchase in purchases[:5]]
 
     system.receives(*map(entry, [*reversals, *purchases, *purchases[10:], *reversals[:2]]))
+    system.drains("admit")
 
     left = sum(range(1005, 1020))
     figures = {"currency": "EUR", "debit_count": 15, "debited": str(left), "credit_count": 0, "credited": "0"}
