@@ -1,5 +1,6 @@
 """What tests share that look whether an invariant holds, or breaks without its guard."""
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -7,7 +8,6 @@ import pytest
 
 from local.faults import Fault
 from tests.deployed.deployed import PATIENCE
-from tests.local.left_behind import until
 
 both_ways = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "unguarded"])
 
@@ -22,6 +22,13 @@ def expected_to_hold(guarded: bool) -> AbstractContextManager[object]:
     return nullcontext() if guarded else pytest.raises(AssertionError)
 
 
-def eventually(condition: Callable[[], object], what: str) -> None:
-    """Wait for the condition, however busy the machine is."""
-    until(condition, what=what, seconds=PATIENCE.total_seconds())
+def eventually(look: Callable[[], object], what: str, *, expected: object = True) -> None:
+    """Wait until a look shows what is expected (anything that is true, unless given), however busy the machine is.
+
+    Fails at the deadline, and says what was seen instead.
+    """
+    deadline = time.monotonic() + PATIENCE.total_seconds()
+    while (seen := look()) != expected and not (expected is True and seen):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {PATIENCE.total_seconds():.0f} s: {what}; seen at the end: {seen!r}")
+        time.sleep(0.1)
