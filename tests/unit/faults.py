@@ -142,20 +142,22 @@ def requests(operation: str) -> list[Mapping[str, Any]]:
 
 
 def die_at_call(call: int | str, *, after: bool, clients: Iterable[Any] | None = None) -> None:
-    """Have the process die at one call, before or after it has taken effect: that of this number, from 1, or name.
+    """Have the process die at one call, before or after it has taken effect: at its `call`-th, or its first of a name.
 
     What counts are the calls of these clients, or of the functions' own.
     """
-    made = 0
+    made: list[str] = []
+
+    def is_now(name: str) -> bool:
+        return len(made) == call or (name == call and made.count(name) == 1)
 
     def before(model: Any, **_: Any) -> None:
-        nonlocal made
-        made += 1
-        if call in {made, model.name} and not after:
+        made.append(model.name)
+        if is_now(model.name) and not after:
             raise Death
 
     def afterwards(model: Any, **_: Any) -> None:
-        if call in {made, model.name} and after:
+        if is_now(model.name) and after:
             raise Death
 
     for client in clients or map(aws.client, ("dynamodb", "sqs")):

@@ -120,10 +120,10 @@ def said(act: Envelope) -> Any:
     return CATALOGUE[act.metadata.type].read(act.data, version=act.metadata.version)
 
 
-def outlives(running: Running, act: Callable[[Connection], object], number: int, *, after: bool) -> bool:
-    """Act, by a process that dies at its call of that number; meanwhile the stage goes on. Whether it did die."""
+def outlives(running: Running, act: Callable[[Connection], object], call: int | str, *, after: bool) -> bool:
+    """Act, by a process that dies at one call; meanwhile the stage goes on. Whether it did die."""
     connection = running.connection()
-    die_at_call(number, after=after, clients=(connection.dynamodb, connection.sqs))
+    die_at_call(call, after=after, clients=(connection.dynamodb, connection.sqs))
     try:
         act(connection)
     except Death:

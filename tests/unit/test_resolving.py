@@ -140,9 +140,9 @@ def test_an_effect_that_says_nothing_has_the_event_all_the_same(running: Running
 
 # Guards: that an interrupted resolving is found by its mark on the attempt, and that the withdrawal is conditional.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("call", range(1, 10))
+@pytest.mark.parametrize("call", ["TransactWriteItems"])  # every call: tests/deep/unit
 def test_whenever_it_is_interrupted_repeating_it_has_what_had_no_effect_happen_once(
-    running: Running, post: Post, call: int, after: bool
+    running: Running, post: Post, call: int | str, after: bool
 ) -> None:
     placed = in_doubt(running, post)
 
@@ -254,9 +254,9 @@ def test_it_may_be_that_nothing_is_to_be_told(running: Running, post: Post) -> N
 
 # Guards: that all of it is one transaction.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("call", range(1, 7))
+@pytest.mark.parametrize("call", ["TransactWriteItems"])  # every call: tests/deep/unit
 def test_whenever_it_is_interrupted_repeating_it_tells_once_what_took_effect(
-    running: Running, post: Post, call: int, after: bool
+    running: Running, post: Post, call: int | str, after: bool
 ) -> None:
     placed = in_doubt(running, post)
 
@@ -269,7 +269,7 @@ def test_whenever_it_is_interrupted_repeating_it_tells_once_what_took_effect(
     told = [envelope.metadata.type for envelope in running.world.recorded()]
     done = resolved(running, placed, resolving.TOOK_EFFECT)
 
-    assert died == (call <= 4)
+    assert died == (call not in {5, 6})
     assert len(told) in {1, 3}  # nothing, or all of it
     assert (done.state, state(running, placed), post.sent) == (COMMITTED, COMMITTED, ["trial/1001"])
     assert running.world.events("letter/1001.trial") == [SENT]
