@@ -1,7 +1,7 @@
 """A change of the past in the deployed system, from the store's table to the alarm.
 
 Of the way in between the local cloud lacks one piece, which makes metrics of what functions print; so the test carries
-them on. How the local cloud judges alarms says nothing of dimensions: tests/stacks/test_alarms.py does.
+them on. How the local cloud judges alarms says nothing of dimensions: tests/templates/test_alarms.py does.
 """
 
 from datetime import UTC, datetime
