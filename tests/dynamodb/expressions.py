@@ -140,7 +140,6 @@ class Every:
     test: Callable[[Iterator[bool]], bool]
 
     def holds(self, scope: Scope) -> bool:
-        """Whether that is so."""
         return self.test(part.holds(scope) for part in self.parts)
 
 
@@ -151,7 +150,6 @@ class Not:
     part: "Condition"
 
     def holds(self, scope: Scope) -> bool:
-        """Whether that is so."""
         return not self.part.holds(scope)
 
 
@@ -164,7 +162,6 @@ class Compare:
     right: Placeholder | Path
 
     def holds(self, scope: Scope) -> bool:
-        """Whether that is so."""
         left, right = self.left.value(scope), self.right.value(scope)
         if self.operator == "=":
             return left is not None and left == right
@@ -184,7 +181,6 @@ class Between:
     high: Placeholder
 
     def holds(self, scope: Scope) -> bool:
-        """Whether that is so."""
         left, low, high = (operand.value(scope) for operand in (self.left, self.low, self.high))
         for bound in (low, high):
             _sortable("operator: BETWEEN", bound)
@@ -205,7 +201,6 @@ class In:
     options: tuple[Placeholder, ...]
 
     def holds(self, scope: Scope) -> bool:
-        """Whether that is so."""
         left = self.left.value(scope)
         return left is not None and any(left == option.value(scope) for option in self.options)
 
@@ -217,7 +212,6 @@ class Exists:
     path: Path
 
     def holds(self, scope: Scope) -> bool:
-        """Whether that is so."""
         return self.path.value(scope) is not None
 
 
@@ -229,7 +223,6 @@ class BeginsWith:
     prefix: Placeholder
 
     def holds(self, scope: Scope) -> bool:
-        """Whether that is so."""
         left, prefix = self.left.value(scope), self.prefix.value(scope)
         if "S" not in prefix:
             raise _bad_operand("operator or function: begins_with", prefix)

@@ -1,5 +1,6 @@
-"""Random requests, of all that is implemented, about a table with indexes of every kind."""
+"""Requests of all that is implemented, chosen and random, about a table with indexes of every kind."""
 
+import re
 from typing import Any
 
 from hypothesis import strategies as st
@@ -9,19 +10,17 @@ from tests.dynamodb.comparing import Asked
 from tests.tables import definition
 
 TABLE = "random"
-DEFINITION = definition(
-    TABLE,
-    Schema(
-        "p",
-        "s",
-        numbers=frozenset({"s", "rank"}),
-        indexes=(
-            Index("all", "kind", "rank", carries=None),
-            Index("some", "kind", "name", carries=("flag", "count")),
-            Index("keys", "name", "rank"),
-        ),
+SCHEMA = Schema(
+    "p",
+    "s",
+    numbers=frozenset({"s", "rank"}),
+    indexes=(
+        Index("all", "kind", "rank", carries=None),
+        Index("some", "kind", "name", carries=("flag", "count")),
+        Index("keys", "name", "rank"),
     ),
 )
+DEFINITION = definition(TABLE, SCHEMA)
 
 _TEXTS = st.sampled_from(["a", "ab", "b", "é", "z#1"])
 _NUMBERS = st.sampled_from(["-3", "0", "2", "10", "1.5"])
@@ -210,3 +209,68 @@ def _read(draw: st.DrawFn) -> Asked:
 REQUESTS: st.SearchStrategy[list[Asked]] = st.lists(
     st.one_of(_one_write(), _one_write(), _transaction(), _read()), min_size=4, max_size=12
 )
+
+# Each condition about a number, a text, and what is not there; each update of these.
+_CONDITIONS = (
+    *(f"#count {operator} :two" for operator in ("=", "<>", "<", "<=", ">", ">=")),
+    "NOT #count < :two",
+    "#count BETWEEN :two AND :ten",
+    "#count IN (:two, :ten)",
+    "NOT #count IN (:two, :ten)",
+    "attribute_exists(#count)",
+    "attribute_not_exists(#count)",
+    "attribute_exists(#map.#x)",
+    "begins_with(#name, :a)",
+    "#name > :a",
+    "#count = :two OR #name = :a AND attribute_exists(#map)",
+    "(#count = :two OR #name = :a) AND attribute_exists(#map)",
+)
+_UPDATES = (
+    "ADD #count :two",
+    "ADD #set :set",
+    "SET #count = if_not_exists(#count, :ten) - :two",
+    "SET #list = list_append(if_not_exists(#list, :list), :list)",
+    "SET #map.#x = :two",
+    "REMOVE #count, #map.#x",
+    "SET #name = #kind, #kind = #name",
+)
+_ITEMS: tuple[dict[str, Any], ...] = (
+    {"count": {"N": "2"}, "name": {"S": "a"}, "kind": {"S": "k"}, "map": {"M": {"x": {"N": "1"}}}},
+    {"count": {"N": "10"}, "name": {"S": "ab"}, "kind": {"S": "k"}, "map": {"M": {}}, "set": {"SS": ["a"]}},
+    {"count": {"N": "-3"}, "name": {"S": "ba"}, "kind": {"S": "l"}, "map": {"M": {}}, "list": {"L": [{"S": "b"}]}},
+    {"name": {"S": "é"}, "kind": {"S": "l"}, "map": {"M": {}}, "rank": {"N": "1.5"}},
+)
+_PLACEHOLDERS: dict[str, Any] = {
+    ":two": {"N": "2"},
+    ":ten": {"N": "10"},
+    ":a": {"S": "a"},
+    ":set": {"SS": ["a", "c"]},
+    ":list": {"L": [{"S": "c"}]},
+}
+
+
+def corners() -> list[Asked]:
+    """Each condition and each update about items that differ, and the table and its indexes before and after."""
+    keys: list[dict[str, Any]] = [{"p": {"S": "a"}, "s": {"N": str(number)}} for number in range(len(_ITEMS))]
+    puts: list[Asked] = [
+        ("PutItem", {"TableName": TABLE, "Item": key | item}) for key, item in zip(keys, _ITEMS, strict=True)
+    ]
+    filters: list[Asked] = [
+        ("Scan", {"TableName": TABLE, "FilterExpression": condition, **_used(condition)}) for condition in _CONDITIONS
+    ]
+    updates: list[Asked] = [
+        (
+            "UpdateItem",
+            {"TableName": TABLE, "Key": key, "UpdateExpression": update, "ReturnValues": "ALL_NEW", **_used(update)},
+        )
+        for update in _UPDATES
+        for key in keys
+    ]
+    whole: list[Asked] = [("Scan", {"TableName": TABLE, "IndexName": index.name}) for index in SCHEMA.indexes]
+    return [*puts, *whole, *filters, *updates, *whole, ("Scan", {"TableName": TABLE})]
+
+
+def _used(expression: str) -> dict[str, Any]:
+    names = {name: name[1:] for name in re.findall(r"#\w+", expression)}
+    values = {name: _PLACEHOLDERS[name] for name in re.findall(r":\w+", expression)}
+    return {"ExpressionAttributeNames": names} | ({"ExpressionAttributeValues": values} if values else {})

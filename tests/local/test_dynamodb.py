@@ -12,7 +12,7 @@ from hypothesis import given
 from local.cloud import Cloud
 from tests.dynamodb import DynamoDB, answering, in_use
 from tests.dynamodb.comparing import Asked, Recording, answers
-from tests.dynamodb.requests import DEFINITION, REQUESTS, TABLE
+from tests.dynamodb.requests import DEFINITION, REQUESTS, TABLE, corners
 from tests.tables import Definition
 
 _numbers = count(1)
@@ -39,8 +39,16 @@ def test_all_that_is_asked_of_it_is_answered_as_by_the_local_cloud(there: Any) -
     assert here(in_use.tables(), recording.asked) == answers(there, recording.asked)
 
 
+def test_every_condition_and_update_is_answered_as_by_the_local_cloud(there: Any) -> None:
+    assert_same_answers(there, corners())
+
+
 @given(asked=REQUESTS)
 def test_random_requests_are_answered_as_by_the_local_cloud(there: Any, asked: list[Asked]) -> None:
+    assert_same_answers(there, asked)
+
+
+def assert_same_answers(there: Any, asked: list[Asked]) -> None:
     there.create_table(**DEFINITION)
     try:
         assert here([DEFINITION], asked) == answers(there, asked)

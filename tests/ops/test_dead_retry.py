@@ -509,14 +509,6 @@ def set_aside(world: World, timer: Timer, *, row: bool = False) -> str:
     item = pack_item({**timer.key, **{n: getattr(timer.draft, n) for n in Draft.__dataclass_fields__}, "place": "x"})
     item["place"] = pack(str(timer.place))
     dynamodb: Any = world.connection.dynamodb
-    if world.names.due not in dynamodb.list_tables()["TableNames"]:
-        keys = ("slot", "due")
-        dynamodb.create_table(
-            TableName=world.names.due,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
-            KeySchema=[{"AttributeName": "slot", "KeyType": "HASH"}, {"AttributeName": "due", "KeyType": "RANGE"}],
-        )
     if row:
         dynamodb.put_item(TableName=world.names.due, Item=item)
     assert from_item(item) == timer

@@ -13,7 +13,7 @@ from moto import mock_aws
 from backbone.schema import Index, Schema
 from tests.dynamodb import DynamoDB, NotSupported, answering, in_use
 from tests.dynamodb.comparing import Asked, Recording, answers
-from tests.dynamodb.requests import DEFINITION, REQUESTS
+from tests.dynamodb.requests import DEFINITION, REQUESTS, corners
 from tests.tables import Definition, definition
 
 TABLE = "things"
@@ -49,6 +49,10 @@ def test_all_that_is_asked_of_it_is_answered_as_by_moto(boto_client: Any) -> Non
         in_use.ask(boto_client)
 
     assert here(boto_client, in_use.tables(), recording.asked) == on_moto(boto_client, in_use.tables(), recording.asked)
+
+
+def test_every_condition_and_update_is_answered_as_by_moto(boto_client: Any) -> None:
+    assert here(boto_client, [DEFINITION], corners()) == on_moto(boto_client, [DEFINITION], corners())
 
 
 @given(asked=REQUESTS)
