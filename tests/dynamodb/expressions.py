@@ -344,6 +344,7 @@ class _Parser:
         self._text = text
         self._tokens: list[str] = []
         self._at = 0
+        self._bracketed: Condition | None = None
         self.paths: list[Path] = []
         self.values: list[str] = []
         place = 0
@@ -371,6 +372,9 @@ class _Parser:
             found += self._list(lambda verb=verb: self._action(verb))  # type: ignore[misc]
             if self._at == len(self._tokens):
                 return tuple(found)
+        if verb == "DELETE":
+            msg = f"DELETE in {self._kind} {self._text!r}"
+            raise NotSupported(msg)
         raise self._unexpected(self._at - 1)
 
     def end(self) -> None:
@@ -390,6 +394,10 @@ class _Parser:
         if self._takes("("):
             condition = self.condition()
             self._expect(")")
+            if condition is self._bracketed:
+                msg = f"Invalid {self._kind}: The expression has redundant parentheses;"
+                raise invalid(msg)
+            self._bracketed = condition
             return condition
         if self._peek(1) == "(":
             return self._call()

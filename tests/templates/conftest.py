@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.templates.synthesis import Assembly, synthesise
-from tests.unit.conftest import world  # noqa: F401 - for tests that hold what functions do against the templates
+from tests.unit.conftest import dynamodb, world  # noqa: F401 - for tests that hold what functions do against the templates
 from tests.unit.world import NAMES
 
 

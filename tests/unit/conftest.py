@@ -2,16 +2,19 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import boto3
 import pytest
+from moto import mock_aws
 
 from backbone import aws, observability
 from backbone.consumer import backbone
 from backbone.settings import option_variable, settings
 from local.provider import Provider
+from tests.dynamodb import DynamoDB
 from tests.in_memory import aws_in_memory
 from tests.unit import till as tills
 from tests.unit.till import Till
@@ -19,13 +22,35 @@ from tests.unit.world import REGION, World, environment, tables
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoDB]:
+    """The DynamoDB that `world` is on. Its indexes can be told to lag, and its transactions to meet conflicts."""
+    with _process(monkeypatch), aws_in_memory(tables()) as dynamodb:
+        yield dynamodb
+
+
+@pytest.fixture
+def world(dynamodb: DynamoDB) -> World:  # noqa: ARG001 - it answers
+    return World()
+
+
+@pytest.fixture
+def world_on_moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The same world, with moto's DynamoDB: slower, and known to everybody."""
+    with _process(monkeypatch), mock_aws():
+        world = World()
+        for table in tables():
+            world.client.create_table(**table)
+        yield world
+
+
+@contextmanager
+def _process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process of a function's, from its start to its end."""
     for variable, value in environment().items():
         monkeypatch.setenv(variable, value)
     _set_default_session()
     _forget()
-    with aws_in_memory(tables()):
-        yield World()
+    yield
     _forget()
 
 

@@ -1,4 +1,4 @@
-"""The three systems that know patients, on moto: what is recorded is delivered to them as a test says."""
+"""The three systems that know patients: what is recorded is delivered to them as a test says."""
 
 from dataclasses import dataclass
 from types import ModuleType

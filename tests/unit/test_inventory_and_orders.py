@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from backbone import clock
 from backbone.envelope import Envelope
 from events.inventory import StockReserved
@@ -13,6 +15,12 @@ from functions.orders.order import Order
 from tests.unit import faults
 from tests.unit.builders import a_shortage, an_order, goods
 from tests.unit.world import World
+
+
+@pytest.fixture
+def world(world_on_moto: World) -> World:
+    """On moto, as anybody would test a function that knows of no world but AWS's."""
+    return world_on_moto
 
 
 def reserved(placed: Envelope) -> list[StockReserved]:

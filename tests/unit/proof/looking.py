@@ -1,4 +1,4 @@
-"""A look of the checker at the stage `test` on moto."""
+"""A look of the checker at the stage `test`."""
 
 import io
 import json

@@ -7,21 +7,9 @@ from typing import Any
 
 from proof.checker.breach import Invariant
 from proof.checker.world import Event, Mail, Movement, Page, World
+from tests.tables import service_tables
 
 ADDRESS = "ada@example.com"
-TABLES = (
-    "stock",
-    "reservations",
-    "orders",
-    "order-status",
-    "devices",
-    "device-history",
-    "account-days",
-    "merchant-days",
-    "minutes",
-    "cases",
-    "alarms",
-)
 
 
 class Making:
@@ -31,7 +19,7 @@ class Making:
         self.streams: dict[str, list[Event]] = defaultdict(list)
         self.accounts: dict[tuple[str, str], dict[str, Any]] = {}
         self.others: dict[tuple[str, str], dict[str, Any]] = {}
-        self.tables: dict[str, dict[str, dict[str, Any]]] = {table: {} for table in TABLES}
+        self.tables: dict[str, dict[str, dict[str, Any]]] = {table: {} for table in service_tables()}
         self.mails: list[Mail] = []
         self.pages: list[Page] = []
         self.paid: list[Movement] = []
