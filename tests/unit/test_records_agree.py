@@ -52,7 +52,10 @@ def systems(world: World) -> Systems:
 
 
 @given(data=st.data())
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@hypothesis_settings(
+    max_examples=hypothesis_settings().max_examples // 2,  # each is a long story, told twice
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_they_know_the_same_in_whatever_order_and_however_often_they_hear_of_it(
     systems: Systems, data: st.DataObject
 ) -> None:
