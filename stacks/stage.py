@@ -56,9 +56,11 @@ class Stage:
 
     @property
     def retry(self) -> Retry:
-        """How failed deliveries come again: on a laptop within seconds."""
+        """How failed deliveries come again: on a laptop within seconds. What an event waits for may itself wait there
+        until eighty functions have started at once on two busy cores.
+        """
         if self.on_laptop:
-            return Retry(tries=3, crashes=2, first=1, longest=4, patience=20)
+            return Retry(tries=3, crashes=2, first=1, longest=4, patience=60)
         return Retry(tries=5, crashes=3, first=30, longest=900, patience=3600)
 
     @property

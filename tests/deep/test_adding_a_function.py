@@ -7,8 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from local.progress import Progress
-from local.system import STAGE, up
-from ops.connection import Connection
+from local.system import up
 from tests.deployed.deployed import Deployed, an_order
 from tests.templates.synthesis import ROOT, copy_of_sources
 
@@ -23,7 +22,7 @@ def test_one_file_and_one_line_are_a_deployed_function(tmp_path: Path) -> None:
     _append_to_the_stack(project / "stacks" / "inventory.py", _the_line())
 
     with up(Progress(Console(file=io.StringIO())), project=project) as cloud:
-        system = Deployed(cloud, Connection.to(STAGE, environment={"AWS_ENDPOINT_URL": cloud.endpoint}))
+        system = Deployed.on(cloud)
         system.receives(an_order("1001", lines=[("mug", 2), ("mug", 1)]), an_order("1002", lines=[("mug", 4)]))
 
         assert system.row("demand", "mug", of="count-demand")["pieces"] == 7

@@ -1,11 +1,21 @@
-"""`make demo`, when something is not as its samples say."""
+"""The whole `make demo`, and one in which something is not as its samples say."""
 
 import json
 import tempfile
 from pathlib import Path
 
-from tests.deployed.test_demo import run_demo
+from tests.deployed.test_demo import SHOWN_BY_ALL, SHOWN_BY_SHOP, run_demo
 from tests.templates.synthesis import ROOT
+
+
+def test_the_demo_shows_every_journey_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    ran = run_demo(temporary=tmp_path)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    hospital = ("AllergyConflictFound", "RecordDivergenceFound", "StaffPaged", "The pager", "The three systems agree")
+    for shown in SHOWN_BY_ALL + SHOWN_BY_SHOP + hospital:
+        assert shown in ran.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_journey_that_ends_otherwise_than_its_sample_says_fails_the_demo() -> None:

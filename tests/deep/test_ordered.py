@@ -7,8 +7,7 @@ from rich.console import Console
 
 from backbone.ledger import COMMITTED
 from local.progress import Progress
-from local.system import STAGE, up
-from ops.connection import Connection
+from local.system import up
 from tests.deployed.deployed import Deployed, an_event
 from tests.local.left_behind import until
 from tests.templates.synthesis import ROOT, copy_of_sources
@@ -64,7 +63,7 @@ def test_each_stream_is_handled_in_its_order_and_a_poisoned_one_stops_alone(tmp_
     _append(stack, LINES)
 
     with up(Progress(Console(file=io.StringIO())), project=project, iam=True) as cloud:
-        system = Deployed(cloud, Connection(STAGE, cloud.session(), endpoint=cloud.endpoint))
+        system = Deployed.on(cloud)
         turns = [(dial, -1 if (dial, number) == ("b", 4) else 1) for number in range(10) for dial in "abc"]
         ids = system.sends(
             *[an_event("DialTurned", {"dial_id": dial, "steps": steps}, source="dials") for dial, steps in turns]

@@ -35,7 +35,7 @@ def test_every_line_of_the_runbook_is_walked_and_answers(system: Deployed, tmp_p
     wrong = {line: told for line, told in answers.items() if told[0] not in {DONE, SOMETHING_IS_WRONG}}
     assert wrong == {}
     assert (tmp_path / "evidence.jsonl.gz").stat().st_size > 0
-    system.settles()
+    system.is_idle()
     assert "OrderPlaced" in system.types(f"order/{order}"), "the order that was refused was mended on the way"
 
 
