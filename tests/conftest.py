@@ -2,12 +2,15 @@
 
 import signal
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import time_machine
 from hypothesis import settings
+
+from local import interrupts
 
 pytest_plugins = ["tests.assemblies"]
 
@@ -29,6 +32,23 @@ _import_time.start()
 
 _seconds_by_folder: dict[str, float] = defaultdict(float)
 _tests_by_folder: dict[str, int] = defaultdict(int)
+
+
+@pytest.fixture
+def own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Signals mean what they mean in a new program, although a system that this process keeps up listens to them."""
+    monkeypatch.setattr(interrupts, "_asked", interrupts._Asked())  # noqa: SLF001 - one for each program
+    before = [
+        (number, signal.signal(number, handler))
+        for number, handler in (
+            (signal.SIGINT, signal.default_int_handler),
+            (signal.SIGTERM, signal.SIG_DFL),
+            (signal.SIGHUP, signal.SIG_DFL),
+        )
+    ]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 def pytest_collection_finish() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from ops.journey import Journey
 
 FOLDER = ROOT / "samples"
 
-_OF_ALL = ("story", "entries", "then", "ends", "refused")
+_OF_ALL = ("story", "entries", "then", "ends", "refused", "may_repeat")
 
 
 # A moment near that at which the sample is read: `{now-90s}`.
@@ -42,7 +43,8 @@ class Sample:
 
     `then` are the events that follow once all that came of the `entries` is done. `ends` maps each stream to the types
     of all events of its story; in whatever order, since services do not wait for each other. `refused` maps the
-    producer's id of each event that must not be admitted to the kind of reason. `own` is what else the file says: its
+    producer's id of each event that must not be admitted to the kind of reason. Of the types in `may_repeat` there may
+    be more: they come again as time passes, and a slow machine takes longer. `own` is what else the file says: its
     business knows what that means. Where the file says `{now-90s}` stands the time 90 seconds before it is read.
     """
 
@@ -52,6 +54,7 @@ class Sample:
     then: tuple[Entry, ...]
     ends: Mapping[str, tuple[str, ...]]
     refused: Mapping[str, str]
+    may_repeat: frozenset[str]
     own: Mapping[str, Any]
 
     @classmethod
@@ -66,6 +69,7 @@ class Sample:
             then=tuple(read_entries(json.dumps(said["then"]))) if "then" in said else (),
             ends={stream: tuple(types) for stream, types in said.get("ends", {}).items()},
             refused=said.get("refused", {}),
+            may_repeat=frozenset(said.get("may_repeat", ())),
             own={name: value for name, value in said.items() if name not in _OF_ALL},
         )
 
@@ -78,7 +82,8 @@ class Sample:
     def complaint(self, journey: Journey) -> str | None:
         """What is wrong with the journey of one of its streams; None if it has ended as it must."""
         types = tuple(step.event.metadata.type for step in journey.steps)
-        if sorted(types) != sorted(self.ends[journey.what]):
+        found, meant = Counter(types), Counter(self.ends[journey.what])
+        if meant - found or (found - meant).keys() - self.may_repeat:
             return f"{journey.what} went {' → '.join(types)}; it should have gone {' → '.join(self.ends[journey.what])}"
         unfinished = [
             f"{delivery.consumer} of {step.event.metadata.type} is {delivery.state}"

@@ -17,7 +17,7 @@ from backbone.transaction import Pauses
 from local.faults.worker.daybook_faults import changes
 from tests.deployed.deployed import Deployed
 
-PATIENCE = 60.0  # seconds
+PATIENCE = 240.0  # seconds
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from backbone.ledger import COMMITTED
 from events.accounts import TransactionPosted
 from local.faults import ALWAYS, Every, Fault, Faults
 from ops.subscriptions import Subscriptions
-from tests.deployed.deployed import Deployed, an_event, goods, paused, unique
+from tests.deployed.deployed import Deployed, an_event, goods, in_queue, paused, unique
 from tests.local.left_behind import until
 
 FRAUD = "score-transaction"
@@ -100,7 +100,11 @@ def records(system: Deployed, events: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def recorded(system: Deployed, event: Mapping[str, Any]) -> str:
     (sent,) = system.sends(event)
-    until(lambda: system.says("admit", sent), what="it is recorded")
+    until(
+        lambda: system.connection.ledger.find(sent, "admit"),
+        what=f"{sent} is recorded",
+        seen=lambda: f"{in_queue(system, 'admit')} messages wait for admit",
+    )
     return sent
 
 

@@ -8,6 +8,11 @@ import pytest
 from local.provider import Provider
 
 
+@pytest.fixture(autouse=True)
+def _signals(own_signals: None) -> None:
+    """These tests interrupt their own process."""
+
+
 @pytest.fixture(scope="session")
 def running_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     with Provider(project=Path(tmp_path_factory.mktemp("project"))) as provider:

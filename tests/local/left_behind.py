@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # Long enough for a machine with much else to do. A wait that succeeds is no longer for it.
-LONG_ENOUGH = 120.0  # seconds
+LONG_ENOUGH = 300.0  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2  # seconds
 
 
@@ -113,7 +113,7 @@ class Run:
 
     def ends(self) -> int:
         """Wait until it has ended; its exit code."""
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=LONG_ENOUGH)
 
     def is_asked_to_end(self, *signals: signal.Signals, insistently: bool = False) -> int:
         """Send it the signals in turn, again and again until it has ended if `insistently`; its exit code."""

@@ -14,6 +14,11 @@ from tests.tables import backbone_tables
 
 
 @pytest.fixture(autouse=True)
+def _signals(own_signals: None) -> None:
+    """These tests interrupt their own process."""
+
+
+@pytest.fixture(autouse=True)
 def _nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
         if name.startswith(("AWS_", "DAYBOOK_")):

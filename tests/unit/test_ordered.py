@@ -1,6 +1,6 @@
 """Ordered consumers: each stream is handled in its order, whatever becomes of the messages.
 
-The negative controls stand in tests/system/test_negative_controls.py.
+The negative controls stand in tests/deployed/test_negative_controls.py.
 """
 
 import json
