@@ -194,6 +194,17 @@ class Deployed:
         self._log = self._log or Log(self.cloud.log)
         return self._log.about(consumer, event_id)
 
+    def logged(self, consumer: str, event_id: str, *, last: str = "") -> list[dict[str, Any]]:
+        """The same, once there is a line, or one with the message `last`: a function logs after it has committed, so
+        the line may follow when all that came of an event is done already.
+        """
+        until(
+            lambda: self.says(consumer, event_id) if not last else last in self.says(consumer, event_id),
+            what=f"{consumer} has logged {last or 'something'} about {event_id}",
+            seen=lambda: self.says(consumer, event_id),
+        )
+        return self.log(consumer, event_id)
+
     def says(self, consumer: str, event_id: str) -> list[str]:
         """The same, just the messages: `committed`, `duplicate`, `failed` …"""
         return [line["message"] for line in self.log(consumer, event_id)]

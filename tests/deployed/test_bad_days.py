@@ -11,7 +11,7 @@ from local.faults import Fault, Faults
 from ops.journey import Delivery, Journey
 from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, impatient, paused, unique
 from tests.deployed.test_commands import daybook
-from tests.faults.test_faults import heard_again
+from tests.faults.test_faults import heard_again, put_again
 from tests.local.left_behind import until
 
 STATUS_OF = "order-status-placed"
@@ -70,7 +70,7 @@ def test_of_two_deliveries_at_the_same_time_in_two_processes_one_is_done(system:
     with faults.bring(both):
         (placed,) = system.sends(an_order(order, lines=[(sku, 2)]))
         until(lambda: faults.brought(both), what="one process is about to commit")
-        heard_again(system, f"order/{order}", "reserve-stock")
+        put_again(system, f"order/{order}")
         until(lambda: len(system.log("reserve-stock", placed)) == 2, what="both have come to their end")
 
     told = system.log("reserve-stock", placed)

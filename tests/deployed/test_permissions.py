@@ -20,7 +20,7 @@ def test_a_function_without_its_permissions_fails_and_goes_on_once_it_has_them(s
             iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
     system.settles(placed)
 
-    first, *_, last = system.log("place-order", placed)
+    first, *_, last = system.logged("place-order", placed, last="committed")
     assert (first["message"], last["message"]) == ("failed", "committed")
     assert first["error"] == "AccessDeniedException"
 

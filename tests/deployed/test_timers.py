@@ -70,7 +70,8 @@ def test_a_function_that_is_killed_at_its_commit_has_armed_with_its_work_or_not_
         system.settles(placed)
 
     assert armed(system, order) == 1
-    assert system.says(ARMED_BY, placed)[0] == ("duplicate" if when == "after" else "committed")
+    first, *_ = system.logged(ARMED_BY, placed)
+    assert first["message"] == ("duplicate" if when == "after" else "committed")
 
 
 def sweeps(system: Deployed) -> bool:
