@@ -5,7 +5,7 @@ tests/templates/test_bundles.py shows the same of bundles, for each file. Here t
 
 from pathlib import Path
 
-from tests.assemblies import EMAILS
+from tests.assemblies import EMAILS, LOCAL
 from tests.templates.synthesis import Assembly, copy_of_sources, synthesise
 
 
@@ -23,7 +23,7 @@ def test_a_change_reaches_only_the_stacks_that_are_made_of_it(tmp_path: Path, lo
 
     def reached() -> set[str]:
         """The stacks whose templates are others than before."""
-        made.append(synthesise(tmp_path / f"assembly-{len(made)}", "local", root=sources).fingerprints())
+        made.append(synthesise(tmp_path / f"assembly-{len(made)}", local.stage, LOCAL, root=sources).fingerprints())
         before, after = made[-2:]
         assert before.keys() == after.keys()
         return {stack for stack in before if before[stack] != after[stack]}

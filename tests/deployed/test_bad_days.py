@@ -7,7 +7,7 @@ import pytest
 
 from backbone import clock
 from backbone.ledger import COMMITTED, Entry
-from local.faults import Fault, Faults
+from local.faults import MEETING, Fault, Faults, unhurried
 from ops.journey import Delivery, Journey
 from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, impatient, paused, unique
 from tests.deployed.test_commands import daybook
@@ -65,9 +65,9 @@ def test_events_that_come_twice_late_and_in_reverse_leave_what_those_in_order_le
 def test_of_two_deliveries_at_the_same_time_in_two_processes_one_is_done(system: Deployed, faults: Faults) -> None:
     sku, order = unique("mug"), an_order_number()
     system.receives(goods(sku, 5))
-    both = Fault.meeting(60, function="reserve-stock", operation="TransactWriteItems", mentions=order)
+    both = Fault.meeting(MEETING, function="reserve-stock", operation="TransactWriteItems", mentions=order)
 
-    with faults.bring(both):
+    with unhurried(system.cloud, "reserve-stock"), faults.bring(both):
         (placed,) = system.sends(an_order(order, lines=[(sku, 2)]))
         until(lambda: faults.brought(both), what="one process is about to commit")
         put_again(system, f"order/{order}")

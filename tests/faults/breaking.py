@@ -1,13 +1,12 @@
 """What tests share that look whether an invariant holds, or breaks without its guard."""
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
 from local.faults import Fault
-from tests.deployed.deployed import PATIENCE
+from tests.local.left_behind import until
 
 both_ways = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "unguarded"])
 
@@ -27,8 +26,11 @@ def eventually(look: Callable[[], object], what: str, *, expected: object = True
 
     Fails at the deadline, and says what was seen instead.
     """
-    deadline = time.monotonic() + PATIENCE.total_seconds()
-    while (seen := look()) != expected and not (expected is True and seen):
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {PATIENCE.total_seconds():.0f} s: {what}; seen at the end: {seen!r}")
-        time.sleep(0.1)
+    seen: object = None
+
+    def is_seen() -> bool:
+        nonlocal seen
+        seen = look()
+        return seen == expected or (expected is True and bool(seen))
+
+    until(is_seen, what=what, seen=lambda: repr(seen))
