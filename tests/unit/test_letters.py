@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 from babel.numbers import parse_decimal
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from events.values import MINOR_UNIT_DIGITS
@@ -85,6 +85,8 @@ def test_no_amount_is_rounded(language: str, locale: str, amount: int, currency:
 
 
 @given(language=st.from_regex(r"\A[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z"))
+@example(language="de-XX")  # a country that nobody knows
+@example(language="de-a1")  # no tag at all
 def test_whatever_the_customers_language_there_is_a_letter(language: str) -> None:
     customer = a_customer(language)
 
