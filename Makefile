@@ -34,7 +34,7 @@ run: install  ## keep the system up on this machine until Ctrl-C (PORT=4566)
 # One worker more than cores: tests of the deployed system wait a lot. SEED=n runs files and tests in that random order.
 JOBS ?= 3
 PYTEST = $(BIN)/python -m pytest $(if $(FILE),,-n $(JOBS) --dist loadfile) \
-	$(if $(SEED),-p randomly -p no:cacheprovider --randomly-seed=$(SEED) --no-loadscope-reorder) --durations=20 --durations-min=0
+	$(if $(SEED),-p randomly --randomly-seed=$(SEED) --no-loadscope-reorder) --durations=20 --durations-min=0
 
 test: install  ## every guarantee once, in ten minutes; a part alone: make test FILE=tests/unit/test_work.py; in random order: SEED=1
 	@$(PYTEST) $(or $(FILE),tests --ignore tests/deep)
