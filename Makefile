@@ -25,11 +25,11 @@ $(VENV)/.installed: requirements.txt pyproject.toml package.json package-lock.js
 	@touch $@
 
 demo: install  ## bring the whole system up on this machine, send it events, show where each one went; one business alone: make demo BUSINESS=shop
-	@$(BIN)/python -m local demo $(if $(BUSINESS),--business "$(BUSINESS)")
+	@$(BIN)/python -m daybook.local demo $(if $(BUSINESS),--business "$(BUSINESS)")
 
 PORT ?= 4566
 run: install  ## keep the system up on this machine until Ctrl-C (PORT=4566)
-	@$(BIN)/python -m local run --port $(PORT)
+	@$(BIN)/python -m daybook.local run --port $(PORT)
 
 # One worker more than cores: tests of the deployed system wait a lot. SEED=n runs files and tests in that random order.
 JOBS ?= 3
@@ -55,14 +55,14 @@ system: install  ## tests of the deployed system, on MiniStack
 bench: install  ## measure speed, cost, and what fraud finds; one part alone: make bench BENCH=cost
 	@$(BIN)/python -m bench $(BENCH)
 
-chaos: install  ## the proof: the whole system under faults, and nothing lost or done twice (SEED=1; writes docs/proof.md)
-	@$(BIN)/python -m proof chaos $(if $(SEED),--seed $(SEED))
+chaos: install  ## the whole system under faults, and nothing lost or done twice (SEED=1; writes docs/proof.md)
+	@$(BIN)/python -m chaos chaos $(if $(SEED),--seed $(SEED))
 
-fuzz: install  ## the proof: ten thousand bad and odd events at both doors, each handled or dead with a reason
-	@$(BIN)/python -m proof fuzz $(if $(SEED),--seed $(SEED))
+fuzz: install  ## ten thousand bad and odd events at both doors, each handled or dead with a reason
+	@$(BIN)/python -m chaos fuzz $(if $(SEED),--seed $(SEED))
 
-soak: install  ## the proof: an hour of mixed traffic, and nothing grows that should not (MINUTES=60)
-	@$(BIN)/python -m proof soak $(if $(MINUTES),--minutes $(MINUTES))
+soak: install  ## an hour of mixed traffic, and nothing grows that should not (MINUTES=60)
+	@$(BIN)/python -m chaos soak $(if $(MINUTES),--minutes $(MINUTES))
 
 check: install  ## format, lint, types, import rules
 	@$(BIN)/ruff format --check .

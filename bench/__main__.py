@@ -27,10 +27,10 @@ from bench import (
 )
 from bench.flow import NeverQuiet
 from bench.processor import NotHandled
-from local.errors import LocalRunError
-from local.interrupts import once
-from local.progress import Progress
-from ops.errors import OperatorError
+from daybook.local.errors import LocalRunError
+from daybook.local.interrupts import once
+from daybook.local.progress import Progress
+from daybook.operate.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -15,17 +15,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backbone.names import Names
 from bench import history, tables
 from bench.aims import Aim
+from daybook.local.cloud import Cloud
+from daybook.local.errors import LocalRunError
+from daybook.local.interrupts import once
+from daybook.local.system import STAGE
+from daybook.runtime.names import Names
 from events.accounts import TransactionPosted
-from local.cloud import Cloud
-from local.errors import LocalRunError
-from local.interrupts import once
-from local.system import STAGE
 
 if TYPE_CHECKING:
-    from local.progress import Progress
+    from daybook.local.progress import Progress
 
 _CONSUMERS = ("tally-transaction", "score-transaction")
 _A_TENTH = 10

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from bench import prices
 
-GB = 512 / 1024  # as `stacks.function` gives it to every function
+GB = 512 / 1024  # as `daybook.constructs.function` gives it to every function
 
 _MESSAGE_BYTES = 65_536  # what SQS bills as one request
 

@@ -17,7 +17,7 @@ def main(subject: str) -> None:
     import_module(MODULES[subject])
     imported = time.perf_counter()
     if subject == OURS:  # the others make their clients as they are imported
-        import_module("backbone.aws").client("dynamodb")
+        import_module("daybook.runtime.aws").client("dynamodb")
     ready = time.perf_counter()
     print((ready - before) * 1000, (imported - before) * 1000)
 

@@ -7,16 +7,16 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from backbone import clock
-from backbone.ledger import COMMITTED
 from bench.flow import NeverQuiet
-from ops.entries import read_entries
-from ops.sending import send
+from daybook.contracts import clock
+from daybook.operate.send.entries import read_entries
+from daybook.operate.send.send import send
+from daybook.store.ledger import COMMITTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ops.connection import Connection
+    from daybook.operate.connection import Connection
 
 PATIENCE = timedelta(seconds=600)
 

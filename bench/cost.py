@@ -19,15 +19,15 @@ from bench.aims import Aim
 from bench.bill import DYNAMODB, OTHERS, SERVICES, Usage
 from bench.flow import Flow
 from bench.usage import Recording, add_logs
-from local.system import STAGE, up
-from ops.connection import Connection
+from daybook.local.system import STAGE, up
+from daybook.operate.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bench.usage import Metric
-    from local.cloud import Cloud
-    from local.progress import Progress
+    from daybook.local.cloud import Cloud
+    from daybook.local.progress import Progress
 
 _WARM_UP = 20  # orders
 _THOUSAND = 1_000

@@ -13,18 +13,18 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backbone import clock
-from backbone.attributes import pack_item
-from backbone.ledger import DEAD
 from bench.aims import Aim
-from local.system import STAGE, up
-from ops.connection import Connection
+from daybook.contracts import clock
+from daybook.local.system import STAGE, up
+from daybook.operate.connection import Connection
+from daybook.store.attributes import pack_item
+from daybook.store.ledger import DEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.cloud import Cloud
-    from local.progress import Progress
+    from daybook.local.cloud import Cloud
+    from daybook.local.progress import Progress
 
 _CONSUMERS = ("reserve-stock", "charge-order", "confirm-order", "admit")
 _ERRORS = ("KeyError", "AccessDeniedException", "Rejected")

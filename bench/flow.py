@@ -11,18 +11,18 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from backbone import clock
-from backbone.attributes import pack_item
-from backbone.contract import Place
-from backbone.journal import Span
-from backbone.timers import from_item
 from bench.tables import articles
+from daybook.contracts import clock
+from daybook.contracts.contract import Place
+from daybook.operate.idle import wait_until_quiet
+from daybook.operate.send.entries import read_entries
+from daybook.operate.send.send import send
+from daybook.store.attributes import pack_item
+from daybook.store.journal import Span
+from daybook.store.timers import from_item
 from events.catalogue import CATALOGUE
 from events.inventory import StockReceived
 from events.orders import OrderPlaced, RefundAsked
-from ops.entries import read_entries
-from ops.quiet import wait_until_quiet
-from ops.sending import send
 
 # What an order that goes well does not meet: money that is asked back.
 _UNUSUAL = frozenset({RefundAsked.__name__})
@@ -30,8 +30,8 @@ _UNUSUAL = frozenset({RefundAsked.__name__})
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from backbone.contract import Event
-    from ops.connection import Connection
+    from daybook.contracts.contract import Event
+    from daybook.operate.connection import Connection
 
 _PATIENCE = timedelta(seconds=300)
 _PIECES = 1_000_000  # the most that a delivery note can say

@@ -16,7 +16,7 @@ from functions.fraud.rules import SUSPICIOUS, judge, score, threshold
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from local.progress import Progress
+    from daybook.local.progress import Progress
 
 # What it costs to have a person look at a transaction, in euros. No source: some minutes of an analyst's, so others are
 # shown beside it. A fraud that is looked at costs nothing more, one that is not its amount.

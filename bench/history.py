@@ -11,17 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from backbone import clock
-from backbone.attributes import pack_item
-from backbone.ledger import COMMITTED
-from backbone.store import Draft, Head, successor, to_item
+from daybook.contracts import clock
+from daybook.local.errors import LocalRunError
+from daybook.store.attributes import pack_item
+from daybook.store.event_store import Draft, Head, successor, to_item
+from daybook.store.ledger import COMMITTED
 from events.accounts import TransactionPosted
-from local.errors import LocalRunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from backbone.names import Names
+    from daybook.runtime.names import Names
 
 _LONGEST = 200  # events of one stream
 _MOST_WRITES = 25  # DynamoDB's quota for one BatchWriteItem

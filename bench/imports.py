@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from bench.aims import Aim
 from bench.subjects import DOCUMENTED, OURS, PLAIN, environment
-from local.environment import isolated
-from local.project import ROOT
+from daybook.local.environment import isolated
+from daybook.local.project import ROOT
 
 if TYPE_CHECKING:
-    from local.progress import Progress
+    from daybook.local.progress import Progress
 
 _SUBJECTS = (OURS, DOCUMENTED, PLAIN)
 

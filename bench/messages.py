@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from backbone import clock
-from backbone.store import Draft, successor
+from daybook.contracts import clock
+from daybook.store.event_store import Draft, successor
 from events.orders import OrderPlaced
 
 REGION = "us-east-1"

@@ -8,19 +8,19 @@ from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from backbone import clock
 from bench.commits import ends, put
 from bench.flow import NeverQuiet
+from daybook.contracts import clock
+from daybook.local.system import STAGE, up
+from daybook.operate.connection import Connection
 from events.accounts import TransactionPosted
-from local.system import STAGE, up
-from ops.analytics import of_account
-from ops.connection import Connection
+from functions.analytics.queries import of_account
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bench.aims import Aim
-    from local.progress import Progress
+    from daybook.local.progress import Progress
 
 _CONSUMERS = ("tally-transaction", "score-transaction", "screen-transaction")
 _CURRENCIES = ("EUR", "USD", "JPY", "KWD")

@@ -13,15 +13,15 @@ from bench import tables
 from bench.aims import Aim
 from bench.messages import batches, published, sent
 from bench.subjects import BUS, DOCUMENTED, OURS, PLAIN, PREFIXES, environment
-from local.cloud import Cloud
-from local.interrupts import once
-from local.project import ROOT
+from daybook.local.cloud import Cloud
+from daybook.local.interrupts import once
+from daybook.local.project import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from local.progress import Progress
+    from daybook.local.progress import Progress
 
 _SUBJECTS = (OURS, DOCUMENTED, PLAIN)
 _DETAILS: dict[str, Callable[[], str]] = {OURS: published, DOCUMENTED: sent, PLAIN: published}

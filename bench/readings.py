@@ -10,18 +10,18 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from backbone import clock
 from bench.aims import Aim
 from bench.commits import PATIENCE, ends, put
 from bench.flow import Flow, NeverQuiet
+from daybook.contracts import clock
+from daybook.local.system import STAGE, up
+from daybook.operate.connection import Connection
 from events.equipment import EquipmentRegistered, EquipmentStatusReported
-from local.system import STAGE, up
-from ops.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.progress import Progress
+    from daybook.local.progress import Progress
 
 # Two functions that take the same events: one in the order of each device's stream, one as they come.
 ORDERED, PLAIN = "raise-alarm", "track-equipment"

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from bench import history
 from bench.flow import NeverQuiet
 from bench.replay import paused
-from local.system import STAGE, up
-from ops.connection import Connection
-from ops.rebuilding import rebuild
-from ops.verifying import verify
-from ops.views import View
+from daybook.local.system import STAGE, up
+from daybook.operate.connection import Connection
+from daybook.operate.views.rebuild import rebuild
+from daybook.operate.views.verify import verify
+from daybook.operate.views.views import View
 
 if TYPE_CHECKING:
     from bench.aims import Aim
-    from local.progress import Progress
+    from daybook.local.progress import Progress
 
 _VIEW, _KEEPER = "account-days", "tally-transaction"
 

@@ -10,22 +10,22 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from backbone.attributes import unpack_item
-from backbone.journal import Span
-from backbone.store import JOURNAL_SHARDS
 from bench import history
 from bench.aims import Aim
 from bench.flow import NeverQuiet
-from local.system import STAGE, up
-from ops.connection import Connection
-from ops.pace import Pace
-from ops.replaying import Replay
-from ops.selecting import Selection
+from daybook.local.system import STAGE, up
+from daybook.operate.connection import Connection
+from daybook.operate.rate_limit import Pace
+from daybook.operate.replay.replay import Replay
+from daybook.operate.replay.selection import Selection
+from daybook.store.attributes import unpack_item
+from daybook.store.event_store import JOURNAL_SHARDS
+from daybook.store.journal import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from local.progress import Progress
+    from daybook.local.progress import Progress
 
 TO = "tally-transaction"
 _MOST_ENTRIES = 10  # SQS's quota for one SendMessageBatch

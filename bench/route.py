@@ -12,10 +12,10 @@ from bench.subjects import BUS, MODULES, environment
 from events.orders import OrderPlaced
 
 if TYPE_CHECKING:
-    from local.cloud import Cloud
+    from daybook.local.cloud import Cloud
 
 _ROLE = "arn:aws:iam::000000000000:role/bench"  # the cloud of a benchmark enforces no permissions
-_CONCURRENCY = 2  # as `local` deploys Daybook's functions: see `stacks.stage`
+_CONCURRENCY = 2  # as `local` deploys Daybook's functions: see `daybook.constructs.stage`
 _BATCH = 10
 
 

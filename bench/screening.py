@@ -8,13 +8,13 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 from bench.aims import Aim
-from events.sanctions import Listed
 from functions.compliance.names import NameIndex
+from functions.compliance.sanctions_list import Listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from local.progress import Progress
+    from daybook.local.progress import Progress
 
 _SIZES = (1_000, 5_000, 10_000, 20_000)
 _LEAST = 88  # percent

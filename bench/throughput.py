@@ -9,21 +9,21 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from backbone import clock
-from backbone.ledger import COMMITTED
 from bench import route, tables
 from bench.aims import Aim
 from bench.flow import Flow, NeverQuiet
 from bench.subjects import DOCUMENTED, OURS, PLAIN, PREFIXES
+from daybook.contracts import clock
+from daybook.local.system import STAGE, up
+from daybook.operate.connection import Connection
+from daybook.store.ledger import COMMITTED
 from events.orders import OrderPlaced
-from local.system import STAGE, up
-from ops.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from local.cloud import Cloud
-    from local.progress import Progress
+    from daybook.local.cloud import Cloud
+    from daybook.local.progress import Progress
 
 _WARM_UP = 20  # orders
 _MOST_ENTRIES = 10  # EventBridge's quota for one PutEvents

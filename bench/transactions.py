@@ -37,8 +37,8 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Final, Literal
 
+from daybook.contracts.values import MINOR_UNIT_DIGITS
 from events.accounts import Counterparty, Merchant, Place, TransactionPosted
-from events.values import MINOR_UNIT_DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from bench.bill import Usage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ops.connection import Connection
+    from daybook.operate.connection import Connection
 
 _RECORDER = Path(__file__).with_name("recorder")
 _PLATFORM = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")

@@ -6,8 +6,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from backbone.contract import PERSONAL, Event, Part
-from events.values import LARGEST_AMOUNT, Currency, Identifier, UtcTime
+from daybook.contracts.contract import PERSONAL, Event, Part
+from daybook.contracts.values import LARGEST_AMOUNT, Currency, Identifier, UtcTime
 
 _CARD: Final = re.compile(r"\d{12,19}")  # ISO/IEC 7812-1, with the shorter numbers that are in use
 _IBAN: Final = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")  # ISO 13616

@@ -5,9 +5,9 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from backbone.contract import Event, Part
+from daybook.contracts.contract import Event, Part
+from daybook.contracts.values import LARGEST_AMOUNT, Currency, Identifier, Money, UtcTime
 from events.accounts import Amount, AuthorisationId, CustomerId
-from events.values import LARGEST_AMOUNT, Currency, Identifier, Money, UtcTime
 
 MOST_TRANSACTIONS: Final = 50  # that a case names
 MOST_MATCHES: Final = 10  # entries of the list that a case names

@@ -4,8 +4,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from backbone.contract import PERSONAL, Event, Part
-from events.values import Identifier, UtcTime
+from daybook.contracts.contract import PERSONAL, Event, Part
+from daybook.contracts.values import Identifier, UtcTime
 from events.vitals import KINDS, Code, Number, Reading
 
 MOST_READINGS: Final = 50  # in one report

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from backbone.contract import Part
+from daybook.contracts.contract import Part
 
 # https://hl7.org/fhir/R4/datatypes.html#primitive
 FhirId = Annotated[str, Field(pattern=r"^[A-Za-z0-9\-.]{1,64}$")]

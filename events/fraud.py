@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from backbone.contract import Event, Part
+from daybook.contracts.contract import Event, Part
+from daybook.contracts.values import Currency, UtcTime
 from events.accounts import AccountId, Amount, AuthorisationId, CustomerId
-from events.values import Currency, UtcTime
 
 ReasonName = Literal["velocity", "unusual_amount", "impossible_travel", "new_country", "card_testing"]
 Weight = Annotated[int, Field(ge=1, le=100, description="How much the reason adds to the score.")]

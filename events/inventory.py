@@ -2,8 +2,9 @@
 
 from pydantic import Field
 
-from backbone.contract import Event
-from events.values import Identifier, Money, OrderId, PaymentMethod, Quantity, Sku, UtcTime
+from daybook.contracts.contract import Event
+from daybook.contracts.values import Identifier, Money, UtcTime
+from events.values import OrderId, PaymentMethod, Quantity, Sku
 
 
 class StockReceived(Event, joins="stock/{sku}", sources=("warehouse.receiving",)):

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from backbone.contract import Event
+from daybook.contracts.contract import Event
 from events.values import LetterId, OrderId
 
 # The header by which the e-mail service's own events name the letter.

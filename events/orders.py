@@ -7,12 +7,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from backbone.contract import Event, Part
+from daybook.contracts.contract import Event, Part
+from daybook.contracts.values import LARGEST_AMOUNT, Money
 from events.values import (
-    LARGEST_AMOUNT,
     Carrier,
     Customer,
-    Money,
     OrderId,
     PaymentId,
     PaymentMethod,

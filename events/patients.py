@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from backbone.contract import PERSONAL, Event
+from daybook.contracts.contract import PERSONAL, Event
+from daybook.contracts.values import Identifier
 from events.fhir import FhirId, Patient, Resource
-from events.values import Identifier
 
 PatientId = Annotated[
     Identifier,

@@ -2,9 +2,10 @@
 
 from pydantic import Field
 
-from backbone.contract import Event
+from daybook.contracts.contract import Event
+from daybook.contracts.values import Money
 from events.orders import OrderPlaced, RefundedBecause
-from events.values import Customer, Money, OrderId, PaymentId, RefundId
+from events.values import Customer, OrderId, PaymentId, RefundId
 
 
 class PaymentSucceeded(Event, opens="payment/{order_id}"):

@@ -1,6 +1,6 @@
 """What happens to parcels."""
 
-from backbone.contract import Event
+from daybook.contracts.contract import Event
 from events.orders import OrderLines, OrderPlaced
 from events.values import Carrier, Customer, OrderId, ShipTo, TrackingNumber
 

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from backbone.contract import Part
+from daybook.contracts.contract import Part
 
 
 def _exact(value: object) -> Decimal:

@@ -2,9 +2,9 @@
 
 from constructs import Construct
 
+from daybook.constructs.service import Service
+from daybook.constructs.stage import Stage
 from events.accounts import TransactionPosted, TransactionReversed
-from stacks.service import Service
-from stacks.stage import Stage
 
 
 class Analytics(Service):

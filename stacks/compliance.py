@@ -2,10 +2,10 @@
 
 from constructs import Construct
 
+from daybook.constructs.service import Service
+from daybook.constructs.stage import Stage
 from events.accounts import TransactionPosted, TransactionReversed
 from events.compliance import ReportingThresholdSet, SanctionsListLoaded
-from stacks.service import Service
-from stacks.stage import Stage
 
 
 class Compliance(Service):

@@ -6,6 +6,9 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from daybook.constructs.alarms import MINUTE, alarm
+from daybook.constructs.service import Service
+from daybook.constructs.stage import Stage
 from events.equipment import (
     AcknowledgementDue,
     AlarmLimitsSet,
@@ -17,9 +20,6 @@ from events.equipment import (
     EquipmentStatusReported,
     SilenceCheckDue,
 )
-from stacks.alarms import MINUTE, alarm
-from stacks.service import Service
-from stacks.stage import Stage
 
 
 class Equipment(Service):
@@ -46,7 +46,7 @@ class Equipment(Service):
 
     def _pager(self) -> sns.Topic:
         """Where pages go. Who is on duty subscribes to it, to some wards or levels alone if they like."""
-        name = self.stage.names.pager
+        name = self.stage.names.of("pager")
         topic = sns.Topic(
             self,
             "Pager",
@@ -66,8 +66,8 @@ class Equipment(Service):
             meaning=f"{name} could not deliver a page to one of its subscribers.",
             topic=self.alarms,
         )
-        if self.stage.pager_email:
-            mail = topic.add_subscription(subscriptions.EmailSubscription(self.stage.pager_email))
+        if email := self.stage.option("pager_email"):  # besides those who subscribe by themselves
+            mail = topic.add_subscription(subscriptions.EmailSubscription(email))
             Validations.of(mail).acknowledge(
                 Acknowledgment(
                     id="Serverless::Serverless-SNSRedrivePolicy",

@@ -2,10 +2,10 @@
 
 from constructs import Construct
 
+from daybook.constructs.service import Service
+from daybook.constructs.stage import Stage
 from events.inventory import StockReceived
 from events.orders import OrderCancelled, OrderConfirmed, OrderPlaced
-from stacks.service import Service
-from stacks.stage import Stage
 
 
 class Inventory(Service):

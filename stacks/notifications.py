@@ -9,13 +9,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ses as ses
 from constructs import Construct
 
+from daybook.constructs.function import Function
+from daybook.constructs.listener import dead_letter_queue
+from daybook.constructs.service import Service
+from daybook.constructs.stage import Stage
 from events.notifications import EmailBounced
 from events.orders import OrderCancelled, OrderConfirmed, OrderFulfilled
 from events.payments import PaymentRefunded
-from stacks.function import Function
-from stacks.listener import dead_letter_queue
-from stacks.service import Service
-from stacks.stage import Stage
 
 
 class Notifications(Service):
@@ -25,7 +25,7 @@ class Notifications(Service):
         super().__init__(scope, "notifications", stage=stage)
         self._letters = stage.names.of("letters")
         self._bounces()
-        options = {"sender": stage.mail_from, "configuration-set": self._letters}
+        options = {"sender": stage.option("mail_from"), "configuration-set": self._letters}
         for effect in (
             self.effect("mail_confirmed", OrderConfirmed, options=options),
             self.effect("mail_cancelled", OrderCancelled, options=options),
@@ -45,7 +45,7 @@ class Notifications(Service):
             iam.PolicyStatement(
                 actions=["ses:SendEmail"],
                 resources=[arn(resource="identity", resource_name="*")],
-                conditions={"StringEquals": {"ses:FromAddress": self.stage.mail_from}},
+                conditions={"StringEquals": {"ses:FromAddress": self.stage.option("mail_from")}},
             )
         )
         every_identity = "arn:<AWS::Partition>:ses:<AWS::Region>:<AWS::AccountId>:identity/*"

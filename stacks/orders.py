@@ -2,6 +2,8 @@
 
 from constructs import Construct
 
+from daybook.constructs.service import Service
+from daybook.constructs.stage import Stage
 from events.inventory import OutOfStock, StockReserved
 from events.orders import (
     OrderCancelled,
@@ -13,8 +15,6 @@ from events.orders import (
 )
 from events.payments import PaymentFailed, PaymentRefunded, PaymentSucceeded
 from events.shipping import ShipmentDispatched
-from stacks.service import Service
-from stacks.stage import Stage
 
 
 class Orders(Service):

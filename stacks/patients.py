@@ -2,14 +2,14 @@
 
 from constructs import Construct
 
+from daybook.constructs.service import Service
+from daybook.constructs.stage import Stage
 from events.patients import (
     PatientRecordsMerged,
     PatientRecordsUnmerged,
     PatientRecordUpdated,
     ReconciliationAsked,
 )
-from stacks.service import Service
-from stacks.stage import Stage
 
 
 class Patients(Service):

@@ -4,10 +4,10 @@ from aws_cdk import Acknowledgment, ArnFormat, RemovalPolicy, Validations
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from daybook.constructs.service import Service
+from daybook.constructs.stage import Stage
 from events.inventory import StockReserved
 from events.orders import RefundRequested
-from stacks.service import Service
-from stacks.stage import Stage
 
 
 class Payments(Service):
@@ -18,7 +18,7 @@ class Payments(Service):
         key = secretsmanager.Secret(
             self,
             "StripeKey",
-            secret_name=stage.names.stripe_key,
+            secret_name=stage.names.of("stripe-key"),
             description="The secret key of Stripe's API. A generated text stands here until somebody puts the key in.",
             # It has a name that people rely on: were it kept, payments could not come back. Stripe has the key.
             removal_policy=RemovalPolicy.DESTROY,
@@ -34,10 +34,13 @@ class Payments(Service):
         arn = self.format_arn(
             service="secretsmanager",
             resource="secret",
-            resource_name=f"{stage.names.stripe_key}-??????",
+            resource_name=f"{stage.names.of('stripe-key')}-??????",
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
-        options = {"stripe-key": stage.names.stripe_key, "stripe-api": stage.stripe_api}
+        options = {
+            "stripe-key": stage.names.of("stripe-key"),
+            "stripe-api": stage.option("stripe_api", "https://api.stripe.com"),
+        }
         for effect in (
             self.effect("charge_order", StockReserved, options=options),
             self.effect("refund_order", RefundRequested, options=options),

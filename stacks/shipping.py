@@ -2,9 +2,9 @@
 
 from constructs import Construct
 
+from daybook.constructs.service import Service
+from daybook.constructs.stage import Stage
 from events.orders import OrderConfirmed
-from stacks.service import Service
-from stacks.stage import Stage
 
 
 class Shipping(Service):

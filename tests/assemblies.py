@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.system import PROVIDER_UNKNOWN, SENDER, STAGE
+from daybook.local.system import PROVIDER_UNKNOWN, STAGE
 
 if TYPE_CHECKING:  # most test processes need no template, and `aws_cdk` takes a second to import
     from tests.templates.synthesis import Assembly
 
 # What `local` is made with beside its name.
-LOCAL = {"stripe_api": PROVIDER_UNKNOWN, "mail_from": SENDER}
+LOCAL = {"stripe_api": PROVIDER_UNKNOWN}
 EMAILS = {"alarm_email": "alarms@example.com", "pager_email": "pager@example.com"}
 
 
@@ -30,11 +30,10 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> "Assembly":
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> "Assembly":
     """The stage of the local cloud, as `up` deploys it. cdk-nag finds nothing there that it does not find in `aws`."""
-    from stacks.stage import Stage  # noqa: PLC0415
     from tests.templates.synthesis import Assembly, once, synthesise_unchecked  # noqa: PLC0415
 
     folder = _shared(tmp_path_factory) / "assembly-local"
-    once(folder, lambda target: synthesise_unchecked(target, Stage(name=STAGE, **LOCAL)))
+    once(folder, lambda target: synthesise_unchecked(target, STAGE, LOCAL))
     return Assembly(folder, STAGE)
 
 

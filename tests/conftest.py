@@ -10,7 +10,7 @@ import pytest
 import time_machine
 from hypothesis import settings
 
-from local import interrupts
+from daybook.local import interrupts
 
 pytest_plugins = ["tests.assemblies"]
 

@@ -7,10 +7,11 @@ from functools import cache
 from typing import Any
 
 import functions
-from backbone import ledger, store, timers
-from backbone.names import Names
-from backbone.schema import Schema
-from backbone.state import State
+from daybook.runtime.names import Names
+from daybook.store import event_store as store
+from daybook.store import ledger, timers
+from daybook.store.schema import Schema
+from daybook.store.state import State
 
 Definition = dict[str, Any]
 

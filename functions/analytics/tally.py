@@ -6,10 +6,10 @@ leaves them below zero for so long.
 
 from typing import Final, Literal
 
-from backbone.state import State
-from backbone.view import Add
-from events import tallies
+from daybook.consumers.view import Add
+from daybook.store.state import State
 from events.accounts import Transaction
+from functions.analytics import tallies
 
 # By direction: the field for the number of transactions, and the one for their amounts.
 _FIELDS: Final = {"debit": ("debit_count", "debited"), "credit": ("credit_count", "credited")}

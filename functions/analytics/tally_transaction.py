@@ -1,7 +1,7 @@
 """Count what has moved."""
 
-from backbone.consumer import view
-from backbone.view import Add
+from daybook.consumers.consumer import view
+from daybook.consumers.view import Add
 from events.accounts import TransactionPosted
 from functions.analytics.tally import tally
 

@@ -1,10 +1,10 @@
 """Bring a loaded sanctions list into force, once all of it is there. The one that was loaded last stays in force."""
 
-from backbone.consumer import reaction
-from backbone.failure import Rejected
-from backbone.work import Work
-from events import sanctions
+from daybook.consumers.consumer import reaction
+from daybook.consumers.failure import Rejected
+from daybook.consumers.work import Work
 from events.compliance import SanctionsListLoaded
+from functions.compliance import sanctions_list as sanctions
 from functions.compliance.sanctions import LIST, ListInForce, content
 
 

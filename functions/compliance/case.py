@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Final
 
-from backbone.state import State
-from backbone.work import Work
+from daybook.consumers.work import Work
+from daybook.store.state import State
 from events.compliance import MOST_TRANSACTIONS, Basis, ComplianceCaseChanged, ComplianceCaseOpened, Rule, Sum
 
 LEGAL_SOURCES: Final[Mapping[Rule, str]] = {

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from typing import Final, Literal, Self
 
-from backbone.contract import Part
-from backbone.state import State
-from backbone.work import Work
+from daybook.consumers.work import Work
+from daybook.contracts.contract import Part
+from daybook.contracts.values import Money
+from daybook.store.state import State
 from events.accounts import Transaction
 from events.compliance import MOST_TRANSACTIONS, ComplianceCaseOpened, Rule, Threshold, TransactionNotScreened
-from events.values import Money
 from functions.compliance.case import LEGAL_SOURCES, Case, basis, keep_case
 from functions.compliance.thresholds import ThresholdRow, in_force
 

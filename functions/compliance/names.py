@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from rapidfuzz import fuzz, process
 
 from events.compliance import MOST_MATCHES, Match
-from events.sanctions import Listed
+from functions.compliance.sanctions_list import Listed
 
 # Letters that Unicode does not take apart into one of the alphabet and a mark.
 _PLAIN: Final = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th", "\u0131": "i"})

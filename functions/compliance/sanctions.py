@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from backbone.state import State
-from backbone.work import Work
-from events import sanctions
+from daybook.consumers.work import Work
+from daybook.contracts.values import UtcTime
+from daybook.store.state import State
 from events.accounts import Counterparty, Transaction
 from events.compliance import ComplianceCaseOpened, TransactionNotScreened
-from events.values import UtcTime
+from functions.compliance import sanctions_list as sanctions
 from functions.compliance.case import LEGAL_SOURCES, Case, basis, keep_case
 from functions.compliance.cash import business_day
 from functions.compliance.names import NameIndex

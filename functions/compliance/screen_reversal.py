@@ -1,7 +1,7 @@
 """Take back what a reversed transaction of cash has added. That somebody dealt with a sanctioned name stays so."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.accounts import TransactionReversed
 from events.compliance import ComplianceCaseChanged
 from functions.compliance.cash import take_back

@@ -1,7 +1,7 @@
 """Look at each transaction: at cash by what it comes to, at a transfer by whom it is with."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.accounts import TransactionPosted
 from events.compliance import ComplianceCaseChanged, ComplianceCaseOpened, TransactionNotScreened
 from functions.compliance.cash import count

@@ -1,7 +1,7 @@
 """Keep a threshold that compliance has set. What comes from then on is judged by it; what was judged before is not."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.compliance import ReportingThresholdSet, Threshold
 from functions.compliance.thresholds import Revised, ThresholdRow
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
-from backbone.contract import Part
-from backbone.state import State
+from daybook.contracts.contract import Part
+from daybook.store.state import State
 from events.compliance import Threshold
 
 # 31 CFR 1010.311 (https://www.law.cornell.edu/cfr/text/31/1010.311): "a transaction in currency of more than $10,000".

@@ -1,7 +1,7 @@
 """Note that somebody sees to an alarm: it goes up no further."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.equipment import EquipmentAlarmAcknowledged
 from functions.equipment.alarm import Alarm
 

@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Final, Literal
 
-from backbone.state import State
-from backbone.work import Work
+from daybook.consumers.work import Work
+from daybook.contracts.values import UtcTime
+from daybook.store.state import State
 from events.equipment import AcknowledgementDue, EquipmentAlarmCleared, EquipmentAlarmRaised, Trouble
-from events.values import UtcTime
 from functions.equipment.watch import Because, Raised
 
 HIGHEST: Final = 3

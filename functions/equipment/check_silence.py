@@ -5,8 +5,8 @@ A device has one timer, which is armed anew each time it fires and never by a re
 
 from datetime import datetime
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.equipment import (
     AcknowledgementDue,
     EquipmentAlarmRaised,

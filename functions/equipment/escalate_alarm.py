@@ -1,7 +1,7 @@
 """Bring an alarm a level up that nobody has acknowledged in time, and that is not over."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.equipment import AcknowledgementDue, EquipmentAlarmEscalated
 from functions.equipment.alarm import HIGHEST, Alarm, await_acknowledgement
 

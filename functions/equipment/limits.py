@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
-from backbone.contract import Part
-from backbone.state import State
+from daybook.contracts.contract import Part
+from daybook.store.state import State
 from events.equipment import AlarmLimits
 
 # Görges, Markewitz, Westenskow: Improving alarm performance in the medical intensive care unit using delays and

@@ -5,10 +5,10 @@ from typing import Final
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from backbone import aws
-from backbone.attempts import Attempt, NothingDone
-from backbone.failure import Rejected, kind
-from backbone.settings import settings
+from daybook.consumers.effect_records import Attempt, NothingDone
+from daybook.consumers.failure import Rejected, kind
+from daybook.runtime import aws
+from daybook.runtime.settings import settings
 from events.equipment import StaffPaged, Trouble
 
 # SNS will never take this page, as it stands

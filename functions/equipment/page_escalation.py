@@ -1,7 +1,7 @@
 """Page more people about an alarm that nobody has acknowledged."""
 
-from backbone.attempts import Attempt
-from backbone.consumer import effect
+from daybook.consumers.consumer import effect
+from daybook.consumers.effect_records import Attempt
 from events.equipment import EquipmentAlarmEscalated, StaffPaged
 from functions.equipment.page import page
 

@@ -1,7 +1,7 @@
 """Page the people on duty about a new alarm."""
 
-from backbone.attempts import Attempt
-from backbone.consumer import effect
+from daybook.consumers.consumer import effect
+from daybook.consumers.effect_records import Attempt
 from events.equipment import EquipmentAlarmRaised, StaffPaged
 from functions.equipment.page import page
 

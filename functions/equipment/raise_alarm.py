@@ -3,9 +3,9 @@
 Nothing in a report is a reason to reject it here: the device's stream would be parked, and the device unwatched.
 """
 
-from backbone import clock
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
+from daybook.contracts import clock
 from events.equipment import (
     AcknowledgementDue,
     Device,

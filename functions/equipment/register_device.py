@@ -1,8 +1,8 @@
 """Watch a device that is in use: from now on its silence is noticed."""
 
-from backbone import clock
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
+from daybook.contracts import clock
 from events.equipment import EquipmentRegistered, SilenceCheckDue
 from functions.equipment.watch import Watch
 

@@ -1,7 +1,7 @@
 """Watch a device no longer: nothing can be wrong with it any more."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.equipment import EquipmentAlarmCleared, EquipmentRetired
 from functions.equipment.alarm import Alarm, clear_alarm
 from functions.equipment.watch import Watch

@@ -1,7 +1,7 @@
 """Keep the limits that clinical engineering has set. They apply from the next report on."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.equipment import AlarmLimits, AlarmLimitsSet
 from functions.equipment.limits import LimitsRow, Revised
 

@@ -1,8 +1,8 @@
 """How each device is, and how the last hour went."""
 
-from backbone import clock
-from backbone.consumer import view
-from backbone.view import SetIfNewer
+from daybook.consumers.consumer import view
+from daybook.consumers.view import SetIfNewer
+from daybook.contracts import clock
 from events.equipment import EquipmentStatusReported
 from functions.equipment.tracking import DeviceMinute, DeviceStatus, place_of
 

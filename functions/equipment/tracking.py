@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from backbone.state import State
+from daybook.store.state import State
 
 _MINUTES: Final = 60  # rows in a ring
 

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal
 
-from backbone.contract import Part
-from backbone.state import State
+from daybook.contracts.contract import Part
+from daybook.contracts.values import UtcTime
+from daybook.store.state import State
 from events.equipment import AlarmLimits, EquipmentStatusReported, Trouble
-from events.values import UtcTime
 from events.vitals import KINDS, Reading
 from functions.equipment.limits import ACKNOWLEDGE_WITHIN, LimitsRow, in_force
 

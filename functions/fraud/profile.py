@@ -11,10 +11,10 @@ from decimal import Context, Decimal
 from math import isqrt
 from typing import Final, TypeVar
 
-from backbone.contract import Part
-from backbone.state import State
+from daybook.contracts.contract import Part
+from daybook.contracts.values import UtcTime
+from daybook.store.state import State
 from events.accounts import Transaction
-from events.values import UtcTime
 from functions.fraud.earth import MICRO, kilometres
 
 V = TypeVar("V")

@@ -1,8 +1,8 @@
 """Take what is put aside for a confirmed order off the shelf: it will be sent."""
 
-from backbone.consumer import reaction
-from backbone.failure import NotYet, Rejected
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.work import Work
 from events.orders import OrderConfirmed
 from functions.inventory.stock import Reservation, StockItem
 

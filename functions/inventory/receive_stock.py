@@ -1,7 +1,7 @@
 """Put goods that have arrived on the shelf."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.inventory import StockReceived
 from functions.inventory.stock import StockItem
 

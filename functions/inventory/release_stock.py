@@ -1,8 +1,8 @@
 """Put back on the shelf what is put aside for a cancelled order."""
 
-from backbone.consumer import reaction
-from backbone.failure import Rejected
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.failure import Rejected
+from daybook.consumers.work import Work
 from events.orders import OrderCancelled
 from functions.inventory.stock import Reservation, StockItem
 

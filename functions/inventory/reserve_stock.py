@@ -1,8 +1,8 @@
 """Reserve stock for a placed order: all of it, or none."""
 
-from backbone import clock
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
+from daybook.contracts import clock
 from events.inventory import OutOfStock, StockReserved
 from events.orders import OrderPlaced
 from functions.inventory.stock import Reservation, StockItem

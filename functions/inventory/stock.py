@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from backbone.state import State
+from daybook.store.state import State
 from events.orders import OrderPlaced
 
 

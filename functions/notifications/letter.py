@@ -13,8 +13,9 @@ from typing import Literal
 from babel.core import Locale, UnknownLocaleError
 from babel.numbers import format_currency, format_decimal
 
+from daybook.contracts.values import MINOR_UNIT_DIGITS, Money
 from events.orders import OrderLine, total
-from events.values import MINOR_UNIT_DIGITS, Customer, Money
+from events.values import Customer
 
 Language = Literal["en", "de"]
 

@@ -1,7 +1,7 @@
 """Write to the customer that money was paid back."""
 
-from backbone.attempts import Attempt
-from backbone.consumer import effect
+from daybook.consumers.consumer import effect
+from daybook.consumers.effect_records import Attempt
 from events.notifications import EmailRefused, EmailSent
 from events.payments import PaymentRefunded
 from functions.notifications.letter import Language, Words, language_of, letter, written

@@ -2,10 +2,10 @@
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from backbone import aws
-from backbone.attempts import Attempt, NothingDone
-from backbone.failure import Rejected, kind
-from backbone.settings import settings
+from daybook.consumers.effect_records import Attempt, NothingDone
+from daybook.consumers.failure import Rejected, kind
+from daybook.runtime import aws
+from daybook.runtime.settings import settings
 from events.notifications import LETTER_HEADER, EmailRefused, EmailSent
 from functions.notifications.letter import Letter
 

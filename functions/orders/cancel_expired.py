@@ -1,7 +1,7 @@
 """Cancel an order that nobody has paid in time."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.orders import OrderCancelled, PaymentWindowEnded
 from functions.orders.order import cancel
 

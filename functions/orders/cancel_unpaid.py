@@ -1,7 +1,7 @@
 """Cancel an order whose payment has failed."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.orders import OrderCancelled
 from events.payments import PaymentFailed
 from functions.orders.order import cancel

@@ -1,7 +1,7 @@
 """Cancel an order whose goods are not there."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.inventory import OutOfStock
 from events.orders import OrderCancelled
 from functions.orders.order import cancel

@@ -1,8 +1,8 @@
 """Fulfil an order whose parcel is on its way."""
 
-from backbone.consumer import reaction
-from backbone.failure import NotYet, Rejected
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.work import Work
 from events.orders import OrderFulfilled
 from events.shipping import ShipmentDispatched
 from functions.orders.order import Order

@@ -1,7 +1,7 @@
 """Confirm an order that is paid. If it was cancelled before the money came, the money goes back."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.orders import OrderConfirmed, RefundRequested
 from events.payments import PaymentSucceeded
 from functions.orders.order import Order

@@ -2,11 +2,12 @@
 
 from typing import Literal, Self
 
-from backbone.failure import NotYet
-from backbone.state import State
-from backbone.work import Work
+from daybook.consumers.failure import NotYet
+from daybook.consumers.work import Work
+from daybook.contracts.values import Money
+from daybook.store.state import State
 from events.orders import CancelledBecause, OrderCancelled, OrderPlaced, Purchase
-from events.values import Address, Money
+from events.values import Address
 
 
 class Order(State, table="orders", key="order_id"):

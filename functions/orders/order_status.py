@@ -2,8 +2,8 @@
 
 from enum import IntEnum
 
-from backbone.state import State
-from backbone.view import SetIfNewer
+from daybook.consumers.view import SetIfNewer
+from daybook.store.state import State
 
 
 class Milestone(IntEnum):

@@ -1,7 +1,7 @@
 """Order status: out of stock."""
 
-from backbone.consumer import view
-from backbone.view import SetIfNewer
+from daybook.consumers.consumer import view
+from daybook.consumers.view import SetIfNewer
 from events.inventory import OutOfStock
 from functions.orders.order_status import Milestone, reached
 

@@ -1,7 +1,7 @@
 """Order status: so much was paid back."""
 
-from backbone.consumer import view
-from backbone.view import Add
+from daybook.consumers.consumer import view
+from daybook.consumers.view import Add
 from events.payments import PaymentRefunded
 from functions.orders.order_status import OrderStatus
 

@@ -1,8 +1,8 @@
 """Open the row that decides about a placed order, and wait so long for its payment."""
 
-from backbone import clock
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
+from daybook.contracts import clock
 from events.orders import OrderPlaced, PaymentWindowEnded
 from functions.orders.order import Order
 

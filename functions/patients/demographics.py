@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from backbone.contract import Part
+from daybook.contracts.contract import Part
 from events.fhir import Patient
 
 NAMES, BIRTH_DATE, GENDER, DECEASED = "names", "birth_date", "gender", "deceased"

@@ -7,11 +7,11 @@ taken back, so that late and repeated events do no harm; whoever follows one loo
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from backbone.state import State
-from backbone.work import Work
-from events import lookup
+from daybook.consumers.work import Work
+from daybook.store.state import State
 from events.fhir import Encounter, Patient, Resource
 from events.patients import PatientRecordsMerged, PatientRecordsUnmerged, SharedIdentifierFound
+from functions.patients import lookup
 from functions.patients.demographics import GENDER, demographics, written
 from functions.patients.record import Record, of_one_person, relinked
 

@@ -1,7 +1,7 @@
 """Two records are one person's, for the index."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.patients import PatientRecordsMerged, SharedIdentifierFound
 from functions.patients.index import relink
 

@@ -1,7 +1,7 @@
 """A record is a person's own again, for the index."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.patients import PatientRecordsUnmerged, SharedIdentifierFound
 from functions.patients.index import relink
 

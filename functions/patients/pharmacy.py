@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from backbone.work import Work
+from daybook.consumers.work import Work
 from events.fhir import AllergyIntolerance, MedicationRequest, Patient, Resource
 from events.patients import AllergyConflictFound
 from functions.patients.demographics import demographics

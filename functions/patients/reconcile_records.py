@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from backbone.consumer import reaction
-from backbone.work import Past, Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Past, Work
 from events.patients import (
     AllergyConflictFound,
     PatientRecordsMerged,

@@ -8,8 +8,8 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, TypeVar
 
-from backbone.state import State
-from backbone.work import Past, Work
+from daybook.consumers.work import Past, Work
+from daybook.store.state import State
 from events.fhir import Resource
 from events.patients import PatientRecordsMerged, PatientRecordsUnmerged, PatientRecordUpdated
 from functions.patients.facts import Facts, newest

@@ -1,7 +1,7 @@
 """Keep whom to bill, where, and who pays."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.patients import PatientRecordUpdated
 from functions.patients.billing import Billed
 

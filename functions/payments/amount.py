@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Final
 
-from events.values import MINOR_UNIT_DIGITS, Money
+from daybook.contracts.values import MINOR_UNIT_DIGITS, Money
 
 # https://docs.stripe.com/currencies#zero-decimal
 _WITHOUT_DECIMALS: Final = frozenset(

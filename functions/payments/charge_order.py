@@ -10,9 +10,9 @@ from http import HTTPStatus
 import stripe
 from stripe import PaymentIntent
 
-from backbone.attempts import Attempt
-from backbone.consumer import effect
-from backbone.failure import NotYet, Rejected
+from daybook.consumers.consumer import effect
+from daybook.consumers.effect_records import Attempt
+from daybook.consumers.failure import NotYet, Rejected
 from events.inventory import StockReserved
 from events.payments import PaymentFailed, PaymentSucceeded
 from functions.payments.amount import NotChargeable, stripe_amount

@@ -7,10 +7,10 @@ from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from stripe import StripeClient
 
-from backbone import aws
-from backbone.attempts import NothingDone
-from backbone.failure import kind
-from backbone.settings import settings
+from daybook.consumers.effect_records import NothingDone
+from daybook.consumers.failure import kind
+from daybook.runtime import aws
+from daybook.runtime.settings import settings
 
 # How long a key is used before it is looked up again: so long an old one is still needed once it was replaced.
 _KEY_LIVES = 300  # seconds

@@ -6,9 +6,9 @@ A refund moves money as soon as it is made. In doubt the payment's refunds are l
 import stripe
 from stripe import Refund
 
-from backbone.attempts import Attempt
-from backbone.consumer import effect
-from backbone.failure import NotYet, Rejected
+from daybook.consumers.consumer import effect
+from daybook.consumers.effect_records import Attempt
+from daybook.consumers.failure import NotYet, Rejected
 from events.orders import RefundRequested
 from events.payments import PaymentRefunded
 from functions.payments.amount import NotChargeable, stripe_amount

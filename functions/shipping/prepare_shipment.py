@@ -1,7 +1,7 @@
 """Have a confirmed order packed and sent."""
 
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.orders import OrderConfirmed
 from events.shipping import ShipmentRequested
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.progress import Progress
-from local.system import up
+from daybook.local.progress import Progress
+from daybook.local.system import up
 from tests.deployed.deployed import Deployed, an_order
 from tests.templates.synthesis import ROOT, copy_of_sources
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.attributes import pack_item, unpack_item
-from backbone.ledger import COMMITTED, DEAD, DISCARDED, TRYING
-from backbone.store import Draft, Head, from_item, successor, to_item
+from daybook.contracts import clock
+from daybook.store.attributes import pack_item, unpack_item
+from daybook.store.event_store import Draft, Head, from_item, successor, to_item
+from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 from tests.deployed.deployed import Deployed, an_order, brought_up, goods, unique
 from tests.deployed.test_catching_up import catches_up, publish_forgets
 from tests.deployed.test_commands import daybook

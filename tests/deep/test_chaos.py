@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from local.progress import Progress
-from proof.chaos import live, told
+from chaos.chaos import live, told
+from daybook.local.progress import Progress
 
 
 def test_a_day_on_which_everything_goes_wrong_loses_nothing_and_does_nothing_twice() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.faults import Chance, Fault, Faults
+from daybook.local.faults import Chance, Fault, Faults
 from tests.deployed.deployed import Deployed, an_order, goods, unique
 from tests.deployed.test_conflicts import ORDERS, PIECES, assert_shared_out
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from backbone.identity import admitted_id, emitted_id
-from local.faults import Fault, Faults
-from local.provider import Provider
+from daybook.contracts.identity import admitted_id, emitted_id
+from daybook.local.faults import Fault, Faults
+from daybook.local.provider import Provider
 from tests.deployed.deployed import CHECKOUT, CONFIRMED, Deployed, an_order, goods, impatient, unique
 from tests.deployed.test_shop import ACCOUNT, CHARGE, REFUND, REFUNDED, SERVICE_DESK, a_refund, charges
 

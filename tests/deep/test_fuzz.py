@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from local.cloud import Cloud
-from local.progress import Progress
-from local.system import STAGE, up
-from ops.connection import Connection
-from proof.fates import Fate, Fates, Put
-from proof.fuzz import Fuzzing, Result
-from proof.memory import CLOUD, Memory
-from proof.oddities import Door, Odd
+from chaos.fates import Fate, Fates, Put
+from chaos.fuzz import Fuzzing, Result
+from chaos.memory import CLOUD, Memory
+from chaos.oddities import Door, Odd
+from daybook.local.cloud import Cloud
+from daybook.local.progress import Progress
+from daybook.local.system import STAGE, up
+from daybook.operate.connection import Connection
 
 EVENTS = 150
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from local import deployment
-from local.cloud import Cloud
-from local.system import assembly_of
-from ops.subscriptions import Subscriptions, listens_since
+from daybook.local import deployment
+from daybook.local.cloud import Cloud
+from daybook.local.system import assembly_of
+from daybook.operate.subscriptions import Subscriptions, listens_since
 from tests.deployed.deployed import CONFIRMED, UNSTOCKED, Deployed, an_order, brought_up, goods, unique
 from tests.deployed.test_commands import daybook
 

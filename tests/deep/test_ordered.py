@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from backbone.ledger import COMMITTED
-from local.progress import Progress
-from local.system import up
+from daybook.local.progress import Progress
+from daybook.local.system import up
+from daybook.store.ledger import COMMITTED
 from tests.deployed.deployed import Deployed, an_event
 from tests.local.left_behind import until
 from tests.templates.synthesis import ROOT, copy_of_sources
@@ -25,10 +25,10 @@ class DialTurned(Event, joins="dial/{dial_id}", sources=("dials",)):
 
 FUNCTION = '''"""Write down in which order a dial was turned. It never turns back."""
 
-from backbone.consumer import reaction
-from backbone.failure import Rejected
-from backbone.state import State
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.failure import Rejected
+from daybook.store.state import State
+from daybook.consumers.work import Work
 from events.inventory import DialTurned
 
 

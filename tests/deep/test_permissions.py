@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.mapping import Mappings
-from backbone.switch import Paused, Switches
-from backbone.timers import slots
-from local import provider as outside
-from local.faults import Call, Fault, Faults, Use
-from local.provider import Provider
+from daybook.consumers.switch import Paused, Switches
+from daybook.contracts import clock
+from daybook.local import provider as outside
+from daybook.local.faults import Call, Fault, Faults, Use
+from daybook.local.provider import Provider
+from daybook.runtime.mapping import Mappings
+from daybook.store.timers import slots
 from tests.deployed import test_analytics, test_compliance, test_fraud, test_patients
 from tests.deployed.deployed import Deployed, an_order, goods, impatient, paused, unique
 from tests.deployed.test_equipment import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.faults import Fault, Faults
+from daybook.local.faults import Fault, Faults
 from tests.deployed.deployed import Deployed, an_event, impatient, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_privacy import bury_waits, is_no_event, what_is_kept

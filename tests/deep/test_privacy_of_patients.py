@@ -5,8 +5,8 @@ import uuid
 
 import pytest
 
+from daybook.local.faults import Fault, Faults
 from events.patients import PatientRecordsMerged, PatientRecordUpdated, ReconciliationAsked
-from local.faults import Fault, Faults
 from tests.deployed.deployed import Deployed, impatient, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_patients import entry, receives, sends

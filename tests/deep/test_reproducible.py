@@ -42,7 +42,7 @@ def test_a_change_reaches_only_the_stacks_that_are_made_of_it(tmp_path: Path, lo
     contract.write_text(contract.read_text().replace(field, f"{field}    note: str = ''\n"))
     assert reached() == {"backbone", "inventory"}
 
-    with (sources / "backbone" / "work.py").open("a") as kernel:
+    with (sources / "daybook" / "consumers" / "work.py").open("a") as kernel:
         kernel.write("# changed\n")
     assert reached() == local.templates.keys()
 
@@ -62,7 +62,7 @@ def add_a_contract_that_only_inventory_listens_to(sources: Path) -> None:
 
 
 CONTRACT = """
-from backbone.contract import Event
+from daybook.contracts.contract import Event
 from events.values import Quantity, Sku
 
 
@@ -74,8 +74,8 @@ class GoodsReturned(Event, joins="return/{sku}", sources=("shop.returns",)):
 """
 
 FUNCTION = """
-from backbone.consumer import reaction
-from backbone.work import Work
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from events.returns import GoodsReturned
 from functions.inventory.stock import StockItem
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from proof import controls
-from proof.controls import CONTROLS, Control, SmallDay, Verdict
+from chaos import controls
+from chaos.controls import CONTROLS, Control, SmallDay, Verdict
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.progress import Progress
-from proof.samples import Sample
-from proof.soak import measured
+from chaos.samples import Sample
+from chaos.soak import measured
+from daybook.local.progress import Progress
 
 
 def test_in_half_a_minute_all_that_is_sent_comes_to_its_end(tmp_path: Path) -> None:

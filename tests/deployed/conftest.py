@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local.faults import Faults
-from local.provider import Provider
+from daybook.local.faults import Faults
+from daybook.local.provider import Provider
 from tests.deployed.deployed import Deployed, brought_up
 
 

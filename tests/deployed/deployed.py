@@ -16,18 +16,18 @@ from typing import Any, Self
 import pytest
 from rich.console import Console
 
-from backbone.ledger import COMMITTED, DEAD, Entry
-from local.cloud import Cloud
-from local.faults import Faults
-from local.progress import Progress
-from local.provider import StandIn
-from local.system import STAGE, up
-from ops.connection import Connection
-from ops.entries import read_entries
-from ops.journey import Journey
-from ops.quiet import Undelivered, wait_until_done, wait_until_quiet
-from ops.sending import send
-from ops.tables import DeployedTable
+from daybook.local.cloud import Cloud
+from daybook.local.faults import Faults
+from daybook.local.progress import Progress
+from daybook.local.provider import StandIn
+from daybook.local.system import STAGE, up
+from daybook.operate.connection import Connection
+from daybook.operate.idle import Undelivered, wait_until_done, wait_until_quiet
+from daybook.operate.send.entries import read_entries
+from daybook.operate.send.send import send
+from daybook.operate.tables import DeployedTable
+from daybook.operate.trace.trace import Journey
+from daybook.store.ledger import COMMITTED, DEAD, Entry
 from tests.local.left_behind import until
 
 PATIENCE = timedelta(seconds=240)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from backbone import aws
-from backbone.consumer import Reaction, backbone
-from backbone.envelope import Envelope
-from backbone.settings import settings
-from backbone.transaction import Pauses
-from local.faults.worker.daybook_faults import changes
+from daybook.consumers.consumer import Reaction, backbone
+from daybook.contracts.envelope import Envelope
+from daybook.local.faults.worker.daybook_faults import changes
+from daybook.runtime import aws
+from daybook.runtime.settings import settings
+from daybook.store.transaction import Pauses
 from tests.deployed.deployed import Deployed
 
 PATIENCE = 240.0  # seconds

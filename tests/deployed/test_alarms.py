@@ -6,9 +6,9 @@ them on. How the local cloud judges alarms says nothing of dimensions: tests/tem
 
 from datetime import UTC, datetime
 
-from backbone.attributes import pack
-from backbone.store import to_item
-from local.system import assembly_of
+from daybook.local.system import assembly_of
+from daybook.store.attributes import pack
+from daybook.store.event_store import to_item
 from tests.deployed.deployed import Deployed, unique
 from tests.local.left_behind import until
 from tests.templates.synthesis import Assembly

@@ -5,11 +5,11 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from backbone import clock
-from backbone.contract import Event
+from daybook.contracts import clock
+from daybook.contracts.contract import Event
+from daybook.contracts.values import LARGEST_AMOUNT
+from daybook.local.faults import Chance, Fault, Faults
 from events.accounts import TransactionPosted
-from events.values import LARGEST_AMOUNT
-from local.faults import Chance, Fault, Faults
 from tests.deployed.deployed import Deployed, an_event, impatient, unique
 from tests.deployed.test_commands import daybook
 from tests.unit.test_analytics import a_transaction, the_reversal_of, transaction_data

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.ledger import COMMITTED, Entry
-from local.faults import MEETING, Fault, Faults, unhurried
-from ops.journey import Delivery, Journey
+from daybook.contracts import clock
+from daybook.local.faults import MEETING, Fault, Faults, unhurried
+from daybook.operate.trace.trace import Delivery, Journey
+from daybook.store.ledger import COMMITTED, Entry
 from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, impatient, paused, unique
 from tests.deployed.test_commands import daybook
 from tests.faults.test_faults import heard_again, put_again

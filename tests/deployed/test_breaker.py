@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from backbone.mapping import Mappings
-from backbone.switch import Switch, Switches
-from local.provider import ALWAYS, Fault
+from daybook.consumers.switch import Switch, Switches
+from daybook.local.provider import ALWAYS, Fault
+from daybook.runtime.mapping import Mappings
 from tests.deployed.deployed import Deployed, an_order, goods, unique
 from tests.deployed.test_commands import daybook
 from tests.local.left_behind import until

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from backbone import clock
+from daybook.contracts import clock
 from tests.deployed.deployed import Deployed, an_order, goods, unique
 from tests.deployed.test_commands import daybook
 from tests.local.left_behind import until

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backbone.contract import Event
+from daybook.contracts.contract import Event
+from daybook.local.faults import Fault, Faults
 from events.compliance import ComplianceCaseOpened
-from local.faults import Fault, Faults
 from tests.deployed.deployed import Deployed, an_event, impatient, paused, unique
 from tests.deployed.test_commands import daybook
 from tests.local.left_behind import until

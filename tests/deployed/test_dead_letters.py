@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from backbone.ledger import COMMITTED, DEAD, DISCARDED
-from local.faults import ALWAYS, Fault, Faults
+from daybook.local.faults import ALWAYS, Fault, Faults
+from daybook.store.ledger import COMMITTED, DEAD, DISCARDED
 from tests.deployed.deployed import CONFIRMED, Deployed, an_event, an_order, goods, in_queue, paused, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_equipment import a_registered_device, a_report

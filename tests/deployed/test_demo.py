@@ -14,7 +14,7 @@ SHOWN_BY_SHOP = ("The shelf", "The mailbox", "Goods, money and letters add up.")
 def run_demo(*arguments: str, temporary: Path) -> subprocess.CompletedProcess[str]:
     """Run it as make does, with temporary files in a folder of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "local", "demo", *arguments],
+        [sys.executable, "-m", "daybook.local", "demo", *arguments],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(temporary)},
         capture_output=True,

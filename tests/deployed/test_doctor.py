@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from local.system import SENDER
 from tests.deployed.deployed import Deployed
 from tests.deployed.test_commands import daybook
+from tests.unit.world import SENDER
 
 
 def test_nothing_is_left_to_do_where_all_is_well(system: Deployed) -> None:
@@ -93,7 +93,7 @@ def production_access(system: Deployed, *, given: bool) -> Iterator[None]:
 @contextmanager
 def the_secret(system: Deployed, text: str) -> Iterator[None]:
     """In the block, the secret holds another text; no function looks at it so soon after the last look."""
-    secrets, name = system.cloud.client("secretsmanager"), system.connection.names.stripe_key
+    secrets, name = system.cloud.client("secretsmanager"), system.connection.names.of("stripe-key")
     before = secrets.get_secret_value(SecretId=name)["SecretString"]
     secrets.put_secret_value(SecretId=name, SecretString=text)
     try:
@@ -107,7 +107,7 @@ def nobody_on_duty(system: Deployed) -> Iterator[None]:
     """In the block, the pager's topic has no subscriber."""
     sns = system.cloud.client("sns")
     topics = [topic["TopicArn"] for topic in sns.list_topics()["Topics"]]
-    (topic,) = (arn for arn in topics if arn.endswith(f":{system.connection.names.pager}"))
+    (topic,) = (arn for arn in topics if arn.endswith(f":{system.connection.names.of('pager')}"))
     (phone,) = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     sns.unsubscribe(SubscriptionArn=phone["SubscriptionArn"])
     try:

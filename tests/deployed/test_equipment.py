@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.cursor import Cursors
+from daybook.contracts import clock
+from daybook.local.faults import Fault, Faults
+from daybook.store.cursor import Cursors
 from events.vitals import KINDS
-from local.faults import Fault, Faults
-from local.pager import Page, pages
+from samples.hospital.pager import Page, pages
 from tests.deployed.deployed import Deployed, an_event, impatient, unique
 from tests.deployed.test_shop import puts_into_queue
 from tests.local.left_behind import until
@@ -236,7 +236,7 @@ def of(system: Deployed, alarm: str) -> list[str]:
 
 def pages_about(system: Deployed, device: str) -> list[Page]:
     """The pages about the device, in the order in which they came."""
-    return [page for page in pages(system.cloud, system.connection.names) if f"{device} " in page.text]
+    return [page for page in pages(system.cloud, system.connection) if f"{device} " in page.text]
 
 
 def timers(system: Deployed, device: str) -> list[Mapping[str, Any]]:

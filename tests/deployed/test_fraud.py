@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.ledger import COMMITTED
+from daybook.contracts import clock
+from daybook.local.faults import ALWAYS, Every, Fault, Faults
+from daybook.operate.subscriptions import Subscriptions
+from daybook.store.ledger import COMMITTED
 from events.accounts import TransactionPosted
-from local.faults import ALWAYS, Every, Fault, Faults
-from ops.subscriptions import Subscriptions
 from tests.deployed.deployed import Deployed, an_event, goods, in_queue, paused, unique
 from tests.local.left_behind import until
 

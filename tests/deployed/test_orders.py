@@ -4,7 +4,7 @@ from dataclasses import fields
 from operator import itemgetter
 from typing import Any
 
-from backbone.envelope import GENESIS, Metadata, digest
+from daybook.contracts.envelope import GENESIS, Metadata, digest
 from tests.deployed.deployed import CONFIRMED, UNSTOCKED, Deployed, an_order, goods, unique
 
 STOCK_OF = "reserve-stock"

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from backbone.attributes import pack_item
-from backbone.contract import Event
+from daybook.contracts.contract import Event
+from daybook.local.faults import Fault, Faults
+from daybook.store.attributes import pack_item
 from events.patients import (
     PatientRecordsMerged,
     PatientRecordsUnmerged,
     ReconciliationAsked,
     RecordDivergenceFound,
 )
-from local.faults import Fault, Faults
 from tests.deployed.deployed import Deployed, an_event, impatient, paused, unique
 from tests.deployed.test_commands import daybook
 from tests.local.left_behind import until

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from backbone.contract import Part, personal_fields
-from backbone.ledger import DEAD
+from daybook.contracts.contract import Part, personal_fields
+from daybook.local.faults import Fault, Faults
+from daybook.local.project import ROOT
+from daybook.store.ledger import DEAD
 from events.accounts import Counterparty
 from events.equipment import EquipmentAlarmAcknowledged
 from events.patients import AllergyConflictFound, PatientRecordUpdated
 from events.values import Address, Customer
-from local.faults import Fault, Faults
-from local.project import ROOT
 from tests.deployed.deployed import Deployed, an_event, an_order, goods, impatient, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_equipment import FINE, a_report, alarms, an_acknowledgement

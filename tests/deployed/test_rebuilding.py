@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
-from backbone.attributes import pack, pack_item
-from ops.tables import DeployedTable, generations
+from daybook.operate.tables import DeployedTable, generations
+from daybook.store.attributes import pack, pack_item
 from tests.deployed.deployed import Deployed, an_order, goods, unique
 from tests.deployed.test_commands import daybook
 from tests.local.left_behind import until

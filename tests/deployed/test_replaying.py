@@ -2,7 +2,7 @@
 
 import json
 
-from backbone import clock
+from daybook.contracts import clock
 from tests.deployed.deployed import Deployed, an_order, goods, in_queue, paused, unique
 from tests.deployed.test_commands import daybook
 from tests.local.left_behind import until

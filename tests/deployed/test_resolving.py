@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from local.faults import Fault, Faults
+from daybook.local.faults import Fault, Faults
 from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_equipment import LOW, PAGER, a_device_at_risk, a_report, alarms, pages_about

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.timers import DueTable, from_item
+from daybook.contracts import clock
+from daybook.local import provider as outside
+from daybook.local.faults import Fault, Faults
+from daybook.local.mailbox import Mail, mailbox
+from daybook.local.provider import Provider
+from daybook.store.timers import DueTable, from_item
 from events.notifications import EmailBounced, EmailRefused
-from local import provider as outside
-from local.faults import Fault, Faults
-from local.mailbox import Mail, mailbox
-from local.provider import Provider
 from tests.deployed.deployed import (
     CHECKOUT,
     CONFIRMED,

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from backbone.envelope import Metadata
+from daybook.contracts.envelope import Metadata
+from daybook.local.faults import Fault, Faults
 from events.orders import PaymentWindowEnded
-from local.faults import Fault, Faults
 from tests.deployed.deployed import Deployed, an_order, impatient, unique
 from tests.local.left_behind import until
 

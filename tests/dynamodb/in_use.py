@@ -7,26 +7,26 @@ from typing import Any
 
 from boto3.dynamodb.conditions import Attr, Key
 
-from backbone import settings
-from backbone.attempts import Attempts
-from backbone.attributes import pack
-from backbone.contract import Place
-from backbone.cursor import Cursor, Cursors, Hold
-from backbone.journal import Journal, Span
-from backbone.ledger import COMMITTED, DEAD, DEAD_INDEX, AlreadyDone, Entry, Ledger, Note
-from backbone.names import Names
-from backbone.schema import Index, Schema
-from backbone.settings import Settings
-from backbone.state import KEY, State, row_table
-from backbone.store import STORY, EventStore, journal_bucket, journal_shard, successor
-from backbone.switch import Paused, Switches
-from backbone.timers import DueTable, Timer, Watermark, slots
-from backbone.transaction import Pauses, Refused, write
-from backbone.view import Add, Change, Generations, SetIfNewer, row_changes
-from backbone.work import Backbone, Work
-from ops.connection import Connection
-from ops.letters import Selection, change, letters
-from ops.tables import DeployedTable
+from daybook.consumers.effect_records import Attempts
+from daybook.consumers.switch import Paused, Switches
+from daybook.consumers.view import Add, Change, Generations, SetIfNewer, row_changes
+from daybook.consumers.work import Backbone, Work
+from daybook.contracts.contract import Place
+from daybook.operate.connection import Connection
+from daybook.operate.dead_letters.index import Selection, change, letters
+from daybook.operate.tables import DeployedTable
+from daybook.runtime import settings
+from daybook.runtime.names import Names
+from daybook.runtime.settings import Settings
+from daybook.store.attributes import pack
+from daybook.store.cursor import Cursor, Cursors, Hold
+from daybook.store.event_store import STORY, EventStore, journal_bucket, journal_shard, successor
+from daybook.store.journal import Journal, Span
+from daybook.store.ledger import COMMITTED, DEAD, DEAD_INDEX, AlreadyDone, Entry, Ledger, Note
+from daybook.store.schema import Index, Schema
+from daybook.store.state import KEY, State, row_table
+from daybook.store.timers import DueTable, Timer, Watermark, slots
+from daybook.store.transaction import Pauses, Refused, write
 from tests.tables import Definition, backbone_tables, definition
 from tests.unit.builders import a_draft, goods, recorded
 

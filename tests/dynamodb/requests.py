@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from backbone.schema import Index, Schema
+from daybook.store.schema import Index, Schema
 from tests.dynamodb.comparing import Asked
 from tests.tables import definition
 

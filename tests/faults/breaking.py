@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
-from local.faults import Fault
+from daybook.local.faults import Fault
 from tests.local.left_behind import until
 
 both_ways = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "unguarded"])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local.cloud import Cloud
-from local.faults import Faults
+from daybook.local.cloud import Cloud
+from daybook.local.faults import Faults
 from tests.deployed.deployed import Deployed, an_order, brought_up, goods
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from backbone.ledger import COMMITTED
-from local.faults import ALWAYS, MEETING, Fault, Faults, unhurried
+from daybook.local.faults import ALWAYS, MEETING, Fault, Faults, unhurried
+from daybook.store.ledger import COMMITTED
 from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, impatient, in_queue, paused, unique
 from tests.faults.breaking import both_ways, eventually, expected_to_hold, unless
 

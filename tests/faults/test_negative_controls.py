@@ -5,17 +5,17 @@ More of them stand in test_faults.py: the ledger's condition, the guard of a cha
 
 from contextlib import AbstractContextManager, nullcontext
 
-from backbone.consumer import Reaction, reaction
-from backbone.envelope import Envelope
-from backbone.failure import Rejected
-from backbone.ledger import COMMITTED
-from backbone.state import State
-from backbone.store import to_item
-from backbone.work import Work
+from daybook.consumers.consumer import Reaction, reaction
+from daybook.consumers.failure import Rejected
+from daybook.consumers.work import Work
+from daybook.contracts.envelope import Envelope
+from daybook.local.faults import ALWAYS, Fault, Faults, Guard
+from daybook.local.mailbox import mailbox
+from daybook.store.event_store import to_item
+from daybook.store.ledger import COMMITTED
+from daybook.store.state import State
 from events.inventory import StockReceived
 from events.orders import OrderPlaced
-from local.faults import ALWAYS, Fault, Faults, Guard
-from local.mailbox import mailbox
 from tests.deployed.deployed import Deployed, an_order, impatient, unique
 from tests.deployed.in_process import handle, meanwhile, process_of, race, unguarded
 from tests.faults.breaking import both_ways, eventually, expected_to_hold, unless

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.provider import Provider
+from daybook.local.provider import Provider
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.project import ROOT
+from daybook.local.project import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,7 +78,7 @@ def answers(port: int) -> bool:
 
 
 class Run:
-    """A real `python -m local run`, of a copy of the small system, whose temporary files are in a folder of its own."""
+    """A real local run, of a copy of the small system, whose temporary files are in a folder of its own."""
 
     def __init__(self, place: Path, port: int | None = None) -> None:
         self.port = port or a_free_port()
@@ -91,7 +91,16 @@ class Run:
     @contextmanager
     def started(self) -> Iterator[Run]:
         """Start it; kill it at the end of the block, if it still runs."""
-        command = [sys.executable, "-m", "local", "run", "--port", str(self.port), "--project", str(self.project)]
+        command = [
+            sys.executable,
+            "-m",
+            "daybook.local",
+            "run",
+            "--port",
+            str(self.port),
+            "--project",
+            str(self.project),
+        ]
         environment = os.environ | {"TMPDIR": str(self.temporary)}
         with self._output.open("w") as output:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 import stripe
 
-from local.provider import Provider
+from daybook.local.provider import Provider
 
 NO_REDIRECTS = {"enabled": True, "allow_redirects": "never"}
 

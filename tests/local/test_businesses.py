@@ -7,19 +7,21 @@ from typing import ClassVar
 import pytest
 from rich.console import Console
 
-from local.__main__ import main
-from local.demo import BUSINESSES
-from local.demo.business import Business, Closing, Part
-from local.demo.day import Day
-from local.demo.samples import FOLDER, all_samples
-from local.demo.show import go_by
-from local.progress import Progress
-from local.project import ROOT
-from ops.entries import problem
+from daybook.local.__main__ import main
+from daybook.local.demo import businesses
+from daybook.local.demo.business import Business, Closing, Part
+from daybook.local.demo.day import Day
+from daybook.local.demo.samples import FOLDER, all_samples
+from daybook.local.demo.show import go_by
+from daybook.local.progress import Progress
+from daybook.local.project import ROOT
+from daybook.operate.send.entries import problem
+
+BUSINESSES = businesses()
 
 
 def test_every_business_has_a_folder_of_samples_and_every_folder_its_business() -> None:
-    assert {folder.name for folder in FOLDER.iterdir()} == set(BUSINESSES)
+    assert {file.parent.name for file in FOLDER.glob("*/*.json")} == set(BUSINESSES)
 
 
 @pytest.mark.parametrize("business", BUSINESSES)
@@ -41,7 +43,7 @@ def test_a_business_that_is_not_there_is_said_with_those_that_are(capsys: pytest
     assert main(["demo", "--business", "bakery"]) == 2
 
     said = capsys.readouterr()
-    assert "no business 'bakery' to show; there are: shop" in said.err
+    assert "no business 'bakery' to show; there are: bank" in said.err
     assert said.out == ""  # nothing was started
 
 

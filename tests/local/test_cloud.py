@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from local.cloud import Cloud
-from local.errors import PortTaken
-from local.project import ROOT
+from daybook.local.cloud import Cloud
+from daybook.local.errors import PortTaken
+from daybook.local.project import ROOT
 from tests.local.left_behind import alive, answers, family, until
 
 BUSY = """

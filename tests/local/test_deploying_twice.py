@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from local import environment
-from local.cloud import Cloud
-from local.project import ROOT
+from daybook.local import environment
+from daybook.local.cloud import Cloud
+from daybook.local.project import ROOT
 from tests.local.left_behind import until
 
 # An app that takes its time: until it may go on.

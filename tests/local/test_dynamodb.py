@@ -9,7 +9,7 @@ import boto3
 import pytest
 from hypothesis import given
 
-from local.cloud import Cloud
+from daybook.local.cloud import Cloud
 from tests.dynamodb import DynamoDB, answering, in_use
 from tests.dynamodb.comparing import Asked, Recording, answers
 from tests.dynamodb.requests import DEFINITION, REQUESTS, TABLE, corners

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from local.interrupts import held, once
+from daybook.local.interrupts import held, once
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

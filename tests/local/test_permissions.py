@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, SSLError
 
-from local import environment
-from local.cloud import Cloud
+from daybook.local import environment
+from daybook.local.cloud import Cloud
 
 LIST_QUEUES = "import boto3; print(len(boto3.client('sqs').list_queues().get('QueueUrls', [])))"
 

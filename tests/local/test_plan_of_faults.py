@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from local.faults import ALWAYS, Chance, Every, Fault, Faults, Guard, Only
-from local.faults.fault import Times
-from local.faults.worker.daybook_faults.plan import Plan
+from daybook.local.faults import ALWAYS, Chance, Every, Fault, Faults, Guard, Only
+from daybook.local.faults.fault import Times
+from daybook.local.faults.worker.daybook_faults.plan import Plan
 
 
 def strikes(folder: Path, *, times: Times, calls: int) -> str:

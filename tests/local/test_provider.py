@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from local.errors import StepFailed
-from local.project import ROOT
-from local.provider import Provider
-from local.provider.server.service import Service
+from daybook.local.errors import StepFailed
+from daybook.local.project import ROOT
+from daybook.local.provider import Provider
+from daybook.local.provider.server.service import Service
 from tests.local.left_behind import a_free_port, alive, answers, family, until
 
 
@@ -49,7 +49,7 @@ def test_two_of_them_know_nothing_of_each_other(tmp_path: Path) -> None:
 
 def test_killing_the_program_that_started_it_ends_it(tmp_path: Path) -> None:
     program = """if True:
-        from local.provider import Provider
+        from daybook.local.provider import Provider
         with Provider() as provider:
             print(provider.folder, flush=True)
             input()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import stripe
 
-from local.provider import Provider, StandIn
+from daybook.local.provider import Provider, StandIn
 from tests.local.paying import a_client, an_intent, confirm, paid, processing, refund, refused, retrieve
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import stripe
 
-from local.provider import ALWAYS, Fault, Provider
+from daybook.local.provider import ALWAYS, Fault, Provider
 from tests.local.left_behind import until
 from tests.local.paying import a_client, an_intent, cancel, confirm, paid, refund, refused, retrieve
 

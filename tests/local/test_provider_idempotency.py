@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import stripe
 
-from local.provider import Fault, Provider
+from daybook.local.provider import Fault, Provider
 from tests.local.left_behind import until
 from tests.local.paying import a_client, an_intent, confirm, paid, refund, refused, retrieve
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
-from local.provider import NothingToSettle, Provider
+from daybook.local.provider import NothingToSettle, Provider
 from tests.local.paying import a_client, an_intent, cancel, confirm, paid, processing, refused, retrieve
 
 CODES = {

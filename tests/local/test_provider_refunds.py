@@ -3,7 +3,7 @@
 import pytest
 import stripe
 
-from local.provider import Provider
+from daybook.local.provider import Provider
 from tests.local.paying import a_client, an_intent, paid, processing, refund, refused
 
 

@@ -8,8 +8,8 @@ import pytest
 import stripe
 from stripe.params import PaymentIntentConfirmParams, PaymentIntentCreateParams, RefundCreateParams
 
-from local.provider import Provider
-from local.provider.server import form, parameters
+from daybook.local.provider import Provider
+from daybook.local.provider.server import form, parameters
 from tests.local.paying import NO_REDIRECTS, a_client, an_intent, cancel, paid, refund, refused
 
 

@@ -1,4 +1,4 @@
-"""`python -m local run`: one a checkout, found by the commands, ended by any signal without leaving anything."""
+"""The local run: one a checkout, found by the commands, ended by any signal without leaving anything."""
 
 import json
 import signal

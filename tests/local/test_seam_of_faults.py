@@ -10,9 +10,9 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
 
-from local.faults import Fault, Faults
-from local.faults.worker.daybook_faults import acts
-from local.project import ROOT
+from daybook.local.faults import Fault, Faults
+from daybook.local.faults.worker.daybook_faults import acts
+from daybook.local.project import ROOT
 
 REQUEST = AWSPreparedRequest("POST", "http://localhost", HTTPHeaders(), b"", stream_output=False)
 LET_IN = "import sys; {}; print('daybook_faults.hooks' in sys.modules)"
@@ -42,11 +42,14 @@ def test_faults_are_let_in_when_a_function_imports_botocore(
 def test_the_kernel_is_changed_only_in_a_run_whose_guards_can_be_removed(tmp_path: Path, guards: bool) -> None:
     environment = {"AWS_LAMBDA_FUNCTION_NAME": "daybook-local-publish", "DAYBOOK_STAGE": "local"}
     environment |= {"PATH": os.environ["PATH"], **Faults(tmp_path, guards=guards).environment}
-    asked = "import backbone.consumer as c; print(c.write.__module__, c.OrderedReaction.batch.__module__)"
+    asked = "import daybook.consumers.consumer as c; print(c.write.__module__, c.OrderedReaction.batch.__module__)"
 
     said = subprocess.check_output([sys.executable, "-c", asked], env=environment, text=True, cwd=ROOT)
 
-    changed, own = "daybook_faults.guards daybook_faults.guards\n", "backbone.transaction backbone.consumer\n"
+    changed, own = (
+        "daybook_faults.guards daybook_faults.guards\n",
+        "daybook.store.transaction daybook.consumers.consumer\n",
+    )
     assert said == (changed if guards else own)
 
 

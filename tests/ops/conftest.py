@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backbone.names import Names
-from ops import connection
+from daybook.operate import connection
+from daybook.runtime.names import Names
 from tests.in_memory import aws_in_memory
 from tests.ops.world import STAGE, World, morning
 from tests.tables import backbone_tables
@@ -27,8 +27,8 @@ def _nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.chdir(tmp_path)
-    # A run that somebody keeps up in this very checkout is none of the tests'.
-    monkeypatch.setattr(connection, "_CHECKOUT", tmp_path)
+    # A run that somebody keeps up of this very application is none of the tests'.
+    monkeypatch.setattr(connection, "_home", lambda: tmp_path)
 
 
 @pytest.fixture(autouse=True)

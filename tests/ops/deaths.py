@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from itertools import count, takewhile
 
-from ops.connection import Connection
+from daybook.operate.connection import Connection
 from tests.ops.world import STAGE
 from tests.unit.faults import die_at_call
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from backbone.mapping import Mappings
-from backbone.switch import Switch, Switches
+from daybook.consumers.switch import Switch, Switches
+from daybook.runtime.mapping import Mappings
 from tests.ops.world import World
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backbone import clock
-from backbone.attributes import pack_item
+from daybook.contracts import clock
+from daybook.contracts.values import LARGEST_AMOUNT
+from daybook.operate.drawing import amount, bar
+from daybook.operate.program import app
+from daybook.store.attributes import pack_item
 from events.accounts import TransactionPosted
-from events.values import LARGEST_AMOUNT
+from functions.analytics.queries import Total, of_account, of_merchant, of_minutes
 from functions.analytics.tally import tally
-from ops.analytics import Total, of_account, of_merchant, of_minutes
-from ops.cli import app
-from ops.drawing import amount, bar
 from tests.ops.world import World
 from tests.unit.test_analytics import NOON, a_transaction, the_reversal_of
 

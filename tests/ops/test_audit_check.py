@@ -10,19 +10,19 @@ import pytest
 from moto.backends import get_backend
 from typer.testing import CliRunner
 
-from backbone import clock
-from backbone.cursor import Cursor, Cursors, Hold
-from backbone.envelope import Envelope
-from backbone.identity import content_hash
-from backbone.ledger import DISCARDED, Entry, Note
-from backbone.store import to_item
-from events.operations import ConsumerPaused
-from ops.audit import check as checking
-from ops.audit.findings import Difference
-from ops.audit.sketch import Sketch, key
-from ops.cli import app
-from ops.connection import Connection
-from ops.operations import Operation
+from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
+from daybook.contracts.identity import content_hash
+from daybook.contracts.operations import ConsumerPaused
+from daybook.operate.audit import check as checking
+from daybook.operate.audit.findings import Difference
+from daybook.operate.audit.sketch import Sketch, key
+from daybook.operate.connection import Connection
+from daybook.operate.operation import Operation
+from daybook.operate.program import app
+from daybook.store.cursor import Cursor, Cursors, Hold
+from daybook.store.event_store import to_item
+from daybook.store.ledger import DISCARDED, Entry, Note
 from tests.ops.world import World, ago, ms
 
 WAREHOUSE = "warehouse.receiving"
@@ -396,7 +396,7 @@ def test_what_was_being_tried_in_a_queue_that_is_gone_never_came(stage: World, m
     _note(stage, placed, PLACE, at=ms(1))
     assert found() == []
 
-    monkeypatch.setattr("ops.audit.accounts.listens_since", lambda *_: clock.moment(ms(3)))
+    monkeypatch.setattr("daybook.operate.audit.statuses.listens_since", lambda *_: clock.moment(ms(3)))
 
     assert found() == [("undelivered", "order/1001#1", "it never came to place-order")]
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backbone.envelope import GENESIS
-from ops.audit import export as exporting
-from ops.cli import app
+from daybook.contracts.envelope import GENESIS
+from daybook.operate.audit import export as exporting
+from daybook.operate.program import app
 from tests.ops.world import World, ago
 
 HOUR = 3_600_000  # milliseconds

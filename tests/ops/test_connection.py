@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ops.cli import app
-from ops.connection import Connection
-from ops.errors import NoLocalRun
+from daybook.operate.connection import Connection
+from daybook.operate.errors import NoLocalRun
+from daybook.operate.program import app
 from tests.ops.aws import answering
 from tests.ops.world import World, ago, an_order
 
@@ -214,9 +214,10 @@ def test_ctrl_c_ends_a_command_with_130_and_no_traceback(monkeypatch: pytest.Mon
     with answering(NOTHING) as aws:
         monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
         script = (
-            "import signal, sys\nfrom ops import cli, sending\n"
+            "import signal, sys\nfrom daybook.operate.program import main\n"
+            "from daybook.operate.send import send as sending\n"
             "def interrupted(*_, **__):\n    signal.raise_signal(signal.SIGINT)\n    yield\n"
-            "sending.send = interrupted\nsys.argv[1:] = ['send', '-', '--stage', 'local']\ncli.main()"
+            "sending.send = interrupted\nsys.argv[1:] = ['send', '-', '--stage', 'local']\nmain()"
         )
         root = Path(__file__).parents[2]
         ended = subprocess.run(
@@ -236,7 +237,15 @@ def test_a_pipe_that_nobody_reads_ends_a_command_silently(monkeypatch: pytest.Mo
     entries = [{"EventId": "e"}] * 10
     with answering({"PutEvents": {"Entries": entries}}) as aws:
         monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
-        command = [sys.executable, "-c", "from ops.cli import main; main()", "send", "-", "--stage", "local"]
+        command = [
+            sys.executable,
+            "-c",
+            "from daybook.operate.program import main; main()",
+            "send",
+            "-",
+            "--stage",
+            "local",
+        ]
         reader, writer = os.pipe()
         os.close(reader)
         ended = subprocess.run(

@@ -1,6 +1,6 @@
 """The deployed consumers, and what each is."""
 
-from ops.consumers import Consumer, consumers
+from daybook.operate.consumers import Consumer, consumers
 from tests.ops.world import World
 
 

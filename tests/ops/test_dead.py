@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backbone import clock
-from backbone.attributes import pack_item
-from backbone.ledger import DEAD, Note
-from ops.cli import app
-from ops.failures import Failures, normalised
-from ops.letters import Letter, NoSuchLetter, Selection, letters, named, rows, standing
-from ops.remedies import REFUSED_FOR_GOOD
+from daybook.contracts import clock
+from daybook.operate.dead_letters.groups import Failures, normalised
+from daybook.operate.dead_letters.index import Letter, NoSuchLetter, Selection, letters, named, rows, standing
+from daybook.operate.dead_letters.remedies import REFUSED_FOR_GOOD
+from daybook.operate.program import app
+from daybook.store.attributes import pack_item
+from daybook.store.ledger import DEAD, Note
 from tests.ops.world import World, morning, ms
 
 TO = "confirm-order"
@@ -219,8 +219,8 @@ def test_of_more_groups_than_anybody_reads_the_largest_are_told_what_helps(world
 
 def test_it_is_known_of_every_refusal_of_admit_whether_a_repetition_helps() -> None:
     # Commands know no function, so that admit's words stand in both.
-    bookkeeping = Path(__file__).resolve().parents[2] / "functions" / "bookkeeping"
-    code = "".join((bookkeeping / name).read_text() for name in ("admit.py", "examination.py"))
+    backbone = Path(__file__).resolve().parents[2] / "daybook" / "backbone"
+    code = "".join((backbone / name).read_text() for name in ("admit.py", "examination.py"))
 
     said = set(re.findall(r'(?:Refusal\(|_refusal\(arrival, )"(\w+)"', code))
 

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backbone import clock
-from backbone.attributes import unpack_item
-from backbone.contract import ContractBroken
-from backbone.ledger import COMMITTED, DISCARDED, AlreadyDone, Entry
-from events.operations import DeadLettersDiscarded
-from ops.cli import app
-from ops.connection import Connection
-from ops.discarding import Discarded, Discarding
-from ops.letters import Letter, Selection, letters
+from daybook.contracts import clock
+from daybook.contracts.contract import ContractBroken
+from daybook.contracts.operations import DeadLettersDiscarded
+from daybook.operate.connection import Connection
+from daybook.operate.dead_letters.discard import Discarded, Discarding
+from daybook.operate.dead_letters.index import Letter, Selection, letters
+from daybook.operate.program import app
+from daybook.store.attributes import unpack_item
+from daybook.store.ledger import COMMITTED, DISCARDED, AlreadyDone, Entry
 from tests.ops.deaths import Moment, dying
 from tests.ops.world import World
 from tests.unit.faults import Death

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backbone.ledger import DEAD
-from ops.cli import app
+from daybook.operate.program import app
+from daybook.store.ledger import DEAD
 from tests.ops.interrupting import interrupted_when
 from tests.ops.world import World, an_order
 

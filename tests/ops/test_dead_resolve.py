@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backbone.attempts import Attempts
-from backbone.envelope import Envelope
+from daybook.consumers.effect_records import Attempts
+from daybook.contracts.envelope import Envelope
+from daybook.operate.program import app
 from events.catalogue import CATALOGUE
-from ops.cli import app
 from tests.ops.interrupting import interrupted_when
 from tests.ops.world import World
 

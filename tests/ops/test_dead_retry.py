@@ -10,16 +10,12 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from typer.testing import CliRunner
 
-from backbone import clock
-from backbone.attributes import pack, pack_item, unpack_item
-from backbone.contract import Place
-from backbone.ledger import COMMITTED, DEAD, DISCARDED, Entry
-from backbone.store import Draft, to_item
-from backbone.timers import Timer, from_item
-from events.operations import DeadLettersRetried
-from ops.cli import app
-from ops.connection import Connection, new_session
-from ops.fate import (
+from daybook.contracts import clock
+from daybook.contracts.contract import Place
+from daybook.contracts.operations import DeadLettersRetried
+from daybook.operate.connection import Connection, new_session
+from daybook.operate.dead_letters.index import Selection, letters
+from daybook.operate.dead_letters.results import (
     BEING_TRIED,
     DEAD_AGAIN,
     DECIDED_BEFORE,
@@ -29,8 +25,12 @@ from ops.fate import (
     REFUSED,
     Fate,
 )
-from ops.letters import Selection, letters
-from ops.retrying import Retrying
+from daybook.operate.dead_letters.retry import Retrying
+from daybook.operate.program import app
+from daybook.store.attributes import pack, pack_item, unpack_item
+from daybook.store.event_store import Draft, to_item
+from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, Entry
+from daybook.store.timers import Timer, from_item
 from tests.ops.deaths import Moment, dying
 from tests.ops.world import World, ms
 from tests.unit.faults import Death

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ops.cli import app
+from daybook.operate.program import app
 from tests.ops.world import World, ms
 
 HOUR = 3_600_000  # milliseconds

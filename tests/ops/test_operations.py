@@ -9,12 +9,12 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from backbone.ledger import DISCARDED
-from backbone.transaction import Refused
-from events.operations import DeadLettersDiscarded
-from ops.connection import LOCAL, Connection
-from ops.letters import change, named
-from ops.operations import Operation
+from daybook.contracts.operations import DeadLettersDiscarded
+from daybook.operate.connection import LOCAL, Connection
+from daybook.operate.dead_letters.index import change, named
+from daybook.operate.operation import Operation
+from daybook.store.ledger import DISCARDED
+from daybook.store.transaction import Refused
 from tests.ops.aws import answering
 from tests.ops.world import World
 from tests.unit.faults import CONFLICT

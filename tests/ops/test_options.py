@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ops.cli import app
+from daybook.operate.program import app
 
 
 def run(*arguments: str) -> Any:

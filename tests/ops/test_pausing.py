@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backbone import clock
-from backbone.switch import Paused
+from daybook.consumers.switch import Paused
+from daybook.contracts import clock
+from daybook.operate.pause.pause import Pausing
+from daybook.operate.program import app
 from events.catalogue import CATALOGUE
-from ops.cli import app
-from ops.pausing import Pausing
 from tests.ops.mapped import Killed, deploys, deploys_admit, kill_at_call, mappings, states, switch, switches
 from tests.ops.world import World
 

@@ -10,11 +10,11 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from typer.testing import CliRunner
 
-from backbone import clock
-from backbone.journal import Span
-from events.operations import SpanPublished
-from ops.cli import app
-from ops.connection import Connection, new_session
+from daybook.contracts import clock
+from daybook.contracts.operations import SpanPublished
+from daybook.operate.connection import Connection, new_session
+from daybook.operate.program import app
+from daybook.store.journal import Span
 from tests.ops.world import STAGE, World, morning
 
 

@@ -4,11 +4,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backbone import clock
-from backbone.contract import Place
-from backbone.store import Draft
-from backbone.timers import DueTable, Timer
-from ops.quiet import Overdue, Queued, Undelivered, Unrecorded, Unsettled, unsettled, wait_until_done, wait_until_quiet
+from daybook.contracts import clock
+from daybook.contracts.contract import Place
+from daybook.operate.idle import (
+    Overdue,
+    Queued,
+    Undelivered,
+    Unrecorded,
+    Unsettled,
+    unsettled,
+    wait_until_done,
+    wait_until_quiet,
+)
+from daybook.store.event_store import Draft
+from daybook.store.timers import DueTable, Timer
 from tests.ops.world import World, morning
 
 

@@ -9,17 +9,17 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from typer.testing import CliRunner
 
-from backbone import clock
-from backbone.envelope import Envelope
-from backbone.journal import Line, Span
-from backbone.ledger import DEAD, DISCARDED, TRYING, Entry, Note
+from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
+from daybook.operate.delivery import Delivery, Outcome
+from daybook.operate.missing_events import complete
+from daybook.operate.program import app
+from daybook.operate.replay.replay import Replay
+from daybook.operate.replay.selection import Selection
+from daybook.operate.subscriptions import UnknownConsumer, listens_since
+from daybook.store.journal import Line, Span
+from daybook.store.ledger import DEAD, DISCARDED, TRYING, Entry, Note
 from functions.inventory import reserve_stock
-from ops.cli import app
-from ops.delivering import Delivery, Outcome
-from ops.gap import complete
-from ops.replaying import Replay
-from ops.selecting import Selection
-from ops.subscriptions import UnknownConsumer, listens_since
 from tests.ops.world import World, ago, morning, ms
 
 HOUR = 3_600_000  # milliseconds

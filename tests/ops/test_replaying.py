@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backbone import clock
-from backbone.envelope import Envelope
-from backbone.journal import Span
-from backbone.ledger import COMMITTED, DEAD, DISCARDED, Entry, Note
-from events.operations import ReplayFinished, ReplayStarted
-from ops.cli import app
-from ops.connection import Connection, new_session
-from ops.pace import Pace
-from ops.replaying import AlreadyFinished, NoSuchReplay, Replay
-from ops.selecting import Selection
+from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
+from daybook.contracts.operations import ReplayFinished, ReplayStarted
+from daybook.operate.connection import Connection, new_session
+from daybook.operate.program import app
+from daybook.operate.rate_limit import Pace
+from daybook.operate.replay.replay import AlreadyFinished, NoSuchReplay, Replay
+from daybook.operate.replay.selection import Selection
+from daybook.store.journal import Span
+from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, Entry, Note
 from tests.ops.world import STAGE, World, morning, ms
 from tests.unit.faults import Death
 

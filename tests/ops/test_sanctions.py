@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from events import sanctions
+from daybook.operate.program import app
+from daybook.operate.tables import DeployedTable
 from events.compliance import SanctionsListLoaded
-from events.sanctions import Listed
-from ops.cli import app
-from ops.tables import DeployedTable
+from functions.compliance import sanctions_list as sanctions
+from functions.compliance.sanctions_list import Listed
 from tests.ops.world import World
 
 EMPTY = "-0- "

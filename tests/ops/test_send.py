@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backbone.identity import admitted_id
+from daybook.contracts.identity import admitted_id
+from daybook.operate.program import app
+from daybook.operate.send.entries import read_entries
+from daybook.operate.send.send import send
 from events.catalogue import CATALOGUE
-from ops.cli import app
-from ops.entries import read_entries
-from ops.sending import send
 from tests.ops.aws import answering
 from tests.ops.world import World, an_order
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backbone import clock
-from backbone.attributes import pack
-from backbone.ledger import COMMITTED, Note
-from ops.cli import app
-from ops.cli.status import keep_showing
-from ops.pausing import Pausing
-from ops.status import Status, next_steps, status
+from daybook.contracts import clock
+from daybook.operate.pause.pause import Pausing
+from daybook.operate.program import app
+from daybook.operate.status.command import keep_showing
+from daybook.operate.status.status import Status, next_steps, status
+from daybook.store.attributes import pack
+from daybook.store.ledger import COMMITTED, Note
 from tests.ops.mapped import deploys, deploys_admit, mappings
 from tests.ops.world import World, ago
 

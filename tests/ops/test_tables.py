@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
 
-from backbone.attributes import pack_item
-from ops.connection import Connection
-from ops.tables import DeployedTable, MayNotAskLambda, ServiceNotDeployed, TableNotGiven
+from daybook.operate.connection import Connection
+from daybook.operate.tables import DeployedTable, MayNotAskLambda, ServiceNotDeployed, TableNotGiven
+from daybook.store.attributes import pack_item
 from tests.ops.aws import answering
 from tests.ops.world import World
 

@@ -7,12 +7,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from backbone import clock
-from backbone.envelope import Envelope
-from backbone.ledger import DEAD, Entry
-from ops.cli import app
-from ops.drawing import draw
-from ops.journey import UNKNOWN, WAITING, Journey
+from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
+from daybook.operate.drawing import draw
+from daybook.operate.program import app
+from daybook.operate.trace.trace import UNKNOWN, WAITING, Journey
+from daybook.store.ledger import DEAD, Entry
 from tests.ops.world import World, ago, an_order
 
 ORDER = json.dumps(an_order()["Detail"]["data"])

@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from backbone import clock
-from backbone.envelope import Envelope
-from backbone.ledger import COMMITTED, DEAD, Entry
-from backbone.names import Names
-from backbone.ordered import as_delivered
-from backbone.schema import Index, Schema
-from backbone.settings import CONSUMER, table_variable
-from backbone.state import KEY
-from backbone.store import Draft, successor, to_item
+from daybook.consumers.ordered import as_delivered
+from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
+from daybook.operate.connection import Connection
+from daybook.runtime.names import Names
+from daybook.runtime.settings import CONSUMER, table_variable
+from daybook.store.event_store import Draft, successor, to_item
+from daybook.store.ledger import COMMITTED, DEAD, Entry
+from daybook.store.schema import Index, Schema
+from daybook.store.state import KEY
 from events.catalogue import CATALOGUE
-from ops.connection import Connection
 from tests.tables import definition
 
 STAGE = "dev"

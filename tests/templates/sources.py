@@ -1,11 +1,11 @@
-"""What is under functions/. Tests derive from it what templates must hold, so that no list grows with a service."""
+"""What is under functions/, and the backbone's. Tests derive from it what templates must hold: no list grows."""
 
 import ast
 from functools import cache
 from importlib import import_module
 from typing import Any
 
-from backbone.consumer import Consumer
+from daybook.consumers.consumer import Consumer
 from tests.templates.synthesis import ROOT
 
 # Each folder is a service.
@@ -14,18 +14,23 @@ SERVICES = sorted(file.parent.name for file in (ROOT / "functions").glob("*/__in
 
 def stack_of(service: str) -> str:
     """The stack that deploys a service's functions, without the stage."""
-    return "backbone" if service == "bookkeeping" else service
+    return "backbone" if service == "admission" else service
 
 
 @cache
 def handlers() -> frozenset[str]:
-    """Every file under functions/ that defines a handler, as Lambda names it."""
+    """Every file of functions that defines a handler, as Lambda names it."""
     found = set()
-    for file in (ROOT / "functions").rglob("*.py"):
-        tree = ast.parse(file.read_text())
-        if any(isinstance(node, ast.FunctionDef) and node.name == "handler" for node in tree.body):
+    for file in (*(ROOT / "functions").rglob("*.py"), *(ROOT / "daybook" / "backbone").rglob("*.py")):
+        if any(_is_handler(node) for node in ast.parse(file.read_text()).body):
             found.add(".".join((*file.relative_to(ROOT).with_suffix("").parts, "handler")))
     return frozenset(found)
+
+
+def _is_handler(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Assign):
+        return any(isinstance(target, ast.Name) and target.id == "handler" for target in node.targets)
+    return isinstance(node, ast.FunctionDef) and node.name == "handler"
 
 
 def consumers() -> list[Consumer[Any]]:

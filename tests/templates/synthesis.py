@@ -14,12 +14,12 @@ from typing import Any
 
 from aws_cdk import App
 
-from app import add_stacks
-from stacks.stage import Stage
+from daybook.constructs.app import add_stacks
+from daybook.constructs.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = tuple(lock.name for lock in ROOT.glob("requirements-lambda*.txt"))
-SOURCES = ("app.py", "cdk.json", *LOCKS, "backbone", "events", "functions", "stacks")
+SOURCES = ("app.py", "cdk.json", "pyproject.toml", *LOCKS, "daybook", "events", "functions", "stacks")
 
 Resource = dict[str, Any]
 
@@ -91,12 +91,12 @@ def synthesise(folder: Path, stage: str, context: Mapping[str, str] | None = Non
     return Assembly(folder, stage)
 
 
-def synthesise_unchecked(folder: Path, stage: Stage) -> Assembly:
+def synthesise_unchecked(folder: Path, stage: str, context: Mapping[str, str]) -> Assembly:
     """Make what is deployed of a stage in this process, code included. Takes a quarter of the time: no cdk-nag."""
-    app = App(outdir=str(folder), context=_context(ROOT, stage.name))
-    add_stacks(app, stage)
+    app = App(outdir=str(folder), context=_context(ROOT, stage, context))
+    add_stacks(app, Stage.of(app))
     app.synth()
-    return Assembly(folder, stage.name)
+    return Assembly(folder, stage)
 
 
 def _context(root: Path, stage: str, context: Mapping[str, str] | None = None) -> dict[str, Any]:

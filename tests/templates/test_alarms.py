@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from backbone import observability
-from backbone.consumer import Effect
+from daybook.consumers.consumer import Effect
+from daybook.runtime import observability
 from functions.inventory import receive_stock
 from functions.orders import order_status_placed, place_order
 from tests.templates.sources import consumers

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stacks import bundle
+from daybook.constructs import bundle
 from tests.templates.sources import SERVICES, stack_of
 from tests.templates.synthesis import ROOT, Assembly, copy_of_sources
 
@@ -24,40 +24,46 @@ def test_a_stack_deploys_the_functions_of_its_own_service(aws: Assembly) -> None
 
 @pytest.fixture(scope="module")
 def imported() -> dict[str, set[str]]:
-    """The project's files that Python loads when it imports the modules of a service's folder, by service."""
+    """The project's files that Python loads when it imports what runs in Lambda of a service's folder, by service.
+
+    What loads operators' code does not run there. Of the backbone, which has a folder of its own, it is all.
+    """
     folders = {service: [_module(file) for file in _own(service)] for service in SERVICES}
+    folders["backbone"] = folders.pop("admission") + [_module(f) for f in (ROOT / "daybook/backbone").glob("*.py")]
     loaded: dict[str, list[str]] = json.loads(_run(_IMPORT, ROOT, json.dumps(folders)))
     return {service: {str(Path(file).relative_to(ROOT)) for file in files} for service, files in loaded.items()}
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_bundle_holds_its_service_s_folder_and_what_that_imports_and_nothing_else(
+@pytest.mark.parametrize("service", [stack_of(service) for service in SERVICES])
+def test_a_bundle_holds_what_runs_in_lambda_of_its_service_s_folder_and_what_that_imports_and_nothing_else(
     imported: dict[str, set[str]], service: str
 ) -> None:
-    assert {str(file.relative_to(ROOT)) for file in bundle.files(service)} == imported[service]
+    files = bundle.backbone_files() if service == "backbone" else bundle.files(service)
+
+    assert set(files) == imported[service]
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_bundle_holds_no_file_of_another_service(service: str) -> None:
-    functions = ROOT / "functions"
-    of_services = {file for file in bundle.files(service) if functions in file.parents}
+def test_a_bundle_holds_no_file_of_another_service_and_no_code_of_operators(service: str) -> None:
+    places = bundle.files(service)
 
-    assert of_services == {functions / "__init__.py", *_own(service)}
+    assert {place.split("/")[1] for place in places if place.startswith("functions/")} == {"__init__.py", service}
+    assert [place for place in places if place.startswith("daybook/operate")] == []
 
 
 def test_a_bundle_changes_with_the_content_of_its_files_and_with_nothing_else(tmp_path: Path, aws: Assembly) -> None:
     """In another folder, with other times of the files, and beside a file that nobody imports."""
     sources = copy_of_sources(tmp_path / "elsewhere")
-    (sources / "events" / "of_nobody.py").write_text("PRICE = 1\n")
+    (sources / "daybook" / "store" / "of_nobody.py").write_text("PRICE = 1\n")
     with (sources / "functions" / "inventory" / "stock.py").open("a") as file:
         file.write("# changed\n")
 
-    now = json.loads(_run(_NAME, sources, json.dumps(SERVICES)))
+    now = json.loads(_run(_NAME, sources, json.dumps(list(map(stack_of, SERVICES)))))
 
     functions = aws.properties("AWS::Lambda::Function")
-    before = {service_of(function): function["Code"]["S3Key"] for function in functions}
+    before = {stack_of(service_of(function)): function["Code"]["S3Key"] for function in functions}
     assert before.keys() == now.keys()
-    assert {service for service in SERVICES if before[service] != now[service]} == {"inventory"}
+    assert {service for service in now if before[service] != now[service]} == {"inventory"}
 
 
 def _own(service: str) -> list[Path]:
@@ -81,25 +87,28 @@ import json, sys
 from importlib import import_module
 
 def ours():
-    packages = {"backbone", "events", "functions"}
+    packages = {"daybook", "events", "functions"}
     return {name: module for name, module in sys.modules.items() if name.split(".")[0] in packages}
 
 loaded = {}
 for service, modules in json.load(sys.stdin).items():
-    for name in ours():
-        del sys.modules[name]
+    files = loaded.setdefault(service, [])
     for name in modules:
+        for each in ours():
+            del sys.modules[each]
         import_module(name)
-    loaded[service] = [module.__file__ for module in ours().values()]
+        if "daybook.operate" not in sys.modules:
+            files += [module.__file__ for module in ours().values()]
 print(json.dumps(loaded))
 """
 
 _NAME = """
 import json, sys
 from aws_cdk import App, Stack
-from stacks import bundle
+from daybook.constructs import bundle
 
 app = App()
-keys = {name: bundle.code(name).bind(Stack(app, name)).s3_location.object_key for name in json.load(sys.stdin)}
+made = {name: bundle.backbone_code() if name == "backbone" else bundle.code(name) for name in json.load(sys.stdin)}
+keys = {name: code.bind(Stack(app, name)).s3_location.object_key for name, code in made.items()}
 print(json.dumps(keys))
 """

@@ -7,16 +7,15 @@ import pytest
 from aws_cdk import Stack
 from aws_cdk.assertions import Template
 
-from backbone.consumer import Effect
-from backbone.runtime import ENOUGH
-from backbone.schema import Schema
-from backbone.settings import CALL_TIMEOUT
-from events import tallies
-from stacks.layer import LOCK
-from stacks.stage import Stage
-from stacks.tables import table
+from daybook.constructs.stage import Stage
+from daybook.constructs.tables import table
+from daybook.consumers.consumer import Effect
+from daybook.consumers.delivery import ENOUGH
+from daybook.runtime.settings import CALL_TIMEOUT
+from daybook.store.schema import Schema
+from functions.analytics import tallies
 from tests.templates.sources import SERVICES, consumers, stack_of
-from tests.templates.synthesis import Assembly, texts
+from tests.templates.synthesis import ROOT, Assembly, texts
 
 KEPT = ("Retain", "Retain", True)
 DELETED = ("Delete", "Delete", False)
@@ -74,8 +73,9 @@ def test_functions_find_their_packages_in_a_layer_but_on_a_laptop_in_the_virtual
         (layer["Stack"], layer["Id"]): layer["Properties"] for layer in aws.resources("AWS::Lambda::LayerVersion")
     }
     for function in aws.resources("AWS::Lambda::Function"):
-        own = LOCK.with_name(f"requirements-lambda-{function['Stack']}.txt")
-        locks = [LOCK, own] if own.exists() else [LOCK]
+        lock = ROOT / "requirements-lambda.txt"
+        own = lock.with_name(f"requirements-lambda-{function['Stack']}.txt")
+        locks = [lock, own] if own.exists() else [lock]
         found = [layers[function["Stack"], each["Ref"]] for each in function["Properties"]["Layers"]]
         assert sorted(each["Description"].rpartition(" ")[2] for each in found) == sorted(lock.name for lock in locks)
     assert not local.resources("AWS::Lambda::LayerVersion")

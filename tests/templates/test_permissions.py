@@ -11,13 +11,13 @@ import pytest
 from aws_cdk import App
 from aws_cdk.assertions import Template
 
-from backbone.consumer import reaction
-from backbone.contract import Event
-from backbone.work import Work
+from daybook.constructs.service import Service
+from daybook.constructs.stage import Stage
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
+from daybook.contracts.contract import Event
 from events.catalogue import CATALOGUE
 from events.inventory import StockReceived
-from stacks.service import Service
-from stacks.stage import Stage
 from tests.templates.sources import consumers
 from tests.templates.synthesis import Assembly
 

@@ -8,7 +8,7 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sns as sns
 
-from stacks.alarms import NoSection, alarm
+from daybook.constructs.alarms import NoSection, alarm
 from tests.templates.synthesis import ROOT, Assembly
 
 PAGE = (ROOT / "docs" / "runbook.md").read_text()

@@ -7,13 +7,13 @@ import pytest
 from aws_cdk import App
 from constructs import Construct
 
-from backbone.contract import Event
-from backbone.names import BadStage
-from events.catalogue import CATALOGUE, FOREIGN
+from daybook.constructs.service import LineAndFunctionDisagree, Service
+from daybook.constructs.stage import Stage
+from daybook.contracts.contract import Event
+from daybook.runtime.names import BadStage
+from events.catalogue import CATALOGUE
 from events.inventory import StockReceived
 from events.orders import OrderPlaced
-from stacks.service import LineAndFunctionDisagree, Service
-from stacks.stage import Stage
 from tests.templates.sources import consumers, handlers
 from tests.templates.synthesis import Assembly
 
@@ -31,7 +31,7 @@ def test_every_event_that_someone_listens_to_has_a_sender(aws: Assembly) -> None
     emitted = {event.contract.type for handler in consumers() for event in handler.emits}
     from_outside = {name for name, event in CATALOGUE.items() if event.contract.sources}
 
-    foreign = {event_type for _, event_type in FOREIGN}
+    foreign = {event_type for _, event_type in CATALOGUE.foreign}
     assert _listened_to(aws) <= emitted | from_outside | foreign
 
 
@@ -43,7 +43,7 @@ def test_rules_listen_to_contracts_under_their_owners_source(aws: Assembly) -> N
         if name in CATALOGUE:
             assert rule["EventPattern"]["source"] == [CATALOGUE[name].contract.published_source]
         else:
-            assert (*rule["EventPattern"]["source"], name) in FOREIGN
+            assert (*rule["EventPattern"]["source"], name) in CATALOGUE.foreign
 
 
 def test_what_others_tell_of_on_the_default_bus_goes_to_the_front_door(aws: Assembly) -> None:

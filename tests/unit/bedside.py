@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from backbone import clock
-from backbone.contract import Event
-from backbone.envelope import Envelope
+from daybook.contracts import clock
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import Envelope
 from events.equipment import (
     AlarmLimitsSet,
     EquipmentAlarmCleared,

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from backbone.attempts import Attempt
-from backbone.consumer import Effect, Reaction, effect, reaction
-from backbone.contract import Event
-from backbone.work import Work
+from daybook.consumers.consumer import Effect, Reaction, effect, reaction
+from daybook.consumers.effect_records import Attempt
+from daybook.consumers.work import Work
+from daybook.contracts.contract import Event
 from events.notifications import EmailSent
 from events.orders import OrderPlaced
 from tests.unit.builders import Message, from_the_bus, recorded

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from backbone import clock
-from backbone.contract import Event
-from backbone.envelope import Envelope
-from events import sanctions
+from daybook.contracts import clock
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import Envelope
 from events.accounts import TransactionPosted, TransactionReversed
 from events.compliance import (
     ComplianceCaseChanged,
@@ -18,10 +17,11 @@ from events.compliance import (
     SanctionsListLoaded,
     TransactionNotScreened,
 )
-from events.sanctions import Listed
 from functions.compliance import adopt_list, screen_reversal, screen_transaction, set_threshold
+from functions.compliance import sanctions_list as sanctions
 from functions.compliance.cash import CashDay
 from functions.compliance.sanctions import ListInForce, ListPart
+from functions.compliance.sanctions_list import Listed
 from tests.unit.builders import Message, from_the_bus, recorded
 from tests.unit.world import World
 

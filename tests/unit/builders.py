@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from backbone import clock
-from backbone.attributes import pack
-from backbone.contract import Event
-from backbone.envelope import Envelope
-from backbone.store import Draft, Head, successor, to_item
+from daybook.contracts import clock
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import Envelope
+from daybook.contracts.values import Money
+from daybook.store.attributes import pack
+from daybook.store.event_store import Draft, Head, successor, to_item
 from events.inventory import OutOfStock, StockReceived, StockReserved
 from events.orders import (
     CancelledBecause,
@@ -25,7 +26,7 @@ from events.orders import (
 )
 from events.payments import PaymentFailed, PaymentRefunded, PaymentSucceeded
 from events.shipping import ShipmentDispatched
-from events.values import Customer, Money
+from events.values import Customer
 
 NOON = "2026-03-01T12:00:00.000000Z"
 CHECKOUT = "shop.checkout"

@@ -10,10 +10,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from backbone import aws, observability
-from backbone.consumer import backbone
-from backbone.settings import option_variable, settings
-from local.provider import Provider
+from daybook.consumers.consumer import backbone
+from daybook.local.provider import Provider
+from daybook.runtime import aws, observability
+from daybook.runtime.settings import option_variable, settings
 from tests.dynamodb import DynamoDB
 from tests.in_memory import aws_in_memory
 from tests.unit import till as tills

@@ -2,9 +2,10 @@
 
 from pydantic import Field
 
-from backbone.contract import Event
-from backbone.state import State
-from events.values import OrderId, UtcTime
+from daybook.contracts.contract import Event
+from daybook.contracts.values import UtcTime
+from daybook.store.state import State
+from events.values import OrderId
 
 
 class ParcelSent(Event, continues="order/{order_id}", sources=("carrier.tracking",)):

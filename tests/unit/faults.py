@@ -8,8 +8,8 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
 
-from backbone import aws
-from backbone.settings import settings
+from daybook.runtime import aws
+from daybook.runtime.settings import settings
 
 _SERVICE = {
     "SendMessage": "sqs",

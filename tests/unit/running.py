@@ -9,13 +9,14 @@ from typing import Any
 
 import boto3
 
-from backbone.consumer import Consumer
-from backbone.envelope import Envelope
-from backbone.ledger import DEAD, Entry
+from daybook.backbone import record_dead_letters as bury
+from daybook.consumers.consumer import Consumer
+from daybook.contracts.envelope import Envelope
+from daybook.operate.connection import Connection
+from daybook.operate.errors import OperatorError
+from daybook.store.ledger import DEAD, Entry
 from events.catalogue import CATALOGUE
-from functions.bookkeeping import admit, bury
-from ops.connection import Connection
-from ops.errors import OperatorError
+from functions.admission import admit
 from tests.ops import world as operators
 from tests.unit.builders import Message
 from tests.unit.faults import Death, die_at_call

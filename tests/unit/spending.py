@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from backbone import clock
-from backbone.envelope import Envelope
+from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
 from events.accounts import Place, TransactionPosted
 from events.fraud import FraudSuspected, Reason
 from functions.fraud import score_transaction

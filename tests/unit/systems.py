@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
-from backbone.consumer import Consumer
-from backbone.contract import Event
-from backbone.envelope import Envelope
+from daybook.consumers.consumer import Consumer
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import Envelope
 from events.patients import (
     AllergyConflictFound,
     PatientRecordsMerged,

@@ -1,13 +1,12 @@
 """What keeps its contract is appended to its stream, once."""
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from backbone.identity import admitted_id
-from backbone.ledger import COMMITTED
-from events.catalogue import CATALOGUE
+from daybook.contracts.identity import admitted_id
+from daybook.store.ledger import COMMITTED
 from events.orders import OrderPlaced
 from tests.unit import faults
 from tests.unit.builders import CHECKOUT, NOON, Message, goods, order_data, recorded, sent
@@ -18,9 +17,9 @@ ACCOUNT = "123456789012"
 
 
 @pytest.fixture
-def _parcels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The catalogue knows one contract more: one from outside that continues a stream."""
-    monkeypatch.setitem(cast("dict[str, Any]", CATALOGUE), "ParcelSent", ParcelSent)
+def _parcels(world: World) -> None:
+    """Admit knows one contract more: one from outside that continues a stream."""
+    world.knows(ParcelSent)
 
 
 def a_parcel(order_id: str = "1001", **other: Any) -> str:

@@ -1,10 +1,7 @@
 """Neither reasons nor logs quote what came in: they are read by many."""
 
-from typing import Any, cast
-
 import pytest
 
-from events.catalogue import CATALOGUE
 from tests.unit.builders import order_data, sent
 from tests.unit.contracts import MeterRead
 from tests.unit.world import World
@@ -53,10 +50,8 @@ def test_neither_reason_nor_log_quotes_what_was_refused(
     assert MARK not in output.out + output.err
 
 
-def test_no_reason_quotes_the_names_in_a_map_of_the_event(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(cast("dict[str, Any]", CATALOGUE), "MeterRead", MeterRead)
+def test_no_reason_quotes_the_names_in_a_map_of_the_event(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.knows(MeterRead)
     data = {"meter_id": "m1", "at": "2026-03-01T12:00:00Z", "values": {MARK: "many"}}
 
     world.admit(sent(data, type="MeterRead", source="meters"))

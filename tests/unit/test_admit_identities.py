@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from backbone.identity import admitted_id
+from daybook.contracts.identity import admitted_id
+from daybook.operate.send.entries import problem, read_entries
 from events.accounts import TransactionPosted, TransactionReversed
-from ops.entries import problem, read_entries
 from tests.unit.builders import sent
 from tests.unit.world import World
 

@@ -2,15 +2,15 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.contract import Event
-from backbone.envelope import MAX_EVENT_BYTES
+from daybook.backbone.examination import CLOCK_SKEW, Refusal, examine
+from daybook.contracts import clock
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import MAX_EVENT_BYTES
 from events.catalogue import CATALOGUE
-from functions.bookkeeping.examination import CLOCK_SKEW, Refusal, examine
 from tests.unit import faults
 from tests.unit.builders import Message, an_order, order_data, sent
 from tests.unit.contracts import MeterRead
@@ -128,7 +128,7 @@ def test_however_deep_an_event_is_nested_it_is_examined_or_refused(depths: range
     # Anything but a Refusal would fail the whole batch, time after time.
     for depth in depths:
         try:
-            examine(nested(depth))
+            examine(nested(depth), CATALOGUE)
         except Refusal as refusal:
             assert refusal.code in {"NotJson", "ContractBroken"}  # noqa: PT017 - either is right, or none
 
@@ -221,10 +221,8 @@ def test_a_dead_letter_queue_that_does_not_answer_sends_back_only_what_was_for_i
     ],
     ids=["in the future", "of a clock that was never set"],
 )
-def test_an_event_that_says_itself_when_it_happened_is_held_to_that(
-    world: World, monkeypatch: pytest.MonkeyPatch, at: str, error: str
-) -> None:
-    monkeypatch.setitem(cast("dict[str, Any]", CATALOGUE), "MeterRead", MeterRead)
+def test_an_event_that_says_itself_when_it_happened_is_held_to_that(world: World, at: str, error: str) -> None:
+    world.knows(MeterRead)
 
     world.admit(a_reading(at, metadata={"time": in_minutes(0)}))
 
@@ -232,10 +230,8 @@ def test_an_event_that_says_itself_when_it_happened_is_held_to_that(
     assert [letter.attributes["reason"] for letter in world.dead_letters()] == [error]
 
 
-def test_the_time_that_an_event_says_itself_is_the_one_that_is_stored(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(cast("dict[str, Any]", CATALOGUE), "MeterRead", MeterRead)
+def test_the_time_that_an_event_says_itself_is_the_one_that_is_stored(world: World) -> None:
+    world.knows(MeterRead)
 
     world.admit(a_reading("2026-03-01T12:00:00+02:00", metadata={"time": in_minutes(0)}))
 
@@ -246,10 +242,8 @@ def a_reading(at: str, **other: Any) -> str:
     return sent({"meter_id": "m1", "at": at}, type="MeterRead", source="meters", **other)
 
 
-def test_a_time_in_the_data_that_cannot_be_placed_holds_up_no_other_event(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(cast("dict[str, Any]", CATALOGUE), "MeterRead", MeterRead)
+def test_a_time_in_the_data_that_cannot_be_placed_holds_up_no_other_event(world: World) -> None:
+    world.knows(MeterRead)
     data = {"meter_id": "m1", "at": "0001-01-01T00:00:00+14:00"}
 
     assert world.admit(sent(data, type="MeterRead", source="meters"), sent()) == []

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.values import MINOR_UNIT_DIGITS
+from daybook.contracts.values import MINOR_UNIT_DIGITS
 from functions.payments.amount import NotChargeable, stripe_amount
 from tests.unit.builders import money
 

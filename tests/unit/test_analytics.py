@@ -10,16 +10,15 @@ from typing import Any
 
 import pytest
 
-from backbone.consumer import View
-from backbone.contract import Event
-from backbone.envelope import Envelope
-from backbone.shards import Shards
-from backbone.state import State
-from backbone.view import Add
-from events import tallies
+from daybook.consumers.consumer import View
+from daybook.consumers.view import Add
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import Envelope
+from daybook.contracts.values import LARGEST_AMOUNT
+from daybook.store.shards import Shards
+from daybook.store.state import State
 from events.accounts import TransactionPosted, TransactionReversed
-from events.values import LARGEST_AMOUNT
-from functions.analytics import tally_reversal, tally_transaction
+from functions.analytics import tallies, tally_reversal, tally_transaction
 from functions.analytics.tally import AccountDay, MerchantDay, Minute
 from tests.unit import faults
 from tests.unit.builders import Message, from_the_bus, recorded

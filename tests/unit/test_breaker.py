@@ -13,14 +13,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backbone import aws, clock
-from backbone.attempts import Attempt, NothingDone
-from backbone.attributes import pack
-from backbone.contract import Event
-from backbone.failure import BreakerSettings, NotYet, Rejected
-from backbone.ledger import COMMITTED, TRYING
-from backbone.settings import BREAKER
-from backbone.switch import BreakerState, Switch, Switches
+from daybook.consumers.effect_records import Attempt, NothingDone
+from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.switch import BreakerState, Switch, Switches
+from daybook.contracts import clock
+from daybook.contracts.contract import Event
+from daybook.runtime import aws
+from daybook.runtime.retry import BreakerSettings
+from daybook.runtime.settings import BREAKER
+from daybook.store.attributes import pack
+from daybook.store.ledger import COMMITTED, TRYING
 from events.notifications import EmailSent
 from tests.unit import faults
 from tests.unit.bodies import attempting

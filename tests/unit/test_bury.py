@@ -8,9 +8,9 @@ from typing import Any
 import boto3
 import pytest
 
-from backbone.ledger import COMMITTED, DEAD, Entry
+from daybook.backbone import record_dead_letters as bury
+from daybook.store.ledger import COMMITTED, DEAD, Entry
 from events.orders import OrderPlaced
-from functions.bookkeeping import bury
 from functions.orders import place_order
 from tests.unit import faults
 from tests.unit.builders import Message, from_the_bus, recorded, sent

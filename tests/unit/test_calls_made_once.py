@@ -18,8 +18,8 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from backbone.contract import Event
-from backbone.ledger import COMMITTED
+from daybook.contracts.contract import Event
+from daybook.store.ledger import COMMITTED
 from events.equipment import EquipmentAlarmRaised, StaffPaged
 from events.notifications import EmailSent
 from functions.equipment import page_staff

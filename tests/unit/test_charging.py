@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backbone import settings as here
-from backbone.attempts import CONCLUDED, WITHDRAWN
-from backbone.envelope import Envelope
+from daybook.consumers.effect_records import CONCLUDED, WITHDRAWN
+from daybook.contracts.envelope import Envelope
+from daybook.local.provider import ALWAYS, Fault
+from daybook.runtime import settings as here
 from events.inventory import StockReserved
 from events.payments import PaymentFailed, PaymentSucceeded
 from functions.payments import charge_order
-from local.provider import ALWAYS, Fault
 from tests.unit import faults
 from tests.unit.builders import Message, from_the_bus, recorded
 from tests.unit.test_effects import time_passes

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backbone import clock
-from backbone.contract import ContractBroken
+from daybook.contracts import clock
+from daybook.contracts.contract import ContractBroken
 from tests.unit.contracts import MeterRead
 
 zones = st.integers(min_value=-14 * 60, max_value=14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

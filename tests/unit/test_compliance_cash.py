@@ -8,9 +8,9 @@ from itertools import permutations
 
 import pytest
 
+from daybook.contracts.values import Money
 from events.accounts import TransactionPosted
 from events.compliance import ComplianceCaseOpened
-from events.values import Money
 from functions.compliance import screen_reversal, screen_transaction, set_threshold
 from functions.compliance.thresholds import ThresholdRow, in_force
 from tests.unit import faults

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from backbone.contract import ContractBroken, ContractError, Event, Place, UnknownVersion
-from backbone.state import State
-from events.catalogue import CATALOGUE, _collect, _foreign
+from daybook.contracts.catalogue import Catalogue
+from daybook.contracts.contract import ContractBroken, ContractError, Event, Place, UnknownVersion
+from daybook.store.state import State
+from events.catalogue import CATALOGUE
 from tests.unit.contracts import MeterRead, ParcelSent
 
 
@@ -80,9 +81,10 @@ def test_two_contracts_for_one_foreign_event_are_an_error() -> None:
     class LockTurned(KeyTurned, joins="lock/{key}", sources=("locks",), foreign="Key Turned"):
         pass
 
-    assert _foreign([KeyTurned]) == {("keys", "Key Turned"): KeyTurned, ("locks", "Key Turned"): KeyTurned}
+    both = {("keys", "Key Turned"): KeyTurned, ("locks", "Key Turned"): KeyTurned}
+    assert Catalogue(module_of(KeyTurned)).foreign == both
     with pytest.raises(ContractError, match="LockTurned and KeyTurned are both sent as 'Key Turned' by locks"):
-        _foreign([KeyTurned, LockTurned])
+        Catalogue(module_of(KeyTurned, LockTurned))
 
 
 def test_a_contract_knows_its_stream_its_owner_and_who_may_send_it() -> None:
@@ -96,17 +98,23 @@ def test_a_contract_knows_its_stream_its_owner_and_who_may_send_it() -> None:
 
 def test_two_contracts_of_one_name_are_an_error() -> None:
     with pytest.raises(ContractError, match="two contracts are named MeterRead"):
-        _collect((a_module("one", MeterRead), a_module("two", MeterRead)))
+        Catalogue(a_module("one", MeterRead), a_module("two", MeterRead))
 
 
 def test_two_services_that_own_one_kind_of_stream_are_an_error() -> None:
     with pytest.raises(ContractError, match="streams meter/… belong to contracts, not two"):
-        _collect(
-            (
-                a_module("contracts", MeterRead),
-                a_module("two", type("Other", (MeterRead,), {}, joins="meter/{meter_id}")),
-            )
+        Catalogue(
+            a_module("contracts", MeterRead),
+            a_module("two", type("Other", (MeterRead,), {}, joins="meter/{meter_id}")),
         )
+
+
+def module_of(*events: type[Event]) -> ModuleType:
+    """A module as though these contracts, and no other, were declared in it."""
+    module = ModuleType(events[0].__module__)
+    for event in events:
+        setattr(module, event.__name__, event)
+    return module
 
 
 def a_module(name: str, event: type[Event]) -> ModuleType:

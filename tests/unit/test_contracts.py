@@ -8,12 +8,13 @@ import pytest
 from iso4217 import Currency
 from pydantic import BaseModel, ValidationError
 
-from backbone.contract import ContractBroken, Event, personal_fields
-from backbone.envelope import MAX_EVENT_BYTES
+from daybook.contracts.contract import ContractBroken, Event, personal_fields
+from daybook.contracts.envelope import MAX_EVENT_BYTES
+from daybook.contracts.values import LARGEST_AMOUNT, MINOR_UNIT_DIGITS, Money
 from events.catalogue import CATALOGUE
 from events.orders import OrderLine, OrderPlaced
 from events.patients import PatientRecordUpdated
-from events.values import LARGEST_AMOUNT, MINOR_UNIT_DIGITS, Customer, Money
+from events.values import Customer
 from tests.unit.builders import an_order, order_data
 
 every_contract = pytest.mark.parametrize("contract", CATALOGUE.values(), ids=CATALOGUE)

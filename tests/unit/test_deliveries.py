@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from backbone.consumer import reaction, view
-from backbone.contract import Event
-from backbone.ledger import COMMITTED, TRYING
-from backbone.view import SetIfNewer
-from backbone.work import Work
+from daybook.consumers.consumer import reaction, view
+from daybook.consumers.view import SetIfNewer
+from daybook.consumers.work import Work
+from daybook.contracts.contract import Event
+from daybook.store.ledger import COMMITTED, TRYING
 from events.inventory import StockReserved
 from events.orders import OrderPlaced
 from functions.inventory import receive_stock, reserve_stock

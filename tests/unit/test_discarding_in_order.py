@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from backbone.failure import Rejected
-from ops.connection import Connection
-from ops.discarding import Discarding
-from ops.letters import named
+from daybook.consumers.failure import Rejected
+from daybook.operate.connection import Connection
+from daybook.operate.dead_letters.discard import Discarding
+from daybook.operate.dead_letters.index import named
 from tests.ops.world import World as Stage
 from tests.unit.test_ordered import failing, following, nudge, order, parked, turns
 from tests.unit.world import NAMES, World

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from moto import mock_aws
 
-from backbone.schema import Index, Schema
+from daybook.store.schema import Index, Schema
 from tests.dynamodb import DynamoDB, NotSupported, answering, in_use
 from tests.dynamodb.comparing import Asked, Recording, answers
 from tests.dynamodb.requests import DEFINITION, REQUESTS, corners

@@ -5,15 +5,25 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.contract import Event
-from backbone.identity import admitted_id
-from backbone.ledger import COMMITTED, DEAD, DISCARDED, Entry
+from daybook.contracts import clock
+from daybook.contracts.contract import Event
+from daybook.contracts.identity import admitted_id
+from daybook.contracts.operations import DeadLetterEdited
+from daybook.operate.connection import Connection
+from daybook.operate.dead_letters.edit import (
+    Decided,
+    MendedBefore,
+    NeverEdited,
+    NotMended,
+    NoWord,
+    RefusedAgain,
+    edit,
+    find,
+    finish,
+)
+from daybook.operate.dead_letters.index import NoSuchLetter
+from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, Entry
 from events.catalogue import CATALOGUE
-from events.operations import DeadLetterEdited
-from ops.connection import Connection
-from ops.editing import Decided, MendedBefore, NeverEdited, NotMended, NoWord, RefusedAgain, edit, find, finish
-from ops.letters import NoSuchLetter
 from tests.unit.builders import from_the_bus, order_data, recorded, sent
 from tests.unit.running import Running, outlives, refuses, said
 from tests.unit.world import World

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.attempts import CONCLUDED, OPEN, WITHDRAWN, Attempt, Busy, NothingDone
-from backbone.attributes import pack
-from backbone.consumer import Effect, NoPurpose, effect
-from backbone.contract import Event
-from backbone.envelope import Envelope
-from backbone.failure import NotYet, Rejected
-from backbone.ledger import COMMITTED, DISCARDED, TRYING
+from daybook.consumers.consumer import Effect, NoPurpose, effect
+from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN, Attempt, Busy, NothingDone
+from daybook.consumers.failure import NotYet, Rejected
+from daybook.contracts import clock
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import Envelope
+from daybook.store.attributes import pack
+from daybook.store.ledger import COMMITTED, DISCARDED, TRYING
 from events.notifications import EmailSent
 from events.orders import OrderPlaced
 from tests.unit import faults

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backbone.work import NotDeclared, StreamNotOpen, StreamTaken, Work
+from daybook.consumers.work import NotDeclared, StreamNotOpen, StreamTaken, Work
 from events.inventory import OutOfStock, StockReceived, StockReserved
 from tests.unit import faults
 from tests.unit.bodies import fails_with, running

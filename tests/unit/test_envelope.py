@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backbone.attributes import pack, pack_item, unpack, unpack_item
-from backbone.envelope import (
+from daybook.contracts.envelope import (
     GENESIS,
     MAX_EVENT_BYTES,
     Envelope,
@@ -19,7 +18,8 @@ from backbone.envelope import (
     digest,
     read_detail,
 )
-from backbone.identity import admitted_id, emitted_id
+from daybook.contracts.identity import admitted_id, emitted_id
+from daybook.store.attributes import pack, pack_item, unpack, unpack_item
 from tests.unit.builders import an_order, from_the_bus, goods, recorded
 
 METADATA = [field.name for field in dataclasses.fields(Metadata)]

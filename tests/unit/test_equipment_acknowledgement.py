@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from backbone import clock
+from daybook.contracts import clock
 from events.equipment import AcknowledgementDue, EquipmentAlarmAcknowledged, EquipmentAlarmEscalated
 from functions.equipment import acknowledge_alarm, escalate_alarm
 from functions.equipment.alarm import Alarm

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.envelope import Envelope
-from backbone.transaction import MAX_WRITES
+from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
+from daybook.store.transaction import MAX_WRITES
 from events.equipment import EquipmentAlarmCleared, EquipmentAlarmRaised, EquipmentStatusReported
 from events.vitals import KINDS
 from functions.equipment import raise_alarm, set_limits

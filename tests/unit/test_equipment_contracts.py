@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.contract import ContractBroken, personal_fields
-from backbone.envelope import MAX_EVENT_BYTES
+from daybook.contracts import clock
+from daybook.contracts.contract import ContractBroken, personal_fields
+from daybook.contracts.envelope import MAX_EVENT_BYTES
 from events.equipment import (
     MOST_READINGS,
     AlarmLimitsSet,

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from backbone.contract import Event
+from daybook.contracts.contract import Event
 from events.equipment import EquipmentAlarmEscalated, EquipmentAlarmRaised, StaffPaged
 from functions.equipment import page_escalation, page_staff
 from functions.equipment.page import text

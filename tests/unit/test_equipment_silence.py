@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backbone import clock
+from daybook.contracts import clock
 from events.equipment import EquipmentAlarmRaised, EquipmentFellSilent
 from functions.equipment import check_silence, register_device, retire_device
 from functions.equipment.watch import MISSED, TOO_OLD, Watch

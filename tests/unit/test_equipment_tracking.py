@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backbone import clock
-from backbone.consumer import backbone
-from backbone.envelope import Metadata
-from backbone.view import Generations, Projection, row_changes
+from daybook.consumers.consumer import backbone
+from daybook.consumers.view import Generations, Projection, row_changes
+from daybook.contracts import clock
+from daybook.contracts.envelope import Metadata
 from events.equipment import MOST_READINGS, EquipmentStatusReported
 from functions.equipment import track_equipment
 from functions.equipment.tracking import DeviceMinute, DeviceStatus

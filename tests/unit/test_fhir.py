@@ -14,10 +14,10 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 from pydantic import TypeAdapter, ValidationError
 
-from backbone.contract import ContractBroken
+from daybook.contracts.contract import ContractBroken
+from daybook.local.demo.samples import FOLDER, Sample
 from events.fhir import Resource
 from events.patients import PatientRecordUpdated
-from local.demo.samples import FOLDER, Sample
 from tests.unit import records
 from tests.unit.builders import sent
 from tests.unit.records import a_coverage, a_patient, a_prescription, a_stay, an_allergy, concept

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.recorder.daybook_usage.sizes import item_bytes
+from daybook.contracts.values import LARGEST_AMOUNT, MINOR_UNIT_DIGITS
 from events.accounts import Place, TransactionPosted
-from events.values import LARGEST_AMOUNT, MINOR_UNIT_DIGITS
 from functions.fraud.earth import MICRO
 from functions.fraud.profile import (
     ENOUGH,

@@ -5,8 +5,8 @@ from math import degrees
 
 import pytest
 
+from daybook.contracts.values import LARGEST_AMOUNT
 from events.accounts import Place, TransactionPosted
-from events.values import LARGEST_AMOUNT
 from functions.fraud.earth import MICRO, kilometres
 from functions.fraud.profile import ENOUGH, RECENT, Habit, Profile, micronats
 from functions.fraud.rules import (

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from backbone.consumer import Reaction, reaction
-from backbone.work import Work
+from daybook.consumers.consumer import Reaction, reaction
+from daybook.consumers.work import Work
+from daybook.contracts.values import LARGEST_AMOUNT
 from events.accounts import TransactionPosted, TransactionReversed
 from events.fraud import Figure, FraudSuspected, Reason
-from events.values import LARGEST_AMOUNT
 from functions.fraud import score_transaction
 from functions.fraud.profile import Profile
 from tests.unit import faults

@@ -13,11 +13,9 @@ from botocore.compat import HTTPHeaders
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backbone.consumer import PROJECT, backbone, view
-from backbone.envelope import Envelope
-from backbone.runtime import BatchRun
-from backbone.transaction import TooManyWrites
-from backbone.view import (
+from daybook.consumers.consumer import PROJECT, backbone, view
+from daybook.consumers.delivery import BatchRun
+from daybook.consumers.view import (
     Add,
     Change,
     Generations,
@@ -29,17 +27,19 @@ from backbone.view import (
     row_id,
     row_key,
 )
+from daybook.contracts.envelope import Envelope
+from daybook.contracts.operations import RebuildAbandoned
+from daybook.operate.connection import LOCAL, Connection
+from daybook.operate.consumers import Consumer
+from daybook.operate.operation import Operation
+from daybook.operate.tables import DeployedTable, generations
+from daybook.operate.views import rebuild as rebuilding
+from daybook.operate.views.rebuild import BeingRebuilt, NotBeingRebuilt, TakenOver, abandon, rebuild
+from daybook.operate.views.verify import verify
+from daybook.operate.views.views import EventGone, Fold, NotProjected
+from daybook.operate.views.views import View as DeployedView
+from daybook.store.transaction import TooManyWrites
 from events.inventory import StockReceived
-from events.operations import RebuildAbandoned
-from ops import rebuilding
-from ops.connection import LOCAL, Connection
-from ops.consumers import Consumer
-from ops.operations import Operation
-from ops.rebuilding import BeingRebuilt, NotBeingRebuilt, TakenOver, abandon, rebuild
-from ops.tables import DeployedTable, generations
-from ops.verifying import verify
-from ops.views import EventGone, Fold, NotProjected
-from ops.views import View as DeployedView
 from tests.unit.builders import Message, from_the_bus, goods, recorded
 from tests.unit.contracts import Tally
 from tests.unit.world import NAMES, Context, World

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from backbone.transaction import MAX_WRITES
-from events import lookup
+from daybook.store.transaction import MAX_WRITES
 from events.patients import SharedIdentifierFound
-from functions.patients import index_patient
+from functions.patients import index_patient, lookup
 from functions.patients.index import Indexed, Numbered
 from tests.unit import faults
 from tests.unit.records import MRN, a_patient, a_stay, merged, unmerged

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from backbone import clock
-from backbone.envelope import Envelope
+from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
 from events.inventory import StockReserved
 from events.orders import OrderPlaced
 from functions.inventory import receive_stock, reserve_stock

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from backbone.journal import Journal, Span
+from daybook.store.journal import Journal, Span
 from tests.unit.builders import goods, recorded
 from tests.unit.world import NAMES, World
 

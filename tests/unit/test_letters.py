@@ -10,7 +10,7 @@ from babel.numbers import parse_decimal
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from events.values import MINOR_UNIT_DIGITS
+from daybook.contracts.values import MINOR_UNIT_DIGITS
 from functions.notifications import mail_cancelled, mail_confirmed, mail_fulfilled, mail_refunded
 from functions.notifications.letter import Language, Words, language_of, letter, written
 from tests.unit.builders import (

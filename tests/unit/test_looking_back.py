@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from backbone import aws, clock
-from backbone.consumer import Reaction
-from backbone.envelope import Envelope
-from backbone.ledger import COMMITTED, DEAD, DISCARDED, TRYING, Entry, Ledger, Note
-from backbone.transaction import Pauses, batch_get
-from backbone.work import Past, Work
+from daybook.consumers.consumer import Reaction
+from daybook.consumers.work import Past, Work
+from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
+from daybook.runtime import aws
+from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING, Entry, Ledger, Note
+from daybook.store.transaction import Pauses, batch_get
 from events.orders import OrderConfirmed, OrderPlaced
 from tests.unit import faults
 from tests.unit.bodies import running

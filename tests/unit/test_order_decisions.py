@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.contract import Event
+from daybook.contracts import clock
+from daybook.contracts.contract import Event
 from events.orders import OrderFulfilled, RefundRequested
 from events.shipping import ShipmentRequested
 from functions.orders import (

@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from backbone import clock
-from backbone.attributes import pack, pack_item
-from backbone.consumer import Reaction, reaction
-from backbone.cursor import Cursor, Cursors, Hold
-from backbone.envelope import Envelope
-from backbone.failure import NotYet, Rejected
-from backbone.ledger import COMMITTED, DEAD, TRYING, Entry
-from backbone.work import Work
+from daybook.consumers.consumer import Reaction, reaction
+from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.work import Work
+from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
+from daybook.store.attributes import pack, pack_item
+from daybook.store.cursor import Cursor, Cursors, Hold
+from daybook.store.ledger import COMMITTED, DEAD, TRYING, Entry
 from tests.unit import faults
 from tests.unit.builders import Message, from_the_bus, recorded
 from tests.unit.contracts import DialCleaned, DialTurned, Tally

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from backbone.attempts import Attempts
-from backbone.contract import Event
-from backbone.failure import Rejected
+from daybook.consumers.effect_records import Attempts
+from daybook.consumers.failure import Rejected
+from daybook.contracts.contract import Event
 from events.notifications import EmailRefused, EmailSent
 from functions.notifications import mail_cancelled, mail_confirmed, mail_fulfilled, mail_refunded, post
 from functions.notifications.letter import Letter

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from backbone.attributes import pack
-from functions.bookkeeping.publish import NotPublished
+from daybook.backbone.publish import NotPublished
+from daybook.store.attributes import pack
 from tests.unit import faults
 from tests.unit.builders import a_change_of_the_store, an_order, goods, metadata_of, order_data, recorded
 from tests.unit.world import Context, World, errors

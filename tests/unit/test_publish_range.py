@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.envelope import Envelope
-from functions.bookkeeping import publish
-from functions.bookkeeping.catch_up import BadRange
+from daybook.backbone import publish
+from daybook.backbone.republish import BadRange
+from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
 from tests.unit import faults
 from tests.unit.builders import NOON, an_order, goods, metadata_of, recorded
 from tests.unit.world import NAMES, Context, World, errors

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from events.orders import OrderPlaced
-from local.welcome import welcome
-from ops.cli import send
-from ops.entries import problem, read_entries
+from daybook.local.welcome import welcome
+from daybook.operate.send import command as send
+from daybook.operate.send.entries import problem, read_entries
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-WELCOME = welcome("http://127.0.0.1:4566", OrderPlaced.example)
+WELCOME = welcome("http://127.0.0.1:4566")
 
 
 @pytest.mark.parametrize("text", [README, WELCOME], ids=["README", "make run"])

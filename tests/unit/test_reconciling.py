@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backbone.state import State
+from daybook.store.state import State
 from events.patients import RecordDivergenceFound
 from functions.patients.billing import Billed
 from functions.patients.facts import Fact

@@ -2,8 +2,8 @@
 
 import pytest
 
-from backbone import clock
-from backbone.ledger import DEAD, Entry
+from daybook.contracts import clock
+from daybook.store.ledger import DEAD, Entry
 from events.patients import RecordDivergenceFound
 from functions.patients.index import Numbered
 from tests.unit import faults

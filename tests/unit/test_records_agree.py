@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from backbone.envelope import Envelope
+from daybook.contracts.envelope import Envelope
 from functions.patients.billing import Billed
 from functions.patients.index import Indexed
 from functions.patients.pharmacy import Medicated

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from backbone import settings as here
-from backbone.attempts import CONCLUDED, OPEN, WITHDRAWN
+from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN
+from daybook.local.provider import ALWAYS, Fault
+from daybook.runtime import settings as here
 from events.orders import RefundRequested
 from events.payments import PaymentRefunded
 from functions.payments import refund_order
-from local.provider import ALWAYS, Fault
 from tests.unit import faults
 from tests.unit.builders import Message
 from tests.unit.test_effects import time_passes

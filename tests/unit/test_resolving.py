@@ -6,17 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backbone import clock
-from backbone.attempts import CONCLUDED, OPEN, WITHDRAWN, Attempt, Busy
-from backbone.contract import Event
-from backbone.envelope import Envelope
-from backbone.ledger import COMMITTED, DEAD, Entry
+from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN, Attempt, Busy
+from daybook.contracts import clock
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import Envelope
+from daybook.contracts.operations import EffectResolved
+from daybook.operate.connection import Connection
+from daybook.operate.dead_letters import resolve as resolving
+from daybook.operate.dead_letters.index import NoSuchLetter
+from daybook.operate.dead_letters.resolve import Doubt, NothingToResolve, NotTellable, NoWord, StillAtIt, TakenUp
+from daybook.store.ledger import COMMITTED, DEAD, Entry
 from events.notifications import EmailSent
-from events.operations import EffectResolved
-from ops import resolving
-from ops.connection import Connection
-from ops.letters import NoSuchLetter
-from ops.resolving import Doubt, NothingToResolve, NotTellable, NoWord, StillAtIt, TakenUp
 from tests.unit.bodies import attempting
 from tests.unit.bodies import running as reacting
 from tests.unit.builders import from_the_bus, recorded

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from ops.cli import app
+from daybook.operate.program import app
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "runbook.md").read_text()

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from backbone.shards import Shards, enough
-from backbone.transaction import _FIRST_PAUSE, _LONGEST_PAUSE
-from events import tallies
+from daybook.store.shards import Shards, enough
+from daybook.store.transaction import _FIRST_PAUSE, _LONGEST_PAUSE
+from functions.analytics import tallies
 
 TRANSACTIONS = 60_000
 MOST_TRIES = 10

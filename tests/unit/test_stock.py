@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from backbone.contract import Event
+from daybook.contracts.contract import Event
 from functions.inventory import commit_stock, receive_stock, release_stock, reserve_stock
 from functions.inventory.stock import Reservation, StockItem
 from tests.unit.builders import Message, a_cancellation, a_confirmation, an_order, from_the_bus, goods, recorded

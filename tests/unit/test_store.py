@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backbone.attributes import pack, unpack_item
-from backbone.envelope import GENESIS, Envelope
-from backbone.store import (
+from daybook.contracts.envelope import GENESIS, Envelope
+from daybook.store.attributes import pack, unpack_item
+from daybook.store.event_store import (
     JOURNAL_SHARDS,
     Head,
     NotAnEvent,

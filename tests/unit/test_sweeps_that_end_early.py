@@ -5,8 +5,8 @@ from itertools import count
 
 import pytest
 
-from backbone.names import Names
-from backbone.timers import SHARDS
+from daybook.runtime.names import Names
+from daybook.store.timers import SHARDS
 from tests.unit import faults
 from tests.unit.builders import an_order, recorded
 from tests.unit.test_timers import PATIENT, armed_long_ago, arming, due_table, last_swept, sweeps, types, waiting

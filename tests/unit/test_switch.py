@@ -18,12 +18,13 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from backbone import aws, clock
-from backbone.attributes import pack
-from backbone.mapping import Mappings
-from backbone.switch import Paused, Switch, Switches
-from functions.bookkeeping import switch as bookkeeping
-from functions.bookkeeping.switch import NotSwitched
+from daybook.backbone import control_consumers
+from daybook.backbone.control_consumers import NotSwitched
+from daybook.consumers.switch import Paused, Switch, Switches
+from daybook.contracts import clock
+from daybook.runtime import aws
+from daybook.runtime.mapping import Mappings
+from daybook.store.attributes import pack
 from tests.templates.test_alarms import written
 from tests.unit.world import NAMES, Context, World
 
@@ -71,7 +72,7 @@ class Cloud:
         return [mapping.state for mapping in self.mappings.of(consumer)]
 
     def a_minute_passes(self) -> None:
-        bookkeeping.handler({}, Context())
+        control_consumers.handler({}, Context())
 
     def find(self, consumer: str) -> Switch:
         return self.switches.find(consumer)

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from backbone.attempts import Attempt
-from backbone.consumer import Consumer, effect
-from backbone.contract import Event
-from backbone.envelope import Envelope
+from daybook.consumers.consumer import Consumer, effect
+from daybook.consumers.effect_records import Attempt
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import Envelope
 from events.inventory import StockReserved
 from events.orders import OrderCancelled, OrderConfirmed, OrderPlaced, PaymentWindowEnded, RefundRequested
 from events.payments import PaymentFailed, PaymentRefunded, PaymentSucceeded

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from backbone import clock
-from backbone.attributes import pack_item
-from backbone.contract import ContractError, Event
-from backbone.names import Names
-from backbone.timers import DueTable, Timer, Watermark, from_item, minute
-from backbone.work import NotATimersEvent, NotDeclared, Work
-from functions.bookkeeping import sweep
-from functions.bookkeeping.sweep import NotSwept
+from daybook.backbone import fire_timers as sweep
+from daybook.backbone.fire_timers import NotSwept
+from daybook.consumers.work import NotATimersEvent, NotDeclared, Work
+from daybook.contracts import clock
+from daybook.contracts.contract import ContractError, Event
+from daybook.runtime.names import Names
+from daybook.store.attributes import pack_item
+from daybook.store.timers import DueTable, Timer, Watermark, from_item, minute
 from tests.unit import faults
 from tests.unit.bodies import fails_with, running
 from tests.unit.builders import Message, an_order, from_the_bus, recorded

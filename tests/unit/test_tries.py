@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backbone.consumer import Reaction, reaction
-from backbone.failure import NotYet, Rejected, Retry
-from backbone.ledger import COMMITTED, TRYING
-from backbone.work import Work
+from daybook.consumers.consumer import Reaction, reaction
+from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.work import Work
+from daybook.runtime.retry import Retry
+from daybook.store.ledger import COMMITTED, TRYING
 from events.orders import OrderPlaced
 from functions.orders import place_order
 from functions.orders.order import Order

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backbone.consumer import View, view
-from backbone.contract import Event
-from backbone.envelope import Envelope
-from backbone.view import Add, Change, SetIfNewer, _stamp
+from daybook.consumers.consumer import View, view
+from daybook.consumers.view import Add, Change, SetIfNewer, _stamp
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import Envelope
 from events.inventory import StockReceived
 from functions.orders import order_status_out_of_stock, order_status_placed, order_status_reserved
 from functions.orders.order_status import OrderStatus

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from backbone.consumer import Reaction
-from backbone.transaction import TooManyWrites
-from backbone.work import Work, WrittenTwice
+from daybook.consumers.consumer import Reaction
+from daybook.consumers.work import Work, WrittenTwice
+from daybook.store.transaction import TooManyWrites
 from events.orders import OrderPlaced
 from tests.unit import faults
 from tests.unit.bodies import fails_with, running

@@ -8,14 +8,14 @@ from typing import Any
 
 import boto3
 
-from backbone.consumer import Consumer
-from backbone.contract import Event
-from backbone.envelope import Envelope
+from daybook.consumers.consumer import Consumer
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import Envelope
+from daybook.local.provider import Charge, Provider, Refund
 from events.inventory import StockReserved
 from events.orders import RefundRequested
 from events.payments import PaymentFailed, PaymentSucceeded
 from functions.payments import charge_order, provider, refund_order
-from local.provider import Charge, Provider, Refund
 from tests.unit.builders import Message, a_customer, from_the_bus, money, recorded
 from tests.unit.faults import Death
 from tests.unit.test_effects import time_passes

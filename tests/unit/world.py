@@ -12,17 +12,20 @@ from mypy_boto3_dynamodb import DynamoDBClient
 from mypy_boto3_events import EventBridgeClient
 from mypy_boto3_sqs import SQSClient
 
-from backbone import settings
-from backbone.attributes import unpack_item
-from backbone.contract import Event
-from backbone.envelope import Envelope
-from backbone.failure import BreakerSettings, Retry
-from backbone.ledger import Entry, Ledger
-from backbone.names import Names
-from backbone.state import State, row_table
-from backbone.store import EventStore, from_item, to_item
+from daybook.backbone import publish
+from daybook.backbone.admit import Admit
+from daybook.contracts.catalogue import Catalogue
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import Envelope
+from daybook.runtime import settings
+from daybook.runtime.names import Names
+from daybook.runtime.retry import BreakerSettings, Retry
+from daybook.store.attributes import unpack_item
+from daybook.store.event_store import EventStore, from_item, to_item
+from daybook.store.ledger import Entry, Ledger
+from daybook.store.state import State, row_table
 from events.catalogue import CATALOGUE
-from functions.bookkeeping import admit, publish
+from functions.admission import admit
 from tests.tables import Definition, backbone_tables, definition, service_tables
 from tests.unit.builders import Message, from_the_bus, recorded
 
@@ -36,7 +39,7 @@ DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{NAMES.dead_letter
 QUEUE = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{NAMES.of('consumer')}"
 
 SENDER = "shop@example.com"
-PAGER = f"arn:aws:sns:{REGION}:{ACCOUNT}:{NAMES.pager}"
+PAGER = f"arn:aws:sns:{REGION}:{ACCOUNT}:{NAMES.of('pager')}"
 
 ENVIRONMENT = {
     "AWS_REGION": REGION,
@@ -93,6 +96,15 @@ class DeadLetter:
         return self.attributes["error"]
 
 
+class _Also(Catalogue):
+    """The application's contracts, and some that only tests know."""
+
+    def __init__(self, *events: type[Event]) -> None:
+        super().__init__()
+        self._contracts = {**CATALOGUE, **{event.__name__: event for event in events}}
+        self.foreign = CATALOGUE.foreign
+
+
 class World:
     """The tables and queues of the stage `test`. It looks at them with clients of its own, which nobody counts."""
 
@@ -102,8 +114,13 @@ class World:
         self.client = self._dynamodb
         self.store = EventStore(self._dynamodb, NAMES.store)
         self.ledger = Ledger(self._dynamodb, NAMES.ledger)
+        self._admit: Handler = admit.handler
         for queue in (NAMES.dead_letters("consumer"), NAMES.of("consumer")):
             get_backend("sqs")[ACCOUNT][REGION].create_queue(queue)  # each test makes them: a call takes longer
+
+    def knows(self, *events: type[Event]) -> None:
+        """Admit knows these contracts too."""
+        self._admit = Admit(_Also(*events))
 
     # --- acts -------------------------------------------------------------------------------------------------------
 
@@ -116,7 +133,7 @@ class World:
 
     def admit(self, *messages: Message | str, context: Context | None = None) -> list[Message]:
         """One batch for admit. The answer are the messages that come again."""
-        return self.deliver(admit.handler, *messages, context=context)
+        return self.deliver(self._admit, *messages, context=context)
 
     def receive(self, handler: Handler, *events: Event, context: Context | None = None) -> list[Envelope]:
         """Deliver the events, each as the first of its stream, in one batch that must succeed."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from ops.selecting import Selection
+from daybook.operate.replay.selection import Selection
 from tests.ops import test_replaying
 from tests.ops.test_replaying import assert_survives_deaths, orders, span
 from tests.ops.world import World

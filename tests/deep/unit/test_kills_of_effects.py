@@ -2,7 +2,7 @@
 
 import pytest
 
-from backbone.attempts import NothingDone
+from daybook.consumers.effect_records import NothingDone
 from tests.unit import test_charging, test_effects, test_refunding
 from tests.unit.faults import Death
 from tests.unit.test_charging import CONFIRM, CREATE

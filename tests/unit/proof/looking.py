@@ -8,11 +8,11 @@ from typing import Any
 
 import boto3
 
-from backbone.contract import Event
-from backbone.envelope import Envelope
-from backbone.settings import table_variable
-from proof.checker.world import World as Seen
-from proof.checker.world import read
+from chaos.checker.world import World as Seen
+from chaos.checker.world import read
+from daybook.contracts.contract import Event
+from daybook.contracts.envelope import Envelope
+from daybook.runtime.settings import table_variable
 from tests.tables import service_tables
 from tests.unit.builders import from_the_bus, recorded
 from tests.unit.world import NAMES, Handler, World

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from proof.checker.bookkeeping import ACCOUNTED, BOOKKEEPING, IN_ORDER, RECORDED_FIRST, STORED_ONCE, WHOLE
-from proof.checker.breach import Invariant
-from proof.checker.world import Event, Row, Sent, World
+from chaos.checker.bookkeeping import ACCOUNTED, BOOKKEEPING, IN_ORDER, RECORDED_FIRST, STORED_ONCE, WHOLE
+from chaos.checker.breach import Invariant
+from chaos.checker.world import Event, Row, Sent, World
 
 Breaking = Callable[[World], World]
 

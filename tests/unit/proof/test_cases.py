@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from proof.checker.breach import Invariant
-from proof.checker.cases import ALARMS, BANK
-from proof.checker.letters import LETTERS, PAGES
-from proof.checker.money import MONEY
-from proof.checker.stock import STOCK
-from proof.checker.views import DEVICES, ORDER_STATUS, TALLIES
+from chaos.checker.breach import Invariant
+from chaos.checker.cases import ALARMS, BANK
+from chaos.checker.letters import LETTERS, PAGES
+from chaos.checker.money import MONEY
+from chaos.checker.stock import STOCK
+from chaos.checker.views import DEVICES, ORDER_STATUS, TALLIES
 from tests.unit.proof.worlds import CASE, Making, a_bank, a_shop, a_ward, assert_found_out, basis, breaches
 
 ALARM = "MON-7:59408-5:3"

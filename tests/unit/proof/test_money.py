@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from proof.checker.money import MONEY
-from proof.checker.world import Movement
+from chaos.checker.money import MONEY
+from chaos.checker.world import Movement
 from tests.unit.proof.worlds import (
     Making,
     a_shop,

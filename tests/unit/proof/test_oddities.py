@@ -1,6 +1,6 @@
 """What the fuzz sends."""
 
-from proof.oddities import MARK, Door, generate, waits_for_newer_code
+from chaos.oddities import MARK, Door, generate, waits_for_newer_code
 
 CONSUMERS = {
     "place-order": "OrderPlaced",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from proof.report import NoPart, table, write
+from chaos.report import NoPart, table, write
 
 PAGE = "# Proof\n\n<!-- one -->\n\nold\n\n<!-- end of one -->\n\n<!-- two -->\n\nkept\n\n<!-- end of two -->\n"
 

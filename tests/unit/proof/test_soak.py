@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from local.progress import Progress
-from ops.letters import Letter
-from proof.checker.world import Sent
-from proof.following import percentile
-from proof.judging import QUANTITIES, Verdict, grown, judged
-from proof.plot import draw
-from proof.samples import Sample
-from proof.soak import TooShort, measured, wrongly_dead
-from proof.soak_report import line
+from chaos.checker.world import Sent
+from chaos.following import percentile
+from chaos.judging import QUANTITIES, Verdict, grown, judged
+from chaos.plot import draw
+from chaos.samples import Sample
+from chaos.soak import TooShort, measured, wrongly_dead
+from chaos.soak_report import line
+from daybook.local.progress import Progress
+from daybook.operate.dead_letters.index import Letter
 
 CALM = Sample(
     minutes=0,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proof.checker.stock import STOCK
+from chaos.checker.stock import STOCK
 from tests.unit.proof.worlds import Making, a_shop, assert_found_out, breaches, goods, put_aside
 
 

@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from backbone.contract import Event
-from backbone.view import Generations
+from chaos.checker.breach import Invariant
+from chaos.checker.views import DEVICES, ORDER_STATUS, TALLIES
+from daybook.consumers.view import Generations
+from daybook.contracts.contract import Event
 from events.accounts import TransactionReversed
 from functions.equipment import track_equipment
 from functions.orders import (
@@ -20,8 +22,6 @@ from functions.orders import (
     order_status_refunded,
     order_status_reserved,
 )
-from proof.checker.breach import Invariant
-from proof.checker.views import DEVICES, ORDER_STATUS, TALLIES
 from tests.unit.bedside import BREATH, HEAT, NOON, SPO2, a_report
 from tests.unit.builders import (
     a_cancellation,

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from proof.checker.breach import Invariant
-from proof.checker.world import Event, Mail, Movement, Page, World
+from chaos.checker.breach import Invariant
+from chaos.checker.world import Event, Mail, Movement, Page, World
 from tests.tables import service_tables
 
 ADDRESS = "ada@example.com"

@@ -1,1 +1,0 @@
-"""The kernel that every function stands on. It knows no event and no service."""

@@ -1,0 +1,143 @@
+"""Deliveries as a bad day brings them: every one twice, late, and in another order.
+
+EventBridge and SQS promise no more than "at least once" and "in any order". The local cloud delivers once and in order;
+so all deliveries are led by another way: the rules' targets are taken away, one queue for each bus takes everything,
+and from there each event goes into the queue of each consumer that listens, as often and as late as chance says.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections import defaultdict
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from daybook.local.cloud import Cloud
+
+COPIES = 2
+_LONGEST_DELAY = 5  # seconds; the stage waits 20 for an event that has been overtaken
+_TOGETHER = 100  # messages that are shuffled with each other
+_MOST = 10  # SQS's quota for messages in one call
+_PATIENCE = 5  # calls in a row without an answer, once all is over
+_STAGE = "daybook-local-"
+_RULE = "proof-everything"
+
+
+class Deliveries:
+    """In the block, deliveries on both buses are doubled, shuffled and delayed. `delivered` counts them all.
+
+    After the block the rules have their targets again, and what was under way is delivered.
+    """
+
+    def __init__(self, cloud: Cloud, *, seed: int) -> None:
+        patient = Config(read_timeout=30, retries={"total_max_attempts": 1})
+        self._events = cloud.client("events", config=patient)
+        self._sqs = cloud.client("sqs", config=patient)
+        self._chance = random.Random(seed)  # noqa: S311 - to be repeated
+        self._targets: list[tuple[str, str, list[dict[str, Any]]]] = []
+        self._over = threading.Event()
+        self._relays: list[threading.Thread] = []
+        self.delivered = 0
+
+    def __enter__(self) -> Self:
+        for bus in ("ingress", "events"):
+            self._lead(f"{_STAGE}{bus}", f"proof-{bus}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            for bus in ("ingress", "events"):
+                with suppress(BotoCoreError, ClientError):
+                    self._events.remove_targets(Rule=_RULE, EventBusName=f"{_STAGE}{bus}", Ids=["1"])
+            for bus, rule, targets in self._targets:
+                self._events.put_targets(EventBusName=bus, Rule=rule, Targets=targets)
+        finally:
+            self._over.set()
+            for relay in self._relays:
+                relay.join()
+
+    def _lead(self, bus: str, queue: str) -> None:
+        """Take the rules' targets away, and lead everything through a queue of our own."""
+        url = self._sqs.create_queue(QueueName=queue)["QueueUrl"]
+        arn = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        listeners: dict[str | None, list[str]] = defaultdict(list)
+        for page in self._events.get_paginator("list_rules").paginate(EventBusName=bus):
+            for rule in page["Rules"]:
+                told = self._events.list_targets_by_rule(EventBusName=bus, Rule=rule["Name"])["Targets"]
+                urls = [self._url(target["Arn"]) for target in told]
+                for event_type in json.loads(rule["EventPattern"]).get("detail-type", [None]):
+                    listeners[event_type] += urls
+                self._targets.append((bus, rule["Name"], told))
+        everything = json.dumps({"source": [{"prefix": ""}]})
+        self._events.put_rule(Name=_RULE, EventBusName=bus, EventPattern=everything)
+        self._events.put_targets(Rule=_RULE, EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
+        for of, rule_name, told in self._targets:
+            if of == bus:
+                ids = [target["Id"] for target in told]
+                self._events.remove_targets(EventBusName=bus, Rule=rule_name, Ids=ids)
+        relay = threading.Thread(target=self._relay, args=(url, dict(listeners)), daemon=True)
+        self._relays.append(relay)
+        relay.start()
+
+    def _url(self, arn: str) -> str:
+        url: str = self._sqs.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
+        return url
+
+    def _relay(self, url: str, listeners: Mapping[str | None, Sequence[str]]) -> None:
+        unanswered = 0
+        while True:
+            messages: list[Any] = []
+            try:
+                while len(messages) < _TOGETHER:
+                    found = self._sqs.receive_message(
+                        QueueUrl=url, MaxNumberOfMessages=_MOST, WaitTimeSeconds=0 if messages else 1
+                    ).get("Messages", [])
+                    messages += found
+                    if len(found) < _MOST:
+                        break
+                self._deliver(messages, listeners)
+                for begin in range(0, len(messages), _MOST):
+                    self._forget(url, messages[begin : begin + _MOST])
+            except (BotoCoreError, ClientError):
+                unanswered += 1
+                if self._over.is_set() and unanswered > _PATIENCE:  # the cloud is gone
+                    return
+                continue  # what is not forgotten comes again: once more than twice
+            unanswered = 0
+            if not messages and self._over.is_set():
+                return
+
+    def _deliver(self, messages: Sequence[Any], listeners: Mapping[str | None, Sequence[str]]) -> None:
+        waiting: dict[str, list[str]] = defaultdict(list)
+        for message in messages:
+            event_type = json.loads(message["Body"])["detail-type"]
+            for queue in (*listeners.get(None, ()), *listeners.get(event_type, ())):
+                waiting[queue] += [message["Body"]] * COPIES
+        for queue, bodies in waiting.items():
+            self._chance.shuffle(bodies)
+            for begin in range(0, len(bodies), _MOST):
+                several = bodies[begin : begin + _MOST]
+                entries = [
+                    {"Id": str(place), "MessageBody": body, "DelaySeconds": self._chance.randint(0, _LONGEST_DELAY)}
+                    for place, body in enumerate(several)
+                ]
+                self._sqs.send_message_batch(QueueUrl=queue, Entries=entries)
+                self.delivered += len(several)
+
+    def _forget(self, url: str, messages: Sequence[Any]) -> None:
+        entries = [
+            {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"]} for place, message in enumerate(messages)
+        ]
+        self._sqs.delete_message_batch(QueueUrl=url, Entries=entries)

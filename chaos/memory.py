@@ -1,0 +1,76 @@
+"""How much memory the functions' processes take on this machine, looked at once a second. Linux alone tells it so."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from daybook.local.cloud import Cloud
+
+_PROC = Path("/proc")
+_EACH = 1.0  # seconds
+_FUNCTION = b"AWS_LAMBDA_FUNCTION_NAME="
+_SESSION = 3  # of the fields behind a process's name in /proc/<pid>/stat: state, parent, group, session (proc(5))
+CLOUD = "the cloud itself"
+
+
+class Memory:
+    """Looks on while the block lasts. Sizes are bytes of resident memory of one process."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._names: dict[str, str] = {}
+        self._highest: dict[str, int] = defaultdict(int)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def highest(self) -> dict[str, int]:
+        """The most that any process of each function has had so far, by the function's name in AWS; and the cloud's."""
+        return dict(self._highest)
+
+    def now(self) -> dict[str, int]:
+        """What the largest process of each function has at this moment."""
+        found: dict[str, int] = defaultdict(int)
+        for name, size in self._sizes():
+            found[name] = max(found[name], size)
+        return dict(found)
+
+    def _watch(self) -> None:
+        while not self._over.wait(_EACH):
+            for name, size in self._sizes():
+                self._highest[name] = max(self._highest[name], size)
+
+    def _sizes(self) -> Iterator[tuple[str, int]]:
+        for process in _PROC.glob("[0-9]*"):
+            # A process may end while it is looked at.
+            with suppress(OSError, IndexError, ValueError):
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[_SESSION]) == self._cloud.pid:
+                    pages = int((process / "statm").read_text().split()[1])
+                    yield self._name(process), pages * os.sysconf("SC_PAGE_SIZE")
+
+    def _name(self, process: Path) -> str:
+        if process.name not in self._names:
+            variables = (process / "environ").read_bytes().split(b"\0")
+            found = [one.removeprefix(_FUNCTION).decode() for one in variables if one.startswith(_FUNCTION)]
+            self._names[process.name] = found[0] if found else CLOUD
+        return self._names[process.name]

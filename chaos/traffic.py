@@ -1,0 +1,293 @@
+"""What the outside world sends: orders and goods, devices' reports, transactions. The same seed sends the same.
+
+Times alone follow the clock: readings must be of now, or they alarm nobody.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chaos.checker.world import Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from daybook.local.cloud import Cloud
+
+INGRESS = "daybook-local-ingress"
+_MOST_ENTRIES = 10  # EventBridge's quota for one PutEvents
+_PATIENCE = 180.0  # seconds that a producer goes on trying
+
+ARTICLES = tuple(f"article-{number:02d}" for number in range(20))
+SCARCE = ARTICLES[:4]  # there are fewer of them than orders want
+_PRICES = {sku: 450 + 275 * place for place, sku in enumerate(ARTICLES)}  # minor units
+_METHODS = ("pm_card_visa",) * 17 + ("pm_card_visa_chargeDeclined", "pm_card_chargeDeclinedExpiredCard", None)
+_CURRENCIES = ("EUR", "USD", "JPY", "KWD")
+_WARDS = ("ICU-1", "ICU-2", "ICU-3")
+_SECOND = frozenset({"StreamAlreadyOpen"})
+_A_CITY = {"country": "AT", "city": "Wien", "latitude": 48.2082, "longitude": 16.3738}
+
+
+def entry(sent: Sent) -> dict[str, str]:
+    """The PutEvents entry of an event."""
+    detail = {"metadata": {"id": sent.producer_id}, "data": sent.data}
+    return {
+        "EventBusName": INGRESS,
+        "Source": sent.source,
+        "DetailType": sent.type,
+        "Detail": json.dumps(detail, ensure_ascii=False),
+    }
+
+
+class Producer:
+    """Puts events on the ingress bus, as a producer does that repeats what got no answer. `sent` are its notes."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._events = cloud.client("events", config=Config(read_timeout=10, retries={"total_max_attempts": 1}))
+        self.sent: list[Sent] = []
+
+    def send(self, events: Iterable[Sent]) -> None:
+        """Send all of them, in their order. An answer that was lost is asked for again: then an event is sent twice."""
+        several = list(events)
+        self.sent += several
+        for begin in range(0, len(several), _MOST_ENTRIES):
+            self.put([entry(sent) for sent in several[begin : begin + _MOST_ENTRIES]])
+
+    def put(self, entries: Sequence[dict[str, str]]) -> None:
+        """Put ten entries at the most, of which no notes are made. Raises botocore's errors after three minutes."""
+        deadline = time.monotonic() + _PATIENCE
+        waiting = list(entries)
+        while waiting:
+            try:
+                answer = self._events.put_events(Entries=waiting)
+            except (BotoCoreError, ClientError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+                continue
+            told = zip(waiting, answer["Entries"], strict=True)
+            waiting = [one for one, said in told if "ErrorCode" in said]
+
+
+@dataclass
+class Traffic:
+    """A seeded world outside. `scale` is the number of orders, of readings and of transactions."""
+
+    seed: int
+    scale: int
+
+    def __post_init__(self) -> None:
+        self._chance = random.Random(self.seed)  # noqa: S311 - to be repeated
+        self._devices = tuple(f"MON-{number}" for number in range(max(self.scale // 20, 4)))
+        self._accounts = tuple(f"acc-{number:04x}" for number in range(max(self.scale // 10, 4)))
+        self._clock = dict.fromkeys(self._devices, 0)
+        self._began = datetime.now(UTC)
+
+    def morning(self) -> Iterator[Sent]:
+        """What there must be first: goods on the shelf, devices that are watched, thresholds."""
+        for number, sku in enumerate(ARTICLES):
+            quantity = max(self.scale // 20, 1) if sku in SCARCE else self.scale
+            for part in (quantity // 2, quantity - quantity // 2):
+                if part:
+                    yield self._goods(sku, part, f"{number}-{part}-{self._chance.randrange(10**6)}")
+        for device in self._devices:
+            yield self._registration(device, 1)
+        for currency in _CURRENCIES:
+            yield self._threshold(currency, 1)
+
+    def meanwhile(self, turn: int) -> Iterator[Sent]:
+        """What happens seldom: more goods, devices are registered anew, thresholds are set again."""
+        yield from self.restocking()
+        yield from (self._registration(device, turn + 1) for device in self._devices[turn % 3 :: 3])
+        yield from (self._threshold(currency, turn + 1) for currency in _CURRENCIES)
+
+    def restocking(self, articles: Sequence[str] = ARTICLES[len(SCARCE) :]) -> Iterator[Sent]:
+        """More of each of these articles; of all that are not scarce, unless told."""
+        for sku in articles:
+            yield self._goods(sku, 5, f"{sku}-more-{self._chance.randrange(10**6)}")
+
+    def restock(self, turn: int) -> Iterator[Sent]:
+        """Goods for the next hundred orders: enough of most articles, as before too few of those that are scarce."""
+        for sku in ARTICLES:
+            yield self._goods(sku, 6 if sku in SCARCE else 30, f"{sku}-turn-{turn}")
+
+    def lot(self, begin: int, end: int) -> Iterator[Sent]:
+        """Orders, readings and transactions of these numbers, mixed; some of them twice, a few that are refused."""
+        for number in range(begin, end):
+            taken_twice = number % 25 == 7
+            order = replace(self.order(number), refused=_SECOND if taken_twice else frozenset())
+            yield order
+            if number % 10 == 3:
+                yield order  # the checkout says it again
+            if taken_twice:
+                yield self._second_opening(order, number)
+            yield self._reading(number)
+            transaction = self._transaction(number)
+            yield transaction
+            if number % 10 == 5:
+                yield transaction
+            if number % 20 == 11:
+                yield self._reversal(transaction)
+            if number % 50 == 13:
+                yield self._broken(number)
+
+    def order(self, number: int, **said: Any) -> Sent:
+        """An order of one to three articles; every sixth wants one that is scarce."""
+        several = self._chance.sample(ARTICLES[len(SCARCE) :], self._chance.randint(1, 3))
+        if number % 6 == 0:
+            several[0] = self._chance.choice(SCARCE)
+        method = self._chance.choice(_METHODS)
+        data = {
+            "order_id": f"o-{number}",
+            "customer": {"name": f"Customer {number}", "email": f"customer-{number}@example.com"},
+            "lines": [
+                {
+                    "sku": sku,
+                    "quantity": self._chance.randint(1, 3),
+                    "price": {"amount": _PRICES[sku], "currency": "EUR"},
+                }
+                for sku in several
+            ],
+            **({"payment_method": method} if method else {}),
+            **said,
+        }
+        return Sent(type="OrderPlaced", source="shop.checkout", producer_id=f"checkout-{number}", data=data)
+
+    def parcels(self, orders: Iterable[str]) -> Iterator[Sent]:
+        """Parcels of orders leave; the warehouse knows of each by ShipmentRequested."""
+        for order in orders:
+            data = {"order_id": order, "carrier": "Post", "tracking_number": f"T-{order}"}
+            yield Sent(type="ShipmentDispatched", source="warehouse.dispatch", producer_id=f"parcel-{order}", data=data)
+
+    def refunds(self, orders: Iterable[str]) -> Iterator[Sent]:
+        """The service desk gives customers one Euro back."""
+        for order in orders:
+            data = {"order_id": order, "refund_id": f"R-{order}", "amount": {"amount": 100, "currency": "EUR"}}
+            yield Sent(type="RefundAsked", source="shop.service-desk", producer_id=f"refund-{order}", data=data)
+
+    def _registration(self, device: str, revision: int) -> Sent:
+        place = self._devices.index(device)
+        data = {
+            "device_id": device,
+            "serial": f"SN-{place}",
+            "type": "patient-monitor",
+            "ward": _WARDS[place % len(_WARDS)],
+            "reports_every": 600,
+            "revision": revision,
+        }
+        return self._registered(data)
+
+    @staticmethod
+    def _registered(data: dict[str, Any]) -> Sent:
+        name = f"registered-{data['device_id']}-{data['revision']}"
+        return Sent(type="EquipmentRegistered", source="hospital.assets", producer_id=name, data=data)
+
+    def _threshold(self, currency: str, revision: int) -> Sent:
+        data = {"currency": currency, "holds_from": "2020-01-01", "amount": 1_000_000}
+        data |= {"margin": 100_000, "days": 7, "revision": revision}
+        name = f"threshold-{currency}-{revision}"
+        return Sent(type="ReportingThresholdSet", source="bank.compliance", producer_id=name, data=data)
+
+    def _goods(self, sku: str, quantity: int, name: str) -> Sent:
+        data = {"sku": sku, "quantity": quantity, "delivery_id": f"D-{name}"}
+        return Sent(type="StockReceived", source="warehouse.receiving", producer_id=f"goods-{name}", data=data)
+
+    def order_twice(self, number: int) -> tuple[Sent, Sent]:
+        """An order, and another one under the same number. Whichever is admitted first, the other is refused."""
+        order = replace(self.order(number), refused=_SECOND)
+        return order, self._second_opening(order, number)
+
+    def device(self, name: str, *, reports: int) -> Iterator[Sent]:
+        """A device that nobody knows yet is registered, and reports so often that it is on."""
+        at = datetime.now(UTC)
+        about = {"device_id": name, "serial": f"SN-{name}", "type": "patient-monitor", "ward": _WARDS[0]}
+        yield self._registered({**about, "reports_every": 600, "revision": 1})
+        for number in range(reports):
+            yield self._reported(f"{name}-{number}", about, "on", at + timedelta(microseconds=number))
+
+    def _second_opening(self, order: Sent, number: int) -> Sent:
+        """Another order under a number that is taken. Whichever is admitted first, the other is refused."""
+        data = {**order.data, "customer": {"name": "Somebody Else", "email": f"else-{number}@example.com"}}
+        return Sent(
+            type=order.type,
+            source=order.source,
+            producer_id=f"{order.producer_id}-again",
+            data=data,
+            refused=_SECOND,
+        )
+
+    def _broken(self, number: int) -> Sent:
+        data = {**self.order(number).data, "order_id": f"broken-{number}", "lines": []}
+        return Sent(
+            type="OrderPlaced",
+            source="shop.checkout",
+            producer_id=f"broken-{number}",
+            data=data,
+            taken=False,
+            refused=frozenset({"ContractBroken"}),
+        )
+
+    def _reading(self, number: int) -> Sent:
+        """Now and then a device reports a fault for some readings, which is an alarm at once."""
+        place = number % len(self._devices)
+        device = self._devices[place]
+        self._clock[device] += 1
+        turn = self._clock[device]
+        broken = (turn + place) % 8 in {3, 4, 5}
+        # Each later than the one before, and all of the last minutes.
+        at = max(self._began + timedelta(seconds=turn), datetime.now(UTC) - timedelta(seconds=60))
+        at = min(at, datetime.now(UTC))
+        ward = _WARDS[place % len(_WARDS)]
+        about = {"device_id": device, "serial": f"SN-{place}", "type": "patient-monitor", "ward": ward}
+        return self._reported(str(number), about, "fault" if broken else "on", at)
+
+    def _reported(self, name: str, about: dict[str, Any], status: str, at: datetime) -> Sent:
+        data = {
+            **about,
+            "status": status,
+            "readings": [{"code": "59408-5", "unit": "%", "value": self._chance.randint(95, 99)}],
+            "battery": 80,
+            "measured_at": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        }
+        return Sent(type="EquipmentStatusReported", source="hospital.devices", producer_id=f"reading-{name}", data=data)
+
+    def _transaction(self, number: int) -> Sent:
+        account = self._chance.choice(self._accounts)
+        at = self._began - timedelta(minutes=self._chance.randrange(2_000))
+        cash = number % 9 == 0
+        data: dict[str, Any] = {
+            "authorisation_id": f"A-{number}",
+            "account_id": account,
+            "customer_id": f"cus-{account}",
+            "opened_on": "2019-04-01",
+            "direction": "credit" if number % 7 == 0 else "debit",
+            "amount": self._chance.randrange(1, 2_000_000),
+            "currency": self._chance.choice(_CURRENCIES),
+            "channel": "cash" if cash else "card",
+            "posted_at": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        }
+        if cash:
+            data["place"] = _A_CITY
+        else:
+            merchant = f"m-{self._chance.randrange(12)}"
+            data["merchant"] = {"merchant_id": merchant, "mcc": "5411", "place": _A_CITY}
+        # These two are told from all others by their data's own number, whatever the metadata say.
+        name = f"TransactionPosted/{data['authorisation_id']}"
+        return Sent(type="TransactionPosted", source="bank.core", producer_id=name, data=data)
+
+    def _reversal(self, transaction: Sent) -> Sent:
+        at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return Sent(
+            type="TransactionReversed",
+            source=transaction.source,
+            producer_id=f"TransactionReversed/{transaction.data['authorisation_id']}",
+            data={**transaction.data, "reversed_at": at},
+        )

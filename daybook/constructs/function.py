@@ -1,0 +1,87 @@
+"""One Lambda function, with its own role and log group, and nothing granted that its job does not need."""
+
+from collections.abc import Mapping
+
+from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from daybook.constructs.stage import Stage
+from daybook.runtime.settings import STAGE
+
+MEMORY = 512  # MB; also decides the share of a processor: about 0.3 of one
+
+RUNTIME = lambda_.Runtime.PYTHON_3_13
+
+
+class Function(lambda_.Function):
+    """A small arm64 function that is named after its consumer."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        consumer: str,
+        handler: str,
+        code: lambda_.Code,
+        layers: list[lambda_.ILayerVersion],
+        environment: Mapping[str, str],
+        timeout: Duration,
+    ) -> None:
+        name = stage.names.of(consumer)
+        log_group = logs.LogGroup(
+            scope,
+            f"{construct_id}Logs",
+            log_group_name=f"/aws/lambda/{name}",
+            retention=stage.log_retention,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        role = iam.Role(
+            scope,
+            f"{construct_id}Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"What {name} may do, and no more",
+        )
+        log_group.grant_write(role)
+        super().__init__(
+            scope,
+            construct_id,
+            function_name=name,
+            runtime=RUNTIME,
+            architecture=lambda_.Architecture.ARM_64,
+            handler=handler,
+            code=code,
+            layers=layers,
+            environment={STAGE: stage.name, "POWERTOOLS_LOG_LEVEL": "INFO", **environment},
+            role=role,
+            log_group=log_group,
+            memory_size=MEMORY,
+            timeout=timeout,
+            tracing=lambda_.Tracing.ACTIVE,
+        )
+        # X-Ray's two actions know no resources (https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html).
+        Validations.of(role).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions-IAM5[Resource::*]",
+                reason="X-Ray's PutTraceSegments and PutTelemetryRecords take no resource.",
+            )
+        )
+
+        latest = "The runtime is the version that the locked packages are built and tested for."
+        by_mapping = (
+            "A mapping invokes it, which has its dead letters; or an operator, who waits; or a schedule, "
+            "which comes again in a minute."
+        )
+        Validations.of(self).acknowledge(
+            Acknowledgment(id="AwsSolutions::AwsSolutions-L1", reason=latest),
+            Acknowledgment(id="Serverless::Serverless-LambdaLatestVersion", reason=latest),
+            Acknowledgment(id="Serverless::Serverless-LambdaDLQ", reason=by_mapping),
+        )
+
+    def allow(self, actions: list[str], arn: str) -> None:
+        """Allow actions on one resource."""
+        self.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=[arn]))

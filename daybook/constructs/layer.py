@@ -1,0 +1,123 @@
+"""The layer of third-party packages, built for Lambda's platform by uv alone.
+
+Reproducible: pinned by hashes, without what records how or where it was installed, and with byte code that is checked
+by hash and made only by an interpreter of the runtime's version.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from aws_cdk import Stack
+from aws_cdk import aws_lambda as lambda_
+
+from daybook.application import application
+from daybook.constructs.stage import Stage
+
+RUNTIME = "3.13"
+# The runtime stands on Amazon Linux 2023, which has glibc 2.34 (https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html).
+# Of the wheels' platforms up to that, uv knows this one; rapidfuzz has none for older ones.
+PLATFORM = "aarch64-manylinux_2_28"
+
+# What all functions import. What only one service does is a layer of its own: requirements-lambda-<service>.txt.
+_LOCK = "requirements-lambda.txt"
+_IN_LAMBDA = "/opt/python"
+
+
+class LayerNotBuilt(RuntimeError):
+    """uv could not install the locked packages. What it said is above; is the package index reachable?"""
+
+
+def packages(stack: Stack, *, stage: Stage, service: str = "") -> list[lambda_.ILayerVersion]:
+    """The layers of third-party packages: the one of all, and the service's own, if it has one.
+
+    On a laptop there are none, since the virtual environment has the packages.
+    """
+    if stage.on_laptop:
+        return []
+    root = application().root
+    own = root / f"requirements-lambda-{service}.txt"
+    locks = {"Packages": root / _LOCK} | ({"OwnPackages": own} if own.exists() else {})
+    return [
+        lambda_.LayerVersion(
+            stack,
+            construct_id,
+            code=lambda_.Code.from_asset(str(folder(lock))),
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+            description=f"Third-party packages, as locked in {lock.name}",
+        )
+        for construct_id, lock in locks.items()
+    ]
+
+
+@cache
+def folder(lock: Path) -> Path:
+    """The folder that a layer is made of. Built once for a lock and an interpreter, then found again."""
+    python = _interpreter()
+    recipe = [lock.read_bytes(), Path(__file__).read_bytes(), str(python is not None).encode()]
+    target = application().root / "build" / f"layer-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:16]}"
+    if target.exists():
+        return target
+    print(f"building the layer of {lock.name} for {PLATFORM}, Python {RUNTIME} (once)", file=sys.stderr)
+    target.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        packages = Path(temporary, "python")
+        _install(packages, lock)
+        if python:
+            _compile(python, packages)
+        else:
+            print(
+                f"no Python {RUNTIME} was found: the layer has no byte code, and cold starts take longer. "
+                f"`uv python install {RUNTIME}` brings one; remove {target.parent} then",
+                file=sys.stderr,
+            )
+        try:
+            Path(temporary).rename(target)
+        except OSError:
+            if not target.exists():  # else another synthesis was faster, with the same result
+                raise
+        Path(temporary).mkdir(exist_ok=True)
+    return target
+
+
+def _interpreter() -> str | None:
+    if sys.version_info[:2] == tuple(int(part) for part in RUNTIME.split(".")):
+        return sys.executable
+    found = subprocess.run(
+        [_uv(), "python", "find", "--no-python-downloads", "--no-project", RUNTIME],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def _install(packages: Path, lock: Path) -> None:
+    command = [_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    command += ["--target", str(packages), "--python-platform", PLATFORM, "--python-version", RUNTIME]
+    if subprocess.run([*command, "-r", str(lock)], check=False).returncode:
+        raise LayerNotBuilt
+    for leftover in ("bin", ".lock"):
+        path = packages / leftover
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    # These say where from and by whom a package was installed, and differ from machine to machine.
+    for record in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"):
+        for file in packages.glob(f"*.dist-info/{record}"):
+            file.unlink()
+
+
+def _compile(python: str, packages: Path) -> None:
+    command = [python, "-I", "-m", "compileall", "-q", "-j", str(os.cpu_count() or 1)]
+    command += ["--invalidation-mode", "checked-hash", "-s", str(packages), "-p", _IN_LAMBDA, str(packages)]
+    subprocess.run(command, check=True)
+
+
+def _uv() -> str:
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.exists() else "uv"

@@ -1,0 +1,210 @@
+"""A service: its tables, and its functions, each with its rule, queue, dead-letter queue, permissions and alarms.
+
+class Inventory(Service):
+    def __init__(self, scope: Construct, *, stage: Stage) -> None:
+        super().__init__(scope, "inventory", stage=stage)
+        stock = self.table("stock")
+        self.reaction("receive_stock", StockReceived, changes=[stock])
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from daybook.application import application
+from daybook.constructs import bundle
+from daybook.constructs.alarms import alarm
+from daybook.constructs.backbone_access import BackboneAccess
+from daybook.constructs.layer import packages
+from daybook.constructs.listener import Listener, own_metric
+from daybook.constructs.stage import Stage
+from daybook.constructs.tables import table
+from daybook.consumers.consumer import Consumer, Effect
+from daybook.contracts.contract import Event
+from daybook.runtime import observability
+from daybook.runtime.settings import BREAKER, CALL_TIMEOUT, CONSUMER, option_variable, table_variable
+from daybook.store.state import row_table
+
+
+class LineAndFunctionDisagree(ValueError):
+    """A stack's line says otherwise than the function's decorator. Mend the one that is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTable:
+    """A table of a service, and the name by which its rows know it."""
+
+    name: str
+    table: dynamodb.Table
+
+
+class Service(Stack):
+    """The stack of one service. It depends on the backbone's, and on no other."""
+
+    def __init__(self, scope: Construct, name: str, *, stage: Stage) -> None:
+        super().__init__(scope, stage.names.of(name), description=f"Daybook, {stage.name}: {name}")
+        self.service = name
+        self.stage = stage
+        self._backbone = BackboneAccess(self, stage=stage)
+        self._code = bundle.code(name)
+        self._layers = packages(self, stage=stage, service=name)
+        self._dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=stage.names.of(name))
+
+    @property
+    def alarms(self) -> sns.ITopic:
+        """The topic that alarms notify."""
+        return self._backbone.alarms
+
+    def table(self, name: str, *, index: str | None = None) -> ServiceTable:
+        """A table of rows, each under one key. Rows name it: `class StockItem(State, table="stock", …)`.
+
+        `index` is a field of all its rows by which people find them: an index of that name, in the order of the keys.
+        """
+        construct_id = "".join(word.capitalize() for word in name.split("-")) + "Table"
+        made = table(self, construct_id, stage=self.stage, schema=row_table(*([index] if index else [])))
+        return ServiceTable(name, made)
+
+    def reaction(
+        self,
+        function: str,
+        event: type[Event],
+        *,
+        reads: Iterable[ServiceTable] = (),
+        changes: Iterable[ServiceTable] = (),
+        saves: Iterable[ServiceTable] = (),
+        recalls: type[Event] | None = None,
+    ) -> Listener:
+        """`function` reacts to `event`. Of its tables it reads, changes and saves rows in those that are named. It
+        `recalls` the history of the streams that such events stand in.
+        """
+        reads, changes, saves = list(reads), list(changes), list(saves)
+        handler = self._handler(function, "reaction", event)
+        listener = self._listener(handler, [*reads, *changes, *saves])
+        for each in reads:
+            listener.function.allow(["dynamodb:BatchGetItem"], each.table.table_arn)
+        for each in changes:
+            listener.function.allow(["dynamodb:UpdateItem"], each.table.table_arn)
+        for each in saves:
+            listener.function.allow(["dynamodb:PutItem"], each.table.table_arn)
+        self._backbone.allow_append(listener.function, [e for e in handler.emits if not e.contract.timer])
+        self._backbone.allow_arm(listener.function, handler.emits)
+        if handler.ordered:
+            self._backbone.allow_follow(listener.function, event)
+        if recalls:
+            self._backbone.allow_recall(listener.function, recalls)
+        return listener
+
+    def effect(self, function: str, event: type[Event], *, options: Mapping[str, str]) -> Listener:
+        """`function` calls the world outside on `event`. `options` are what it must know of that, by name."""
+        handler = self._handler(function, "effect", event)
+        if not isinstance(handler, Effect):
+            raise TypeError(handler)
+        listener = self._listener(
+            handler,
+            [],
+            environment={
+                CALL_TIMEOUT: str(self.stage.call_timeout),
+                BREAKER: self.stage.breaker.to_json(),
+                **{option_variable(name): value for name, value in options.items()},
+            },
+            timeout=self.stage.effect_timeout(handler.calls),
+            # One dies, or waits for a slow answer, alone.
+            batch_size=1,
+        )
+        self._backbone.allow_append(listener.function, handler.emits)
+        self._backbone.allow_breaker(listener.function)
+        alarm(
+            listener,
+            "BreakerOpen",
+            name=f"{self.stage.names.of(handler.name)}-breaker-open",
+            metric=own_metric(self.stage, handler.name, observability.BREAKER_OPEN),
+            at_least=1,
+            minutes=1,
+            meaning=f"What {handler.name} calls in the world outside does not answer. It is left alone, and "
+            "messages wait; one tries now and then, and all go on by themselves once it is answered. Is it down?",
+            topic=self._backbone.alarms,
+        )
+        return listener
+
+    def view(self, function: str, event: type[Event], *, rows: ServiceTable | Sequence[ServiceTable]) -> Listener:
+        """`function` keeps a view's rows, in one table or several, up to date with `event`."""
+        tables = [rows] if isinstance(rows, ServiceTable) else list(rows)
+        listener = self._listener(self._handler(function, "view", event), tables)
+        for each in tables:
+            # Which generation it writes to stands in the table itself.
+            listener.function.allow(["dynamodb:BatchGetItem", "dynamodb:UpdateItem"], each.table.table_arn)
+        return listener
+
+    def _handler(self, function: str, kind: str, event: type[Event]) -> Consumer[Any]:
+        """The function's own word on what it is, once it agrees with the stack's line."""
+        module = import_module(f"{application().services}.{self.service}.{function}")
+        handler = module.handler
+        if not isinstance(handler, Consumer):
+            msg = f"{module.__name__}.handler is no consumer; decorate it with @reaction, @view or @effect"
+            raise LineAndFunctionDisagree(msg)
+        if (handler.kind, handler.event_type) != (kind, event):
+            msg = (
+                f"{module.__name__} is a {handler.kind} of {handler.event_type.__name__}; "
+                f"its stack's line says a {kind} of {event.__name__}"
+            )
+            raise LineAndFunctionDisagree(msg)
+        foreign = [c.__name__ for c in handler.emits if c.contract.service != self.service]
+        if foreign:
+            msg = f"{module.__name__} emits {', '.join(foreign)} of other services; emit one of {self.service}"
+            raise LineAndFunctionDisagree(msg)
+        return handler
+
+    def _listener(
+        self,
+        handler: Consumer[Any],
+        tables: Iterable[ServiceTable],
+        *,
+        environment: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+        batch_size: int = 10,
+    ) -> Listener:
+        contract = handler.event_type.contract
+        function = handler.name.replace("-", "_")
+        listener = Listener(
+            self,
+            "".join(word.capitalize() for word in handler.name.split("-")),
+            stage=self.stage,
+            consumer=handler.name,
+            bus=self._backbone.event_bus,
+            pattern=events.EventPattern(source=[contract.published_source], detail_type=[contract.type]),
+            handler=f"{application().services}.{self.service}.{function}.handler",
+            code=self._code,
+            layers=self._layers,
+            environment={
+                CONSUMER: json.dumps(handler.description()),
+                **{table_variable(each.name): each.table.table_name for each in tables},
+                **(environment or {}),
+            },
+            alarms=self._backbone.alarms,
+            timeout=timeout,
+            batch_size=batch_size,
+        )
+        # How soon a message comes again that has failed is the function's to say.
+        listener.function.allow(["sqs:ChangeMessageVisibility"], listener.queue.queue_arn)
+        self._backbone.allow_ledger(listener.function)
+        self._dashboard.add_widgets(*listener.widgets())
+        alarm(
+            listener,
+            "NewerVersion",
+            name=f"{self.stage.names.of(handler.name)}-newer-version",
+            metric=own_metric(self.stage, handler.name, observability.NEWER_VERSION),
+            at_least=1,
+            minutes=1,
+            meaning=f"{handler.name} waits with events of a version that it does not know. Deploy newer code.",
+            topic=self._backbone.alarms,
+        )
+        return listener

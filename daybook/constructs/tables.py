@@ -1,0 +1,50 @@
+"""Tables: on demand, encrypted, recoverable to any second of the last 35 days, and kept when their stack goes."""
+
+from aws_cdk import aws_dynamodb as dynamodb
+from constructs import Construct
+
+from daybook.constructs.stage import Stage
+from daybook.store.schema import Schema
+
+
+def table(
+    scope: Construct,
+    construct_id: str,
+    *,
+    stage: Stage,
+    schema: Schema,
+    name: str | None = None,
+    stream: dynamodb.StreamViewType | None = None,
+) -> dynamodb.Table:
+    """A table of this system. Without a name it gets a generated one, so that a service can go and come back."""
+
+    def key(attribute: str) -> dynamodb.Attribute:
+        kind = dynamodb.AttributeType.NUMBER if attribute in schema.numbers else dynamodb.AttributeType.STRING
+        return dynamodb.Attribute(name=attribute, type=kind)
+
+    made = dynamodb.Table(
+        scope,
+        construct_id,
+        table_name=name,
+        partition_key=key(schema.partition),
+        sort_key=key(schema.sort) if schema.sort else None,
+        stream=stream,
+        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+        # By a key that DynamoDB owns: all is encrypted at rest, at no price.
+        encryption=dynamodb.TableEncryption.DEFAULT,
+        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+            point_in_time_recovery_enabled=True
+        ),
+        deletion_protection=stage.keeps_data,
+        removal_policy=stage.table_removal,
+    )
+    for index in schema.indexes:
+        projected = dynamodb.ProjectionType.INCLUDE if index.carries else dynamodb.ProjectionType.KEYS_ONLY
+        made.add_global_secondary_index(
+            index_name=index.name,
+            partition_key=key(index.partition),
+            sort_key=key(index.sort),
+            projection_type=dynamodb.ProjectionType.ALL if index.carries is None else projected,
+            non_key_attributes=list(index.carries) if index.carries else None,
+        )
+    return made

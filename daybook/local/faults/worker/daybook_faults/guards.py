@@ -1,0 +1,108 @@
+"""Guards of the kernel, and how each is made removable: right after its module was loaded, in this process alone.
+
+A guard is missing where the plan says so at the moment in which it is needed; otherwise all is as it was.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from .changes import unguarded
+from .plan import Plan
+
+
+def _is_missing(guard: str) -> bool:
+    """Whether the function lacks the guard now, which it needs. `guard` is named as in `daybook.local.faults.Guard`."""
+    return any(True for _ in _plan().striking("", guard, fits=lambda _: True))
+
+
+@cache
+def _plan() -> Plan:
+    return Plan.of_this_process()
+
+
+def _partial_answer(consumer: Any) -> None:
+    handle = consumer.Consumer.__call__
+
+    def call(self: Any, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = handle(self, batch, context)
+        if answer.get("batchItemFailures") and _is_missing("partial-answer"):
+            return {"batchItemFailures": []}
+        return answer
+
+    consumer.Consumer.__call__ = call
+
+
+def _store_first(transaction: Any) -> None:
+    write = transaction.write
+
+    def put_first(dynamodb: Any, parts: Any, pauses: Any) -> None:
+        events = [part["Put"]["Item"] for part in parts if "position" in part.get("Put", {}).get("Item", {})]
+        if events and _is_missing("store-first"):
+            _put_on_the_bus(events)
+        write(dynamodb, parts, pauses)
+
+    transaction.write = put_first
+
+
+def _put_on_the_bus(items: list[Mapping[str, Any]]) -> None:
+    from daybook.runtime import aws  # noqa: PLC0415 - only once the function itself has loaded it
+    from daybook.runtime.settings import settings  # noqa: PLC0415
+    from daybook.store.event_store import from_item  # noqa: PLC0415
+
+    envelopes = map(from_item, items)
+    aws.client("events").put_events(
+        Entries=[
+            {
+                "EventBusName": settings().names.event_bus,
+                "Source": envelope.source,
+                "DetailType": envelope.metadata.type,
+                "Detail": envelope.detail,
+            }
+            for envelope in envelopes
+        ]
+    )
+
+
+_NO_ROW = 0  # the number of an attempt that was not recorded: those that are begin with 1
+
+
+def _attempt(attempts: Any) -> None:
+    begin, write, conclusion = attempts.Attempts.begin, attempts.Attempts.write, attempts.Attempt.conclusion
+
+    def begin_unrecorded(self: Any, purpose: str, **about: Any) -> Any:
+        if not _is_missing("attempt"):
+            return begin(self, purpose, **about)
+        return attempts.Attempt(purpose, in_doubt=False, notes={}, _number=_NO_ROW, _attempts=self)
+
+    def write_to_row(self: Any, purpose: str, expression: str, number: int, **about: Any) -> None:
+        if number != _NO_ROW:
+            write(self, purpose, expression, number, **about)
+
+    def conclude(self: Any, events: list[str]) -> Any:
+        part = conclusion(self, events)
+        if self._number != _NO_ROW:
+            return part
+        return unguarded({"TransactItems": [part]}, part["Update"]["TableName"])["TransactItems"][0]
+
+    attempts.Attempts.begin = begin_unrecorded
+    attempts.Attempts.write = write_to_row
+    attempts.Attempt.conclusion = conclude
+
+
+def _cursor(consumer: Any) -> None:
+    in_order, as_it_comes = consumer.OrderedReaction.batch, consumer.Consumer.batch
+
+    def batch(self: Any, context: Any) -> Any:
+        return (as_it_comes if _is_missing("cursor") else in_order)(self, context)
+
+    consumer.OrderedReaction.batch = batch
+
+
+# The module that holds a guard, and what makes it removable.
+GUARDS: Sequence[tuple[str, Callable[[Any], None]]] = (
+    ("daybook.consumers.consumer", _partial_answer),
+    ("daybook.store.transaction", _store_first),
+    ("daybook.consumers.effect_records", _attempt),
+    ("daybook.consumers.consumer", _cursor),
+)

@@ -1,0 +1,142 @@
+"""From a request to its answer: the key, the operation, the faults, the idempotency key, the account."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from daybook.local.provider.server import operations
+from daybook.local.provider.server.account import Account
+from daybook.local.provider.server.idempotency import Keys
+from daybook.local.provider.server.refusal import INVALID, Answer, Refusal
+from daybook.local.provider.server.strikes import Call, Strike, Strikes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from daybook.local.provider.server.operations import Operation
+
+ORDER = "order"  # the key of an intent's metadata that says which order it pays
+_KEYS = ("sk_test_", "rk_test_")  # secret and restricted keys of test mode: docs.stripe.com/keys
+_SHOWN = 4  # characters at the end of a key that Stripe's message shows
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, read from the wire."""
+
+    method: str
+    path: str
+    form: Mapping[str, Any]
+    authorization: str | None
+    idempotency_key: str | None
+
+
+class Api:
+    """Stripe's API, over an account of its own that begins empty."""
+
+    def __init__(self) -> None:
+        self.account = Account()
+        self.keys = Keys()
+        self.strikes = Strikes()
+        self.calls: Counter[str] = Counter()
+
+    def forget(self) -> None:
+        """Begin anew: nothing in the books, no key used, no fault at work."""
+        self.strikes.forget()
+        with self.account.lock:
+            self.account.forget()
+            self.calls.clear()
+        self.keys.forget()
+
+    def answer(self, request: Request) -> Answer | None:
+        """The answer to send; None if the connection is to be dropped without one."""
+        number = {"Request-Id": f"req_{secrets.token_hex(7)}"}
+        if request.idempotency_key:
+            number["Idempotency-Key"] = request.idempotency_key
+        answer = self._answer(request)
+        return replace(answer, headers={**number, **answer.headers}) if answer else None
+
+    def _answer(self, request: Request) -> Answer | None:
+        try:
+            _authenticate(request.authorization)
+            operation, identifier = operations.find(request.method, request.path)
+        except Refusal as refusal:
+            return refusal.answer()
+        with self.account.lock:
+            self.calls[operation.name] += 1
+            strike = self.strikes.on(self._call(operation, identifier, request.form))
+        if strike is None:
+            return self._once(operation, identifier, request)
+        if strike.strikes("dropped", "before"):
+            return None
+        if not strike.kept and strike.strikes("error", "before"):
+            return strike.answer()
+        answer = self._once(operation, identifier, request, strike)
+        strike.delay("after")
+        if not strike.kept and strike.strikes("error", "after"):
+            return strike.answer()
+        return None if strike.strikes("dropped", "after") else answer
+
+    def _once(self, operation: Operation, identifier: str, request: Request, strike: Strike | None = None) -> Answer:
+        """Do it, or say again what was answered to the same idempotency key.
+
+        What fails before the execution begins is not kept: a malformed request, a key that is in use.
+        """
+        key = request.idempotency_key if request.method == "POST" else None
+        try:
+            asked = operation.read(request.form)
+            if before := self.keys.claim(key, request.path, asked):
+                return before
+        except Refusal as refusal:
+            return refusal.answer()
+        answer = self._execute(operation, identifier, asked, key, strike)
+        self.keys.keep(key, answer)
+        return answer
+
+    def _execute(
+        self, operation: Operation, identifier: str, asked: Mapping[str, Any], key: str | None, strike: Strike | None
+    ) -> Answer:
+        if strike:
+            strike.delay("before")
+            if strike.kept and strike.strikes("error", "before"):
+                return strike.answer()
+        try:
+            with self.account.lock:
+                answer = Answer(HTTPStatus.OK, operation.perform(self.account, identifier, asked, key))
+        except Refusal as refusal:
+            answer = refusal.answer()
+        return strike.answer() if strike and strike.kept and strike.strikes("error", "after") else answer
+
+    def _call(self, operation: Operation, identifier: str, form: Mapping[str, Any]) -> Call:
+        """What faults tell this call apart by. A call about an intent has that intent's order and payment method."""
+        intents = self.account.intents
+        refund = self.account.refunds.get(identifier)
+        intent = intents.get(identifier) or intents.get(str(form.get("payment_intent")))
+        intent = intent or (refund.charge.intent if refund else None)
+        metadata = form.get("metadata")
+        order = metadata.get(ORDER) if isinstance(metadata, dict) else None
+        method = form.get("payment_method")
+        if intent:
+            order = intent.metadata.get(ORDER, order)
+            method = method or (intent.method.name if intent.method else None)
+        return Call(operation.name, order, intent.id if intent else None, method)
+
+
+def _authenticate(authorization: str | None) -> None:
+    """docs.stripe.com/api/authentication."""
+    kind, _, key = (authorization or "").partition(" ")
+    if kind != "Bearer" or not key:
+        raise Refusal(
+            HTTPStatus.UNAUTHORIZED,
+            INVALID,
+            "You did not provide an API key. You need to provide your API key in the Authorization header, using "
+            "Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See "
+            "https://stripe.com/docs/api#authentication for details, or we can help at https://support.stripe.com/.",
+        )
+    if not key.startswith(_KEYS) or key in _KEYS:
+        hidden = "*" * max(len(key) - _SHOWN, 0) + key[-_SHOWN:]
+        raise Refusal(HTTPStatus.UNAUTHORIZED, INVALID, f"Invalid API Key provided: {hidden}")

@@ -1,0 +1,25 @@
+"""Lists, newest first, a page at a time: docs.stripe.com/api/pagination."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from daybook.local.provider.server.refusal import missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_PAGE = 10
+
+
+def page(objects: Sequence[Mapping[str, Any]], asked: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The page of the objects, given as they came to be, that was asked for."""
+    newest = list(reversed(objects))
+    start = 0
+    if after := asked.get("starting_after"):
+        ids = [each["id"] for each in newest]
+        if after not in ids:
+            raise missing("object", after, "starting_after")
+        start = ids.index(after) + 1
+    end = start + asked.get("limit", _PAGE)
+    return {"object": "list", "data": newest[start:end], "has_more": end < len(newest), "url": path}

@@ -1,0 +1,189 @@
+"""What each operation may be asked, and what Stripe says of a request that is not of that form.
+
+Only parameters that the stand-in heeds, or that change nothing it shows, are known here. Any other is refused as one
+that Stripe does not know: better that than to pretend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from daybook.local.provider.server import currencies
+from daybook.local.provider.server.refusal import invalid
+
+Read = Callable[[str, Any], Any]  # a parameter's name and what came for it -> its value
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of one operation: how each is read, and which there must be."""
+
+    known: Mapping[str, Read] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+
+    def read(self, form: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that came, by name. Raises Refusal as Stripe does for what is missing, unknown or malformed."""
+        for name in form:
+            if name == "payment_method_types":
+                raise invalid("payment_method_types_no_longer_supported", _NO_LONGER, name)
+            if name not in self.known:
+                raise invalid("parameter_unknown", f"Received unknown parameter: {name}", name)
+        for name in self.required:
+            if name not in form:
+                raise invalid("parameter_missing", f"Missing required param: {name}.", name)
+        return {name: self.known[name](name, came) for name, came in form.items()}
+
+
+# docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-…
+_NO_LONGER: Final = (
+    "The payment_method_types parameter is no longer supported. Use allowed_payment_method_types or "
+    "automatic_payment_methods instead."
+)
+
+
+def text(name: str, came: Any) -> str:
+    """A string that is not empty."""
+    if came == "":
+        raise invalid(
+            "parameter_invalid_empty",
+            f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a field; however "
+            f"'{name}' cannot be unset. You should remove '{name}' from your request or supply a non-empty value.",
+            name,
+        )
+    if not isinstance(came, str):
+        raise invalid(None, f"Invalid string: {came}", name)
+    return came
+
+
+def whole_number(name: str, came: Any) -> int:
+    """A whole number from 1 on."""
+    digits = text(name, came)
+    if not digits.removeprefix("-").isdecimal():
+        raise invalid("parameter_invalid_integer", f"Invalid integer: {digits}", name)
+    if int(digits) < 1:
+        raise invalid("parameter_invalid_integer", "This value must be greater than or equal to 1.", name)
+    return int(digits)
+
+
+def page_size(name: str, came: Any) -> int:
+    """How many objects of a list are wanted: docs.stripe.com/api/pagination."""
+    size = whole_number(name, came)
+    if size > _LARGEST_PAGE:
+        raise invalid("parameter_invalid_integer", f"This value must be less than or equal to {_LARGEST_PAGE}.", name)
+    return size
+
+
+def truth(name: str, came: Any) -> bool:
+    """True or false."""
+    return bool(one_of("true", "false")(name, came) == "true")
+
+
+def absence(name: str, came: Any) -> bool:
+    """Whether the customer is away, be it once or time and again."""
+    return bool(one_of("true", "false", "one_off", "recurring")(name, came) != "false")
+
+
+def one_of(*allowed: str) -> Read:
+    """One of these words."""
+
+    def read(name: str, came: Any) -> str:
+        if text(name, came) not in allowed:
+            raise invalid(None, f"Invalid {name}: must be one of {', '.join(allowed)}", name)
+        return str(came)
+
+    return read
+
+
+def texts(name: str, came: Any) -> list[str]:
+    """A list of strings."""
+    if not isinstance(came, list):
+        raise invalid(None, "Invalid array", name)
+    return [text(name, each) for each in came]
+
+
+def mapping(name: str, came: Any) -> dict[str, str]:
+    """Keys and values of the user's own: docs.stripe.com/api/metadata. An empty value unsets its key."""
+    if came == "":
+        return {}
+    if not isinstance(came, dict):
+        raise invalid(None, "Invalid object", name)
+    return {key: text(f"{name}[{key}]", value) for key, value in came.items() if value != ""}
+
+
+def tree(name: str, came: Any) -> dict[str, Any]:
+    """Parameters within a parameter, whatever they are."""
+    if not isinstance(came, dict):
+        raise invalid(None, "Invalid object", name)
+    return came
+
+
+def automatic(name: str, came: Any) -> dict[str, Any]:
+    """`automatic_payment_methods`: whether the account's own settings say how can be paid."""
+    within = Parameters({"enabled": truth, "allow_redirects": one_of("always", "never")}, required=("enabled",))
+    return {"allow_redirects": "always", **within.read(tree(name, came))}
+
+
+_LARGEST_PAGE: Final = 100
+_REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
+
+# How a payment is confirmed; when an intent is created, these need confirm=true.
+CONFIRMING: Final[Mapping[str, Read]] = {
+    "error_on_requires_action": truth,
+    "mandate_data": tree,
+    "off_session": absence,
+    "return_url": text,
+}
+
+
+def _currency(_: str, came: Any) -> str:
+    return currencies.known(text("currency", came))
+
+
+NOTHING: Final = Parameters()
+CREATE_INTENT: Final = Parameters(
+    {
+        "allowed_payment_method_types": texts,
+        "amount": whole_number,
+        "automatic_payment_methods": automatic,
+        "confirm": truth,
+        "currency": _currency,
+        "description": text,
+        "metadata": mapping,
+        "payment_method": text,
+        "receipt_email": text,
+        "statement_descriptor_suffix": text,
+        **CONFIRMING,
+    },
+    required=("amount", "currency"),
+)
+CONFIRM_INTENT: Final = Parameters({"payment_method": text, "receipt_email": text, **CONFIRMING})
+CANCEL_INTENT: Final = Parameters({"cancellation_reason": one_of(*_REASONS, "abandoned")})
+LIST: Final = Parameters({"limit": page_size, "starting_after": text})
+CREATE_REFUND: Final = Parameters(
+    {
+        "amount": whole_number,
+        "charge": text,
+        "metadata": mapping,
+        "payment_intent": text,
+        "reason": one_of(*_REASONS),
+    }
+)
+LIST_REFUNDS: Final = Parameters({**LIST.known, "charge": text, "payment_intent": text})
+
+
+def intent_to_create(form: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a new intent, which must also fit each other."""
+    asked = CREATE_INTENT.read(form)
+    currencies.chargeable(asked["amount"], asked["currency"])
+    for name in CONFIRMING:
+        if name in asked and not asked.get("confirm"):
+            raise invalid(None, f"{name} can only be used with confirm=true.", name)
+    if "automatic_payment_methods" in asked and "allowed_payment_method_types" in asked:
+        raise invalid(
+            "parameters_exclusive",
+            "You may only specify one of these parameters: automatic_payment_methods, allowed_payment_method_types.",
+            "allowed_payment_method_types",
+        )
+    return asked

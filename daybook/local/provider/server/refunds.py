@@ -1,0 +1,69 @@
+"""Giving money back: docs.stripe.com/refunds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from daybook.local.provider.server import currencies
+from daybook.local.provider.server.account import Charge, Refund
+from daybook.local.provider.server.refusal import invalid, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from daybook.local.provider.server.account import Account
+
+
+def create(account: Account, asked: Mapping[str, Any], key: str | None) -> Refund:
+    """Refund a payment, all that is left of it unless told how much: docs.stripe.com/api/refunds/create."""
+    charge = _charge(account, asked)
+    if not charge.left:
+        raise invalid("charge_already_refunded", f"Charge {charge.id} has already been refunded.")
+    amount: int = asked.get("amount", charge.left)
+    currency = charge.intent.currency
+    if amount > charge.left:
+        raise invalid(
+            None,
+            f"Refund amount ({currencies.money(amount, currency)}) is greater than unrefunded amount on charge "
+            f"({currencies.money(charge.left, currency)})",
+            "amount",
+        )
+    refund = Refund(charge, currencies.whole(amount, currency), key, asked.get("reason"), asked.get("metadata", {}))
+    charge.refunded += amount
+    account.refunds[refund.id] = refund
+    return refund
+
+
+def retrieve(account: Account, identifier: str) -> Refund:
+    """The refund of that id."""
+    if identifier not in account.refunds:
+        raise missing("refund", identifier, "refund", 404)
+    return account.refunds[identifier]
+
+
+def select(account: Account, asked: Mapping[str, Any]) -> list[Refund]:
+    """The refunds of one payment, or all: docs.stripe.com/api/refunds/list."""
+    if "payment_intent" in asked:
+        account.intent(asked["payment_intent"], "payment_intent", 400)
+    return [
+        refund
+        for refund in account.refunds.values()
+        if refund.charge.intent.id == asked.get("payment_intent", refund.charge.intent.id)
+        and refund.charge.id == asked.get("charge", refund.charge.id)
+    ]
+
+
+def _charge(account: Account, asked: Mapping[str, Any]) -> Charge:
+    if "payment_intent" in asked:
+        intent = account.intent(asked["payment_intent"], "payment_intent", 400)
+        charge = intent.charge
+    elif asked["charge"] in account.charges:
+        charge = account.charges[asked["charge"]]
+        intent = charge.intent
+    else:
+        raise missing("charge", asked["charge"], "charge")
+    if charge is None or charge.status != "succeeded":
+        raise invalid(
+            None, f"This PaymentIntent ({intent.id}) does not have a successful charge to refund.", "payment_intent"
+        )
+    return charge

@@ -1,0 +1,207 @@
+"""The complete history as lines of JSON, in the order of recording, for somebody else to keep and to check.
+
+A line is an event as it is stored: `metadata`, `data` (the JSON text that was stored), `source`, `previous`, `hash`.
+Its hash is the SHA-256 of the same object without `hash`: keys sorted, no spaces, UTF-8.
+"""
+
+import gzip
+import hashlib
+import heapq
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from daybook.contracts.envelope import Envelope
+from daybook.operate.connection import Connection
+from daybook.operate.errors import OperatorError
+from daybook.store.event_store import NotAnEvent, from_item
+from daybook.store.journal import Line, Span
+
+# DynamoDB's quota for one BatchGetItem.
+_MOST_READS = 100
+# Read side by side; more would only take more memory: so many hours' first lines, and so many hundreds of events.
+_HOURS_AT_ONCE = 4
+_BATCHES_AT_ONCE = 8
+_LINES_A_CALL = 1_000
+# How many of the events that are missing are named.
+_MOST_NAMED = 20
+
+
+class FileExists(OperatorError):
+    """A file of this name is there. Name another, or say that it may be replaced."""
+
+
+class Incomplete(OperatorError):
+    """The journal names events that the store has not, or that cannot be read. No history was written."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: how many events, and the SHA-256 of the file's bytes in hexadecimal."""
+
+    events: int
+    sha256: str
+
+
+def line(event: Envelope) -> str:
+    """The event as one line of JSON, without its end."""
+    told = {
+        "metadata": asdict(event.metadata),
+        "data": event.data,
+        "source": event.source,
+        "previous": event.previous,
+        "hash": event.hash,
+    }
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def events(connection: Connection, span: Span) -> Iterator[Envelope]:
+    """The events recorded in the span, in the order of recording, read as they are asked for.
+
+    Raises Incomplete, once all that could be read was given, if the journal names what the store cannot give.
+    """
+    missing: list[str] = []
+    _ = connection.journal, connection.dynamodb  # made before several threads want them
+    pool = ThreadPoolExecutor(max_workers=_BATCHES_AT_ONCE)
+    waiting: deque[Future[list[Envelope | str]]] = deque()
+    try:
+        lines = _lines(connection, span, pool)
+        while batch := list(islice(lines, _MOST_READS)):
+            waiting.append(pool.submit(_bodies, connection, batch))
+            if len(waiting) == _BATCHES_AT_ONCE:
+                yield from _readable(waiting.popleft(), missing)
+        while waiting:
+            yield from _readable(waiting.popleft(), missing)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if missing:
+        named = "; ".join(missing[:_MOST_NAMED]) + ("; …" if len(missing) > _MOST_NAMED else "")
+        msg = (
+            f"the store cannot give {len(missing)} of the events that the journal names: {named}. No history was "
+            "written; see what else is wrong with: daybook audit check"
+        )
+        raise Incomplete(msg)
+
+
+def write(history: Iterable[Envelope], target: Path, *, force: bool, written: Callable[[Envelope], None]) -> Exported:
+    """Write the events to a new gzip file that its owner alone may read; the same events make the same bytes.
+
+    The file is there once all of it is: whatever ends this before leaves nothing. `written` is told of each event.
+    Raises FileExists, unless `force` lets it take the place of what is there; OperatorError where nothing can be
+    written; and what reading the events raises.
+    """
+    if not force:
+        _refuse_if_there(target)
+    count = 0
+    with _beside(target) as (temporary, raw):
+        hashing = _Hashing(raw)
+        with gzip.GzipFile(filename="", mode="wb", fileobj=hashing, mtime=0) as packed:
+            for event in history:
+                packed.write(line(event).encode() + b"\n")
+                count += 1
+                written(event)
+        raw.flush()
+        os.fsync(raw.fileno())
+        if not force:
+            _refuse_if_there(target)
+        temporary.replace(target)
+    return Exported(count, hashing.sha256.hexdigest())
+
+
+class _Hashing:
+    """A file that is only written to, and the hash of what was."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.sha256 = hashlib.sha256()
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _refuse_if_there(target: Path) -> None:
+    if os.path.lexists(target):
+        msg = f"{target} is there already; name another file, or let it be replaced with --force"
+        raise FileExists(msg)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A temporary file in the target's folder, which is gone after the block."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
+                yield temporary, file
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        msg = f"{target} cannot be written: {error.strerror or error}; name another file with --to"
+        raise OperatorError(msg) from error
+
+
+def _lines(connection: Connection, span: Span, pool: ThreadPoolExecutor) -> Iterator[Line]:
+    """The lines of the journal, the oldest first."""
+    hours = reversed(list(span.hours()))
+    while block := list(islice(hours, _HOURS_AT_ONCE)):
+        opened = [[pool.submit(_opened, connection, bucket, span) for bucket in hour] for hour in block]
+        for hour in opened:
+            yield from heapq.merge(*(shard.result() for shard in hour), key=lambda line: line.order)
+
+
+def _opened(connection: Connection, bucket: str, span: Span) -> Iterator[Line]:
+    """The lines of one partition, of which the first are read already."""
+    lines = connection.journal.lines(bucket, span, page_size=_LINES_A_CALL, oldest_first=True)
+    try:
+        first = next(lines, None)
+    except KeyError as error:
+        msg = "an item in the journal lacks part of an event"
+        raise NotAnEvent(msg) from error
+    return _behind(first, lines) if first else iter(())
+
+
+def _behind(first: Line, rest: Iterator[Line]) -> Iterator[Line]:
+    yield first
+    yield from rest
+
+
+def _bodies(connection: Connection, lines: Sequence[Line]) -> list[Envelope | str]:
+    """The events, in the order of the lines; for one that there is not: what is missing, in words."""
+    keys = [{"stream": each.stream, "sequence": each.sequence} for each in lines]
+    found: dict[tuple[str, int], Any] = {
+        (item["stream"]["S"], int(item["sequence"]["N"])): item
+        for item in connection.items(connection.names.store, keys)
+    }
+    return [_event(each, found.get((each.stream, each.sequence))) for each in lines]
+
+
+def _event(told: Line, item: Any) -> Envelope | str:
+    place = f"{told.stream} #{told.sequence} ({told.id})"
+    if item is None:
+        return place
+    try:
+        return from_item(item)
+    except NotAnEvent:
+        return f"{place}, which is not an event that this system wrote"
+
+
+def _readable(batch: Future[list[Envelope | str]], missing: list[str]) -> Iterator[Envelope]:
+    for each in batch.result():
+        if isinstance(each, Envelope):
+            yield each
+        else:
+            missing.append(each)

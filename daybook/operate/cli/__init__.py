@@ -1,0 +1,1 @@
+"""What all commands share: options, output, the way to a stage, and what Ctrl-C does."""

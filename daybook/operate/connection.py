@@ -1,0 +1,245 @@
+"""The way to a stage: which account, region and endpoint, and the clients that speak to it."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.loaders import Loader, create_loader
+
+from daybook.application import application
+from daybook.operate.errors import BadStage, NoLocalRun, NotALocalEndpoint
+from daybook.runtime import names
+from daybook.runtime.names import Names
+from daybook.store.attributes import pack_item
+from daybook.store.event_store import EventStore
+from daybook.store.journal import Journal
+from daybook.store.ledger import Ledger
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+LOCAL = "local"
+_ENDPOINT = "AWS_ENDPOINT_URL"
+_WHEREABOUTS = Path(".daybook", "local.json")
+_DEFAULT_LOCAL_REGION = "us-east-1"
+
+# AWS's own domains, China's and the dual-stack ones among them.
+_AWS = re.compile(r"(.+\.)?(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn|aws\.dev)")
+
+# Calls side by side: enough to hide the network's delay, few enough not to be throttled.
+_SIDE_BY_SIDE = 16
+_PATIENCE = 15  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalRun:
+    """Where the run on this machine listens."""
+
+    endpoint: str
+    region: str
+
+
+class Connection:
+    """One stage, and the clients of AWS that reach it. Clients are made at their first use."""
+
+    def __init__(self, stage: str, session: boto3.Session | None = None, *, endpoint: str | None = None) -> None:
+        """By boto3's ordinary chain, unless a session is given. `endpoint` stands above all that the environment says
+        of endpoints and proxies.
+        """
+        self.names = Names(stage)
+        self._session = session or new_session()
+        self._endpoint = endpoint
+
+    @classmethod
+    def to(cls, stage: str, *, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
+        """The connection to a stage: by boto3's ordinary chain, and to `local` by what `make run` has left.
+
+        `environment` is the process's unless given, `folder` the current one. `local` is only ever asked at an
+        endpoint that is not AWS's, and with credentials that are none. Raises BadStage, NoLocalRun, NotALocalEndpoint,
+        and botocore's ProfileNotFound.
+        """
+        try:
+            Names(stage)
+        except names.BadStage as error:
+            msg = f"{error} (--stage prod)"
+            raise BadStage(msg) from error
+        if stage != LOCAL:
+            return cls(stage)
+        environment = os.environ if environment is None else environment
+        run = _told(environment) or _found(folder or Path.cwd())
+        return cls(stage, _credulous_session(run.region), endpoint=run.endpoint)
+
+    @property
+    def stage(self) -> str:
+        """The stage's name."""
+        return self.names.stage
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        """The client of DynamoDB."""
+        return self.client("dynamodb")
+
+    @cached_property
+    def eventbridge(self) -> Any:
+        """The client of EventBridge. It repeats no call: an event that was put twice would count twice."""
+        return self.client("events", attempts=1)
+
+    @cached_property
+    def sqs(self) -> Any:
+        """The client of SQS."""
+        return self.client("sqs")
+
+    @cached_property
+    def lambda_(self) -> Any:
+        """The client of Lambda."""
+        return self.client("lambda")
+
+    @cached_property
+    def store(self) -> EventStore:
+        """The stage's event store."""
+        return EventStore(self.dynamodb, self.names.store)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The stage's ledger."""
+        return Ledger(self.dynamodb, self.names.ledger)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The stage's journal."""
+        return Journal(self.dynamodb, self.names.store)
+
+    @cached_property
+    def account(self) -> str:
+        """The number of the account that the credentials belong to."""
+        return str(self.client("sts").get_caller_identity()["Account"])
+
+    @property
+    def region(self) -> str:
+        """The region that the stage is in."""
+        return str(self.sqs.meta.region_name)
+
+    def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """The results of `function`, in the order of the items. Calls run side by side; the first error ends all."""
+        waiting = list(items)
+        if len(waiting) <= 1:
+            return [function(item) for item in waiting]
+        pool = ThreadPoolExecutor(max_workers=min(_SIDE_BY_SIDE, len(waiting)))
+        try:
+            return list(pool.map(function, waiting))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def items(
+        self,
+        table: str,
+        keys: Iterable[Mapping[str, object]],
+        attributes: Iterable[str] = (),
+        *,
+        consistent: bool = True,
+    ) -> Iterator[dict[str, Any]]:
+        """The items with these keys, 100 at the most (DynamoDB's quota for one call), or these attributes of them."""
+        asked: dict[str, Any] = {"Keys": [pack_item(key) for key in keys], "ConsistentRead": consistent}
+        if names := {f"#{name}": name for name in attributes}:
+            asked |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+        request: Mapping[str, Any] = {table: asked}
+        while request:
+            answer = self.dynamodb.batch_get_item(RequestItems=request)
+            yield from answer["Responses"].get(table, [])
+            request = answer.get("UnprocessedKeys") or {}
+
+    def client(self, service: str, *, attempts: int = 4, seconds: float = _PATIENCE) -> Any:
+        """A new client of one of AWS's services, for what is asked once; the others are kept.
+
+        It waits so many seconds for an answer, and asks so often at the most.
+        """
+        config = Config(
+            connect_timeout=5,
+            read_timeout=seconds,
+            max_pool_connections=_SIDE_BY_SIDE,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            # A proxy knows nothing of this machine's own addresses.
+            proxies={} if self._endpoint else None,
+        )
+        return self._session.client(service, endpoint_url=self._endpoint, config=config)  # type: ignore[call-overload]
+
+
+def new_session(plain: botocore.session.Session | None = None, **settings: str) -> boto3.Session:
+    """A session by boto3's ordinary chain, or upon this one of botocore's. All share what they read of AWS's models."""
+    plain = plain or botocore.session.Session()
+    plain.register_component("data_loader", _loader(plain.get_config_variable("data_path")))
+    return boto3.Session(botocore_session=plain, **settings)
+
+
+def _told(environment: Mapping[str, str]) -> _LocalRun | None:
+    endpoint = environment.get(_ENDPOINT)
+    if not endpoint:
+        return None
+    if _AWS.fullmatch((urlsplit(endpoint).hostname or "").rstrip(".").lower()):
+        raise NotALocalEndpoint(endpoint)
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or _DEFAULT_LOCAL_REGION
+    return _LocalRun(endpoint, region)
+
+
+def _found(folder: Path) -> _LocalRun:
+    """What a living run has written, nearest to `folder`. Raises NoLocalRun."""
+    here = folder.resolve()
+    places = (here, *here.parents, _home())
+    for place in places:
+        try:
+            said = json.loads((place / _WHEREABOUTS).read_text(encoding="utf-8"))
+            run, pid = _LocalRun(said["endpoint"], said["region"]), said["pid"]
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+        if type(pid) is int and pid > 0 and _lives(pid) and _told({_ENDPOINT: run.endpoint}):
+            return run
+    raise NoLocalRun(_WHEREABOUTS, places)
+
+
+def _home() -> Path:
+    return application().root
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
+def _credulous_session(region: str) -> boto3.Session:
+    """A session that knows no credentials but those the local cloud takes, whatever profile is set."""
+    nowhere = (None, None, os.devnull, None)
+    plain = botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": nowhere,
+            "credentials_file": nowhere,
+        }
+    )
+    return new_session(
+        plain,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 - the local cloud takes any
+        region_name=region,
+    )
+
+
+@cache
+def _loader(path: str | None) -> Loader:
+    """One for all sessions of the process: each loader reads the models of AWS's services anew."""
+    loader: Loader = create_loader(path)
+    return loader

@@ -1,0 +1,62 @@
+"""The deployed consumers, and what each is: by what their functions are told, as Lambda knows it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from daybook.operate.connection import Connection
+from daybook.runtime.settings import CONSUMER, table_variable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    """A deployed consumer.
+
+    `kind` is `reaction`, `view` or `effect`; `event` the type that it handles, `emits` those it may emit. `timeout` are
+    the seconds that it runs at the longest. An effect has a `purpose`, a template of its event's fields, and `can_ask`,
+    if it finds out by itself what became of an attempt. `tables` are its service's, by their names in the stack.
+    """
+
+    name: str
+    kind: str
+    event: str
+    emits: tuple[str, ...]
+    timeout: int
+    ordered: bool = False
+    purpose: str = ""
+    can_ask: bool = False
+    tables: Mapping[str, str] = field(default_factory=dict)
+
+
+def consumers(connection: Connection) -> dict[str, Consumer]:
+    """All consumers of the stage, by name. Functions of the backbone, which handle no type of event, are none."""
+    prefix = connection.names.of("")
+    found: dict[str, Consumer] = {}
+    for page in connection.lambda_.get_paginator("list_functions").paginate():
+        for function in page["Functions"]:
+            told = function.get("Environment", {}).get("Variables", {})
+            if not function["FunctionName"].startswith(prefix) or CONSUMER not in told:
+                continue
+            name = function["FunctionName"].removeprefix(prefix)
+            said = json.loads(told[CONSUMER])
+            found[name] = Consumer(
+                name=name,
+                kind=said["kind"],
+                event=said["event"],
+                emits=tuple(said["emits"]),
+                timeout=int(function["Timeout"]),
+                ordered=said["ordered"],
+                purpose=said.get("purpose", ""),
+                can_ask=said.get("can_ask", False),
+                tables=_tables(told),
+            )
+    return dict(sorted(found.items()))
+
+
+def _tables(told: Mapping[str, str]) -> dict[str, str]:
+    prefix = table_variable("")
+    return {
+        variable.removeprefix(prefix).lower().replace("_", "-"): name
+        for variable, name in told.items()
+        if variable.startswith(prefix)
+    }

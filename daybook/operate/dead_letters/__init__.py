@@ -1,0 +1,1 @@
+"""Dead letters: listing them, and deciding about them."""

@@ -1,0 +1,209 @@
+"""`daybook dead`: what could not be processed, and deciding about it."""
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from daybook.contracts import clock
+from daybook.operate.cli.options import AsJson, Commands, Stage
+from daybook.operate.cli.printing import console, fail, note, note_that_the_index_lags
+from daybook.operate.cli.reaching import connected
+from daybook.operate.connection import Connection
+from daybook.operate.consumers import consumers
+from daybook.operate.dead_letters import discard_command as dead_discard
+from daybook.operate.dead_letters import edit_command as dead_edit
+from daybook.operate.dead_letters import index as letters
+from daybook.operate.dead_letters import resolve_command as dead_resolve
+from daybook.operate.dead_letters import retry_command as dead_retry
+from daybook.operate.dead_letters import show_command as dead_show
+from daybook.operate.dead_letters.groups import Failures, Group
+from daybook.operate.dead_letters.remedies import Remedy, remedy
+from daybook.operate.dead_letters.retry import OUTCOME_UNKNOWN
+from daybook.operate.dead_letters.selection_options import (
+    ConsumerOption,
+    ErrorOption,
+    SinceOption,
+    StreamOption,
+    TypeOption,
+    selection,
+)
+from daybook.operate.drawing import plain, table
+
+EXAMPLES = """
+**Examples**
+
+- `daybook dead`
+- `daybook dead --consumer confirm-order --since 2h --stage prod`
+- `daybook dead --json | jq '.groups[] | select(.count > 100)'`
+"""
+OF_LIST = """
+**Examples**
+
+- `daybook dead list --consumer confirm-order --error KeyError`
+- `daybook dead list --stream order/ --json | jq -r .id`
+"""
+
+# Of how many groups it is said what to type; the newest letter of each is named with --json.
+_MOST_EXAMPLES = 5
+
+app = typer.Typer(cls=Commands, rich_markup_mode="markdown")
+
+
+@app.callback(invoke_without_command=True, epilog=EXAMPLES)
+def groups(
+    context: typer.Context,
+    *,
+    stage: Stage = "dev",
+    consumer: ConsumerOption = None,
+    error: ErrorOption = None,
+    event_type: TypeOption = None,
+    stream: StreamOption = None,
+    since: SinceOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """See what could not be processed and waits for a decision, in groups: by consumer and by what went wrong.
+
+    A dead letter is one event at one consumer, and is called by both: `EVENT@CONSUMER`. What admit has refused, rules
+    could not deliver, publish or sweep have set aside is among them. What differs from case to case stands in the
+    reasons as `<n>`, `<id>`, `<text>` and the like. The largest group comes first. Of the largest
+    you are told what helps: to try again, to mend, to say how it ended, or to discard.
+    """
+    if context.invoked_subcommand is not None:
+        _refuse_options_before(context)
+        return
+    with connected(stage) as connection:
+        wanted = selection(consumer, error, event_type, stream, since)
+        with Console(stderr=True).status("reading the index of the dead …"):
+            found = Failures.of(letters.letters(connection, wanted))
+        if as_json:
+            typer.echo(json.dumps({"count": found.count, "groups": found.as_data(), "others": found.others}))
+        elif not found.count:
+            typer.echo(f"There are no dead letters{'' if wanted.everything else ' of that kind'}.")
+        else:
+            _show(found, connection)
+        note_that_the_index_lags(stage)
+
+
+@app.command("list", epilog=OF_LIST)
+def list_(
+    *,
+    stage: Stage = "dev",
+    consumer: ConsumerOption = None,
+    error: ErrorOption = None,
+    event_type: TypeOption = None,
+    stream: StreamOption = None,
+    since: SinceOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List dead letters one by one: since when each is dead, its id, its event's type and place, and what went wrong.
+
+    Those of one consumer come the oldest first; of several, in no order. With `--json`, one object a line.
+    """
+    with connected(stage) as connection:
+        wanted = selection(consumer, error, event_type, stream, since)
+        shown, cut = 0, False
+        for letter in letters.letters(connection, wanted):
+            if shown == limit:
+                cut = True
+                break
+            shown += 1
+            if as_json:
+                typer.echo(json.dumps({"id": letter.id} | _fields(letter), ensure_ascii=False))
+            else:
+                console().print(_line(letter), soft_wrap=True)
+        if not shown:
+            note(f"There are no dead letters{'' if wanted.everything else ' of that kind'}")
+        if cut:
+            note(f"There are more than these {limit}. Raise --limit, or see them in groups: daybook dead")
+        note_that_the_index_lags(stage)
+
+
+app.command(epilog=dead_show.EXAMPLES)(dead_show.show)
+app.command(epilog=dead_retry.EXAMPLES)(dead_retry.retry)
+app.command(epilog=dead_discard.EXAMPLES)(dead_discard.discard)
+app.command(epilog=dead_resolve.EXAMPLES)(dead_resolve.resolve)
+app.command(epilog=dead_edit.EXAMPLES)(dead_edit.edit)
+
+
+def _refuse_options_before(context: typer.Context) -> None:
+    """A stage that is named before `discard`, and not heard there, would have another stage's letters discarded."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            fail(f"say options behind the command: daybook dead {context.invoked_subcommand} …; nothing was done")
+
+
+def _show(found: Failures, connection: Connection) -> None:
+    kinds = found.groups
+    columns = ("letters", "consumer", "error", "reason", "oldest", "newest")
+    rows = [_cells(group) for group in kinds]
+    title = f"{found.count} dead letter{'' if found.count == 1 else 's'}, as of {_second(clock.now())}"
+    console().print(table(title, columns, rows, numbers=("letters",)))
+    if found.others:
+        typer.echo(f"{found.others} others are of kinds beyond these {len(kinds)}; narrow by --consumer or --error.")
+    typer.echo("What you can do next:" if len(kinds) <= _MOST_EXAMPLES else "What you can do next, of the largest:")
+    for line in _next(kinds[:_MOST_EXAMPLES], connection):
+        typer.echo(f"  {plain(line)}")
+
+
+def _next(kinds: Sequence[Group], connection: Connection) -> Iterator[str]:
+    """What to type about these groups: those that one command takes together stand together."""
+    unknown = any(group.error == OUTCOME_UNKNOWN for group in kinds)
+    deployed = consumers(connection) if unknown else {}
+    together: dict[tuple[str, str], list[Group]] = {}
+    for group in kinds:
+        together.setdefault((group.consumer, group.error), []).append(group)
+    stage = f"--stage {connection.stage}"
+    for (consumer, error), groups in together.items():
+        helps = remedy(consumer, error, deployed.get(consumer))
+        yield f"{error or 'all'} at {consumer}: {helps}"
+        yield from (f"  daybook dead show {group.example} {stage}" for group in groups)
+        only = f"--consumer {consumer}" + (f" --error {shlex.quote(error)}" if error else "")
+        example, give_up = groups[0].example, f"  daybook dead discard {only} --reason … {stage}"
+        match helps:
+            case Remedy.RETRY:
+                yield f"  daybook dead retry {only} --first 1 {stage}"
+            case Remedy.MEND:
+                yield f"  daybook dead edit {example} {stage}"
+                yield give_up
+            case Remedy.RESOLVE:
+                yield f"  daybook dead resolve {example} --outcome … {stage}"
+            case Remedy.GIVE_UP:
+                yield give_up
+
+
+def _cells(group: Group) -> tuple[object, ...]:
+    return (
+        group.count,
+        plain(group.consumer),
+        plain(group.error),
+        plain(group.reason),
+        _second(group.oldest),
+        _second(group.newest),
+    )
+
+
+def _line(letter: letters.Letter) -> Text:
+    place = f"{letter.stream} #{letter.sequence}" if letter.stream else ""
+    return Text.assemble(
+        (f"{letter.at[:23]}Z", "dim"),
+        f"  {plain(letter.id)}",
+        (f"  {plain(letter.type)}" if letter.type else "", "bold cyan"),
+        f"  {plain(place)}" if place else "",
+        (f"  {plain(letter.error)}", "bold red"),
+        f"  {plain(letter.reason)}",
+    )
+
+
+def _fields(letter: letters.Letter) -> dict[str, object]:
+    return {name: getattr(letter, name) for name in letters.Letter.__dataclass_fields__}
+
+
+def _second(moment: str) -> str:
+    return f"{moment[:19]}Z"

@@ -1,0 +1,443 @@
+"""Effects whose outcome is unknown: somebody has found out how one ended, and says so.
+
+Either nothing happened: then the attempt is withdrawn, and the event is given to the effect once more. Or it did take
+effect: then the outcome is recorded as the effect itself would have told it. Each is one transaction with the record of
+the act, so that whoever is interrupted repeats it and finds how far it came.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from string import Formatter
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel
+
+from daybook.application import catalogue
+from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN, Attempts
+from daybook.contracts import clock
+from daybook.contracts.contract import ContractBroken, Event, Place, UnknownVersion, personal_fields
+from daybook.contracts.envelope import Envelope, EventTooLarge
+from daybook.contracts.identity import emitted_id
+from daybook.contracts.operations import EffectResolved
+from daybook.contracts.operations import Letter as LetterTold
+from daybook.operate import moments
+from daybook.operate.connection import LOCAL, Connection
+from daybook.operate.consumers import Consumer, consumers
+from daybook.operate.dead_letters.index import Letter, named
+from daybook.operate.delivery import Delivery
+from daybook.operate.errors import OperatorError
+from daybook.operate.masking import HIDDEN, shown
+from daybook.operate.operation import Operation
+from daybook.operate.polling import looks
+from daybook.store.event_store import Draft, Head, successor
+from daybook.store.event_store import from_item as event_in
+from daybook.store.journal import Line
+from daybook.store.ledger import COMMITTED, DEAD
+from daybook.store.ledger import Entry as LedgerEntry
+from daybook.store.transaction import Refused
+
+EFFECT: Final = "effect"
+TOOK_EFFECT: Final = "took-effect"
+NO_EFFECT: Final = "no-effect"
+Outcome = Literal["took-effect", "no-effect"]
+
+# What stands in a template where somebody must say something.
+FILL_IN: Final = "FILL IN"
+
+# For how long the effect's word is waited for.
+_PATIENCE: Final = 60.0  # seconds
+# Positions of the parts of a transaction that tells an outcome.
+_LEDGER, _ATTEMPT = 0, 1
+
+
+class NothingToResolve(OperatorError):
+    """The letter is not of an effect whose outcome is unknown."""
+
+    exit_code = 1
+
+
+class StillAtIt(OperatorError):
+    """A process may be at the attempt still, and will then tell by itself how it ended."""
+
+    exit_code = 1
+
+
+class TakenUp(OperatorError):
+    """The attempt is no longer as it was read."""
+
+    exit_code = 1
+
+
+class NotTellable(OperatorError):
+    """What should tell the outcome is not what the effect would have told."""
+
+
+class NotGiven(OperatorError):
+    """The event could not be given to the effect."""
+
+    exit_code = 1
+
+
+class NoWord(OperatorError):
+    """The effect has said nothing for as long as it was waited for."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A dead letter of an effect, and the attempt whose outcome nobody knows.
+
+    `purpose` is what was attempted, `stored` the event that asked for it. `withdrawn`: it was found to have had no
+    effect, by a resolving that was interrupted.
+    """
+
+    letter: Letter
+    consumer: Consumer
+    purpose: str
+    stored: Envelope = field(repr=False)
+    number: int
+    withdrawn: bool = False
+
+    @property
+    def templates(self) -> list[dict[str, Any]]:
+        """For each type of event that may tell the outcome: what it has to say. What the letter's event says already is
+        filled in, hidden where it is about a person; the rest says FILL_IN, with an example.
+        """
+        known = shown(self.stored)
+        return [
+            {"DetailType": name, "data": _template(catalogue()[name], catalogue()[name].example, known)}
+            for name in self.consumer.emits
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What came of it. `state` is the ledger's word on the letter's event, `told` are the ids of the events that tell
+    the outcome; `error` and `reason` are there if it is dead once more.
+    """
+
+    letter: str
+    state: str
+    told: tuple[str, ...] = ()
+    error: str = ""
+    reason: str = ""
+
+
+def find(connection: Connection, name: str) -> Doubt:
+    """The doubt behind the dead letter of that name.
+
+    Raises NoSuchLetter, NothingToResolve, StillAtIt, and botocore's errors.
+    """
+    letter = named(connection, name)
+    consumer = consumers(connection).get(letter.consumer)
+    if consumer is None or consumer.kind != EFFECT:
+        what = f"{letter.consumer} is a {consumer.kind}" if consumer else f"{letter.consumer} is not deployed"
+        msg = f"{what}, and no effect: nothing was attempted in the world outside; retry the letter, or discard it"
+        raise NothingToResolve(msg)
+    stored = _stored(connection, letter)
+    purpose = consumer.purpose.format(**dict(_read(letter, stored, consumer)))
+    attempt = _attempts(connection, consumer).find(purpose)
+    again = f"daybook dead retry {letter.id}"
+    if attempt is None:
+        msg = f"nothing was attempted for {purpose}: {letter.id} died before; {again}"
+        raise NothingToResolve(msg)
+    if attempt["state"] == CONCLUDED:
+        msg = f"the outcome of {purpose} is known already, and an event tells it; {again}, and the letter is done"
+        raise NothingToResolve(msg)
+    if attempt["cause"] != letter.event:
+        other = f"{attempt['cause']}@{letter.consumer}"
+        msg = f"it was for another event that {purpose} was attempted; resolve that: daybook dead resolve {other}"
+        raise NothingToResolve(msg)
+    if attempt["state"] == OPEN and (until := attempt.get("until")):
+        _must_have_ended(connection, purpose, until)
+    withdrawn = attempt["state"] == WITHDRAWN
+    if withdrawn and "resolved_by" not in attempt:
+        msg = f"{purpose} is known to have had no effect; {again}, and it is attempted once more"
+        raise NothingToResolve(msg)
+    return Doubt(letter, consumer, purpose, stored, int(attempt["number"]), withdrawn)
+
+
+def done_before(connection: Connection, name: str) -> Resolved | None:
+    """The letter of that name, if its event is committed at its effect by now."""
+    event, _, consumer = name.rpartition("@") if "@" in name else (name, "", "")
+    found = [row for row in connection.ledger.of_event(event) if consumer in {"", row.consumer}]
+    effects = consumers(connection) if found else {}
+    settled = [row for row in found if row.consumer in effects and effects[row.consumer].kind == EFFECT]
+    if len(settled) != 1 or settled[0].state != COMMITTED:
+        return None
+    (row,) = settled
+    return Resolved(f"{row.event}@{row.consumer}", COMMITTED, tuple(row.emitted))
+
+
+def had_no_effect(
+    connection: Connection, doubt: Doubt, reason: str, *, pause: Callable[[float], None] = time.sleep
+) -> Resolved:
+    """Withdraw the attempt, give the event to the effect once more, and wait for its word. `pause` waits some seconds.
+
+    Raises TakenUp, NotGiven, NoWord, and botocore's errors; after all of them it may be repeated.
+    """
+    if not doubt.withdrawn:
+        operation = Operation.begin(connection)
+        withdrawal = _attempts(connection, doubt.consumer).update(
+            doubt.purpose,
+            # Who was thought dead can write nothing more: it is not open, and has another number once it is begun anew.
+            "SET #state = :withdrawn, resolved_by = :operation REMOVE #until",
+            doubt.number,
+            values={":withdrawn": WITHDRAWN, ":operation": operation.id},
+        )
+        try:
+            operation.commit(_told(operation, doubt, NO_EFFECT, reason), [{"Update": withdrawal}])
+        except Refused as error:
+            raise _taken_up(doubt) from error
+    known = connection.ledger.find(doubt.letter.event, doubt.consumer.name)
+    for outcome in Delivery(connection, doubt.consumer.name).deliver([_line(doubt.stored)]):
+        if not outcome.delivered:
+            msg = f"the attempt is withdrawn, but SQS did not take the event ({outcome.error}); repeat the command"
+            raise NotGiven(msg)
+    return _watch(connection, doubt, known, pause)
+
+
+def took_effect(connection: Connection, doubt: Doubt, outcome: Event | None, reason: str) -> Resolved:
+    """Record the outcome as the effect itself would have told it; without an event, that there is nothing to tell.
+
+    Raises TakenUp, NotTellable, and botocore's errors, after which it may have been done.
+    """
+    if doubt.withdrawn:
+        msg = f"it was resolved before that {doubt.purpose} had no effect; nothing was changed"
+        raise TakenUp(msg)
+    operation = Operation.begin(connection)
+    event_id = emitted_id(doubt.letter.event, doubt.consumer.name, outcome.contract.type, 0) if outcome else ""
+    told = (event_id,) if outcome else ()
+    while True:
+        now = clock.now()
+        parts = [_ledgers_part(connection, doubt, operation, told, now), _conclusion(connection, doubt, told, now)]
+        if outcome:
+            parts.append(connection.store.append(_envelope(connection, doubt, outcome, event_id, now)))
+        try:
+            operation.commit(_told(operation, doubt, TOOK_EFFECT, reason, told), parts)
+        except Refused as refused:
+            if _LEDGER in refused.failed and (done := done_before(connection, doubt.letter.id)):
+                return done
+            if refused.failed.keys() & {_LEDGER, _ATTEMPT}:
+                raise _taken_up(doubt) from refused
+            if outcome and outcome.contract.place is Place.OPENS:
+                msg = f"there is a stream {outcome.stream} already, which {outcome.contract.type} would open"
+                raise NotTellable(msg) from refused
+        else:
+            return Resolved(doubt.letter.id, COMMITTED, told)
+
+
+def outcome_in(doubt: Doubt, text: str) -> Event:
+    """The event in `text` that tells the outcome: `{"DetailType": …, "data": {…}}`, or as `daybook send` takes it.
+
+    What is hidden in a template is taken from the letter's event. Raises NotTellable.
+    """
+    event_type, data = _given(text)
+    if event_type not in doubt.consumer.emits:
+        may = ", ".join(doubt.consumer.emits) or "nothing"
+        msg = f"{doubt.consumer.name} tells {may}, and never {event_type}"
+        raise NotTellable(msg)
+    contract = catalogue()[event_type].contract
+    event = _read(doubt.letter, doubt.stored, doubt.consumer)
+    cause = json.loads(event.to_json())
+    data = {name: cause[name] if name in cause and _has(value, HIDDEN) else value for name, value in data.items()}
+    left = [name for name, value in data.items() if _has(value, HIDDEN, FILL_IN)]
+    if left:
+        msg = f"{event_type}: fill in {', '.join(left)}"
+        raise NotTellable(msg)
+    try:
+        told = catalogue()[event_type].read(json.dumps(data), version=contract.version)
+    except ContractBroken as error:
+        raise NotTellable(str(error)) from error
+    for _, name, _, _ in Formatter().parse(doubt.consumer.purpose):
+        if name and getattr(told, name, getattr(event, name)) != getattr(event, name):
+            msg = f"{event_type}: {name} is not that of the letter's event; it would tell of something else"
+            raise NotTellable(msg)
+    return told
+
+
+def _stored(connection: Connection, letter: Letter) -> Envelope:
+    """The letter's event, as the store has it."""
+    key = {"stream": letter.stream, "sequence": letter.sequence}
+    items = connection.items(connection.names.store, [key]) if letter.stream else ()
+    found = [event for event in map(event_in, items) if event.metadata.id == letter.event]
+    if not found:
+        msg = f"{letter.id} is no event of the store: nothing was attempted for it"
+        raise NothingToResolve(msg)
+    return found[0]
+
+
+def _read(letter: Letter, stored: Envelope, consumer: Consumer) -> Event:
+    """The letter's event as its contract reads it."""
+    m = stored.metadata
+    event_class = catalogue().get(m.type)
+    if event_class is None or m.type != consumer.event:
+        msg = (
+            f"{letter.id} is of the type {m.type}, which {consumer.name} does not handle: nothing was attempted for it"
+        )
+        raise NothingToResolve(msg)
+    try:
+        return event_class.read(stored.data, version=m.version)
+    except (ContractBroken, UnknownVersion) as error:
+        msg = f"{letter.id} cannot be read ({error}): nothing was attempted for it"
+        raise NothingToResolve(msg) from error
+
+
+def _must_have_ended(connection: Connection, purpose: str, until: str) -> None:
+    """Raises StillAtIt, as long as the attempt's process may be alive, by whatever clock."""
+    margin = timedelta(0) if connection.stage == LOCAL else moments.CLOCKS_DIFFER
+    ended = clock.moment(until) + margin
+    if ended > datetime.now(UTC):
+        msg = (
+            f"a process may be at {purpose} still, and would tell by itself how it ends; "
+            f"come again after {clock.timestamp(ended)[:19]}Z"
+        )
+        raise StillAtIt(msg)
+
+
+def _attempts(connection: Connection, consumer: Consumer) -> Attempts:
+    return Attempts(connection.dynamodb, connection.names.ledger, consumer.name)
+
+
+def _taken_up(doubt: Doubt) -> TakenUp:
+    return TakenUp(f"{doubt.purpose} has been taken up by somebody else just now; nothing was changed, look again")
+
+
+def _told(
+    operation: Operation, doubt: Doubt, outcome: Outcome, reason: str, told: tuple[str, ...] = ()
+) -> EffectResolved:
+    letter = doubt.letter
+    return EffectResolved(
+        **operation.about,
+        reason=reason,
+        letter=LetterTold(event=letter.event, consumer=letter.consumer, error=letter.error[:256]),
+        purpose=doubt.purpose,
+        outcome=outcome,
+        told=told,
+    )
+
+
+def _ledgers_part(
+    connection: Connection, doubt: Doubt, operation: Operation, told: tuple[str, ...], now: str
+) -> dict[str, Any]:
+    m = doubt.stored.metadata
+    details = {"operation": operation.id}
+    entry = LedgerEntry(m.id, doubt.consumer.name, COMMITTED, now, m.stream, m.sequence, told, details=details)
+    return connection.ledger.record(entry, happened=True)
+
+
+def _conclusion(connection: Connection, doubt: Doubt, told: tuple[str, ...], now: str) -> dict[str, Any]:
+    values = {":concluded": CONCLUDED, ":now": now, ":events": list(told)}
+    expression = "SET #state = :concluded, concluded_at = :now, events = :events REMOVE #until"
+    attempts = _attempts(connection, doubt.consumer)
+    return {"Update": attempts.update(doubt.purpose, expression, doubt.number, values=values)}
+
+
+def _envelope(connection: Connection, doubt: Doubt, outcome: Event, event_id: str, now: str) -> Envelope:
+    """The outcome as the unit of work would have recorded it."""
+    cause, contract = doubt.stored.metadata, outcome.contract
+    head: Head | None = None if contract.place is Place.OPENS else connection.store.head(outcome.stream)
+    if head is None and contract.place is Place.CONTINUES:
+        msg = f"{contract.type} continues the stream {outcome.stream}, which nothing has opened"
+        raise NotTellable(msg)
+    draft = Draft(
+        id=event_id,
+        type=contract.type,
+        version=contract.version,
+        stream=outcome.stream,
+        time=now,
+        data=outcome.to_json(),
+        producer=doubt.consumer.name,
+        source=contract.published_source,
+        correlation_id=cause.correlation_id,
+        causation_id=cause.id,
+    )
+    try:
+        return successor(draft, head, now)
+    except EventTooLarge as error:
+        raise NotTellable(str(error)) from error
+
+
+def _line(event: Envelope) -> Line:
+    m = event.metadata
+    return Line(m.id, m.type, m.stream, m.sequence, m.recorded_at, m.correlation_id, m.causation_id)
+
+
+def _watch(connection: Connection, doubt: Doubt, known: LedgerEntry | None, pause: Callable[[float], None]) -> Resolved:
+    """Wait for the effect's word on the event; `known` is its row before it was given it."""
+    letter = doubt.letter
+    for _ in looks(_PATIENCE, pause):
+        row = connection.ledger.find(letter.event, letter.consumer)
+        if row and (row.done or (row.state == DEAD and (known is None or row.at != known.at))):
+            error, sentence = (str(row.details.get(name, "")) for name in ("error", "reason"))
+            return Resolved(letter.id, row.state, tuple(row.emitted), error, sentence)
+    msg = (
+        f"the attempt is withdrawn and {letter.consumer} has the event in its queue, but has not said how it ended for "
+        f"{_PATIENCE:.0f} seconds; look later: daybook dead show {letter.id}"
+    )
+    raise NoWord(msg)
+
+
+def _given(text: str) -> tuple[str, dict[str, Any]]:
+    """Type and data of the one event in JSON text. Raises NotTellable."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        msg = f"what tells the outcome is not JSON: {error}"
+        raise NotTellable(msg) from error
+    if isinstance(value, list):
+        if len(value) != 1:
+            msg = "the outcome is told by one event; leave just that in the file"
+            raise NotTellable(msg)
+        (value,) = value
+    event_type = value.get("DetailType") if isinstance(value, dict) else None
+    detail = value.get("Detail", value) if isinstance(value, dict) else None
+    data = detail.get("data") if isinstance(detail, dict) else None
+    if not isinstance(event_type, str) or not isinstance(data, dict):
+        msg = 'what tells the outcome is not of the form {"DetailType": "EmailSent", "data": {…}}'
+        raise NotTellable(msg)
+    return event_type, data
+
+
+def _template(model: type[BaseModel], example: Mapping[str, Any], known: object) -> dict[str, Any]:
+    """The fields of the example, each with what is known, or with what to fill in."""
+    hidden = personal_fields(model)
+    given = known if isinstance(known, Mapping) else {}
+    return {
+        name: given[name] if name in given else _to_fill_in(value, hide=name in hidden)
+        for name, value in example.items()
+    }
+
+
+def _to_fill_in(value: object, *, hide: bool) -> Any:
+    match value:
+        case Mapping():
+            return {name: _to_fill_in(part, hide=hide) for name, part in value.items()}
+        case _ if hide:
+            return FILL_IN
+        case str():
+            return f"{FILL_IN}, such as {value}"
+        case _:
+            return f"{FILL_IN}, such as {json.dumps(value)}"
+
+
+def _has(value: object, *marks: str) -> bool:
+    """Whether one of the marks stands in a text of the value, at whatever depth."""
+    return any(text.startswith(marks) for text in _texts(value))
+
+
+def _texts(value: object) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            for part in value.values():
+                yield from _texts(part)
+        case list():
+            for part in value:
+                yield from _texts(part)

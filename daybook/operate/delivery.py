@@ -1,0 +1,109 @@
+"""The way into one consumer's queue: events of the store, in the form in which its rule would have put them there."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from daybook.contracts.envelope import Envelope
+from daybook.operate import queues
+from daybook.operate.connection import Connection
+from daybook.operate.subscriptions import queue_url
+from daybook.store.event_store import NotAnEvent
+from daybook.store.event_store import from_item as event_in
+from daybook.store.journal import Line
+
+Place = tuple[str, int]  # stream and sequence
+
+# DynamoDB's quota for one BatchGetItem, and SQS's for one SendMessageBatch.
+MOST_READS = 100
+_MOST_ENTRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an event on its way into the queue: it is there, or not, with the reason."""
+
+    event: Line
+    error: str | None = None
+
+    @property
+    def delivered(self) -> bool:
+        """Whether it is in the consumer's queue."""
+        return self.error is None
+
+
+class Delivery:
+    """Puts events into one consumer's queue. `pause` waits so many seconds before what SQS did not take is sent again;
+    `before` is called with their number before some are sent, and may take its time.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        consumer: str,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        before: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Raises UnknownConsumer."""
+        self._connection = connection
+        self._url = queue_url(connection, consumer)
+        self._pause = pause
+        self._before = before
+        self._everywhere = {"account": connection.account, "region": connection.region, "resources": []}
+
+    def deliver(self, events: Iterable[Line]) -> Iterator[Outcome]:
+        """Put events into the queue, in their order, just as the consumer's rule would, and tell what became of each.
+
+        Events are read as they are needed, so that there may be any number. What SQS could not take just then is tried
+        again a few times. What was delivered before is done once all the same: the ledger sees to it.
+        """
+        waiting = iter(events)
+        while lines := list(islice(waiting, MOST_READS)):
+            stored, unreadable = self._stored(lines)
+            readable = [line for line in lines if _place(line) in stored]
+            for start in range(0, len(readable), _MOST_ENTRIES):
+                batch = readable[start : start + _MOST_ENTRIES]
+                self._before(len(batch))
+                bodies = [self._message(stored[_place(line)]) for line in batch]
+                errors = queues.send(self._connection, self._url, bodies, pause=self._pause)
+                yield from (Outcome(line, error) for line, error in zip(batch, errors, strict=True))
+            for line in lines:
+                if _place(line) not in stored:
+                    yield Outcome(line, unreadable.get(_place(line), "it is in the journal, and not in the store"))
+
+    def _stored(self, lines: Sequence[Line]) -> tuple[dict[Place, Envelope], dict[Place, str]]:
+        """The events as the store has them, and why some cannot be read; by their place."""
+        stored: dict[Place, Envelope] = {}
+        unreadable: dict[Place, str] = {}
+        table = self._connection.names.store
+        for consistent in (False, True):
+            # An event is never changed, so that the cheaper way of reading is right as soon as it finds it.
+            places = dict.fromkeys(p for p in map(_place, lines) if p not in stored and p not in unreadable)
+            keys = [{"stream": stream, "sequence": sequence} for stream, sequence in places]
+            for item in self._connection.items(table, keys, consistent=consistent) if keys else ():
+                place = (item["stream"]["S"], int(item["sequence"]["N"]))
+                try:
+                    stored[place] = event_in(item)
+                except NotAnEvent as error:
+                    unreadable[place] = f"{error}; it was not written by this system: look at the alarm on tampering"
+        return stored, unreadable
+
+    def _message(self, event: Envelope) -> str:
+        """The message that EventBridge makes of the event. The detail stays to the letter what was stored."""
+        m = event.metadata
+        head = {
+            "version": "0",
+            "id": m.id,
+            "detail-type": m.type,
+            "source": event.source,
+            "time": f"{m.recorded_at[:19]}Z",
+            **self._everywhere,
+        }
+        return f'{json.dumps(head).removesuffix("}")}, "detail": {event.detail}}}'
+
+
+def _place(line: Line) -> Place:
+    return line.stream, line.sequence

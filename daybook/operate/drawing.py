@@ -1,0 +1,132 @@
+"""What operators see on the terminal: tables, and a journey as a tree of events, consumers, and what these emitted."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from daybook.contracts.values import MINOR_UNIT_DIGITS
+from daybook.operate.masking import shown
+from daybook.operate.trace.trace import UNKNOWN, WAITING, Delivery, Journey, Step
+
+_STYLES = {"committed": "green", "skipped": "green", WAITING: "yellow", UNKNOWN: "dim"}
+_OTHER = "bold red"
+
+# Unicode's blocks that fill so many eighths of a cell, from the left.
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+_FULL = "█"
+
+
+def draw(journey: Journey, console: Console, *, with_data: bool = False) -> None:
+    """Print the journey, and a last line that sums it up. `with_data` shows the events' data but personal fields."""
+    tree = Tree(_heading(journey), guide_style="dim")
+    drawn: set[str] = set()
+    waiting = [(step, tree) for step in reversed(journey.roots)]
+    while waiting:
+        step, above = waiting.pop()
+        if step.event.metadata.id in drawn:
+            continue
+        drawn.add(step.event.metadata.id)
+        branch = above.add(_event(journey, step))
+        if with_data:
+            branch.add(Text(plain(json.dumps(shown(step.event), ensure_ascii=False)), style="dim"))
+        emitted: list[tuple[Step, Tree]] = []
+        for delivery in step.deliveries:
+            under = branch.add(_delivery(journey, step, delivery))
+            for event_id in delivery.emitted:
+                if found := journey.step(event_id):
+                    emitted.append((found, under))
+                else:
+                    under.add(Text(f"{event_id}: not in the index yet", style="dim"))
+        waiting += reversed(emitted)
+    console.print(tree)
+    console.print(_summary(journey))
+
+
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()
+) -> Table:
+    """A table of these columns, each row with a cell for each. Columns of `numbers` are set to the right."""
+    drawn = Table(title=title, title_justify="left", title_style="bold")
+    for name in columns:
+        drawn.add_column(name, justify="right" if name in numbers else "left")
+    for row in rows:
+        drawn.add_row(*(Text(str(cell)) for cell in row))  # what looks like markup is none
+    return drawn
+
+
+def plain(text: str) -> str:
+    """The text without what a terminal would take for a command."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def bar(number: int, most: int, *, width: int) -> str:
+    """A bar as long as the number is large; `most` fills the width. What is more than nothing shows."""
+    eighths = max(1, round(8 * width * number / most)) if number > 0 else 0
+    return _FULL * (eighths // 8) + _EIGHTHS[eighths % 8]
+
+
+def amount(minor_units: int, currency: str) -> str:
+    """An amount with the digits of its currency: `42.50`, and 1250 yen are `1250`. Exact, however large."""
+    digits = MINOR_UNIT_DIGITS[currency]
+    whole, part = divmod(abs(minor_units), 10**digits)
+    sign = "-" if minor_units < 0 else ""
+    return f"{sign}{whole}.{part:0{digits}d}" if digits else f"{sign}{whole}"
+
+
+def since(duration: timedelta) -> str:
+    """A duration to be read at a glance: `+850 ms`, `+12.3 s`, `+5 min`, `+3 h`, `+2 days`."""
+    milliseconds = round(duration / timedelta(milliseconds=1))
+    for unit, size, limit in (("ms", 1, 10_000), ("s", 1_000, 600_000), ("min", 60_000, 36_000_000)):
+        if abs(milliseconds) < limit:
+            number = f"{milliseconds / size:+.1f}" if unit == "s" else f"{milliseconds / size:+.0f}"
+            return f"{number} {unit}"
+    hours = milliseconds / 3_600_000
+    return f"{hours:+.0f} h" if abs(hours) < 48 else f"{hours / 24:+.0f} days"  # noqa: PLR2004 - two days
+
+
+def _heading(journey: Journey) -> Text:
+    heading = Text(plain(journey.what), style="bold")
+    match journey.stories:
+        case (only,) if only != journey.what:
+            heading.append(f"  story {plain(only)}", style="not bold dim")
+        case (_, _, *_):
+            heading.append(f"  {len(journey.stories)} stories", style="not bold dim")
+    return heading
+
+
+def _event(journey: Journey, step: Step) -> Text:
+    m = step.event.metadata
+    return Text.assemble(
+        (m.type, "bold cyan"),
+        f"  {plain(m.stream)} #{m.sequence}",
+        (f"  {since(journey.since_beginning(step.event, m.recorded_at))}", "dim"),
+        (f"  from {plain(m.producer)}", "dim"),
+    )
+
+
+def _delivery(journey: Journey, step: Step, delivery: Delivery) -> Text:
+    style = _STYLES.get(delivery.state, _OTHER)
+    said = "no record of it; the event is too old to be on its way" if delivery.state == UNKNOWN else delivery.state
+    line = Text.assemble(plain(delivery.consumer), "  ", (plain(said), style))
+    if delivery.at:
+        line.append(f"  {since(journey.since_beginning(step.event, delivery.at))}", style="dim")
+    return line
+
+
+def _summary(journey: Journey) -> Text:
+    told = f"{_counted(len(journey.steps), 'event')}, {_counted(journey.deliveries, 'delivery')}"
+    summary = Text.assemble(told, ", ", (f"waiting {journey.waiting}", "yellow" if journey.waiting else ""))
+    if journey.cut:
+        summary.append(" (there are more events; raise --limit)", style="yellow")
+    return summary
+
+
+def _counted(number: int, noun: str) -> str:
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"

@@ -1,0 +1,1 @@
+"""Pausing consumers, and letting them go on."""

@@ -1,0 +1,94 @@
+"""The program `daybook`: its commands in the order in which `--help` shows them, and what holds for all of them."""
+
+import sys
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from daybook.application import NoApplication, application
+from daybook.operate.audit import command as audit
+from daybook.operate.cli.options import Commands
+from daybook.operate.dead_letters import command as dead
+from daybook.operate.pause import command as pause
+from daybook.operate.pause import resume_command as resume
+from daybook.operate.publish import command as publish
+from daybook.operate.replay import command as replay
+from daybook.operate.send import command as send
+from daybook.operate.status import command as status
+from daybook.operate.status import doctor_command as doctor
+from daybook.operate.trace import command as trace
+from daybook.operate.trace import events_command as events
+from daybook.operate.views import rebuild_command as rebuild
+from daybook.operate.views import verify_command as verify
+
+app = typer.Typer(
+    name="daybook",
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+
+
+def main() -> None:
+    """Run the command line that was given."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows another
+    app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"daybook {version('daybook')}")
+        raise typer.Exit
+
+
+@app.callback()
+def daybook(
+    *,
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            help="Print the version and exit.",
+            callback=_print_version,
+        ),
+    ] = False,
+) -> None:
+    """Operate a stage of Daybook: see how it is, what failed and why; process it again or discard it; replay history;
+    make views anew; prove that the log is whole.
+
+    At three in the morning begin with `daybook status`, then `daybook dead`; each says what to type next.
+    Options stand behind the command: `daybook status --stage local`.
+
+    Commands speak to AWS with the credentials and the region that the AWS command line would use (AWS_PROFILE,
+    AWS_REGION …), and to AWS_ENDPOINT_URL if that is set. With `--stage local` they find the system that `make run`
+    keeps up on this machine, need no credentials, and never reach a real account.
+
+    What changes something only says what it would do, until it is told --apply; each act is then recorded in the store.
+
+    Exit codes: 0 done; 1 not found, or not all succeeded; 2 the command could not do its work; 130 stopped by Ctrl-C.
+    """
+
+
+app.command(epilog=send.EXAMPLES)(send.send)
+app.command(epilog=trace.EXAMPLES)(trace.trace)
+app.command(epilog=events.EXAMPLES)(events.events)
+app.command("status", epilog=status.EXAMPLES)(status.show_status)
+app.add_typer(dead.app, name="dead")
+app.command(epilog=replay.EXAMPLES)(replay.replay)
+app.command(epilog=publish.EXAMPLES)(publish.publish)
+app.command(epilog=pause.EXAMPLES)(pause.pause)
+app.command(epilog=resume.EXAMPLES)(resume.resume)
+app.command(epilog=verify.EXAMPLES)(verify.verify)
+app.command(epilog=rebuild.EXAMPLES)(rebuild.rebuild)
+app.add_typer(audit.app, name="audit")
+app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
+with suppress(NoApplication):  # then a command that needs one says so
+    for service in application().of_services("commands"):
+        app.add_typer(service.app)

@@ -1,0 +1,1 @@
+"""Putting recorded events on the event bus again."""

@@ -1,0 +1,1 @@
+"""Replaying recorded events to one consumer."""

@@ -1,0 +1,1 @@
+"""Sending events to a stage's ingress bus, as a producer would."""

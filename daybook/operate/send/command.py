@@ -1,0 +1,90 @@
+"""`daybook send`: put events on the ingress bus."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from daybook.operate.cli.options import AsJson, Stage
+from daybook.operate.cli.printing import fail, note
+from daybook.operate.cli.reaching import connected
+from daybook.operate.drawing import plain
+from daybook.operate.send import send as sending
+from daybook.operate.send.entries import Entry, NotSendable, problem, read_entries
+
+EXAMPLES = """
+**Examples**
+
+- `daybook send samples/shop/2-fulfilled.json --stage local`
+- `jq '.[0]' orders.json | daybook send - --stage dev`
+- `daybook send order.json --json | jq -r .event_id`
+"""
+
+
+def send(
+    file: Annotated[
+        typer.FileText,
+        typer.Argument(encoding="utf-8", metavar="FILE", help="JSON of the events, or `-` for standard input."),
+    ],
+    *,
+    stage: Stage = "dev",
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Send what breaks its contract here too: admit has the last word.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put events on the stage's ingress bus, as a producer would.
+
+    FILE holds one entry of EventBridge's PutEvents, `{"Source": "shop.checkout", "DetailType": "OrderPlaced",
+    "Detail": {"data": {…}}}`, a list of them, or such a list under `entries` or `Entries`. `Detail` may be an object or
+    JSON text; `Time` is optional; the bus is always the stage's.
+
+    First all are held against their contracts: if one does not keep it, nothing is sent. With an `id` of its own in
+    `Detail.metadata`, an event can be sent again without being done twice.
+
+    Printed are, for each event, EventBridge's id and the one it will have in Daybook. With `--json`, one object a line.
+    """
+    with connected(stage) as connection:
+        entries = _checked(file, unchecked=unchecked)
+        missed = []
+        for outcome in sending.send(connection, entries):
+            if not outcome.taken:
+                missed.append(outcome)
+            _tell(outcome, stage, as_json=as_json)
+        if missed:
+            numbers = ", ".join(str(outcome.entry.number) for outcome in missed)
+            fail(
+                f"{len(missed)} of {len(entries)} events were not taken: number {numbers}; send those again",
+                exit_code=1,
+            )
+
+
+def _checked(file: typer.FileText, *, unchecked: bool) -> list[Entry]:
+    try:
+        text = file.read()
+    except UnicodeDecodeError as error:
+        msg = f"{file.name} is not UTF-8 text"
+        raise NotSendable(msg) from error
+    entries = read_entries(text)
+    problems = [] if unchecked else [(entry, wrong) for entry in entries if (wrong := problem(entry))]
+    if problems:
+        for entry, wrong in problems:
+            note(f"event {entry.number}: {wrong}")
+        msg = f"{len(problems)} of {len(entries)} events would be refused; nothing was sent (--unchecked sends anyway)"
+        raise NotSendable(msg)
+    return entries
+
+
+def _tell(outcome: sending.Outcome, stage: str, *, as_json: bool) -> None:
+    entry = outcome.entry
+    if as_json:
+        told = {"number": entry.number, "type": entry.type, "source": entry.source, "taken": outcome.taken}
+        told |= {"envelope_id": outcome.envelope_id, "event_id": outcome.event_id, "error": outcome.error}
+        typer.echo(json.dumps(told))
+    elif outcome.taken:
+        typer.echo(f"{plain(entry.type)} from {plain(entry.source)}")
+        typer.echo(f"  EventBridge's id  {outcome.envelope_id}")
+        typer.echo(f"  event id          {outcome.event_id}")
+        typer.echo(f"  follow it: daybook trace {outcome.event_id} --stage {stage}")
+    else:
+        note(f"event {entry.number} ({plain(entry.type)}) was not taken: {outcome.error}")

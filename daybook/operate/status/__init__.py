@@ -1,0 +1,1 @@
+"""How the consumers of a stage are, and what a person must still do in an account."""

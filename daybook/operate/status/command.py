@@ -1,0 +1,200 @@
+"""`daybook status`: how the consumers stand."""
+
+import json
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from daybook.consumers.switch import BreakerState
+from daybook.contracts import clock
+from daybook.operate.cli.options import AsJson, Stage
+from daybook.operate.cli.printing import console
+from daybook.operate.cli.reaching import connected
+from daybook.operate.connection import Connection
+from daybook.operate.drawing import plain, table
+from daybook.operate.pause.pause import NotPausable
+from daybook.operate.status.status import ADMIT, BURY, PUBLISH, Status, next_steps, status
+
+EXAMPLES = """
+**Examples**
+
+- `daybook status`
+- `daybook status charge-order refund-order --watch --stage prod`
+- `daybook status --all --stage prod`
+- `daybook status --check && echo all is well`
+- `daybook status --json | jq -r 'select(.needs | length > 0) | .consumer'`
+"""
+
+_REFRESH = 2.0  # seconds
+_COLUMNS = (
+    "consumer",
+    "waiting",
+    "in flight",
+    "delayed",
+    "oldest",
+    "a minute",
+    "dead",
+    "parked",
+    "state",
+    "last error",
+)
+_NUMBERS = _COLUMNS[1:8]
+
+
+def show_status(
+    consumers: Annotated[list[str] | None, typer.Argument(metavar="[CONSUMER]...", help="These alone.")] = None,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every 2 seconds, until Ctrl-C.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those that are idle, too, and columns in which nothing stands.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if anything needs attention.")] = False,
+    stage: Stage = "dev",
+    as_json: AsJson = False,
+) -> None:
+    """See how the consumers stand: what waits in their queues, how old the oldest is, how many events are done in a
+    minute, what is dead, who is paused, and which circuit breakers are open. What needs attention comes first, and the
+    last lines say what to type. Those of which there is nothing to tell are only counted, unless you name them or say
+    `--all`.
+
+    Ages and rates are CloudWatch's of the last 5 minutes; where it has none, the newest events of the last 5 minutes
+    tell. With `--json`, one object a line. Changes nothing.
+
+    Exit code 1, with `--check`: something needs attention.
+    """
+    if watch and (as_json or check):
+        msg = "--watch is for people: use --json and --check without it"
+        raise typer.BadParameter(msg)
+    with connected(stage) as connection:
+        if watch:
+            keep_showing(connection, consumers or [], everything=everything)
+            return
+        with Console(stderr=True).status("looking …"):
+            found = _found(connection, consumers or [])
+        if as_json:
+            for each in found:
+                typer.echo(json.dumps(as_data(each)))
+        else:
+            console().print(_drawn(found, connection.stage, everything=everything or bool(consumers)))
+        if check and any(each.needs for each in found):
+            raise typer.Exit(1)
+
+
+def as_data(each: Status) -> dict[str, object]:
+    """How a consumer stands, as data for programs."""
+    switch = each.switch
+    return {
+        "consumer": each.consumer,
+        "kind": each.kind,
+        "waiting": each.waiting,
+        "in_flight": each.in_flight,
+        "delayed": each.delayed,
+        "oldest_seconds": None if each.oldest is None else round(each.oldest, 1),
+        "committed_per_minute": None if each.rate is None else round(each.rate, 1),
+        "dead": each.dead,
+        "parked_streams": each.parked,
+        "lag_ms": each.lag,
+        "mappings": list(each.mappings),
+        "paused": asdict(switch.paused) if switch.paused else None,
+        "breaker": str(each.breaker),
+        "opened_at": switch.opened_at if switch.opened else None,
+        "retry_at": switch.retry_at if switch.opened else None,
+        "last_error": each.last_error,
+        "needs": each.needs,
+    }
+
+
+def _found(connection: Connection, wanted: list[str]) -> list[Status]:
+    found = status(connection, wanted)
+    missing = set(wanted) - {each.consumer for each in found}
+    for name in sorted(missing):
+        raise NotPausable(name, connection.stage, [each.consumer for each in status(connection)])
+    return found
+
+
+def keep_showing(connection: Connection, wanted: list[str], *, everything: bool = False) -> None:
+    """Show how they stand, anew every 2 seconds, until Ctrl-C."""
+    try:
+        with Live(Text("looking …"), console=console(), auto_refresh=False) as live:
+            while True:
+                moment = Text(f"{clock.now()[:19]}Z, Ctrl-C ends it", style="dim")
+                drawn = _drawn(_found(connection, wanted), connection.stage, everything=everything or bool(wanted))
+                live.update(Group(drawn, moment), refresh=True)
+                time.sleep(_REFRESH)
+    except KeyboardInterrupt:
+        return
+
+
+def _drawn(found: list[Status], stage: str, *, everything: bool) -> RenderableType:
+    own = [each for each in found if each.consumer not in {PUBLISH, BURY}]
+    shown = [each for each in own if everything or not each.idle]
+    parts: list[RenderableType] = []
+    if shown:
+        rows = list(map(_row, shown))
+        kept = [column for column in range(len(_COLUMNS)) if everything or any(row[column] != "" for row in rows)]
+        cells = [[row[column] for column in kept] for row in rows]
+        parts.append(table(f"Consumers of {stage}", [_COLUMNS[column] for column in kept], cells, numbers=_NUMBERS))
+    if idle := len(own) - len(shown):
+        who = f"{'other' if shown else 'consumer'}{' is' if idle == 1 else 's are'}"
+        parts.append(Text(f"{idle} {who} idle; --all shows all", style="dim"))
+    beside = [_beside(each) for each in found if each.consumer in {PUBLISH, BURY}]
+    if beside:
+        parts.append(Text("; ".join(beside)))
+    steps = next_steps(found, stage)
+    if not steps:
+        parts.append(Text("Nothing needs attention.", style="green"))
+    else:
+        parts.append(Text("Needs attention:", style="bold"))
+        parts += [Text(f"  {plain(step)}") for step in steps]
+    return Group(*parts)
+
+
+def _row(each: Status) -> tuple[object, ...]:
+    name = f"{each.consumer} (front door)" if each.consumer == ADMIT else each.consumer
+    rate = "" if each.rate is None else f"{each.rate:.1f}"
+    counts = (each.waiting or "", each.in_flight or "", each.delayed or "")
+    return (
+        name,
+        *counts,
+        _age(each.oldest),
+        rate,
+        each.dead or "",
+        each.parked or "",
+        _state(each),
+        plain(each.last_error),
+    )
+
+
+def _state(each: Status) -> str:
+    """Whether it gets messages; if not, who holds it up, since when, and for how long."""
+    told = []
+    if paused := each.switch.paused:
+        told.append(f"paused by {plain(paused.by)} since {paused.since[:16]}Z")
+    if each.breaker is BreakerState.OPEN:
+        told.append(f"breaker open since {each.switch.opened_at[:16]}Z, tries at {each.switch.retry_at[11:19]}Z")
+    elif each.breaker is BreakerState.HALF_OPEN:
+        told.append(f"breaker open since {each.switch.opened_at[:16]}Z, tries now")
+    if not told and any(state != "Enabled" for state in each.mappings):
+        told.append(", ".join(state.lower() for state in each.mappings))
+    return "; ".join(told)
+
+
+def _beside(each: Status) -> str:
+    if each.consumer == BURY:
+        return f"bury: {each.on_the_way or 'no'} dead letters on their way to it"
+    lag = "" if each.lag is None else f", {each.lag / 1000:.1f} s behind"
+    state = _state(each)
+    return f"publish: {state or 'on'}{lag}"
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < 120:  # noqa: PLR2004 - two minutes
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.0f} h"  # noqa: PLR2004 - two hours

@@ -1,0 +1,40 @@
+"""`daybook doctor`: what a person must still do."""
+
+import json
+from dataclasses import asdict
+
+import typer
+
+from daybook.operate.cli.options import AsJson, Stage
+from daybook.operate.cli.reaching import connected
+from daybook.operate.drawing import plain
+from daybook.operate.status.doctor import examine
+
+EXAMPLES = """
+**Examples**
+
+- `daybook doctor --stage prod`
+- `daybook doctor --json | jq -r 'select(.well | not) | .do'`
+"""
+
+
+def doctor(*, stage: Stage = "dev", as_json: AsJson = False) -> None:
+    """See what a person must still do in the account, since no deployment can: verify the sender of e-mails, leave
+    SES's sandbox, put the Stripe key into its secret, confirm who is told of alarms.
+
+    Changes nothing. Stripe is asked whether it takes the key, which is never shown. With `--json`, one object a line.
+
+    Exit code 1: something is left to do.
+    """
+    with connected(stage) as connection:
+        left = 0
+        for finding in examine(connection):
+            left += not finding.well
+            if as_json:
+                typer.echo(json.dumps(asdict(finding)))
+                continue
+            typer.echo(f"{'ok  ' if finding.well else 'TODO'}  {finding.what}: {plain(finding.found)}")
+            if not finding.well:
+                typer.echo(f"      {plain(finding.do)}")
+        if left:
+            raise typer.Exit(1)

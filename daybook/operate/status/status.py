@@ -1,0 +1,316 @@
+"""How the consumers of a stage stand: what waits, what is dead, what is held up, and what needs somebody's attention.
+
+All of it is read in one pass, side by side. Counts of queues are SQS's approximations; the dead are read from an index,
+which lags.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any, TypeVar
+
+from daybook.consumers.switch import BreakerState, Switch, Switches
+from daybook.contracts import clock
+from daybook.operate.connection import LOCAL, Connection
+from daybook.operate.consumers import Consumer, consumers
+from daybook.operate.dead_letters.index import Letter, Selection, letters
+from daybook.operate.moments import CLOCKS_DIFFER
+from daybook.operate.subscriptions import Subscriptions, published_source
+from daybook.runtime.mapping import EventSourceMapping, Mappings
+from daybook.runtime.observability import COMMITTED as COMMITTED_METRIC
+from daybook.runtime.observability import NAMESPACE
+from daybook.store.journal import Line, Span
+from daybook.store.ledger import COMMITTED, TRYING, Entry
+from daybook.store.ledger import from_item as entry_in
+
+T = TypeVar("T")
+
+# What stands beside the consumers: the front door, what puts events on the bus, and who keeps the dead letters.
+ADMIT, PUBLISH, BURY = "admit", "publish", "bury"
+
+WINDOW = timedelta(minutes=5)
+# So many seconds may the oldest message wait before someone should look; the alarms take the same.
+LONG = 300
+# The newest events of the window that are looked at, where CloudWatch has no numbers.
+_MOST_LINES = 1_000
+# DynamoDB's quota for one BatchGetItem, and CloudWatch's for one GetMetricData.
+_MOST_READS, _MOST_METRICS = 100, 500
+_DEAD = "-dead"
+_COUNTS = {
+    "ApproximateNumberOfMessages": "waiting",
+    "ApproximateNumberOfMessagesNotVisible": "in_flight",
+    "ApproximateNumberOfMessagesDelayed": "delayed",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How one consumer stands.
+
+    `waiting`, `in_flight` and `delayed` are messages of its queue; `dead` its dead letters, `on_the_way` those that
+    bury has not noted yet; `parked` the streams that such a letter holds up. `oldest` is the age in seconds of the
+    oldest message, `rate` what was committed in a minute; None where nobody knows. `mappings` are their states, by
+    Lambda's word. `last_error` is of what is tried again at the moment, or else of what is dead. `lag`, of publish
+    alone: milliseconds from recording to publishing.
+    """
+
+    consumer: str
+    kind: str = ""
+    waiting: int = 0
+    in_flight: int = 0
+    delayed: int = 0
+    dead: int = 0
+    on_the_way: int = 0
+    parked: int = 0
+    oldest: float | None = None
+    rate: float | None = None
+    lag: float | None = None
+    last_error: str = ""
+    mappings: tuple[str, ...] = ()
+    switch: Switch = field(default_factory=lambda: Switch(consumer=""))
+    breaker: BreakerState = BreakerState.CLOSED
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is to be told of it."""
+        switched = any(state != "Enabled" for state in self.mappings)
+        busy = self.waiting or self.in_flight or self.delayed or self.rate
+        return not (self.needs or busy or switched or self.last_error)
+
+    @property
+    def needs(self) -> list[str]:
+        """What needs attention, the most urgent first; nothing, if all is well."""
+        found = []
+        if self.breaker is not BreakerState.CLOSED:
+            found.append("breaker")
+        if self.switch.paused:
+            found.append("paused")
+        elif not self.switch.off and any(state in {"Disabled", "Disabling"} for state in self.mappings):
+            found.append("off")
+        if self.dead:
+            found.append("dead")
+        if self.on_the_way and self.consumer == BURY:
+            found.append("bury")
+        if self.oldest is not None and self.oldest >= LONG:
+            found.append("old")
+        return found
+
+
+def status(connection: Connection, wanted: Collection[str] = ()) -> list[Status]:
+    """How the consumers stand, and admit and publish; those that need attention first. `wanted`: these alone.
+
+    Raises botocore's errors.
+    """
+    now = datetime.now(UTC)
+    _ = connection.dynamodb, connection.sqs, connection.lambda_, connection.eventbridge, connection.journal
+    parts: Sequence[Callable[[], Any]] = (
+        lambda: consumers(connection),
+        lambda: list(Switches(connection.dynamodb, connection.names.ledger).all()),
+        lambda: Mappings(connection.lambda_, connection.names).all(),
+        lambda: list(letters(connection, Selection())),
+        lambda: _queues(connection),
+    )
+    known, switches, mappings, dead, queues = connection.each(lambda part: part(), parts)
+    names = [name for name in (*known, ADMIT, PUBLISH, BURY) if not wanted or name in wanted]
+    numbers = _Numbers.of(connection, names, now)
+    found = [
+        _status(name, known.get(name), {s.consumer: s for s in switches}, mappings, queues, numbers, now)
+        for name in names
+    ]
+    found = [
+        _with_letters(each, known, [letter for letter in dead if letter.consumer == each.consumer]) for each in found
+    ]
+    return sorted(found, key=lambda each: (not each.needs, -len(each.needs), -each.dead, -each.waiting, each.consumer))
+
+
+def next_steps(found: Iterable[Status], stage: str) -> list[str]:
+    """What to type, or to do, about all that needs attention, each thing once."""
+    steps: dict[str, None] = {}
+    for each in found:
+        for need in each.needs:
+            steps[_STEPS[need].format(consumer=each.consumer, stage=stage)] = None
+    return list(steps)
+
+
+_STEPS = {
+    "breaker": "{consumer}: what it calls does not answer; it tries again by itself. Is the other side down?",
+    "paused": "daybook resume {consumer} --stage {stage}",
+    "off": "{consumer} is switched off, and no pause says why: daybook resume {consumer} --stage {stage}",
+    "dead": "daybook dead --stage {stage}",
+    "bury": "dead letters wait for bury: is it down?",
+    "old": "{consumer} falls behind, or fails: its log says why",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """What is measured, by consumer: age of the oldest in seconds, committed in a minute, errors, publish's lag."""
+
+    oldest: Mapping[str, float]
+    rate: Mapping[str, float]
+    errors: Mapping[str, tuple[str, str]]
+    lag: float | None = None
+
+    @classmethod
+    def of(cls, connection: Connection, names: Sequence[str], now: datetime) -> "_Numbers":
+        from_journal = _from_journal(connection, now)
+        if connection.stage == LOCAL:
+            return from_journal
+        measured = _from_cloudwatch(connection, names, now)
+        if not measured.oldest and not measured.rate:
+            return replace(from_journal, lag=measured.lag)
+        return replace(measured, errors=from_journal.errors)
+
+
+def _status(
+    name: str,
+    known: Consumer | None,
+    switches: Mapping[str, Switch],
+    mappings: Mapping[str, Sequence[EventSourceMapping]],
+    queues: Mapping[str, Mapping[str, int]],
+    numbers: _Numbers,
+    now: datetime,
+) -> Status:
+    switch = switches.get(name, Switch(consumer=name))
+    counts = queues.get(name, {})
+    carried = queues.get(name + _DEAD, {})
+    if name == BURY:  # it has no queue of its own, but all of these
+        carried = Counter[str]()
+        for each in (counted for queue, counted in queues.items() if queue.endswith(_DEAD)):
+            carried.update(each)
+    busy = bool(counts and any(counts.values()))
+    return Status(
+        consumer=name,
+        kind=known.kind if known else "backbone",
+        waiting=counts.get("waiting", 0),
+        in_flight=counts.get("in_flight", 0),
+        delayed=counts.get("delayed", 0),
+        on_the_way=sum(carried.values()),
+        oldest=numbers.oldest.get(name) if busy else None,
+        rate=numbers.rate.get(name),
+        lag=numbers.lag if name == PUBLISH else None,
+        last_error=numbers.errors.get(name, ("", ""))[1],
+        mappings=tuple(mapping.state for mapping in mappings.get(name, ())),
+        switch=switch,
+        breaker=switch.breaker(clock.timestamp(now)),
+    )
+
+
+def _with_letters(status: Status, known: Mapping[str, Consumer], dead: Sequence[Letter]) -> Status:
+    """The same with what is dead there."""
+    if not dead:
+        return status
+    consumer = known.get(status.consumer)
+    streams = {letter.stream for letter in dead if letter.stream} if consumer and consumer.ordered else set()
+    newest = max(dead, key=lambda letter: letter.at)
+    return replace(status, dead=len(dead), parked=len(streams), last_error=status.last_error or newest.error)
+
+
+def _queues(connection: Connection) -> dict[str, dict[str, int]]:
+    """What is in the stage's queues, by what follows the stage in their names."""
+    pages = connection.sqs.get_paginator("list_queues").paginate(QueueNamePrefix=connection.names.of(""))
+    urls = [url for page in pages for url in page.get("QueueUrls", [])]
+    prefix = connection.names.of("")
+    counted = connection.each(lambda url: _count(connection, url), urls)
+    return {url.rpartition("/")[2].removeprefix(prefix): counts for url, counts in zip(urls, counted, strict=True)}
+
+
+def _count(connection: Connection, url: str) -> dict[str, int]:
+    told = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS))["Attributes"]
+    return {name: int(told.get(attribute, 0)) for attribute, name in _COUNTS.items()}
+
+
+def _from_cloudwatch(connection: Connection, names: Sequence[str], now: datetime) -> _Numbers:
+    """What CloudWatch has of the last minutes, as far as it has it."""
+    period = int(WINDOW.total_seconds())
+
+    def query(number: int, what: str, namespace: str, metric: str, statistic: str, **dimensions: str) -> dict[str, Any]:
+        told = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+        stat = {
+            "Metric": {"Namespace": namespace, "MetricName": metric, "Dimensions": told},
+            "Period": period,
+            "Stat": statistic,
+        }
+        return {"Id": f"{what}{number}", "MetricStat": stat}
+
+    of, queries = connection.names.of, []
+    for number, name in enumerate(names):
+        queries.append(query(number, "oldest", "AWS/SQS", _AGE, "Maximum", QueueName=of(name)))
+        queries.append(query(number, "rate", NAMESPACE, COMMITTED_METRIC, "Sum", stage=connection.stage, service=name))
+    queries.append(query(0, "lag", "AWS/Lambda", "IteratorAge", "Maximum", FunctionName=of(PUBLISH)))
+    client = connection.client("cloudwatch")
+    values: dict[str, float] = {}
+    for some in _batches(queries, _MOST_METRICS):
+        pages = client.get_paginator("get_metric_data").paginate(
+            MetricDataQueries=some, StartTime=now - WINDOW, EndTime=now, ScanBy="TimestampDescending"
+        )
+        for told in chain.from_iterable(page["MetricDataResults"] for page in pages):
+            if told["Values"]:
+                values.setdefault(told["Id"], told["Values"][0])
+    return _Numbers(
+        oldest={name: values[f"oldest{n}"] for n, name in enumerate(names) if f"oldest{n}" in values},
+        rate={name: values[f"rate{n}"] / (period / 60) for n, name in enumerate(names) if f"rate{n}" in values},
+        errors={},
+        lag=values.get("lag0"),
+    )
+
+
+_AGE = "ApproximateAgeOfOldestMessage"
+
+
+def _from_journal(connection: Connection, now: datetime) -> _Numbers:
+    """The same by the newest events of the last minutes and their rows in the ledger; errors, too, with their times."""
+    lines, span = _newest(connection, now)
+    subscriptions = Subscriptions.of(connection)
+    pairs = {
+        (line.id, consumer): line
+        for line in lines
+        for consumer in subscriptions.consumers(published_source(line.type), line.type)
+    }
+    rows: dict[tuple[str, str], Entry] = {}
+    batches = _batches(list(pairs), _MOST_READS)
+    for found in connection.each(lambda some: _rows(connection, some), batches):
+        rows |= found
+    committed: Counter[str] = Counter()
+    oldest: dict[str, str] = {}
+    errors: dict[str, tuple[str, str]] = {}
+    for (event, consumer), line in pairs.items():
+        row = rows.get((event, consumer))
+        if row and row.state == COMMITTED:
+            committed[consumer] += 1
+        elif row is None or row.state == TRYING:
+            oldest[consumer] = min(oldest.get(consumer, line.recorded_at), line.recorded_at)
+        # What is dead has its error in its letter; what is done has none any more.
+        if row and row.state == TRYING and row.tries:
+            last = row.tries[-1]
+            errors[consumer] = max(errors.get(consumer, ("", "")), (str(last["at"]), str(last["error"])))
+    minutes = max((now - span.since).total_seconds(), 1) / 60
+    return _Numbers(
+        oldest={name: (now - clock.moment(at)).total_seconds() for name, at in oldest.items()},
+        rate={name: number / minutes for name, number in committed.items()},
+        errors=errors,
+    )
+
+
+def _newest(connection: Connection, now: datetime) -> tuple[list[Line], Span]:
+    """The newest events of the last minutes, and the span that they fill."""
+    span = Span(now - WINDOW, now + CLOCKS_DIFFER)
+    buckets = [bucket for hour in span.hours() for bucket in hour]
+    found = connection.each(lambda bucket: list(connection.journal.lines(bucket, span)), buckets)
+    lines = sorted(chain.from_iterable(found), key=lambda line: line.order)
+    if len(lines) > _MOST_LINES:
+        lines = lines[-_MOST_LINES:]
+        span = Span(clock.moment(lines[0].recorded_at), span.until)
+    return lines, span
+
+
+def _rows(connection: Connection, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
+    keys = [{"event": event, "consumer": consumer} for event, consumer in pairs]
+    entries = map(entry_in, connection.items(connection.names.ledger, keys))
+    return {(entry.event, entry.consumer): entry for entry in entries}
+
+
+def _batches(items: Sequence[T], most: int) -> list[list[T]]:
+    return [list(items[start : start + most]) for start in range(0, len(items), most)]

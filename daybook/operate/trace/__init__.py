@@ -1,0 +1,1 @@
+"""Following events through all services, and listing them."""

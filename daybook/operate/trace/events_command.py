@@ -1,0 +1,90 @@
+"""`daybook events`: list what was recorded."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from daybook.application import catalogue
+from daybook.operate import moments
+from daybook.operate.cli.options import AsJson, Stage
+from daybook.operate.cli.printing import console, note, note_that_the_index_lags
+from daybook.operate.cli.reaching import connected
+from daybook.operate.drawing import plain
+from daybook.operate.errors import HOW_STREAMS_ARE_NAMED
+from daybook.operate.send.entries import closest
+from daybook.operate.trace import listing
+from daybook.store.journal import Line
+
+EXAMPLES = """
+**Examples**
+
+- `daybook events --since 15m`
+- `daybook events --type OrderPlaced --since 2026-03-01T00:00:00Z --until 2026-03-02T00:00:00Z --limit 1000`
+- `daybook events --stream order/ --json | jq -r .stream | sort -u`
+"""
+
+
+def events(
+    *,
+    stage: Stage = "dev",
+    event_type: Annotated[str | None, typer.Option("--type", help="Only of this type: `OrderPlaced`.")] = None,
+    stream: Annotated[
+        str | None, typer.Option(help="Only on one stream (`order/1001`), or on all streams of a kind (`order/`).")
+    ] = None,
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="Recorded from then on: `15m`, `2h`, `3d` ago, or RFC 3339.")
+    ] = "24h",
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Recorded before then; now unless given.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List recorded events, the newest first: when each was recorded, its type, its place in its stream, its id.
+
+    They come from the journal, an index that may lack the last moments; those of one stream come from the store itself,
+    which lacks nothing. With `--json`, one object a line. Data are never shown; see `daybook trace --data`.
+    """
+    with connected(stage) as connection:
+        span = moments.span(since, until, datetime.now(UTC))
+        found = listing.events(connection, span, event_type=event_type, stream=stream, limit=limit)
+        if as_json:
+            for line in found.lines:
+                typer.echo(json.dumps(asdict(line)))
+        else:
+            _print_lines(found.lines)
+        if not found.lines:
+            unknown = closest(event_type) if event_type and event_type not in catalogue() else ""
+            span_told = f"since {since}{f' until {until}' if until else ''}"
+            note(f"No events{_on(stream)} {span_told}{_half_a_name(stream)}{unknown}")
+        if found.cut:
+            note(f"There are more; these are the newest {limit}. Raise --limit, or narrow by --until")
+        if not found.consistent and datetime.now(UTC) - span.until < moments.INDEX_LAG:
+            note_that_the_index_lags(stage)
+
+
+def _on(stream: str | None) -> str:
+    if not stream:
+        return ""
+    return f" on {stream}" if "/" in stream.rstrip("/") else f" on any stream {stream.rstrip('/')}/…"
+
+
+def _half_a_name(stream: str | None) -> str:
+    return f"; {HOW_STREAMS_ARE_NAMED}" if stream and "/" not in stream else ""
+
+
+def _print_lines(lines: tuple[Line, ...]) -> None:
+    places = [f"{plain(line.stream)} #{line.sequence}" for line in lines]
+    types = max((len(line.type) for line in lines), default=0)
+    widest = max(map(len, places), default=0)
+    terminal = console()
+    for line, place in zip(lines, places, strict=True):
+        text = Text.assemble(
+            (f"{line.recorded_at[:23]}Z", "dim"),
+            (f"  {plain(line.type):{types}}", "bold cyan"),
+            f"  {place:{widest}}  ",
+            (line.id, "dim"),
+        )
+        terminal.print(text, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Views: rebuilding them, and verifying them against the store."""

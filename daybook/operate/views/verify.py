@@ -1,0 +1,146 @@
+"""Holding a view against the store: it is computed afresh in memory, and each row compared with the one that is live.
+
+Events keep coming in meanwhile. So what differs is looked at again: with what has been handled since, and the row as it
+is then. A row that changes faster than that is told apart, as busy.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from daybook.consumers.view import ORDER
+from daybook.contracts import clock
+from daybook.operate.connection import LOCAL
+from daybook.operate.moments import CLOCKS_DIFFER, INDEX_LAG
+from daybook.operate.tables import DeployedTable, Row
+from daybook.operate.views.views import Fold, Folding, View
+from daybook.store.attributes import unpack
+from daybook.store.journal import Line, Span
+from daybook.store.ledger import DISCARDED
+from daybook.store.state import KEY
+
+# Seconds before each further look. The last comes when the journal, which lags, is complete up to the one before.
+_LOOKS = (0.0, 1.0, 1.0, 1.0)
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row that is not what the store says. `fields` are those that differ: what is there, and what should be."""
+
+    key: str
+    what: Literal["missing", "extra", "differs"]
+    fields: Mapping[str, tuple[Any, Any]]
+
+
+@dataclass(slots=True)
+class Verified:
+    """What came of it: of so many rows, made from so many deliveries.
+
+    `busy` are the keys of rows that kept changing; `left_out` counts, by what the ledger says, deliveries that are not
+    in the view.
+    """
+
+    rows: int
+    events: int
+    differences: list[Difference] = field(default_factory=list)
+    busy: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def verify(
+    view: View, since: datetime, *, tell: Tell = lambda _: None, pause: Callable[[float], None] = time.sleep
+) -> Verified:
+    """Compare the live view with what its functions make of all that was recorded since then, and that they handled.
+
+    Takes memory for all rows of the view. `pause` waits so many seconds. Raises NotProjected, EventGone, and botocore's
+    errors.
+    """
+    history = _History(view, since, tell)
+    history.read()
+    tell("comparing …")
+    table = DeployedTable(view.connection, view.table)
+    rows: dict[str, Row] = {row[KEY]: row for row in table.live().scan()}
+    keys = history.fold.rows.keys() | rows.keys()
+    suspects = [key for key in sorted(keys) if _difference(key, history.fold, rows.get(key))]
+    before: Mapping[str, Row] = rows
+    for number, seconds in enumerate(_LOOKS):
+        if not suspects:
+            break
+        tell(f"{len(suspects)} of {len(keys)} rows differ; looking again …")
+        last = number == len(_LOOKS) - 1
+        lag = INDEX_LAG.total_seconds() if last and view.connection.stage != LOCAL else 0.0
+        pause(seconds + lag)
+        # The row first, of what is live by now: what it holds was handled, and so is found then.
+        before, rows = rows, table.live().rows(suspects)
+        history.read()
+        suspects = [key for key in suspects if _difference(key, history.fold, rows.get(key))]
+    settled = [key for key in suspects if rows.get(key) == before.get(key)]
+    found = [difference for key in settled if (difference := _difference(key, history.fold, rows.get(key)))]
+    left_out = Counter((history.fold.left_out or {}).values())
+    busy = [key for key in suspects if key not in settled]
+    return Verified(len(keys), history.fold.events, found, busy, left_out)
+
+
+class _History:
+    """What was recorded and handled, folded up to a moment that comes nearer with each reading."""
+
+    def __init__(self, view: View, since: datetime, tell: Tell) -> None:
+        self.fold = Fold(left_out={})
+        self._view = view
+        self._folding = Folding(view)
+        self._since = since
+        self._tell = tell
+        self._recent: set[str] = set()
+
+    def read(self) -> None:
+        """Fold in what was recorded and handled by now, and was not before."""
+        now = datetime.now(UTC)
+        # What was recorded at the time of the last reading may have been missing in the journal then.
+        recent = now - INDEX_LAG - CLOCKS_DIFFER
+        again = clock.timestamp(recent)
+        waiting = [each for each, state in (self.fold.left_out or {}).items() if state != DISCARDED]
+        for delivery in waiting:
+            del (self.fold.left_out or {})[delivery]
+        for _ in self._folding.fold(waiting, self.fold):
+            pass
+        span = Span(self._since, now + CLOCKS_DIFFER)
+        for hour in reversed(list(span.hours())):
+            for fold, seen in self._view.connection.each(lambda bucket: self._of(bucket, span, again), hour):
+                self.fold.merge(fold)
+                self._recent |= seen
+            self._tell(f"{self.fold.events} events, up to {hour[0][:13]}h …")
+        self._since = max(self._since, recent)
+
+    def _of(self, bucket: str, span: Span, again: str) -> tuple[Fold, set[str]]:
+        fold, recent = Fold(left_out={}), set[str]()
+        for _ in self._folding.fold(self._view.deliveries(self._new(bucket, span, again, recent)), fold):
+            pass
+        return fold, recent
+
+    def _new(self, bucket: str, span: Span, again: str, recent: set[str]) -> Iterator[Line]:
+        for line in self._view.lines(bucket, span):
+            if line.id in self._recent:
+                continue
+            if line.recorded_at >= again:
+                recent.add(line.id)
+            yield line
+
+
+def _difference(key: str, fold: Fold, row: Row | None) -> Difference | None:
+    change = fold.rows.get(key)
+    if change is None:
+        there = {name: (value, None) for name, value in (row or {}).items() if name != KEY}
+        return Difference(key, "extra", there) if row is not None else None
+    should: dict[str, Any] = dict(change.adds)
+    for name, (value, stamp) in change.sets.items():
+        should |= {name: unpack(value), name + ORDER: stamp}
+    if row is None:
+        return Difference(key, "missing", {name: (None, value) for name, value in should.items()})
+    names = (should.keys() | row.keys()) - {KEY}
+    differ = {name: (row.get(name), should.get(name)) for name in sorted(names) if row.get(name) != should.get(name)}
+    return Difference(key, "differs", differ) if differ else None

@@ -1,0 +1,143 @@
+"""The journal: all events of a stage by the time they were recorded, without their bodies.
+
+It is an index of the event store, in partitions of an hour and a shard, so that it can be read in parallel. An index
+lags: events of the last moments may be missing from it. Nothing is ever missing from a stream read by itself.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from daybook.contracts import clock
+from daybook.store.attributes import pack, unpack_item
+from daybook.store.event_store import JOURNAL, JOURNAL_SHARDS, journal_bucket, journal_position
+
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One event as the journal knows it. `recorded_at` is RFC 3339 in UTC with microseconds."""
+
+    id: str
+    type: str
+    stream: str
+    sequence: int
+    recorded_at: str
+    correlation_id: str
+    causation_id: str | None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Self:
+        """The line in an item of the index, or of the table itself."""
+        values = unpack_item(item)
+        return cls(**{name: values[name] for name in _FIELDS})
+
+    @property
+    def order(self) -> tuple[str, str, int]:
+        """What lines are sorted by: the time of recording, then their place."""
+        return self.recorded_at, self.stream, self.sequence
+
+    @property
+    def position(self) -> str:
+        """Where it stands in its partition: the text that the journal itself sorts by."""
+        return journal_position(self.recorded_at, self.stream, self.sequence)
+
+
+_FIELDS = tuple(field.name for field in fields(Line))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time from `since`, included, to `until`, not included. Both are aware."""
+
+    since: datetime
+    until: datetime
+
+    def hours(self) -> Iterator[tuple[str, ...]]:
+        """The partitions that hold the span, hour by hour, the newest first; one of each shard in every hour."""
+        hour = self.until.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        while hour + _HOUR > self.since:
+            if hour < self.until:
+                yield tuple(journal_bucket(clock.timestamp(hour), shard) for shard in range(JOURNAL_SHARDS))
+            hour -= _HOUR
+
+    def of_shard(self, shard: int) -> Iterator[str]:
+        """The partitions of one shard that hold the span, the oldest first."""
+        hour = self.since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        while hour < self.until:
+            yield journal_bucket(clock.timestamp(hour), shard)
+            hour += _HOUR
+
+
+class Journal:
+    """Reads one stage's journal. `dynamodb` is a client of botocore or boto3."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def lines(
+        self,
+        bucket: str,
+        span: Span,
+        *,
+        event_type: str | None = None,
+        event_types: Sequence[str] = (),
+        stream_prefix: str | None = None,
+        event_id: str | None = None,
+        page_size: int | None = None,
+        oldest_first: bool = False,
+    ) -> Iterator[Line]:
+        """The lines of one partition within the span, the newest first unless asked, read as they are asked for.
+
+        `event_types`, 100 at the most, are those looked for; all, unless given. `page_size` is how many lines one call
+        looks at; unless given, as many as DynamoDB can, 1 MB of them.
+        """
+        wanted = {"type": event_type, "id": event_id}
+        filters = {f"#{name} = :{name}": (name, value) for name, value in wanted.items() if value is not None}
+        if stream_prefix is not None:
+            filters["begins_with(#stream, :stream)"] = ("stream", stream_prefix)
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": JOURNAL,
+            # A position begins with the time; what was recorded at `until` itself stands after that text.
+            "KeyConditionExpression": "#bucket = :bucket AND #position BETWEEN :since AND :until",
+            "ExpressionAttributeNames": {"#bucket": "bucket", "#position": "position"}
+            | {f"#{name}": name for name, _ in filters.values()},
+            "ExpressionAttributeValues": {
+                ":bucket": pack(bucket),
+                ":since": pack(clock.timestamp(span.since)),
+                ":until": pack(clock.timestamp(span.until)),
+            }
+            | {f":{name}": pack(value) for name, value in filters.values()},
+            "ScanIndexForward": oldest_first,
+        }
+        conditions = list(filters)
+        if event_types:
+            several = {f":type{number}": pack(name) for number, name in enumerate(event_types)}
+            conditions.append(f"#type IN ({', '.join(several)})")
+            request["ExpressionAttributeNames"] |= {"#type": "type"}
+            request["ExpressionAttributeValues"] |= several
+        if conditions:
+            request["FilterExpression"] = " AND ".join(conditions)
+        return self._read(request, page_size)
+
+    def of_stream(self, stream: str, *, oldest_first: bool = False) -> Iterator[Line]:
+        """All lines of one stream, the newest first unless asked, read consistently from the table itself."""
+        return self._read(
+            {
+                "TableName": self._table,
+                "KeyConditionExpression": "#stream = :stream",
+                "ProjectionExpression": ", ".join(f"#{name}" for name in _FIELDS),
+                "ExpressionAttributeNames": {f"#{name}": name for name in _FIELDS},
+                "ExpressionAttributeValues": {":stream": pack(stream)},
+                "ScanIndexForward": oldest_first,
+                "ConsistentRead": True,
+            }
+        )
+
+    def _read(self, request: Mapping[str, Any], page_size: int | None = None) -> Iterator[Line]:
+        pages = self._dynamodb.get_paginator("query").paginate(**request, PaginationConfig={"PageSize": page_size})
+        return (Line.of(item) for page in pages for item in page["Items"])

@@ -1,0 +1,198 @@
+"""The ledger: what became of each event at each consumer, for good.
+
+Partition key `event` (the event's id), sort key `consumer`. A row is written in the same transaction as all that the
+consumer did, on the condition that it was not done before: that is what makes a second delivery harmless. A row also
+holds each failed try, and, once a message has ended in a dead-letter queue, the reason and the body. It is one row: a
+later commit takes the place of all that.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from daybook.store.attributes import pack, pack_item, unpack_item
+from daybook.store.schema import Index, Schema
+from daybook.store.transaction import Pauses, batch_get
+
+TRYING = "trying"  # it has failed, and will come again
+COMMITTED = "committed"
+DEAD = "dead"  # it waits for somebody's decision
+DISCARDED = "discarded"  # by such a decision
+DONE = frozenset({COMMITTED, DISCARDED})
+
+# The sparse index of the dead: partition key `dead` (the consumer), sort key `at`.
+DEAD_INDEX = "dead"
+# What it carries beside the keys: enough to list the dead and to group them, without bodies.
+DEAD_INDEXED = ("error", "reason", "event_type", "stream", "sequence")
+
+SCHEMA = Schema("event", "consumer", indexes=(Index(DEAD_INDEX, "dead", "at", DEAD_INDEXED),))
+
+# Conditions on a row, each with its values.
+_Condition = tuple[str, Mapping[str, Any]]
+_NOT_DONE: _Condition = (
+    "attribute_not_exists(#state) OR NOT #state IN (:committed, :discarded)",
+    {":committed": pack(COMMITTED), ":discarded": pack(DISCARDED)},
+)
+_NOT_COMMITTED: _Condition = (
+    "attribute_not_exists(#state) OR #state <> :committed",
+    {":committed": pack(COMMITTED)},
+)
+# What only the dead have.
+OF_THE_DEAD = ("dead", "error", "reason", "body", "body_key", "attributes")
+
+
+class AlreadyDone(Exception):
+    """The event is committed or discarded at this consumer, and stays so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row. `emitted` are the ids of the events that came of it; `details` is what a kind of consumer adds."""
+
+    event: str
+    consumer: str
+    state: str
+    at: str
+    stream: str = ""
+    sequence: int = 0
+    emitted: Sequence[str] = ()
+    tries: Sequence[Mapping[str, Any]] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.state in DONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Why a message goes back to its queue, with the number of its deliveries so far.
+
+    `error` and `reason` stand for a try that counts; without them it is handed back, and nothing counts. `tried` are
+    the tries of this message that count, `crashes` how often a process was about to handle what it may die of.
+    """
+
+    message: str
+    deliveries: int
+    at: str
+    error: str = ""
+    reason: str = ""
+    tried: int = 0
+    crashes: int = 0
+
+
+_FIELDS = ("event", "consumer", "state", "at", "stream", "sequence", "emitted", "tries")
+
+
+class Ledger:
+    """Reads one stage's ledger, and writes to it. `dynamodb` is a client of botocore or boto3."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def record(self, entry: Entry, *, happened: bool = False) -> dict[str, Any]:
+        """The part of a transaction that notes what became of the event, if it is not done.
+
+        `happened`: the world outside has done it already, so that nobody can discard it any more.
+        """
+        values: dict[str, object] = {"state": entry.state, "at": entry.at, **entry.details}
+        values |= {"stream": entry.stream, "sequence": entry.sequence}
+        if entry.emitted:
+            values["emitted"] = list(entry.emitted)
+        condition = _NOT_COMMITTED if happened else _NOT_DONE
+        return {"Update": self._update(entry.event, entry.consumer, values, condition, remove=OF_THE_DEAD)}
+
+    def bury(self, entry: Entry) -> None:
+        """Note the event as dead at the consumer; `details` hold error, reason and body. Raises AlreadyDone."""
+        values: dict[str, object] = {"state": DEAD, "dead": entry.consumer, "at": entry.at, **entry.details}
+        if entry.stream:
+            values |= {"stream": entry.stream, "sequence": entry.sequence}
+        self._write(self._update(entry.event, entry.consumer, values))
+
+    def note(self, event: str, consumer: str, place: tuple[str, int], note: Note) -> None:
+        """Note why a message goes back. Raises AlreadyDone, if another delivery of the event has been quicker."""
+        stream, sequence = place
+        values: dict[str, object] = {"stream": stream, "sequence": sequence}
+        values |= {"message": note.message, "deliveries": note.deliveries}
+        values |= {"tried": note.tried, "crashes": note.crashes}
+        update = self._update(event, consumer, values)
+        update["ExpressionAttributeNames"] |= {"#at": "at", "#tries": "tries"}
+        update["ExpressionAttributeValues"] |= {":trying": pack(TRYING), ":at": pack(note.at)}
+        update["UpdateExpression"] += ", #state = if_not_exists(#state, :trying), #at = if_not_exists(#at, :at)"
+        if note.error:
+            told = {"at": note.at, "error": note.error, "reason": note.reason}
+            update["ExpressionAttributeValues"] |= {":none": pack([]), ":try": pack([told])}
+            update["UpdateExpression"] += ", #tries = list_append(if_not_exists(#tries, :none), :try)"
+        else:
+            del update["ExpressionAttributeNames"]["#tries"]
+        self._write(update)
+
+    def find(self, event: str, consumer: str) -> Entry | None:
+        """What became of the event at the consumer, read consistently."""
+        answer = self._dynamodb.get_item(
+            TableName=self._table, Key=pack_item({"event": event, "consumer": consumer}), ConsistentRead=True
+        )
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def of_event(self, event: str) -> list[Entry]:
+        """What became of the event at every consumer, read consistently."""
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="#event = :event",
+            ExpressionAttributeNames={"#event": "event"},
+            ExpressionAttributeValues={":event": pack(event)},
+            ConsistentRead=True,
+        )
+        return [from_item(item) for page in pages for item in page["Items"]]
+
+    def several(self, keys: Sequence[Mapping[str, str]], pauses: Pauses) -> Iterator[Entry]:
+        """The rows with these keys, 100 at the most (DynamoDB's quota), read consistently, as far as there are any."""
+        if keys:
+            request = {self._table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
+            yield from (from_item(item) for _, item in batch_get(self._dynamodb, request, pauses))
+
+    def _update(
+        self,
+        event: str,
+        consumer: str,
+        values: Mapping[str, object],
+        condition: _Condition = _NOT_DONE,
+        *,
+        remove: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        names = {f"#v{number}": name for number, name in enumerate(values)}
+        gone = {f"#r{number}": name for number, name in enumerate(remove) if name not in values}
+        expression = "SET " + ", ".join(f"{alias} = :{alias[1:]}" for alias in names)
+        if gone:
+            expression += " REMOVE " + ", ".join(gone)
+        return {
+            "TableName": self._table,
+            "Key": pack_item({"event": event, "consumer": consumer}),
+            "UpdateExpression": expression,
+            "ConditionExpression": condition[0],
+            "ExpressionAttributeNames": {**names, **gone, "#state": "state"},
+            "ExpressionAttributeValues": {
+                **{f":{alias[1:]}": pack(values[name]) for alias, name in names.items()},
+                **condition[1],
+            },
+        }
+
+    def _write(self, update: Mapping[str, Any]) -> None:
+        try:
+            self._dynamodb.update_item(**update)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
+                raise
+            msg = "the event is done at this consumer"
+            raise AlreadyDone(msg) from error
+
+
+def from_item(item: Mapping[str, Any]) -> Entry:
+    """The row that the ledger keeps in `item`."""
+    values = unpack_item(item)
+    known = {name: values[name] for name in _FIELDS if name in values}
+    return Entry(**known, details={name: value for name, value in values.items() if name not in _FIELDS})

@@ -1,0 +1,156 @@
+"""Timers: events that are recorded at a later time. A row in the due table stands for each until then.
+
+Partition key `slot` (minute and shard: `2026-11-23T19:10#3`), sort key `due` (time and event id). One more row, the
+watermark, says up to which minute all slots are empty for good. If that is lost, the table is searched for its oldest.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from daybook.contracts import clock
+from daybook.contracts.contract import Place
+from daybook.store.attributes import pack, pack_item, unpack_item
+from daybook.store.event_store import Draft
+from daybook.store.schema import Schema
+
+# One partition takes 1,000 writes a second (DynamoDB's quota); many timers may be armed for one minute.
+SHARDS = 8
+
+SCHEMA = Schema("slot", "due")
+
+# Clocks differ, and whoever has armed a timer may still be committing: a minute is finished only after this time.
+MARGIN = timedelta(minutes=5)
+
+_MINUTE = len("2026-11-23T19:10")
+_WATERMARK = {"slot": "watermark", "due": "watermark"}
+# DynamoDB's words for where a page of a scan begins and ends.
+_BEGIN, _END = "ExclusiveStartKey", "LastEvaluatedKey"
+_DRAFT = tuple(field.name for field in fields(Draft))
+
+
+class NotATimer(ValueError):
+    """A row of the due table is not a timer that this system wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """An event to be recorded at `draft.time`, and where in its stream it may stand."""
+
+    draft: Draft
+    place: Place
+
+    @property
+    def key(self) -> dict[str, str]:
+        """Where its row stands."""
+        shard = zlib.crc32(self.draft.id.encode()) % SHARDS
+        time = self.draft.time
+        return {"slot": f"{time[:_MINUTE]}#{shard}", "due": f"{time}#{self.draft.id}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """The first minute that may not be finished: all rows before it are gone for good.
+
+    With `after` it is not known yet: it is the oldest found by a search that has come as far as this key.
+    """
+
+    minute: datetime
+    after: Mapping[str, str] | None = None
+
+
+def minute(moment: datetime) -> datetime:
+    """The minute that a moment lies in."""
+    return moment.replace(second=0, microsecond=0)
+
+
+def slots(of: datetime) -> list[str]:
+    """The slots of one minute."""
+    return [f"{clock.timestamp(of)[:_MINUTE]}#{shard}" for shard in range(SHARDS)]
+
+
+def from_item(item: Mapping[str, Any]) -> Timer:
+    """The timer in a row. Raises NotATimer."""
+    try:
+        values = unpack_item(item)
+        return Timer(Draft(**{name: values[name] for name in _DRAFT}), Place(values["place"]))
+    except (KeyError, ValueError, TypeError) as error:
+        msg = "a row of the due table lacks part of a timer"
+        raise NotATimer(msg) from error
+
+
+class DueTable:
+    """Reads one stage's due table, and says how to write to it."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def arm(self, timer: Timer) -> dict[str, Any]:
+        """The part of a transaction that arms the timer, if it is not armed yet."""
+        item = pack_item({**timer.key, **asdict(timer.draft), "place": str(timer.place)})
+        names = {"#slot": "slot"}
+        condition = {"ConditionExpression": "attribute_not_exists(#slot)", "ExpressionAttributeNames": names}
+        return {"Put": {"TableName": self._table, "Item": item, **condition}}
+
+    def disarm(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """The part of a transaction that takes a row away, if it is there."""
+        key = {"slot": item["slot"], "due": item["due"]}
+        names = {"#slot": "slot"}
+        condition = {"ConditionExpression": "attribute_exists(#slot)", "ExpressionAttributeNames": names}
+        return {"Delete": {"TableName": self._table, "Key": key, **condition}}
+
+    def move(self, item: Mapping[str, Any], to: datetime) -> list[dict[str, Any]]:
+        """The parts of a transaction that move a row, if it is there, to the slot of another minute."""
+        shard = unpack_item(item)["slot"].rpartition("#")[2]
+        moved = {**item, **pack_item({"slot": f"{clock.timestamp(to)[:_MINUTE]}#{shard}"})}
+        return [self.disarm(item), {"Put": {"TableName": self._table, "Item": moved}}]
+
+    def remove(self, item: Mapping[str, Any]) -> None:
+        """Take a row away by itself, whether it is still there or not."""
+        self._dynamodb.delete_item(TableName=self._table, Key={"slot": item["slot"], "due": item["due"]})
+
+    def due(self, slot: str, now: str) -> Iterator[Mapping[str, Any]]:
+        """The rows of a slot whose time has come, in order, read consistently."""
+        # `$` is the character after `#`, with which the id begins.
+        yield from self._query("slot = :slot AND due < :end", {":slot": slot, ":end": f"{now}$"})
+
+    def watermark(self) -> Watermark | None:
+        """From where the next sweep must look; None if nobody has said so."""
+        found = self._query("slot = :slot AND due = :due", {f":{name}": value for name, value in _WATERMARK.items()})
+        values = next((unpack_item(item) for item in found), None)
+        return Watermark(clock.moment(values["minute"]), values.get("after")) if values else None
+
+    def set_watermark(self, watermark: Watermark) -> None:
+        """Say from where the next sweep must look. One that is set back does no harm."""
+        item: dict[str, object] = {**_WATERMARK, "minute": clock.timestamp(watermark.minute)}
+        if watermark.after:
+            item["after"] = watermark.after
+        self._dynamodb.put_item(TableName=self._table, Item=pack_item(item))
+
+    def search(self, found: Watermark) -> Watermark:
+        """Look through one more page of the table, in no order, for a row that is older than what was found so far."""
+        begin = {_BEGIN: pack_item(found.after)} if found.after else {}
+        page = self._dynamodb.scan(TableName=self._table, ProjectionExpression="slot", ConsistentRead=True, **begin)
+        minutes = [at for item in page["Items"] if (at := _minute_of(unpack_item(item)["slot"]))]
+        end = page.get(_END)
+        return Watermark(min([found.minute, *minutes]), unpack_item(end) if end else None)
+
+    def _query(self, condition: str, values: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues={name: pack(value) for name, value in values.items()},
+            ConsistentRead=True,
+        )
+        return (item for page in pages for item in page["Items"])
+
+
+def _minute_of(slot: str) -> datetime | None:
+    """The minute of a slot; None of what is no slot, where no sweep would look either."""
+    try:
+        return clock.moment(f"{slot[:_MINUTE]}Z")
+    except ValueError:
+        return None

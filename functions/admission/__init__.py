@@ -1,0 +1,1 @@
+"""Admission: the way in for events from outside."""

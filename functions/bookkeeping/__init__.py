@@ -1,1 +1,0 @@
-"""Bookkeeping: how events get into the store, and out of it onto the event bus."""

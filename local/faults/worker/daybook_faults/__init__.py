@@ -1,1 +1,0 @@
-"""Faults, from inside a function's process. Only `local.faults` puts this on a path."""

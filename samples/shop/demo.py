@@ -1,0 +1,120 @@
+"""The shop: orders are placed, paid and sent, or are not; goods, money and letters add up.
+
+Its samples may also say `outside`: calls that the payment provider fails, as `daybook.local.provider` names them;
+`late`: the time to pay runs out; and `settles`: orders whose bank pays only after that.
+"""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from rich.table import Table
+
+from daybook.contracts.values import MINOR_UNIT_DIGITS
+from daybook.local.demo.business import Business, Closing, Example, Part
+from daybook.local.demo.day import Day
+from daybook.local.provider import Fault
+from daybook.operate.drawing import table
+from events.orders import OrderPlaced
+from samples.shop.books import Books, Rows, stock
+
+
+class Shop(Business):
+    """A day in the shop. `shelf` is what goods there were before the first order."""
+
+    name = "shop"
+    adds_up = "Goods, money and letters add up."
+    worth_reading = {
+        "functions/inventory/reserve_stock.py": "the function that reserved the stock; its line: stacks/inventory.py",
+        "functions/payments/charge_order.py": "the one that charged the customer, once",
+        "events/orders.py": "what an order must look like",
+    }
+    example = Example(
+        what="put goods on the shelf",
+        sample="samples/shop/1-goods-arrive.json",
+        source="shop.checkout",
+        type=OrderPlaced.__name__,
+        data={**OrderPlaced.example, "order_id": "7"},  # the numbers of the samples are theirs
+        stream="order/7",
+    )
+    shelf: Rows = {}
+    _faults: Sequence[Fault] = ()
+
+    def parts(self) -> tuple[Part, Part, Part]:
+        """Goods come, orders come, and parcels leave."""
+        return (
+            Part("putting goods on the shelf", self._morning),
+            Part("sending orders", self._noon),
+            Part("handing parcels over, and letting the time to pay run out", self._evening),
+        )
+
+    def closing(self) -> Closing:
+        """The shelf, the orders with their money, and the mailbox, side by side with what their keepers say."""
+        books = Books.of(self.surroundings)
+        return Closing(
+            tables=[_goods(books, self.shelf), _orders(books), _mails(books)],
+            complaints=[*self._without_effect(), *books.complaints(self.shelf)],
+        )
+
+    def _morning(self, day: Day) -> None:
+        day.send(self.first.entries)
+
+    def _noon(self, day: Day) -> None:
+        self.shelf = stock(self.surroundings.connection)
+        outside = [where for sample in self.samples for where in sample.own.get("outside", ())]
+        self._faults = [Fault.unavailable(**where) for where in outside]
+        day.meanwhile(self.surroundings.provider.brings(*self._faults))
+        day.send(entry for sample in self.samples if not sample.own.get("late") for entry in sample.entries)
+
+    def _evening(self, day: Day) -> None:
+        late = [sample for sample in self.samples if sample.own.get("late")]
+        day.send(entry for sample in late for entry in sample.entries)
+        day.send(entry for sample in self.samples for entry in sample.then)
+        day.wait_for("OrderCancelled", (stream for sample in late for stream in sample.ends))
+        for order in [order for sample in late for order in sample.own.get("settles", ())]:
+            self.surroundings.provider.settle(order)
+
+    def _without_effect(self) -> Iterator[str]:
+        """Faults that did not strike as often as told, so that nobody has seen what their sample is to show."""
+        for fault in self._faults:
+            times = self.surroundings.provider.brought(fault)
+            if times != fault.where.get("times", 1):
+                yield f"the payment provider should have failed: {dict(fault.where)}; it failed {times} times"
+
+
+def _goods(books: Books, before: Rows) -> Table:
+    sold = books.sold()
+    return table(
+        "The shelf",
+        ("article", "before", "available", "reserved", "sold"),
+        (
+            (sku, before.get(sku, {}).get("available", 0), row.get("available", 0), row.get("reserved", 0), sold[sku])
+            for sku, row in books.stock.items()
+        ),
+        numbers=("before", "available", "reserved", "sold"),
+    )
+
+
+def _orders(books: Books) -> Table:
+    rows = []
+    for order, row in books.orders.items():
+        currency = row["currency"]
+        taken, back = (
+            _money(sum(sums.values()), currency) for sums in (books.money.taken(order), books.money.returned(order))
+        )
+        why = row.get("cancelled_because", "").replace("_", " ")
+        rows.append((order, row["status"], f"{_money(row['total'], currency)} {currency}", taken, back, why))
+    return table(
+        "The orders, and what the payment provider's book says of them",
+        ("order", "status", "total", "charged", "paid back", "why"),
+        rows,
+        numbers=("total", "charged", "paid back"),
+    )
+
+
+def _mails(books: Books) -> Table:
+    return table("The mailbox", ("to", "subject"), ((", ".join(mail.to), mail.subject) for mail in books.mails))
+
+
+def _money(amount: int, currency: str) -> str:
+    digits = MINOR_UNIT_DIGITS[currency]
+    return f"{Decimal(amount).scaleb(-digits):.{digits}f}"
