@@ -55,7 +55,7 @@ system: install  ## tests of the deployed system, on MiniStack
 bench: install  ## measure speed, cost, and what fraud finds; one part alone: make bench BENCH=cost
 	@$(BIN)/python -m bench $(BENCH)
 
-chaos: install  ## the whole system under faults, and nothing lost or done twice (SEED=1; writes docs/proof.md)
+chaos: install  ## the whole system under faults, and nothing lost or done twice (SEED=1; writes docs/chaos.md)
 	@$(BIN)/python -m chaos chaos $(if $(SEED),--seed $(SEED))
 
 fuzz: install  ## ten thousand bad and odd events at both doors, each handled or dead with a reason

@@ -59,7 +59,7 @@ _SAID = "as its sender said"
 def run(progress: Progress, *, seed: int, events: int) -> bool:
     """Send so many messages to a system of its own, and hold what became of them against what is promised.
 
-    Writes its part of docs/proof.md. Returns whether all held; prints what did not.
+    Writes its part of docs/chaos.md. Returns whether all held; prints what did not.
     """
     began = time.monotonic()
     with up(progress) as cloud, Memory(cloud) as memory:

@@ -1,4 +1,4 @@
-"""The page on which the proof says what it did and found: `docs/proof.md`. Each run writes its own part anew."""
+"""The page on which the proof says what it did and found: `docs/chaos.md`. Each run writes its own part anew."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-PAGE = ROOT / "docs" / "proof.md"
+PAGE = ROOT / "docs" / "chaos.md"
 
 
 def write(part: str, text: str, page: Path = PAGE) -> None:

@@ -16,7 +16,7 @@ from daybook.runtime import aws, observability
 from daybook.runtime.mapping import Mappings
 from daybook.runtime.settings import settings
 
-CONSUMER = "switch"
+CONSUMER = "control-consumers"
 
 
 class NotSwitched(RuntimeError):

@@ -26,7 +26,7 @@ from daybook.store.timers import MARGIN, NotATimer, Timer, Watermark, from_item,
 from daybook.store.timers import slots as slots_of
 from daybook.store.transaction import OutOfTime, Pauses, Refused, write
 
-CONSUMER = "sweep"
+CONSUMER = "fire-timers"
 
 _MINUTE = timedelta(minutes=1)
 # What the watermark, or one row, may take at the least of the time that is left.

@@ -19,7 +19,7 @@ from daybook.runtime import aws, observability
 from daybook.runtime.settings import settings
 from daybook.store.ledger import COMMITTED, DEAD, AlreadyDone, Entry
 
-CONSUMER = "bury"
+CONSUMER = "record-dead-letters"
 # What it could not admit holds its producer's metadata, not ours.
 ADMIT = "admit"
 

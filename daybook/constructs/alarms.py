@@ -13,7 +13,7 @@ MINUTE = Duration.minutes(1)
 # The sections of docs/runbook.md: what the names of alarms end in.
 _SECTIONS = (
     "dead",
-    "not-buried",
+    "not-recorded",
     "too-old",
     "throttled",
     "newer-version",

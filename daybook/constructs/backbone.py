@@ -67,15 +67,15 @@ class Backbone(Stack):
         )
         self._store = self._event_store()
         table(self, "Ledger", stage=stage, name=names.ledger, schema=ledger.SCHEMA)
-        bury = self._bury()
+        recorder = self._record_dead_letters()
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=names.of("backbone"))
         dashboard.add_widgets(*self._admit().widgets())
         dashboard.add_widgets(*self._publish())
-        self._sweep()
-        self._switch()
+        self._fire_timers()
+        self._control_consumers()
         for construct in self.node.find_all():
-            if construct.node.id == "BuryMapping":
-                construct.node.add_dependency(bury)
+            if construct.node.id == "RecordDeadLettersMapping":
+                construct.node.add_dependency(recorder)
 
     def _alarm_topic(self) -> sns.Topic:
         topic = sns.Topic(
@@ -191,16 +191,16 @@ class Backbone(Stack):
             ),
         ]
 
-    def _sweep(self) -> None:
-        scope = Construct(self, "Sweep")
+    def _fire_timers(self) -> None:
+        scope = Construct(self, "FireTimers")
         name = self._stage.names.due
         due = table(scope, "Due", stage=self._stage, name=name, schema=timers.SCHEMA)
-        set_aside = dead_letter_queue(scope, stage=self._stage, consumer="sweep", alarms=self._alarms)
+        set_aside = dead_letter_queue(scope, stage=self._stage, consumer="fire-timers", alarms=self._alarms)
         function = Function(
             scope,
             "Function",
             stage=self._stage,
-            consumer="sweep",
+            consumer="fire-timers",
             handler="daybook.backbone.fire_timers.handler",
             code=self._code,
             layers=self._layers,
@@ -212,27 +212,27 @@ class Backbone(Stack):
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
         fired = [c for c in catalogue().values() if c.contract.timer]
         BackboneAccess(scope, stage=self._stage).allow_append(function, fired, looks_at_openings=True)
-        self._each_minute(scope, function, "sweep")
-        self._watch_scheduled(function, "Sweep", fails="some timers cannot be fired", silent="no timer is fired")
-        name = self._stage.names.of("sweep")
+        self._each_minute(scope, function, "fire-timers")
+        self._watch_scheduled(function, "fire-timers", fails="some timers cannot be fired", silent="no timer is fired")
+        name = self._stage.names.of("fire-timers")
         alarm(
             self,
-            "SweepLate",
+            "FireTimersLate",
             name=f"{name}-late",
-            metric=own_metric(self._stage, "sweep", observability.LATENESS, statistic="max"),
+            metric=own_metric(self._stage, "fire-timers", observability.LATENESS, statistic="max"),
             at_least=_ALLOWED_LATENESS,
             minutes=1,
             meaning=f"A timer was fired {_ALLOWED_LATENESS // 1000} s or more after its time.",
             topic=self._alarms,
         )
 
-    def _switch(self) -> None:
-        scope = Construct(self, "Switch")
+    def _control_consumers(self) -> None:
+        scope = Construct(self, "ControlConsumers")
         function = Function(
             scope,
             "Function",
             stage=self._stage,
-            consumer="switch",
+            consumer="control-consumers",
             handler="daybook.backbone.control_consumers.handler",
             code=self._code,
             layers=self._layers,
@@ -269,9 +269,12 @@ class Backbone(Stack):
                 reason="Lambda names mappings by chance; the condition narrows it to those of the stage's functions.",
             ),
         )
-        self._each_minute(scope, function, "switch")
+        self._each_minute(scope, function, "control-consumers")
         self._watch_scheduled(
-            function, "Switch", fails="some mappings cannot be switched", silent="paused is not off, and off stays off"
+            function,
+            "control-consumers",
+            fails="some mappings cannot be switched",
+            silent="paused is not off, and off stays off",
         )
 
     def _each_minute(self, scope: Construct, function: Function, name: str) -> None:
@@ -290,10 +293,11 @@ class Backbone(Stack):
         )
 
     def _watch_scheduled(self, function: Function, what: str, *, fails: str, silent: str) -> None:
-        name = self._stage.names.of(what.lower())
+        name = self._stage.names.of(what)
+        construct_id = "".join(word.capitalize() for word in what.split("-"))
         alarm(
             self,
-            f"{what}Errors",
+            f"{construct_id}Errors",
             name=f"{name}-errors",
             metric=function.metric_errors(period=MINUTE, statistic="sum"),
             at_least=1,
@@ -303,7 +307,7 @@ class Backbone(Stack):
         )
         silence_alarm(
             self,
-            f"{what}Silent",
+            f"{construct_id}Silent",
             name=f"{name}-silent",
             metric=function.metric_invocations(period=MINUTE, statistic="sum"),
             minutes=5,
@@ -312,8 +316,8 @@ class Backbone(Stack):
             topic=self._alarms,
         )
 
-    def _bury(self) -> Function:
-        scope = Construct(self, "Bury")
+    def _record_dead_letters(self) -> Function:
+        scope = Construct(self, "RecordDeadLetters")
         bodies = s3.Bucket(
             scope,
             "Bodies",
@@ -332,7 +336,7 @@ class Backbone(Stack):
             scope,
             "Function",
             stage=self._stage,
-            consumer="bury",
+            consumer="record-dead-letters",
             handler="daybook.backbone.record_dead_letters.handler",
             code=self._code,
             layers=self._layers,

@@ -33,7 +33,7 @@ _ALLOWED_DELAY = 300  # seconds that the oldest message may wait before someone 
 
 def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: sns.ITopic) -> sqs.Queue:
     """Where messages of a consumer go that cannot be processed, or, by its rule, not be delivered: on their way to
-    bury, which notes them in the ledger as dead.
+    record-dead-letters, which notes them in the ledger as dead.
     """
     queue = sqs.Queue(
         scope,
@@ -49,8 +49,8 @@ def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: 
     )
     mapping = lambda_.EventSourceMapping(
         scope,
-        "BuryMapping",
-        target=lambda_.Function.from_function_name(scope, "Bury", stage.names.of("bury")),
+        "RecordDeadLettersMapping",
+        target=lambda_.Function.from_function_name(scope, "RecordDeadLetters", stage.names.of("record-dead-letters")),
         event_source_arn=queue.queue_arn,
         batch_size=10,
         max_concurrency=2,
@@ -70,12 +70,12 @@ def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: 
     )
     alarm(
         scope,
-        "NotBuried",
-        name=f"{name}-not-buried",
+        "NotRecorded",
+        name=f"{name}-not-recorded",
         metric=queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="max"),
         at_least=_ALLOWED_DELAY,
         minutes=1,
-        meaning=f"A dead letter of {name} has waited {_ALLOWED_DELAY} s or more for bury: is bury down?",
+        meaning=f"A dead letter of {name} has waited {_ALLOWED_DELAY} s or more for record-dead-letters: is it down?",
         topic=alarms,
     )
     return queue

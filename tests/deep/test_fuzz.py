@@ -65,8 +65,8 @@ def test_a_message_that_the_ledger_does_not_know_has_vanished(cloud: Cloud, door
 
 
 def test_a_process_that_goes_on_growing_is_a_fault_and_the_cloud_itself_is_none() -> None:
-    early = {"daybook-local-admit": 60_000_000, "daybook-local-bury": 60_000_000, CLOUD: 100_000_000}
-    late = {"daybook-local-admit": 90_000_000, "daybook-local-bury": 62_000_000, CLOUD: 900_000_000}
+    early = {"daybook-local-admit": 60_000_000, "daybook-local-record-dead-letters": 60_000_000, CLOUD: 100_000_000}
+    late = {"daybook-local-admit": 90_000_000, "daybook-local-record-dead-letters": 62_000_000, CLOUD: 900_000_000}
 
     grown = Result([], [], early, late).grown()
 

@@ -110,7 +110,9 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, fo
     """Give each function cause for all that it may do: its work, a delivery that comes again, one it cannot read."""
     sku, opened, paid, declined, late = unique("mug"), *(unique("order") for _ in range(4))
     consumers = [
-        function for function in roles(system) if function not in {"admit", "publish", "bury", "sweep", "switch"}
+        function
+        for function in roles(system)
+        if function not in {"admit", "publish", "record-dead-letters", "fire-timers", "control-consumers"}
     ]
     twice = an_order(paid, lines=[(sku, 1)], producer_id=unique("checkout"))
     refused = [Fault.denied(function=consumer, operation="TransactWriteItems") for consumer in consumers]
@@ -215,8 +217,8 @@ def sweep_finds_what_is_no_timer(system: Deployed) -> None:
     slot = slots(datetime.now(UTC))[0]
     item = {"slot": {"S": slot}, "due": {"S": due}}
     system.cloud.client("dynamodb").put_item(TableName=system.connection.names.due, Item=item)
-    system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("sweep"))
-    until(lambda: due in str(buried(system, "sweep")), what="sweep puts it aside")
+    system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("fire-timers"))
+    until(lambda: due in str(buried(system, "fire-timers")), what="sweep puts it aside")
 
 
 def a_consumer_is_paused_and_resumed(system: Deployed) -> None:
@@ -228,7 +230,7 @@ def a_consumer_is_paused_and_resumed(system: Deployed) -> None:
     for part, state in ((switches.pause(consumer, paused), "Disabled"), (switches.resume(consumer), "Enabled")):
         dynamodb.transact_write_items(TransactItems=[part])
         for _ in range(2):
-            system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("switch"))
+            system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("control-consumers"))
         assert [mapping.state for mapping in mappings.of(consumer)] == [state]
 
 

@@ -78,7 +78,7 @@ def switch(system: Deployed) -> Switch:
 
 def switches(system: Deployed) -> bool:
     """Let the mappings follow the switches now; the schedule would do so within the minute."""
-    answer = system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("switch"))
+    answer = system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("control-consumers"))
     assert "FunctionError" not in answer, answer["Payload"].read()
     return True
 

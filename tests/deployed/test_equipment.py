@@ -246,5 +246,5 @@ def timers(system: Deployed, device: str) -> list[Mapping[str, Any]]:
 
 def sweeps(system: Deployed) -> bool:
     """Let the sweep run now; its schedule would do so within the minute."""
-    system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("sweep"))
+    system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("fire-timers"))
     return True

@@ -198,7 +198,7 @@ def dies_at_last(system: Deployed, faults: Faults) -> None:
 def bury_waits(system: Deployed) -> Iterator[Any]:
     """In the block, dead letters stay in their queues. Gives a function: the attributes of so many of them."""
     lambda_, sqs = system.cloud.client("lambda"), system.cloud.client("sqs")
-    name = system.connection.names.of("bury")
+    name = system.connection.names.of("record-dead-letters")
     mappings = lambda_.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
 
     def attributes(number: int) -> list[Any]:

@@ -282,7 +282,7 @@ def in_dollars(order: str, sku: str, method: str, **data: Any) -> dict[str, Any]
 def expires(system: Deployed, order: str) -> None:
     """Let the time to pay run out now: the timer is moved to the present, and sweep looks, as it would each minute."""
     dynamodb, due = system.cloud.client("dynamodb"), system.connection.names.due
-    sweep = {"FunctionName": system.connection.names.of("sweep")}
+    sweep = {"FunctionName": system.connection.names.of("fire-timers")}
 
     def over() -> bool:
         for item in dynamodb.scan(TableName=due, ConsistentRead=True)["Items"]:

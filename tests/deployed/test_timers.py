@@ -44,7 +44,7 @@ def test_a_timer_fires_when_its_time_has_come_and_not_before(system: Deployed) -
 
 def test_a_sweep_that_is_killed_after_its_transaction_has_fired_once(system: Deployed, faults: Faults) -> None:
     order = unique("hasty")
-    death = Fault.death("after", function="sweep", operation="TransactWriteItems", mentions=order)
+    death = Fault.death("after", function="fire-timers", operation="TransactWriteItems", mentions=order)
     with faults.bring(death):
         system.receives(an_order(order, pay_within=1))
         until(lambda: is_swept(system) and faults.brought(death), what="a sweep is killed")
@@ -76,14 +76,14 @@ def test_a_function_that_is_killed_at_its_commit_has_armed_with_its_work_or_not_
 
 def sweeps(system: Deployed) -> bool:
     """Let the sweep run now; its schedule would do so within the minute."""
-    answer = system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("sweep"))
+    answer = system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("fire-timers"))
     assert "FunctionError" not in answer, answer["Payload"].read()
     return True
 
 
 def is_swept(system: Deployed) -> bool:
     """Let the sweep run now, whatever becomes of it."""
-    system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("sweep"))
+    system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("fire-timers"))
     return True
 
 

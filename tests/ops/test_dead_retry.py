@@ -485,7 +485,7 @@ def test_what_the_journal_may_still_lack_is_published_later(world: World) -> Non
 @pytest.mark.parametrize("body", ["{}", "[]", "not JSON", '{"DDBStreamBatchInfo": {"shardId": "1"}}'])
 def test_what_publish_and_sweep_left_and_nobody_can_read_is_refused(world: World, body: str) -> None:
     world.died("body-1", "publish", "NotAnEvent", body=body)
-    world.died("body-2", "sweep", "NotATimer", body=body)
+    world.died("body-2", "fire-timers", "NotATimer", body=body)
 
     assert {fate.fate for fate in retried(world.connection)} == {REFUSED}
 
@@ -512,7 +512,7 @@ def set_aside(world: World, timer: Timer, *, row: bool = False) -> str:
     if row:
         dynamodb.put_item(TableName=world.names.due, Item=item)
     assert from_item(item) == timer
-    return world.died(timer.draft.id, "sweep", "StreamNotOpen", body=json.dumps(unpack_item(item), default=str))
+    return world.died(timer.draft.id, "fire-timers", "StreamNotOpen", body=json.dumps(unpack_item(item), default=str))
 
 
 def types(world: World, stream: str) -> list[str]:

@@ -218,7 +218,7 @@ def test_a_misspelt_name_is_told_before_a_reason_is_asked_for() -> None:
 
 @pytest.mark.usefixtures("stage")
 def test_who_keeps_the_dead_letters_cannot_be_paused() -> None:
-    assert pause("--apply", consumer="bury").exit_code == 2
+    assert pause("--apply", consumer="record-dead-letters").exit_code == 2
 
 
 def test_to_pause_without_a_reason_is_refused(stage: World) -> None:

@@ -53,7 +53,7 @@ def test_where_all_is_well_all_are_counted_and_nothing_needs_attention() -> None
     result = run("--check")
 
     assert result.exit_code == 0, result.output
-    for shown in ("4 consumers are idle; --all shows all", "publish", "bury", "Nothing needs attention"):
+    for shown in ("4 consumers are idle; --all shows all", "publish", "record-dead-letters", "Nothing needs attention"):
         assert shown in result.output
     assert EFFECT not in result.output
 
@@ -221,7 +221,7 @@ def test_what_needs_attention_comes_first(stage: World) -> None:
 def test_for_programs_it_is_one_object_a_line() -> None:
     lines = [json.loads(line) for line in run("--json").stdout.splitlines()]
 
-    assert {line["consumer"] for line in lines} == {EFFECT, ORDERED, VIEW, "admit", "publish", "bury"}
+    assert {line["consumer"] for line in lines} == {EFFECT, ORDERED, VIEW, "admit", "publish", "record-dead-letters"}
     (one,) = [line for line in lines if line["consumer"] == EFFECT]
     assert (one["mappings"], one["paused"], one["breaker"], one["needs"]) == (["Enabled"], None, "closed", [])
 
@@ -255,5 +255,5 @@ def test_it_is_shown_anew_until_somebody_ends_it(stage: World, capsys: pytest.Ca
 def test_dead_letters_that_nobody_buries_are_shown(stage: World) -> None:
     stage.queued(EFFECT, suffix="-dead")
 
-    assert of(stage, "bury").on_the_way == 1
+    assert of(stage, "record-dead-letters").on_the_way == 1
     assert "1 dead letters on their way" in run().output

@@ -80,17 +80,17 @@ def test_the_alarms_are_these_and_those_on_what_functions_write_read_it(aws: Ass
     """Which alarms watch a consumer, and which the backbone, is a requirement. The consumers are found."""
     names = {consumer.name for consumer in consumers()}
     written_by_functions = {
-        *(f"{name}-dead" for name in names | {"admit", "publish", "sweep", "bounces"}),
+        *(f"{name}-dead" for name in names | {"admit", "publish", "fire-timers", "bounces"}),
         *(f"{name}-newer-version" for name in names),  # admit does not wait for newer code: it refuses
         *(f"{consumer.name}-breaker-open" for consumer in consumers() if isinstance(consumer, Effect)),
         "publish-tampered",
-        "sweep-late",
+        "fire-timers-late",
     }
     measured_by_aws = {
-        *(f"{name}-not-buried" for name in names | {"admit", "publish", "sweep", "bounces"}),
+        *(f"{name}-not-recorded" for name in names | {"admit", "publish", "fire-timers", "bounces"}),
         *(f"{name}-{what}" for name in names | {"admit"} for what in ("too-old", "throttled")),
         *(f"publish-{what}" for what in ("lag", "throttled")),
-        *(f"{name}-{what}" for name in ("sweep", "switch") for what in ("errors", "silent")),
+        *(f"{name}-{what}" for name in ("fire-timers", "control-consumers") for what in ("errors", "silent")),
         "pager-fails",
     }
 
@@ -134,7 +134,7 @@ def test_a_change_of_the_past_sets_off_the_alarm(
     assert set_off(own_alarms(aws), written(capsys.readouterr().out)) == {"publish-tampered"}
 
 
-@pytest.mark.parametrize(("minutes", "expected"), [(6, {"sweep-late"}), (4, set[str]())])
+@pytest.mark.parametrize(("minutes", "expected"), [(6, {"fire-timers-late"}), (4, set[str]())])
 def test_a_timer_that_fires_five_minutes_late_sets_off_the_alarm(
     world: World, aws: Assembly, capsys: pytest.CaptureFixture[str], minutes: int, expected: set[str]
 ) -> None:

@@ -50,12 +50,12 @@ ALLOWED = {
     "publish": ALWAYS
     | {"events:PutEvents", "sqs:SendMessage", "dynamodb:Query journal", "dynamodb:BatchGetItem store"}
     | {f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")},
-    "bury": ALWAYS | FROM_QUEUE | LEDGER | {"s3:PutObject"},
-    "sweep": ALWAYS
+    "record-dead-letters": ALWAYS | FROM_QUEUE | LEDGER | {"s3:PutObject"},
+    "fire-timers": ALWAYS
     | {"sqs:SendMessage"}
     | {f"dynamodb:{action} due" for action in ("Query", "Scan", "PutItem", "DeleteItem")}
     | CONTINUES,
-    "switch": ALWAYS
+    "control-consumers": ALWAYS
     | LEDGER
     | {"dynamodb:Query ledger", "lambda:ListEventSourceMappings", "lambda:UpdateEventSourceMapping"},
     "place-order": CONSUMER | {"dynamodb:PutItem Orders", "dynamodb:PutItem due"},
@@ -130,7 +130,7 @@ ALLOWED = {
 # Who appends what: admit what comes from outside, sweep what timers stand for, a consumer what it emits.
 APPENDED = {
     "admit": [event for event in CATALOGUE.values() if event.contract.sources],
-    "sweep": [event for event in CATALOGUE.values() if event.contract.timer],
+    "fire-timers": [event for event in CATALOGUE.values() if event.contract.timer],
     **{
         consumer.name: emitted
         for consumer in consumers()
@@ -153,7 +153,7 @@ def test_every_function_is_looked_at(aws: Assembly) -> None:
 
 
 def test_only_tracing_and_listing_mappings_is_allowed_on_all_resources(aws: Assembly) -> None:
-    lists = {"switch": {"lambda:ListEventSourceMappings"}}  # an action that knows no resources
+    lists = {"control-consumers": {"lambda:ListEventSourceMappings"}}  # an action that knows no resources
     for function in ALLOWED:
         for statement in aws.statements(function):
             if "*" in _resources(statement):
@@ -164,12 +164,12 @@ def test_the_mappings_of_the_stages_functions_are_switched_by_one_function_alone
     switching = [(f, s) for f in ALLOWED for s in aws.statements(f) if "lambda:UpdateEventSourceMapping" in _actions(s)]
 
     ((function, statement),) = switching
-    assert function == "switch"
+    assert function == "control-consumers"
     assert ":function:daybook-test-*" in json.dumps(statement["Condition"]["ArnLike"]["lambda:FunctionArn"])
 
 
 def test_who_switches_mappings_sees_switches_of_the_ledger_and_no_other_rows(aws: Assembly) -> None:
-    (reading,) = [s for s in aws.statements("switch") if "dynamodb:Query" in _actions(s)]
+    (reading,) = [s for s in aws.statements("control-consumers") if "dynamodb:Query" in _actions(s)]
 
     assert reading["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["switch"]}}
 
@@ -306,7 +306,7 @@ def _where(resource: Any) -> str:
         "/index/journal": "journal",
         "-store": "store",
         "-ledger": "ledger",
-        "SweepDue": "due",
+        "FireTimersDue": "due",
         "-due": "due",
     }
     of_a_service = re.search(r'"(\w+)Table[0-9A-F]{8}"', text)

@@ -76,8 +76,8 @@ def test_sweep_and_switch_run_each_minute(aws: Assembly) -> None:
     scheduled = [rule for rule in aws.properties("AWS::Events::Rule") if "ScheduleExpression" in rule]
 
     assert {rule["Name"]: rule["ScheduleExpression"] for rule in scheduled} == {
-        "daybook-test-sweep": "rate(1 minute)",
-        "daybook-test-switch": "rate(1 minute)",
+        "daybook-test-fire-timers": "rate(1 minute)",
+        "daybook-test-control-consumers": "rate(1 minute)",
     }
     for rule in scheduled:
         assert rule["Name"].rpartition("-")[2].capitalize() in json.dumps(rule["Targets"])
@@ -178,10 +178,10 @@ def _needs_tls(statement: dict[str, Any]) -> bool:
     return statement["Effect"] == "Deny" and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_every_dead_letter_queue_leads_to_bury(aws: Assembly) -> None:
+def test_every_dead_letter_queue_leads_to_recorder(aws: Assembly) -> None:
     mappings = aws.properties("AWS::Lambda::EventSourceMapping")
-    to_bury = [mapping for mapping in mappings if "bury" in json.dumps(mapping["FunctionName"])]
-    drained = {mapping["EventSourceArn"]["Fn::GetAtt"][0] for mapping in to_bury}
+    to_recorder = [mapping for mapping in mappings if "record-dead-letters" in json.dumps(mapping["FunctionName"])]
+    drained = {mapping["EventSourceArn"]["Fn::GetAtt"][0] for mapping in to_recorder}
     dead = {q["Id"] for q in aws.resources("AWS::SQS::Queue") if q["Properties"]["QueueName"].endswith("-dead")}
 
     assert drained == dead

@@ -149,9 +149,9 @@ def test_what_was_no_event_is_admitted_once_it_is_written_as_one(running: Runnin
 
 
 def test_a_body_that_is_kept_in_the_bucket_can_be_mended(running: Running) -> None:
-    running._deployed.uses("bury")  # noqa: SLF001
+    running._deployed.uses("record-dead-letters")  # noqa: SLF001
     running.connection().lambda_.update_function_configuration(
-        FunctionName="daybook-test-bury", Environment={"Variables": {"DAYBOOK_BODIES_BUCKET": "bodies"}}
+        FunctionName="daybook-test-record-dead-letters", Environment={"Variables": {"DAYBOOK_BODIES_BUCKET": "bodies"}}
     )
     letter = a_refused(running, sent(order_data(note="x" * 250_000), metadata={"id": "checkout-1"}))
     assert "body_key" in row(running, letter).details

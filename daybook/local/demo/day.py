@@ -78,7 +78,7 @@ class Day:
         while waiting := {stream for stream in waiting if not self._has(event_type, stream)}:
             if time.monotonic() > deadline:
                 raise self._failed("letting time pass", f"  no {event_type} on {', '.join(sorted(waiting))}")
-            self._connection.lambda_.invoke(FunctionName=self._connection.names.of("sweep"))
+            self._connection.lambda_.invoke(FunctionName=self._connection.names.of("fire-timers"))
             time.sleep(0.5)
 
     def _admitted(self) -> bool:

@@ -13,7 +13,7 @@ from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import Consumer, consumers
 from daybook.operate.dead_letters.index import Letter, NoSuchLetter, body, named
 from daybook.operate.dead_letters.remedies import ADMIT, Remedy, remedy
-from daybook.operate.dead_letters.retry import SWEEP
+from daybook.operate.dead_letters.retry import FIRE_TIMERS
 from daybook.operate.masking import shown
 from daybook.store.event_store import from_item
 from daybook.store.ledger import Entry
@@ -131,7 +131,7 @@ class DeadLetter:
 
 def _recorded(connection: Connection, letter: Letter) -> Envelope | None:
     """The event that the letter is about, as the store has it."""
-    if letter.consumer in {ADMIT, SWEEP}:
+    if letter.consumer in {ADMIT, FIRE_TIMERS}:
         return None
     if not letter.stream:
         return None

@@ -175,7 +175,7 @@ def body(connection: Connection, entry: Entry) -> str:
     """The message to a dead letter's row. Raises NoBody."""
     if "body" in entry.details:
         return str(entry.details["body"])
-    bucket = (environment(connection, "bury") or {}).get(BODIES)
+    bucket = (environment(connection, "record-dead-letters") or {}).get(BODIES)
     key = entry.details.get("body_key")
     if not bucket or not key:
         msg = f"the body of {entry.event}@{entry.consumer} is kept neither in the ledger nor in the backbone's bucket"

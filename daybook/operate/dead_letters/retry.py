@@ -50,7 +50,7 @@ from daybook.store.timers import NotATimer
 from daybook.store.timers import from_item as timer_in
 from daybook.store.transaction import Refused
 
-PUBLISH, SWEEP = "publish", "sweep"
+PUBLISH, FIRE_TIMERS = "publish", "fire-timers"
 # Of an effect: it was attempted, and nobody knows whether it happened (consumers/effect_records.py).
 OUTCOME_UNKNOWN = "OutcomeUnknown"
 
@@ -116,7 +116,7 @@ class Retrying:
 
     def refusal(self, letter: Letter) -> str:
         """Why the letter cannot be tried again; empty if it can."""
-        if letter.consumer in {PUBLISH, SWEEP}:
+        if letter.consumer in {PUBLISH, FIRE_TIMERS}:
             return ""
         consumer = self._consumers.get(letter.consumer)
         if letter.error == OUTCOME_UNKNOWN and consumer and consumer.kind == "effect" and not consumer.can_ask:
@@ -176,7 +176,7 @@ class Retrying:
                 continue
             if letter.consumer == PUBLISH:
                 yield self._publish(letter, bodies[letter.id])
-            elif letter.consumer == SWEEP:
+            elif letter.consumer == FIRE_TIMERS:
                 yield self._record(letter, bodies[letter.id])
             else:
                 own.append(letter)

@@ -18,7 +18,7 @@ from daybook.operate.cli.reaching import connected
 from daybook.operate.connection import Connection
 from daybook.operate.drawing import plain, table
 from daybook.operate.pause.pause import NotPausable
-from daybook.operate.status.status import ADMIT, BURY, PUBLISH, Status, next_steps, status
+from daybook.operate.status.status import ADMIT, PUBLISH, RECORD_DEAD_LETTERS, Status, next_steps, status
 
 EXAMPLES = """
 **Examples**
@@ -131,7 +131,7 @@ def keep_showing(connection: Connection, wanted: list[str], *, everything: bool 
 
 
 def _drawn(found: list[Status], stage: str, *, everything: bool) -> RenderableType:
-    own = [each for each in found if each.consumer not in {PUBLISH, BURY}]
+    own = [each for each in found if each.consumer not in {PUBLISH, RECORD_DEAD_LETTERS}]
     shown = [each for each in own if everything or not each.idle]
     parts: list[RenderableType] = []
     if shown:
@@ -142,7 +142,7 @@ def _drawn(found: list[Status], stage: str, *, everything: bool) -> RenderableTy
     if idle := len(own) - len(shown):
         who = f"{'other' if shown else 'consumer'}{' is' if idle == 1 else 's are'}"
         parts.append(Text(f"{idle} {who} idle; --all shows all", style="dim"))
-    beside = [_beside(each) for each in found if each.consumer in {PUBLISH, BURY}]
+    beside = [_beside(each) for each in found if each.consumer in {PUBLISH, RECORD_DEAD_LETTERS}]
     if beside:
         parts.append(Text("; ".join(beside)))
     steps = next_steps(found, stage)
@@ -185,8 +185,8 @@ def _state(each: Status) -> str:
 
 
 def _beside(each: Status) -> str:
-    if each.consumer == BURY:
-        return f"bury: {each.on_the_way or 'no'} dead letters on their way to it"
+    if each.consumer == RECORD_DEAD_LETTERS:
+        return f"record-dead-letters: {each.on_the_way or 'no'} dead letters on their way to it"
     lag = "" if each.lag is None else f", {each.lag / 1000:.1f} s behind"
     state = _state(each)
     return f"publish: {state or 'on'}{lag}"

@@ -28,7 +28,7 @@ from daybook.store.ledger import from_item as entry_in
 T = TypeVar("T")
 
 # What stands beside the consumers: the front door, what puts events on the bus, and who keeps the dead letters.
-ADMIT, PUBLISH, BURY = "admit", "publish", "bury"
+ADMIT, PUBLISH, RECORD_DEAD_LETTERS = "admit", "publish", "record-dead-letters"
 
 WINDOW = timedelta(minutes=5)
 # So many seconds may the oldest message wait before someone should look; the alarms take the same.
@@ -91,8 +91,8 @@ class Status:
             found.append("off")
         if self.dead:
             found.append("dead")
-        if self.on_the_way and self.consumer == BURY:
-            found.append("bury")
+        if self.on_the_way and self.consumer == RECORD_DEAD_LETTERS:
+            found.append("record-dead-letters")
         if self.oldest is not None and self.oldest >= LONG:
             found.append("old")
         return found
@@ -113,7 +113,7 @@ def status(connection: Connection, wanted: Collection[str] = ()) -> list[Status]
         lambda: _queues(connection),
     )
     known, switches, mappings, dead, queues = connection.each(lambda part: part(), parts)
-    names = [name for name in (*known, ADMIT, PUBLISH, BURY) if not wanted or name in wanted]
+    names = [name for name in (*known, ADMIT, PUBLISH, RECORD_DEAD_LETTERS) if not wanted or name in wanted]
     numbers = _Numbers.of(connection, names, now)
     found = [
         _status(name, known.get(name), {s.consumer: s for s in switches}, mappings, queues, numbers, now)
@@ -139,7 +139,7 @@ _STEPS = {
     "paused": "daybook resume {consumer} --stage {stage}",
     "off": "{consumer} is switched off, and no pause says why: daybook resume {consumer} --stage {stage}",
     "dead": "daybook dead --stage {stage}",
-    "bury": "dead letters wait for bury: is it down?",
+    "record-dead-letters": "dead letters wait for record-dead-letters: is it down?",
     "old": "{consumer} falls behind, or fails: its log says why",
 }
 
@@ -176,7 +176,7 @@ def _status(
     switch = switches.get(name, Switch(consumer=name))
     counts = queues.get(name, {})
     carried = queues.get(name + _DEAD, {})
-    if name == BURY:  # it has no queue of its own, but all of these
+    if name == RECORD_DEAD_LETTERS:  # it has no queue of its own, but all of these
         carried = Counter[str]()
         for each in (counted for queue, counted in queues.items() if queue.endswith(_DEAD)):
             carried.update(each)

@@ -33,8 +33,8 @@ from tests.unit.builders import (
     an_order,
     money,
 )
-from tests.unit.proof.looking import deploy, happens, hears, looks
-from tests.unit.proof.worlds import Making, a_bank, a_shop, a_ward, assert_found_out, breaches, report
+from tests.unit.chaos.looking import deploy, happens, hears, looks
+from tests.unit.chaos.worlds import Making, a_bank, a_shop, a_ward, assert_found_out, breaches, report
 from tests.unit.test_analytics import HANDLERS as TALLYING
 from tests.unit.test_analytics import a_transaction, generated, the_reversal_of
 from tests.unit.world import NAMES, Handler, World

@@ -11,7 +11,7 @@ from chaos.checker.letters import LETTERS, PAGES
 from chaos.checker.money import MONEY
 from chaos.checker.stock import STOCK
 from chaos.checker.views import DEVICES, ORDER_STATUS, TALLIES
-from tests.unit.proof.worlds import CASE, Making, a_bank, a_shop, a_ward, assert_found_out, basis, breaches
+from tests.unit.chaos.worlds import CASE, Making, a_bank, a_shop, a_ward, assert_found_out, basis, breaches
 
 ALARM = "MON-7:59408-5:3"
 

@@ -193,7 +193,10 @@ def test_what_was_sent_to_be_refused_may_be_dead() -> None:
         (a_letter("e2"), "OrderPlaced e2 is dead at admit: ContractBroken, told"),
         (a_letter("e1", error="KeyError"), "OrderPlaced e1 is dead at admit: KeyError, told"),
         (a_letter("e1", consumer="place-order"), "OrderPlaced e1 is dead at place-order: ContractBroken, told"),
-        (a_letter("e9", consumer="bury"), "OrderPlaced e9 is dead at bury: ContractBroken, told"),
+        (
+            a_letter("e9", consumer="record-dead-letters"),
+            "OrderPlaced e9 is dead at record-dead-letters: ContractBroken, told",
+        ),
     ],
 )
 def test_whatever_else_is_dead_is_told(letter: Letter, says: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from chaos.checker.stock import STOCK
-from tests.unit.proof.worlds import Making, a_shop, assert_found_out, breaches, goods, put_aside
+from tests.unit.chaos.worlds import Making, a_shop, assert_found_out, breaches, goods, put_aside
 
 
 def test_a_shop_where_all_pieces_are_somewhere_breaks_nothing() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from chaos.checker.money import MONEY
 from chaos.checker.world import Movement
-from tests.unit.proof.worlds import (
+from tests.unit.chaos.worlds import (
     Making,
     a_shop,
     assert_found_out,

@@ -7,7 +7,7 @@ import pytest
 
 from chaos.checker.letters import LETTERS, PAGES
 from chaos.checker.world import Mail, Page
-from tests.unit.proof.worlds import ADDRESS, Making, a_shop, a_ward, assert_found_out, breaches, page, pay_back, write
+from tests.unit.chaos.worlds import ADDRESS, Making, a_shop, a_ward, assert_found_out, breaches, page, pay_back, write
 
 ALARM = "MON-7:59408-5:3"
 
