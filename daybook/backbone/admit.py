@@ -13,7 +13,7 @@ from aws_lambda_powertools.metrics import Metrics
 from daybook.backbone.examination import Candidate, Refusal, examine, too_large
 from daybook.consumers import dead_letter
 from daybook.consumers.consumer import backbone
-from daybook.consumers.failure import frames, kind, reason
+from daybook.consumers.failure import log_failure
 from daybook.contracts import clock
 from daybook.contracts.catalogue import Catalogue
 from daybook.contracts.contract import Place
@@ -122,7 +122,7 @@ class _Admission:
             try:
                 self._append(plan.fitting, pauses)
             except Refused as conflict:
-                known = [plan.fitting[position][0] for position in conflict.failed if position < len(plan.fitting)]
+                known = [arrival for arrival, _ in plan.fitting if _ledger_part(arrival) in conflict.failed]
                 for arrival in known:
                     self._settle(arrival)
                 waiting = [arrival for arrival in waiting if arrival not in known]
@@ -156,16 +156,18 @@ class _Admission:
 
     def _fail(self, about: Mapping[str, str], error: Exception) -> None:
         self.failed.append(about["message_id"])
-        told = {"error": kind(error), "reason": reason(error), "frames": frames(error)}
-        self._log.error("failed", extra={**about, **told})
+        log_failure(self._log, about, error)
         observability.count(self.metrics, observability.FAILED)
 
     def _append(self, fitting: Sequence[tuple[_Arrival, Envelope]], pauses: Pauses) -> None:
-        """All of them in one transaction, the ledger's rows first."""
+        """All of them in one transaction, with their rows in the ledger."""
         if not fitting:
             return
-        parts = [backbone().ledger.record(_entry(arrival.candidate, envelope)) for arrival, envelope in fitting]
-        parts += [backbone().store.append(envelope) for _, envelope in fitting]
+        parts = {
+            _ledger_part(arrival): backbone().ledger.record(_entry(arrival.candidate, envelope))
+            for arrival, envelope in fitting
+        }
+        parts |= {f"event {envelope.metadata.id}": backbone().store.append(envelope) for _, envelope in fitting}
         write(backbone().dynamodb, parts, pauses)
         for arrival, envelope in fitting:
             self._settled.add(arrival.message)
@@ -194,6 +196,11 @@ class _Admission:
         if refusal:
             self._refuse(arrival.message, arrival.body, refusal)
         self._settled.add(arrival.message)
+
+
+def _ledger_part(arrival: _Arrival) -> str:
+    """The name of the arrival's row in the ledger among the parts of the transaction."""
+    return f"ledger {arrival.candidate.id}"
 
 
 def _each_once(arrivals: Iterable[_Arrival]) -> tuple[list[_Arrival], list[_Arrival]]:

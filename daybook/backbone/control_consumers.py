@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from daybook.consumers.consumer import backbone
-from daybook.consumers.failure import frames, kind, reason
+from daybook.consumers.failure import log_failure
 from daybook.consumers.switch import Switch, Switches
 from daybook.contracts import clock
 from daybook.runtime import aws, observability
@@ -34,8 +34,7 @@ def handler(_: Mapping[str, Any], __: Any) -> None:
         try:
             _follow(switch, switches, mappings)
         except Exception as error:  # noqa: BLE001 - whatever it was, the next minute tries it and the others go on
-            told = {"of": switch.consumer, "error": kind(error), "reason": reason(error), "frames": frames(error)}
-            observability.logger(CONSUMER).error("failed", extra=told)
+            log_failure(observability.logger(CONSUMER), {"of": switch.consumer}, error)
             failed += 1
     if failed:
         msg = f"the mappings of {failed} consumers could not be switched"

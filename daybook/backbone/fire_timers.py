@@ -13,7 +13,7 @@ from aws_lambda_powertools.metrics import Metrics
 
 from daybook.consumers import dead_letter
 from daybook.consumers.consumer import backbone
-from daybook.consumers.failure import frames, kind, reason
+from daybook.consumers.failure import kind, log_failure, reason
 from daybook.consumers.work import StreamNotOpen, StreamTaken
 from daybook.contracts import clock
 from daybook.contracts.contract import Place
@@ -32,8 +32,8 @@ _MINUTE = timedelta(minutes=1)
 # What the watermark, or one row, may take at the least of the time that is left.
 _ENOUGH = 5.0  # seconds
 
-# The position of the row's deletion in the transaction.
-_ROW = 0
+# The part of the transaction that deletes the timer's row.
+_ROW = "timer"
 
 
 class NotSwept(RuntimeError):
@@ -130,7 +130,7 @@ class _Sweep:
             self._stuck = True
 
     def _tell_failure(self, error: Exception) -> None:
-        self._log.error("failed", extra={"error": kind(error), "reason": reason(error), "frames": frames(error)})
+        log_failure(self._log, {}, error)
 
     def _fire(self, item: Mapping[str, Any]) -> None:
         try:
@@ -163,7 +163,7 @@ class _Sweep:
             msg = f"{draft.type} opens a stream that is open already"
             raise StreamTaken(msg)
         envelope = successor(draft, head, clock.now())
-        write(backbone().dynamodb, [self._due.disarm(item), store.append(envelope)], pauses)
+        write(backbone().dynamodb, {_ROW: self._due.disarm(item), "event": store.append(envelope)}, pauses)
 
     def _fired(self, timer: Timer) -> None:
         draft = timer.draft

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from daybook.consumers.consumer import backbone
-from daybook.consumers.failure import frames, kind, reason
+from daybook.consumers.failure import log_failure
 from daybook.contracts import clock
 from daybook.contracts.envelope import LARGEST_NUMBER, LONGEST_TEXT
 from daybook.contracts.identity import is_event_id
@@ -50,8 +50,7 @@ def handler(batch: Mapping[str, Any], _: Any) -> dict[str, Any]:
         except AlreadyDone:
             observability.logger(CONSUMER).info("done already", extra=_about(record, consumer))
         except Exception as error:  # noqa: BLE001 - whatever it was, this message comes again and the others go on
-            told = {"error": kind(error), "reason": reason(error), "frames": frames(error)}
-            observability.logger(CONSUMER).error("failed", extra=_about(record, consumer) | told)
+            log_failure(observability.logger(CONSUMER), _about(record, consumer), error)
             failed.append({"itemIdentifier": record["messageId"]})
         else:
             observability.count(metrics, observability.BURIED)

@@ -1,21 +1,24 @@
-"""What was recorded in a span of time, read again from the journal: for publish, when the store's stream is too short.
+"""Republish what was recorded in a span of time, read from the journal: oldest first, each stream in order.
 
-DynamoDB keeps a stream for 24 hours. What was not published by then is found here, oldest first and each stream in
-order. The journal is an index and may lag by moments: end the span some minutes ago, where the stream still reaches.
+DynamoDB keeps the store's change stream for 24 hours. What was not published by then is published here. The journal is
+an index and may lag by moments: end the span some minutes ago, which the change stream still covers.
 """
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from daybook.backbone.bus import BusWriter, Stored
 from daybook.contracts import clock
+from daybook.runtime import aws
+from daybook.runtime.settings import settings
 from daybook.store.attributes import pack_item, unpack_item
 from daybook.store.journal import Journal, Line, Span
-from daybook.store.transaction import Pauses
+from daybook.store.transaction import Pauses, batch_get
 
 Item = Mapping[str, Any]
 Place = tuple[str, int]  # stream and sequence
@@ -24,8 +27,12 @@ Place = tuple[str, int]  # stream and sequence
 _MOST_READS = 100
 
 
+# A span is left for the next invocation when less time than this remains: a portion of it takes a second or two.
+_ENOUGH = 10.0  # seconds
+
+
 class BadRange(ValueError):
-    """Publish was invoked with neither a batch of the stream nor a span of the past that can be read."""
+    """Republish was invoked with something else than a span of the past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +43,42 @@ class Portion:
     lines: Sequence[Line]
 
 
+def handler(request: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Publish a span of the past again: {"since": RFC 3339, "until": RFC 3339}.
+
+    The answer is {"published": so many events, "set_aside": so many that can never be, "next": the `since` to go on
+    from, or null at the span's end}. Raises NotPublished, or botocore's errors, if it must be repeated, and BadRange.
+    """
+    span = span_of(request)
+    with BusWriter(context) as bus:
+        following = _republish(span, bus)
+    return {"next": following, "published": bus.published, "set_aside": bus.set_aside}
+
+
+def _republish(span: Span, bus: BusWriter) -> str | None:
+    """Publish the span while time remains. Returns where to go on, None at its end."""
+    dynamodb, table = aws.client("dynamodb"), settings().names.store
+    for number, portion in enumerate(portions(Journal(dynamodb, table), span)):
+        # The first is always done: however short the time, each invocation gets ahead.
+        if number and bus.remaining() < _ENOUGH:
+            return portion.since
+        bus.put(_stored(portion.lines, items(dynamodb, table, portion.lines, bus.pauses), bus))
+    return None
+
+
+def _stored(lines: Iterable[Line], found: Mapping[Place, Item], bus: BusWriter) -> Iterator[Stored]:
+    for line in lines:
+        name = f"{line.stream}#{line.sequence}"
+        if item := found.get((line.stream, line.sequence)):
+            yield Stored(item, name)
+        else:
+            bus.tampered("REMOVE", name)
+
+
 def span_of(request: object) -> Span:
     """The span in {"since": RFC 3339, "until": RFC 3339}: since included, until not. Raises BadRange."""
     if not isinstance(request, Mapping) or request.keys() != {"since", "until"}:
-        msg = 'publish takes a batch of the store\'s stream, or {"since": <RFC 3339>, "until": <RFC 3339>} and no more'
+        msg = 'republish takes {"since": <RFC 3339>, "until": <RFC 3339>} and no more'
         raise BadRange(msg)
     span = Span(*(_moment(name, request[name]) for name in ("since", "until")))
     if span.since >= span.until:
@@ -83,13 +122,7 @@ def items(dynamodb: Any, table: str, lines: Sequence[Line], pauses: Pauses) -> d
     found: dict[Place, Item] = {}
     for start in range(0, len(lines), _MOST_READS):
         keys = [pack_item({"stream": x.stream, "sequence": x.sequence}) for x in lines[start : start + _MOST_READS]]
-        request: Mapping[str, Any] = {table: {"Keys": keys, "ConsistentRead": True}}
-        while request:
-            answer = dynamodb.batch_get_item(RequestItems=request)
-            for item in answer["Responses"].get(table, []):
-                place = unpack_item({name: item[name] for name in ("stream", "sequence")})
-                found[place["stream"], place["sequence"]] = item
-            request = answer.get("UnprocessedKeys") or {}
-            if request:
-                pauses.pause()
+        for _, item in batch_get(dynamodb, {table: {"Keys": keys, "ConsistentRead": True}}, pauses):
+            place = unpack_item({name: item[name] for name in ("stream", "sequence")})
+            found[place["stream"], place["sequence"]] = item
     return found

@@ -13,6 +13,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from daybook.application import application, catalogue
@@ -139,25 +140,16 @@ class Backbone(Stack):
         return listener
 
     def _publish(self) -> list[cloudwatch.IWidget]:
+        """Two functions put events on the event bus: `publish` from the change stream, `republish` from the journal."""
         scope = Construct(self, "Publish")
         set_aside = dead_letter_queue(scope, stage=self._stage, consumer="publish", alarms=self._alarms)
-        function = Function(
-            scope,
-            "Function",
-            stage=self._stage,
-            consumer="publish",
-            handler="daybook.backbone.publish.handler",
-            code=self._code,
-            layers=self._layers,
-            environment={DEAD_LETTERS: set_aside.queue_url},
-            timeout=Duration.seconds(60),
+        function = self._bus_writer(scope, "publish", set_aside)
+        BackboneAccess(scope, stage=self._stage).allow_reading_by_time(
+            self._bus_writer(Construct(self, "Republish"), "republish", set_aside)
         )
-        function.allow(["events:PutEvents"], self._event_bus.event_bus_arn)
-        function.allow(["sqs:SendMessage"], set_aside.queue_arn)
         stream = str(self._store.table_stream_arn)
         function.allow(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], stream)
         function.allow(["dynamodb:ListStreams"], stream)
-        BackboneAccess(scope, stage=self._stage).allow_reading_by_time(function)
         lambda_.EventSourceMapping(
             scope,
             "Mapping",
@@ -190,6 +182,22 @@ class Backbone(Stack):
                 ],
             ),
         ]
+
+    def _bus_writer(self, scope: Construct, name: str, set_aside: sqs.Queue) -> Function:
+        function = Function(
+            scope,
+            "Function",
+            stage=self._stage,
+            consumer=name,
+            handler=f"daybook.backbone.{name}.handler",
+            code=self._code,
+            layers=self._layers,
+            environment={DEAD_LETTERS: set_aside.queue_url},
+            timeout=Duration.seconds(60),
+        )
+        function.allow(["events:PutEvents"], self._event_bus.event_bus_arn)
+        function.allow(["sqs:SendMessage"], set_aside.queue_arn)
+        return function
 
     def _fire_timers(self) -> None:
         scope = Construct(self, "FireTimers")

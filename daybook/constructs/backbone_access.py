@@ -9,9 +9,9 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from daybook.constructs.stage import Stage
-from daybook.consumers.switch import SWITCH
 from daybook.contracts.contract import Event, Place
 from daybook.store.event_store import JOURNAL
+from daybook.store.ledger_keys import SWITCHES
 
 
 class BackboneAccess(Construct):
@@ -44,7 +44,7 @@ class BackboneAccess(Construct):
 
     def allow_switches(self, role: iam.IGrantable) -> None:
         """Read the switches of all consumers, and note what their mappings are told."""
-        switches = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [SWITCH]}}
+        switches = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [SWITCHES]}}
         actions = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"]
         _allow(role, actions, self._table_arn(self._names.ledger), switches)
 

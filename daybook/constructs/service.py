@@ -28,7 +28,8 @@ from daybook.constructs.layer import packages
 from daybook.constructs.listener import Listener, own_metric
 from daybook.constructs.stage import Stage
 from daybook.constructs.tables import table
-from daybook.consumers.consumer import Consumer, Effect
+from daybook.consumers.consumer import Consumer
+from daybook.consumers.effect import Effect
 from daybook.contracts.contract import Event
 from daybook.runtime import observability
 from daybook.runtime.settings import BREAKER, CALL_TIMEOUT, CONSUMER, option_variable, table_variable

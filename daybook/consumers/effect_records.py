@@ -17,7 +17,8 @@ from botocore.exceptions import ClientError
 
 from daybook.consumers.failure import NotYet
 from daybook.contracts import clock
-from daybook.store.attributes import pack, pack_item, unpack_item
+from daybook.store import ledger_keys
+from daybook.store.attributes import pack_item, unpack_item
 
 T = TypeVar("T")
 
@@ -215,7 +216,7 @@ class Attempts:
             raise Busy(msg, patience=inf) from error
 
     def _key(self, purpose: str) -> dict[str, Any]:
-        return {"event": pack(f"attempt#{purpose}"), "consumer": pack(self._consumer)}
+        return pack_item(ledger_keys.of_effect(purpose, self._consumer))
 
 
 # Reserved words in DynamoDB's expressions.

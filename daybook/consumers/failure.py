@@ -4,9 +4,12 @@ A body raises Rejected for what no repetition will mend, and NotYet for what has
 are taken for passing ones: the delivery is tried again, some times, at growing distances.
 """
 
+from collections.abc import Mapping
 from traceback import extract_tb, walk_tb
 from types import TracebackType
+from typing import Any
 
+from aws_lambda_powertools.logging import Logger
 from botocore.exceptions import ClientError
 
 # This system's own code: Daybook, and the application's functions.
@@ -59,6 +62,12 @@ def frames(error: BaseException) -> list[str]:
         causes.append(cause)
         cause = cause.__cause__
     return told
+
+
+def log_failure(log: Logger, about: Mapping[str, Any], error: BaseException) -> None:
+    """Log an error with the place where it arose, and without its message, which may quote the event."""
+    told = {"error": kind(error), "reason": reason(error), "error_location": _place(error.__traceback__)}
+    log.error("failed", extra={**about, **told, "frames": frames(error)})
 
 
 def _place(trace: TracebackType | None) -> str:

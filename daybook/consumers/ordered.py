@@ -1,17 +1,18 @@
-"""How an ordered consumer handles a batch: its messages are nudges, and what it handles comes from the stream.
+"""How an ordered consumer handles a delivery: as a wake-up message. What it handles comes from the stream.
 
-On a nudge it reads the stream from its own cursor, and handles what is there in order, each event as one unit of work;
-events of other types are passed over. So the order in which nudges arrive does not matter, nor whether each of them
-does.
+On a wake-up message it reads the stream from its own cursor, and handles what is there in order, each event as one unit
+of work; events of other types are passed over. So neither the order in which wake-up messages arrive matters, nor
+whether each of them does.
 
-The account of each event is kept as for any consumer: its row in the ledger is written in the same transaction, beside
-the cursor. The cursor guards the order, and that nothing is done twice; the row says what became of the event, and its
-condition lets a decision stand that was made meanwhile: what is committed or discarded there is passed over.
+The processing status of each event is kept as for any consumer: its row in the ledger is written in the same
+transaction, beside the cursor. The cursor guards the order, and that nothing is done twice; the row's condition lets a
+decision stand that was made meanwhile: an event that is committed or discarded there is passed over.
 
-An event that fails holds its own stream up at this consumer, and no other. While it is tried again, one message carries
-the stream on, and other nudges end quietly; if that one never comes, the next nudge after its time takes over. When the
-event is dead the stream is parked, until that event is sent again and succeeds, or a nudge finds it discarded. Who sets
-a stream going again looks until nothing is left, for the sake of the nudges that have ended meanwhile.
+An event that fails holds its own stream up at this consumer, and no other. While it is retried, one message carries the
+stream on, and other wake-up messages end at once; if that one is never redelivered, the next message after its time
+takes over. When the event is dead the stream is blocked, until that event is sent again and succeeds, or a message
+finds it discarded. A message that sets a stream going again looks until nothing is left, since other messages have
+ended meanwhile.
 """
 
 import json
@@ -21,8 +22,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
-from daybook.consumers.delivery import ENOUGH, BatchRun, End, Handler, Message
+from daybook.consumers.delivery import Delivery
 from daybook.consumers.failure import kind
+from daybook.consumers.outcome import Outcome, Verdict
+from daybook.consumers.pipeline import Pipeline
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope, Metadata
 from daybook.store.cursor import Cursor, Cursors, Hold, Overtaken
@@ -31,29 +34,26 @@ from daybook.store.ledger import TRYING, Entry, Ledger
 from daybook.store.transaction import Pauses
 
 
-class OrderedHandler(Handler, Protocol):
-    """An ordered consumer, as the runtime needs to know it."""
+class Attempt(Protocol):
+    """An ordered consumer's step: do all that the event asks for, and write the cursor in the same transaction.
 
-    def handle_in_order(self, metadata: Metadata, data: str, pauses: Pauses, *, moved: Mapping[str, Any]) -> None:
-        """Do all that the event asks for, and move the cursor, which is the part `moved` of the same transaction.
+    Raises Overtaken if another run has written the cursor since.
+    """
 
-        Raises Overtaken if another run was there first, and all that Handler.handle raises.
-        """
+    def __call__(self, delivery: Delivery, pauses: Pauses, *, cursor: Mapping[str, Any]) -> None: ...
 
 
 @dataclass
-class _Turn(Message):
-    """An event of the stream in the hands of a nudge. Tries and crashes are the event's, whichever nudge had them."""
+class _Turn(Delivery):
+    """An event of the stream, brought by a wake-up message. Failed attempts and crashes are the event's, whichever
+    message had them.
+    """
 
-    suspicious: bool  # whether the nudge is a suspect
-
-    @property
-    def tried(self) -> int:
-        return self._counted("tried")
+    suspicious: bool  # whether the wake-up message is a suspect
 
     @property
-    def crashes(self) -> int:
-        return self._counted("crashes")
+    def suspect(self) -> bool:
+        return self.suspicious
 
     @property
     def age(self) -> float:
@@ -64,105 +64,86 @@ class _Turn(Message):
             return super().age
         return (datetime.now(UTC) - clock.moment(self.row.at)).total_seconds()
 
-    def _counted(self, name: str) -> int:
+    def _noted(self, name: str) -> int:
         if self.row is not None and self.row.state == TRYING:
             return int(self.row.details.get(name, 0))
-        return self._noted(name)
+        return super()._noted(name)
 
 
-class OrderedRun(BatchRun):
-    """The handling of one batch of nudges."""
+class Stream:
+    """A stream at one ordered consumer: the events that wait behind the cursor, and handling them."""
 
-    def __init__(
-        self, consumer: OrderedHandler, store: EventStore, ledger: Ledger, cursors: Cursors, context: Any
-    ) -> None:
-        super().__init__(consumer, ledger, context)
-        self._in_order = consumer
+    def __init__(self, consumer: str, store: EventStore, ledger: Ledger, cursors: Cursors) -> None:
+        self._consumer = consumer
         self._store = store
+        self._ledger = ledger
         self._cursors = cursors
-        self._why_dead = ""
 
-    def _row(self, metadata: Metadata) -> Entry | None:
-        """The row of the event that the stream waits for: notes stand there, whichever event the nudge tells of."""
+    def noted(self, metadata: Metadata) -> Entry | None:
+        """The row of the event that the stream waits for: notes stand there, whichever event a message tells of."""
         cursor = self._cursors.read(metadata.stream)
         waiting = next(self._beyond(cursor.sequence, metadata), None)
-        row = self._ledger.find(waiting.metadata.id, self._consumer.name) if waiting else None
+        row = self._ledger.find(waiting.metadata.id, self._consumer) if waiting else None
         return None if row and row.done else row
 
-    def _handle_in_time(self, message: Message) -> None:
-        self._handle(message)  # the time is looked at before each event
-
-    def _handle_suspect(self, message: Message) -> None:
-        self._handle(message)  # each event that it brings is noted by itself
-
-    def _handle(self, message: Message) -> None:
-        try:
-            self._go_on(message)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the nudge comes again and the others go on
-            self._tell_failure(message.about, error)
-            self.again[message.id] = 0
-
-    def _go_on(self, nudge: Message) -> None:
-        """Go on with the nudge's stream, until nothing is left or an event holds it up."""
-        told = nudge.metadata
+    def go_on(self, wake_up: Delivery, pipeline: Pipeline, attempt: Attempt) -> None:
+        """Go on with the stream, until nothing is left or an event holds it up."""
+        first_news = wake_up.receive_count == 1
         handled = 0
         more = first = True
         while more:
-            cursor = self._cursors.read(told.stream)
-            done = self._done(cursor, nudge)
+            cursor = self._cursors.read(wake_up.metadata.stream)
+            done = self._done(cursor, wake_up, pipeline)
             if done is None:
                 return
-            if first and not cursor.hold and nudge.deliveries == 1 and told.sequence <= done:
-                break  # what comes after it has nudges of its own
+            if first and not cursor.hold and first_news and wake_up.metadata.sequence <= done:
+                break  # what comes after it has wake-up messages of its own
             more = first = False
-            for envelope in self._beyond(done, told):
+            for envelope in self._beyond(done, wake_up.metadata):
                 released = cursor.hold is not None
-                end, cursor = self._take(self._turn(nudge, cursor, envelope), cursor)
-                if end is End.COMMITTED:
+                verdict, cursor = self._take(self._turn(wake_up, cursor, envelope), cursor, pipeline, attempt)
+                if verdict is Verdict.COMMITTED:
                     handled += 1
                     more = more or released
-                elif end is End.OVERTAKEN:
+                elif verdict is Verdict.OVERTAKEN:
                     more = True
                     break
-                elif end is not End.DUPLICATE:
+                elif verdict is not Verdict.DUPLICATE:
                     return
         if not handled:
-            self._duplicate(nudge)
+            pipeline.settlement.settle(wake_up, Outcome(verdict=Verdict.DUPLICATE))
 
-    def _done(self, cursor: Cursor, nudge: Message) -> int | None:
-        """The sequence beyond which the nudge may go on; None if the stream is held up for it."""
+    def _done(self, cursor: Cursor, wake_up: Delivery, pipeline: Pipeline) -> int | None:
+        """The sequence behind which the message may go on; None if the stream is held up for it."""
         hold = cursor.hold
-        if hold is None or hold.lets_through(nudge.metadata.id, nudge.id, nudge.sent):
+        if hold is None or hold.lets_through(wake_up.metadata.id, wake_up.id, wake_up.sent):
             return cursor.sequence
-        row = self._ledger.find(hold.event, self._consumer.name)
+        row = self._ledger.find(hold.event, self._consumer)
         if row and row.done:
             return hold.sequence
-        self._log.info("parked" if hold.parked else "held", extra=nudge.about | {"by": hold.event})
+        pipeline.settlement.log.info("blocked" if hold.parked else "held", extra=wake_up.about | {"by": hold.event})
         return None
 
-    def _take(self, turn: _Turn, cursor: Cursor) -> tuple[End, Cursor]:
+    def _take(self, turn: _Turn, cursor: Cursor, pipeline: Pipeline, attempt: Attempt) -> tuple[Verdict, Cursor]:
         """Handle one event. The cursor is then where it has been written."""
-        end: End | None = None
-        if turn.row and turn.row.done:
-            return self._duplicate(turn), cursor
-        if self._remaining() < ENOUGH:
-            end = self._hand_back(turn)
-        elif turn.suspicious:
-            end = self._accused(turn)
-            cursor = cursor if end else self._held(cursor, turn, seconds=self._remaining())
-        if end is None:
+        outcome = pipeline.check(turn)
+        if outcome is None and turn.suspect:
+            if end := pipeline.settlement.accuse(turn):
+                return end.verdict, cursor
+            cursor = self._held(cursor, turn, seconds=pipeline.remaining())
+        if outcome is None:
             moved = cursor.moved(turn.metadata.sequence)
-            act = partial(self._in_order.handle_in_order, turn.metadata, turn.data, moved=self._cursors.part(moved))
-            end = self._attempt(turn, act)
-            cursor = moved if end is End.COMMITTED else cursor
-        if end is End.DEAD:
-            self._park(cursor, turn)
-        elif end is End.AGAIN:
-            cursor = self._held(cursor, turn, seconds=self.again[turn.id])
-        return end, cursor
+            outcome = pipeline.attempt(turn, partial(attempt, turn, cursor=self._cursors.part(moved)))
+            cursor = moved if outcome.verdict is Verdict.COMMITTED else cursor
+        outcome = pipeline.settlement.settle(turn, outcome)
+        if outcome.verdict is Verdict.DEAD and not self._block(cursor, turn, outcome):
+            pipeline.settlement.again[turn.id] = 0  # another run was quicker: the message looks again
+        elif outcome.verdict is Verdict.RETRY:
+            cursor = self._held(cursor, turn, seconds=outcome.seconds)
+        return outcome.verdict, cursor
 
     def _held(self, cursor: Cursor, turn: _Turn, *, seconds: float) -> Cursor:
-        """Let the turn's message alone bring the stream on, for so long. What is parked stays parked."""
+        """Let the turn's message alone bring the stream on, for so long. A blocked stream stays blocked."""
         if cursor.hold and cursor.hold.parked:
             return cursor
         until = clock.timestamp(datetime.now(UTC) + timedelta(seconds=seconds))
@@ -173,28 +154,25 @@ class OrderedRun(BatchRun):
             return cursor
         return held
 
-    def _park(self, cursor: Cursor, turn: _Turn) -> None:
-        """Stop the stream at the event that is dead. If another run was quicker, the message looks again."""
-        m = turn.metadata
-        hold = Hold(event=m.id, sequence=m.sequence, reason=self._why_dead, since=clock.now())
+    def _block(self, cursor: Cursor, turn: _Turn, outcome: Outcome) -> bool:
+        """Stop the stream at the event that is dead. Returns whether that is done."""
+        m, why = turn.metadata, kind(outcome.error) if outcome.error else ""
+        hold = Hold(event=m.id, sequence=m.sequence, reason=why, since=clock.now())
         try:
             self._cursors.write(cursor.held(hold))
         except Overtaken:
-            self.again[turn.id] = 0
+            return False
+        return True
 
-    def _bury(self, message: Message, error: Exception) -> End:
-        self._why_dead = kind(error)
-        return super()._bury(message, error)
-
-    def _turn(self, nudge: Message, cursor: Cursor, envelope: Envelope) -> _Turn:
-        # Of an event that has not been tried before nothing is noted.
-        tried_before = nudge.deliveries > 1 or cursor.hold is not None
-        row = self._ledger.find(envelope.metadata.id, self._consumer.name) if tried_before else None
-        record = {**nudge.record, "body": as_delivered(envelope)}
-        return _Turn(record, envelope.metadata, envelope.data, row, suspicious=nudge.suspect)
+    def _turn(self, wake_up: Delivery, cursor: Cursor, envelope: Envelope) -> _Turn:
+        # Of an event that was not attempted before nothing is noted.
+        attempted = wake_up.receive_count > 1 or cursor.hold is not None
+        row = self._ledger.find(envelope.metadata.id, self._consumer) if attempted else None
+        record = {**wake_up.record, "body": as_delivered(envelope)}
+        return _Turn(record, envelope.metadata, envelope.data, row, suspicious=wake_up.suspect)
 
     def _beyond(self, sequence: int, told: Metadata) -> Iterator[Envelope]:
-        """The events of the consumer's type in the stream, after those that are done."""
+        """The events of the consumer's type in the stream, behind those that are done."""
         events = self._store.stream(told.stream, after=sequence)
         return (envelope for envelope in events if envelope.metadata.type == told.type)
 

@@ -22,12 +22,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from daybook.contracts import clock
 from daybook.runtime.retry import BreakerSettings
+from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.ledger import Entry, from_item
 from daybook.store.transaction import Pauses, batch_get
-
-# The partition key of all switches.
-SWITCH = "switch"
 
 # One event that fails again and again says nothing of others.
 _EVENTS = 2
@@ -111,11 +109,11 @@ class Switches:
 
     def beside(self, event: str, consumer: str, pauses: Pauses) -> tuple[Entry | None, Switch]:
         """What became of the event at the consumer, and the consumer's switch: in one call, read consistently."""
-        keys = [{"event": event, "consumer": consumer}, _key(consumer)]
+        keys = [ledger_keys.of_event(event, consumer), ledger_keys.of_switch(consumer)]
         request = {self._table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
         entry, switch = None, Switch(consumer=consumer)
         for _, item in batch_get(self._dynamodb, request, pauses):
-            if item["event"]["S"] == SWITCH:
+            if item["event"]["S"] == ledger_keys.SWITCHES:
                 switch = switch_in(item)
             else:
                 entry = from_item(item)
@@ -123,7 +121,9 @@ class Switches:
 
     def find(self, consumer: str) -> Switch:
         """The consumer's switch, read consistently."""
-        answer = self._dynamodb.get_item(TableName=self._table, Key=pack_item(_key(consumer)), ConsistentRead=True)
+        answer = self._dynamodb.get_item(
+            TableName=self._table, Key=pack_item(ledger_keys.of_switch(consumer)), ConsistentRead=True
+        )
         return switch_in(answer["Item"]) if "Item" in answer else Switch(consumer=consumer)
 
     def all(self) -> Iterator[Switch]:
@@ -132,7 +132,7 @@ class Switches:
             TableName=self._table,
             KeyConditionExpression="#event = :switch",
             ExpressionAttributeNames={"#event": "event"},
-            ExpressionAttributeValues={":switch": pack(SWITCH)},
+            ExpressionAttributeValues={":switch": pack(ledger_keys.SWITCHES)},
             ConsistentRead=True,
         )
         return (switch_in(item) for page in pages for item in page["Items"])
@@ -231,7 +231,7 @@ class Switches:
         used = {f"#{name}": name for name in ("opened", "off") if f"#{name}" in f"{expression} {condition}"}
         update: dict[str, Any] = {
             "TableName": self._table,
-            "Key": pack_item(_key(consumer)),
+            "Key": pack_item(ledger_keys.of_switch(consumer)),
             "UpdateExpression": expression,
             "ConditionExpression": condition,
             "ExpressionAttributeValues": pack_item(values),
@@ -313,7 +313,3 @@ def switch_in(item: Mapping[str, Any]) -> Switch:
     if "paused" in values:
         values["paused"] = Paused(**values["paused"])
     return Switch(**values)
-
-
-def _key(consumer: str) -> dict[str, str]:
-    return {"event": SWITCH, "consumer": consumer}

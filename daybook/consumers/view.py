@@ -1,137 +1,43 @@
-"""Views: rows that are made from events, and can be made from them again.
+"""Views: consumers that keep rows for people to read, made from events alone, so that they can be rebuilt.
 
 A view's function only says what an event changes. There are two ways, and both give the same rows in whatever order and
 however often the events arrive:
 
 * *set if newer* writes fields unless what stands there comes from a newer event, field by field, by an order that is in
   the events themselves (a version, a time of measurement, a milestone), never by arrival;
-* *add* adds whole numbers, which is exact in any order. That each event is added once is the ledger's business.
-
-A view is made anew beside the one that people read. So its rows have a *generation*: those of the first stand under
-their plain keys, those of generation 2 under `@2/<key>`, all in one table. One more row, `@generation`, says which of
-them is live, and which is being built. Functions write both; readers read what is live (LiveView).
+* *add* adds whole numbers, which is exact in any order. The ledger sees to it that each event is added once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from daybook.consumers.work import Backbone
+from daybook.consumers.consumer import Consumer, E, backbone
+from daybook.consumers.failure import kind, reason
+from daybook.consumers.generations import POINTER, RESERVED, Generations, generation_name, row_id
+from daybook.consumers.outcome import Duplicate
+from daybook.consumers.work import LEDGER, Backbone
 from daybook.contracts import clock
 from daybook.contracts.envelope import Metadata
-from daybook.store.attributes import pack, pack_item, unpack_item
+from daybook.store.attributes import pack, unpack_item
 from daybook.store.ledger import COMMITTED, Entry
 from daybook.store.state import KEY, State
-from daybook.store.transaction import MAX_WRITES, TooManyWrites
+from daybook.store.transaction import MAX_WRITES, Pauses, Refused, TooManyWrites, batch_get, write
 
 # Beside each field that is set stands the place of its event in the order, under the field's name with this behind it.
 ORDER = "@"
 _ORDER_DIGITS = 20
 
-# The row that says which generation is live. No row of a view may have a key that begins as this does.
-_RESERVED = "@"
-POINTER = "@generation"
-
 # One event may change so many rows: as many again, of the generation that is being built, and the ledger's row still go
 # into one transaction.
 MOST_ROWS = MAX_WRITES // 2 - 1
 
-R = TypeVar("R", bound=State)
+# By this a view's function knows that it is only asked what events would change.
+PROJECT = "project"
 
 
 class ReservedKey(ValueError):
     """A view's function names a row by a key that generations are told by. Give it another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Generations:
-    """What stands in a view's table: the generation that people read, and one that is being built beside it.
-
-    `last` is the highest number that was ever given, so that none is given twice; `version` counts how often this was
-    written; `operation` is the act of the operator who builds.
-    """
-
-    live: int = 0
-    building: int | None = None
-    last: int = 0
-    version: int = 0
-    operation: str = ""
-
-    @classmethod
-    def in_item(cls, item: Mapping[str, Any] | None) -> Self:
-        """What the pointer's item says; without one, there is but the first generation."""
-        if item is None:
-            return cls()
-        values = unpack_item(item)
-        return cls(**{name: values[name] for name in cls.__slots__ if name in values})
-
-    @property
-    def written(self) -> tuple[int, ...]:
-        """The generations that functions write to."""
-        return (self.live,) if self.building is None else (self.live, self.building)
-
-    def part(self, table: str) -> dict[str, Any]:
-        """The part of a transaction that writes the pointer, if nobody has since the version before was read."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        put: dict[str, Any] = {
-            "TableName": table,
-            "Item": pack_item({KEY: POINTER, **values}),
-            "ConditionExpression": "attribute_not_exists(#version)",
-            "ExpressionAttributeNames": {"#version": "version"},
-        }
-        if self.version > 1:
-            put["ConditionExpression"] = "#version = :read"
-            put["ExpressionAttributeValues"] = {":read": pack(self.version - 1)}
-        return {"Put": put}
-
-
-def generation_name(table: str, generation: int, operation: str) -> str:
-    """What the ledger notes of an event that was written to a generation while that was being built, in this act of an
-    operator's: a table that is lost and made again begins to count again.
-    """
-    return f"{table}@{generation}:{operation}"
-
-
-def row_id(generation: int, key: str) -> str:
-    """Under which id a row stands in its table."""
-    return f"{_prefix(generation)}{key}"
-
-
-def row_key(generation: int, stands_under: str) -> str | None:
-    """The key of a row of this generation that stands under that id; None for a row of another, and for the pointer."""
-    if generation:
-        prefix = _prefix(generation)
-        return stands_under.removeprefix(prefix) if stands_under.startswith(prefix) else None
-    return None if stands_under.startswith(_RESERVED) else stands_under
-
-
-def _prefix(generation: int) -> str:
-    return f"{_RESERVED}{generation}/" if generation else ""
-
-
-class LiveView:
-    """Reads a view as people should see it: the generation that is live at this moment.
-
-    `dynamodb` is a client of botocore or boto3, `table` the view's deployed name.
-    """
-
-    def __init__(self, dynamodb: Any, table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
-
-    def row(self, row: type[R], key: str) -> R | None:
-        """The row with that key, read consistently, or None.
-
-        Rows of a generation that was live a moment ago are kept for longer than this takes.
-        """
-        live = Generations.in_item(self._item(POINTER)).live
-        item = self._item(row_id(live, key))
-        return row.from_item({**item, KEY: pack(key)}) if item else None
-
-    def _item(self, stands_under: str) -> Any:
-        key = {KEY: pack(stands_under)}
-        found = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        return found.get("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +138,8 @@ def row_changes(changes: Change | Iterable[Change], event_id: str) -> list[RowCh
     """What an event changes, row by row. Raises ReservedKey."""
     rows: dict[tuple[str, str], RowChange] = {}
     for change in [changes] if isinstance(changes, SetIfNewer | Add) else changes:
-        if change.key.startswith(_RESERVED):
-            msg = f"a row of the view {change.row.table} is named with {_RESERVED} first, which is kept for generations"
+        if change.key.startswith(RESERVED):
+            msg = f"a row of the view {change.row.table} is named with {RESERVED} first, which is kept for generations"
             raise ReservedKey(msg)
         row = rows.setdefault((change.row.table, change.key), RowChange(change.row.table, change.key))
         if isinstance(change, Add):
@@ -277,8 +183,8 @@ class Projection:
             )
             raise TooManyWrites(msg)
 
-    def parts(self) -> list[dict[str, Any]]:
-        """The parts of the transaction, the ledger's first."""
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """The parts of the transaction, by name."""
         entry = Entry(
             event=self._cause.id,
             consumer=self._consumer,
@@ -289,17 +195,23 @@ class Projection:
             details={"also": sorted(self._also)} if self._also else {},
         )
         table = self._backbone.settings.table
-        parts = [row.part(table(row.table), generation) for row, generation in self._rows]
-        return [self._backbone.ledger.record(entry), *parts]
+        rows = {_name(*each): each[0].part(table(each[0].table), each[1]) for each in self._rows}
+        return {LEDGER: self._backbone.ledger.record(entry), **rows}
 
-    def give_up_superseded(self, failed: Mapping[int, Mapping[str, Any] | None]) -> None:
+    def give_up_superseded(self, failed: Mapping[str, Mapping[str, Any] | None]) -> None:
         """Leave out what newer events have set, by the rows that a refused transaction found."""
         left = []
-        for position, (row, generation) in enumerate(self._rows, 1):
-            rest = row.without_superseded(failed[position] or {}) if position in failed else row
+        for row, generation in self._rows:
+            name = _name(row, generation)
+            rest = row.without_superseded(failed[name] or {}) if name in failed else row
             if rest:
                 left.append((rest, generation))
         self._rows = left
+
+
+def _name(row: RowChange, generation: int) -> str:
+    """What a row's part of the transaction is named."""
+    return f"row {row.table}/{row_id(generation, row.key)}"
 
 
 def _stamp(order: int | str, event_id: str) -> str:
@@ -311,3 +223,64 @@ def _stamp(order: int | str, event_id: str) -> str:
         raise ValueError(msg)
     placed = f"{order:0{_ORDER_DIGITS}d}" if isinstance(order, int) else order
     return f"{placed}#{event_id}"
+
+
+ViewBody = Callable[[E], Change | Iterable[Change]]
+
+
+class View(Consumer[E]):
+    """A consumer that keeps rows for people to read, made from nothing but the events."""
+
+    kind = "view"
+
+    def __init__(self, event_type: type[E], body: ViewBody[E]) -> None:
+        super().__init__(event_type, body.__module__)
+        self.body = body
+
+    def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        """Handle an SQS batch; or say what events would change, and change nothing.
+
+        That is asked as {"project": [{"id", "version", "data"}, …]}, and answered as {"projected": […]}: for each event
+        {"rows": [RowChange.as_data(), …]}, or {"error", "reason"}.
+        """
+        if PROJECT in batch:
+            return {"projected": [self._projected(told) for told in batch[PROJECT]]}
+        # For this invocation alone: whoever builds a generation waits until every invocation before has ended.
+        self._generations: dict[str, Generations] = {}
+        return super().__call__(batch, context)
+
+    def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
+        rows = row_changes(self.body(event), metadata.id)
+        self._look_at_generations({row.table for row in rows} - self._generations.keys(), pauses)
+        projection = Projection(backbone(), self.name, metadata, rows, self._generations)
+        while True:
+            try:
+                write(backbone().dynamodb, projection.parts(), pauses)
+            except Refused as refused:
+                if LEDGER in refused.failed:
+                    raise Duplicate from None
+                projection.give_up_superseded(refused.failed)
+                pauses.pause()
+            else:
+                return
+
+    def _look_at_generations(self, tables: Iterable[str], pauses: Pauses) -> None:
+        names = {backbone().settings.table(table): table for table in tables}
+        if not names:
+            return
+        pointer = {KEY: pack(POINTER)}
+        request = {name: {"Keys": [pointer], "ConsistentRead": True} for name in names}
+        found = {names[name]: item for name, item in batch_get(backbone().dynamodb, request, pauses)}
+        self._generations |= {table: Generations.in_item(found.get(table)) for table in names.values()}
+
+    def _projected(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            event = self.event_type.read(told["data"], version=told["version"])
+            return {"rows": [row.as_data() for row in row_changes(self.body(event), told["id"])]}
+        except Exception as error:  # noqa: BLE001 - whoever asked is told of each event by itself
+            return {"error": kind(error), "reason": reason(error)}
+
+
+def view(event_type: type[E]) -> Callable[[ViewBody[E]], View[E]]:
+    """Make a body that maps an event to changes of rows into a handler for one type of event."""
+    return lambda body: View(event_type, body)

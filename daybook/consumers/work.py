@@ -15,6 +15,7 @@ from daybook.contracts.contract import Event, Place
 from daybook.contracts.envelope import Metadata
 from daybook.contracts.identity import emitted_id
 from daybook.runtime.settings import Settings
+from daybook.store import ledger_keys
 from daybook.store.attributes import pack, unpack, unpack_item
 from daybook.store.event_store import Draft, EventStore, Head, successor
 from daybook.store.ledger import COMMITTED, TRYING, Entry, Ledger
@@ -27,6 +28,9 @@ H = TypeVar("H", bound=Event)
 
 # DynamoDB's quota for one BatchGetItem.
 _MAX_READS = 100
+
+# The name of the ledger's part in every transaction of a consumer.
+LEDGER = "ledger"
 
 
 class NotDeclared(TypeError):
@@ -153,7 +157,7 @@ class Work:
         were not handled, or failed and will be tried again.
         """
         wanted = list(dict.fromkeys(deliveries))
-        keys = [{"event": event, "consumer": consumer} for event, consumer in wanted]
+        keys = [ledger_keys.of_event(event, consumer) for event, consumer in wanted]
         states: dict[tuple[str, str], str] = {}
         for start in range(0, len(keys), _MAX_READS):
             for row in self._backbone.ledger.several(keys[start : start + _MAX_READS], self._pauses):
@@ -222,9 +226,9 @@ class Work:
         """Their ids."""
         return [event_id for event_id, _ in self._emitted]
 
-    def parts(self, *, happened: bool = False) -> tuple[list[dict[str, Any]], dict[int, Exception]]:
-        """The parts of the transaction, the ledger's first, and the errors of those whose refusal is final, if nothing
-        else was refused beside them.
+    def parts(self, *, happened: bool = False) -> tuple[dict[str, dict[str, Any]], dict[str, Exception]]:
+        """The parts of the transaction by name, and the errors of those whose refusal is final, if nothing else was
+        refused beside them.
 
         Any other refused part means that another was faster, and that the body should run again. `happened`: it is an
         account of what the world outside has done (see Ledger.record).
@@ -238,15 +242,17 @@ class Work:
             sequence=self.cause.sequence,
             emitted=self.emitted_ids,
         )
-        parts = [self._backbone.ledger.record(entry, happened=happened)]
-        final: dict[int, Exception] = {}
+        parts = {LEDGER: self._backbone.ledger.record(entry, happened=happened)}
+        final: dict[str, Exception] = {}
         for place, row in self._saved.items():
+            name = f"row {'/'.join(place)}"
             if place not in self._rows:
                 exists = f"{self._consumer} saves a {type(row).__name__} unread that is there already"
-                final[len(parts)] = RowExists(exists)
-            parts.append(self._saving(place, row))
-        parts += [self._changing(place, change) for place, change in self._changed.items()]
-        parts += self._arming()
+                final[name] = RowExists(exists)
+            parts[name] = self._saving(place, row)
+        for place, change in self._changed.items():
+            parts[f"row {'/'.join(place)}"] = self._changing(place, change)
+        parts |= self._arming()
         for stream, drafts in self._drafts().items():
             kind = stream.partition("/")[0]
             first, *later = (event.contract.place for event in self.emitted if event.stream == stream)
@@ -257,12 +263,12 @@ class Work:
             if head is None and first is Place.CONTINUES:
                 msg = f"{drafts[0].type} continues a stream of {kind} that nothing has opened"
                 raise StreamNotOpen(msg)
-            if first is Place.OPENS:
-                final[len(parts)] = taken
             for draft in drafts:
+                if head is None and first is Place.OPENS:
+                    final[f"event {draft.id}"] = taken
                 envelope = successor(draft, head, self._now)
                 head = Head.at(envelope)
-                parts.append(self._backbone.store.append(envelope))
+                parts[f"event {draft.id}"] = self._backbone.store.append(envelope)
         return parts, final
 
     def _new_id(self, event: Event) -> str:
@@ -273,12 +279,12 @@ class Work:
         ordinal = sum(type(each) is type(event) for each in earlier)
         return emitted_id(self.cause.id, self._consumer, type(event).__name__, ordinal)
 
-    def _arming(self) -> list[dict[str, Any]]:
-        parts = []
+    def _arming(self) -> dict[str, dict[str, Any]]:
+        parts = {}
         for event_id, event, at in self._armed:
             draft = self._draft(event_id, event, at)
             successor(draft, None, self._now)  # raises EventTooLarge now, when somebody can still do something about it
-            parts.append(self._backbone.due.arm(Timer(draft, event.contract.place)))
+            parts[f"timer {event_id}"] = self._backbone.due.arm(Timer(draft, event.contract.place))
         return parts
 
     def _drafts(self) -> dict[str, list[Draft]]:

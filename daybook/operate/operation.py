@@ -10,7 +10,7 @@ import getpass
 import socket
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
 from daybook.contracts import clock
@@ -20,6 +20,9 @@ from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.errors import OperatorError
 from daybook.store.event_store import Draft, Head, successor
 from daybook.store.transaction import Pauses, write
+
+# The name of the event's part in each transaction of an operation.
+OPERATION = "operation"
 
 # For how long others may be in the way of one transaction.
 _PATIENCE = 30.0  # seconds
@@ -69,8 +72,8 @@ class Operation:
         """Whether anything of it is recorded."""
         return self._head is not None
 
-    def commit(self, event: Event, parts: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Record the event, in one transaction with `parts`, which come first: 99 of them at the most.
+    def commit(self, event: Event, parts: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Record the event, in one transaction with the named `parts`: 99 of them at the most.
 
         Raises Refused if the condition of one of them does not hold, and nothing is done then; OutOfTime; and
         botocore's errors, after which it may have been done.
@@ -89,7 +92,7 @@ class Operation:
         envelope = successor(draft, self._head, now)
         began = time.monotonic()
         pauses = Pauses(lambda: _PATIENCE - (time.monotonic() - began))
-        write(self._connection.dynamodb, [*parts, self._connection.store.append(envelope)], pauses)
+        write(self._connection.dynamodb, {**(parts or {}), OPERATION: self._connection.store.append(envelope)}, pauses)
         self._head = Head.at(envelope)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
 from botocore.exceptions import ClientError
 
-from daybook.consumers.view import POINTER, Generations, row_id, row_key
+from daybook.consumers.generations import POINTER, Generations, row_id, row_key
 from daybook.operate.connection import Connection
 from daybook.operate.errors import OperatorError, is_denied
 from daybook.operate.functions import environment

@@ -31,8 +31,11 @@ LATENESS = "Lateness"  # milliseconds from a timer's time to its event's recordi
 
 @cache
 def logger(consumer: str) -> Logger:
-    """The consumer's logger. Keys of one delivery are given line by line, so that none leaks into the next."""
-    return Logger(service=consumer, use_rfc3339=True, serialize_stacktrace=False)
+    """The consumer's logger. Keys of one delivery are given line by line, so that none leaks into the next.
+
+    No line says where it was logged: of an error that is no help, and `error_location` says where it arose.
+    """
+    return Logger(service=consumer, use_rfc3339=True, serialize_stacktrace=False, location=None)
 
 
 @cache

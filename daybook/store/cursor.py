@@ -11,6 +11,7 @@ from typing import Any, Self
 from botocore.exceptions import ClientError
 
 from daybook.contracts import clock
+from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
 
 MOVING = "moving"
@@ -121,4 +122,4 @@ class Cursors:
             raise Overtaken(msg) from error
 
     def _key(self, stream: str) -> dict[str, Any]:
-        return pack_item({"event": f"cursor#{stream}", "consumer": self._consumer})
+        return pack_item(ledger_keys.of_cursor(stream, self._consumer))

@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.schema import Index, Schema
 from daybook.store.transaction import Pauses, batch_get
@@ -134,7 +135,7 @@ class Ledger:
     def find(self, event: str, consumer: str) -> Entry | None:
         """What became of the event at the consumer, read consistently."""
         answer = self._dynamodb.get_item(
-            TableName=self._table, Key=pack_item({"event": event, "consumer": consumer}), ConsistentRead=True
+            TableName=self._table, Key=pack_item(ledger_keys.of_event(event, consumer)), ConsistentRead=True
         )
         return from_item(answer["Item"]) if "Item" in answer else None
 
@@ -171,7 +172,7 @@ class Ledger:
             expression += " REMOVE " + ", ".join(gone)
         return {
             "TableName": self._table,
-            "Key": pack_item({"event": event, "consumer": consumer}),
+            "Key": pack_item(ledger_keys.of_event(event, consumer)),
             "UpdateExpression": expression,
             "ConditionExpression": condition[0],
             "ExpressionAttributeNames": {**names, **gone, "#state": "state"},

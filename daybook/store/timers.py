@@ -102,11 +102,11 @@ class DueTable:
         condition = {"ConditionExpression": "attribute_exists(#slot)", "ExpressionAttributeNames": names}
         return {"Delete": {"TableName": self._table, "Key": key, **condition}}
 
-    def move(self, item: Mapping[str, Any], to: datetime) -> list[dict[str, Any]]:
+    def move(self, item: Mapping[str, Any], to: datetime) -> dict[str, dict[str, Any]]:
         """The parts of a transaction that move a row, if it is there, to the slot of another minute."""
         shard = unpack_item(item)["slot"].rpartition("#")[2]
         moved = {**item, **pack_item({"slot": f"{clock.timestamp(to)[:_MINUTE]}#{shard}"})}
-        return [self.disarm(item), {"Put": {"TableName": self._table, "Item": moved}}]
+        return {"timer": self.disarm(item), "moved timer": {"Put": {"TableName": self._table, "Item": moved}}}
 
     def remove(self, item: Mapping[str, Any]) -> None:
         """Take a row away by itself, whether it is still there or not."""

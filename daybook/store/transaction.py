@@ -4,7 +4,7 @@ says which part was to blame; one BatchGetItem, until everything is there.
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -26,11 +26,12 @@ class TooManyWrites(ValueError):
 class Refused(Exception):
     """Conditions of a transaction did not hold, and nothing was written.
 
-    `failed` maps the positions of the parts whose condition failed to the items found there, if they were asked for.
+    `failed` maps the names of the parts whose condition failed to the items found there, if they were asked for. The
+    message does not have the names, which may hold keys of rows about people.
     """
 
-    def __init__(self, failed: Mapping[int, Mapping[str, Any] | None]) -> None:
-        super().__init__(f"the conditions of the parts {sorted(failed)} did not hold")
+    def __init__(self, failed: Mapping[str, Mapping[str, Any] | None]) -> None:
+        super().__init__(f"the conditions of {len(failed)} parts of the transaction did not hold")
         self.failed = failed
 
 
@@ -63,8 +64,8 @@ class Pauses:
         self.taken += 1
 
 
-def write(dynamodb: Any, parts: Sequence[Mapping[str, Any]], pauses: Pauses) -> None:
-    """Write all parts or none. A mere conflict is sent again unchanged, after a pause.
+def write(dynamodb: Any, parts: Mapping[str, Mapping[str, Any]], pauses: Pauses) -> None:
+    """Write all parts, each with a name, or none. A mere conflict is sent again unchanged, after a pause.
 
     Raises Refused when conditions do not hold, OutOfTime, TooManyWrites, and botocore's errors for all else.
     """
@@ -73,12 +74,12 @@ def write(dynamodb: Any, parts: Sequence[Mapping[str, Any]], pauses: Pauses) -> 
         raise TooManyWrites(msg)
     while True:
         try:
-            dynamodb.transact_write_items(TransactItems=list(parts))
+            dynamodb.transact_write_items(TransactItems=list(parts.values()))
         except ClientError as error:
             reasons = error.response.get("CancellationReasons") or []
             failed = {
-                position: reason.get("Item")
-                for position, reason in enumerate(reasons)
+                name: reason.get("Item")
+                for name, reason in zip(parts, reasons, strict=False)
                 if reason.get("Code") == "ConditionalCheckFailed"
             }
             # Beside a conflict a failed condition says little: who is in the way may be about to make others fail too.

@@ -1,7 +1,6 @@
 """Count what was taken back no more."""
 
-from daybook.consumers.consumer import view
-from daybook.consumers.view import Add
+from daybook.consumers.view import Add, view
 from events.accounts import TransactionReversed
 from functions.analytics.tally import tally
 

@@ -1,7 +1,6 @@
 """Count what has moved."""
 
-from daybook.consumers.consumer import view
-from daybook.consumers.view import Add
+from daybook.consumers.view import Add, view
 from events.accounts import TransactionPosted
 from functions.analytics.tally import tally
 

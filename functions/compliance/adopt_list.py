@@ -1,7 +1,7 @@
 """Bring a loaded sanctions list into force, once all of it is there. The one that was loaded last stays in force."""
 
-from daybook.consumers.consumer import reaction
 from daybook.consumers.failure import Rejected
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.compliance import SanctionsListLoaded
 from functions.compliance import sanctions_list as sanctions

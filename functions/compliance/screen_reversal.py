@@ -1,6 +1,6 @@
 """Take back what a reversed transaction of cash has added. That somebody dealt with a sanctioned name stays so."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.accounts import TransactionReversed
 from events.compliance import ComplianceCaseChanged

@@ -1,6 +1,6 @@
 """Look at each transaction: at cash by what it comes to, at a transfer by whom it is with."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.accounts import TransactionPosted
 from events.compliance import ComplianceCaseChanged, ComplianceCaseOpened, TransactionNotScreened

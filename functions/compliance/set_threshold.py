@@ -1,6 +1,6 @@
 """Keep a threshold that compliance has set. What comes from then on is judged by it; what was judged before is not."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.compliance import ReportingThresholdSet, Threshold
 from functions.compliance.thresholds import Revised, ThresholdRow

@@ -1,6 +1,6 @@
 """Note that somebody sees to an alarm: it goes up no further."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.equipment import EquipmentAlarmAcknowledged
 from functions.equipment.alarm import Alarm

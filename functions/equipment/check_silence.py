@@ -5,7 +5,7 @@ A device has one timer, which is armed anew each time it fires and never by a re
 
 from datetime import datetime
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.equipment import (
     AcknowledgementDue,

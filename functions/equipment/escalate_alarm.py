@@ -1,6 +1,6 @@
 """Bring an alarm a level up that nobody has acknowledged in time, and that is not over."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.equipment import AcknowledgementDue, EquipmentAlarmEscalated
 from functions.equipment.alarm import HIGHEST, Alarm, await_acknowledgement

@@ -1,6 +1,6 @@
 """Page more people about an alarm that nobody has acknowledged."""
 
-from daybook.consumers.consumer import effect
+from daybook.consumers.effect import effect
 from daybook.consumers.effect_records import Attempt
 from events.equipment import EquipmentAlarmEscalated, StaffPaged
 from functions.equipment.page import page

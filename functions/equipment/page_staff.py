@@ -1,6 +1,6 @@
 """Page the people on duty about a new alarm."""
 
-from daybook.consumers.consumer import effect
+from daybook.consumers.effect import effect
 from daybook.consumers.effect_records import Attempt
 from events.equipment import EquipmentAlarmRaised, StaffPaged
 from functions.equipment.page import page

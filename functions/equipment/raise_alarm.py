@@ -3,7 +3,7 @@
 Nothing in a report is a reason to reject it here: the device's stream would be parked, and the device unwatched.
 """
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from daybook.contracts import clock
 from events.equipment import (

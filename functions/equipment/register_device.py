@@ -1,6 +1,6 @@
 """Watch a device that is in use: from now on its silence is noticed."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from daybook.contracts import clock
 from events.equipment import EquipmentRegistered, SilenceCheckDue

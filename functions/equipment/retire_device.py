@@ -1,6 +1,6 @@
 """Watch a device no longer: nothing can be wrong with it any more."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.equipment import EquipmentAlarmCleared, EquipmentRetired
 from functions.equipment.alarm import Alarm, clear_alarm

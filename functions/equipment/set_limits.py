@@ -1,6 +1,6 @@
 """Keep the limits that clinical engineering has set. They apply from the next report on."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.equipment import AlarmLimits, AlarmLimitsSet
 from functions.equipment.limits import LimitsRow, Revised

@@ -1,7 +1,6 @@
 """How each device is, and how the last hour went."""
 
-from daybook.consumers.consumer import view
-from daybook.consumers.view import SetIfNewer
+from daybook.consumers.view import SetIfNewer, view
 from daybook.contracts import clock
 from events.equipment import EquipmentStatusReported
 from functions.equipment.tracking import DeviceMinute, DeviceStatus, place_of

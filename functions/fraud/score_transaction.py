@@ -9,7 +9,7 @@ transaction; and a second function that wrote to it would have an order of its o
 always leave the same row. One amount moves a habit by little.
 """
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.accounts import TransactionPosted
 from events.fraud import FraudSuspected

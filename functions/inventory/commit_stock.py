@@ -1,7 +1,7 @@
 """Take what is put aside for a confirmed order off the shelf: it will be sent."""
 
-from daybook.consumers.consumer import reaction
 from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.orders import OrderConfirmed
 from functions.inventory.stock import Reservation, StockItem

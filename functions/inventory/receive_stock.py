@@ -1,6 +1,6 @@
 """Put goods that have arrived on the shelf."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.inventory import StockReceived
 from functions.inventory.stock import StockItem

@@ -1,7 +1,7 @@
 """Put back on the shelf what is put aside for a cancelled order."""
 
-from daybook.consumers.consumer import reaction
 from daybook.consumers.failure import Rejected
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.orders import OrderCancelled
 from functions.inventory.stock import Reservation, StockItem

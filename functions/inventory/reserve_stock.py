@@ -1,6 +1,6 @@
 """Reserve stock for a placed order: all of it, or none."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from daybook.contracts import clock
 from events.inventory import OutOfStock, StockReserved

@@ -1,6 +1,6 @@
 """Write to the customer that the order is cancelled, and why."""
 
-from daybook.consumers.consumer import effect
+from daybook.consumers.effect import effect
 from daybook.consumers.effect_records import Attempt
 from events.notifications import EmailRefused, EmailSent
 from events.orders import OrderCancelled

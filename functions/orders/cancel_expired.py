@@ -1,6 +1,6 @@
 """Cancel an order that nobody has paid in time."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.orders import OrderCancelled, PaymentWindowEnded
 from functions.orders.order import cancel

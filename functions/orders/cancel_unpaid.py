@@ -1,6 +1,6 @@
 """Cancel an order whose payment has failed."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.orders import OrderCancelled
 from events.payments import PaymentFailed

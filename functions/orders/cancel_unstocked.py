@@ -1,6 +1,6 @@
 """Cancel an order whose goods are not there."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.inventory import OutOfStock
 from events.orders import OrderCancelled

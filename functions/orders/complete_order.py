@@ -1,7 +1,7 @@
 """Fulfil an order whose parcel is on its way."""
 
-from daybook.consumers.consumer import reaction
 from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.orders import OrderFulfilled
 from events.shipping import ShipmentDispatched

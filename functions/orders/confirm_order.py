@@ -1,6 +1,6 @@
 """Confirm an order that is paid. If it was cancelled before the money came, the money goes back."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.orders import OrderConfirmed, RefundRequested
 from events.payments import PaymentSucceeded

@@ -1,7 +1,7 @@
 """Grant what the service desk asks to be paid back: each refund once, and never more than was paid."""
 
-from daybook.consumers.consumer import reaction
 from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.orders import RefundAsked, RefundRequested
 from functions.orders.order import Order

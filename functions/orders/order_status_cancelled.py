@@ -1,7 +1,6 @@
 """Order status: cancelled."""
 
-from daybook.consumers.consumer import view
-from daybook.consumers.view import SetIfNewer
+from daybook.consumers.view import SetIfNewer, view
 from events.orders import OrderCancelled
 from functions.orders.order_status import Milestone, reached
 

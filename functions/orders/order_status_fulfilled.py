@@ -1,7 +1,6 @@
 """Order status: its parcel is on its way."""
 
-from daybook.consumers.consumer import view
-from daybook.consumers.view import SetIfNewer
+from daybook.consumers.view import SetIfNewer, view
 from events.orders import OrderFulfilled
 from functions.orders.order_status import Milestone, reached
 

@@ -1,7 +1,6 @@
 """Order status: so much was paid back."""
 
-from daybook.consumers.consumer import view
-from daybook.consumers.view import Add
+from daybook.consumers.view import Add, view
 from events.payments import PaymentRefunded
 from functions.orders.order_status import OrderStatus
 

@@ -1,7 +1,6 @@
 """Order status: its goods are put aside."""
 
-from daybook.consumers.consumer import view
-from daybook.consumers.view import SetIfNewer
+from daybook.consumers.view import SetIfNewer, view
 from events.inventory import StockReserved
 from functions.orders.order_status import Milestone, reached
 

@@ -1,6 +1,6 @@
 """Open the row that decides about a placed order, and wait so long for its payment."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from daybook.contracts import clock
 from events.orders import OrderPlaced, PaymentWindowEnded

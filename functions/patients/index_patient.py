@@ -1,6 +1,6 @@
 """Keep who a patient is, so that they are found by number, name, birth date and ward."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.patients import PatientRecordUpdated, SharedIdentifierFound
 from functions.patients.index import Hint, Indexed, Numbered, hints, leave_hints, numbers, shared

@@ -1,6 +1,6 @@
 """A record is a person's own again, for the index."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.patients import PatientRecordsUnmerged, SharedIdentifierFound
 from functions.patients.index import relink

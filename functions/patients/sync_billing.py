@@ -1,6 +1,6 @@
 """Keep whom to bill, where, and who pays."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.patients import PatientRecordUpdated
 from functions.patients.billing import Billed

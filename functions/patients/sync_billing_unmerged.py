@@ -1,6 +1,6 @@
 """A record is a person's own again, for billing."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.patients import PatientRecordsUnmerged
 from functions.patients.billing import Billed

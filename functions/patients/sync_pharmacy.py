@@ -1,6 +1,6 @@
 """Keep what a patient does not bear and what they are prescribed, and tell where one meets the other."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.patients import AllergyConflictFound, PatientRecordUpdated
 from functions.patients.pharmacy import Medicated, keep

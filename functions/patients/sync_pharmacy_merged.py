@@ -1,6 +1,6 @@
 """Two records are one person's, for the pharmacy."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.patients import AllergyConflictFound, PatientRecordsMerged
 from functions.patients.pharmacy import Medicated, keep

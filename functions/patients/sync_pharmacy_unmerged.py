@@ -1,6 +1,6 @@
 """A record is a person's own again, for the pharmacy."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.patients import AllergyConflictFound, PatientRecordsUnmerged
 from functions.patients.pharmacy import Medicated, keep

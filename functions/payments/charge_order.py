@@ -10,7 +10,7 @@ from http import HTTPStatus
 import stripe
 from stripe import PaymentIntent
 
-from daybook.consumers.consumer import effect
+from daybook.consumers.effect import effect
 from daybook.consumers.effect_records import Attempt
 from daybook.consumers.failure import NotYet, Rejected
 from events.inventory import StockReserved

@@ -6,7 +6,7 @@ A refund moves money as soon as it is made. In doubt the payment's refunds are l
 import stripe
 from stripe import Refund
 
-from daybook.consumers.consumer import effect
+from daybook.consumers.effect import effect
 from daybook.consumers.effect_records import Attempt
 from daybook.consumers.failure import NotYet, Rejected
 from events.orders import RefundRequested

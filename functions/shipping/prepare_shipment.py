@@ -1,6 +1,6 @@
 """Have a confirmed order packed and sent."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.orders import OrderConfirmed
 from events.shipping import ShipmentRequested

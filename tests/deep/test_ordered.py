@@ -25,7 +25,7 @@ class DialTurned(Event, joins="dial/{dial_id}", sources=("dials",)):
 
 FUNCTION = '''"""Write down in which order a dial was turned. It never turns back."""
 
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.failure import Rejected
 from daybook.store.state import State
 from daybook.consumers.work import Work

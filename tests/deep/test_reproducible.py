@@ -74,7 +74,7 @@ class GoodsReturned(Event, joins="return/{sku}", sources=("shop.returns",)):
 """
 
 FUNCTION = """
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.returns import GoodsReturned
 from functions.inventory.stock import StockItem

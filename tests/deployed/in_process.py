@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from daybook.consumers.consumer import Reaction, backbone
+from daybook.consumers.consumer import backbone
+from daybook.consumers.delivery import Delivery
+from daybook.consumers.reaction import Reaction
 from daybook.contracts.envelope import Envelope
 from daybook.local.faults.worker.daybook_faults import changes
 from daybook.runtime import aws
@@ -44,7 +46,8 @@ def handle(reaction: Reaction[Any], envelopes: Sequence[Envelope]) -> None:
 
     def one(envelope: Envelope) -> None:
         together.wait()
-        reaction.handle(envelope.metadata, envelope.data, Pauses(lambda: deadline - time.monotonic()))
+        delivery = Delivery({}, envelope.metadata, envelope.data, None)
+        reaction.attempt(delivery, Pauses(lambda: deadline - time.monotonic()))
 
     with ThreadPoolExecutor(max_workers=len(envelopes)) as pool:
         for done in [pool.submit(one, envelope) for envelope in envelopes]:

@@ -8,8 +8,9 @@ from typing import Any
 from boto3.dynamodb.conditions import Attr, Key
 
 from daybook.consumers.effect_records import Attempts
+from daybook.consumers.generations import Generations
 from daybook.consumers.switch import Paused, Switches
-from daybook.consumers.view import Add, Change, Generations, SetIfNewer, row_changes
+from daybook.consumers.view import Add, Change, SetIfNewer, row_changes
 from daybook.consumers.work import Backbone, Work
 from daybook.contracts.contract import Place
 from daybook.operate.connection import Connection
@@ -70,7 +71,7 @@ def ask(client: Any) -> None:
 def _twice(client: Any, *parts: dict[str, Any]) -> None:
     for _ in range(2):
         try:
-            write(client, parts, LONG)
+            write(client, {str(number): part for number, part in enumerate(parts)}, LONG)
         except Refused:
             return
 
@@ -162,7 +163,7 @@ def _timers(client: Any) -> None:
     due.search(due.watermark() or _WATERMARK)
     for slot in slots(_WATERMARK.minute):
         for item in due.due(slot, at):
-            _twice(client, *due.move(item, _WATERMARK.minute + timedelta(minutes=9)))
+            _twice(client, *due.move(item, _WATERMARK.minute + timedelta(minutes=9)).values())
             due.remove(item)
     due.set_watermark(_WATERMARK)
     due.watermark()
@@ -184,11 +185,11 @@ def _work(client: Any) -> None:
     for left in (3, 9):
         saving = work()
         saving.save(saving.read(Stock, "mug").model_copy(update={"left": left}))
-        _twice(client, *saving.parts()[0])
+        _twice(client, *saving.parts()[0].values())
     for least, difference in ((0, -2), (-5, -12), (None, 4), (0, -99)):
         changing = work()
         changing.change(changing.read(Stock, "mug"), at_least=least, left=difference)
-        _twice(client, *changing.parts()[0])
+        _twice(client, *changing.parts()[0].values())
 
 
 def _views(client: Any) -> None:

@@ -5,8 +5,8 @@ More of them stand in test_faults.py: the ledger's condition, the guard of a cha
 
 from contextlib import AbstractContextManager, nullcontext
 
-from daybook.consumers.consumer import Reaction, reaction
 from daybook.consumers.failure import Rejected
+from daybook.consumers.reaction import Reaction, reaction
 from daybook.consumers.work import Work
 from daybook.contracts.envelope import Envelope
 from daybook.local.faults import ALWAYS, Fault, Faults, Guard

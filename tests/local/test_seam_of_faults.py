@@ -42,13 +42,16 @@ def test_faults_are_let_in_when_a_function_imports_botocore(
 def test_the_kernel_is_changed_only_in_a_run_whose_guards_can_be_removed(tmp_path: Path, guards: bool) -> None:
     environment = {"AWS_LAMBDA_FUNCTION_NAME": "daybook-local-publish", "DAYBOOK_STAGE": "local"}
     environment |= {"PATH": os.environ["PATH"], **Faults(tmp_path, guards=guards).environment}
-    asked = "import daybook.consumers.consumer as c; print(c.write.__module__, c.OrderedReaction.batch.__module__)"
+    asked = (
+        "from daybook.consumers import consumer, reaction\n"
+        "print(consumer.write.__module__, reaction.OrderedReaction.handle.__module__)"
+    )
 
     said = subprocess.check_output([sys.executable, "-c", asked], env=environment, text=True, cwd=ROOT)
 
     changed, own = (
         "daybook_faults.guards daybook_faults.guards\n",
-        "daybook.store.transaction daybook.consumers.consumer\n",
+        "daybook.store.transaction daybook.consumers.reaction\n",
     )
     assert said == (changed if guards else own)
 

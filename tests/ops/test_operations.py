@@ -27,7 +27,9 @@ def an_act(operation: Operation) -> DeadLettersDiscarded:
 
 def discard(world: World, operation: Operation) -> None:
     letter = named(world.connection, "e-1")
-    operation.commit(an_act(operation), [change(world.connection, letter, {"state": DISCARDED}, remove=("dead",))])
+    operation.commit(
+        an_act(operation), {"ledger": change(world.connection, letter, {"state": DISCARDED}, remove=("dead",))}
+    )
 
 
 def test_an_act_is_recorded_with_who_did_it_in_one_transaction_with_what_it_changes(world: World) -> None:
@@ -61,7 +63,7 @@ def test_an_act_whose_condition_does_not_hold_leaves_no_record(world: World) -> 
     operation = Operation.begin(world.connection)
 
     with pytest.raises(Refused):
-        operation.commit(an_act(operation), [change(world.connection, letter, {"state": DISCARDED})])
+        operation.commit(an_act(operation), {"ledger": change(world.connection, letter, {"state": DISCARDED})})
 
     assert list(world.connection.store.stream(f"operation/{operation.id}")) == []
 

@@ -157,7 +157,7 @@ def test_the_consumers_function_can_read_what_is_delivered(stage: World) -> None
 
     (body,) = stage.bodies(TO)
 
-    assert reserve_stock.handler.metadata(body) == (placed.metadata, placed.data)
+    assert reserve_stock.handler.read(body) == (placed.metadata, placed.data)
 
 
 def test_hundreds_of_large_events_are_delivered_each_once(stage: World) -> None:

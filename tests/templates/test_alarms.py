@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from daybook.consumers.consumer import Effect
+from daybook.consumers.effect import Effect
 from daybook.runtime import observability
 from functions.inventory import receive_stock
 from functions.orders import order_status_placed, place_order

@@ -9,8 +9,8 @@ from aws_cdk.assertions import Template
 
 from daybook.constructs.stage import Stage
 from daybook.constructs.tables import table
-from daybook.consumers.consumer import Effect
-from daybook.consumers.delivery import ENOUGH
+from daybook.consumers.effect import Effect
+from daybook.consumers.pipeline import ENOUGH
 from daybook.runtime.settings import CALL_TIMEOUT
 from daybook.store.schema import Schema
 from functions.analytics import tallies

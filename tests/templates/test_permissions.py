@@ -13,7 +13,7 @@ from aws_cdk.assertions import Template
 
 from daybook.constructs.service import Service
 from daybook.constructs.stage import Stage
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
 from events.catalogue import CATALOGUE
@@ -48,8 +48,10 @@ def shows(*tables: str) -> set[str]:
 ALLOWED = {
     "admit": ALWAYS | FROM_QUEUE | {"sqs:SendMessage"} | LEDGER | {"dynamodb:PutItem store", "dynamodb:Query store"},
     "publish": ALWAYS
-    | {"events:PutEvents", "sqs:SendMessage", "dynamodb:Query journal", "dynamodb:BatchGetItem store"}
+    | {"events:PutEvents", "sqs:SendMessage"}
     | {f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")},
+    "republish": ALWAYS
+    | {"events:PutEvents", "sqs:SendMessage", "dynamodb:Query journal", "dynamodb:BatchGetItem store"},
     "record-dead-letters": ALWAYS | FROM_QUEUE | LEDGER | {"s3:PutObject"},
     "fire-timers": ALWAYS
     | {"sqs:SendMessage"}
@@ -181,10 +183,10 @@ def test_nobody_may_update_or_delete_what_is_stored(aws: Assembly) -> None:
                 assert set(_actions(statement)) <= {"dynamodb:PutItem", "dynamodb:Query", "dynamodb:BatchGetItem"}
 
 
-def test_only_publish_may_put_events_on_a_bus(aws: Assembly) -> None:
+def test_only_publish_and_republish_may_put_events_on_a_bus(aws: Assembly) -> None:
     may = [f for f in ALLOWED for s in aws.statements(f) if "events:PutEvents" in _actions(s)]
 
-    assert may == ["publish"]
+    assert may == ["publish", "republish"]
 
 
 def test_a_function_appends_to_the_streams_of_what_it_emits_alone_and_only_in_a_transaction(aws: Assembly) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from daybook.consumers.consumer import Effect, Reaction, effect, reaction
+from daybook.consumers.effect import Effect, effect
 from daybook.consumers.effect_records import Attempt
+from daybook.consumers.reaction import Reaction, reaction
 from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
 from events.notifications import EmailSent

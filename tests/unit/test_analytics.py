@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from daybook.consumers.consumer import View
-from daybook.consumers.view import Add
+from daybook.consumers.view import Add, View
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
 from daybook.contracts.values import LARGEST_AMOUNT

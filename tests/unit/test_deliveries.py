@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from daybook.consumers.consumer import reaction, view
-from daybook.consumers.view import SetIfNewer
+from daybook.consumers.reaction import reaction
+from daybook.consumers.view import SetIfNewer, view
 from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
 from daybook.store.ledger import COMMITTED, TRYING

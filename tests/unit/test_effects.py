@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from daybook.consumers.consumer import Effect, NoPurpose, effect
+from daybook.consumers.effect import Effect, NoPurpose, effect
 from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN, Attempt, Busy, NothingDone
 from daybook.consumers.failure import NotYet, Rejected
 from daybook.contracts import clock

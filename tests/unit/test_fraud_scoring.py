@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from daybook.consumers.consumer import Reaction, reaction
+from daybook.consumers.reaction import Reaction, reaction
 from daybook.consumers.work import Work
 from daybook.contracts.values import LARGEST_AMOUNT
 from events.accounts import TransactionPosted, TransactionReversed

@@ -13,20 +13,10 @@ from botocore.compat import HTTPHeaders
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daybook.consumers.consumer import PROJECT, backbone, view
-from daybook.consumers.delivery import BatchRun
-from daybook.consumers.view import (
-    Add,
-    Change,
-    Generations,
-    LiveView,
-    Projection,
-    ReservedKey,
-    SetIfNewer,
-    row_changes,
-    row_id,
-    row_key,
-)
+from daybook.consumers.consumer import backbone
+from daybook.consumers.generations import Generations, LiveView, row_id, row_key
+from daybook.consumers.pipeline import Pipeline
+from daybook.consumers.view import PROJECT, Add, Change, Projection, ReservedKey, SetIfNewer, row_changes, view
 from daybook.contracts.envelope import Envelope
 from daybook.contracts.operations import RebuildAbandoned
 from daybook.operate.connection import LOCAL, Connection
@@ -121,12 +111,12 @@ class Stage:
 
     def begins(self) -> Callable[[Envelope], None]:
         """An invocation begins, and has looked at the generations; what it calls may be handled in it, later."""
-        run = BatchRun(keeper, backbone().ledger, Context(seconds=3600))
+        run = Pipeline(keeper, backbone().ledger, Context(seconds=3600))
         seen = generations(self.connection, TABLE)
 
         def handle(event: Envelope) -> None:
             keeper._generations = {"tallies": seen}  # noqa: SLF001 - as in an invocation that began a while ago
-            run.run([Message(from_the_bus(event)).record()])
+            run.handle_batch([Message(from_the_bus(event)).record()])
 
         return handle
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from daybook.consumers.consumer import Reaction
+from daybook.consumers.reaction import Reaction
 from daybook.consumers.work import Past, Work
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope

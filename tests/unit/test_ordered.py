@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from daybook.consumers.consumer import Reaction, reaction
 from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.reaction import Reaction, reaction
 from daybook.consumers.work import Work
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from daybook.backbone.publish import NotPublished
+from daybook.backbone.bus import NotPublished
 from daybook.store.attributes import pack
 from tests.unit import faults
 from tests.unit.builders import a_change_of_the_store, an_order, goods, metadata_of, order_data, recorded

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from daybook.backbone import publish
+from daybook.backbone import republish
 from daybook.backbone.republish import BadRange
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
@@ -24,7 +24,7 @@ def bus(world: World) -> World:
 
 
 def catch_up(since: object = NOON, until: object = EVENING, *, context: Context | None = None) -> Any:
-    return publish.handler({"since": since, "until": until}, context or Context(seconds=60, less=0))
+    return republish.handler({"since": since, "until": until}, context or Context(seconds=60, less=0))
 
 
 def after_noon(**later: float) -> str:
@@ -173,6 +173,6 @@ def test_arguments_that_make_no_span_of_the_past_are_refused_and_nothing_is_publ
     orders(bus, 1)
 
     with pytest.raises(BadRange, match=said):
-        publish.handler(request_, Context())
+        republish.handler(request_, Context())
 
     assert heard(bus) == []

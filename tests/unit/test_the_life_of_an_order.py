@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from daybook.consumers.consumer import Consumer, effect
+from daybook.consumers.consumer import Consumer
+from daybook.consumers.effect import effect
 from daybook.consumers.effect_records import Attempt
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope

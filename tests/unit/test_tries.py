@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybook.consumers.consumer import Reaction, reaction
 from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.reaction import Reaction, reaction
 from daybook.consumers.work import Work
 from daybook.runtime.retry import Retry
 from daybook.store.ledger import COMMITTED, TRYING

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daybook.consumers.consumer import View, view
-from daybook.consumers.view import Add, Change, SetIfNewer, _stamp
+from daybook.consumers.view import Add, Change, SetIfNewer, View, _stamp, view
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
 from events.inventory import StockReceived

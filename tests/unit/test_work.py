@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from daybook.consumers.consumer import Reaction
+from daybook.consumers.reaction import Reaction
 from daybook.consumers.work import Work, WrittenTwice
 from daybook.store.transaction import TooManyWrites
 from events.orders import OrderPlaced

@@ -13,7 +13,7 @@ from daybook.contracts.operations import MOST_LETTERS
 from daybook.contracts.operations import Letter as Named
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.index import Letter, standing
-from daybook.operate.operation import Operation
+from daybook.operate.operation import OPERATION, Operation
 from daybook.store.transaction import Refused
 
 # The contract's limits for one letter.
@@ -53,9 +53,11 @@ def decide(
     while waiting:
         beside(waiting)
         try:
-            operation.commit(event(named(waiting)), [part(letter) for letter in waiting])
+            operation.commit(
+                event(named(waiting)), {f"{letter.event} {letter.consumer}": part(letter) for letter in waiting}
+            )
         except Refused as refused:
-            if not any(position < len(waiting) for position in refused.failed):
+            if refused.failed.keys() <= {OPERATION}:
                 raise
             waiting = [letter for letter, _ in standing(connection, waiting)]
         else:

@@ -270,7 +270,7 @@ def _set_aside(connection: Connection, refused: Refused, mended: Mended, operati
     )
     while True:
         try:
-            operation.commit(told, [_discarding(connection, letter, mended, operation, reason)])
+            operation.commit(told, {"ledger": _discarding(connection, letter, mended, operation, reason)})
         except NotWritten:
             if (done := finish(connection, letter.event)) and done.event == mended.event:
                 return  # somebody else has done the same

@@ -50,7 +50,7 @@ FILL_IN: Final = "FILL IN"
 # For how long the effect's word is waited for.
 _PATIENCE: Final = 60.0  # seconds
 # Positions of the parts of a transaction that tells an outcome.
-_LEDGER, _ATTEMPT = 0, 1
+_LEDGER, _ATTEMPT = "ledger", "effect record"
 
 
 class NothingToResolve(OperatorError):
@@ -190,7 +190,7 @@ def had_no_effect(
             values={":withdrawn": WITHDRAWN, ":operation": operation.id},
         )
         try:
-            operation.commit(_told(operation, doubt, NO_EFFECT, reason), [{"Update": withdrawal}])
+            operation.commit(_told(operation, doubt, NO_EFFECT, reason), {_ATTEMPT: {"Update": withdrawal}})
         except Refused as error:
             raise _taken_up(doubt) from error
     known = connection.ledger.find(doubt.letter.event, doubt.consumer.name)
@@ -214,9 +214,12 @@ def took_effect(connection: Connection, doubt: Doubt, outcome: Event | None, rea
     told = (event_id,) if outcome else ()
     while True:
         now = clock.now()
-        parts = [_ledgers_part(connection, doubt, operation, told, now), _conclusion(connection, doubt, told, now)]
+        parts = {
+            _LEDGER: _ledgers_part(connection, doubt, operation, told, now),
+            _ATTEMPT: _conclusion(connection, doubt, told, now),
+        }
         if outcome:
-            parts.append(connection.store.append(_envelope(connection, doubt, outcome, event_id, now)))
+            parts["event"] = connection.store.append(_envelope(connection, doubt, outcome, event_id, now))
         try:
             operation.commit(_told(operation, doubt, TOOK_EFFECT, reason, told), parts)
         except Refused as refused:

@@ -18,6 +18,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from daybook.consumers.work import LEDGER
 from daybook.contracts import clock
 from daybook.contracts.contract import Place
 from daybook.contracts.envelope import EventTooLarge
@@ -297,19 +298,19 @@ class Retrying:
             last, recorded = None, False
             for envelope in store.stream(timer.draft.stream):
                 last, recorded = envelope, recorded or envelope.metadata.id == timer.draft.id
-            parts = [self._settle(letter), row_goes]
+            parts = {LEDGER: self._settle(letter), "timer": row_goes}
             if not recorded:
                 head = Head.at(last) if last else None
                 if why := _has_no_place(timer.place, head):
                     return Fate(letter, REFUSED, letter.error, why)
                 try:
-                    parts.append(store.append(successor(timer.draft, head, clock.now())))
+                    parts["event"] = store.append(successor(timer.draft, head, clock.now()))
                 except EventTooLarge as error:
                     return Fate(letter, REFUSED, letter.error, str(error))
             try:
                 self._operation.commit(self._event(named([letter])), parts)
             except Refused as refused:
-                if 0 in refused.failed:
+                if LEDGER in refused.failed:
                     return Fate(letter, DECIDED_BEFORE)
             else:
                 return Fate(letter, DONE)

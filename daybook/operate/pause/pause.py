@@ -83,7 +83,7 @@ class Pausing:
         event = ConsumerPaused(**operation.about, reason=reason, consumer=self.consumer)
         said = Paused(by=operation.operator, reason=reason, since=clock.now(), operation=operation.id)
         try:
-            operation.commit(event, [self._switches.pause(self.consumer, said)])
+            operation.commit(event, {"switch": self._switches.pause(self.consumer, said)})
         except Refused:  # another operator was faster
             return False
         return True
@@ -95,7 +95,7 @@ class Pausing:
         operation = Operation.begin(self._connection)
         event = ConsumerResumed(**operation.about, reason=reason, consumer=self.consumer)
         try:
-            operation.commit(event, [self._switches.resume(self.consumer)])
+            operation.commit(event, {"switch": self._switches.resume(self.consumer)})
         except Refused:
             return False
         return True

@@ -90,7 +90,7 @@ class Publication:
         return operation.id
 
     def _invoke(self, lambda_: Any, request: dict[str, str]) -> Any:
-        answer = lambda_.invoke(FunctionName=self._connection.names.of("publish"), Payload=json.dumps(request))
+        answer = lambda_.invoke(FunctionName=self._connection.names.of("republish"), Payload=json.dumps(request))
         said = json.loads(answer["Payload"].read())
         if answer.get("FunctionError"):
             what = said if isinstance(said, dict) else {}

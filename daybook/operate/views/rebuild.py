@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from daybook.consumers.view import Generations, RowChange, generation_name, row_key
+from daybook.consumers.generations import Generations, generation_name, row_key
+from daybook.consumers.view import RowChange
 from daybook.contracts.operations import RebuildAbandoned, RebuildStarted, ViewRebuilt
 from daybook.operate import missing_events as gap
 from daybook.operate.errors import OperatorError
@@ -125,7 +126,7 @@ def _begin(view: View, operation: Operation, reason: str, *, anew: bool) -> Gene
     begun = replace(there, building=number, last=number, version=there.version + 1, operation=operation.id)
     event = RebuildStarted(**operation.about, reason=reason, view=view.name, generation=number)
     try:
-        operation.commit(event, [begun.part(view.table)])
+        operation.commit(event, {"generation": begun.part(view.table)})
     except Refused as refused:
         msg = f"somebody else has begun to make {view.name} anew a moment ago"
         raise BeingRebuilt(msg) from refused
@@ -189,11 +190,11 @@ def _write_together(view: View, generation: int, rows: Sequence[RowChange]) -> N
     left: list[RowChange] = list(rows)
     while left:
         try:
-            write(view.connection.dynamodb, [row.part(view.table, generation) for row in left], pauses)
+            write(view.connection.dynamodb, {row.key: row.part(view.table, generation) for row in left}, pauses)
         except Refused as refused:
             several = [
-                row.without_superseded(refused.failed[position] or {}) if position in refused.failed else row
-                for position, row in enumerate(left)
+                row.without_superseded(refused.failed[row.key] or {}) if row.key in refused.failed else row
+                for row in left
             ]
             left = [row for row in several if row]
             pauses.pause()
@@ -218,9 +219,8 @@ def _switch(view: View, operation: Operation, there: Generations, events: int) -
     number = _number(there)
     live = replace(there, live=number, building=None, version=there.version + 1)
     try:
-        operation.commit(
-            ViewRebuilt(**operation.about, view=view.name, generation=number, events=events), [live.part(view.table)]
-        )
+        rebuilt = ViewRebuilt(**operation.about, view=view.name, generation=number, events=events)
+        operation.commit(rebuilt, {"generation": live.part(view.table)})
     except Refused as refused:
         msg = f"this rebuild of {view.name} was abandoned meanwhile; the view is the one from before"
         raise TakenOver(msg) from refused
@@ -239,7 +239,7 @@ def _abandon(view: View, operation: Operation, there: Generations, reason: str) 
     event = RebuildAbandoned(**operation.about, reason=reason, view=view.name, generation=_number(there))
     left = replace(there, building=None, version=there.version + 1)
     try:
-        operation.commit(event, [left.part(view.table)])
+        operation.commit(event, {"generation": left.part(view.table)})
     except Refused as refused:
         msg = f"the rebuild of {view.name} has ended meanwhile"
         raise TakenOver(msg) from refused

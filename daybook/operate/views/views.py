@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Self
 
-from daybook.consumers.consumer import PROJECT
-from daybook.consumers.view import RowChange
+from daybook.consumers.view import PROJECT, RowChange
 from daybook.contracts.envelope import Envelope
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import Consumer, consumers

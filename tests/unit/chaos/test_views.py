@@ -9,7 +9,7 @@ import pytest
 
 from chaos.checker.breach import Invariant
 from chaos.checker.views import DEVICES, ORDER_STATUS, TALLIES
-from daybook.consumers.view import Generations
+from daybook.consumers.generations import Generations
 from daybook.contracts.contract import Event
 from events.accounts import TransactionReversed
 from functions.equipment import track_equipment

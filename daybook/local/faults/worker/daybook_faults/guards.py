@@ -37,7 +37,7 @@ def _store_first(transaction: Any) -> None:
     write = transaction.write
 
     def put_first(dynamodb: Any, parts: Any, pauses: Any) -> None:
-        events = [part["Put"]["Item"] for part in parts if "position" in part.get("Put", {}).get("Item", {})]
+        events = [part["Put"]["Item"] for part in parts.values() if "position" in part.get("Put", {}).get("Item", {})]
         if events and _is_missing("store-first"):
             _put_on_the_bus(events)
         write(dynamodb, parts, pauses)
@@ -90,13 +90,13 @@ def _attempt(attempts: Any) -> None:
     attempts.Attempt.conclusion = conclude
 
 
-def _cursor(consumer: Any) -> None:
-    in_order, as_it_comes = consumer.OrderedReaction.batch, consumer.Consumer.batch
+def _cursor(reaction: Any) -> None:
+    in_order, as_it_comes = reaction.OrderedReaction.handle, reaction.Consumer.handle
 
-    def batch(self: Any, context: Any) -> Any:
-        return (as_it_comes if _is_missing("cursor") else in_order)(self, context)
+    def handle(self: Any, delivery: Any, pipeline: Any) -> None:
+        (as_it_comes if _is_missing("cursor") else in_order)(self, delivery, pipeline)
 
-    consumer.OrderedReaction.batch = batch
+    reaction.OrderedReaction.handle = handle
 
 
 # The module that holds a guard, and what makes it removable.
@@ -104,5 +104,5 @@ GUARDS: Sequence[tuple[str, Callable[[Any], None]]] = (
     ("daybook.consumers.consumer", _partial_answer),
     ("daybook.store.transaction", _store_first),
     ("daybook.consumers.effect_records", _attempt),
-    ("daybook.consumers.consumer", _cursor),
+    ("daybook.consumers.reaction", _cursor),
 )

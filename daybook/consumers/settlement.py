@@ -1,0 +1,167 @@
+"""Writing down how deliveries have ended: notes in the ledger, dead letters, visibility time-outs, logs and metrics.
+
+Nothing else in a consumer writes any of these.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from daybook.consumers import dead_letter
+from daybook.consumers.delivery import Delivery
+from daybook.consumers.failure import kind, log_failure, reason
+from daybook.consumers.outcome import Outcome, Verdict, unsettled
+from daybook.contracts import clock
+from daybook.contracts.contract import UnknownVersion
+from daybook.contracts.envelope import Metadata
+from daybook.runtime import aws, observability
+from daybook.runtime.settings import settings
+from daybook.store.ledger import AlreadyDone, Ledger, Note
+
+
+class Settlement:
+    """How the deliveries of one batch have ended. `again` are the messages that are redelivered, with the seconds until
+    then; 0 stands for the queue's own visibility time-out.
+    """
+
+    def __init__(self, consumer: str, ledger: Ledger) -> None:
+        self.again: dict[str, int] = {}
+        self._consumer = consumer
+        self._ledger = ledger
+        self.log = observability.logger(consumer)
+        self._metrics = observability.metrics(settings().names.stage, consumer)
+
+    def settle(self, delivery: Delivery, outcome: Outcome) -> Outcome:
+        """Write down how the delivery has ended. The answer is how it ends after all: a note may find that the
+        event was done meanwhile, and what cannot be written is redelivered.
+        """
+        self._count(observability.CONFLICTS, outcome.conflicts)
+        if outcome.counts and outcome.error:
+            self.failure(delivery.about, outcome.error)
+        match outcome.verdict:
+            case Verdict.COMMITTED:
+                self._committed(delivery, outcome)
+            case Verdict.DUPLICATE:
+                self._duplicate(delivery)
+            case Verdict.DEAD if outcome.error:
+                outcome = self._dead(delivery, outcome, outcome.error)
+            case Verdict.RETRY:
+                outcome = self._retry(delivery, outcome)
+        return outcome
+
+    def unreadable(self, record: Mapping[str, Any], error: Exception) -> None:
+        """A message that holds no event is a dead letter at once."""
+        self._send_to_dead_letters(record, error)
+        self.log.warning("unreadable", extra={"message_id": record["messageId"], "reason": reason(error)})
+
+    def unsettled(self, about: Mapping[str, Any], error: Exception) -> None:
+        """The delivery could not be handled at all: the queue delivers the message again."""
+        self.failure(about, error)
+        self.again[about["message_id"]] = 0
+
+    def accuse(self, delivery: Delivery) -> Outcome | None:
+        """Note that the process may die of this message. None if that is noted, else how the delivery ends.
+
+        This delivery stays without a note of its end: if the process dies, the message is redelivered as a suspect.
+        """
+        return self._noted(delivery, deliveries=delivery.receive_count - 1, crashes=delivery.crashes + 1)
+
+    def failure(self, about: Mapping[str, Any], error: Exception) -> None:
+        """Log an error, with the place where it arose."""
+        log_failure(self.log, about, error)
+        self._count(observability.FAILED)
+
+    def flush(self) -> None:
+        """Write out the metrics of the batch."""
+        observability.flush(self._metrics)
+
+    def _committed(self, delivery: Delivery, outcome: Outcome) -> None:
+        age = (clock.moment(clock.now()) - clock.moment(delivery.metadata.recorded_at)).total_seconds() * 1000
+        self.log.info("committed", extra=delivery.about | {"age_ms": round(age), "conflicts": outcome.conflicts})
+        self._count(observability.COMMITTED)
+        observability.age(self._metrics, age)
+
+    def _duplicate(self, delivery: Delivery) -> None:
+        self.log.info("duplicate", extra=delivery.about)
+        self._count(observability.DUPLICATES)
+
+    def _dead(self, delivery: Delivery, outcome: Outcome, error: Exception) -> Outcome:
+        """Put the message among the dead letters, with the reason; for good, unless somebody decides otherwise."""
+        try:
+            self._send_to_dead_letters(delivery.record, error, delivery.metadata)
+        except Exception as not_sent:  # noqa: BLE001 - the message is redelivered, and then ends the same
+            self.unsettled(delivery.about, not_sent)
+            return unsettled(not_sent)
+        self.log.warning("dead", extra=delivery.about | {"error": kind(error), "reason": reason(error)})
+        return outcome
+
+    def _retry(self, delivery: Delivery, outcome: Outcome) -> Outcome:
+        if not outcome.seconds:
+            self.again[delivery.id] = 0
+            return outcome
+        error = outcome.error
+        # A suspect that is handed back stays one: nobody has looked at it.
+        if (error or not delivery.suspect) and (end := self._noted(delivery, error if outcome.counts else None)):
+            return end
+        if outcome.log:
+            told = {"error": kind(error), "reason": reason(error)} if error else {}
+            self.log.info(outcome.log, extra=delivery.about | told | {"seconds": outcome.seconds})
+        if outcome.log == "waits":
+            self._count(observability.WAITING)
+        if isinstance(error, UnknownVersion):
+            self._count(observability.NEWER_VERSION)
+        self.again[delivery.id] = outcome.seconds
+        try:
+            aws.client("sqs").change_message_visibility(
+                QueueUrl=settings().queue_url,
+                ReceiptHandle=delivery.record["receiptHandle"],
+                VisibilityTimeout=outcome.seconds,
+            )
+        except Exception as not_changed:  # noqa: BLE001 - then it is redelivered after the queue's own time
+            self.failure(delivery.about, not_changed)
+        return outcome
+
+    def _noted(
+        self,
+        delivery: Delivery,
+        error: Exception | None = None,
+        *,
+        deliveries: int | None = None,
+        crashes: int | None = None,
+    ) -> Outcome | None:
+        """Note in the ledger why the message is redelivered. None if that is done, else how the delivery ends."""
+        m = delivery.metadata
+        note = Note(
+            message=delivery.id,
+            deliveries=delivery.receive_count if deliveries is None else deliveries,
+            at=clock.now(),
+            error=kind(error) if error else "",
+            reason=reason(error) if error else "",
+            tried=delivery.failed + bool(error),
+            crashes=delivery.crashes if crashes is None else crashes,
+        )
+        try:
+            self._ledger.note(m.id, self._consumer, (m.stream, m.sequence), note)
+        except AlreadyDone:
+            self._duplicate(delivery)
+            return Outcome(verdict=Verdict.DUPLICATE)
+        except Exception as not_noted:  # noqa: BLE001 - without a note it is redelivered as a suspect; no harm in that
+            self.unsettled(delivery.about, not_noted)
+            return unsettled(not_noted)
+        return None
+
+    def _send_to_dead_letters(
+        self, record: Mapping[str, Any], error: Exception, metadata: Metadata | None = None
+    ) -> None:
+        dead_letter.send(
+            aws.client("sqs"),
+            settings().dead_letter_queue_url,
+            record["body"],
+            consumer=self._consumer,
+            error=kind(error),
+            reason=reason(error),
+            event_id=metadata.id if metadata else None,
+        )
+
+    def _count(self, name: str, number: int = 1) -> None:
+        if number:
+            observability.count(self._metrics, name, number)
