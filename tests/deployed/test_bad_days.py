@@ -65,7 +65,7 @@ def test_events_that_come_twice_late_and_in_reverse_leave_what_those_in_order_le
 def test_of_two_deliveries_at_the_same_time_in_two_processes_one_is_done(system: Deployed, faults: Faults) -> None:
     sku, order = unique("mug"), an_order_number()
     system.receives(goods(sku, 5))
-    both = Fault.meeting(MEETING, function="reserve-stock", operation="TransactWriteItems", mentions=order)
+    both = Fault.meeting(MEETING, function="reserve-stock", operation="TransactWriteItems", mentions=order, times=2)
 
     with unhurried(system.cloud, "reserve-stock"), faults.bring(both):
         (placed,) = system.sends(an_order(order, lines=[(sku, 2)]))
