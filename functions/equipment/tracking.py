@@ -1,7 +1,7 @@
 """What people see of devices: one row each, and a ring of rows for the last hour."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from daybook.store.state import State
 
@@ -16,7 +16,7 @@ class DeviceStatus(State, table="devices", key="device_id"):
     """
 
     device_id: str
-    status: str = "unknown"
+    status: Literal["unknown", "on", "standby", "off", "fault"] = "unknown"
     battery: int | None = None
     type: str = ""
     ward: str = ""
@@ -31,7 +31,7 @@ class DeviceMinute(State, table="device-history", key="place"):
     """
 
     place: str
-    status: str = "unknown"
+    status: Literal["unknown", "on", "standby", "off", "fault"] = "unknown"
     battery: int | None = None
     measured_at: str = ""
     readings: dict[str, dict[str, Any]] = {}

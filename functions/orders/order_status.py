@@ -1,9 +1,13 @@
 """Where is my order? One row an order, for people to read."""
 
 from enum import IntEnum
+from typing import Literal
 
 from daybook.consumers.view import SetIfNewer
 from daybook.store.state import State
+from events.orders import CancelledBecause
+
+Status = Literal["unknown", "placed", "out of stock", "reserved", "confirmed", "cancelled", "fulfilled"]
 
 
 class Milestone(IntEnum):
@@ -21,11 +25,11 @@ class OrderStatus(State, table="order-status", key="order_id"):
     """What the customer is told."""
 
     order_id: str
-    status: str = "unknown"
+    status: Status = "unknown"
     total: int = 0  # minor units
     currency: str = ""
     missing: tuple[str, ...] = ()
-    cancelled_because: str = ""
+    cancelled_because: CancelledBecause | None = None
     carrier: str = ""
     tracking_number: str = ""
     refunded: int = 0  # minor units

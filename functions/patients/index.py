@@ -90,7 +90,7 @@ def leave_hints(work: Work, said: Mapping[str, Any], before: Indexed) -> list[st
             continue
         # Written also for a patient who had the number once: two who are given one at once would each miss the other.
         patients = holders.patients if known else (*holders.patients, patient_id)
-        work.save(holders.model_copy(update={"patients": patients}))
+        work.save(holders.evolve(patients=patients))
         given.append(number)
     return given
 

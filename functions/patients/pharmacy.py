@@ -61,7 +61,7 @@ def _told(work: Work, person: Mapping[str, Medicated]) -> dict[str, Medicated]:
         room -= len(new)
         for name in new:
             work.emit(found[name])
-        after[patient_id] = record.model_copy(update={"conflicts": tuple(sorted(known.union(new)))})
+        after[patient_id] = record.evolve(conflicts=tuple(sorted(known.union(new))))
     return after
 
 

@@ -183,7 +183,7 @@ def _work(client: Any) -> None:
 
     for left in (3, 9):
         saving = work()
-        saving.save(saving.read(Stock, "mug").model_copy(update={"left": left}))
+        saving.save(saving.read(Stock, "mug").evolve(left=left))
         _twice(client, *saving.parts()[0])
     for least, difference in ((0, -2), (-5, -12), (None, 4), (0, -99)):
         changing = work()

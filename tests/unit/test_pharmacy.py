@@ -245,7 +245,7 @@ def test_records_that_are_parted_meet_no_longer_and_are_told_again_once_they_are
 
 def test_what_was_never_told_is_told_when_records_are_parted(systems: Systems) -> None:
     systems.hears(merged("augusta", "ada"), an_allergy("augusta"), a_prescription("augusta"))
-    untold = systems.row(Medicated, "augusta").model_copy(update={"conflicts": ()})
+    untold = systems.row(Medicated, "augusta").evolve(conflicts=())
     systems.world.put(untold, version=100)
 
     systems.hears(unmerged("augusta"))
