@@ -35,7 +35,7 @@ from daybook.consumers.work import Backbone, Work
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Metadata, NotAnEnvelope, read_detail
 from daybook.runtime import aws, observability
-from daybook.runtime.names import consumer_name
+from daybook.runtime.names import consumer_name, service_name
 from daybook.runtime.settings import settings
 from daybook.store.attributes import pack
 from daybook.store.cursor import Cursors, Overtaken
@@ -81,6 +81,7 @@ class Consumer(ABC, Generic[E]):
     def __init__(self, event_type: type[E], module: str) -> None:
         self.event_type = event_type
         self.name = consumer_name(module)
+        self.service = service_name(module)
 
     def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Handle an SQS batch, and name the messages that must come again (ReportBatchItemFailures)."""
@@ -146,11 +147,16 @@ class Consumer(ABC, Generic[E]):
                 return
 
     def description(self) -> dict[str, Any]:
-        """What it is, for those who operate it, as JSON can hold it: `kind`, `event`, `emits`, `ordered`; an effect's
-        `purpose`, and whether it `can_ask` what became of an attempt.
+        """What it is, for those who operate it, as JSON can hold it: `service`, `kind`, `event`, `emits`, `ordered`; an
+        effect's `purpose`, and whether it `can_ask` what became of an attempt.
         """
-        emits = [event.contract.type for event in self.emits]
-        return {"kind": self.kind, "event": self.event_type.contract.type, "emits": emits, "ordered": self.ordered}
+        return {
+            "service": self.service,
+            "kind": self.kind,
+            "event": self.event_type.contract.type,
+            "emits": [event.contract.type for event in self.emits],
+            "ordered": self.ordered,
+        }
 
     @abstractmethod
     def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:

@@ -22,6 +22,11 @@ def consumer_name(module: str) -> str:
     return module.rpartition(".")[2].replace("_", "-")
 
 
+def service_name(module: str) -> str:
+    """The service in whose folder a module is: that of `functions.inventory.reserve_stock` is `inventory`."""
+    return module.split(".")[-2]
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """The names of one stage. Raises BadStage for one whose name cannot be part of them."""
