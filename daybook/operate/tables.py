@@ -20,13 +20,11 @@ from daybook.operate.consumers import Consumer, consumers
 from daybook.operate.errors import OperatorError
 from daybook.runtime.names import service_name
 from daybook.store.attributes import pack_item, unpack_item
+from daybook.store.limits import BATCH_GET_ITEMS
 from daybook.store.state import KEY, State
 
 Row = dict[str, Any]
 R = TypeVar("R", bound=State)
-
-# DynamoDB's quota for one BatchGetItem.
-_MOST_READS = 100
 
 
 class ServiceNotDeployed(OperatorError):
@@ -72,7 +70,8 @@ class PlainTable:
     def rows(self, keys: Iterable[str]) -> dict[str, Row]:
         """The rows with these keys, by key, as far as they are there, in the order asked for; read consistently."""
         wanted = [self._stands_under(key) for key in dict.fromkeys(keys)]
-        batches = [wanted[start : start + _MOST_READS] for start in range(0, len(wanted), _MOST_READS)]
+        starts = range(0, len(wanted), BATCH_GET_ITEMS)
+        batches = [wanted[start : start + BATCH_GET_ITEMS] for start in starts]
         _ = self.connection.dynamodb  # made before several threads want it
         found = {row[KEY]: row for rows in self.connection.each(self._read, batches) for row in rows}
         shown = (self._shown(found[key]) for key in wanted if key in found)

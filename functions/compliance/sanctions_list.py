@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from daybook.contracts.values import UtcTime
+from daybook.store.limits import ITEM_BYTES
 from daybook.store.state import State
 
-# Bytes. DynamoDB's quota for one item is 400 KB.
-_LARGEST_PART: Final = 200_000
+# Bytes: the item has its names and its key beside it.
+_LARGEST_PART: Final = ITEM_BYTES // 2
 
 
 # There is one: the list of Specially Designated Nationals.
