@@ -78,10 +78,11 @@ class Consumer(ABC, Generic[E]):
     ordered: ClassVar[bool] = False
     emits: tuple[type[Event], ...] = ()
 
-    def __init__(self, event_type: type[E], module: str) -> None:
+    def __init__(self, event_type: type[E], body: Callable[..., Any]) -> None:
         self.event_type = event_type
-        self.name = consumer_name(module)
-        self.service = service_name(module)
+        self.name = consumer_name(body.__module__, body.__name__)
+        self.service = service_name(body.__module__)
+        self.handler = f"{body.__module__}.{body.__name__}"  # as Lambda finds it
 
     def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Handle an SQS batch, and name the messages that must come again (ReportBatchItemFailures)."""
@@ -174,7 +175,7 @@ class Reaction(Consumer[E]):
     kind = "reaction"
 
     def __init__(self, event_type: type[E], emits: tuple[type[Event], ...], body: ReactionBody[E]) -> None:
-        super().__init__(event_type, body.__module__)
+        super().__init__(event_type, body)
         self.emits = emits
         self.body = body
 
@@ -204,7 +205,7 @@ class View(Consumer[E]):
     kind = "view"
 
     def __init__(self, event_type: type[E], body: ViewBody[E]) -> None:
-        super().__init__(event_type, body.__module__)
+        super().__init__(event_type, body)
         self.body = body
 
     def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -278,7 +279,7 @@ class Effect(Consumer[E]):
         can_ask: bool,
         calls: int,
     ) -> None:
-        super().__init__(event_type, body.__module__)
+        super().__init__(event_type, body)
         named = {field for _, field, _, _ in Formatter().parse(purpose) if field is not None}
         if not named or named - event_type.model_fields.keys():
             msg = f"{body.__module__}: the purpose {purpose!r} must be told by fields of {event_type.__name__}"

@@ -77,6 +77,11 @@ class State(BaseModel):
         """
         return self.model_validate({**dict(self), **changes})
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields that were given a value, by name, but for the key: what a view's change sets."""
+        return self.model_dump(exclude={self.key}, exclude_unset=True)
+
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Self:
         """The row in an item of its table."""

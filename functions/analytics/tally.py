@@ -7,9 +7,10 @@ leaves them below zero for so long.
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Self
 
+from daybook.consumers.consumer import view
 from daybook.consumers.view import Add
 from daybook.store.state import State
-from events.accounts import Transaction
+from events.accounts import Transaction, TransactionPosted, TransactionReversed
 from functions.analytics import tallies
 
 # By direction: the field for the number of transactions, and the one for their amounts.
@@ -41,6 +42,18 @@ class MerchantDay(Tally, table="merchant-days", key="place"):
 
 class Minute(Tally, table="minutes", key="place"):
     """What has moved on all accounts in one minute: one shard of it."""
+
+
+@view(TransactionPosted)
+def tally_transaction(transaction: TransactionPosted) -> list[Add]:
+    """Count what has moved."""
+    return tally(transaction, times=1)
+
+
+@view(TransactionReversed)
+def tally_reversal(reversal: TransactionReversed) -> list[Add]:
+    """Count what was taken back no more."""
+    return tally(reversal, times=-1)
 
 
 def tally(transaction: Transaction, times: Literal[1, -1]) -> list[Add]:

@@ -30,7 +30,7 @@ class Hospital(Business):
     name = "hospital"
     adds_up = "The three systems agree on every patient; each alarm was paged once at each of its levels."
     worth_reading = {
-        "functions/patients/sync_pharmacy.py": "the function that found what a patient must not be given",
+        "functions/patients/pharmacy.py": "the function that found what a patient must not be given",
         "functions/equipment/raise_alarm.py": "the one that tells an alarm from noise",
         "events/equipment.py": "what a device must send",
     }

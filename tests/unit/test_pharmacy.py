@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from events.patients import AllergyConflictFound, PatientRecordUpdated
-from functions.patients import sync_pharmacy
 from functions.patients.facts import Fact
 from functions.patients.medication import meet
-from functions.patients.pharmacy import Medicated
+from functions.patients.pharmacy import Medicated, sync_pharmacy
 from tests.unit import faults
 from tests.unit.records import (
     AMOXICILLIN,
@@ -318,4 +317,4 @@ def term(code: str) -> str:
 def pharmacy(systems: Systems, event: PatientRecordUpdated) -> Delivery:
     """An event, recorded, on its way to the pharmacy alone."""
     (envelope,) = systems.records(event)
-    return sync_pharmacy.handler, envelope  # type: ignore[return-value]
+    return sync_pharmacy, envelope  # type: ignore[return-value]
