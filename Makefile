@@ -80,7 +80,7 @@ LOCK_LAYER = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --python-
 lock: install  ## resolve requirements*.in anew into the locks
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" -o requirements.txt requirements.in
 	@$(LOCK_LAYER) -o requirements-lambda.txt requirements-lambda.in
-	@for service in compliance notifications payments; do \
+	@for service in $(patsubst requirements-lambda-%.in,%,$(wildcard requirements-lambda-*.in)); do \
 		$(LOCK_LAYER) $$(sed -nE 's/^([a-z0-9-]+)==.*/--no-emit-package \1/p' requirements-lambda.txt) \
 			-o requirements-lambda-$$service.txt requirements-lambda-$$service.in; \
 	done

@@ -1,7 +1,7 @@
 """What functions are made of: the modules of their service's folder, and just what these import.
 
-So a change of one service's functions changes that service's template and no other. What imports the operator's code
-(commands, queries) is no part of a function, and stays out.
+So a change of one service's functions changes that service's template and no other. Operators' modules (commands,
+queries, setup) are no part of a function, and stay out.
 """
 
 import shutil
@@ -14,8 +14,7 @@ import grimp
 from aws_cdk import aws_lambda as lambda_
 
 from daybook.application import application
-
-_OPERATORS = "daybook.operate"
+from daybook.constructs.lambda_modules import lambda_modules
 
 
 @cache
@@ -48,10 +47,7 @@ def backbone_files() -> dict[str, Path]:
 
 def modules(service: str) -> set[str]:
     """The modules of a service's folder that run in Lambda, by their dotted names."""
-    own = f"{application().services}.{service}"
-    graph = _imports()
-    operators = graph.find_downstream_modules(_OPERATORS, as_package=True)
-    return ({own} | graph.find_descendants(own)) - operators
+    return lambda_modules(_imports(), f"{application().services}.{service}")
 
 
 def _sources(found: set[str]) -> dict[str, Path]:

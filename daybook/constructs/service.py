@@ -20,7 +20,6 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from daybook.application import application
 from daybook.constructs import bundle
 from daybook.constructs.alarms import alarm
 from daybook.constructs.backbone_access import BackboneAccess
@@ -36,8 +35,8 @@ from daybook.runtime.settings import BREAKER, CALL_TIMEOUT, CONSUMER, option_var
 from daybook.store.state import row_table
 
 
-class LineAndFunctionDisagree(ValueError):
-    """A stack's line says otherwise than the function's decorator. Mend the one that is wrong."""
+class StackHandlerMismatch(ValueError):
+    """A stack's line names no function, or says otherwise than its decorator. Correct the one that is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,12 @@ class ServiceTable:
 
     name: str
     table: dynamodb.Table
+
+
+def consumers_of(service: str) -> set[Consumer[Any]]:
+    """The consumers in the modules of a service's folder that run in Lambda."""
+    modules = [import_module(name) for name in bundle.modules(service)]
+    return {value for module in modules for value in vars(module).values() if isinstance(value, Consumer)}
 
 
 class Service(Stack):
@@ -57,6 +62,7 @@ class Service(Stack):
         self.stage = stage
         self._backbone = BackboneAccess(self, stage=stage)
         self._code = bundle.code(name)
+        self._consumers = consumers_of(name)
         self._layers = packages(self, stage=stage, service=name)
         self._dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=stage.names.of(name))
 
@@ -146,22 +152,25 @@ class Service(Stack):
         return listener
 
     def _handler(self, function: str, kind: str, event: type[Event]) -> Consumer[Any]:
-        """The function's own word on what it is, once it agrees with the stack's line."""
-        module = import_module(f"{application().services}.{self.service}.{function}")
-        handler = module.handler
-        if not isinstance(handler, Consumer):
-            msg = f"{module.__name__}.handler is no consumer; decorate it with @reaction, @view or @effect"
-            raise LineAndFunctionDisagree(msg)
+        """The consumer that the decorated function is, once it agrees with the stack's line."""
+        found = [consumer for consumer in self._consumers if consumer.name == function.replace("_", "-")]
+        if len(found) != 1:
+            msg = (
+                f"{len(found)} functions of {self.service} are named {function}; decorate one with @reaction, @view or "
+                "@effect, in a module of the service's folder that does not import daybook.operate"
+            )
+            raise StackHandlerMismatch(msg)
+        (handler,) = found
         if (handler.kind, handler.event_type) != (kind, event):
             msg = (
-                f"{module.__name__} is a {handler.kind} of {handler.event_type.__name__}; "
+                f"{handler.handler} is a {handler.kind} of {handler.event_type.__name__}; "
                 f"its stack's line says a {kind} of {event.__name__}"
             )
-            raise LineAndFunctionDisagree(msg)
+            raise StackHandlerMismatch(msg)
         foreign = [c.__name__ for c in handler.emits if c.contract.service != self.service]
         if foreign:
-            msg = f"{module.__name__} emits {', '.join(foreign)} of other services; emit one of {self.service}"
-            raise LineAndFunctionDisagree(msg)
+            msg = f"{handler.handler} emits {', '.join(foreign)} of other services; emit one of {self.service}"
+            raise StackHandlerMismatch(msg)
         return handler
 
     def _listener(
@@ -174,7 +183,6 @@ class Service(Stack):
         batch_size: int = 10,
     ) -> Listener:
         contract = handler.event_type.contract
-        function = handler.name.replace("-", "_")
         listener = Listener(
             self,
             "".join(word.capitalize() for word in handler.name.split("-")),
@@ -182,7 +190,7 @@ class Service(Stack):
             consumer=handler.name,
             bus=self._backbone.event_bus,
             pattern=events.EventPattern(source=[contract.published_source], detail_type=[contract.type]),
-            handler=f"{application().services}.{self.service}.{function}.handler",
+            handler=handler.handler,
             code=self._code,
             layers=self._layers,
             environment={

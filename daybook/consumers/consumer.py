@@ -28,7 +28,7 @@ from daybook.consumers.work import LEDGER, Backbone, Work
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Metadata, NotAnEnvelope, read_detail
 from daybook.runtime import aws
-from daybook.runtime.names import consumer_name
+from daybook.runtime.names import consumer_name, service_name
 from daybook.runtime.settings import settings
 from daybook.store.cursor import Overtaken
 from daybook.store.event_store import EventStore
@@ -60,9 +60,11 @@ class Consumer(ABC, Generic[E]):
     ordered: ClassVar[bool] = False
     emits: tuple[type[Event], ...] = ()
 
-    def __init__(self, event_type: type[E], module: str) -> None:
+    def __init__(self, event_type: type[E], body: Callable[..., Any]) -> None:
         self.event_type = event_type
-        self.name = consumer_name(module)
+        self.name = consumer_name(body.__module__, body.__name__)
+        self.service = service_name(body.__module__)
+        self.handler = f"{body.__module__}.{body.__name__}"  # as Lambda finds it
 
     def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Handle an SQS batch, and name the messages that are redelivered (ReportBatchItemFailures)."""
@@ -136,8 +138,13 @@ class Consumer(ABC, Generic[E]):
                 return
 
     def description(self) -> dict[str, Any]:
-        """What it is, for those who operate it, as JSON can hold it: `kind`, `event`, `emits`, `ordered`; an effect's
-        `purpose`, and whether it `can_ask` what became of an attempt.
+        """What it is, for those who operate it, as JSON can hold it: `service`, `kind`, `event`, `emits`, `ordered`; an
+        effect's `purpose`, and whether it `can_ask` what became of an attempt.
         """
-        emits = [event.contract.type for event in self.emits]
-        return {"kind": self.kind, "event": self.event_type.contract.type, "emits": emits, "ordered": self.ordered}
+        return {
+            "service": self.service,
+            "kind": self.kind,
+            "event": self.event_type.contract.type,
+            "emits": [event.contract.type for event in self.emits],
+            "ordered": self.ordered,
+        }

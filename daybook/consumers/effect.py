@@ -49,7 +49,7 @@ class Effect(Consumer[E]):
         can_ask: bool,
         calls: int,
     ) -> None:
-        super().__init__(event_type, body.__module__)
+        super().__init__(event_type, body)
         named = {field for _, field, _, _ in Formatter().parse(purpose) if field is not None}
         if not named or named - event_type.model_fields.keys():
             msg = f"{body.__module__}: the purpose {purpose!r} must be told by fields of {event_type.__name__}"

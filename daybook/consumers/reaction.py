@@ -27,7 +27,7 @@ class Reaction(Consumer[E]):
     kind = "reaction"
 
     def __init__(self, event_type: type[E], emits: tuple[type[Event], ...], body: ReactionBody[E]) -> None:
-        super().__init__(event_type, body.__module__)
+        super().__init__(event_type, body)
         self.emits = emits
         self.body = body
 

@@ -234,7 +234,7 @@ class View(Consumer[E]):
     kind = "view"
 
     def __init__(self, event_type: type[E], body: ViewBody[E]) -> None:
-        super().__init__(event_type, body.__module__)
+        super().__init__(event_type, body)
         self.body = body
 
     def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from daybook.store.attributes import pack_item
 from daybook.store.event_store import EventStore
 from daybook.store.journal import Journal
 from daybook.store.ledger import Ledger
+from daybook.store.transaction import Pauses, batch_get
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -147,16 +148,13 @@ class Connection:
         attributes: Iterable[str] = (),
         *,
         consistent: bool = True,
-    ) -> Iterator[dict[str, Any]]:
-        """The items with these keys, 100 at the most (DynamoDB's quota for one call), or these attributes of them."""
+    ) -> Iterator[Mapping[str, Any]]:
+        """The items with these keys, BATCH_GET_ITEMS at the most, or these attributes of them."""
         asked: dict[str, Any] = {"Keys": [pack_item(key) for key in keys], "ConsistentRead": consistent}
         if names := {f"#{name}": name for name in attributes}:
             asked |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
-        request: Mapping[str, Any] = {table: asked}
-        while request:
-            answer = self.dynamodb.batch_get_item(RequestItems=request)
-            yield from answer["Responses"].get(table, [])
-            request = answer.get("UnprocessedKeys") or {}
+        for _, item in batch_get(self.dynamodb, {table: asked}, Pauses(lambda: _PATIENCE)):
+            yield item
 
     def client(self, service: str, *, attempts: int = 4, seconds: float = _PATIENCE) -> Any:
         """A new client of one of AWS's services, for what is asked once; the others are kept.

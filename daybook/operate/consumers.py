@@ -1,10 +1,14 @@
 """The deployed consumers, and what each is: by what their functions are told, as Lambda knows it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
 
 from daybook.operate.connection import Connection
+from daybook.operate.errors import OperatorError, is_denied
 from daybook.runtime.settings import CONSUMER, table_variable
 
 
@@ -12,9 +16,10 @@ from daybook.runtime.settings import CONSUMER, table_variable
 class Consumer:
     """A deployed consumer.
 
-    `kind` is `reaction`, `view` or `effect`; `event` the type that it handles, `emits` those it may emit. `timeout` are
-    the seconds that it runs at the longest. An effect has a `purpose`, a template of its event's fields, and `can_ask`,
-    if it finds out by itself what became of an attempt. `tables` are its service's, by their names in the stack.
+    `service` is the one that it belongs to. `kind` is `reaction`, `view` or `effect`; `event` the type that it handles,
+    `emits` those it may emit. `timeout` are the seconds that it runs at the longest. An effect has a `purpose`, a
+    template of its event's fields, and `can_ask`, if it finds out by itself what became of an attempt. `tables` are its
+    service's, by their names in the stack.
     """
 
     name: str
@@ -22,17 +27,31 @@ class Consumer:
     event: str
     emits: tuple[str, ...]
     timeout: int
+    service: str = ""
     ordered: bool = False
     purpose: str = ""
     can_ask: bool = False
     tables: Mapping[str, str] = field(default_factory=dict)
 
 
+class MayNotListFunctions(OperatorError):
+    """The operator may not see how functions are set up, which is where their tables' names are. Use another role."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(
+            f"AWS does not let you list the functions of the stage {stage}, and so their tables cannot be found: that "
+            "takes lambda:ListFunctions; use a role that may, for example by AWS_PROFILE"
+        )
+
+
 def consumers(connection: Connection) -> dict[str, Consumer]:
-    """All consumers of the stage, by name. Functions of the backbone, which handle no type of event, are none."""
+    """All consumers of the stage, by name. Functions of the backbone, which handle no type of event, are none.
+
+    Raises MayNotListFunctions, and botocore's errors.
+    """
     prefix = connection.names.of("")
     found: dict[str, Consumer] = {}
-    for page in connection.lambda_.get_paginator("list_functions").paginate():
+    for page in _pages(connection):
         for function in page["Functions"]:
             told = function.get("Environment", {}).get("Variables", {})
             if not function["FunctionName"].startswith(prefix) or CONSUMER not in told:
@@ -45,12 +64,22 @@ def consumers(connection: Connection) -> dict[str, Consumer]:
                 event=said["event"],
                 emits=tuple(said["emits"]),
                 timeout=int(function["Timeout"]),
+                service=said.get("service", ""),
                 ordered=said["ordered"],
                 purpose=said.get("purpose", ""),
                 can_ask=said.get("can_ask", False),
                 tables=_tables(told),
             )
     return dict(sorted(found.items()))
+
+
+def _pages(connection: Connection) -> Iterator[Mapping[str, Any]]:
+    try:
+        yield from connection.lambda_.get_paginator("list_functions").paginate()
+    except ClientError as error:
+        if is_denied(error):
+            raise MayNotListFunctions(connection.stage) from error
+        raise
 
 
 def _tables(told: Mapping[str, str]) -> dict[str, str]:

@@ -1,65 +1,55 @@
 """Rows of services' tables, read and written through AWS alone.
 
-    orders = DeployedTable.of(connection, "orders", function="place-order")
+    orders = DeployedTable.of(connection, Order)
     orders.row("1001")
     orders.scan(Attr("stage").eq("confirmed"))
 
-Tables have generated names, so that a service can go and come back. A function that uses a table is told its name.
+Tables have generated names, so that a service can be removed and deployed again. The functions that use a table have
+its name in their environment, and Lambda lists them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
-from botocore.exceptions import ClientError
 
 from daybook.consumers.generations import POINTER, Generations, row_id, row_key
 from daybook.operate.connection import Connection
-from daybook.operate.errors import OperatorError, is_denied
-from daybook.operate.functions import environment
-from daybook.runtime.settings import table_variable
+from daybook.operate.consumers import Consumer, consumers
+from daybook.operate.errors import OperatorError
+from daybook.runtime.names import service_name
 from daybook.store.attributes import pack_item, unpack_item
-from daybook.store.state import KEY
+from daybook.store.limits import BATCH_GET_ITEMS
+from daybook.store.state import KEY, State
 
 Row = dict[str, Any]
-
-# DynamoDB's quota for one BatchGetItem.
-_MOST_READS = 100
+R = TypeVar("R", bound=State)
 
 
 class ServiceNotDeployed(OperatorError):
-    """The function that uses a table is not there, and nobody else knows where the table is. Deploy its service."""
+    """No function of the service that owns a table is deployed, and only they know where it is. Deploy the service."""
 
-    def __init__(self, table: str, function: str, stage: str) -> None:
+    def __init__(self, table: str, service: str, stage: str) -> None:
         super().__init__(
-            f"the table {table} cannot be found in the stage {stage}: {function}, which uses it, is not deployed; "
-            f"check --stage, AWS_PROFILE and AWS_REGION, or deploy its service: npx cdk deploy --all -c stage={stage}"
+            f"the table {table} cannot be found in the stage {stage}: no function of its service, {service}, is "
+            "deployed; check --stage, AWS_PROFILE and AWS_REGION, or deploy the service: "
+            f"npx cdk deploy --all -c stage={stage}"
         )
 
 
 class TableNotGiven(OperatorError):
-    """The function is there, and was given no such table: it comes from other code than this. Deploy it anew."""
+    """The service is deployed, and none of its functions has such a table: they come from other code than this."""
 
-    def __init__(self, table: str, function: str, stage: str) -> None:
+    def __init__(self, table: str, service: str, stage: str) -> None:
         super().__init__(
-            f"the table {table} cannot be found in the stage {stage}: {function} is deployed, and was given no such "
-            f"table; deploy its service from this code: npx cdk deploy --all -c stage={stage}"
-        )
-
-
-class MayNotAskLambda(OperatorError):
-    """The operator may not see how a function is set up, which is where a table's name stands. Take another role."""
-
-    def __init__(self, table: str, name: str) -> None:
-        super().__init__(
-            f"AWS does not let you look up where the table {table} is: that takes lambda:GetFunctionConfiguration of "
-            f"{name}; use a role that may, for example by AWS_PROFILE"
+            f"the table {table} cannot be found in the stage {stage}: its service, {service}, is deployed, and none of "
+            f"its functions was given such a table; deploy it from this code: npx cdk deploy --all -c stage={stage}"
         )
 
 
 @dataclass(frozen=True, slots=True)
-class DeployedTable:
+class PlainTable:
     """A table, and the rows in it as plain values. `name` is its name in AWS.
 
     Of a view it shows one generation, as if there were no other: rows have their own keys.
@@ -68,29 +58,6 @@ class DeployedTable:
     connection: Connection
     name: str
     generation: int | None = None
-
-    @classmethod
-    def of(cls, connection: Connection, table: str, *, function: str) -> Self:
-        """The table that the stack calls `table`, found by a function that was given it.
-
-        Raises ServiceNotDeployed, TableNotGiven, MayNotAskLambda, and botocore's errors.
-        """
-        try:
-            told = environment(connection, function)
-        except ClientError as error:
-            if is_denied(error):
-                raise MayNotAskLambda(table, connection.names.of(function)) from error
-            raise
-        if told is None:
-            raise ServiceNotDeployed(table, function, connection.stage)
-        if (name := told.get(table_variable(table))) is None:
-            raise TableNotGiven(table, function, connection.stage)
-        return cls(connection, name)
-
-    @classmethod
-    def of_view(cls, connection: Connection, table: str, *, function: str) -> Self:
-        """The view that is kept in the table, in the generation that is live at this moment. Raises as `of` does."""
-        return cls.of(connection, table, function=function).live()
 
     def live(self) -> Self:
         """The table of a view, in the generation that is live at this moment."""
@@ -103,7 +70,8 @@ class DeployedTable:
     def rows(self, keys: Iterable[str]) -> dict[str, Row]:
         """The rows with these keys, by key, as far as they are there, in the order asked for; read consistently."""
         wanted = [self._stands_under(key) for key in dict.fromkeys(keys)]
-        batches = [wanted[start : start + _MOST_READS] for start in range(0, len(wanted), _MOST_READS)]
+        starts = range(0, len(wanted), BATCH_GET_ITEMS)
+        batches = [wanted[start : start + BATCH_GET_ITEMS] for start in starts]
         _ = self.connection.dynamodb  # made before several threads want it
         found = {row[KEY]: row for rows in self.connection.each(self._read, batches) for row in rows}
         shown = (self._shown(found[key]) for key in wanted if key in found)
@@ -116,10 +84,6 @@ class DeployedTable:
     def query(self, index: str, key: ConditionBase, where: ConditionBase | None = None) -> Iterator[Row]:
         """The rows under one key of an index, in its order: `query("by-ward", Key("ward").eq("3"))`. An index lags."""
         return self._pages("query", IndexName=index, **_expressions(key=key, where=where))
-
-    def put(self, row: Row) -> None:
-        """Write a row, whatever stood there. For rows that functions only read."""
-        self.connection.dynamodb.put_item(TableName=self.name, Item=pack_item(row))
 
     def _read(self, keys: list[str]) -> list[Row]:
         return [unpack_item(item) for item in self.connection.items(self.name, ({KEY: key} for key in keys))]
@@ -137,6 +101,66 @@ class DeployedTable:
             return row
         key = row_key(self.generation, row[KEY])
         return None if key is None else {**row, KEY: key}
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedTable(Generic[R]):
+    """The table of one kind of rows, and the rows in it."""
+
+    plain: PlainTable
+    state: type[R]
+
+    @classmethod
+    def of(
+        cls, connection: Connection, state: type[R], *, deployed: Mapping[str, Consumer] | None = None
+    ) -> "DeployedTable[R]":
+        """The table of these rows, found by the functions of the service in whose folder the rows are defined.
+
+        `deployed` are the stage's consumers, for callers that look for several tables and list them once. Raises
+        ServiceNotDeployed, TableNotGiven, MayNotListFunctions, and botocore's errors.
+        """
+        service = service_name(state.__module__)
+        listed = consumers(connection) if deployed is None else deployed
+        own = [consumer.tables for consumer in listed.values() if consumer.service == service]
+        if not own:
+            raise ServiceNotDeployed(state.table, service, connection.stage)
+        name = next((tables[state.table] for tables in own if state.table in tables), None)
+        if name is None:
+            raise TableNotGiven(state.table, service, connection.stage)
+        return cls(PlainTable(connection, name), state)
+
+    @classmethod
+    def of_view(
+        cls, connection: Connection, state: type[R], *, deployed: Mapping[str, Consumer] | None = None
+    ) -> "DeployedTable[R]":
+        """The view of these rows, in the generation that is live at this moment. Raises as `of` does."""
+        found = cls.of(connection, state, deployed=deployed)
+        return replace(found, plain=found.plain.live())
+
+    @property
+    def name(self) -> str:
+        """The table's name in AWS."""
+        return self.plain.name
+
+    def row(self, key: str) -> R | None:
+        """The row with this key, read consistently, or None."""
+        return self.rows([key]).get(key)
+
+    def rows(self, keys: Iterable[str]) -> dict[str, R]:
+        """The rows with these keys, by key, as far as they are there, in the order asked for; read consistently."""
+        return {key: self.state.from_values(row) for key, row in self.plain.rows(keys).items()}
+
+    def scan(self, where: ConditionBase | None = None) -> Iterator[R]:
+        """All rows, or those of which `where` holds, in no order, read consistently. Costs reading the whole table."""
+        return map(self.state.from_values, self.plain.scan(where))
+
+    def query(self, index: str, key: ConditionBase, where: ConditionBase | None = None) -> Iterator[R]:
+        """The rows under one key of an index, in its order: `query("by-ward", Key("ward").eq("3"))`. An index lags."""
+        return map(self.state.from_values, self.plain.query(index, key, where))
+
+    def put(self, row: R) -> None:
+        """Write a row, whatever was there. For rows that functions only read."""
+        self.plain.connection.dynamodb.put_item(TableName=self.name, Item=row.to_item(1))
 
 
 def generations(connection: Connection, table: str) -> Generations:

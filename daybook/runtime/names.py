@@ -17,9 +17,17 @@ class BadStage(ValueError):
         super().__init__(f"{stage!r} cannot be a stage: use up to 15 lower-case letters and digits, a letter first")
 
 
-def consumer_name(module: str) -> str:
-    """The consumer in `functions.inventory.reserve_stock` is `reserve-stock`, everywhere."""
-    return module.rpartition(".")[2].replace("_", "-")
+def consumer_name(module: str, function: str) -> str:
+    """A consumer is named as its function is, `order_status_placed` is `order-status-placed`; or, if that is called
+    `handler`, as its module: `functions.inventory.reserve_stock` is `reserve-stock`.
+    """
+    name = module.rpartition(".")[2] if function == "handler" else function
+    return name.replace("_", "-")
+
+
+def service_name(module: str) -> str:
+    """The service in whose folder a module is: that of `functions.inventory.reserve_stock` is `inventory`."""
+    return module.split(".")[-2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,8 @@ class Journal:
     ) -> Iterator[Line]:
         """The lines of one partition within the span, the newest first unless asked, read as they are asked for.
 
-        `event_types`, 100 at the most, are those looked for; all, unless given. `page_size` is how many lines one call
-        looks at; unless given, as many as DynamoDB can, 1 MB of them.
+        `event_types`, IN_VALUES at the most, are those looked for; all, unless given. `page_size` is how many lines one
+        call looks at; unless given, as many as DynamoDB can, 1 MB of them.
         """
         wanted = {"type": event_type, "id": event_id}
         filters = {f"#{name} = :{name}": (name, value) for name, value in wanted.items() if value is not None}

@@ -151,7 +151,7 @@ class Ledger:
         return [from_item(item) for page in pages for item in page["Items"]]
 
     def several(self, keys: Sequence[Mapping[str, str]], pauses: Pauses) -> Iterator[Entry]:
-        """The rows with these keys, 100 at the most (DynamoDB's quota), read consistently, as far as there are any."""
+        """The rows with these keys, BATCH_GET_ITEMS at the most, read consistently, as far as there are any."""
         if keys:
             request = {self._table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
             yield from (from_item(item) for _, item in batch_get(self._dynamodb, request, pauses))

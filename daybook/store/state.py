@@ -32,9 +32,11 @@ class State(BaseModel):
     """One row of one table. Class arguments: `table`, as the service's stack names it, and `key`, a field.
 
     A reaction reads rows, decides, and writes them with a condition; a view's rows are written by its changes alone.
+    A row with an unknown field, or with a value that its field does not allow, cannot be made: pydantic's
+    ValidationError names the field.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     table: ClassVar[str]
     key: ClassVar[str]
@@ -68,11 +70,28 @@ class State(BaseModel):
         """The row as it reads before anything was written."""
         return cls.model_validate({cls.key: key})
 
+    def evolve(self, **changes: Any) -> Self:
+        """The row with other values in these fields: `order.evolve(stage="confirmed")`. The only way to change a row.
+
+        Raises pydantic's ValidationError for a field that the row does not have, and for a value that is not allowed.
+        """
+        return self.model_validate({**dict(self), **changes})
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields that were given a value, by name, but for the key: what a view's change sets."""
+        return self.model_dump(exclude={self.key}, exclude_unset=True)
+
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Self:
         """The row in an item of its table."""
-        values = unpack_item(item)
-        return cls.model_validate({**values, cls.key: values[KEY]})
+        return cls.from_values(unpack_item(item))
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """The row in an item's plain values. Attributes that are no fields are left out: newer code may write them."""
+        fields = {name: value for name, value in values.items() if name in cls.model_fields}
+        return cls.model_validate({**fields, cls.key: values[KEY]})
 
     @classmethod
     def address(cls, key: str) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-# DynamoDB's quota for one transaction.
-MAX_WRITES = 100
+from daybook.store.limits import TRANSACTION_ITEMS
+
+MAX_WRITES = TRANSACTION_ITEMS
 
 _CONFLICTS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 # The pause before a conflict is tried again, in seconds: doubled each time, with full jitter

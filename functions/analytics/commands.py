@@ -15,7 +15,7 @@ from daybook.operate.cli.printing import console, fail
 from daybook.operate.cli.reaching import connected
 from daybook.operate.drawing import amount, bar, plain, table
 from functions.analytics import queries
-from functions.analytics.queries import Total
+from functions.analytics.tallies import Total
 
 OF_ACCOUNT = """
 **Examples**

@@ -3,8 +3,10 @@
 Days and minutes are those of UTC in which the bank has posted it.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 from daybook.contracts import clock
 from daybook.store.shards import Shards, enough
@@ -21,10 +23,32 @@ MERCHANTS_RATE: Final = 100
 MINUTE: Final = Shards(enough(rate=BANKS_RATE, seconds=UNDER_WAY, conflicts=MOST_CONFLICTS))
 MERCHANT_DAY: Final = Shards(enough(rate=MERCHANTS_RATE, seconds=UNDER_WAY, conflicts=MOST_CONFLICTS))
 
-# Numbers of transactions, and minor units.
-SUMS: Final = ("debit_count", "debited", "credit_count", "credited")
-
 _MINUTE = len("2026-03-01T12:00")
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What has moved in one currency: numbers of transactions, and minor units.
+
+    Both are less than zero while something was taken back that has not come yet.
+    """
+
+    currency: str
+    debit_count: int = 0
+    debited: int = 0
+    credit_count: int = 0
+    credited: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many transactions there were in all."""
+        return self.debit_count + self.credit_count
+
+    def __add__(self, other: "Total") -> "Total":
+        return Total(self.currency, *(getattr(self, what) + getattr(other, what) for what in SUMS))
+
+
+SUMS: Final = tuple(each.name for each in fields(Total) if each.name != "currency")
 
 
 def minute_of(moment: datetime) -> str:
@@ -47,7 +71,11 @@ def field(currency: str, what: str) -> str:
     return f"{currency}:{what}"
 
 
-def told_by(name: str) -> tuple[str, str] | None:
-    """The currency of a field, and which of the sums it is; None if it is none of them."""
-    currency, _, what = name.partition(":")
-    return (currency, what) if what in SUMS else None
+def totals(values: Mapping[str, Any]) -> list[Total]:
+    """The sums in the fields of a row, by currency."""
+    sums: dict[str, dict[str, int]] = {}
+    for name, value in values.items():
+        currency, _, what = name.partition(":")
+        if what in SUMS:
+            sums.setdefault(currency, {})[what] = value
+    return [Total(currency, **sums[currency]) for currency in sorted(sums)]

@@ -4,37 +4,55 @@ Sums are only ever added to, so they are exact in whatever order events come; on
 leaves them below zero for so long.
 """
 
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Self
 
-from daybook.consumers.view import Add
+from daybook.consumers.view import Add, view
 from daybook.store.state import State
-from events.accounts import Transaction
+from events.accounts import Transaction, TransactionPosted, TransactionReversed
 from functions.analytics import tallies
 
 # By direction: the field for the number of transactions, and the one for their amounts.
 _FIELDS: Final = {"debit": ("debit_count", "debited"), "credit": ("credit_count", "credited")}
 
 
-class AccountDay(State, table="account-days", key="place"):
-    """What has moved on an account in one day.
+class Tally(State, table="", key="place"):
+    """What has moved, by currency. A row of each table of the service is one.
 
-    There are four fields for each currency, named by it: `EUR:debit_count` and `EUR:credit_count`, numbers of
-    transactions; `EUR:debited` and `EUR:credited`, minor units. The same in all rows here.
+    In its item there are four attributes for each currency, named by it, so that each can be added to:
+    `EUR:debit_count` and `EUR:credit_count`, numbers of transactions; `EUR:debited` and `EUR:credited`, minor units.
     """
 
     place: str
+    totals: tuple[tallies.Total, ...] = ()
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        return super().from_values({**values, "totals": tallies.totals(values)})
 
 
-class MerchantDay(State, table="merchant-days", key="place"):
+class AccountDay(Tally, table="account-days", key="place"):
+    """What has moved on an account in one day."""
+
+
+class MerchantDay(Tally, table="merchant-days", key="place"):
     """What has moved at a merchant in one day: one shard of it."""
 
-    place: str
 
-
-class Minute(State, table="minutes", key="place"):
+class Minute(Tally, table="minutes", key="place"):
     """What has moved on all accounts in one minute: one shard of it."""
 
-    place: str
+
+@view(TransactionPosted)
+def tally_transaction(transaction: TransactionPosted) -> list[Add]:
+    """Count what has moved."""
+    return tally(transaction, times=1)
+
+
+@view(TransactionReversed)
+def tally_reversal(reversal: TransactionReversed) -> list[Add]:
+    """Count what was taken back no more."""
+    return tally(reversal, times=-1)
 
 
 def tally(transaction: Transaction, times: Literal[1, -1]) -> list[Add]:

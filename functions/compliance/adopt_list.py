@@ -5,7 +5,8 @@ from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.compliance import SanctionsListLoaded
 from functions.compliance import sanctions_list as sanctions
-from functions.compliance.sanctions import LIST, ListInForce, content
+from functions.compliance.sanctions import content
+from functions.compliance.sanctions_list import LIST, ListInForce
 
 
 @reaction(SanctionsListLoaded)

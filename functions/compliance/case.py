@@ -43,7 +43,7 @@ def keep_case(work: Work, opening: ComplianceCaseOpened, *, grave: bool) -> None
         work.save(Case(**told))
         work.emit(opening)
     elif case.rule is not None and case.basis != opening.basis:
-        work.save(case.model_copy(update={"basis": opening.basis}))
+        work.save(case.evolve(basis=opening.basis))
         work.emit(
             ComplianceCaseChanged(
                 case_id=case.case_id, rule=case.rule, customer_id=case.customer_id, basis=opening.basis

@@ -46,6 +46,10 @@ class Near(Part):
     amount: int
     case_id: str = ""
 
+    def in_case(self, case_id: str) -> "Near":
+        """The same as part of a case; it stays in the one that it is in already."""
+        return Near(day=self.day, amount=self.amount, case_id=self.case_id or case_id)
+
 
 class NearThreshold(State, table="near-threshold", key="purse"):
     """The transactions of one purse that are just below the threshold, by their ids."""
@@ -90,16 +94,12 @@ def count(work: Work, transaction: Transaction) -> None:
     known = work.read(CashTransaction, transaction.authorisation_id)
     if known.stage != "unknown":
         return
-    work.save(known.model_copy(update={"stage": "counted"}))
+    work.save(known.evolve(stage="counted"))
     purse, day = Purse.of(transaction), business_day(transaction)
     before = work.read(CashDay, purse.on(day))
     ids = (*before.transactions, transaction.authorisation_id)
-    today = before.model_copy(
-        update={
-            "total": before.total + transaction.amount,
-            "count": before.count + 1,
-            "transactions": ids[:MOST_TRANSACTIONS],
-        }
+    today = before.evolve(
+        total=before.total + transaction.amount, count=before.count + 1, transactions=ids[:MOST_TRANSACTIONS]
     )
     work.save(today)
     threshold = in_force(work.read(ThresholdRow, transaction.currency), day)
@@ -124,22 +124,20 @@ def take_back(work: Work, transaction: Transaction) -> None:
     known = work.read(CashTransaction, transaction.authorisation_id)
     if known.stage == "reversed":
         return
-    work.save(known.model_copy(update={"stage": "reversed"}))
+    work.save(known.evolve(stage="reversed"))
     if known.stage == "unknown":
         return
     purse, day = Purse.of(transaction), business_day(transaction)
     before = work.read(CashDay, purse.on(day))
     ids = tuple(each for each in before.transactions if each != transaction.authorisation_id)
-    today = before.model_copy(
-        update={"total": before.total - transaction.amount, "count": before.count - 1, "transactions": ids}
-    )
+    today = before.evolve(total=before.total - transaction.amount, count=before.count - 1, transactions=ids)
     work.save(today)
     keep_case(work, _report(purse, day, today, rule="cash_of_one_day"), grave=False)
     row = work.read(NearThreshold, purse.key)
     taken = row.near.get(transaction.authorisation_id)
     if taken:
         left = {each: near for each, near in row.near.items() if each != transaction.authorisation_id}
-        work.save(row.model_copy(update={"near": left}))
+        work.save(row.evolve(near=left))
         if taken.case_id:
             keep_case(work, _structuring(purse, taken.case_id, left), grave=False)
 
@@ -165,10 +163,9 @@ def _count_near(work: Work, purse: Purse, authorisation_id: str, new: Near, thre
         known = {near[each].case_id for each in together if near[each].case_id}
         # By the earliest of its days, or as it was named when it was opened.
         case_id = min(known) if known else f"structuring:{purse.on(min(near[each].day for each in together))}"
-        joins = {each: near[each].model_copy(update={"case_id": near[each].case_id or case_id}) for each in together}
-        near |= joins
+        near |= {each: near[each].in_case(case_id) for each in together}
         keep_case(work, _structuring(purse, case_id, near, threshold=threshold), grave=True)
-    work.save(row.model_copy(update={"near": near}))
+    work.save(row.evolve(near=near))
 
 
 def _together(near: Mapping[str, Near], day: date, threshold: Threshold) -> set[str]:

@@ -8,7 +8,7 @@ import typer
 
 from daybook.operate.cli.options import AsJson, Commands, Stage
 from daybook.operate.cli.reaching import connected
-from functions.compliance.sanctions_files import LEAST_LIKENESS, BadList, InForce, loading
+from functions.compliance.sanctions_files import LEAST_LIKENESS, BadList, list_in_force, loading
 
 EXAMPLES = """
 **Examples**
@@ -56,7 +56,7 @@ def load(
     transaction that is looked at after that event was handled, as a rule seconds later, is held against the new list.
     """
     with connected(stage) as connection:
-        in_force = InForce.of(connection)
+        in_force = list_in_force(connection)
         likeness = least_likeness or (in_force.least_likeness if in_force else LEAST_LIKENESS)
         made = loading(_text(sdn), _text(alt), least_likeness=likeness)
         if not force:

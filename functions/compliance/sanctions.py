@@ -1,39 +1,13 @@
 """The sanctions list in force, and transfers with somebody whose name stands in it."""
 
-from typing import Final
-
 from daybook.consumers.work import Work
-from daybook.contracts.values import UtcTime
-from daybook.store.state import State
 from events.accounts import Counterparty, Transaction
 from events.compliance import ComplianceCaseOpened, TransactionNotScreened
 from functions.compliance import sanctions_list as sanctions
 from functions.compliance.case import LEGAL_SOURCES, Case, basis, keep_case
 from functions.compliance.cash import business_day
 from functions.compliance.names import NameIndex
-
-# There is one: the list of Specially Designated Nationals.
-LIST: Final = "sdn"
-
-
-class ListInForce(State, table="sanctions", key="name"):
-    """Which load of the list is in force. Nobody changes the content of a version."""
-
-    name: str
-    list_version: str = ""
-    loaded_at: UtcTime | None = None
-    names: int = 0
-    parts: int = 0
-    sha256: str = ""
-    least_likeness: int = 0
-
-
-class ListPart(State, table="sanctions-lists", key="part"):
-    """A part of a list's content. The operator's command writes it, before anybody is told of the version."""
-
-    part: str
-    content: str = ""
-
+from functions.compliance.sanctions_list import LIST, ListInForce, ListPart
 
 # The index of the version that this process has looked at last. A version's content never changes.
 _kept: dict[str, NameIndex] = {}

@@ -20,10 +20,9 @@ from daybook.operate.errors import OperatorError
 from daybook.operate.send.entries import read_entries
 from daybook.operate.send.send import send
 from daybook.operate.tables import DeployedTable
-from daybook.store.state import KEY, VERSION
 from events.compliance import MOST_PARTS, SanctionsListLoaded
 from functions.compliance import sanctions_list as sanctions
-from functions.compliance.sanctions_list import Listed
+from functions.compliance.sanctions_list import LIST, Listed, ListInForce, ListPart
 
 _EMPTY: Final = "-0-"
 _END_OF_FILE: Final = "\x1a"  # with which the Treasury's files end
@@ -45,22 +44,6 @@ class BadList(OperatorError):
 
 class FarFewerNames(OperatorError):
     """The list has far fewer names than the one in force, as a broken download would. Look at it, or use --force."""
-
-
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """The list in force, as the functions see it."""
-
-    list_version: str
-    names: int
-    sha256: str
-    least_likeness: int
-
-    @classmethod
-    def of(cls, connection: Connection) -> "InForce | None":
-        """The list that is in force in the stage, if there is one."""
-        row = DeployedTable.of(connection, "sanctions", function="adopt-list").row("sdn")
-        return cls(*(row[name] for name in cls.__slots__)) if row else None
 
 
 @dataclass(frozen=True)
@@ -90,7 +73,7 @@ class Loading:
             least_likeness=self.least_likeness,
         )
 
-    def refuse_if_far_fewer(self, in_force: InForce | None) -> None:
+    def refuse_if_far_fewer(self, in_force: ListInForce | None) -> None:
         """Raises FarFewerNames."""
         if in_force and len(self.names) < in_force.names * _LEAST_SHARE:
             msg = (
@@ -104,10 +87,10 @@ class Loading:
 
         Nothing reads a version that nobody was told of: what fails on the way leaves the list in force as it is.
         """
-        table = DeployedTable.of(connection, "sanctions-lists", function="adopt-list")
+        table = DeployedTable.of(connection, ListPart)
         keys = sanctions.keys(self.event.list_version, len(self.parts))
-        for key, part in zip(keys, self.parts, strict=True):
-            table.put({KEY: key, VERSION: 1, "content": part})
+        for key, content in zip(keys, self.parts, strict=True):
+            table.put(ListPart(part=key, content=content))
         (source,) = self.event.contract.sources
         data = json.loads(self.event.to_json())
         entry = {"Source": source, "DetailType": self.event.contract.type, "Detail": {"data": data}}
@@ -116,6 +99,11 @@ class Loading:
             msg = f"EventBridge did not take it, and the list in force stays in force: {outcome.error}"
             raise OperatorError(msg)
         return str(outcome.event_id)
+
+
+def list_in_force(connection: Connection) -> ListInForce | None:
+    """The list that is in force in the stage, if there is one."""
+    return DeployedTable.of(connection, ListInForce).row(LIST)
 
 
 def loading(sdn: str, alt: str, *, least_likeness: int, now: datetime | None = None) -> Loading:

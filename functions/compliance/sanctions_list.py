@@ -8,8 +8,35 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-# Bytes. DynamoDB's quota for one item is 400 KB.
-_LARGEST_PART: Final = 200_000
+from daybook.contracts.values import UtcTime
+from daybook.store.limits import ITEM_BYTES
+from daybook.store.state import State
+
+# Bytes: the item has its names and its key beside it.
+_LARGEST_PART: Final = ITEM_BYTES // 2
+
+
+# There is one: the list of Specially Designated Nationals.
+LIST: Final = "sdn"
+
+
+class ListInForce(State, table="sanctions", key="name"):
+    """Which load of the list is in force. Nobody changes the content of a version."""
+
+    name: str
+    list_version: str = ""
+    loaded_at: UtcTime | None = None
+    names: int = 0
+    parts: int = 0
+    sha256: str = ""
+    least_likeness: int = 0
+
+
+class ListPart(State, table="sanctions-lists", key="part"):
+    """A part of a list's content. The operator's command writes it, before anybody is told of the version."""
+
+    part: str
+    content: str = ""
 
 
 class Listed(NamedTuple):

@@ -13,4 +13,4 @@ def handler(new: ReportingThresholdSet, work: Work) -> None:
         return
     threshold = Threshold.model_validate({name: getattr(new, name) for name in Threshold.model_fields})
     revised = Revised(threshold=threshold, revision=new.revision)
-    work.save(row.model_copy(update={"since": {**row.since, new.holds_from: revised}}))
+    work.save(row.evolve(since={**row.since, new.holds_from: revised}))

@@ -10,4 +10,4 @@ from functions.equipment.alarm import Alarm
 def handler(acknowledged: EquipmentAlarmAcknowledged, work: Work) -> None:
     alarm = work.read(Alarm, acknowledged.alarm_id)
     if alarm.stage == "raised":
-        work.save(alarm.model_copy(update={"stage": "acknowledged", "acknowledged_at": work.now}))
+        work.save(alarm.evolve(stage="acknowledged", acknowledged_at=work.now))

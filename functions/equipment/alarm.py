@@ -51,5 +51,5 @@ def clear_alarm(work: Work, alarm_id: str, because: Because) -> None:
     alarm = work.read(Alarm, alarm_id)
     if alarm.about is None:
         return
-    work.save(alarm.model_copy(update={"stage": "cleared", "cleared_at": work.now}))
+    work.save(alarm.evolve(stage="cleared", cleared_at=work.now))
     work.emit(EquipmentAlarmCleared(alarm_id=alarm_id, about=alarm.about, because=because))

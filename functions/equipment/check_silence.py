@@ -37,6 +37,6 @@ def _tell(watch: Watch, since: datetime, work: Work) -> None:
     about = Trouble(**device, kind="silence", name="silence", since=since)
     raised = Raised(alarm_name(watch.device_id, SILENCE, work.cause.sequence), about)
     course = Course(since=since, alarm_id=raised.alarm_id)
-    work.save(watch.model_copy(update={"courses": {**watch.courses, SILENCE: course}}))
+    work.save(watch.evolve(courses={**watch.courses, SILENCE: course}))
     work.emit(EquipmentFellSilent(**device, since=since))
     open_alarm(work, raised)

@@ -11,7 +11,7 @@ from daybook.operate.cli.printing import console, fail
 from daybook.operate.cli.reaching import connected
 from daybook.operate.drawing import plain, since, table
 from functions.equipment.queries import Device, devices
-from functions.patients.queries import Patient, on_ward
+from functions.patients.queries import Patient, Patients
 
 EXAMPLES = """
 **Examples**
@@ -39,7 +39,7 @@ def ward(
     """
     with connected(stage) as connection:
         there = list(devices(connection, name))
-        patients = list(on_ward(connection, name))
+        patients = list(Patients.of(connection).on_ward(name))
         if as_json:
             told = [device.as_data() for device in there] + [patient.as_data(reveal=False) for patient in patients]
             for data in told:
@@ -56,8 +56,8 @@ def _show(name: str, there: list[Device], patients: list[Patient]) -> None:
         (
             plain(device.device_id),
             plain(device.type),
-            device.told.get("status", "never heard of"),
-            "" if (battery := device.told.get("battery")) is None else f"{battery} %",
+            device.status or "never heard of",
+            "" if device.told.battery is None else f"{device.told.battery} %",
             "" if device.measured_at is None else f"{since(now - device.measured_at).removeprefix('+')} ago",
             plain("; ".join(device.readings)),
             plain("; ".join(device.troubles)),

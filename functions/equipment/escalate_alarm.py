@@ -11,7 +11,7 @@ def handler(due: AcknowledgementDue, work: Work) -> None:
     alarm = work.read(Alarm, due.alarm_id)
     if alarm.stage != "raised" or alarm.about is None or due.level <= alarm.level:
         return
-    work.save(alarm.model_copy(update={"level": due.level}))
+    work.save(alarm.evolve(level=due.level))
     work.emit(EquipmentAlarmEscalated(alarm_id=alarm.alarm_id, about=alarm.about, level=due.level))
     if due.level < HIGHEST:
         await_acknowledgement(work, alarm.alarm_id, level=due.level + 1, seconds=alarm.acknowledge_within)

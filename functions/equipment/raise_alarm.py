@@ -33,10 +33,16 @@ def handler(report: EquipmentStatusReported, work: Work) -> None:
         return
     rows = work.read_all(LimitsRow, applying)
     judgement = judge(watch, report, [rows[scope] for scope in applying], sequence=work.cause.sequence)
-    heard = {"judged": report.measured_at, "alive": recorded_at, "type": report.type, "ward": report.ward}
     unregistered = watch.stage == "unknown"
     work.save(
-        watch.model_copy(update={**heard, "courses": judgement.courses, "noticed": watch.noticed or unregistered})
+        watch.evolve(
+            judged=report.measured_at,
+            alive=recorded_at,
+            type=report.type,
+            ward=report.ward,
+            courses=judgement.courses,
+            noticed=watch.noticed or unregistered,
+        )
     )
     if unregistered and not watch.noticed:
         device = Device(udi=report.udi, serial=report.serial, type=report.type, ward=report.ward)

@@ -12,14 +12,13 @@ def handler(device: EquipmentRegistered, work: Work) -> None:
     watch = work.read(Watch, device.device_id)
     if device.revision <= watch.revision:
         return
-    known = {"stage": "registered", "revision": device.revision, "type": device.type, "ward": device.ward}
+    known = watch.evolve(stage="registered", revision=device.revision, type=device.type, ward=device.ward)
     if watch.stage == "registered" and watch.reports_every == device.reports_every:
-        work.save(watch.model_copy(update=known))
+        work.save(known)
         return
     # The timer that may be armed belongs to the round before, and ends that.
     begun = clock.moment(work.cause.recorded_at)
     alive = max(watch.alive or begun, begun)
-    new = {"reports_every": device.reports_every, "round": watch.round + 1, "alive": alive}
-    watched = watch.model_copy(update={**known, **new})
+    watched = known.evolve(reports_every=device.reports_every, round=watch.round + 1, alive=alive)
     work.save(watched)
     work.arm(SilenceCheckDue(device_id=device.device_id, round=watched.round), alive + watched.patience)

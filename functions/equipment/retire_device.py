@@ -12,7 +12,7 @@ def handler(device: EquipmentRetired, work: Work) -> None:
     watch = work.read(Watch, device.device_id)
     if device.revision <= watch.revision:
         return
-    work.save(watch.model_copy(update={"stage": "retired", "revision": device.revision, "courses": {}}))
+    work.save(watch.evolve(stage="retired", revision=device.revision, courses={}))
     work.prefetch((Alarm, watch.open_alarms))
     for alarm_id in watch.open_alarms:
         clear_alarm(work, alarm_id, "retired")

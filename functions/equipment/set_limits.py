@@ -13,4 +13,4 @@ def handler(new: AlarmLimitsSet, work: Work) -> None:
         return
     limits = AlarmLimits.model_validate({name: getattr(new, name) for name in AlarmLimits.model_fields})
     revised = Revised(limits=limits, revision=new.revision)
-    work.save(row.model_copy(update={"of": {**row.of, new.code: revised}}))
+    work.save(row.evolve(of={**row.of, new.code: revised}))

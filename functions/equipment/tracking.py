@@ -1,28 +1,45 @@
 """What people see of devices: one row each, and a ring of rows for the last hour."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from decimal import Decimal
+from typing import Any, Final, Literal, Self
 
+from daybook.contracts.contract import Part
 from daybook.store.state import State
 
 _MINUTES: Final = 60  # rows in a ring
 
 
-class DeviceStatus(State, table="devices", key="device_id"):
-    """What a device has told last.
+class LastReading(Part):
+    """The last reading of one code."""
 
-    Beside these fields there is one for each code that it has ever told a reading of, named by the code: a map of
-    `value`, `unit` and `measured_at`.
+    value: Decimal
+    unit: str
+    measured_at: str
+
+
+class DeviceStatus(State, table="devices", key="device_id"):
+    """What a device has told last. `readings` are by code.
+
+    In its item each reading is an attribute of its own, named by the code, so that a newer one of another code does
+    not replace it.
     """
 
     device_id: str
-    status: str = "unknown"
+    status: Literal["unknown", "on", "standby", "off", "fault"] = "unknown"
     battery: int | None = None
     type: str = ""
     ward: str = ""
     udi: str | None = None
     serial: str | None = None
     measured_at: str = ""
+    readings: dict[str, LastReading] = {}
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        readings = {code: told for code, told in values.items() if isinstance(told, Mapping) and "unit" in told}
+        return super().from_values({**values, "readings": readings})
 
 
 class DeviceMinute(State, table="device-history", key="place"):
@@ -31,7 +48,7 @@ class DeviceMinute(State, table="device-history", key="place"):
     """
 
     place: str
-    status: str = "unknown"
+    status: Literal["unknown", "on", "standby", "off", "fault"] = "unknown"
     battery: int | None = None
     measured_at: str = ""
     readings: dict[str, dict[str, Any]] = {}

@@ -41,10 +41,12 @@ class Course(Part):
     def after(self, at: datetime, *, well_inside: bool, hold: timedelta) -> "Course | None":
         """The course after one more reading; None if nothing is wrong any more."""
         if not well_inside:
-            return self.model_copy(update={"calm": 0, "well_since": None})
+            return Course(since=self.since, alarm_id=self.alarm_id)
         well_since = self.well_since or at
         over = at - well_since >= hold if self.alarm_id else self.calm + 1 >= ENOUGH_CALM
-        return None if over else self.model_copy(update={"calm": self.calm + 1, "well_since": well_since})
+        if over:
+            return None
+        return Course(since=self.since, calm=self.calm + 1, well_since=well_since, alarm_id=self.alarm_id)
 
 
 class Watch(State, table="watch", key="device_id"):
@@ -145,7 +147,7 @@ class Judgement:
                 self._raise(key, after, Raised(self._name(reading.code), about, limits.acknowledge_within))
 
     def _raise(self, key: str, course: Course, raised: Raised) -> None:
-        self.courses[key] = course.model_copy(update={"alarm_id": raised.alarm_id})
+        self.courses[key] = Course(since=course.since, alarm_id=raised.alarm_id)
         self.raised.append(raised)
 
     def _name(self, what: str) -> str:

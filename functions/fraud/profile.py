@@ -147,15 +147,10 @@ class Profile(State, table="fraud-profiles", key="account_id"):
         A late one counts for habits as any other, and takes the place of nothing that is newer. One that is suspected
         may be somebody else's: it makes no country known, and says nothing of where the customer is.
         """
-        learned: dict[str, object] = {
-            "habits": self._habits_after(transaction),
-            "recent": self._recent_after(transaction),
-        }
+        learned = self.evolve(habits=self._habits_after(transaction), recent=self._recent_after(transaction))
         if suspected:
-            learned["suspected"] = max(transaction.posted_at, self.suspected or transaction.posted_at)
-        else:
-            learned |= {"countries": self._countries_after(transaction), "last": self._last_after(transaction)}
-        return self.model_copy(update=learned)
+            return learned.evolve(suspected=max(transaction.posted_at, self.suspected or transaction.posted_at))
+        return learned.evolve(countries=self._countries_after(transaction), last=self._last_after(transaction))
 
     def _habits_after(self, transaction: Transaction) -> dict[str, Habit]:
         kind, at = _kind(transaction), transaction.posted_at

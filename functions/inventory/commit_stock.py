@@ -17,6 +17,6 @@ def handler(order: OrderConfirmed, work: Work) -> None:
         msg = "what was put aside for the order is free again; nothing is left to send"
         raise Rejected(msg)
     if reservation.stage == "reserved":
-        work.save(reservation.model_copy(update={"stage": "committed"}))
+        work.save(reservation.evolve(stage="committed"))
         for sku, quantity in reservation.pieces.items():
             work.change(StockItem(sku=sku), reserved=-quantity)

@@ -15,6 +15,6 @@ def handler(order: OrderCancelled, work: Work) -> None:
         raise Rejected(msg)
     if reservation.stage == "released":
         return
-    work.save(reservation.model_copy(update={"stage": "released"}))
+    work.save(reservation.evolve(stage="released"))
     for sku, quantity in reservation.pieces.items():
         work.change(StockItem(sku=sku), available=quantity, reserved=-quantity)

@@ -19,7 +19,7 @@ def handler(parcel: ShipmentDispatched, work: Work) -> None:
         msg = "a parcel was sent for an order that is cancelled; have it stopped"
         raise Rejected(msg)
     if order.stage == "confirmed":
-        work.save(order.model_copy(update={"stage": "fulfilled"}))
+        work.save(order.evolve(stage="fulfilled"))
         work.emit(
             OrderFulfilled(
                 order_id=order.order_id,

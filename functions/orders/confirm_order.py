@@ -14,12 +14,12 @@ _REFUND = "cancelled"
 def handler(payment: PaymentSucceeded, work: Work) -> None:
     order = work.read(Order, payment.order_id)
     bought = order.bought
-    paid = order.model_copy(update={"payment_id": payment.payment_id, "paid": payment.amount.amount})
+    paid = order.evolve(payment_id=payment.payment_id, paid=payment.amount.amount)
     if order.stage == "placed":
-        work.save(paid.model_copy(update={"stage": "confirmed"}))
+        work.save(paid.evolve(stage="confirmed"))
         work.emit(OrderConfirmed(order_id=order.order_id, purchase=bought, ship_to=order.ship_to))
     elif order.stage == "cancelled" and payment.amount.amount and _REFUND not in order.refunds:
-        work.save(paid.model_copy(update={"refunds": {_REFUND: payment.amount.amount}}))
+        work.save(paid.evolve(refunds={_REFUND: payment.amount.amount}))
         work.emit(
             RefundRequested(
                 order_id=order.order_id,

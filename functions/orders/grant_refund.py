@@ -27,7 +27,7 @@ def handler(asked: RefundAsked, work: Work) -> None:
     if not 0 < wanted.amount <= left.amount:
         msg = f"of what was paid, {left.amount} minor units of {left.currency} can be paid back"
         raise Rejected(msg)
-    work.save(order.model_copy(update={"refunds": {**order.refunds, asked.refund_id: wanted.amount}}))
+    work.save(order.evolve(refunds={**order.refunds, asked.refund_id: wanted.amount}))
     work.emit(
         RefundRequested(
             order_id=order.order_id,

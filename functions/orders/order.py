@@ -46,5 +46,5 @@ def cancel(work: Work, order_id: str, because: CancelledBecause, missing: tuple[
     bought = order.bought
     if order.stage != "placed":
         return
-    work.save(order.model_copy(update={"stage": "cancelled"}))
+    work.save(order.evolve(stage="cancelled"))
     work.emit(OrderCancelled(order_id=order_id, purchase=bought, because=because, missing=missing))

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from daybook.consumers.reaction import reaction
+from daybook.consumers.work import Work
 from events.fhir import Coverage, Patient, Resource
+from events.patients import PatientRecordsMerged, PatientRecordsUnmerged, PatientRecordUpdated
 from functions.patients.demographics import GENDER, demographics, written
-from functions.patients.record import Record
+from functions.patients.record import Record, relinked
 
 ADDRESSES, COVERAGE = "addresses", "coverage"
 
@@ -22,6 +25,29 @@ class Billed(Record, table="billing-records", key="patient_id"):
                 return {f"{COVERAGE}/{resource.id}": _coverage(resource)}
             case _:
                 return {}
+
+
+@reaction(PatientRecordUpdated)
+def sync_billing(update: PatientRecordUpdated, work: Work) -> None:
+    """Keep whom to bill, where, and who pays."""
+    before = work.read(Billed, update.patient_id)
+    after = before.after(update, work.cause.id)
+    if after != before:
+        work.save(after)
+
+
+@reaction(PatientRecordsMerged)
+def sync_billing_merged(merging: PatientRecordsMerged, work: Work) -> None:
+    """Two records are one person's."""
+    for record in relinked(work, Billed, merging).values():
+        work.save(record)
+
+
+@reaction(PatientRecordsUnmerged)
+def sync_billing_unmerged(parting: PatientRecordsUnmerged, work: Work) -> None:
+    """A record is a person's own again."""
+    for record in relinked(work, Billed, parting).values():
+        work.save(record)
 
 
 def _coverage(coverage: Coverage) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from daybook.operate.masking import HIDDEN
 from daybook.operate.send.entries import read_entries
 from daybook.operate.send.send import send
 from functions.patients import lookup
-from functions.patients.queries import SYSTEMS, Patient, find
+from functions.patients.queries import SYSTEMS, Patient, Patients
 
 EXAMPLES = """
 **Examples**
@@ -61,12 +61,13 @@ def patient(
     Exit code 1: nobody was found, or the systems differ.
     """
     with connected(stage) as connection:
-        found = [patient_id] if patient_id else find(connection, _terms(name, born, number))
+        patients = Patients.of(connection)
+        found = [patient_id] if patient_id else patients.find(_terms(name, born, number))
         if len(found) > 1:
             for each in found:
                 typer.echo(json.dumps({"patient_id": each}) if as_json else plain(each))
             return
-        records = _of_one_person(connection, found)
+        records = _of_one_person(patients, found)
         if not records:
             fail("no such patient is known here", exit_code=1)
         if reconcile:
@@ -92,12 +93,12 @@ def _terms(name: str | None, born: str | None, number: str | None) -> list[str]:
     return terms
 
 
-def _of_one_person(connection: Connection, found: Sequence[str]) -> list[Patient]:
+def _of_one_person(patients: Patients, found: Sequence[str]) -> list[Patient]:
     """The record, and those that it was merged with."""
     records: dict[str, Patient] = {}
     waiting = list(found)
     while waiting:
-        record = Patient.of(connection, waiting.pop())
+        record = patients.patient(waiting.pop())
         if record.rows:
             records[record.patient_id] = record
             waiting += [other for other in record.related if other not in records]

@@ -7,19 +7,25 @@ taken back, so that late and repeated events do no harm; whoever follows one loo
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
+from daybook.store.limits import TRANSACTION_ITEMS
 from daybook.store.state import State
 from events.fhir import Encounter, Patient, Resource
-from events.patients import PatientRecordsMerged, PatientRecordsUnmerged, SharedIdentifierFound
+from events.patients import (
+    PatientRecordsMerged,
+    PatientRecordsUnmerged,
+    PatientRecordUpdated,
+    SharedIdentifierFound,
+)
 from functions.patients import lookup
 from functions.patients.demographics import GENDER, demographics, written
 from functions.patients.record import Record, of_one_person, relinked
 
 IDENTIFIERS, ENCOUNTER = "identifiers", "encounter"
 
-# One transaction writes all hints of a record, with up to twenty numbers and what is found about each, and holds 100
-# items (DynamoDB's quota).
-_MOST_TERMS = 50
+# One transaction writes all hints of a record, with up to twenty numbers and what is found about each.
+_MOST_TERMS = TRANSACTION_ITEMS // 2
 # What so many have is no number of anybody's, but a placeholder: `0000`.
 _MOST_HOLDERS = 100
 
@@ -63,6 +69,33 @@ class Hint(State, table="patient-terms", key="hint"):
     patient_id: str = ""
 
 
+@reaction(PatientRecordUpdated, emits=(SharedIdentifierFound,))
+def index_patient(update: PatientRecordUpdated, work: Work) -> None:
+    """Keep who a patient is, so that they are found by number, name, birth date and ward."""
+    said = Indexed.share(update.resource)
+    patient = update.patient_id
+    work.prefetch((Indexed, [patient]), (Hint, hints(said, patient)), (Numbered, numbers(said)))
+    before = work.read(Indexed, patient)
+    after = before.after(update, work.cause.id)
+    if after == before:
+        return
+    work.save(after)
+    for finding in shared(work, after, leave_hints(work, said, before)):
+        work.emit(finding)
+
+
+@reaction(PatientRecordsMerged, emits=(SharedIdentifierFound,))
+def index_merged(merging: PatientRecordsMerged, work: Work) -> None:
+    """Two records are one person's."""
+    relink(work, merging)
+
+
+@reaction(PatientRecordsUnmerged, emits=(SharedIdentifierFound,))
+def index_unmerged(parting: PatientRecordsUnmerged, work: Work) -> None:
+    """A record is a person's own again."""
+    relink(work, parting)
+
+
 def hints(said: Mapping[str, Any], patient_id: str) -> dict[str, Hint]:
     """The hints to a patient of whom this is said, by their keys."""
     # Words of names come last: of these there may be more than there is room for.
@@ -90,7 +123,7 @@ def leave_hints(work: Work, said: Mapping[str, Any], before: Indexed) -> list[st
             continue
         # Written also for a patient who had the number once: two who are given one at once would each miss the other.
         patients = holders.patients if known else (*holders.patients, patient_id)
-        work.save(holders.model_copy(update={"patients": patients}))
+        work.save(holders.evolve(patients=patients))
         given.append(number)
     return given
 

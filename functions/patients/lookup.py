@@ -4,9 +4,11 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
-# A term and a patient's id are a key, which holds 2048 bytes (DynamoDB's quota), 4 of them for some characters. What is
-# longer is known by its beginning.
-_LONGEST: Final = 400
+from daybook.store.limits import KEY_BYTES
+
+# A term and a patient's id are a key together. What is longer is known by its beginning.
+_BYTES_BESIDE: Final = 448  # for the term's kind and the id
+_LONGEST: Final = (KEY_BYTES - _BYTES_BESIDE) // 4  # characters, of which some take 4 bytes
 
 
 def words(name: str) -> list[str]:

@@ -3,18 +3,25 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
+from daybook.store.limits import TRANSACTION_ITEMS
 from events.fhir import AllergyIntolerance, MedicationRequest, Patient, Resource
-from events.patients import AllergyConflictFound
+from events.patients import (
+    AllergyConflictFound,
+    PatientRecordsMerged,
+    PatientRecordsUnmerged,
+    PatientRecordUpdated,
+)
 from functions.patients.demographics import demographics
 from functions.patients.medication import meet
-from functions.patients.record import Record, of_one_person
+from functions.patients.record import Record, of_one_person, relinked
 
 ALLERGY, PRESCRIPTION = "allergy", "prescription"
 
-# One transaction tells of all conflicts that come of an event, and holds 100 items (DynamoDB's quota). Where there are
-# more than this, the others are told with what changes next; else nothing of it would be known at all.
-_MOST_TOLD = 50
+# One transaction tells of all conflicts that come of an event. Where there are more than this, the others are told with
+# what changes next; else nothing of it would be known at all.
+_MOST_TOLD = TRANSACTION_ITEMS // 2
 
 
 class Medicated(Record, table="pharmacy-records", key="patient_id"):
@@ -33,6 +40,27 @@ class Medicated(Record, table="pharmacy-records", key="patient_id"):
                 return {f"{PRESCRIPTION}/{resource.id}": _prescription(resource)}
             case _:
                 return {}
+
+
+@reaction(PatientRecordUpdated, emits=(AllergyConflictFound,))
+def sync_pharmacy(update: PatientRecordUpdated, work: Work) -> None:
+    """Keep the allergies and prescriptions of a patient, and report each conflict between them."""
+    before = work.read(Medicated, update.patient_id)
+    after = before.after(update, work.cause.id)
+    if after != before:
+        keep(work, [after])
+
+
+@reaction(PatientRecordsMerged, emits=(AllergyConflictFound,))
+def sync_pharmacy_merged(merging: PatientRecordsMerged, work: Work) -> None:
+    """Two records are one person's."""
+    keep(work, relinked(work, Medicated, merging).values())
+
+
+@reaction(PatientRecordsUnmerged, emits=(AllergyConflictFound,))
+def sync_pharmacy_unmerged(parting: PatientRecordsUnmerged, work: Work) -> None:
+    """A record is a person's own again."""
+    keep(work, relinked(work, Medicated, parting).values())
 
 
 def keep(work: Work, records: Iterable[Medicated]) -> None:
@@ -61,7 +89,7 @@ def _told(work: Work, person: Mapping[str, Medicated]) -> dict[str, Medicated]:
         room -= len(new)
         for name in new:
             work.emit(found[name])
-        after[patient_id] = record.model_copy(update={"conflicts": tuple(sorted(known.union(new)))})
+        after[patient_id] = record.evolve(conflicts=tuple(sorted(known.union(new))))
     return after
 
 

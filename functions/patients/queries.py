@@ -2,29 +2,23 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from boto3.dynamodb.conditions import Key
 
 from daybook.operate.connection import Connection
+from daybook.operate.consumers import consumers
 from daybook.operate.masking import HIDDEN
-from daybook.operate.tables import DeployedTable, Row
+from daybook.operate.tables import DeployedTable
 from functions.patients import lookup
+from functions.patients.billing import Billed
+from functions.patients.facts import Fact
+from functions.patients.index import Hint, Indexed
+from functions.patients.pharmacy import PRESCRIPTION, Medicated
+from functions.patients.record import Record
 
-# Each system's table, and a function that was given it.
-SYSTEMS: Final = {
-    "index": ("patient-index", "index-patient"),
-    "pharmacy": ("pharmacy-records", "sync-pharmacy"),
-    "billing": ("billing-records", "sync-billing"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What one system knows under a name: a value, and the source's revision that says so."""
-
-    value: Any
-    revision: int
+# Each system's rows.
+SYSTEMS: Final[Mapping[str, type[Record]]] = {"index": Indexed, "pharmacy": Medicated, "billing": Billed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,48 +26,41 @@ class Patient:
     """One patient's record, as each of the systems has it. `rows` are by system, of those that have one."""
 
     patient_id: str
-    rows: Mapping[str, Row]
-
-    @classmethod
-    def of(cls, connection: Connection, patient_id: str) -> "Patient":
-        """The record as it is now, read consistently."""
-        found = {system: _table(connection, system).row(patient_id) for system in SYSTEMS}
-        return cls(patient_id, {system: row for system, row in found.items() if row})
+    rows: Mapping[str, Record]
 
     @property
     def names(self) -> list[str]:
         """Under which names something is known in any of the systems."""
-        return sorted({name for row in self.rows.values() for name in row["facts"]})
+        return sorted({name for row in self.rows.values() for name in row.facts})
 
-    def known(self, name: str) -> dict[str, Known]:
+    def known(self, name: str) -> dict[str, Fact]:
         """What the systems know under a name, as far as they keep it."""
-        facts = {system: row["facts"][name] for system, row in self.rows.items() if name in row["facts"]}
-        return {system: Known(fact["value"], fact["revision"]) for system, fact in facts.items()}
+        return {system: row.facts[name] for system, row in self.rows.items() if name in row.facts}
 
     @property
     def related(self) -> list[str]:
         """The records of the same person: the one that this is given up for, and those that are for this."""
-        links = {known.value for known in self.known("link").values() if known.value}
-        return sorted(links.union(*(row["replaces"] for row in self.rows.values())))
+        links = {row.replaced_by for row in self.rows.values() if row.replaced_by}
+        return sorted(links.union(*(row.replaces for row in self.rows.values())))
 
     @property
     def conflicts(self) -> list[str]:
         """Which prescriptions meet which allergies, by their ids."""
-        return list(self.rows.get("pharmacy", {}).get("conflicts", ()))
+        return list(self._pharmacy.conflicts)
 
     @property
     def unchecked(self) -> list[str]:
         """The prescriptions that stand and name nothing by a code, so that no allergy can be seen to forbid them."""
-        facts = self.rows.get("pharmacy", {}).get("facts", {})
-        standing = {name: fact["value"] for name, fact in facts.items() if name.startswith("prescription/")}
-        return [name.partition("/")[2] for name, told in standing.items() if told["stands"] and not told["codes"]]
+        prescriptions = self._pharmacy.under(PRESCRIPTION)
+        return [name for name, told in prescriptions.items() if told["stands"] and not told["codes"]]
 
     @property
     def differences(self) -> list[str]:
         """The names under which those that know something know different things."""
-        different = [name for name in self.names if _several(self.known(name).values())]
-        replaces = _several([row["replaces"] for row in self.rows.values()])
-        return [*different, *(["replaces"] if replaces else [])]
+        different = [
+            name for name in self.names if _several((fact.value, fact.revision) for fact in self.known(name).values())
+        ]
+        return [*different, *(["replaces"] if _several(row.replaces for row in self.rows.values()) else [])]
 
     def as_data(self, *, reveal: bool) -> dict[str, Any]:
         """The record for programs. Values are hidden, unless they are to be revealed."""
@@ -92,32 +79,51 @@ class Patient:
             "differences": self.differences,
         }
 
-
-def find(connection: Connection, terms: Iterable[str]) -> list[str]:
-    """The patients of whom the index says all of these terms, by their ids. An index lags by moments."""
-    wanted = sorted(set(terms))
-    hints = DeployedTable.of(connection, "patient-terms", function="index-patient")
-    each = [{row["patient_id"] for row in hints.query("term", Key("term").eq(term))} for term in wanted]
-    # A hint is never taken back: the record decides.
-    rows = _table(connection, "index").rows(sorted(set.intersection(*each)))
-    return [patient_id for patient_id, row in rows.items() if lookup.terms(values(row)) >= set(wanted)]
+    @property
+    def _pharmacy(self) -> Medicated:
+        row = self.rows.get("pharmacy")
+        return row if isinstance(row, Medicated) else Medicated.blank(self.patient_id)
 
 
-def on_ward(connection: Connection, ward: str) -> Iterator[Patient]:
-    """The patients on a ward."""
-    return (Patient.of(connection, patient_id) for patient_id in find(connection, [lookup.on(ward)]))
+@dataclass(frozen=True, slots=True)
+class Patients:
+    """The patients of a stage. `systems` are the tables with the records of each system, `index` the one by which
+    patients are found, and `hints` lead to its rows.
+    """
 
+    systems: Mapping[str, DeployedTable[Record]]
+    index: DeployedTable[Indexed]
+    hints: DeployedTable[Hint]
 
-def values(row: Row) -> dict[str, Any]:
-    """What a row knows, without saying since when."""
-    return {name: fact["value"] for name, fact in row["facts"].items()}
+    @classmethod
+    def of(cls, connection: Connection) -> Self:
+        """Those of the stage. Raises as DeployedTable.of does."""
+        deployed = consumers(connection)
+        return cls(
+            {name: DeployedTable.of(connection, system, deployed=deployed) for name, system in SYSTEMS.items()},
+            DeployedTable.of(connection, Indexed, deployed=deployed),
+            DeployedTable.of(connection, Hint, deployed=deployed),
+        )
 
+    def patient(self, patient_id: str) -> Patient:
+        """The patient's record as it is now, read consistently."""
+        found = {system: table.row(patient_id) for system, table in self.systems.items()}
+        return Patient(patient_id, {system: row for system, row in found.items() if row})
 
-def _table(connection: Connection, system: str) -> DeployedTable:
-    table, function = SYSTEMS[system]
-    return DeployedTable.of(connection, table, function=function)
+    def find(self, terms: Iterable[str]) -> list[str]:
+        """The patients of whom the index says all of these terms, by their ids. An index lags by moments."""
+        wanted = sorted(set(terms))
+        each = [{hint.patient_id for hint in self.hints.query("term", Key("term").eq(term))} for term in wanted]
+        # A hint is never taken back: the record decides.
+        rows = self.index.rows(sorted(set.intersection(*each)))
+        return [patient_id for patient_id, row in rows.items() if lookup.terms(row.said) >= set(wanted)]
+
+    def on_ward(self, ward: str) -> Iterator[Patient]:
+        """The patients on a ward."""
+        return (self.patient(patient_id) for patient_id in self.find([lookup.on(ward)]))
 
 
 def _several(values: Iterable[Any]) -> bool:
+    """Whether the values differ from each other."""
     first, *others = values
     return any(other != first for other in others)

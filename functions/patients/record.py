@@ -49,11 +49,11 @@ class Record(State, table="", key="patient_id"):
 
     def with_facts(self, facts: Facts) -> Self:
         """The same record with other facts."""
-        return self.model_copy(update={"facts": facts})
+        return self.evolve(facts=facts)
 
     def replacing(self, records: Iterable[str]) -> Self:
         """The same record, for which these are given up."""
-        return self.model_copy(update={"replaces": tuple(sorted(set(records)))})
+        return self.evolve(replaces=tuple(sorted(set(records))))
 
     def value(self, name: str) -> Any:
         """What is known under a name; None if nothing is."""

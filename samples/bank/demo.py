@@ -13,7 +13,7 @@ from daybook.local.demo.business import Business, Closing, Part
 from daybook.local.demo.day import Day
 from daybook.local.demo.samples import FOLDER
 from daybook.operate.drawing import amount, table
-from daybook.operate.tables import DeployedTable
+from daybook.operate.tables import PlainTable
 from events.accounts import Transaction, TransactionPosted, TransactionReversed
 from events.compliance import ComplianceCaseChanged, ComplianceCaseOpened
 from events.fraud import FraudSuspected
@@ -87,7 +87,7 @@ class Bank(Business):
         connection = self.surroundings.connection
         kinds = (TransactionPosted, TransactionReversed, FraudSuspected, ComplianceCaseOpened, ComplianceCaseChanged)
         read = {kind.contract.type: kind for kind in kinds}
-        for row in DeployedTable(connection, connection.names.store).scan():
+        for row in PlainTable(connection, connection.names.store).scan():
             if kind := read.get(row["type"]):
                 yield kind.read(row["data"], version=row["version"])
 

@@ -12,11 +12,12 @@ from rich.table import Table
 from daybook.local.demo.business import Business, Closing, Part
 from daybook.local.demo.day import Day
 from daybook.operate.drawing import table
-from daybook.operate.tables import DeployedTable
-from daybook.store.attributes import pack_item
+from daybook.operate.tables import DeployedTable, PlainTable
 from events.equipment import EquipmentAlarmEscalated, EquipmentAlarmRaised, StaffPaged
 from functions.equipment.queries import Device, devices
-from functions.patients.queries import SYSTEMS, Patient
+from functions.patients.demographics import BIRTH_DATE, NAMES
+from functions.patients.facts import Fact
+from functions.patients.queries import SYSTEMS, Patient, Patients
 from samples.hospital.pager import Page, pages
 
 _WARD = "ICU-2"
@@ -29,7 +30,7 @@ class Hospital(Business):
     name = "hospital"
     adds_up = "The three systems agree on every patient; each alarm was paged once at each of its levels."
     worth_reading = {
-        "functions/patients/sync_pharmacy.py": "the function that found what a patient must not be given",
+        "functions/patients/pharmacy.py": "the function that found what a patient must not be given",
         "functions/equipment/raise_alarm.py": "the one that tells an alarm from noise",
         "events/equipment.py": "what a device must send",
     }
@@ -46,7 +47,8 @@ class Hospital(Business):
         """The ward, the records, and the pager."""
         here = self.surroundings
         there = list(devices(here.connection, _WARD))
-        patients = [Patient.of(here.connection, row["id"]) for row in self._index().scan()]
+        records = Patients.of(here.connection)
+        patients = [records.patient(row.patient_id) for row in records.index.scan()]
         paged = pages(here.cloud, here.connection)
         return Closing(
             tables=[_devices(there), _records(patients), _pages(paged)],
@@ -70,22 +72,17 @@ class Hospital(Business):
 
     def _damage(self, system: str, patient_id: str) -> None:
         """Write by hand, past all functions, what nobody has ever said."""
-        connection = self.surroundings.connection
-        table_, function = SYSTEMS[system]
-        deployed = DeployedTable.of(connection, table_, function=function)
-        row = deployed.row(patient_id) or {}
-        row["facts"]["birth_date"]["value"] = "1900-01-01"
-        connection.dynamodb.put_item(TableName=deployed.name, Item=pack_item(row))
-
-    def _index(self) -> DeployedTable:
-        table_, function = SYSTEMS["index"]
-        return DeployedTable.of(self.surroundings.connection, table_, function=function)
+        records = DeployedTable.of(self.surroundings.connection, SYSTEMS[system])
+        record = records.rows([patient_id])[patient_id]
+        known = record.facts[BIRTH_DATE]
+        wrong = Fact(value="1900-01-01", revision=known.revision, event=known.event)
+        records.put(record.with_facts({**record.facts, BIRTH_DATE: wrong}))
 
     def _pages(self, paged: list[Page]) -> Iterator[str]:
         """Alarms that were not paged once at each of their levels, and pages that nobody has told of."""
         told: Counter[str] = Counter()
         due: Counter[str] = Counter()
-        for row in DeployedTable(self.surroundings.connection, self.surroundings.connection.names.store).scan():
+        for row in PlainTable(self.surroundings.connection, self.surroundings.connection.names.store).scan():
             told.update([row["stream"]] if row["type"] == StaffPaged.__name__ else [])
             due.update([row["stream"]] if row["type"] in _PAGED else [])
         for alarm in sorted(told.keys() | due.keys()):
@@ -114,7 +111,7 @@ def _devices(there: list[Device]) -> Table:
             (
                 device.device_id,
                 device.type,
-                device.told.get("status", "never heard of"),
+                device.status or "never heard of",
                 "; ".join(device.readings),
                 "; ".join(device.troubles),
             )
@@ -126,7 +123,8 @@ def _devices(there: list[Device]) -> Table:
 def _records(patients: list[Patient]) -> Table:
     rows = []
     for patient in sorted(patients, key=lambda patient: patient.patient_id):
-        revisions = [row["facts"].get("names", {}).get("revision", "") for row in map(patient.rows.get, SYSTEMS) if row]
+        names = patient.known(NAMES)
+        revisions = [names[system].revision if system in names else "" for system in SYSTEMS if system in patient.rows]
         rows.append((patient.patient_id, *revisions, ", ".join(patient.related), ", ".join(patient.conflicts)))
     return table(
         "The records: at which revision each system is",

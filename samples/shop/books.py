@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self, TypeVar
 
 from daybook.local.demo.business import Surroundings
 from daybook.local.mailbox import Mail, mailbox
@@ -11,12 +11,17 @@ from daybook.local.provider import Book
 from daybook.operate.connection import Connection
 from daybook.operate.tables import DeployedTable
 from daybook.store.event_store import from_item
+from daybook.store.state import State
 from events.catalogue import CATALOGUE
 from events.notifications import EmailSent
 from events.orders import OrderCancelled, OrderConfirmed, OrderFulfilled
 from events.payments import PaymentRefunded
+from functions.inventory.stock import Reservation, StockItem
+from functions.orders.order_status import OrderStatus
 
-Rows = Mapping[str, Mapping[str, Any]]
+R = TypeVar("R", bound=State)
+
+Stock = Mapping[str, StockItem]
 
 # Each of these is told to the customer, by one letter.
 _TOLD = (OrderConfirmed, OrderCancelled, OrderFulfilled, PaymentRefunded)
@@ -26,9 +31,9 @@ _TOLD = (OrderConfirmed, OrderCancelled, OrderFulfilled, PaymentRefunded)
 class Books:
     """What the shop, the payment provider and the mailbox have at one moment. Rows are by their keys."""
 
-    stock: Rows
-    reservations: Rows
-    orders: Rows
+    stock: Stock
+    reservations: Mapping[str, Reservation]
+    orders: Mapping[str, OrderStatus]
     money: Book
     mails: list[Mail]
     told: Counter[str]
@@ -41,8 +46,8 @@ class Books:
         events = list(_events(connection))
         return cls(
             stock=stock(connection),
-            reservations=_rows(connection, "reservations", function="reserve-stock"),
-            orders=_rows(connection, "order-status", function="order-status-placed"),
+            reservations=_rows(connection, Reservation),
+            orders=_rows(connection, OrderStatus),
             money=surroundings.provider.book(),
             mails=mailbox(surroundings.cloud),
             told=Counter(type(event).__name__ for event in events if isinstance(event, _TOLD)),
@@ -53,29 +58,29 @@ class Books:
         """Pieces by article that have left the shelf for good."""
         pieces: Counter[str] = Counter()
         for reservation in self.reservations.values():
-            if reservation["stage"] == "committed":
-                pieces.update(reservation["pieces"])
+            if reservation.stage == "committed":
+                pieces.update(reservation.pieces)
         return pieces
 
-    def complaints(self, before: Rows) -> Iterator[str]:
+    def complaints(self, before: Stock) -> Iterator[str]:
         """What does not add up, given the shelf as it was before."""
         yield from self._goods(before)
         yield from self._money()
         yield from self._letters()
 
-    def _goods(self, before: Rows) -> Iterator[str]:
+    def _goods(self, before: Stock) -> Iterator[str]:
         sold = self.sold()
         for sku, was in before.items():
-            now = self.stock[sku].get("available", 0) + self.stock[sku].get("reserved", 0) + sold[sku]
-            if now != was["available"]:
-                yield f"of {was['available']} pieces of {sku} there are {now}, with those that were sold"
+            now = self.stock[sku].available + self.stock[sku].reserved + sold[sku]
+            if now != was.available:
+                yield f"of {was.available} pieces of {sku} there are {now}, with those that were sold"
 
     def _money(self) -> Iterator[str]:
         for order, row in self.orders.items():
             kept = sum(self.money.kept(order).values())
-            ours = row["total"] - row.get("refunded", 0) if row["status"] in {"confirmed", "fulfilled"} else 0
+            ours = row.total - row.refunded if row.status in {"confirmed", "fulfilled"} else 0
             if kept != ours:
-                yield f"order {order} is {row['status']}: we should have {ours} of its money, the provider has {kept}"
+                yield f"order {order} is {row.status}: we should have {ours} of its money, the provider has {kept}"
             charged = [
                 charge for charge in self.money.charges if charge.order == order and charge.status == "succeeded"
             ]
@@ -91,14 +96,14 @@ class Books:
             yield f"{self.told.total()} letters should have been sent ({dict(self.told)}), {len(self.sent)} were"
 
 
-def stock(connection: Connection) -> Rows:
+def stock(connection: Connection) -> Stock:
     """The shelf as it is now, by article."""
-    return _rows(connection, "stock", function="reserve-stock")
+    return _rows(connection, StockItem)
 
 
-def _rows(connection: Connection, table: str, *, function: str) -> Rows:
-    rows = DeployedTable.of_view(connection, table, function=function).scan()
-    return {row["id"]: row for row in sorted(rows, key=lambda row: str(row["id"]))}
+def _rows(connection: Connection, state: type[R]) -> dict[str, R]:
+    rows = DeployedTable.of_view(connection, state).scan()
+    return {row.row_id: row for row in sorted(rows, key=lambda row: row.row_id)}
 
 
 def _events(connection: Connection) -> Iterator[object]:

@@ -15,7 +15,7 @@ from daybook.local.demo.day import Day
 from daybook.local.provider import Fault
 from daybook.operate.drawing import table
 from events.orders import OrderPlaced
-from samples.shop.books import Books, Rows, stock
+from samples.shop.books import Books, Stock, stock
 
 
 class Shop(Business):
@@ -36,7 +36,7 @@ class Shop(Business):
         data={**OrderPlaced.example, "order_id": "7"},  # the numbers of the samples are theirs
         stream="order/7",
     )
-    shelf: Rows = {}
+    shelf: Stock = {}
     _faults: Sequence[Fault] = ()
 
     def parts(self) -> tuple[Part, Part, Part]:
@@ -81,13 +81,13 @@ class Shop(Business):
                 yield f"the payment provider should have failed: {dict(fault.where)}; it failed {times} times"
 
 
-def _goods(books: Books, before: Rows) -> Table:
+def _goods(books: Books, before: Stock) -> Table:
     sold = books.sold()
     return table(
         "The shelf",
         ("article", "before", "available", "reserved", "sold"),
         (
-            (sku, before.get(sku, {}).get("available", 0), row.get("available", 0), row.get("reserved", 0), sold[sku])
+            (sku, before[sku].available if sku in before else 0, row.available, row.reserved, sold[sku])
             for sku, row in books.stock.items()
         ),
         numbers=("before", "available", "reserved", "sold"),
@@ -97,12 +97,12 @@ def _goods(books: Books, before: Rows) -> Table:
 def _orders(books: Books) -> Table:
     rows = []
     for order, row in books.orders.items():
-        currency = row["currency"]
+        currency = row.currency
         taken, back = (
             _money(sum(sums.values()), currency) for sums in (books.money.taken(order), books.money.returned(order))
         )
-        why = row.get("cancelled_because", "").replace("_", " ")
-        rows.append((order, row["status"], f"{_money(row['total'], currency)} {currency}", taken, back, why))
+        why = (row.cancelled_because or "").replace("_", " ")
+        rows.append((order, row.status, f"{_money(row.total, currency)} {currency}", taken, back, why))
     return table(
         "The orders, and what the payment provider's book says of them",
         ("order", "status", "total", "charged", "paid back", "why"),

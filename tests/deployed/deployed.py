@@ -22,10 +22,11 @@ from daybook.local.progress import Progress
 from daybook.local.provider import StandIn
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
+from daybook.operate.consumers import consumers
 from daybook.operate.idle import Undelivered, wait_until_done, wait_until_quiet
 from daybook.operate.send.entries import read_entries
 from daybook.operate.send.send import send
-from daybook.operate.tables import DeployedTable
+from daybook.operate.tables import PlainTable
 from daybook.operate.trace.trace import Journey
 from daybook.store.ledger import COMMITTED, DEAD, Entry
 from tests.local.left_behind import until
@@ -151,11 +152,11 @@ class Deployed:
 
     def row(self, table: str, key: str, *, of: str) -> dict[str, Any]:
         """A row of a service's table, which is found by a function that was given it; empty if there is none."""
-        return DeployedTable.of_view(self.connection, table, function=of).row(key) or {}
+        return PlainTable(self.connection, self.table(table, of)).live().row(key) or {}
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """All items of a table, by its name in AWS."""
-        return list(DeployedTable(self.connection, table).scan())
+        return list(PlainTable(self.connection, table).scan())
 
     def dead(self, event_id: str, consumer: str) -> Entry:
         """What the ledger says of an event that is dead at the consumer. Waits for it."""
@@ -211,7 +212,7 @@ class Deployed:
 
     def table(self, table: str, function: str) -> str:
         """The generated name of a service's table, which is found by a function that was given it."""
-        return DeployedTable.of(self.connection, table, function=function).name
+        return consumers(self.connection)[function].tables[table]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
-from daybook.operate.tables import DeployedTable, generations
+from daybook.operate.tables import PlainTable, generations
 from daybook.store.attributes import pack, pack_item
 from tests.deployed.deployed import Deployed, an_order, goods, unique
 from tests.deployed.test_commands import daybook
@@ -79,9 +79,9 @@ def streams_of(system: Deployed, *events: str) -> list[str]:
     return [system.connection.ledger.of_event(event)[0].stream for event in events]
 
 
-def table_of(system: Deployed, view: str, function: str) -> DeployedTable:
+def table_of(system: Deployed, view: str, function: str) -> PlainTable:
     """The view as its readers find it."""
-    return DeployedTable.of_view(system.connection, view, function=function)
+    return PlainTable(system.connection, system.table(view, function)).live()
 
 
 def operations(system: Deployed) -> list[Any]:
@@ -118,12 +118,12 @@ def coming_in(send: Any) -> Iterator[list[str]]:
             sending.result()
 
 
-def stands_under(view: DeployedTable, key: str) -> dict[str, Any]:
+def stands_under(view: PlainTable, key: str) -> dict[str, Any]:
     """The key of a row as it stands in the table."""
     return {"id": pack(view._stands_under(key))}  # noqa: SLF001 - damage is done past all doors
 
 
-def damage(system: Deployed, view: DeployedTable, key: str, fields: dict[str, Any]) -> None:
+def damage(system: Deployed, view: PlainTable, key: str, fields: dict[str, Any]) -> None:
     """Somebody writes to the row by hand."""
     for name, value in fields.items():
         system.connection.dynamodb.update_item(
@@ -135,12 +135,12 @@ def damage(system: Deployed, view: DeployedTable, key: str, fields: dict[str, An
         )
 
 
-def remove(system: Deployed, view: DeployedTable, key: str) -> None:
+def remove(system: Deployed, view: PlainTable, key: str) -> None:
     """Somebody deletes the row."""
     system.connection.dynamodb.delete_item(TableName=view.name, Key=stands_under(view, key))
 
 
-def put(system: Deployed, view: DeployedTable, key: str, fields: dict[str, Any]) -> None:
+def put(system: Deployed, view: PlainTable, key: str, fields: dict[str, Any]) -> None:
     """Somebody writes a row that no event has made."""
     item = stands_under(view, key) | pack_item(fields)
     system.connection.dynamodb.put_item(TableName=view.name, Item=item)

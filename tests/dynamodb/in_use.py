@@ -15,11 +15,11 @@ from daybook.consumers.work import Backbone, Work
 from daybook.contracts.contract import Place
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.index import Selection, change, letters
-from daybook.operate.tables import DeployedTable
+from daybook.operate.tables import PlainTable
 from daybook.runtime import settings
 from daybook.runtime.names import Names
 from daybook.runtime.settings import Settings
-from daybook.store.attributes import pack
+from daybook.store.attributes import pack, pack_item
 from daybook.store.cursor import Cursor, Cursors, Hold
 from daybook.store.event_store import STORY, EventStore, journal_bucket, journal_shard, successor
 from daybook.store.journal import Journal, Span
@@ -184,7 +184,7 @@ def _work(client: Any) -> None:
 
     for left in (3, 9):
         saving = work()
-        saving.save(saving.read(Stock, "mug").model_copy(update={"left": left}))
+        saving.save(saving.read(Stock, "mug").evolve(left=left))
         _twice(client, *saving.parts()[0].values())
     for least, difference in ((0, -2), (-5, -12), (None, 4), (0, -99)):
         changing = work()
@@ -211,9 +211,9 @@ def _commands(client: Any) -> None:
     found = [*letters(connection, here), *letters(connection, everywhere)]
     for letter in found:
         _twice(client, change(connection, letter, {"state": "discarded"}, remove=("dead",)))
-    table = DeployedTable(connection, WARDS)
+    table = PlainTable(connection, WARDS)
     for number, ward in enumerate(("3", "3", "4")):
-        table.put({KEY: f"row-{number}", "ward": ward, "beds": number})
+        client.put_item(TableName=WARDS, Item=pack_item({KEY: f"row-{number}", "ward": ward, "beds": number}))
     list(table.scan())
     list(table.scan(Attr("ward").eq("3")))
     list(table.query("by-ward", Key("ward").eq("3") & Key(KEY).gte("row-1"), Attr("beds").lt(5)))

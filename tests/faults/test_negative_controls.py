@@ -34,7 +34,7 @@ class Count(State, table="orders", key="name"):
 def counting(order: OrderPlaced, work: Work) -> None:
     """Count an order under the article that it wants."""
     count = work.read(Count, order.lines[0].sku)
-    work.save(count.model_copy(update={"total": count.total + 1}))
+    work.save(count.evolve(total=count.total + 1))
 
 
 @reaction(OrderPlaced, emits=(StockReceived,))

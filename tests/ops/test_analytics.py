@@ -13,7 +13,8 @@ from daybook.operate.drawing import amount, bar
 from daybook.operate.program import app
 from daybook.store.attributes import pack_item
 from events.accounts import TransactionPosted
-from functions.analytics.queries import Total, of_account, of_merchant, of_minutes
+from functions.analytics.queries import of_account, of_merchant, of_minutes
+from functions.analytics.tallies import Total
 from functions.analytics.tally import tally
 from tests.ops.world import World
 from tests.unit.test_analytics import NOON, a_transaction, the_reversal_of
@@ -33,7 +34,7 @@ class Counted:
 
     def __init__(self, world: World) -> None:
         self.connection = world.connection
-        self._tables = world.uses("tally-transaction", "account-days", "merchant-days", "minutes")
+        self._tables = world.uses("tally-transaction", "account-days", "merchant-days", "minutes", service="analytics")
 
     def __call__(self, *transactions: TransactionPosted, times: Any = 1) -> None:
         """Count these, or take them back."""
@@ -195,7 +196,7 @@ def test_where_the_service_is_not_deployed_the_next_step_is_said(world: World) -
     result = daybook("account", "acc-7f3e")
 
     assert result.exit_code == 2
-    assert "tally-transaction, which uses it, is not deployed" in result.stderr
+    assert "no function of its service, analytics, is deployed" in result.stderr
 
 
 def test_all_shards_of_a_time_are_read_by_their_keys_a_hundred_in_a_call(counted: Counted) -> None:

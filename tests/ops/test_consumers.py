@@ -5,7 +5,9 @@ from tests.ops.world import World
 
 
 def test_consumers_are_what_their_functions_are_told_by_name(world: World) -> None:
-    tables = world.uses("reserve-stock", "stock", "order-status", event="OrderPlaced", emits=["StockReserved"])
+    tables = world.uses(
+        "reserve-stock", "stock", "order-status", service="inventory", event="OrderPlaced", emits=["StockReserved"]
+    )
     world.uses(
         "charge-order",
         kind="effect",
@@ -20,6 +22,7 @@ def test_consumers_are_what_their_functions_are_told_by_name(world: World) -> No
     assert list(found) == ["charge-order", "reserve-stock"]
     assert found["reserve-stock"] == Consumer(
         name="reserve-stock",
+        service="inventory",
         kind="reaction",
         event="OrderPlaced",
         emits=("StockReserved",),

@@ -12,7 +12,7 @@ from daybook.operate.program import app
 from daybook.operate.tables import DeployedTable
 from events.compliance import SanctionsListLoaded
 from functions.compliance import sanctions_list as sanctions
-from functions.compliance.sanctions_list import Listed
+from functions.compliance.sanctions_list import LIST, Listed, ListInForce, ListPart
 from tests.ops.world import World
 
 EMPTY = "-0- "
@@ -35,7 +35,7 @@ class Office:
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
         self.folder = folder
-        world.uses("adopt-list", "sanctions", "sanctions-lists")
+        world.uses("adopt-list", "sanctions", "sanctions-lists", service="compliance")
 
     def loads(self, entries: str | bytes, others: str = alt(*ALT), *options: str) -> Any:
         files = {"SDN.CSV": entries, "ALT.CSV": others}
@@ -44,20 +44,17 @@ class Office:
         return CliRunner().invoke(app, ["sanctions", "load", *(str(self.folder / name) for name in files), *options])
 
     def has_in_force(self, names: int) -> None:
-        row = {"id": "sdn", "list_version": "L-1", "names": names, "sha256": "0" * 64, "least_likeness": 91}
-        self._table("sanctions").put(row)
+        row = ListInForce(name=LIST, list_version="L-1", names=names, sha256="0" * 64, least_likeness=91)
+        DeployedTable.of(self.world.connection, ListInForce).put(row)
 
     @property
-    def written(self) -> list[dict[str, Any]]:
-        return sorted(self._table("sanctions-lists").scan(), key=lambda row: str(row["id"]))
+    def written(self) -> list[ListPart]:
+        return sorted(DeployedTable.of(self.world.connection, ListPart).scan(), key=lambda row: row.part)
 
     @property
     def told(self) -> list[SanctionsListLoaded]:
         data = [event["detail"]["data"] for event in self.world.arrived()]
         return [SanctionsListLoaded.read(json.dumps(each), version=1) for each in data]
-
-    def _table(self, name: str) -> DeployedTable:
-        return DeployedTable.of(self.world.connection, name, function="adopt-list")
 
 
 @pytest.fixture
@@ -72,9 +69,9 @@ def test_a_list_is_written_in_whole_and_then_told_of(office: Office) -> None:
     (told,) = office.told
     assert (told.entries, told.names, told.parts, told.least_likeness) == (2, 3, 1, 88)
     (part,) = office.written
-    assert part["id"] == f"{told.list_version}:0"
-    assert sanctions.digest([part["content"]]) == told.sha256
-    assert list(sanctions.read([part["content"]])) == [Listed(*each) for each in [*SDN, *ALT]]
+    assert part.part == f"{told.list_version}:0"
+    assert sanctions.digest([part.content]) == told.sha256
+    assert list(sanctions.read([part.content])) == [Listed(*each) for each in [*SDN, *ALT]]
     assert f"Loaded 3 names of 2 entries, as version {told.list_version}, the first list" in result.stdout
     assert "daybook trace " in result.stdout
 
@@ -152,7 +149,7 @@ def test_a_list_of_many_names_is_written_in_several_parts(office: Office) -> Non
     (told,) = office.told
     assert (told.names, told.parts) == (9_003, len(office.written))
     assert told.parts > 1
-    assert sanctions.digest([row["content"] for row in office.written]) == told.sha256
+    assert sanctions.digest([row.content for row in office.written]) == told.sha256
 
 
 def test_a_stage_without_compliance_is_said_so(world: World, tmp_path: Path) -> None:
@@ -162,5 +159,5 @@ def test_a_stage_without_compliance_is_said_so(world: World, tmp_path: Path) -> 
     result = CliRunner().invoke(app, ["sanctions", "load", *(str(tmp_path / n) for n in ("SDN.CSV", "ALT.CSV"))])
 
     assert result.exit_code == 2
-    assert "adopt-list, which uses it, is not deployed" in result.stderr
+    assert "no function of its service, compliance, is deployed" in result.stderr
     assert world.arrived() == []

@@ -7,27 +7,70 @@ import pytest
 from boto3.dynamodb.conditions import Attr, Key
 
 from daybook.operate.connection import Connection
-from daybook.operate.tables import DeployedTable, MayNotAskLambda, ServiceNotDeployed, TableNotGiven
+from daybook.operate.consumers import MayNotListFunctions, consumers
+from daybook.operate.tables import DeployedTable, PlainTable, ServiceNotDeployed, TableNotGiven
 from daybook.store.attributes import pack_item
+from functions.equipment.tracking import DeviceStatus
+from functions.inventory.stock import Reservation, StockItem
 from tests.ops.aws import answering
 from tests.ops.world import World
 
 
-def devices(world: World, **rows: Mapping[str, Any]) -> DeployedTable:
-    """The table `devices` of a service, with these rows, found by a function that uses it."""
-    name = world.uses("track-equipment", "devices")["devices"]
+def devices(world: World, **rows: Mapping[str, Any]) -> PlainTable:
+    """The table `devices` of a service, with these rows."""
+    table = PlainTable(world.connection, world.uses("track-equipment", "devices")["devices"])
     for key, row in rows.items():
-        world.connection.dynamodb.put_item(TableName=name, Item=pack_item({"id": key, **row}))
-    return DeployedTable.of(world.connection, "devices", function="track-equipment")
+        world.connection.dynamodb.put_item(TableName=table.name, Item=pack_item({"id": key, **row}))
+    return table
 
 
-def test_a_table_is_found_by_a_function_that_uses_it_whatever_its_name(world: World) -> None:
-    names = world.uses("reserve-stock", "stock", "open-reservations")
-    world.uses("release-stock", "open-reservations")
+def test_a_table_is_found_by_its_rows_class_whatever_its_name(world: World) -> None:
+    names = world.uses("reserve-stock", "stock", service="inventory") | world.uses(
+        "release-stock", "reservations", service="inventory"
+    )
 
-    for function in ("reserve-stock", "release-stock"):
-        found = DeployedTable.of(world.connection, "open-reservations", function=function)
-        assert found.name == names["open-reservations"]
+    deployed = consumers(world.connection)
+
+    assert DeployedTable.of(world.connection, StockItem).name == names["stock"]
+    assert DeployedTable.of(world.connection, Reservation, deployed=deployed).name == names["reservations"]
+
+
+def test_two_services_may_each_have_a_table_of_one_name(world: World) -> None:
+    world.uses("count-stock", "stock", service="audit", suffix="of-audit")
+    own = world.uses("reserve-stock", "stock", service="inventory")
+
+    assert DeployedTable.of(world.connection, StockItem).name == own["stock"]
+
+
+def test_rows_come_back_as_what_they_are(world: World) -> None:
+    world.uses("reserve-stock", "stock", service="inventory")
+    stock = DeployedTable.of(world.connection, StockItem)
+    mug, pot = StockItem(sku="mug", available=3), StockItem(sku="pot", available=1, reserved=2)
+    for item in (mug, pot):
+        stock.put(item)
+
+    assert (stock.row("mug"), stock.row("cup")) == (mug, None)
+    assert stock.rows(["pot", "cup", "mug"]) == {"pot": pot, "mug": mug}
+    assert sorted(stock.scan(), key=lambda row: row.sku) == [mug, pot]
+    assert list(stock.scan(Attr("reserved").gt(0))) == [pot]
+
+
+def test_rows_of_a_view_are_those_of_the_live_generation_under_their_own_keys(world: World) -> None:
+    name = world.uses("track-equipment", "devices", service="equipment")["devices"]
+    reading = {"value": 71, "unit": "/min", "measured_at": "2026-03-01T12:00:00.000000Z"}
+    items = (
+        {"id": "@generation", "live": 2, "version": 1},
+        {"id": "MON-7", "ward": "old"},
+        {"id": "@2/MON-7", "ward": "3", "ward@": "0", "8867-4": reading},
+    )
+    for item in items:
+        world.connection.dynamodb.put_item(TableName=name, Item=pack_item(item))
+
+    found = DeployedTable.of_view(world.connection, DeviceStatus).row("MON-7")
+
+    assert found
+    assert (found.device_id, found.ward, found.status) == ("MON-7", "3", "unknown")
+    assert found.readings["8867-4"].model_dump(mode="json") == {**reading, "value": "71"}
 
 
 def test_a_row_comes_back_as_plain_values(world: World) -> None:
@@ -79,17 +122,19 @@ def test_an_index_gives_the_rows_under_one_of_its_keys_in_its_order(world: World
 
 
 def test_a_service_that_is_not_deployed_is_said_with_the_next_step(world: World) -> None:
-    with pytest.raises(ServiceNotDeployed, match="track-equipment, which uses it, is not deployed") as caught:
-        DeployedTable.of(world.connection, "devices", function="track-equipment")
+    world.uses("track-equipment", "devices", service="equipment")
+
+    with pytest.raises(ServiceNotDeployed, match="no function of its service, inventory, is deployed") as caught:
+        DeployedTable.of(world.connection, StockItem)
 
     assert "npx cdk deploy --all -c stage=dev" in str(caught.value)
 
 
-def test_a_function_that_was_given_no_such_table_is_said(world: World) -> None:
-    world.uses("track-equipment", "devices")
+def test_a_service_whose_functions_were_given_no_such_table_is_said(world: World) -> None:
+    world.uses("reserve-stock", "stock", service="inventory")
 
-    with pytest.raises(TableNotGiven, match="track-equipment is deployed, and was given no such table"):
-        DeployedTable.of(world.connection, "wards", function="track-equipment")
+    with pytest.raises(TableNotGiven, match="inventory, is deployed, and none of its functions was given such a table"):
+        DeployedTable.of(world.connection, Reservation)
 
 
 def test_an_operator_who_may_not_ask_lambda_is_told_what_that_takes() -> None:
@@ -97,5 +142,5 @@ def test_an_operator_who_may_not_ask_lambda_is_told_what_that_takes() -> None:
     with answering({"*": error}, status=403) as aws:
         connection = Connection.to("local", environment={"AWS_ENDPOINT_URL": aws.endpoint})
 
-        with pytest.raises(MayNotAskLambda, match="lambda:GetFunctionConfiguration of daybook-local-track-equipment"):
-            DeployedTable.of(connection, "devices", function="track-equipment")
+        with pytest.raises(MayNotListFunctions, match=r"of the stage local.*lambda:ListFunctions"):
+            DeployedTable.of(connection, StockItem)

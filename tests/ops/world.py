@@ -124,18 +124,18 @@ class World:
         self.connection.ledger.bury(Entry(event_id, consumer, DEAD, ms(after), stream, sequence, details=about))
         return f"{event_id}@{consumer}"
 
-    def uses(self, function: str, *tables: str, **description: object) -> dict[str, str]:
+    def uses(self, function: str, *tables: str, suffix: str = "1X2Y3Z", **description: object) -> dict[str, str]:
         """A function is deployed that uses these tables, with names as CloudFormation makes them, which are returned.
 
-        What is not there yet of the tables is made, each with an index `by-ward`. With a `description` (`kind`,
-        `event`, `emits` …) it is a consumer.
+        What is not there yet of the tables is made, each with an index `by-ward`. With a `description`
+        (`service`, `kind`, `event`, `emits` …) it is a consumer.
         """
-        deployed = {table: f"{self.names.of('service')}-{table}-1X2Y3Z" for table in tables}
+        deployed = {table: f"{self.names.of('service')}-{table}-{suffix}" for table in tables}
         for name in sorted(set(deployed.values()).difference(self.connection.dynamodb.list_tables()["TableNames"])):
             self.connection.dynamodb.create_table(**definition(name, _ROWS))
         told = {table_variable(table): name for table, name in deployed.items()}
         if description:
-            told[CONSUMER] = json.dumps({"kind": "reaction", "emits": [], "ordered": False, **description})
+            told[CONSUMER] = json.dumps({"kind": "reaction", "event": "", "emits": [], "ordered": False, **description})
         self.connection.lambda_.create_function(
             FunctionName=self.names.of(function),
             Runtime="python3.13",

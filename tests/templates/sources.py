@@ -19,21 +19,28 @@ def stack_of(service: str) -> str:
 
 @cache
 def handlers() -> frozenset[str]:
-    """Every file of functions that defines a handler, as Lambda names it."""
+    """Every handler that a file of functions defines, as Lambda names it."""
     found = set()
     for file in (*(ROOT / "functions").rglob("*.py"), *(ROOT / "daybook" / "backbone").rglob("*.py")):
-        if any(_is_handler(node) for node in ast.parse(file.read_text()).body):
-            found.add(".".join((*file.relative_to(ROOT).with_suffix("").parts, "handler")))
+        module = file.relative_to(ROOT).with_suffix("").parts
+        found |= {".".join((*module, name)) for node in ast.parse(file.read_text()).body for name in _handlers(node)}
     return frozenset(found)
 
 
-def _is_handler(node: ast.stmt) -> bool:
-    if isinstance(node, ast.Assign):
-        return any(isinstance(target, ast.Name) and target.id == "handler" for target in node.targets)
-    return isinstance(node, ast.FunctionDef) and node.name == "handler"
+def _handlers(node: ast.stmt) -> list[str]:
+    """The names under which a statement defines handlers."""
+    match node:
+        case ast.Assign(targets=[ast.Name("handler" as name)]):
+            return [name]
+        case ast.FunctionDef(name="handler" as name):
+            return [name]
+        case ast.FunctionDef(name=name, decorator_list=[ast.Call(func=ast.Name("reaction" | "view" | "effect"))]):
+            return [name]
+    return []
 
 
 def consumers() -> list[Consumer[Any]]:
     """All reactions, views and effects. The backbone's own functions are none of these."""
-    found = [import_module(name.removesuffix(".handler")).handler for name in sorted(handlers())]
+    places = [name.rpartition(".") for name in sorted(handlers())]
+    found = [getattr(import_module(module), name) for module, _, name in places]
     return [handler for handler in found if isinstance(handler, Consumer)]

@@ -11,7 +11,8 @@ import pytest
 from daybook.consumers.effect import Effect
 from daybook.runtime import observability
 from functions.inventory import receive_stock
-from functions.orders import order_status_placed, place_order
+from functions.orders import place_order
+from functions.orders.order_status import order_status_placed
 from tests.templates.sources import consumers
 from tests.templates.synthesis import Assembly
 from tests.unit.builders import Message, a_change_of_the_store, an_order, from_the_bus, goods, recorded
@@ -155,7 +156,7 @@ def test_what_goes_well_sets_off_no_alarm(world: World, aws: Assembly, capsys: p
     world.open_bus()
     world.receive(place_order.handler, an_order())
     world.receive(receive_stock.handler, goods())
-    world.receive(order_status_placed.handler, an_order())
+    world.receive(order_status_placed, an_order())
     world.publish(a_change_of_the_store(recorded()))
 
     metrics = written(capsys.readouterr().out)

@@ -2,9 +2,7 @@
 
 import json
 import re
-import sys
 from collections.abc import Iterable
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,6 +16,7 @@ from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
 from events.catalogue import CATALOGUE
 from events.inventory import StockReceived
+from functions.inventory import receive_stock
 from tests.templates.sources import consumers
 from tests.templates.synthesis import Assembly
 
@@ -235,12 +234,10 @@ def does(assembly: Assembly, function: str) -> set[str]:
 
 
 def test_an_ordered_function_may_read_the_streams_of_its_event_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    def handler(_: StockReceived, __: Work) -> None: ...
+    @reaction(StockReceived, ordered=True)
+    def follow_stock(_: StockReceived, __: Work) -> None: ...
 
-    handler.__module__ = "functions.inventory.follow_stock"
-    module = ModuleType(handler.__module__)
-    module.handler = reaction(StockReceived, ordered=True)(handler)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(receive_stock, "follow_stock", follow_stock, raising=False)
     service = Service(App(), "inventory", stage=Stage(name="local"))
     service.reaction("follow_stock", StockReceived)
 
@@ -264,12 +261,10 @@ def test_reconciling_reads_patients_streams_and_no_others(aws: Assembly) -> None
 def test_a_function_that_recalls_may_read_those_streams_and_several_rows_of_the_ledger_and_nothing_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def handler(_: StockReceived, __: Work) -> None: ...
+    @reaction(StockReceived)
+    def count_stock(_: StockReceived, __: Work) -> None: ...
 
-    handler.__module__ = "functions.inventory.count_stock"
-    module = ModuleType(handler.__module__)
-    module.handler = reaction(StockReceived)(handler)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(receive_stock, "count_stock", count_stock, raising=False)
     granted = {}
     for recalls in (None, StockReceived):
         service = Service(App(), "inventory", stage=Stage(name="local"))

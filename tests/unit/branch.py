@@ -20,8 +20,7 @@ from events.compliance import (
 from functions.compliance import adopt_list, screen_reversal, screen_transaction, set_threshold
 from functions.compliance import sanctions_list as sanctions
 from functions.compliance.cash import CashDay
-from functions.compliance.sanctions import ListInForce, ListPart
-from functions.compliance.sanctions_list import Listed
+from functions.compliance.sanctions_list import Listed, ListInForce, ListPart
 from tests.unit.builders import Message, from_the_bus, recorded
 from tests.unit.world import World
 

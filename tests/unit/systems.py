@@ -1,7 +1,6 @@
 """The three systems that know patients: what is recorded is delivered to them as a test says."""
 
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, TypeVar
 
 from daybook.consumers.consumer import Consumer
@@ -16,21 +15,10 @@ from events.patients import (
     RecordDivergenceFound,
     SharedIdentifierFound,
 )
-from functions.patients import (
-    index_merged,
-    index_patient,
-    index_unmerged,
-    reconcile_records,
-    sync_billing,
-    sync_billing_merged,
-    sync_billing_unmerged,
-    sync_pharmacy,
-    sync_pharmacy_merged,
-    sync_pharmacy_unmerged,
-)
-from functions.patients.billing import Billed
-from functions.patients.index import Indexed
-from functions.patients.pharmacy import Medicated
+from functions.patients import reconcile_records
+from functions.patients.billing import Billed, sync_billing, sync_billing_merged, sync_billing_unmerged
+from functions.patients.index import Indexed, index_merged, index_patient, index_unmerged
+from functions.patients.pharmacy import Medicated, sync_pharmacy, sync_pharmacy_merged, sync_pharmacy_unmerged
 from functions.patients.record import Record
 from tests.unit.builders import from_the_bus, recorded
 from tests.unit.world import World
@@ -41,12 +29,11 @@ Told = PatientRecordUpdated | PatientRecordsMerged | PatientRecordsUnmerged
 
 SYSTEMS: tuple[type[Record], ...] = (Indexed, Medicated, Billed)
 TABLES = ("patient-index", "patient-identifiers", "patient-terms", "pharmacy-records", "billing-records")
-_FUNCTIONS: tuple[ModuleType, ...] = (
+CONSUMERS: tuple[Consumer[Any], ...] = (
     *(index_patient, index_merged, index_unmerged),
     *(sync_pharmacy, sync_pharmacy_merged, sync_pharmacy_unmerged),
     *(sync_billing, sync_billing_merged, sync_billing_unmerged),
 )
-CONSUMERS: tuple[Consumer[Event], ...] = tuple(module.handler for module in _FUNCTIONS)
 
 Delivery = tuple[Consumer[Event], Envelope]
 

@@ -17,15 +17,15 @@ from daybook.contracts.values import LARGEST_AMOUNT
 from daybook.store.shards import Shards
 from daybook.store.state import State
 from events.accounts import TransactionPosted, TransactionReversed
-from functions.analytics import tallies, tally_reversal, tally_transaction
-from functions.analytics.tally import AccountDay, MerchantDay, Minute
+from functions.analytics import tallies
+from functions.analytics.tally import AccountDay, MerchantDay, Minute, tally_reversal, tally_transaction
 from tests.unit import faults
 from tests.unit.builders import Message, from_the_bus, recorded
 from tests.unit.world import World
 
 HANDLERS: dict[str, View[Any]] = {
-    "TransactionPosted": tally_transaction.handler,
-    "TransactionReversed": tally_reversal.handler,
+    "TransactionPosted": tally_transaction,
+    "TransactionReversed": tally_reversal,
 }
 TABLES = ("account-days", "merchant-days", "minutes")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -170,7 +170,7 @@ def test_repetitions_and_reversals_in_any_order_leave_the_same_totals(world: Wor
 def test_what_comes_twice_in_one_batch_is_counted_once(world: World) -> None:
     body = from_the_bus(recorded(a_transaction()))
 
-    assert world.deliver(tally_transaction.handler, body, body, Message(body, tries=2)) == []
+    assert world.deliver(tally_transaction, body, body, Message(body, tries=2)) == []
 
     assert kept(world) == recomputed([transaction_data()])
 
@@ -299,8 +299,8 @@ def test_what_was_counted_without_an_answer_is_not_counted_again(world: World) -
     faults.die("TransactWriteItems", "after")
 
     with pytest.raises(faults.Death):
-        world.deliver(tally_transaction.handler, body)
-    assert world.deliver(tally_transaction.handler, Message(body, tries=2)) == []
+        world.deliver(tally_transaction, body)
+    assert world.deliver(tally_transaction, Message(body, tries=2)) == []
 
     assert kept(world) == recomputed([transaction_data()])
 
@@ -324,9 +324,9 @@ def test_neither_names_nor_numbers_of_accounts_are_logged(world: World, capsys: 
     faults.answer("TransactWriteItems", faults.DENIED)
     message = Message(from_the_bus(envelope))
 
-    assert world.deliver(tally_transaction.handler, message) == [message]
+    assert world.deliver(tally_transaction, message) == [message]
     counts(world, envelope, the_reversal_of(transfer))
-    world.deliver(tally_transaction.handler, json.dumps(body))
+    world.deliver(tally_transaction, json.dumps(body))
 
     output = "".join(capsys.readouterr())
     assert "committed" in output

@@ -9,8 +9,7 @@ from daybook.contracts import clock
 from events.compliance import Match
 from functions.compliance import adopt_list, sanctions, screen_transaction
 from functions.compliance.names import NameIndex
-from functions.compliance.sanctions import ListPart
-from functions.compliance.sanctions_list import Listed
+from functions.compliance.sanctions_list import Listed, ListPart
 from tests.unit import faults
 from tests.unit.branch import Branch, a_transfer, on
 from tests.unit.builders import Message, from_the_bus, recorded

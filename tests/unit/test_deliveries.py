@@ -14,8 +14,9 @@ from events.inventory import StockReserved
 from events.orders import OrderPlaced
 from functions.inventory import receive_stock, reserve_stock
 from functions.inventory.stock import StockItem
-from functions.orders import order_status_placed, place_order
+from functions.orders import place_order
 from functions.orders.order import Order
+from functions.orders.order_status import order_status_placed
 from tests.unit import faults
 from tests.unit.builders import NOON, Message, a_reservation, a_shortage, an_order, from_the_bus, goods, recorded
 from tests.unit.contracts import Tally
@@ -27,7 +28,7 @@ CONSUMERS = {
     "a reaction that decides": (reserve_stock.handler, an_order(lines=[("mug", 1), ("poster", 2)])),
     "a reaction that changes": (receive_stock.handler, goods()),
     "a reaction that saves": (place_order.handler, an_order()),
-    "a view": (order_status_placed.handler, an_order()),
+    "a view": (order_status_placed, an_order()),
 }
 every_kind = pytest.mark.parametrize(("handler", "event"), CONSUMERS.values(), ids=CONSUMERS)
 
@@ -115,7 +116,7 @@ def test_the_ledger_names_what_was_done(world: World, handler: Handler, event: E
 
 def test_two_consumers_of_one_event_each_do_their_part(world: World) -> None:
     envelope = recorded()
-    for handler in (place_order.handler, order_status_placed.handler):
+    for handler in (place_order.handler, order_status_placed):
         world.deliver(handler, from_the_bus(envelope))
 
     assert [entry.consumer for entry in world.entries(envelope)] == ["order-status-placed", "place-order"]
@@ -165,7 +166,7 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("handler", [place_order.handler, order_status_placed.handler], ids=["reaction", "view"])
+@pytest.mark.parametrize("handler", [place_order.handler, order_status_placed], ids=["reaction", "view"])
 @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
 def test_what_cannot_be_read_goes_to_the_dead_letters_at_once(world: World, handler: Handler, body: str) -> None:
     assert world.deliver(handler, body, from_the_bus(recorded(an_order("1002")))) == []

@@ -38,7 +38,7 @@ def test_who_is_second_to_open_a_stream_decides_again_on_what_the_faster_one_lef
         row = work.read(Tally, "a")
         if not row.total:
             work.emit(a_reservation())
-        work.save(row.model_copy(update={"total": row.total + 1}))
+        work.save(row.evolve(total=row.total + 1))
 
     handler = running(body, StockReserved)
     faults.meanwhile("TransactWriteItems", lambda: world.receive(handler, an_order("1002")))

@@ -417,7 +417,7 @@ def test_a_thousand_reports_of_one_second_begin_and_end_each_alarm_in_its_turn()
         report = a_report(at(number / 1000), {SPO2: low_at_every_tenth(number)})
         assert watch.counts(report, at(1))
         judgement = judge(watch, report, rows, sequence=number)
-        watch = watch.model_copy(update={"judged": report.measured_at, "courses": judgement.courses})
+        watch = watch.evolve(judged=report.measured_at, courses=judgement.courses)
         told += [each.about.since for each in judgement.raised] + list(judgement.cleared)
 
     assert told == [each for number in range(0, 1000, 10) for each in (at(number / 1000), f"MON-7:{SPO2}:{number}")]

@@ -22,7 +22,7 @@ from daybook.contracts.operations import RebuildAbandoned
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import Consumer
 from daybook.operate.operation import Operation
-from daybook.operate.tables import DeployedTable, generations
+from daybook.operate.tables import PlainTable, generations
 from daybook.operate.views import rebuild as rebuilding
 from daybook.operate.views.rebuild import BeingRebuilt, NotBeingRebuilt, TakenOver, abandon, rebuild
 from daybook.operate.views.verify import verify
@@ -122,7 +122,7 @@ class Stage:
 
     def live(self) -> dict[str, dict[str, Any]]:
         """The rows that people read."""
-        return {row["id"]: row for row in DeployedTable(self.connection, TABLE).live().scan()}
+        return {row["id"]: row for row in PlainTable(self.connection, TABLE).live().scan()}
 
     def plain(self, *quantities: int) -> tuple[int, int, str]:
         """Sum, number and highest, worked out plainly."""

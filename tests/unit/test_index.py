@@ -6,8 +6,8 @@ import pytest
 
 from daybook.store.transaction import MAX_WRITES
 from events.patients import SharedIdentifierFound
-from functions.patients import index_patient, lookup
-from functions.patients.index import Indexed, Numbered
+from functions.patients import lookup
+from functions.patients.index import Indexed, Numbered, index_patient
 from tests.unit import faults
 from tests.unit.records import MRN, a_patient, a_stay, merged, unmerged
 from tests.unit.systems import Delivery, Systems
@@ -317,4 +317,4 @@ def told(patient: str, *others: str) -> SharedIdentifierFound:
 def index(systems: Systems, event: Any) -> Delivery:
     """An event, recorded, on its way to the index alone."""
     (envelope,) = systems.records(event)
-    return index_patient.handler, envelope  # type: ignore[return-value]
+    return index_patient, envelope  # type: ignore[return-value]

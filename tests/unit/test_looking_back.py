@@ -73,7 +73,7 @@ def test_a_body_that_runs_again_looks_back_again(world: World) -> None:
     def body(work: Work) -> None:
         row = work.read(Tally, "a")
         lengths.append(len(work.history("order/1001", OrderPlaced)))
-        work.save(row.model_copy(update={"total": lengths[-1]}))
+        work.save(row.evolve(total=lengths[-1]))
 
     def another() -> None:
         stored(world, an_order())

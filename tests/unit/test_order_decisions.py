@@ -42,11 +42,11 @@ SHIP_TO = {"lines": ["12 St James's Square"], "postal_code": "SW1Y 4JH", "city":
 ORDER = an_order(ship_to=SHIP_TO)
 
 PLACED = Order.placed(ORDER)
-CANCELLED = PLACED.model_copy(update={"stage": "cancelled"})
-PAID = PLACED.model_copy(update={"payment_id": "pi_1", "paid": 1250})
-CONFIRMED = PAID.model_copy(update={"stage": "confirmed"})
-FULFILLED = CONFIRMED.model_copy(update={"stage": "fulfilled"})
-PAID_BACK = PAID.model_copy(update={"stage": "cancelled", "refunds": {"cancelled": 1250}})
+CANCELLED = PLACED.evolve(stage="cancelled")
+PAID = PLACED.evolve(payment_id="pi_1", paid=1250)
+CONFIRMED = PAID.evolve(stage="confirmed")
+FULFILLED = CONFIRMED.evolve(stage="fulfilled")
+PAID_BACK = PAID.evolve(stage="cancelled", refunds={"cancelled": 1250})
 
 WAITS, REJECTED = "waits", "rejected"
 NOTHING: tuple[Order | None, list[Event]] = (None, [])
@@ -76,7 +76,7 @@ CASES: dict[str, tuple[Handler, Event, list[tuple[Order | None, Then]]]] = {
         confirm_order.handler,
         a_payment(amount=0),
         [
-            (PLACED, (CONFIRMED.model_copy(update={"paid": 0}), [a_confirmation(ORDER)])),
+            (PLACED, (CONFIRMED.evolve(paid=0), [a_confirmation(ORDER)])),
             (CANCELLED, NOTHING),
         ],
     ),
@@ -135,10 +135,10 @@ CASES: dict[str, tuple[Handler, Event, list[tuple[Order | None, Then]]]] = {
         [
             (None, WAITS),
             (PLACED, WAITS),
-            (CONFIRMED, (CONFIRMED.model_copy(update={"refunds": {"R-1": 500}}), [a_refund(500)])),
+            (CONFIRMED, (CONFIRMED.evolve(refunds={"R-1": 500}), [a_refund(500)])),
             (CANCELLED, REJECTED),
             (PAID_BACK, REJECTED),
-            (FULFILLED, (FULFILLED.model_copy(update={"refunds": {"R-1": 500}}), [a_refund(500)])),
+            (FULFILLED, (FULFILLED.evolve(refunds={"R-1": 500}), [a_refund(500)])),
         ],
     ),
 }

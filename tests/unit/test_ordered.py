@@ -35,7 +35,7 @@ def following(first: Body = lambda _turn, _work: None) -> Reaction[DialTurned]:
     def handler(turn: DialTurned, work: Work) -> None:
         first(turn, work)
         dial = work.read(Tally, turn.dial_id)
-        work.save(dial.model_copy(update={"left": f"{dial.left} {work.cause.sequence}".strip()}))
+        work.save(dial.evolve(left=f"{dial.left} {work.cause.sequence}".strip()))
 
     handler.__module__ = "functions.trials.follow_dial"
     return reaction(DialTurned, ordered=True)(handler)

@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from events.patients import AllergyConflictFound, PatientRecordUpdated
-from functions.patients import sync_pharmacy
 from functions.patients.facts import Fact
 from functions.patients.medication import meet
-from functions.patients.pharmacy import Medicated
+from functions.patients.pharmacy import Medicated, sync_pharmacy
 from tests.unit import faults
 from tests.unit.records import (
     AMOXICILLIN,
@@ -245,7 +244,7 @@ def test_records_that_are_parted_meet_no_longer_and_are_told_again_once_they_are
 
 def test_what_was_never_told_is_told_when_records_are_parted(systems: Systems) -> None:
     systems.hears(merged("augusta", "ada"), an_allergy("augusta"), a_prescription("augusta"))
-    untold = systems.row(Medicated, "augusta").model_copy(update={"conflicts": ()})
+    untold = systems.row(Medicated, "augusta").evolve(conflicts=())
     systems.world.put(untold, version=100)
 
     systems.hears(unmerged("augusta"))
@@ -318,4 +317,4 @@ def term(code: str) -> str:
 def pharmacy(systems: Systems, event: PatientRecordUpdated) -> Delivery:
     """An event, recorded, on its way to the pharmacy alone."""
     (envelope,) = systems.records(event)
-    return sync_pharmacy.handler, envelope  # type: ignore[return-value]
+    return sync_pharmacy, envelope  # type: ignore[return-value]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -31,6 +32,11 @@ from functions.orders import (
     complete_order,
     confirm_order,
     grant_refund,
+    place_order,
+)
+from functions.orders.order import Order
+from functions.orders.order_status import (
+    OrderStatus,
     order_status_cancelled,
     order_status_confirmed,
     order_status_fulfilled,
@@ -38,24 +44,21 @@ from functions.orders import (
     order_status_placed,
     order_status_refunded,
     order_status_reserved,
-    place_order,
 )
-from functions.orders.order import Order
-from functions.orders.order_status import OrderStatus
 from functions.shipping import prepare_shipment
 from tests.unit.builders import Message, an_order, from_the_bus, recorded
 from tests.unit.test_tries import later
 from tests.unit.world import World
 
 PRICE = 1250
-_CONSUMERS: list[Consumer[Event]] = [
-    module.handler
-    for module in (
-        *(cancel_expired, cancel_unpaid, cancel_unstocked, commit_stock, complete_order, confirm_order, grant_refund),
-        *(order_status_cancelled, order_status_confirmed, order_status_fulfilled, order_status_out_of_stock),
-        *(order_status_placed, order_status_refunded, order_status_reserved, place_order, prepare_shipment),
-        *(release_stock, reserve_stock),
-    )
+_MODULES = (
+    *(cancel_expired, cancel_unpaid, cancel_unstocked, commit_stock, complete_order, confirm_order, grant_refund),
+    *(place_order, prepare_shipment, release_stock, reserve_stock),
+)
+_CONSUMERS: list[Consumer[Any]] = [
+    *(module.handler for module in _MODULES),
+    *(order_status_cancelled, order_status_confirmed, order_status_fulfilled, order_status_out_of_stock),
+    *(order_status_placed, order_status_refunded, order_status_reserved),
 ]
 
 # Which of so many waiting deliveries is next, and whether it comes once more.

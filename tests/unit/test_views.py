@@ -12,17 +12,21 @@ from daybook.consumers.view import Add, Change, SetIfNewer, View, _stamp, view
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
 from events.inventory import StockReceived
-from functions.orders import order_status_out_of_stock, order_status_placed, order_status_reserved
-from functions.orders.order_status import OrderStatus
+from functions.orders.order_status import (
+    OrderStatus,
+    order_status_out_of_stock,
+    order_status_placed,
+    order_status_reserved,
+)
 from tests.unit import faults
 from tests.unit.builders import a_reservation, a_shortage, an_order, from_the_bus, goods, recorded
 from tests.unit.contracts import Tally
 from tests.unit.world import Handler, World
 
 STATUS: dict[type[Event], Handler] = {
-    type(an_order()): order_status_placed.handler,
-    type(a_reservation()): order_status_reserved.handler,
-    type(a_shortage()): order_status_out_of_stock.handler,
+    type(an_order()): order_status_placed,
+    type(a_reservation()): order_status_reserved,
+    type(a_shortage()): order_status_out_of_stock,
 }
 ORDER_EVENTS: list[Event] = [an_order(lines=[("mug", 2)]), a_shortage(), a_reservation()]
 

@@ -75,7 +75,7 @@ def test_rows_that_dynamodb_never_answers_for_hand_the_message_back_in_time(worl
 
 def test_a_saved_row_counts_its_versions(world: World) -> None:
     def body(work: Work) -> None:
-        work.save(work.read(Tally, "a").model_copy(update={"total": 5}))
+        work.save(work.read(Tally, "a").evolve(total=5))
 
     world.receive(running(body), an_order())
     world.receive(running(body), an_order())
@@ -89,7 +89,7 @@ def test_a_saved_row_counts_its_versions(world: World) -> None:
 def test_a_save_that_loses_the_race_is_decided_again_on_what_the_winner_left(world: World) -> None:
     def body(work: Work) -> None:
         row = work.read(Tally, "a")
-        work.save(row.model_copy(update={"total": row.total + 1}))
+        work.save(row.evolve(total=row.total + 1))
 
     world.put(Tally(name="a", total=10), version=3)
     faults.meanwhile(
@@ -105,7 +105,7 @@ def test_a_save_that_loses_the_race_is_decided_again_on_what_the_winner_left(wor
 def test_a_row_that_someone_creates_meanwhile_is_not_overwritten(world: World) -> None:
     def body(work: Work) -> None:
         row = work.read(Tally, "a")
-        work.save(row.model_copy(update={"total": row.total + 1}))
+        work.save(row.evolve(total=row.total + 1))
 
     faults.meanwhile("TransactWriteItems", lambda: world.put(Tally(name="a", total=20)))
     world.receive(running(body), an_order())
@@ -116,7 +116,7 @@ def test_a_row_that_someone_creates_meanwhile_is_not_overwritten(world: World) -
 def test_a_row_that_someone_changes_meanwhile_is_not_overwritten(world: World) -> None:
     def saving(work: Work) -> None:
         row = work.read(Tally, "a")
-        work.save(row.model_copy(update={"left": "saved"}))
+        work.save(row.evolve(left="saved"))
 
     changing = running(lambda work: work.change(Tally(name="a"), total=7))
     world.put(Tally(name="a"))

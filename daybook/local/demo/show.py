@@ -14,7 +14,7 @@ from daybook.local.progress import Progress
 from daybook.local.provider import Provider
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
-from daybook.operate.tables import DeployedTable
+from daybook.operate.tables import PlainTable
 
 
 def businesses() -> Mapping[str, type[Business]]:
@@ -42,7 +42,7 @@ def demo(progress: Progress, business: str | None = None, samples: Path = FOLDER
         refused = _refused(connection, (sample for its_samples in wanted.values() for sample in its_samples))
         go_by(progress, Day(connection, refused, cloud.kept_logs / cloud.log.name), businesses)
         complaints = [complaint for each in businesses for complaint in _show(progress, connection, each)]
-        events = sum(1 for _ in DeployedTable(connection, connection.names.store).scan())
+        events = sum(1 for _ in PlainTable(connection, connection.names.store).scan())
     progress.say(
         f"{events} events in the store. All of it took {time.monotonic() - began:.0f} s; nothing is left running."
     )

@@ -15,7 +15,7 @@ from daybook.consumers.view import ORDER
 from daybook.contracts import clock
 from daybook.operate.connection import LOCAL
 from daybook.operate.moments import CLOCKS_DIFFER, INDEX_LAG
-from daybook.operate.tables import DeployedTable, Row
+from daybook.operate.tables import PlainTable, Row
 from daybook.operate.views.views import Fold, Folding, View
 from daybook.store.attributes import unpack
 from daybook.store.journal import Line, Span
@@ -63,7 +63,7 @@ def verify(
     history = _History(view, since, tell)
     history.read()
     tell("comparing …")
-    table = DeployedTable(view.connection, view.table)
+    table = PlainTable(view.connection, view.table)
     rows: dict[str, Row] = {row[KEY]: row for row in table.live().scan()}
     keys = history.fold.rows.keys() | rows.keys()
     suspects = [key for key in sorted(keys) if _difference(key, history.fold, rows.get(key))]

@@ -13,7 +13,7 @@ from daybook.consumers.generations import Generations
 from daybook.contracts.contract import Event
 from events.accounts import TransactionReversed
 from functions.equipment import track_equipment
-from functions.orders import (
+from functions.orders.order_status import (
     order_status_cancelled,
     order_status_confirmed,
     order_status_fulfilled,
@@ -40,13 +40,13 @@ from tests.unit.test_analytics import a_transaction, generated, the_reversal_of
 from tests.unit.world import NAMES, Handler, World
 
 STATUS: dict[str, Handler] = {
-    "OrderPlaced": order_status_placed.handler,
-    "OutOfStock": order_status_out_of_stock.handler,
-    "StockReserved": order_status_reserved.handler,
-    "OrderConfirmed": order_status_confirmed.handler,
-    "OrderCancelled": order_status_cancelled.handler,
-    "OrderFulfilled": order_status_fulfilled.handler,
-    "PaymentRefunded": order_status_refunded.handler,
+    "OrderPlaced": order_status_placed,
+    "OutOfStock": order_status_out_of_stock,
+    "StockReserved": order_status_reserved,
+    "OrderConfirmed": order_status_confirmed,
+    "OrderCancelled": order_status_cancelled,
+    "OrderFulfilled": order_status_fulfilled,
+    "PaymentRefunded": order_status_refunded,
 }
 TRACKING: dict[str, Handler] = {"EquipmentStatusReported": track_equipment.handler}
 
