@@ -71,7 +71,7 @@ def _all(command: Any, path: str) -> Iterator[tuple[str, Any]]:
 def _section(path: str, command: Any) -> str:
     context = command.make_context(path, [], resilient_parsing=True)
     usage = re.sub(r"[{}]", "", " ".join([path, *command.collect_usage_pieces(context)]))
-    text = [f"## {path}", "", "```", usage, "```", "", _text(command), ""]
+    text = [f"## {path}", "", "```text", usage, "```", "", _text(command), ""]
     records = [each.get_help_record(context) for each in command.params]
     rows = [f"| `{_line(names)}` | {_line(help_)} |" for names, help_ in filter(None, records)]
     text += ["| | |", "|---|---|", *rows, ""] if rows else []

@@ -63,7 +63,7 @@ def help_() -> None:
 @app.command(epilog=EXAMPLES)
 def glossary(
     term: Annotated[
-        list[str] | None, typer.Argument(metavar="[TERM]", help="One term, or a word that the field uses for it.")
+        list[str] | None, typer.Argument(metavar="TERM", help="One term, or a word that the field uses for it.")
     ] = None,
     *,
     as_json: AsJson = False,
