@@ -3,6 +3,9 @@
 import json
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 import typer.main
 
 from daybook.local.welcome import welcome
+from daybook.operate.glossary import terms
 from daybook.operate.program import app
 from daybook.operate.send import command as send
 from daybook.operate.send.entries import problem, read_entries
@@ -18,7 +22,9 @@ from tools.pages import PAGES as GENERATED
 
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
 # Chaos runs write docs/chaos.md.
-BY_HAND = {page: text for page, text in TEXTS.items() if Path(page).name not in {*GENERATED, "chaos.md"}}
+BY_HAND = {
+    page: text for page, text in TEXTS.items() if page not in {f"docs/{name}" for name in (*GENERATED, "chaos.md")}
+}
 WELCOME = welcome("http://127.0.0.1:4566")
 STAGES = {"local", "prod"}
 
@@ -133,3 +139,28 @@ def test_what_changes_something_in_the_runbook_is_said_with_apply() -> None:
     lines = re.findall(r"^ *(daybook .*)$", TEXTS["docs/runbook.md"], re.MULTILINE)
 
     assert [line for line in lines if changing.match(line) and "--apply" not in line] == []
+
+
+def test_every_term_of_the_glossary_is_linked_from_a_page() -> None:
+    linked = set(re.findall(r"glossary\.md#([\w-]+)\)", "\n".join(BY_HAND.values())))
+    anchors = {re.sub(r"[^\w-]+", "-", re.sub(r",", "", term.term.lower())) for term in terms()}
+
+    assert anchors - linked == set()
+
+
+def test_a_broken_link_or_anchor_builds_no_site(tmp_path: Path) -> None:
+    shutil.copytree(DOCS, tmp_path / "docs")
+    shutil.copyfile(ROOT / "zensical.toml", tmp_path / "zensical.toml")
+    index = tmp_path / "docs" / "index.md"
+    whole = index.read_text()
+
+    def builds() -> bool:
+        program = Path(sys.executable).with_name("zensical")
+        return not subprocess.run(
+            [program, "build", "--strict"], cwd=tmp_path, capture_output=True, check=False
+        ).returncode
+
+    assert builds()
+    for broken in ("no-such-page.md", "glossary.md#no-such-term"):
+        index.write_text(f"{whole}\n[here]({broken})\n")
+        assert not builds(), broken
