@@ -92,5 +92,5 @@ lock: install  ## resolve requirements*.in again into the locks
 	@$(BIN)/npm install --silent --package-lock-only
 
 clean:  ## remove the virtual environment and all that was built
-	rm -rf $(VENV) node_modules build cdk.out .daybook .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) node_modules build .cache cdk.out .daybook .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

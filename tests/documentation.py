@@ -1,13 +1,13 @@
-"""The pages of the docs, and the code and the commands that stand in them.
+"""The pages of the docs, and the Python examples in them.
 
-A Python block of a page begins with the file that it belongs to, and perhaps the place in it:
+Each Python block begins with the file that it belongs to, and if necessary the place in it:
 
     # functions/inventory/count_demand.py
     # stacks/inventory.py, at the end of Inventory.__init__
     # tests/templates/test_permissions.py, in ALLOWED
 
-Blocks with tests leave out their imports: they see all names of the blocks before them, on their page and on earlier
-pages of the site, the modules of these by their own names, and what their folder's tests use anyhow.
+Blocks with tests have no imports. They see all names of the blocks before them (on their page and on earlier pages of
+the site), the modules of these blocks, and the modules that the caller of `ExampleTest.run` passes.
 """
 
 import ast
@@ -114,7 +114,7 @@ def all_examples() -> list[Example]:
 
 @dataclass(frozen=True)
 class ExampleTest:
-    """A test that stands in the docs, and the blocks that stand before it."""
+    """A test in the docs, and the blocks before it."""
 
     example: Example
     name: str

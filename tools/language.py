@@ -2,9 +2,10 @@
 
     python -m tools.language
 
-It looks at names of files, identifiers, strings, comments, docs and help. An identifier counts as its words, so the
-phrase `wake up` is found in `wake_up`, `WakeUp` and `wake-up`. Files and folders that are not converted yet stand in
-pyproject.toml, [tool.language]. Take each off when it is done: the check fails for one that has nothing left to find.
+It checks names of files, identifiers, strings, comments, docs and help. An identifier counts as its words, so the
+phrase `wake up` is found in `wake_up`, `WakeUp` and `wake-up`. pyproject.toml, [tool.language], lists the files and
+folders that are not converted yet. Remove an entry when it is converted: the check also fails for an entry without a
+finding.
 """
 
 import os
@@ -21,14 +22,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _SUFFIXES = frozenset({".cfg", ".ini", ".json", ".md", ".py", ".toml", ".txt", ".yml"})
 _NAMES = frozenset({"Makefile"})
-# What is installed or built; hidden folders are passed over too.
+# What is installed or built. Hidden folders are skipped too.
 _SKIPPED = frozenset({"__pycache__", "build", "cdk.out", "node_modules"})
-# Where the words stand that are not to be used.
+# These files list the words to avoid.
 _GLOSSARY = frozenset({"daybook/operate/glossary.toml", "docs/glossary.md"})
 _LOCKS = re.compile(r"(package-lock\.json|requirements.*\.txt)")
 
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-# A phrase may go on in the next line, behind the sign of a comment or a quotation.
+# A phrase may continue on the next line, after the sign of a comment or a quotation.
 _BETWEEN = re.compile(r"[\s#>*]+")
 _JOINT = re.compile(r"_|(?<=\w)[-.](?=\w)")
 
@@ -65,14 +66,14 @@ class Words:
         self._unless = _any_of(_split(phrase) for term in self.terms for phrase in term.unless)
 
     def found_in(self, text: str) -> Iterator[tuple[int, str, str]]:
-        """The line, the word, and what to say instead, of each word in the text that is replaced."""
+        """For each word to avoid in the text: its line, the word, and what to say instead."""
         words = self._unless.sub(lambda match: re.sub(r"\S", "\0", match[0]), _split(text))
         for match in self._avoided.finditer(words):
             found = " ".join(_BETWEEN.split(match[0]))
             yield words.count("\n", 0, match.start()) + 1, found, self._instead.get(found) or self._instead[found[:-1]]
 
     def found_under(self, root: Path) -> Iterator[Finding]:
-        """All that is found in the files of a folder, and in their names."""
+        """All words to avoid in the files under a folder, and in their names."""
         for file in sorted(_files(root)):
             name = file.relative_to(root).as_posix()
             if name in _GLOSSARY or _LOCKS.fullmatch(file.name):
@@ -86,7 +87,7 @@ class Words:
 
 
 def problems(found: Iterable[Finding], not_converted: Sequence[str]) -> list[str]:
-    """What is wrong: each finding outside of what is not converted yet, and each entry of that list with no finding."""
+    """One line for each finding in a converted file, and for each entry of `not_converted` without a finding."""
     waiting = dict.fromkeys(not_converted, False)
     wrong = []
     for finding in found:
@@ -94,7 +95,7 @@ def problems(found: Iterable[Finding], not_converted: Sequence[str]) -> list[str
         waiting.update(dict.fromkeys(entries, True))
         wrong += [] if entries else [str(finding)]
     done = [entry for entry, any_left in waiting.items() if not any_left]
-    return wrong + [f"pyproject.toml: {entry} is converted; take it off not-converted" for entry in done]
+    return wrong + [f"pyproject.toml: {entry} is converted: remove it from not-converted" for entry in done]
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -115,7 +116,7 @@ def _any_of(phrases: Iterable[str]) -> re.Pattern[str]:
 
 
 def main() -> None:
-    """Print what is wrong, and exit with 1 if anything is."""
+    """Print the problems, and exit with 1 if there are any."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["language"]
     wrong = problems(Words(terms()).found_under(ROOT), settings["not-converted"])
     sys.stdout.writelines(f"{line}\n" for line in wrong)

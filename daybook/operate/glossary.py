@@ -33,7 +33,7 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="markdown
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One idea and its word. Markdown may stand in `meaning` and `used`."""
+    """One idea and its word. `meaning` and `used` may contain Markdown."""
 
     term: str
     meaning: str
@@ -44,7 +44,7 @@ class Term:
 
     @property
     def names(self) -> list[str]:
-        """The words by which the term is found: its own, those of the field, and those that it replaces."""
+        """The words that find the term: its own name, its standard names, and the words that it replaces."""
         return [name.casefold() for name in (self.term, *self.standard, *self.avoid)]
 
 
@@ -57,22 +57,18 @@ def terms() -> list[Term]:
 
 @app.callback()
 def help_() -> None:
-    """Explain words that commands and docs use."""
+    """Explain the words of the commands and the docs."""
 
 
 @app.command(epilog=EXAMPLES)
 def glossary(
-    term: Annotated[
-        list[str] | None, typer.Argument(metavar="TERM", help="One term, or a word that the field uses for it.")
-    ] = None,
+    term: Annotated[list[str] | None, typer.Argument(metavar="TERM", help="Print one term only.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Print the glossary: each term with its meaning, its standard relatives, where it is used, and the words that are
-    not used for it.
+    """Print the glossary: each term with its meaning, its standard names, where it is used, and the words to avoid.
 
-    TERM finds one term by its own name, by a standard name (`projection`), or by a word that is not used. With
-    `--json`, one object a line.
+    TERM is the name of a term, a standard name (`projection`), or a word to avoid. With `--json`, one object a line.
 
     Exit code 1: there is no such term; the nearest ones are named.
     """

@@ -1,4 +1,4 @@
-"""All examples of the docs in one project are deployed, with the permissions that the docs state."""
+"""All examples of the docs, in one project, can be deployed, with the permissions that the docs state."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The tests of commands that stand in the docs pass, on the code that stands in the docs."""
+"""The tests of commands in the docs pass, with the code in the docs."""
 
 import pytest
 from typer import testing

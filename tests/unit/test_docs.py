@@ -1,4 +1,4 @@
-"""What the docs tell their readers to type and to open is there."""
+"""Commands, files and links in the docs exist, and generated pages are up to date."""
 
 import json
 import re
@@ -28,7 +28,7 @@ BY_HAND = {
 WELCOME = welcome("http://127.0.0.1:4566")
 STAGES = {"local", "prod"}
 
-# Lines of code blocks, and what sentences name. In sentences commands are named without all that they need.
+# Command lines in code blocks, and commands that sentences name: these have no arguments.
 BLOCKS = [
     block for text in BY_HAND.values() for block in re.findall(r"^ *```\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
 ]
@@ -40,7 +40,7 @@ TYPED = sorted(
     }
 )
 NAMED = sorted({name for text in BY_HAND.values() for name in re.findall(r"`daybook ([a-z][a-z ]*[a-z])`", text)})
-# The commands of the examples in the docs, which are not there.
+# Commands that exist only in the examples of the docs.
 OF_EXAMPLES = {"shortages"}
 
 
@@ -49,8 +49,8 @@ def test_every_page_is_in_the_navigation_once() -> None:
 
 
 @pytest.mark.parametrize("name", GENERATED)
-def test_a_generated_page_is_what_would_be_written_now(name: str) -> None:
-    assert (DOCS / name).read_text() == GENERATED[name](), "`make docs` writes it again"
+def test_a_generated_page_is_up_to_date(name: str) -> None:
+    assert (DOCS / name).read_text() == GENERATED[name](), "run `make docs`"
 
 
 def test_every_block_of_python_names_its_file() -> None:

@@ -1,4 +1,4 @@
-"""The check of the language: it finds the words that the glossary replaces, and has its list of exceptions shrink."""
+"""The check of the language finds the words that the glossary replaces, and its list of exceptions can only shrink."""
 
 import tomllib
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_a_finding_names_the_line_and_what_to_say_instead() -> None:
     assert str(FINDING) == "functions/shop/sell.py:3: 'gizmo': say 'device'"
 
 
-def test_names_of_files_are_looked_at_and_what_is_built_is_not(tmp_path: Path) -> None:
+def test_names_of_files_are_checked_and_built_files_are_not(tmp_path: Path) -> None:
     for name in ("gizmo.py", "build/gizmo.py", ".venv/gizmo.py", "notes.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("pass\n")
@@ -62,25 +62,25 @@ def test_names_of_files_are_looked_at_and_what_is_built_is_not(tmp_path: Path) -
     assert [(each.file, each.line) for each in Words([GIZMO]).found_under(tmp_path)] == [("gizmo.py", 0)]
 
 
-def test_what_is_not_converted_yet_may_have_findings() -> None:
+def test_a_file_that_is_not_converted_may_have_findings() -> None:
     assert problems([FINDING], ["functions/shop"]) == []
     assert problems([FINDING], ["functions/shop/sell.py"]) == []
     assert problems([FINDING], []) == [str(FINDING)]
 
 
-def test_what_has_no_findings_must_leave_the_list() -> None:
+def test_an_entry_without_findings_must_leave_the_list() -> None:
     (problem,) = problems([FINDING], ["functions/shop", "functions/bank"])
 
     assert "functions/bank is converted" in problem
 
 
-def test_nothing_that_is_not_there_is_on_the_list() -> None:
+def test_every_entry_of_the_list_exists() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["language"]["not-converted"]
 
     assert [entry for entry in listed if not (ROOT / entry).exists()] == []
 
 
-def test_no_term_is_itself_a_word_that_is_replaced() -> None:
+def test_the_glossary_itself_uses_no_word_that_it_replaces() -> None:
     words = Words(terms())
 
     assert [term.term for term in terms() if list(words.found_in(term.term))] == []
