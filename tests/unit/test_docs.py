@@ -36,7 +36,7 @@ TYPED = sorted(
     {
         line
         for block in BLOCKS
-        for line in re.findall(r"^ *(?:\$ |\.venv/bin/)?(daybook .*?)(?: +#.*)?$", block, re.MULTILINE)
+        for line in re.findall(r"^ *(?:\$ )?(?:\.venv/bin/)?(daybook .*?)(?: +#.*)?$", block, re.MULTILINE)
     }
 )
 NAMED = sorted({name for text in BY_HAND.values() for name in re.findall(r"`daybook ([a-z][a-z ]*[a-z])`", text)})
@@ -59,6 +59,20 @@ def test_every_block_of_python_names_its_file() -> None:
 
 def test_the_readme_fits_on_two_screens() -> None:
     assert len(TEXTS["README.md"].splitlines()) <= 90
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_table_has_a_header_and_no_blank_line_in_it(page: str) -> None:
+    lines = ["", *TEXTS[page].splitlines(), ""]
+    first = [n for n, line in enumerate(lines) if line.startswith("|") and not lines[n - 1].startswith("|")]
+
+    assert [lines[n] for n in first if not re.fullmatch(r"\|([ :-]+\|)+", lines[n + 1])] == []
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_block_of_json_is_json(page: str) -> None:
+    for block in re.findall(r"^```json\n(.*?)^```$", TEXTS[page], re.MULTILINE | re.DOTALL):
+        json.loads(block)
 
 
 @pytest.mark.parametrize("page", TEXTS)
