@@ -7,7 +7,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test test-deep unit templates system bench chaos fuzz soak check format lock clean
+.PHONY: help install demo run test test-deep unit templates system bench chaos fuzz soak check docs format lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -64,11 +64,16 @@ fuzz: install  ## ten thousand bad and odd events at both doors, each handled or
 soak: install  ## an hour of mixed traffic, and nothing grows that should not (MINUTES=60)
 	@$(BIN)/python -m chaos soak $(if $(MINUTES),--minutes $(MINUTES))
 
-check: install  ## format, lint, types, import rules
+check: install  ## format, lint, types, import rules, and the words of the glossary
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m tools.language
+
+docs: install  ## build the docs as a site with search, in build/site; fails on a broken link
+	@$(BIN)/python -m tools.pages
+	@$(BIN)/zensical build --clean --strict
 
 format: install  ## format the code and mend what the linter can mend
 	@$(BIN)/ruff format .
@@ -77,7 +82,7 @@ format: install  ## format the code and mend what the linter can mend
 # A service's own layer leaves out what the layer of all functions holds.
 LOCK_LAYER = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --python-platform aarch64-unknown-linux-gnu --custom-compile-command "make lock" -c requirements.txt
 
-lock: install  ## resolve requirements*.in anew into the locks
+lock: install  ## resolve requirements*.in again into the locks
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" -o requirements.txt requirements.in
 	@$(LOCK_LAYER) -o requirements-lambda.txt requirements-lambda.in
 	@for service in $(patsubst requirements-lambda-%.in,%,$(wildcard requirements-lambda-*.in)); do \
@@ -87,5 +92,5 @@ lock: install  ## resolve requirements*.in anew into the locks
 	@$(BIN)/npm install --silent --package-lock-only
 
 clean:  ## remove the virtual environment and all that was built
-	rm -rf $(VENV) node_modules build cdk.out .daybook .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) node_modules build .cache cdk.out .daybook .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

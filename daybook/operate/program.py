@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from daybook.application import NoApplication, application
+from daybook.operate import glossary
 from daybook.operate.audit import command as audit
 from daybook.operate.cli.options import Commands
 from daybook.operate.dead_letters import command as dead
@@ -89,6 +90,7 @@ app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=rebuild.EXAMPLES)(rebuild.rebuild)
 app.add_typer(audit.app, name="audit")
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
+app.add_typer(glossary.app, name="help")
 with suppress(NoApplication):  # then a command that needs one says so
     for service in application().of_services("commands"):
         app.add_typer(service.app)
