@@ -47,10 +47,14 @@ class ServiceTable:
     table: dynamodb.Table
 
 
-def consumers_of(service: str) -> set[Consumer[Any]]:
-    """The consumers in the modules of a service's folder that run in Lambda."""
-    modules = [import_module(name) for name in bundle.modules(service)]
-    return {value for module in modules for value in vars(module).values() if isinstance(value, Consumer)}
+def consumers_of(service: str) -> list[Consumer[Any]]:
+    """The consumers in the modules of a service's folder that run in Lambda, each where Lambda finds it."""
+    return [
+        value
+        for module in sorted(bundle.modules(service))
+        for name, value in vars(import_module(module)).items()
+        if isinstance(value, Consumer) and value.handler == f"{module}.{name}"
+    ]
 
 
 class Service(Stack):

@@ -35,12 +35,12 @@ class Consumer:
 
 
 class MayNotListFunctions(OperatorError):
-    """The operator may not see how functions are set up, which is where their tables' names are. Use another role."""
+    """The operator may not list functions, whose environments say what they are and which tables they use."""
 
     def __init__(self, stage: str) -> None:
         super().__init__(
-            f"AWS does not let you list the functions of the stage {stage}, and so their tables cannot be found: that "
-            "takes lambda:ListFunctions; use a role that may, for example by AWS_PROFILE"
+            f"AWS does not let you list the functions of the stage {stage}, which say what is deployed and where its "
+            "tables are: that takes lambda:ListFunctions; use a role that may, for example by AWS_PROFILE"
         )
 
 

@@ -3,6 +3,7 @@
 More of them stand in test_faults.py: the ledger's condition, the guard of a change, the second opening of a stream.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from daybook.consumers.failure import Rejected
@@ -21,6 +22,8 @@ from tests.deployed.in_process import handle, meanwhile, process_of, race, ungua
 from tests.faults.breaking import both_ways, eventually, expected_to_hold, unless
 from tests.unit import builders
 from tests.unit.world import Context
+
+Body = Callable[[StockReceived, Work], None]
 
 
 class Count(State, table="orders", key="name"):
@@ -51,12 +54,20 @@ class Course(State, table="stock", key="name"):
     sequences: list[int] = []
 
 
+def one_consumer(body: Body) -> Body:
+    """Bodies that are called `handler` are one consumer, named as this module is, and have one cursor."""
+    body.__name__ = "handler"
+    return body
+
+
+@one_consumer
 def follow(goods: StockReceived, work: Work) -> None:
     """Write down the place of what is handled."""
     course = work.read(Course, f"course of {goods.sku}")
     work.save(Course(name=course.name, sequences=[*course.sequences, work.cause.sequence]))
 
 
+@one_consumer
 def refuse(_: StockReceived, __: Work) -> None:
     """Find that nothing can be made of it."""
     raise Rejected("no such article")

@@ -234,10 +234,12 @@ def does(assembly: Assembly, function: str) -> set[str]:
 
 
 def test_an_ordered_function_may_read_the_streams_of_its_event_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    @reaction(StockReceived, ordered=True)
     def follow_stock(_: StockReceived, __: Work) -> None: ...
 
-    monkeypatch.setattr(receive_stock, "follow_stock", follow_stock, raising=False)
+    follow_stock.__module__ = receive_stock.__name__
+    monkeypatch.setattr(
+        receive_stock, "follow_stock", reaction(StockReceived, ordered=True)(follow_stock), raising=False
+    )
     service = Service(App(), "inventory", stage=Stage(name="local"))
     service.reaction("follow_stock", StockReceived)
 
@@ -261,10 +263,10 @@ def test_reconciling_reads_patients_streams_and_no_others(aws: Assembly) -> None
 def test_a_function_that_recalls_may_read_those_streams_and_several_rows_of_the_ledger_and_nothing_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    @reaction(StockReceived)
     def count_stock(_: StockReceived, __: Work) -> None: ...
 
-    monkeypatch.setattr(receive_stock, "count_stock", count_stock, raising=False)
+    count_stock.__module__ = receive_stock.__name__
+    monkeypatch.setattr(receive_stock, "count_stock", reaction(StockReceived)(count_stock), raising=False)
     granted = {}
     for recalls in (None, StockReceived):
         service = Service(App(), "inventory", stage=Stage(name="local"))

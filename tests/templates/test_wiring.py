@@ -9,11 +9,14 @@ from constructs import Construct
 
 from daybook.constructs.service import Service, StackHandlerMismatch
 from daybook.constructs.stage import Stage
+from daybook.consumers.consumer import reaction
+from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
 from daybook.runtime.names import BadStage
 from events.catalogue import CATALOGUE
 from events.inventory import StockReceived
 from events.orders import OrderPlaced
+from functions.inventory import receive_stock
 from tests.templates.sources import consumers, handlers
 from tests.templates.synthesis import Assembly
 
@@ -161,6 +164,19 @@ def test_a_line_that_disagrees_with_its_function_makes_no_template(
 
     with pytest.raises(StackHandlerMismatch):
         Wrong(App())
+
+
+def test_a_consumer_under_another_name_than_its_function_s_is_not_deployed_since_lambda_would_not_find_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def count_stock(_: StockReceived, __: Work) -> None: ...
+
+    count_stock.__module__ = receive_stock.__name__
+    monkeypatch.setattr(receive_stock, "counting", reaction(StockReceived)(count_stock), raising=False)
+    service = Service(App(), "inventory", stage=Stage(name="local"))
+
+    with pytest.raises(StackHandlerMismatch, match="0 functions of inventory are named count_stock"):
+        service.reaction("count_stock", StockReceived)
 
 
 @pytest.mark.parametrize("name", ["", "Prod", "a" * 16, "my-stage", "1st", "päd"])
