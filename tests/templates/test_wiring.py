@@ -9,7 +9,7 @@ from constructs import Construct
 
 from daybook.constructs.service import Service, StackHandlerMismatch
 from daybook.constructs.stage import Stage
-from daybook.consumers.consumer import reaction
+from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
 from daybook.runtime.names import BadStage
