@@ -58,6 +58,12 @@ class OperatorError(Exception):
     exit_code: ClassVar[int] = 2
 
 
+class Unsuccessful(OperatorError):
+    """The command did its work, and what was asked for does not exist, or was not done."""
+
+    exit_code = 1
+
+
 class NoLocalRun(OperatorError):
     """The stage is `local`, and nothing runs on this machine. `file` is what a run leaves, looked for in `places`."""
 

@@ -12,7 +12,6 @@ from daybook.operate.audit import command as audit
 from daybook.operate.cli.options import Commands
 from daybook.operate.dead_letters import command as dead
 from daybook.operate.pause import command as pause
-from daybook.operate.pause import resume_command as resume
 from daybook.operate.publish import command as publish
 from daybook.operate.replay import command as replay
 from daybook.operate.send import command as send
@@ -83,8 +82,8 @@ app.command("status", epilog=status.EXAMPLES)(status.show_status)
 app.add_typer(dead.app, name="dead")
 app.command(epilog=replay.EXAMPLES)(replay.replay)
 app.command(epilog=publish.EXAMPLES)(publish.publish)
-app.command(epilog=pause.EXAMPLES)(pause.pause)
-app.command(epilog=resume.EXAMPLES)(resume.resume)
+app.command(epilog=pause.PAUSE_EXAMPLES)(pause.pause)
+app.command(epilog=pause.RESUME_EXAMPLES)(pause.resume)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=rebuild.EXAMPLES)(rebuild.rebuild)
 app.add_typer(audit.app, name="audit")

@@ -144,7 +144,7 @@ def test_a_stream_whose_items_a_scan_gives_out_of_order_is_whole(stage: World) -
     looking.dynamodb.meta.events.register("after-call.dynamodb.Scan", turn_round)
     differences: list[Difference] = []
     scope = checking.Scope(since=None, until=None, settled=datetime.now(UTC))
-    counts = checking.check(looking, scope, tell=differences.append).counts
+    counts = checking.check(looking, scope, report=differences.append).counts
 
     assert differences == []
     assert (counts["events"], counts["streams"]) == (15, 2)
@@ -435,7 +435,7 @@ def test_what_waits_behind_a_dead_event_at_an_ordered_consumer_is_counted(stage:
 
     if state == "dead":
         assert found() == []
-        assert counted()["behind a parked stream"] == 1
+        assert counted()["in a blocked stream"] == 1
     else:
         assert [(kind, where) for kind, where, _ in found()] == [
             ("unpublished", "device/monitor-1#2"),
@@ -479,7 +479,7 @@ def test_what_is_recorded_between_the_reading_of_store_and_ledger_is_no_differen
     looking.dynamodb.meta.events.register("before-call.dynamodb.Scan", meanwhile)
     differences: list[Difference] = []
     counts = checking.check(
-        looking, checking.Scope(since=None, until=None, settled=now), tell=differences.append
+        looking, checking.Scope(since=None, until=None, settled=now), report=differences.append
     ).counts
 
     assert differences == []

@@ -14,7 +14,15 @@ from typer.testing import CliRunner
 
 from daybook.contracts import clock
 from daybook.operate.dead_letters.groups import Failures, normalised
-from daybook.operate.dead_letters.index import Letter, NoSuchLetter, Selection, letters, named, rows, standing
+from daybook.operate.dead_letters.index import (
+    DeadLetter,
+    NoSuchDeadLetter,
+    Selection,
+    dead_letters,
+    named,
+    rows,
+    standing,
+)
 from daybook.operate.dead_letters.remedies import REFUSED_FOR_GOOD
 from daybook.operate.program import app
 from daybook.store.attributes import pack_item
@@ -39,10 +47,11 @@ def placed(world: World, order: str) -> Any:
 
 
 def ids(world: World, **selected: Any) -> list[str]:
-    return sorted(letter.id for letter in letters(world.connection, Selection(**selected)))
+    return sorted(dead_letter.id for dead_letter in dead_letters(world.connection, Selection(**selected)))
 
 
-# --- which letters there are ---------------------------------------------------------------------------------------
+# --- which dead letters there are
+# ---------------------------------------------------------------------------------------
 
 
 def test_letters_are_those_for_which_all_holds_that_is_said(world: World) -> None:
@@ -66,7 +75,11 @@ def test_letters_of_one_consumer_come_the_oldest_first(world: World) -> None:
     for number in (3, 1, 2):
         world.died(f"e-{number}", TO, after=number)
 
-    assert [letter.event for letter in letters(world.connection, Selection(consumer=TO))] == ["e-1", "e-2", "e-3"]
+    assert [dead_letter.event for dead_letter in dead_letters(world.connection, Selection(consumer=TO))] == [
+        "e-1",
+        "e-2",
+        "e-3",
+    ]
 
 
 def test_a_letter_is_found_by_its_event_and_by_its_event_and_consumer(world: World) -> None:
@@ -81,33 +94,33 @@ def test_what_names_no_letter_or_several_is_refused_with_those_there_are(world: 
     world.died("e-1", "a")
     world.died("e-1", "b")
 
-    with pytest.raises(NoSuchLetter, match=said):
+    with pytest.raises(NoSuchDeadLetter, match=said):
         named(world.connection, name)
 
 
 def test_rows_are_those_that_are_dead_at_this_moment_with_their_bodies(world: World) -> None:
     for number in range(120):
         world.died(f"e-{number}", TO, body=f"body {number}")
-    known = list(letters(world.connection, Selection()))
+    known = list(dead_letters(world.connection, Selection()))
     done = placed(world, "done")
     world.handled(done, TO)
 
-    found = {row.letter.event: row.body for row in rows(world.connection, [*known, letter_of(done, TO)])}
+    found = {row.dead_letter.event: row.body for row in rows(world.connection, [*known, letter_of(done, TO)])}
 
     assert found == {f"e-{number}": f"body {number}" for number in range(120)}
 
 
-def letter_of(event: Any, consumer: str) -> Letter:
-    return Letter(event=event.metadata.id, consumer=consumer, at=ms(0), error="", reason="")
+def letter_of(event: Any, consumer: str) -> DeadLetter:
+    return DeadLetter(event=event.metadata.id, consumer=consumer, at=ms(0), error="", reason="")
 
 
 def test_a_letter_that_is_asked_for_twice_stands_once(world: World) -> None:
     world.died("e-1", TO)
-    (letter,) = letters(world.connection, Selection())
-    since = letter.at
-    older = Letter(event="e-1", consumer=TO, at=clock.timestamp(morning()), error="", reason="")
+    (dead_letter,) = dead_letters(world.connection, Selection())
+    since = dead_letter.at
+    older = DeadLetter(event="e-1", consumer=TO, at=clock.timestamp(morning()), error="", reason="")
 
-    assert [found.at for found, _ in standing(world.connection, [letter, older])] == [since]
+    assert [found.at for found, _ in standing(world.connection, [dead_letter, older])] == [since]
 
 
 # --- groups --------------------------------------------------------------------------------------------------------
@@ -238,7 +251,7 @@ def test_that_there_are_none_is_said_and_no_failure(world: World) -> None:
 def test_of_kinds_beyond_what_anybody_reads_only_the_number_is_kept() -> None:
     kinds = (f"Error{'x' * number}" for number in range(600))
 
-    found = Failures.of(Letter(event="e", consumer="a", at="1", error=kind, reason="") for kind in kinds)
+    found = Failures.of(DeadLetter(event="e", consumer="a", at="1", error=kind, reason="") for kind in kinds)
 
     assert (len(found.groups), found.others, found.count) == (500, 100, 600)
 
@@ -369,7 +382,7 @@ def test_what_a_message_says_for_a_terminal_is_not_said_to_it(world: World) -> N
 
 
 def many(world: World, number: int, *, consumer: str = TO) -> None:
-    """So many small letters in the ledger, written as fast as that can be."""
+    """So many small dead letters in the ledger, written as fast as that can be."""
     for start in range(0, number, 25):
         items = [
             pack_item(
@@ -395,7 +408,7 @@ def test_letters_are_read_page_by_page_as_they_are_asked_for(world: World) -> No
     many(world, 2_500)  # all of which DynamoDB would give at once
     pages: list[str] = []
     world.connection.dynamodb.meta.events.register("before-call.dynamodb.Scan", lambda **_: pages.append("Scan"))
-    found = letters(world.connection, Selection())
+    found = dead_letters(world.connection, Selection())
 
     next(found)
     assert len(pages) == 1
@@ -406,7 +419,7 @@ def test_letters_are_read_page_by_page_as_they_are_asked_for(world: World) -> No
 def test_groups_take_no_more_memory_for_ten_thousand_letters_than_for_two_thousand() -> None:
     def peak(number: int) -> int:
         stream = (
-            Letter(event=f"e-{n}", consumer=TO, at=ms(n), error="KeyError", reason=f"order {n} is unknown")
+            DeadLetter(event=f"e-{n}", consumer=TO, at=ms(n), error="KeyError", reason=f"order {n} is unknown")
             for n in range(number)
         )
         tracemalloc.start()
@@ -417,5 +430,5 @@ def test_groups_take_no_more_memory_for_ten_thousand_letters_than_for_two_thousa
             tracemalloc.stop()
 
     peak(100)
-    held = 10_000 * 100  # bytes, if no more than the letters' ids were kept
+    held = 10_000 * 100  # bytes, if no more than the dead letters' ids were kept
     assert peak(10_000) < peak(2_000) + held / 10

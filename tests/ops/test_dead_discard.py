@@ -1,4 +1,4 @@
-"""`daybook dead discard`: letters are decided about once, with their record, and no stream is left standing still."""
+"""`daybook dead discard`: each dead letter is discarded once, on record, and no stream stays blocked."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ from daybook.contracts.contract import ContractBroken
 from daybook.contracts.operations import DeadLettersDiscarded
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.discard import Discarded, Discarding
-from daybook.operate.dead_letters.index import Letter, Selection, letters
+from daybook.operate.dead_letters.index import DeadLetter, Selection, dead_letters
 from daybook.operate.program import app
 from daybook.store.attributes import unpack_item
 from daybook.store.ledger import COMMITTED, DISCARDED, AlreadyDone, Entry
@@ -24,17 +24,17 @@ TO, ORDERED = "confirm-order", "raise-alarm"
 WHY = "sent by a test of the checkout"
 
 
-def discarded(connection: Connection, wanted: list[Letter] | None = None) -> list[Discarded]:
-    found = letters(connection, Selection()) if wanted is None else wanted
+def discarded(connection: Connection, wanted: list[DeadLetter] | None = None) -> list[Discarded]:
+    found = dead_letters(connection, Selection()) if wanted is None else wanted
     return list(Discarding(connection, WHY, pause=lambda _: None).run(found))
 
 
 def named_by_events(world: World) -> Counter[str]:
-    """How often each letter is named by what is recorded of discarding."""
+    """How often each dead letter is named by what is recorded of discarding."""
     items = [unpack_item(item) for item in world.connection.dynamodb.scan(TableName=world.names.store)["Items"]]
     contract = DeadLettersDiscarded
     events = [contract.read(item["data"], version=1) for item in items if item["type"] == contract.__name__]
-    return Counter(f"{letter.event}@{letter.consumer}" for event in events for letter in event.letters)
+    return Counter(f"{dead_letter.event}@{dead_letter.consumer}" for event in events for dead_letter in event.letters)
 
 
 def states(world: World, *names: str) -> list[str]:
@@ -59,7 +59,7 @@ def test_a_letter_is_discarded_with_who_decided_and_why_and_keeps_what_went_wron
 
     (outcome,) = discarded(world.connection)
 
-    assert (outcome.letter.id, outcome.discarded) == (name, True)
+    assert (outcome.dead_letter.id, outcome.discarded) == (name, True)
     row = world.connection.ledger.find("e-1", TO)
     assert row is not None
     (stream,) = {item["stream"]["S"] for item in world.connection.dynamodb.scan(TableName=world.names.store)["Items"]}
@@ -67,7 +67,7 @@ def test_a_letter_is_discarded_with_who_decided_and_why_and_keeps_what_went_wron
     assert row.state == DISCARDED
     assert kept == {"error": "KeyError", "body": '{"a": 1}', "why": WHY, "operation": stream.removeprefix("operation/")}
     assert row.details["operator"].startswith("arn:aws:")
-    assert list(letters(world.connection, Selection())) == []
+    assert list(dead_letters(world.connection, Selection())) == []
 
 
 def test_what_is_discarded_is_not_processed_any_more(world: World) -> None:
@@ -106,13 +106,13 @@ def test_what_has_been_done_meanwhile_stays_done_and_the_rest_is_discarded(world
     outcomes = discarded(connection)
 
     assert states(world, *names) == [DISCARDED, COMMITTED, DISCARDED]
-    assert {outcome.letter.event for outcome in outcomes if not outcome.discarded} == {"e-1"}
+    assert {outcome.dead_letter.event for outcome in outcomes if not outcome.discarded} == {"e-1"}
     assert named_by_events(world) == Counter([names[0], names[2]])
 
 
 def test_a_letter_that_has_died_anew_meanwhile_is_discarded_as_it_is_now(world: World) -> None:
     name = world.died("e-1", TO, after=1)
-    known = list(letters(world.connection, Selection()))
+    known = list(dead_letters(world.connection, Selection()))
     world.died("e-1", TO, "Worse", after=2)
 
     discarded(world.connection, known)
@@ -273,7 +273,7 @@ def test_with_json_there_is_one_object_a_letter(world: World) -> None:
     shown = discard(name, "--reason", WHY, "--apply", "--json")
 
     (told,) = [json.loads(line) for line in shown.stdout.splitlines()]
-    assert told == {"id": name, "discarded": True, "unmoved": "", "open_attempt": False}
+    assert told == {"id": name, "discarded": True, "blocked": "", "open_effect": False}
     assert states(world, "e-2@another") == ["dead"]
 
 

@@ -1,4 +1,4 @@
-"""`daybook dead retry`: letters are processed again, none is lost, and each is followed to its end."""
+"""`daybook dead retry`: dead letters are processed again, none is lost, and each is followed to its end."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from daybook.contracts import clock
 from daybook.contracts.contract import Place
 from daybook.contracts.operations import DeadLettersRetried
 from daybook.operate.connection import Connection, new_session
-from daybook.operate.dead_letters.index import Selection, letters
+from daybook.operate.dead_letters.index import Selection, dead_letters
 from daybook.operate.dead_letters.results import (
     BEING_TRIED,
     DEAD_AGAIN,
@@ -23,7 +23,7 @@ from daybook.operate.dead_letters.results import (
     DONE,
     NOT_SENT,
     REFUSED,
-    Fate,
+    Result,
 )
 from daybook.operate.dead_letters.retry import Retrying
 from daybook.operate.program import app
@@ -99,14 +99,14 @@ def died(world: World, *events: str, consumer: str = TO, **details: Any) -> list
 
 def retried(
     connection: Connection, selection: Selection | None = None, *, time: Time | None = None, **options: Any
-) -> list[Fate]:
+) -> list[Result]:
     time = time or Time()
     retrying = Retrying(connection, pause=time.pause, now=time.now, **options)
-    return list(retrying.run(letters(connection, selection or Selection())))
+    return list(retrying.run(dead_letters(connection, selection or Selection())))
 
 
-def by_id(fates: list[Fate]) -> dict[str, str]:
-    return {fate.letter.id: fate.fate for fate in fates}
+def by_id(fates: list[Result]) -> dict[str, str]:
+    return {fate.dead_letter.id: fate.result for fate in fates}
 
 
 def recorded(world: World) -> list[DeadLettersRetried]:
@@ -135,7 +135,7 @@ def test_each_message_comes_to_its_consumers_queue_again_and_is_followed_until_i
 
     assert sorted(seen) == sorted(names)
     assert by_id(fates) == dict.fromkeys(names, DONE)
-    assert list(letters(stage.connection, Selection())) == []
+    assert list(dead_letters(stage.connection, Selection())) == []
 
 
 def test_that_letters_are_tried_again_is_recorded_and_noted_on_their_rows(stage: World) -> None:
@@ -143,11 +143,11 @@ def test_that_letters_are_tried_again_is_recorded_and_noted_on_their_rows(stage:
     time = Time()
     retrying = Retrying(stage.connection, reason="the bank is back", wait=0, pause=time.pause, now=time.now)
 
-    list(retrying.run(letters(stage.connection, Selection())))
+    list(retrying.run(dead_letters(stage.connection, Selection())))
 
     (event,) = recorded(stage)
     assert event.reason == "the bank is back"
-    assert sorted(letter.event for letter in event.letters) == ["e-1", "e-2"]
+    assert sorted(dead_letter.event for dead_letter in event.letters) == ["e-1", "e-2"]
     row = stage.connection.ledger.find("e-1", TO)
     assert row is not None
     assert (row.state, row.details["retried"], row.details["body"]) == (DEAD, retrying.operation_id, body_of("e-1"))
@@ -166,7 +166,7 @@ def test_a_letter_that_is_dead_again_is_told_with_its_new_reason_and_not_tried_f
     again = retried(stage.connection, Selection(consumer=TO), time=Time(die_again))
 
     for found in (fates, again):
-        assert {(fate.letter.event, fate.fate, fate.error) for fate in found} == {
+        assert {(fate.dead_letter.event, fate.result, fate.error) for fate in found} == {
             ("e-1", DEAD_AGAIN, "Worse"),
             ("e-2", DEAD_AGAIN, "Worse"),
         }
@@ -182,7 +182,7 @@ def test_a_letter_that_dies_again_while_others_are_still_read_is_not_met_a_secon
             stage.died(event, TO, body=body_of(event), after=10_000)
 
     stage.connection.sqs.meta.events.register("after-call.sqs.SendMessageBatch", die_again)
-    everything = [*letters(stage.connection, Selection()), *letters(stage.connection, Selection())]
+    everything = [*dead_letters(stage.connection, Selection()), *dead_letters(stage.connection, Selection())]
     time = Time()
     fates = list(Retrying(stage.connection, pause=time.pause, now=time.now).run(everything))
 
@@ -192,7 +192,7 @@ def test_a_letter_that_dies_again_while_others_are_still_read_is_not_met_a_secon
 
 def test_what_others_decide_meanwhile_is_told_and_left_as_they_have_it(stage: World) -> None:
     died(stage, "e-1", "e-2", "e-3")
-    known = list(letters(stage.connection, Selection()))
+    known = list(dead_letters(stage.connection, Selection()))
     commit(stage, "e-1", TO)
 
     def discard() -> None:
@@ -230,7 +230,7 @@ def test_what_is_done_between_the_look_and_the_note_is_left_out_and_the_rest_goe
     assert by_id(fates) == {f"e-1@{TO}": BEING_TRIED, f"e-2@{TO}": DECIDED_BEFORE, f"e-3@{TO}": BEING_TRIED}
     assert sorted(arrived(stage)) == ["e-1", "e-3"]
     (event,) = recorded(stage)
-    assert sorted(letter.event for letter in event.letters) == ["e-1", "e-3"]
+    assert sorted(dead_letter.event for dead_letter in event.letters) == ["e-1", "e-3"]
 
 
 def test_at_most_so_many_are_under_way_and_if_none_of_them_ends_no_more_are_sent(stage: World) -> None:
@@ -239,7 +239,7 @@ def test_at_most_so_many_are_under_way_and_if_none_of_them_ends_no_more_are_sent
     fates = retried(stage.connection, Selection(consumer=TO), wait=30, most=50)
 
     assert len(arrived(stage)) == 50
-    found = [fate.fate for fate in fates]
+    found = [fate.result for fate in fates]
     assert (found.count(BEING_TRIED), found.count(NOT_SENT), len(found)) == (50, 50, 100)
 
 
@@ -248,7 +248,7 @@ def test_all_are_tried_however_many_there_are_as_long_as_they_come_to_an_end(sta
 
     fates = retried(stage.connection, Selection(consumer=TO), time=Time(work(stage, TO)), most=50)
 
-    assert [fate.fate for fate in fates] == [DONE] * 120
+    assert [fate.result for fate in fates] == [DONE] * 120
 
 
 def test_no_more_are_sent_in_a_second_than_is_wished_for(stage: World) -> None:
@@ -306,8 +306,8 @@ def test_what_sqs_never_takes_is_told_with_its_reason_and_stays_dead(stage: Worl
 
     (fate,) = retried(stage.connection)
 
-    assert (fate.fate, fate.reason) == (NOT_SENT, "InvalidMessageContents: no")
-    assert [letter.event for letter in letters(stage.connection, Selection())] == ["e-1"]
+    assert (fate.result, fate.reason) == (NOT_SENT, "InvalidMessageContents: no")
+    assert [dead_letter.event for dead_letter in dead_letters(stage.connection, Selection())] == ["e-1"]
 
 
 def test_requests_stay_below_what_sqs_takes_at_once(stage: World) -> None:
@@ -335,7 +335,7 @@ def test_a_letter_whose_consumer_is_gone_is_refused_and_the_others_go_on(stage: 
     fates = retried(stage.connection, time=Time(work(stage, TO)))
 
     assert by_id(fates) == {f"e-1@{TO}": DONE, "e-2@wrap-gift": REFUSED}
-    assert next(fate.reason for fate in fates if fate.fate == REFUSED).startswith("wrap-gift has no queue")
+    assert next(fate.reason for fate in fates if fate.result == REFUSED).startswith("wrap-gift has no queue")
 
 
 @pytest.mark.parametrize(("can_ask", "fate"), [(False, REFUSED), (True, BEING_TRIED)])
@@ -346,7 +346,7 @@ def test_an_effect_that_cannot_ask_how_it_ended_is_not_tried_again(world: World,
 
     (found,) = retried(world.connection, wait=0)
 
-    assert found.fate == fate
+    assert found.result == fate
     assert ("resolve it first" in found.reason) is (fate == REFUSED)
     assert len(world.bodies("mail")) == (fate == BEING_TRIED)
 
@@ -373,7 +373,7 @@ def arrives_though_killed(stage: World, moment: Moment) -> bool:
     try:
         retried(dying(call, after=after), wait=0)
     except Death:
-        still = {letter.id for letter in letters(stage.connection, Selection())}
+        still = {dead_letter.id for dead_letter in dead_letters(stage.connection, Selection())}
         assert still == set(names)  # nothing has committed them, and so they are dead
         seen: list[str] = []
         fates = retried(stage.connection, time=Time(work(stage, TO, OTHER, seen=seen)))
@@ -428,7 +428,7 @@ def test_an_event_that_publish_has_set_aside_is_published_again_by_publish(world
     entry = world.connection.ledger.find(event.metadata.id, "publish")
     assert entry is not None
     assert (entry.state, "body" in entry.details, "dead" in entry.details) == (COMMITTED, False, False)
-    assert [letter.event for each in recorded(world) for letter in each.letters] == [event.metadata.id]
+    assert [dead_letter.event for each in recorded(world) for dead_letter in each.letters] == [event.metadata.id]
 
 
 def test_a_batch_of_the_stream_that_was_given_up_is_published_by_its_span_however_often_one_must_ask(
@@ -467,8 +467,8 @@ def test_what_publish_cannot_publish_stays_dead(world: World, said: Mapping[str,
 
     (found,) = retried(connection)
 
-    assert found.fate == fate
-    assert len(list(letters(world.connection, Selection()))) == 1
+    assert found.result == fate
+    assert len(list(dead_letters(world.connection, Selection()))) == 1
     assert recorded(world) == []
 
 
@@ -479,7 +479,7 @@ def test_what_the_journal_may_still_lack_is_published_later(world: World) -> Non
 
     (found,) = retried(world.connection)
 
-    assert (found.fate, "journal" in found.reason) == (REFUSED, True)
+    assert (found.result, "journal" in found.reason) == (REFUSED, True)
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", "not JSON", '{"DDBStreamBatchInfo": {"shardId": "1"}}'])
@@ -487,7 +487,7 @@ def test_what_publish_and_sweep_left_and_nobody_can_read_is_refused(world: World
     world.died("body-1", "publish", "NotAnEvent", body=body)
     world.died("body-2", "fire-timers", "NotATimer", body=body)
 
-    assert {fate.fate for fate in retried(world.connection)} == {REFUSED}
+    assert {fate.result for fate in retried(world.connection)} == {REFUSED}
 
 
 def a_timer(order: str = "1001", *, place: Place = Place.CONTINUES) -> Timer:
@@ -527,11 +527,11 @@ def test_a_timer_that_sweep_has_set_aside_is_recorded_once_its_stream_is_open(wo
     world.recorded("OrderPlaced", "order/1001")
     fates = [*retried(world.connection), *retried(world.connection)]
 
-    assert (before.fate, before.reason) == (REFUSED, "nothing has opened the stream that it continues")
+    assert (before.result, before.reason) == (REFUSED, "nothing has opened the stream that it continues")
     assert by_id(fates) == {name: DONE}
     assert types(world, "order/1001") == ["OrderPlaced", "PaymentWindowEnded"]
     assert world.connection.dynamodb.scan(TableName=world.names.due)["Items"] == []
-    assert [letter.event for each in recorded(world) for letter in each.letters] == ["window-1001"]
+    assert [dead_letter.event for each in recorded(world) for dead_letter in each.letters] == ["window-1001"]
 
 
 def test_a_timer_that_was_recorded_meanwhile_is_only_taken_off(world: World) -> None:
@@ -556,7 +556,7 @@ def timer_recorded_once_though_killed(world: World, moment: Moment) -> bool:
     except Death:
         retried(world.connection)
         assert types(world, f"order/{order}") == ["OrderPlaced", "PaymentWindowEnded"]
-        assert list(letters(world.connection, Selection())) == []
+        assert list(dead_letters(world.connection, Selection())) == []
         return True
     return False
 
@@ -603,7 +603,7 @@ def test_without_apply_it_says_what_it_would_do_and_changes_nothing(stage: World
     shown = retry("--all")
 
     assert shown.exit_code == 0
-    for told in ("Would try 2 dead letters again", TO, "KeyError", "wrap-gift has no queue", "--apply"):
+    for told in ("Would retry 2 dead letters", TO, "KeyError", "wrap-gift has no queue", "--apply"):
         assert told in shown.stdout
     assert arrived(stage) == []
     assert recorded(stage) == []
@@ -639,7 +639,7 @@ def test_while_letters_are_sent_it_is_told_how_many_that_are(stage: World) -> No
     died(stage, *(f"e-{number}" for number in range(5)))
     time, told = Time(), []
     retrying = Retrying(stage.connection, rate=2, wait=0, pause=time.pause, now=time.now)
-    meant = letters(stage.connection, Selection())
+    meant = dead_letters(stage.connection, Selection())
 
     list(retrying.run(meant, progress=lambda: told.append((time.seconds, retrying.sent))))
 
@@ -663,8 +663,8 @@ def test_with_json_there_is_one_object_a_letter_and_one_that_sums_up(stage: Worl
     shown = retry(name, "e-3@wrap-gift", "--apply", "--wait", "0", "--json", "--reason", "mended")
     *each, summary = [json.loads(line) for line in shown.stdout.splitlines()]
 
-    assert {told["id"]: told["fate"] for told in each} == {name: BEING_TRIED, "e-3@wrap-gift": REFUSED}
-    assert summary["fates"] == {BEING_TRIED: 1, REFUSED: 1}
+    assert {told["id"]: told["result"] for told in each} == {name: BEING_TRIED, "e-3@wrap-gift": REFUSED}
+    assert summary["results"] == {BEING_TRIED: 1, REFUSED: 1}
     assert [(group["consumer"], group["count"]) for group in summary["failures"]] == [("wrap-gift", 1)]
     assert recorded(stage)[0].operation_id == summary["operation"]
 

@@ -21,13 +21,13 @@ from tests.unit.faults import CONFLICT
 
 
 def an_act(operation: Operation) -> DeadLettersDiscarded:
-    letter = {"event": "e-1", "consumer": "confirm-order"}
-    return DeadLettersDiscarded(**operation.about, reason="a test", letters=(letter,))
+    dead_letter = {"event": "e-1", "consumer": "confirm-order"}
+    return DeadLettersDiscarded(**operation.about, reason="a test", letters=(dead_letter,))
 
 
 def discard(world: World, operation: Operation) -> None:
-    letter = named(world.connection, "e-1")
-    operation.commit(an_act(operation), [change(world.connection, letter, {"state": DISCARDED}, remove=("dead",))])
+    dead_letter = named(world.connection, "e-1")
+    operation.commit(an_act(operation), [change(world.connection, dead_letter, {"state": DISCARDED}, remove=("dead",))])
 
 
 def test_an_act_is_recorded_with_who_did_it_in_one_transaction_with_what_it_changes(world: World) -> None:
@@ -56,12 +56,12 @@ def test_an_act_is_recorded_with_who_did_it_in_one_transaction_with_what_it_chan
 
 def test_an_act_whose_condition_does_not_hold_leaves_no_record(world: World) -> None:
     world.died("e-1", "confirm-order", after=1)
-    letter = named(world.connection, "e-1")
+    dead_letter = named(world.connection, "e-1")
     world.died("e-1", "confirm-order", after=2)
     operation = Operation.begin(world.connection)
 
     with pytest.raises(Refused):
-        operation.commit(an_act(operation), [change(world.connection, letter, {"state": DISCARDED})])
+        operation.commit(an_act(operation), [change(world.connection, dead_letter, {"state": DISCARDED})])
 
     assert list(world.connection.store.stream(f"operation/{operation.id}")) == []
 

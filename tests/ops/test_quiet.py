@@ -62,12 +62,12 @@ def test_messages_in_queues_are_under_way_but_not_those_among_the_dead_letters_o
     url = world.connection.sqs.create_queue(QueueName="daybook-dev2-reserve-stock")["QueueUrl"]
     world.connection.sqs.send_message(QueueUrl=url, MessageBody="{}")
 
-    expected = Queued("daybook-dev-reserve-stock", visible=1, in_flight=0, delayed=0)
+    expected = Queued("daybook-dev-reserve-stock", waiting=1, in_flight=0, delayed=0)
     assert unsettled(world.connection, morning()) == [expected]
 
     url = world.connection.sqs.get_queue_url(QueueName=expected.queue)["QueueUrl"]
     world.connection.sqs.receive_message(QueueUrl=url)
-    assert unsettled(world.connection, morning()) == [Queued(expected.queue, visible=0, in_flight=1, delayed=0)]
+    assert unsettled(world.connection, morning()) == [Queued(expected.queue, waiting=0, in_flight=1, delayed=0)]
 
 
 def test_a_timer_is_under_way_when_its_time_has_come_and_no_sweep_has_fired_it(world: World) -> None:

@@ -261,7 +261,7 @@ def test_it_is_said_what_may_be_on_its_way(stage: World) -> None:
 
     stage.recorded("OrderPlaced", "order/after", after=ago(seconds=-2))
 
-    assert "1 event of these came since reserve-stock listens" in replay("--until", in_an_hour()).stdout
+    assert "1 event of these were recorded since reserve-stock listens" in replay("--until", in_an_hour()).stdout
 
 
 def test_applied_it_delivers_and_says_how_many(stage: World) -> None:

@@ -20,11 +20,11 @@ class Chain:
     """
 
     def __init__(
-        self, stream: str, tell: Callable[[Difference], None], since: datetime | None, until: datetime | None
+        self, stream: str, report: Callable[[Difference], None], since: datetime | None, until: datetime | None
     ) -> None:
         self.stream = stream
         self.next = 1
-        self._tell = tell
+        self._report = report
         self._since = clock.timestamp(since) if since else ""
         self._until = clock.timestamp(until) if until else "~"  # behind all times
         self._hash: str | None = GENESIS
@@ -73,7 +73,7 @@ class Chain:
     def _say(self, kind: Any, told: str, sequence: Any, event: str = "") -> None:
         if not isinstance(sequence, int):
             sequence = str(sequence)  # of what is no event it may be any number
-        self._tell(Difference(kind=kind, told=told, stream=self.stream, sequence=sequence, event=event))
+        self._report(Difference(kind=kind, told=told, stream=self.stream, sequence=sequence, event=event))
 
 
 def _is_read(bucket: object, m: Metadata) -> bool:

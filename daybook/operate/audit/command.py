@@ -1,27 +1,23 @@
 """`daybook audit`: the history as a file, and whether it is whole."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
-from daybook.operate import missing_events as gap
-from daybook.operate import moments
+from daybook.operate import missing_events, moments
 from daybook.operate.audit import check as checking
 from daybook.operate.audit import export as exporting
 from daybook.operate.audit.findings import Difference, Findings
-from daybook.operate.cli.interruption import INTERRUPTED
-from daybook.operate.cli.options import AsJson, Commands, Stage
-from daybook.operate.cli.printing import fail, note, number_of_events
+from daybook.operate.cli.operation import progress
+from daybook.operate.cli.options import AsJson, Commands, Since, Stage, Until
+from daybook.operate.cli.printing import answer, note, number_of_events
 from daybook.operate.cli.reaching import connected
-from daybook.operate.drawing import plain
 from daybook.store.journal import Span
 
 EXPORT_EXAMPLES = """
@@ -44,7 +40,7 @@ CHECK_EXAMPLES = """
 # The progress is told each time that so many events were written.
 _STEP = 500
 _MOST_SHOWN = 100  # differences
-_STATES = ("committed", "dead", "discarded", "open", "behind a parked stream", "set aside by publish")
+_STATES = ("committed", "dead", "discarded", "open", "in a blocked stream", "set aside by publish")
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -60,13 +56,8 @@ def export(
     to: Annotated[
         str, typer.Option("--to", metavar="FILE", help="A new gzip file, `history.jsonl.gz`; `-` is standard output.")
     ],
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Recorded from then on: `3d` ago, or RFC 3339. All, unless given."),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Recorded before then; until 5 minutes ago unless given.")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file of this name.")] = False,
     stage: Stage = "dev",
     as_json: AsJson = False,
@@ -86,38 +77,34 @@ def export(
     """
     with connected(stage) as connection:
         now = datetime.now(UTC)
-        span = gap.span(connection, since, until, now)
-        complete = gap.complete(connection, now)
+        span = missing_events.span(connection, since, until, now)
+        complete = missing_events.complete(connection, now)
         if span.until > complete:
             span = Span(min(span.since, complete), complete)
             note(f"The journal is sure to be complete up to {clock.timestamp(complete)}; the history ends there")
-        try:
-            with Console(stderr=True).status("reading the journal …") as status:
-                tell = _progress(status.update)
-                if to == "-":
-                    for event in exporting.events(connection, span):
-                        typer.echo(exporting.line(event))
-                        tell(event)
-                    return
-                done = exporting.write(exporting.events(connection, span), Path(to), force=force, written=tell)
-        except KeyboardInterrupt:
-            fail("interrupted: no file was left; repeat the command to begin again", exit_code=INTERRUPTED)
-        told = {"since": clock.timestamp(span.since), "until": clock.timestamp(span.until)}
-        if as_json:
-            typer.echo(json.dumps({"file": to, "events": done.events, "sha256": done.sha256, **told}))
-            return
-        typer.echo(f"{number_of_events(done.events)}, recorded from {told['since']} to {told['until']}, are in {to}")
-        typer.echo(f"sha256 {done.sha256}")
-        typer.echo("It holds personal data; only its owner may read it.")
+        history = exporting.events(connection, span)
+        interrupted = "Interrupted: no file was left; repeat the command to begin again"
+        with progress("reading the journal", lambda: interrupted) as update:
+            events = _counted(history, update)
+            if to == "-":
+                for event in events:
+                    typer.echo(exporting.line(event))
+                return
+            done = exporting.write(events, Path(to), force=force)
+        ends = {"since": clock.timestamp(span.since), "until": clock.timestamp(span.until)}
+        answer(
+            {"file": to, "events": done.events, "sha256": done.sha256, **ends},
+            f"{number_of_events(done.events)}, recorded from {ends['since']} to {ends['until']}, are in {to}",
+            f"sha256 {done.sha256}",
+            "It holds personal data; only its owner may read it.",
+            as_json=as_json,
+        )
 
 
 @app.command(epilog=CHECK_EXAMPLES)
 def check(
     *,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Recorded from then on: `3d` ago, or RFC 3339. All, unless given."),
-    ] = None,
+    since: Since = None,
     until: Annotated[
         str | None, typer.Option(metavar="TIME", help="Recorded before then; up to the newest unless given.")
     ] = None,
@@ -163,61 +150,47 @@ def check(
         )
         shown: list[Difference] = []
 
-        def tell(difference: Difference) -> None:
+        def report(difference: Difference) -> None:
             if as_json:
-                typer.echo(json.dumps(asdict(difference)))
+                answer(asdict(difference), as_json=True)
             elif len(shown) < _MOST_SHOWN:
                 shown.append(difference)
 
-        try:
-            with Console(stderr=True).status("reading the store …") as status:
-                found = checking.check(
-                    connection, scope, tell=tell, progress=lambda findings: status.update(_how_far(findings))
-                )
-        except KeyboardInterrupt:
-            fail("interrupted: not all was looked at; nothing was changed", exit_code=INTERRUPTED)
-        differences = found.differences.total()
-        if as_json:
-            typer.echo(json.dumps({"checked": dict(found.counts), "differences": dict(found.differences)}))
-        else:
-            _tell_check(found, shown)
-        if differences:
+        with progress("reading the store", lambda: "Interrupted: not all was checked; nothing was changed") as update:
+            found = checking.check(connection, scope, report=report, progress=lambda so_far: update(_how_far(so_far)))
+        data = {"checked": dict(found.counts), "differences": dict(found.differences)}
+        answer(data, *_summary(found, shown), as_json=as_json)
+        if found.differences:
             raise typer.Exit(1)
 
 
-def _tell_check(found: Findings, shown: list[Difference]) -> None:
-    """Say what was looked at, and what is not as it should be."""
+def _summary(found: Findings, shown: list[Difference]) -> Iterator[str]:
+    """What was checked, and what is not as it should be."""
     number = found.counts
-    accounts = ", ".join(f"{number[state]} {state}" for state in _STATES if number[state]) or "none"
-    typer.echo(
-        f"Checked {number_of_events(number['events'])} of {number['streams']} streams, each hash worked out anew,"
-    )
-    typer.echo(f"and {number['rows']} rows of the ledger. What became of the events at their consumers: {accounts}.")
+    statuses = ", ".join(f"{number[state]} {state}" for state in _STATES if number[state]) or "none"
+    yield f"Checked {number_of_events(number['events'])} of {number['streams']} streams, each hash computed again,"
+    yield f"and {number['rows']} rows of the ledger. The processing statuses of the events: {statuses}."
     for difference in shown:
-        typer.echo(plain(f"{difference.kind:11}  {difference.where}: {difference.told}".replace("  : ", "  ")))
+        yield f"{difference.kind:11}  {difference.where}: {difference.told}".replace("  : ", "  ")
     differences = found.differences.total()
     if not differences:
-        typer.echo("Nothing is missing, changed or undelivered.")
+        yield "Nothing is missing, changed or undelivered."
         return
     if differences > len(shown):
-        typer.echo(f"… and {differences - len(shown)} more; --json prints all")
+        yield f"… and {differences - len(shown)} more; --json prints all"
     by_kind = ", ".join(f"{times} {kind}" for kind, times in sorted(found.differences.items()))
-    typer.echo(f"{differences} differences ({by_kind}). What each means: docs/runbook.md#audit")
+    yield f"{differences} differences ({by_kind}). What each means: docs/runbook.md#audit"
 
 
 def _how_far(findings: Findings) -> str:
     counts = findings.counts
     rows = f", {counts['rows']} rows of the ledger" if counts["rows"] else ""
-    return f"{number_of_events(counts['events'])}{rows}, {findings.differences.total()} differences …"
+    return f"{number_of_events(counts['events'])}{rows}, {findings.differences.total()} differences"
 
 
-def _progress(update: Callable[[str], None]) -> Callable[[Envelope], None]:
-    count = 0
-
-    def tell(event: Envelope) -> None:
-        nonlocal count
-        count += 1
+def _counted(history: Iterable[Envelope], update: Callable[[str], None]) -> Iterator[Envelope]:
+    """The same events; meanwhile the progress is shown."""
+    for count, event in enumerate(history, 1):
+        yield event
         if count % _STEP == 0:
-            update(f"{number_of_events(count)}, up to {event.metadata.recorded_at[:19]}Z …")
-
-    return tell
+            update(f"{number_of_events(count)}, up to {event.metadata.recorded_at[:19]}Z")

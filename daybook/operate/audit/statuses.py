@@ -10,10 +10,11 @@ from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope, Metadata
 from daybook.contracts.identity import content_hash
 from daybook.operate.audit.findings import Difference, Findings
-from daybook.operate.audit.reading import MOST_READS, Table
+from daybook.operate.audit.reading import Table
 from daybook.operate.audit.sketch import Sketch
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import consumers
+from daybook.operate.reading import MOST_READS
 from daybook.operate.subscriptions import Subscriptions, listens_since
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 
@@ -72,8 +73,8 @@ class Listeners:
 
 
 @dataclass(slots=True)
-class Accounts:
-    """The accounts of events, as they are read; a portion of them at a time is held against the ledger."""
+class Statuses:
+    """The processing statuses of events, as they are read; a portion at a time is compared with the ledger."""
 
     connection: Connection
     listeners: Listeners
@@ -177,7 +178,7 @@ class Accounts:
         holder = held_by.get((cursor["hold"]["event"], consumer))
         state = holder.get("state") if holder else None
         if state == DEAD:
-            self.findings.count("behind a parked stream")
+            self.findings.count("in a blocked stream")
             return True
         if state == TRYING:
             self.findings.count("open")

@@ -1,11 +1,13 @@
 """How commands speak: the answer to standard output, all else to standard error."""
 
+import json
 import sys
 from datetime import UTC, datetime
 from typing import Never
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.text import Text
 
 from daybook.contracts import clock
 from daybook.operate import moments
@@ -21,14 +23,26 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
+def answer(data: object, *lines: RenderableType, as_json: bool) -> None:
+    """Print the answer: `data` as one line of JSON for programs, or `lines`, texts and tables, for people."""
+    if as_json:
+        typer.echo(json.dumps(data, ensure_ascii=False))
+        return
+    for line in lines:
+        if isinstance(line, str):
+            typer.echo(plain(line))
+        else:
+            console().print(line, soft_wrap=isinstance(line, Text))
+
+
 def note(text: str) -> None:
-    """Say to standard error what is not the answer itself."""
+    """Print to standard error what is not the answer itself."""
     typer.echo(plain(text), err=True)
 
 
 def fail(sentence: str, *, exit_code: int = 2) -> Never:
-    """End the command with one sentence on what is wrong."""
-    typer.echo(f"Error: {plain(sentence)}", err=True)
+    """End the command with one sentence that says what is wrong."""
+    note(f"Error: {sentence}")
     raise typer.Exit(exit_code)
 
 
@@ -43,6 +57,13 @@ def is_fresh(recorded_at: str) -> bool:
     return datetime.now(UTC) - clock.moment(recorded_at) < moments.INDEX_LAG
 
 
+def number_of(number: int, noun: str) -> str:
+    """`1 event`, `2 events`, `2 deliveries`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
+
+
 def number_of_events(number: int) -> str:
     """`1 event`, `2 events`."""
-    return "1 event" if number == 1 else f"{number} events"
+    return number_of(number, "event")

@@ -38,7 +38,7 @@ class Remedy(StrEnum):
 
 
 def remedy(consumer: str, error: str, deployed: Consumer | None) -> Remedy:
-    """What helps letters that died of `error` at `consumer`. `deployed` is what it is, where it is deployed."""
+    """What helps dead letters that died of `error` at `consumer`. `deployed` is what it is, where it is deployed."""
     if error == OUTCOME_UNKNOWN and deployed and not deployed.can_ask:
         return Remedy.RESOLVE
     if consumer == ADMIT:

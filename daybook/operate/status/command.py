@@ -1,19 +1,20 @@
 """`daybook status`: how the consumers stand."""
 
-import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from daybook.consumers.switch import BreakerState
 from daybook.contracts import clock
+from daybook.operate.cli.operation import progress
 from daybook.operate.cli.options import AsJson, Stage
-from daybook.operate.cli.printing import console
+from daybook.operate.cli.printing import answer, console
 from daybook.operate.cli.reaching import connected
 from daybook.operate.connection import Connection
 from daybook.operate.drawing import plain, table
@@ -74,12 +75,11 @@ def show_status(
         if watch:
             keep_showing(connection, consumers or [], everything=everything)
             return
-        with Console(stderr=True).status("looking …"):
+        with progress("reading"):
             found = _found(connection, consumers or [])
-        if as_json:
-            for each in found:
-                typer.echo(json.dumps(as_data(each)))
-        else:
+        for each in found if as_json else ():
+            answer(as_data(each), as_json=True)
+        if not as_json:
             console().print(_drawn(found, connection.stage, everything=everything or bool(consumers)))
         if check and any(each.needs for each in found):
             raise typer.Exit(1)
@@ -133,25 +133,25 @@ def keep_showing(connection: Connection, wanted: list[str], *, everything: bool 
 def _drawn(found: list[Status], stage: str, *, everything: bool) -> RenderableType:
     own = [each for each in found if each.consumer not in {PUBLISH, RECORD_DEAD_LETTERS}]
     shown = [each for each in own if everything or not each.idle]
-    parts: list[RenderableType] = []
+    return Group(*_parts(own, shown, found, stage, everything=everything))
+
+
+def _parts(
+    own: list[Status], shown: list[Status], found: list[Status], stage: str, *, everything: bool
+) -> Iterator[RenderableType]:
     if shown:
         rows = list(map(_row, shown))
         kept = [column for column in range(len(_COLUMNS)) if everything or any(row[column] != "" for row in rows)]
         cells = [[row[column] for column in kept] for row in rows]
-        parts.append(table(f"Consumers of {stage}", [_COLUMNS[column] for column in kept], cells, numbers=_NUMBERS))
+        yield table(f"Consumers of {stage}", [_COLUMNS[column] for column in kept], cells, numbers=_NUMBERS)
     if idle := len(own) - len(shown):
         who = f"{'other' if shown else 'consumer'}{' is' if idle == 1 else 's are'}"
-        parts.append(Text(f"{idle} {who} idle; --all shows all", style="dim"))
-    beside = [_beside(each) for each in found if each.consumer in {PUBLISH, RECORD_DEAD_LETTERS}]
-    if beside:
-        parts.append(Text("; ".join(beside)))
+        yield Text(f"{idle} {who} idle; --all shows all", style="dim")
+    if beside := [_beside(each) for each in found if each not in own]:
+        yield Text("; ".join(beside))
     steps = next_steps(found, stage)
-    if not steps:
-        parts.append(Text("Nothing needs attention.", style="green"))
-    else:
-        parts.append(Text("Needs attention:", style="bold"))
-        parts += [Text(f"  {plain(step)}") for step in steps]
-    return Group(*parts)
+    yield Text("Needs attention:", style="bold") if steps else Text("Nothing needs attention.", style="green")
+    yield from (Text(f"  {plain(step)}") for step in steps)
 
 
 def _row(each: Status) -> tuple[object, ...]:

@@ -7,25 +7,20 @@ from itertools import islice
 
 from daybook.contracts.envelope import Envelope
 from daybook.operate.connection import Connection
-from daybook.operate.errors import OperatorError
+from daybook.operate.errors import Unsuccessful
 from daybook.operate.moments import CLOCKS_DIFFER
+from daybook.operate.reading import Place, stored
 from daybook.operate.trace.listing import find
 from daybook.store.event_store import from_item
 from daybook.store.journal import Span
 from daybook.store.ledger import DEAD, Entry
 
-Place = tuple[str, int]  # stream and sequence
-
 # How far back an event is looked for that no consumer has a record of.
 _LOOKED_BACK = timedelta(hours=24)
-# DynamoDB's quota for one BatchGetItem.
-_MOST_READS = 100
 
 
-class NothingKnown(OperatorError):
+class NothingKnown(Unsuccessful):
     """No event is found by what was asked for. It may be on its way, refused, or of another stage."""
-
-    exit_code = 1
 
     def __init__(self, what: str, connection: Connection) -> None:
         stage = connection.stage
@@ -42,10 +37,8 @@ class NothingKnown(OperatorError):
         )
 
 
-class NeverRecorded(OperatorError):
+class NeverRecorded(Unsuccessful):
     """The event has come in, and is dead: it was refused, and never got into the store."""
-
-    exit_code = 1
 
     def __init__(self, entry: Entry) -> None:
         error, reason = entry.details.get("error"), entry.details.get("reason")
@@ -153,14 +146,7 @@ class _Search:
         self._found |= {_place(event): event for event in events}
 
     def _fetch(self, places: Iterable[Place]) -> None:
-        missing = sorted(set(places) - self._found.keys())
-        batches = [missing[start : start + _MOST_READS] for start in range(0, len(missing), _MOST_READS)]
-        for events in self._connection.each(self._read, batches):
-            self._add(events)
-
-    def _read(self, places: Iterable[Place]) -> list[Envelope]:
-        keys = [{"stream": stream, "sequence": sequence} for stream, sequence in places]
-        return [from_item(item) for item in self._connection.items(self._connection.names.store, keys)]
+        self._add(map(from_item, stored(self._connection, set(places) - self._found.keys()).values()))
 
 
 def _place(event: Envelope) -> Place:
