@@ -22,7 +22,7 @@ from daybook.local.project import ROOT, private
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.index import Selection, dead_letters
-from daybook.operate.idle import wait_until_quiet
+from daybook.operate.idle import wait_until_idle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -180,7 +180,7 @@ class _Soak:
 
     def _quiet(self) -> Sequence[object]:
         # What the functions recorded a moment ago by their clocks was recorded since we began by ours.
-        return wait_until_quiet(self._connection, self._began, datetime.now(UTC) + _PATIENCE)
+        return wait_until_idle(self._connection, self._began, datetime.now(UTC) + _PATIENCE)
 
     def _send(self, events: Iterable[Sent]) -> None:
         several, now = list(events), datetime.now(UTC)

@@ -2,9 +2,9 @@
 
 sent = datetime.now(UTC)
 ...
-left = wait_until_quiet(connection, since=sent, deadline=sent + timedelta(seconds=30), expected=ids)
+left = wait_until_idle(connection, since=sent, deadline=sent + timedelta(seconds=30), expected=ids)
 
-`wait_until_quiet` looks at the whole stage: it says that nothing is in flight at all. `wait_until_done` looks only at
+`wait_until_idle` looks at the whole stage: it says that nothing is in flight at all. `wait_until_done` looks only at
 some events and what they have caused, which costs far fewer calls, and does not wait for other people's events.
 """
 
@@ -79,7 +79,7 @@ def unsettled(connection: Connection, since: datetime, *, expected: Collection[s
     return [*watch.open(), *queued, *watch.overdue()]
 
 
-def wait_until_quiet(
+def wait_until_idle(
     connection: Connection,
     since: datetime,
     deadline: datetime,
@@ -87,7 +87,8 @@ def wait_until_quiet(
     expected: Collection[str] = (),
     timers: bool = True,
 ) -> list[Unsettled]:
-    """Wait until nothing is under way, or until the deadline. Returns what then still is: nothing, if all is quiet.
+    """Wait until nothing is under way, or until the deadline. Returns what is still under way: nothing, if the stage is
+    idle.
 
     Without `timers`, those that are due are not waited for, which may take a minute.
     """

@@ -59,17 +59,19 @@ def daybook(
         ),
     ] = False,
 ) -> None:
-    """Operate a stage of Daybook: see how it is, what failed and why; process it again or discard it; replay history;
-    make views anew; prove that the log is whole.
+    """Operate a stage of Daybook: see its status, what failed and why; process dead letters again or discard them;
+    replay
+    recorded events; rebuild views; check that the history is complete.
 
-    At three in the morning begin with `daybook status`, then `daybook dead`; each says what to type next.
+    In an emergency begin with `daybook status`, then `daybook dead`; each says what to type next.
     Options stand behind the command: `daybook status --stage local`.
 
     Commands speak to AWS with the credentials and the region that the AWS command line would use (AWS_PROFILE,
     AWS_REGION …), and to AWS_ENDPOINT_URL if that is set. With `--stage local` they find the system that `make run`
     keeps up on this machine, need no credentials, and never reach a real account.
 
-    What changes something only says what it would do, until it is told --apply; each act is then recorded in the store.
+    A command that changes something only says what it would do, unless you add `--apply`; each operation is then
+    recorded in the store.
 
     Exit codes: 0 done; 1 not found, or not all succeeded; 2 the command could not do its work; 130 stopped by Ctrl-C.
     """

@@ -251,7 +251,7 @@ def test_an_event_that_the_journal_does_not_find_is_named(stage: World, attribut
     assert [(kind, where) for kind, where, _ in found()] == [("journal", "stock/mug#1")]
 
 
-def test_of_a_story_that_is_not_found_the_event_is_named(stage: World) -> None:
+def test_of_a_correlation_that_is_not_found_the_event_is_named(stage: World) -> None:
     _, reserved = an_order(stage)
     change(stage, reserved, story={"S": "another"})
 
@@ -519,7 +519,7 @@ def _report(stage: World, number: int) -> Envelope:
 
 
 def _park(stage: World, event: Envelope) -> None:
-    """The stream is parked at the event, at `raise-alarm`."""
+    """The stream is blocked at the event, at `raise-alarm`."""
     m = event.metadata
     hold = Hold(event=m.id, sequence=m.sequence, reason="KeyError", since=ms(20))
     Cursors(stage.connection.dynamodb, stage.names.ledger, "raise-alarm").write(

@@ -314,7 +314,7 @@ def test_a_letter_is_shown_with_its_tries_its_journey_and_its_log_but_nothing_ab
         "Try2",
         "order/1001 #1",
         "•••",
-        f"{TO}  dead",  # the journey
+        f"{TO}  dead",  # the trace
         f"/aws/lambda/daybook-dev-{TO}",
         "aws logs filter-log-events",
         f"daybook dead retry {name} --apply --stage dev",

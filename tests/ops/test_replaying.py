@@ -161,7 +161,7 @@ def test_it_is_told_which_effects_may_follow_however_far_away(stage: World) -> N
     of_the_view = replay("--all", "--since", "6h", to="order-status-placed").stdout
 
     assert "may cause: charge-order (charge/{order_id}), mail-confirmed (letter/{order_id}/confirmed)." in told
-    assert "order-status-placed emits nothing, and sets nothing else going." in of_the_view
+    assert "order-status-placed emits nothing, and causes nothing else." in of_the_view
     assert "daybook rebuild order-status" in of_the_view
     assert streams(stage) == []
 

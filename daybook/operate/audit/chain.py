@@ -1,4 +1,4 @@
-"""One stream as the audit reads it: in order, without gaps, each event sealed and linked to the one before."""
+"""One stream as the audit reads it: in order, without gaps, each event linked by its hash to the one before."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -68,7 +68,9 @@ class Chain:
             or not _is_read(bucket, m)
             or (event.story and story != m.correlation_id)
         ):
-            self._say("journal", "it stands where neither journal nor story find it", m.sequence, m.id)
+            self._say(
+                "journal", "it stands where neither the journal nor the correlation index finds it", m.sequence, m.id
+            )
 
     def _say(self, kind: Any, told: str, sequence: Any, event: str = "") -> None:
         if not isinstance(sequence, int):

@@ -1,4 +1,4 @@
-"""`daybook audit`: the history as a file, and whether it is whole."""
+"""`daybook audit`: the history as a file, and whether it is complete."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -47,7 +47,7 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="markdown
 
 @app.callback()
 def audit() -> None:
-    """Take the history out as a file, and check that it is whole and that everybody has got it."""
+    """Export the history as a file, and check that it is complete and that every consumer has received it."""
 
 
 @app.command(epilog=EXPORT_EXAMPLES)
@@ -64,14 +64,15 @@ def export(
 ) -> None:
     """Write the complete history, event by event in the order of recording, one JSON object a line.
 
-    **The file holds personal data**, all that events hold: only its owner may read it (mode 0600), and whoever gets it
-    must be allowed to. Each line is an event as it is stored: `metadata`, `data` (the stored JSON text), `source`,
+    **The file holds personal data**, all that events hold: only its owner may read it (mode 0600), and whoever receives
+    it must be allowed to. Each line is an event as it is stored: `metadata`, `data` (the stored JSON text), `source`,
     `previous`, `hash`. To check it, take `hash` out of the object: the SHA-256 of the rest, as JSON in UTF-8 with
-    sorted keys and without spaces, must be it; and `previous` must be the `hash` of the event before it in the stream.
+    sorted keys and without spaces, must equal it; and `previous` must be the `hash` of the event before it in the
+    stream.
 
-    The same span gives the same bytes. The file is there once it is complete; Ctrl-C or an error leaves none. "All" is
-    what was recorded since the store's table was made; for a table restored from a backup say `--since`. With `--to -`
-    plain lines go to standard output, and what else is told goes to standard error.
+    The same span gives the same bytes. The file appears once it is complete; Ctrl-C or an error leaves none. "All" is
+    what was recorded since the store's table was created; for a table restored from a backup give `--since`. With
+    `--to -` plain lines go to standard output, and messages go to standard error.
 
     Exit code 1: the store lacks events that the journal names. See `daybook audit check`.
     """
@@ -112,34 +113,34 @@ def check(
         str,
         typer.Option(
             metavar="AGE",
-            help="What is younger may still be under way, and counts as open: `1h`. Right after a repair say `0s`.",
+            help="Younger events may still be under way, and count as open: `1h`. Right after a repair use `0s`.",
         ),
     ] = "1h",
     stage: Stage = "dev",
     as_json: AsJson = False,
 ) -> None:
-    """Check that the history is whole and that everybody has got it.
+    """Check that the history is complete and that every consumer has received it.
 
     **Store.** Each stream has the sequences 1, 2, 3 … without a gap; each event fits its hash, and names the hash of
     the one before it; none was recorded before its predecessor; all stand where the journal finds them. Items that are
-    no events are named.
+    no events are listed.
 
-    **Ledger.** Each event has come from somewhere, and what was admitted, handled or emitted is in the store: so a
-    stream shows that was cut off at its end, or is gone whole. What was discarded names an operation that is recorded.
+    **Ledger.** Each event has an origin, and every event that was admitted, processed or emitted is in the store: this
+    finds a stream that was cut off at its end, or deleted. Every discarded event names an operation that is recorded.
 
-    **Consumers.** Each event was published, and each consumer that subscribes to it, and listened then, has an account
-    of it: committed, dead or discarded. What is dead is no difference, see `daybook dead`, nor what waits behind it at
-    an ordered consumer.
+    **Consumers.** Each event was published, and each consumer that subscribes to it, and listened then, has a
+    processing status of it: committed, dead or discarded. A dead event is no difference, see `daybook dead`, nor are
+    the events behind it in a blocked stream of an ordered consumer.
 
-    What is younger than `--settled`, an hour unless told, counts as open where it has not come to its end, and is no
-    difference. **Right after a repair say `--settled 0s`**, once nothing waits in the queues (`daybook status`): else
+    Events younger than `--settled`, an hour by default, count as open where they have no final status, and are no
+    difference. **Right after a repair use `--settled 0s`**, once nothing waits in the queues (`daybook status`): else
     events of that hour are not judged, and a check that finds nothing proves nothing of their repair.
 
     Both tables are read from end to end, some items of them twice; that takes long and costs what reading them costs.
-    Nothing is changed. What is recorded meanwhile is no difference. With `--json`, one object for each difference, and
-    a last one with what was counted.
+    Nothing is changed. Events that are recorded meanwhile are no difference. With `--json`, one object for each
+    difference, and a last one with the counts.
 
-    Exit code 1: something is not as it should be.
+    Exit code 1: there are differences.
     """
     with connected(stage) as connection:
         now = datetime.now(UTC)

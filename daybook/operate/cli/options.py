@@ -19,9 +19,7 @@ Stage = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs instead of text for people.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Do it. Without this, nothing is changed.")]
-Reason = Annotated[
-    str, typer.Option("--reason", metavar="TEXT", help="Why, for those who read the record of what you do.")
-]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why you do it. It is recorded.")]
 Since = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Recorded from then on: `3d` ago, or RFC 3339. All, unless given."),
@@ -53,5 +51,5 @@ class Commands(TyperGroup):
         named = next((number for number, word in enumerate(args) if word in self.commands), 0)
         if named and args[0].startswith("-") and args[0].partition("=")[0] not in own:
             line = shlex.join([*ctx.command_path.split(), *args[named:], *args[:named]])
-            ctx.fail(f"say options behind the command: {line}")
+            ctx.fail(f"put options behind the command: {line}")
         return super().parse_args(ctx, args)

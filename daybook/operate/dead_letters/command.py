@@ -1,4 +1,4 @@
-"""`daybook dead`: what could not be processed, and deciding about it."""
+"""`daybook dead`: listing dead letters, and deciding about them."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -68,12 +68,12 @@ def groups(
     since: SinceOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """See what could not be processed and waits for a decision, in groups: by consumer and by what went wrong.
+    """List the events that could not be processed and wait for a decision, in groups: by consumer and by error.
 
-    A dead letter is one event at one consumer, and is called by both: `EVENT@CONSUMER`. What admit has refused, rules
-    could not deliver, publish or sweep have set aside is among them. What differs from case to case stands in the
-    reasons as `<n>`, `<id>`, `<text>` and the like. The largest group comes first. Of the largest
-    you are told what helps: to try again, to mend, to say how it ended, or to discard.
+    A dead letter is one event at one consumer, and is named by both: `EVENT@CONSUMER`. Messages are among them that
+    admit has refused, that rules could not deliver, or that publish or fire-timers have set aside. Parts of a reason
+    that differ from case to case are shown as `<n>`, `<id>`, `<text>` and the like. The largest group comes first. For
+    the largest groups the command says what helps: retry, edit, resolve, or discard.
     """
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
@@ -100,9 +100,10 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List dead letters one by one: since when each is dead, its id, its event's type and place, and what went wrong.
+    """List dead letters one by one: when each died, its id, its event's type and place, and its error.
 
-    Those of one consumer come the oldest first; of several, in no order. With `--json`, one object a line.
+    Those of one consumer are sorted from the oldest to the newest; those of several are not sorted. With `--json`, one
+    object a line.
     """
     with connected(stage) as connection:
         wanted = selection(consumer, error, event_type, stream, since)
@@ -128,7 +129,7 @@ def _refuse_options_before(context: typer.Context) -> None:
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            fail(f"say options behind the command: daybook dead {context.invoked_subcommand} …; nothing was done")
+            fail(f"put options behind the command: daybook dead {context.invoked_subcommand} …; nothing was done")
 
 
 def _drawn(found: Failures, connection: Connection) -> Iterator[RenderableType]:

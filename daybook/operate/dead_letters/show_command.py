@@ -1,4 +1,4 @@
-"""`daybook dead show`: one dead letter, with all that is known of it."""
+"""`daybook dead show`: one dead letter in detail."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from daybook.operate.cli.reaching import connected
 from daybook.operate.dead_letters.details import Details
 from daybook.operate.drawing import draw, plain
 from daybook.operate.masking import shown
-from daybook.operate.trace.trace import Journey
+from daybook.operate.trace.trace import Trace
 
 EXAMPLES = """
 **Examples**
@@ -30,17 +30,18 @@ def show(
     *,
     stage: Stage = "dev",
     reveal: Annotated[
-        bool, typer.Option("--reveal", help="Show the message, too. It may be about a person: mind who looks on.")
+        bool, typer.Option("--reveal", help="Show the message, too. It may hold personal data: beware of onlookers.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """See why an event is dead at a consumer: what it is, each try that failed, its journey so far, where the log is.
+    """Show why an event is a dead letter of a consumer: the event, each delivery attempt that failed, its trace so far,
+    and where the log is.
 
-    Of a recorded event you see the data, but what is about a person shows as •••. What was never recorded, as admit
-    refused it, is shown by its size and its SHA-256 alone, unless you say `--reveal`. The last lines name the commands
-    that you may want next.
+    Of a recorded event you see the data, but personal fields show as •••. A message that was never recorded, because
+    admit has refused it, is shown only by its size and its SHA-256, unless you add `--reveal`. The last lines name the
+    commands that you may want next.
 
-    Exit code 1: it is no dead letter.
+    Exit code 1: there is no such dead letter.
     """
     with connected(stage) as connection:
         dead_letter = Details.of(connection, name)
@@ -50,7 +51,7 @@ def show(
         answer(None, *_drawn(dead_letter), *([dead_letter.body] if reveal else []), as_json=False)
         if dead_letter.event:
             typer.echo()
-            draw(Journey.of(connection, dead_letter.dead_letter.event), console())
+            draw(Trace.of(connection, dead_letter.dead_letter.event), console())
         commands = [f"  {f'{what}:':<18}{command}" for what, command in dead_letter.next.items()]
         log = ["", f"Log: {dead_letter.log_group}", f"  {dead_letter.logs}"]
         answer(None, *log, "What you can do:", *commands, as_json=False)
@@ -86,7 +87,7 @@ def _facts(dead: Details) -> dict[str, str]:
         "happened": m.time,
         "recorded": m.recorded_at,
         "from": m.producer,
-        "story": m.correlation_id,
+        "correlation": m.correlation_id,
         "caused by": m.causation_id or "",
         "data": json.dumps(shown(event), ensure_ascii=False),
     }

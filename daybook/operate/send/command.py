@@ -27,7 +27,7 @@ def send(
     *,
     stage: Stage = "dev",
     unchecked: Annotated[
-        bool, typer.Option("--unchecked", help="Send what breaks its contract here too: admit has the last word.")
+        bool, typer.Option("--unchecked", help="Send also events that break their contract here: admit decides.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -37,10 +37,11 @@ def send(
     "Detail": {"data": {…}}}`, a list of them, or such a list under `entries` or `Entries`. `Detail` may be an object or
     JSON text; `Time` is optional; the bus is always the stage's.
 
-    First all are held against their contracts: if one does not keep it, nothing is sent. With an `id` of its own in
-    `Detail.metadata`, an event can be sent again without being done twice.
+    First all events are checked against their contracts: if one breaks its contract, nothing is sent. An event with an
+    `id` of its own in `Detail.metadata` can be sent again: it is a duplicate then, and not processed twice.
 
-    Printed are, for each event, EventBridge's id and the one it will have in Daybook. With `--json`, one object a line.
+    For each event the command prints EventBridge's id and the id that it will have in Daybook. With `--json`, one
+    object a line.
     """
     with connected(stage) as connection:
         entries = _checked(file, unchecked=unchecked)

@@ -1,7 +1,7 @@
-"""How the consumers of a stage stand: what waits, what is dead, what is held up, and what needs somebody's attention.
+"""The status of a stage's consumers: what waits, what is dead or blocked, and what needs attention.
 
-All of it is read in one pass, side by side. Counts of queues are SQS's approximations; the dead are read from an index,
-which lags.
+All of it is read in one pass, in parallel. Counts of queues are SQS's approximations; dead letters are read from an
+index, which lags.
 """
 
 from collections import Counter
@@ -41,13 +41,13 @@ _DEAD = "-dead"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How one consumer stands.
+    """The status of one consumer.
 
     `waiting`, `in_flight` and `delayed` are messages of its queue; `dead` its dead letters, `on_the_way` those that
-    bury has not noted yet; `parked` the streams that such a dead letter holds up. `oldest` is the age in seconds of the
-    oldest message, `rate` what was committed in a minute; None where nobody knows. `mappings` are their states, by
-    Lambda's word. `last_error` is of what is tried again at the moment, or else of what is dead. `lag`, of publish
-    alone: milliseconds from recording to publishing.
+    record-dead-letters has not recorded yet; `blocked` the streams that such a dead letter blocks. `oldest` is the age
+    in seconds of the oldest message, `rate` what was committed in a minute; None where nobody knows. `mappings` are
+    their states, by Lambda's word. `last_error` is of what is tried again at the moment, or else of what is dead.
+    `lag`, of publish alone: milliseconds from recording to publishing.
     """
 
     consumer: str
@@ -57,7 +57,7 @@ class Status:
     delayed: int = 0
     dead: int = 0
     on_the_way: int = 0
-    parked: int = 0
+    blocked: int = 0
     oldest: float | None = None
     rate: float | None = None
     lag: float | None = None
@@ -68,7 +68,7 @@ class Status:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is to be told of it."""
+        """Whether nothing waits, happens, or needs attention there."""
         switched = any(state != "Enabled" for state in self.mappings)
         busy = self.waiting or self.in_flight or self.delayed or self.rate
         return not (self.needs or busy or switched or self.last_error)
@@ -93,7 +93,7 @@ class Status:
 
 
 def status(connection: Connection, wanted: Collection[str] = ()) -> list[Status]:
-    """How the consumers stand, and admit and publish; those that need attention first. `wanted`: these alone.
+    """The status of the consumers, and of admit and publish; those that need attention first. `wanted`: only these.
 
     Raises botocore's errors.
     """
@@ -130,7 +130,7 @@ def next_steps(found: Iterable[Status], stage: str) -> list[str]:
 
 
 _STEPS = {
-    "breaker": "{consumer}: what it calls does not answer; it tries again by itself. Is the other side down?",
+    "breaker": "{consumer}: the external system does not answer; it tries again by itself. Is that system down?",
     "paused": "daybook resume {consumer} --stage {stage}",
     "off": "{consumer} is switched off, and no pause says why: daybook resume {consumer} --stage {stage}",
     "dead": "daybook dead --stage {stage}",
@@ -194,7 +194,7 @@ def _status(
 
 
 def _with_letters(status: Status, known: Mapping[str, Consumer], dead: Sequence[DeadLetter]) -> Status:
-    """The same with what is dead there."""
+    """The same with its dead letters."""
     if not dead:
         return status
     consumer = known.get(status.consumer)
@@ -202,7 +202,7 @@ def _with_letters(status: Status, known: Mapping[str, Consumer], dead: Sequence[
         {dead_letter.stream for dead_letter in dead if dead_letter.stream} if consumer and consumer.ordered else set()
     )
     newest = max(dead, key=lambda dead_letter: dead_letter.at)
-    return replace(status, dead=len(dead), parked=len(streams), last_error=status.last_error or newest.error)
+    return replace(status, dead=len(dead), blocked=len(streams), last_error=status.last_error or newest.error)
 
 
 def _from_cloudwatch(connection: Connection, names: Sequence[str], now: datetime) -> _Numbers:

@@ -1,4 +1,4 @@
-"""Finding all events of a story: by a stream, by one of its events, or by its correlation id."""
+"""Finding all events of a correlation: by a stream, by one of its events, or by its correlation id."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ class NothingKnown(Unsuccessful):
         missing = (
             f"no event is on the stream {what} in the stage {stage}"
             if "/" in what
-            else f"no event or story {what} is known in the stage {stage} (looked for in the ledger, in the index of "
-            f"stories, and in the journal of the last {hours} hours)"
+            else f"no event or correlation {what} is known in the stage {stage} (looked for in the ledger, in the "
+            f"correlation index, and in the journal of the last {hours} hours)"
         )
         super().__init__(
-            f"{missing}. What has just been sent takes a moment; why an event was refused is told under its id. "
+            f"{missing}. What has just been sent takes a moment; why an event was refused is shown under its id. "
             f"What there is: daybook events --stage {stage}"
         )
 
@@ -56,16 +56,17 @@ class Collected:
 
 
 def collect(connection: Connection, what: str, *, most: int) -> Collected:
-    """The events of a stream (`order/1001`) with those of their stories on others; or of one story, by its own id or an
+    """The events of a stream (`order/1001`) with those of their correlations on others; or of one correlation, by its
+    own id or an
     event's.
 
-    Of a stream and of each story about `most` events are read: of the stream the newest, of a story the first.
-    Raises NothingKnown, and NeverRecorded for an event that was refused.
+    Of a stream and of each correlation about `most` events are read: of the stream the newest, of a correlation the
+    first. Raises NothingKnown, and NeverRecorded for an event that was refused.
     """
     search = _Search(connection, most)
     if "/" in what and search.stream(what):
         return search.result()
-    if not what or not search.event_or_story(what):
+    if not what or not search.event_or_correlation(what):
         if what and (dead := [entry for entry in connection.ledger.of_event(what) if entry.state == DEAD]):
             raise NeverRecorded(dead[0])
         raise NothingKnown(what, connection)
@@ -87,36 +88,36 @@ class _Search:
         return Collected(tuple(events), self._cut)
 
     def stream(self, stream: str) -> bool:
-        """Add the newest of the stream, and their stories. Returns whether there is such a stream."""
+        """Add the newest of the stream, and their correlations. Returns whether there is such a stream."""
         head = self._store.head(stream)
         if head is None:
             return False
         self._cut |= head.sequence > self._most
         events = list(self._store.stream(stream, after=max(0, head.sequence - self._most)))
         self._add(events)
-        self._stories({event.metadata.correlation_id for event in events})
+        self._correlations({event.metadata.correlation_id for event in events})
         return True
 
-    def event_or_story(self, given: str) -> bool:
-        """Add the story of the event with this id, or with this correlation id. Returns whether there is one."""
+    def event_or_correlation(self, given: str) -> bool:
+        """Add the correlation of the event with this id, or with this correlation id. Returns whether there is one."""
         place = self._place_of(given)
         if place is None:
-            self._stories({given})
+            self._correlations({given})
             if self._found:
                 return True
             place = self._recorded_lately(given)
         self._fetch([place] if place else [])
-        self._stories({event.metadata.correlation_id for event in self._found.values()})
+        self._correlations({event.metadata.correlation_id for event in self._found.values()})
         return bool(self._found)
 
-    def _stories(self, correlation_ids: Iterable[str]) -> None:
-        stories = self._connection.each(self._story, correlation_ids)
-        for run, _ in stories:
+    def _correlations(self, correlation_ids: Iterable[str]) -> None:
+        found = self._connection.each(self._correlation, correlation_ids)
+        for run, _ in found:
             self._add(run)
-        self._fetch([place for _, places in stories for place in places])
+        self._fetch([place for _, places in found for place in places])
 
-    def _story(self, correlation_id: str) -> tuple[list[Envelope], list[Place]]:
-        """The events of a story on the stream where it began, and the places of all others."""
+    def _correlation(self, correlation_id: str) -> tuple[list[Envelope], list[Place]]:
+        """The events of a correlation on the stream where it began, and the places of all others."""
         root = self._place_of(correlation_id)
         run = self._run(correlation_id, root) if root else []
         places = list(islice(self._store.story(correlation_id), self._most + 1))
@@ -124,7 +125,7 @@ class _Search:
         return run[: self._most], places[: self._most]
 
     def _run(self, correlation_id: str, root: Place) -> list[Envelope]:
-        """The root and what follows it without a gap: after that, the index of stories holds the rest."""
+        """The root and what follows it without a gap: after that, the index of correlations holds the rest."""
         stream, sequence = root
         run: list[Envelope] = []
         for event in self._store.stream(stream, after=sequence - 1):

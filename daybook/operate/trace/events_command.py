@@ -39,13 +39,14 @@ def events(
         str, typer.Option(metavar="TIME", help="Recorded from then on: `15m`, `2h`, `3d` ago, or RFC 3339.")
     ] = "24h",
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Recorded before then; now unless given.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most N events.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List recorded events, the newest first: when each was recorded, its type, its place in its stream, its id.
 
-    They come from the journal, an index that may lack the last moments; those of one stream come from the store itself,
-    which lacks nothing. With `--json`, one object a line. Data are never shown; see `daybook trace --data`.
+    They come from the journal, an index that may lack events of the last moments; events of one stream come from the
+    store itself, which lacks nothing. With `--json`, one object a line. Data is never shown; see `daybook trace
+    --data`.
     """
     with connected(stage) as connection:
         span = moments.span(since, until, datetime.now(UTC))
