@@ -32,9 +32,7 @@ def span(connection: Connection, since: str | None, until: str | None, now: date
 
 
 def span_of_streams(since: str | None, until: str | None, now: datetime) -> Span:
-    """The same for events that are found by their streams, which lack nothing: by default all time. Raises
-    BadMoment.
-    """
+    """The same for events of streams, which lack nothing: by default all time. Raises BadMoment."""
     first = moments.moment(since, now) if since else BEGINNING
     last = moments.moment(until, now) if until else now + moments.CLOCKS_DIFFER
     return moments.checked(Span(first, last), since, f"--until {until}" if until else "now")

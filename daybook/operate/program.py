@@ -60,11 +60,10 @@ def daybook(
     ] = False,
 ) -> None:
     """Operate a stage of Daybook: see its status, what failed and why; process dead letters again or discard them;
-    replay
-    recorded events; rebuild views; check that the history is complete.
+    replay recorded events; rebuild views; check that the history is complete.
 
-    In an emergency begin with `daybook status`, then `daybook dead`; each says what to type next.
-    Options stand behind the command: `daybook status --stage local`.
+    In an emergency begin with `daybook status`, then `daybook dead`; each says what to type next. Options stand behind
+    the command: `daybook status --stage local`.
 
     Commands speak to AWS with the credentials and the region that the AWS command line would use (AWS_PROFILE,
     AWS_REGION …), and to AWS_ENDPOINT_URL if that is set. With `--stage local` they find the system that `make run`

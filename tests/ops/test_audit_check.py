@@ -310,7 +310,7 @@ def test_another_well_formed_event_in_the_place_of_the_last_one_is_named(stage: 
 def test_an_event_that_came_from_nowhere_is_named(stage: World) -> None:
     stage.recorded("StockReceived", "stock/mug", producer=WAREHOUSE, admitted=False)
 
-    assert found() == [("ledger", "stock/mug#1", "the ledger does not tell where it comes from")]
+    assert found() == [("ledger", "stock/mug#1", "the ledger does not say where it comes from")]
 
 
 def test_a_copy_of_an_event_in_another_place_is_named(stage: World) -> None:
@@ -363,14 +363,14 @@ def test_an_event_that_never_came_to_one_consumer_is_named_with_it(stage: World)
     placed, _ = an_order(stage)
     forget(stage, placed, PLACE)
 
-    assert found() == [("undelivered", "order/1001#1", "it never came to place-order")]
+    assert found() == [("undelivered", "order/1001#1", "it never reached place-order")]
 
 
 def test_an_event_that_came_to_nobody_was_not_published(stage: World) -> None:
     an_order(stage)
     stage.recorded("OrderPlaced", "order/1002")
 
-    told = "it was not published, it seems: it never came to place-order, reserve-stock"
+    told = "it was not published, it seems: it never reached place-order, reserve-stock"
     assert found() == [("unpublished", "order/1002#1", told)]
 
 
@@ -398,7 +398,7 @@ def test_what_was_being_tried_in_a_queue_that_is_gone_never_came(stage: World, m
 
     monkeypatch.setattr("daybook.operate.audit.statuses.listens_since", lambda *_: clock.moment(ms(3)))
 
-    assert found() == [("undelivered", "order/1001#1", "it never came to place-order")]
+    assert found() == [("undelivered", "order/1001#1", "it never reached place-order")]
 
 
 def test_what_was_recorded_before_a_consumer_listened_is_none_of_its_matter(stage: World) -> None:

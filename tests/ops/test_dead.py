@@ -323,7 +323,7 @@ def test_a_letter_is_shown_with_its_tries_its_journey_and_its_log_but_nothing_ab
         assert told in shown.stdout
     assert SECRET not in shown.stdout
     assert SECRET not in json.dumps(data)
-    assert [each["error"] for each in data["tries"]] == ["Try1", "Try2"]
+    assert [each["error"] for each in data["attempts"]] == ["Try1", "Try2"]
     assert f"--filter-pattern '\"{m.id}\"'" in data["logs"]
 
 

@@ -88,9 +88,9 @@ def events(connection: Connection, span: Span) -> Iterator[Envelope]:
 def write(history: Iterable[Envelope], target: Path, *, force: bool) -> Exported:
     """Write the events to a new gzip file that its owner alone may read; the same events make the same bytes.
 
-    The file is there once all of it is: whatever ends this before leaves nothing. Raises
-    FileExists, unless `force` lets it take the place of what is there; OperatorError where nothing can be written; and
-    what reading the events raises.
+    The file is there once all of it is: whatever ends this before leaves nothing. Raises FileExists, unless `force`
+    lets it take the place of what is there; OperatorError where nothing can be written; and what reading the events
+    raises.
     """
     if not force:
         _refuse_if_there(target)

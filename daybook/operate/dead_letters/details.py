@@ -22,15 +22,6 @@ _AROUND = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
-    """A try that has failed: when, and of what."""
-
-    at: str
-    error: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Details:
     """A dead letter that is dead at this moment. `event` is what it is about, if that is recorded."""
 
@@ -55,9 +46,9 @@ class Details:
         return cls(connection, dead_letter, entry, body(connection, entry), event, consumer)
 
     @property
-    def tries(self) -> Sequence[Try]:
-        """All tries that have failed, the first one first."""
-        return [Try(str(told["at"]), str(told["error"]), str(told["reason"])) for told in self.entry.tries]
+    def attempts(self) -> Sequence[Mapping[str, str]]:
+        """The delivery attempts that have failed, the first one first: when (`at`), `error` and `reason` of each."""
+        return [{name: str(each[name]) for name in ("at", "error", "reason")} for each in self.entry.tries]
 
     @property
     def size(self) -> int:
@@ -77,7 +68,7 @@ class Details:
     @property
     def logs(self) -> str:
         """The command that shows the log lines of its tries."""
-        times = [self.dead_letter.at, *(each.at for each in self.tries)]
+        times = [self.dead_letter.at, *(each["at"] for each in self.attempts)]
         begin, end = (clock.moment(at) for at in (min(times), max(times)))
         # What could not be read has no event's id; its lines tell only of the message.
         known = not self.dead_letter.event.startswith("body-")
@@ -111,7 +102,7 @@ class Details:
     def as_data(self, *, reveal: bool = False) -> dict[str, Any]:
         """All of it as what JSON can hold. The body only if it is to be revealed: it may be about a person."""
         data: dict[str, Any] = {"id": self.dead_letter.id, **asdict(self.dead_letter)}
-        data |= {"tries": [asdict(each) for each in self.tries], "retried": self.entry.details.get("retried")}
+        data |= {"attempts": self.attempts, "retried": self.entry.details.get("retried")}
         if self.event:
             data["recorded"] = {"metadata": asdict(self.event.metadata), "data": shown(self.event)}
         data["body"] = {"bytes": self.size, "sha256": self.sha256} | ({"text": self.body} if reveal else {})

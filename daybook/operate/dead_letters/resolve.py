@@ -1,8 +1,8 @@
-"""Effects whose outcome is unknown: somebody has found out how one ended, and says so.
+"""Effects whose outcome is unknown: an operator has found out how one ended, and records it.
 
-Either nothing happened: then the attempt is withdrawn, and the event is given to the effect once more. Or it did take
-effect: then the outcome is recorded as the effect itself would have told it. Each is one transaction with the record of
-the act, so that whoever is interrupted repeats it and finds how far it came.
+Either nothing happened: then the effect record is withdrawn, and the effect receives its event again. Or it did take
+effect: then the outcome is recorded as the effect itself would have emitted it. Each is one transaction with the record
+of the operation, so that a command that was interrupted can be repeated: it finds how far it came.
 """
 
 import json
@@ -34,6 +34,7 @@ from daybook.operate.masking import HIDDEN, shown
 from daybook.operate.operation import Operation
 from daybook.operate.polling import looks
 from daybook.operate.reading import line_of
+from daybook.operate.send.entries import json_in
 from daybook.store.event_store import Draft, Head, successor
 from daybook.store.ledger import COMMITTED, DEAD
 from daybook.store.ledger import Entry as LedgerEntry
@@ -58,19 +59,19 @@ class NothingToResolve(Unsuccessful):
 
 
 class StillAtIt(Unsuccessful):
-    """A process may be at the attempt still, and will then tell by itself how it ended."""
+    """A process may still be working on the effect, and will then record the outcome by itself."""
 
 
 class TakenUp(Unsuccessful):
-    """The attempt is no longer as it was read."""
+    """The effect record is no longer as it was read."""
 
 
 class NotTellable(OperatorError):
-    """What should tell the outcome is not what the effect would have told."""
+    """The event that should say the outcome is none that the effect would have emitted."""
 
 
 class NotGiven(Unsuccessful):
-    """The event could not be given to the effect."""
+    """The event could not be sent to the effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,7 @@ class Doubt:
     @property
     def templates(self) -> list[dict[str, Any]]:
         """For each type of event that may tell the outcome: what it has to say. What the dead letter's event says
-        already is
-        filled in, hidden where it is about a person; the rest says FILL_IN, with an example.
+        already is filled in, hidden where it is about a person; the rest says FILL_IN, with an example.
         """
         known = shown(self.stored)
         return [
@@ -103,9 +103,8 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What came of it. `state` is the ledger's word on the dead letter's event, `told` are the ids of the events that
-    tell
-    the outcome; `error` and `reason` are there if it is dead once more.
+    """The result. `state` is the processing status of the dead letter's event, `told` are the ids of the events that
+    say the outcome; `error` and `reason` are there if it is dead again.
     """
 
     dead_letter: str
@@ -124,29 +123,26 @@ def find(connection: Connection, name: str) -> Doubt:
     consumer = consumers(connection).get(dead_letter.consumer)
     if consumer is None or consumer.kind != EFFECT:
         what = f"{dead_letter.consumer} is a {consumer.kind}" if consumer else f"{dead_letter.consumer} is not deployed"
-        msg = f"{what}, and no effect: nothing was attempted in the world outside; retry the dead letter, or discard it"
+        msg = f"{what}, and no effect: no external system was called; retry the dead letter, or discard it"
         raise NothingToResolve(msg)
     stored = _stored(connection, dead_letter)
     purpose = consumer.purpose.format(**dict(_read(dead_letter, stored, consumer)))
-    attempt = _attempts(connection, consumer).find(purpose)
+    record = _records(connection, consumer).find(purpose)
     again = f"daybook dead retry {dead_letter.id}"
-    if attempt is None:
-        msg = f"nothing was attempted for {purpose}: {dead_letter.id} died before; {again}"
-        raise NothingToResolve(msg)
-    if attempt["state"] == CONCLUDED:
-        msg = f"the outcome of {purpose} is known already, and an event tells it; {again}, and the dead letter is done"
-        raise NothingToResolve(msg)
-    if attempt["cause"] != dead_letter.event:
-        other = f"{attempt['cause']}@{dead_letter.consumer}"
-        msg = f"it was for another event that {purpose} was attempted; resolve that: daybook dead resolve {other}"
-        raise NothingToResolve(msg)
-    if attempt["state"] == OPEN and (until := attempt.get("until")):
-        _must_have_ended(connection, purpose, until)
-    withdrawn = attempt["state"] == WITHDRAWN
-    if withdrawn and "resolved_by" not in attempt:
-        msg = f"{purpose} is known to have had no effect; {again}, and it is attempted once more"
-        raise NothingToResolve(msg)
-    return Doubt(dead_letter, consumer, purpose, stored, int(attempt["number"]), withdrawn)
+    if record is None:
+        why = f"nothing was attempted for {purpose}: {dead_letter.id} died before; {again}"
+    elif record["state"] == CONCLUDED:
+        why = f"the outcome of {purpose} is known already, and an event says it; {again}, and the dead letter is done"
+    elif record["cause"] != dead_letter.event:
+        other = f"{record['cause']}@{dead_letter.consumer}"
+        why = f"{purpose} was attempted for another event; resolve that: daybook dead resolve {other}"
+    elif record["state"] == WITHDRAWN and "resolved_by" not in record:
+        why = f"{purpose} is known to have had no effect; {again}, and it is attempted again"
+    else:
+        if record["state"] == OPEN and (until := record.get("until")):
+            _must_have_ended(connection, purpose, until)
+        return Doubt(dead_letter, consumer, purpose, stored, int(record["number"]), record["state"] == WITHDRAWN)
+    raise NothingToResolve(why)
 
 
 def done_before(connection: Connection, name: str) -> Resolved | None:
@@ -164,33 +160,31 @@ def done_before(connection: Connection, name: str) -> Resolved | None:
 def had_no_effect(
     connection: Connection, doubt: Doubt, reason: str, *, pause: Callable[[float], None] = time.sleep
 ) -> Resolved:
-    """Withdraw the attempt, give the event to the effect once more, and wait for its word. `pause` waits some seconds.
+    """Withdraw the effect record, send the event to the effect again, and wait for its result.
 
     Raises TakenUp, NotGiven, NoAnswer, and botocore's errors; after all of them it may be repeated.
     """
     if not doubt.withdrawn:
         operation = Operation.begin(connection)
-        withdrawal = _attempts(connection, doubt.consumer).update(
+        withdrawal = _records(connection, doubt.consumer).update(
             doubt.purpose,
             # Who was thought dead can write nothing more: it is not open, and has another number once it is begun anew.
             "SET #state = :withdrawn, resolved_by = :operation REMOVE #until",
             doubt.number,
             values={":withdrawn": WITHDRAWN, ":operation": operation.id},
         )
-        try:
-            operation.commit(_told(operation, doubt, NO_EFFECT, reason), [{"Update": withdrawal}])
-        except Refused as error:
-            raise _taken_up(doubt) from error
+        if not operation.try_to_commit(_told(operation, doubt, NO_EFFECT, reason), [{"Update": withdrawal}]):
+            raise _taken_up(doubt)
     known = connection.ledger.find(doubt.dead_letter.event, doubt.consumer.name)
     for outcome in Delivery(connection, doubt.consumer.name).deliver([line_of(doubt.stored)]):
         if not outcome.delivered:
-            msg = f"the attempt is withdrawn, but SQS did not take the event ({outcome.error}); repeat the command"
+            msg = f"the effect record is withdrawn, but SQS rejected the event ({outcome.error}); repeat the command"
             raise NotGiven(msg)
     return _watch(connection, doubt, known, pause)
 
 
 def took_effect(connection: Connection, doubt: Doubt, outcome: Event | None, reason: str) -> Resolved:
-    """Record the outcome as the effect itself would have told it; without an event, that there is nothing to tell.
+    """Record the outcome as the effect itself would have emitted it; without an event, only that it took effect.
 
     Raises TakenUp, NotTellable, and botocore's errors, after which it may have been done.
     """
@@ -226,15 +220,13 @@ def outcome_in(doubt: Doubt, text: str) -> Event:
     """
     event_type, data = _given(text)
     if event_type not in doubt.consumer.emits:
-        may = ", ".join(doubt.consumer.emits) or "nothing"
-        msg = f"{doubt.consumer.name} tells {may}, and never {event_type}"
+        msg = f"{doubt.consumer.name} emits {', '.join(doubt.consumer.emits) or 'nothing'}, and never {event_type}"
         raise NotTellable(msg)
     contract = catalogue()[event_type].contract
     event = _read(doubt.dead_letter, doubt.stored, doubt.consumer)
     cause = json.loads(event.to_json())
     data = {name: cause[name] if name in cause and _has(value, HIDDEN) else value for name, value in data.items()}
-    left = [name for name, value in data.items() if _has(value, HIDDEN, FILL_IN)]
-    if left:
+    if left := [name for name, value in data.items() if _has(value, HIDDEN, FILL_IN)]:
         msg = f"{event_type}: fill in {', '.join(left)}"
         raise NotTellable(msg)
     try:
@@ -277,18 +269,18 @@ def _must_have_ended(connection: Connection, purpose: str, until: str) -> None:
     ended = clock.moment(until) + margin
     if ended > datetime.now(UTC):
         msg = (
-            f"a process may be at {purpose} still, and would tell by itself how it ends; "
-            f"come again after {clock.timestamp(ended)[:19]}Z"
+            f"a process may still be working on {purpose}, and would record by itself how it ends; "
+            f"repeat the command after {clock.timestamp(ended)[:19]}Z"
         )
         raise StillAtIt(msg)
 
 
-def _attempts(connection: Connection, consumer: Consumer) -> Attempts:
+def _records(connection: Connection, consumer: Consumer) -> Attempts:
     return Attempts(connection.dynamodb, connection.names.ledger, consumer.name)
 
 
 def _taken_up(doubt: Doubt) -> TakenUp:
-    return TakenUp(f"{doubt.purpose} has been taken up by somebody else just now; nothing was changed, look again")
+    return TakenUp(f"{doubt.purpose} was changed by another process just now; nothing was changed here, look again")
 
 
 def _told(
@@ -298,9 +290,7 @@ def _told(
     return EffectResolved(
         **operation.about,
         reason=reason,
-        dead_letter=RecordedLetter(
-            event=dead_letter.event, consumer=dead_letter.consumer, error=dead_letter.error[:256]
-        ),
+        letter=RecordedLetter(event=dead_letter.event, consumer=dead_letter.consumer, error=dead_letter.error[:256]),
         purpose=doubt.purpose,
         outcome=outcome,
         told=told,
@@ -319,8 +309,8 @@ def _ledgers_part(
 def _conclusion(connection: Connection, doubt: Doubt, told: tuple[str, ...], now: str) -> dict[str, Any]:
     values = {":concluded": CONCLUDED, ":now": now, ":events": list(told)}
     expression = "SET #state = :concluded, concluded_at = :now, events = :events REMOVE #until"
-    attempts = _attempts(connection, doubt.consumer)
-    return {"Update": attempts.update(doubt.purpose, expression, doubt.number, values=values)}
+    records = _records(connection, doubt.consumer)
+    return {"Update": records.update(doubt.purpose, expression, doubt.number, values=values)}
 
 
 def _envelope(connection: Connection, doubt: Doubt, outcome: Event, event_id: str, now: str) -> Envelope:
@@ -349,7 +339,7 @@ def _envelope(connection: Connection, doubt: Doubt, outcome: Event, event_id: st
 
 
 def _watch(connection: Connection, doubt: Doubt, known: LedgerEntry | None, pause: Callable[[float], None]) -> Resolved:
-    """Wait for the effect's word on the event; `known` is its row before it was given it."""
+    """Wait for the result of the effect; `known` is its row before it received the event."""
     dead_letter = doubt.dead_letter
     for _ in looks(_LONGEST_WAIT, pause):
         row = connection.ledger.find(dead_letter.event, dead_letter.consumer)
@@ -366,15 +356,13 @@ def _watch(connection: Connection, doubt: Doubt, known: LedgerEntry | None, paus
 def _given(text: str) -> tuple[str, dict[str, Any]]:
     """Type and data of the one event in JSON text. Raises NotTellable."""
     try:
-        value = json.loads(text)
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:
-        msg = f"what tells the outcome is not JSON: {error}"
+        value = json_in(text)
+    except ValueError as error:
+        msg = f"the event is not JSON: {error}"
         raise NotTellable(msg) from error
-    if isinstance(value, list):
-        if len(value) != 1:
-            raise NotTellable("the outcome is told by one event; leave just that in the file")
-        (value,) = value
+    if isinstance(value, list) and len(value) != 1:
+        raise NotTellable("the outcome is one event; leave just that in the file")
+    value = value[0] if isinstance(value, list) else value
     event_type = value.get("DetailType") if isinstance(value, dict) else None
     detail = value.get("Detail", value) if isinstance(value, dict) else None
     data = detail.get("data") if isinstance(detail, dict) else None

@@ -60,10 +60,12 @@ def show(
 def _drawn(dead: Details) -> Iterator[Text]:
     yield Text(plain(dead.dead_letter.id), style="bold")
     yield from (Text(f"  {what:<12}{plain(text)}") for what, text in _facts(dead).items() if text)
-    if dead.tries:
-        yield Text("  tries")
-    for each in dead.tries:
-        yield Text.assemble(f"    {each.at[:23]}Z  ", (plain(each.error), "bold red"), f"  {plain(each.reason)}")
+    if dead.attempts:
+        yield Text("  delivery attempts")
+    for each in dead.attempts:
+        yield Text.assemble(
+            f"    {each['at'][:23]}Z  ", (plain(each["error"]), "bold red"), "  ", plain(each["reason"])
+        )
 
 
 def _facts(dead: Details) -> dict[str, str]:

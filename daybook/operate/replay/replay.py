@@ -71,8 +71,7 @@ class Portion:
 @dataclass(slots=True)
 class Summary:
     """A replay, or its preview, in a few numbers. `fresh` are the events recorded since the consumer listens,
-    `failures`
-    the first of those that were not delivered.
+    `failures` the first of those that were not delivered.
     """
 
     listens_since: datetime

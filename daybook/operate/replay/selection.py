@@ -43,8 +43,7 @@ class TooLong(OperatorError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which events are selected: those recorded in the span for which all criteria hold. `missing`: only events that
-    the
-    ledger has no row of at the consumer.
+    the ledger has no row of at the consumer.
     """
 
     span: Span

@@ -76,20 +76,16 @@ class Status:
     @property
     def needs(self) -> list[str]:
         """What needs attention, the most urgent first; nothing, if all is well."""
-        found = []
-        if self.breaker is not BreakerState.CLOSED:
-            found.append("breaker")
-        if self.switch.paused:
-            found.append("paused")
-        elif not self.switch.off and any(state in {"Disabled", "Disabling"} for state in self.mappings):
-            found.append("off")
-        if self.dead:
-            found.append("dead")
-        if self.on_the_way and self.consumer == RECORD_DEAD_LETTERS:
-            found.append("record-dead-letters")
-        if self.oldest is not None and self.oldest >= LONG:
-            found.append("old")
-        return found
+        switched_off = any(state in {"Disabled", "Disabling"} for state in self.mappings)
+        needs = {
+            "breaker": self.breaker is not BreakerState.CLOSED,
+            "paused": bool(self.switch.paused),
+            "off": switched_off and not self.switch.paused and not self.switch.off,
+            "dead": bool(self.dead),
+            "record-dead-letters": self.on_the_way and self.consumer == RECORD_DEAD_LETTERS,
+            "old": self.oldest is not None and self.oldest >= LONG,
+        }
+        return [need for need, is_there in needs.items() if is_there]
 
 
 def status(connection: Connection, wanted: Collection[str] = ()) -> list[Status]:

@@ -35,8 +35,7 @@ def trace(
     as_json: AsJson = False,
 ) -> None:
     """Show the trace of events through every service: which consumers have processed them, what they emitted, and what
-    is
-    still to come.
+    is still to come.
 
     For a stream you see its newest events and the correlations they belong to; for an event or a correlation id, the
     whole correlation. Under each event stand its consumers, with their processing status by the ledger, and under these

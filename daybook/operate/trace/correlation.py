@@ -57,8 +57,7 @@ class Collected:
 
 def collect(connection: Connection, what: str, *, most: int) -> Collected:
     """The events of a stream (`order/1001`) with those of their correlations on others; or of one correlation, by its
-    own id or an
-    event's.
+    own id or an event's.
 
     Of a stream and of each correlation about `most` events are read: of the stream the newest, of a correlation the
     first. Raises NothingKnown, and NeverRecorded for an event that was refused.
