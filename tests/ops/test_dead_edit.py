@@ -62,7 +62,7 @@ def test_before_it_is_applied_it_is_said_and_nothing_is_sent(refused: World, for
     assert f"Would give OrderPlaced from shop.checkout to admit, as event {as_data['event']}" in result.stdout
     assert "Nothing was changed. To do it, repeat the command with --apply." in result.stdout
     assert as_data == {
-        "letter": f"{REFUSED}@admit",
+        "dead_letter": f"{REFUSED}@admit",
         "event": as_data["event"],
         "type": "OrderPlaced",
         "source": "shop.checkout",

@@ -103,7 +103,7 @@ def test_before_it_is_applied_it_is_said_and_nothing_is_changed(
     assert result.exit_code == 0, result.output
     assert told in result.stdout
     assert "Nothing was changed. To do it, repeat the command with --apply." in result.stdout
-    assert (as_data["letter"], as_data["outcome"]) == (f"{dead_letter.metadata.id}@{MAIL}", outcome)
+    assert (as_data["dead_letter"], as_data["outcome"]) == (f"{dead_letter.metadata.id}@{MAIL}", outcome)
     assert as_data["applied"] is False
     assert world.connection.dynamodb.scan(TableName=world.names.ledger)["Items"] == before
 

@@ -316,7 +316,7 @@ def test_an_event_that_a_field_names_keeps_its_id_and_only_its_record_is_new(run
     assert done.event == dead_letter
     assert [fact.metadata.id for fact in running.facts()] == [dead_letter]
     (act,) = running.acts()
-    assert (said(act).dead_letter.error, said(act).admitted, said(act).sha256) == (
+    assert (said(act).letter.error, said(act).admitted, said(act).sha256) == (
         "ContractBroken",
         dead_letter,
         sha256,
@@ -442,7 +442,7 @@ def test_a_letter_that_was_refused_once_more_meanwhile_is_discarded_all_the_same
 def test_what_a_source_sends_that_does_not_know_the_system_is_mended_in_its_own_form(running: Running) -> None:
     running.world.append(recorded(sent_letter()))
     bounce = {
-        "mail": {"headers": [{"name": "X-Daybook-DeadLetter", "value": "1001.confirmed "}]},
+        "mail": {"headers": [{"name": "X-Daybook-Letter", "value": "1001.confirmed "}]},
         "bounce": {
             "feedbackId": "f-1",
             "timestamp": "2026-03-01T12:00:00Z",

@@ -341,7 +341,7 @@ def test_an_event_that_would_open_a_stream_that_is_open_is_not_told(running: Run
         ("[]", "just that in the file"),
         ('{"data": {}}', "not of the form"),
         ('{"DetailType": "EmailSent"}', "not of the form"),
-        ('{"DetailType": "EmailRefused", "data": {}}', "try-it tells EmailSent, and never EmailRefused"),
+        ('{"DetailType": "EmailRefused", "data": {}}', "try-it emits EmailSent, and never EmailRefused"),
         (TOLD.replace('"M-1"', "5"), "message_id"),
         (TOLD.replace('"M-1"', '"FILL IN, such as 0100"'), "fill in message_id"),
         (TOLD.replace('"M-1"', '"•••"'), "fill in message_id"),
@@ -445,7 +445,7 @@ def test_as_long_as_its_process_may_be_alive_nobody_can_say_how_it_ended(running
     told = refuses(lambda: doubt_about(running, placed), StillAtIt)
 
     ended = clock.timestamp(clock.moment(soon) + timedelta(minutes=1))  # clocks differ
-    assert f"come again after {ended[:19]}Z" in told
+    assert f"repeat the command after {ended[:19]}Z" in told
 
 
 def a_dead_letter(running: Running, *, stored: bool = True, sequence: bool = True) -> Envelope:

@@ -134,7 +134,7 @@ def _refuse_options_before(context: typer.Context) -> None:
 
 def _drawn(found: Failures, connection: Connection) -> Iterator[RenderableType]:
     kinds = found.groups
-    title = f"{number_of(found.count, 'dead dead_letter')}, as of {clock.now()[:19]}Z"
+    title = f"{number_of(found.count, 'dead letter')}, as of {clock.now()[:19]}Z"
     yield found.table(title, "count", "consumer", "error", "reason", "oldest", "newest")
     if found.others:
         yield f"{found.others} others are of kinds beyond these {len(kinds)}; narrow by --consumer or --error."

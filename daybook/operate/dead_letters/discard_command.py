@@ -90,7 +90,7 @@ def discard(
 
 
 def _done(counts: Counter[bool]) -> str:
-    return f"discarded {number_of(counts[True], 'dead dead_letter')}"
+    return f"discarded {number_of(counts[True], 'dead letter')}"
 
 
 def _note_what_is_left(counts: Counter[bool], unknown: list[str], stage: str) -> None:

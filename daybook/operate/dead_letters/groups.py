@@ -121,5 +121,5 @@ def preview_of(found: Failures, would: str, *lines: str, do: str, as_json: bool,
         answer(None, *lines or ["There are no such dead letters."], "Nothing was changed.", as_json=False)
         return
     told = {"count": found.count, "groups": found.as_data(), "others": found.others, **data}
-    title = f"{would} {number_of(found.count, 'dead dead_letter')}"
+    title = f"{would} {number_of(found.count, 'dead letter')}"
     preview(told, found.table(title, "count", "consumer", "error", "reason"), *lines, do=do, as_json=as_json)

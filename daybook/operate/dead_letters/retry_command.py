@@ -108,7 +108,7 @@ def _preview(dead_letters: Iterable[DeadLetter], retrying: Retrying, *, as_json:
             else:
                 sent.add(dead_letter)
                 named = [*named, f"  {dead_letter.id}"][: _MOST_NAMED + 1]
-    others = [*reasons.values(), f"That concerns {number_of(refused.count, 'dead dead_letter')}."] if reasons else []
+    others = [*reasons.values(), f"That concerns {number_of(refused.count, 'dead letter')}."] if reasons else []
     each = "Each would be sent to its consumer's queue again, and stay dead until the consumer has committed it."
     lines = [*(named if sent.count <= _MOST_NAMED else ()), each] if sent.count else []
     data = {"refused": refused.as_data()}
