@@ -58,7 +58,7 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A timer whose time has come. The next sweep records its event; sweeps begin each minute."""
+    """A timer that is due. fire-timers, which runs each minute, records its event."""
 
     stream: str
     time: str
@@ -168,7 +168,7 @@ class _Watch:
         ]
 
     def overdue(self) -> list[Overdue]:
-        """The timers that are due. Sweeps have finished with all minutes before their watermark."""
+        """The timers that are due. fire-timers has finished all minutes before its watermark."""
         table, now = DueTable(self._connection.dynamodb, self._connection.names.due), datetime.now(UTC)
         mark = table.watermark()
         first = minute(mark.minute if mark else self._since)

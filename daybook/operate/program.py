@@ -89,6 +89,6 @@ app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=rebuild.EXAMPLES)(rebuild.rebuild)
 app.add_typer(audit.app, name="audit")
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
-with suppress(NoApplication):  # then a command that needs one says so
+with suppress(NoApplication):  # a command that needs one reports that
     for service in application().of_services("commands"):
         app.add_typer(service.app)

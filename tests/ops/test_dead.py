@@ -54,7 +54,7 @@ def ids(world: World, **selected: Any) -> list[str]:
 # ---------------------------------------------------------------------------------------
 
 
-def test_letters_are_those_for_which_all_holds_that_is_said(world: World) -> None:
+def test_dead_letters_are_those_for_which_all_holds_that_is_said(world: World) -> None:
     world.died(placed(world, "1"), "a", "KeyError", after=1)
     world.died(placed(world, "2"), "a", "TypeError", after=2000)
     world.died(placed(world, "3"), "b", "KeyError", after=3000)
@@ -71,7 +71,7 @@ def test_letters_are_those_for_which_all_holds_that_is_said(world: World) -> Non
     assert ids(world, since=morning() + timedelta(seconds=2), consumer="a") == ["e-2@a"]
 
 
-def test_letters_of_one_consumer_come_the_oldest_first(world: World) -> None:
+def test_dead_letters_of_one_consumer_come_the_oldest_first(world: World) -> None:
     for number in (3, 1, 2):
         world.died(f"e-{number}", TO, after=number)
 
@@ -82,7 +82,7 @@ def test_letters_of_one_consumer_come_the_oldest_first(world: World) -> None:
     ]
 
 
-def test_a_letter_is_found_by_its_event_and_by_its_event_and_consumer(world: World) -> None:
+def test_a_dead_letter_is_found_by_its_event_and_by_its_event_and_consumer(world: World) -> None:
     world.died("e-1", "a")
 
     assert named(world.connection, "e-1") == named(world.connection, "e-1@a")
@@ -90,7 +90,9 @@ def test_a_letter_is_found_by_its_event_and_by_its_event_and_consumer(world: Wor
 
 
 @pytest.mark.parametrize(("name", "said"), [("e-1", "dead at 2 consumers"), ("e-1@c", "no dead letter"), ("e", "no")])
-def test_what_names_no_letter_or_several_is_refused_with_those_there_are(world: World, name: str, said: str) -> None:
+def test_a_name_of_no_dead_letter_or_of_several_is_refused_with_those_there_are(
+    world: World, name: str, said: str
+) -> None:
     world.died("e-1", "a")
     world.died("e-1", "b")
 
@@ -114,7 +116,7 @@ def letter_of(event: Any, consumer: str) -> DeadLetter:
     return DeadLetter(event=event.metadata.id, consumer=consumer, at=ms(0), error="", reason="")
 
 
-def test_a_letter_that_is_asked_for_twice_stands_once(world: World) -> None:
+def test_a_dead_letter_that_is_asked_for_twice_stands_once(world: World) -> None:
     world.died("e-1", TO)
     (dead_letter,) = dead_letters(world.connection, Selection())
     since = dead_letter.at
@@ -144,7 +146,7 @@ def test_what_differs_from_case_to_case_is_left_out_of_the_reason(reason: str, k
     assert normalised(reason) == kind
 
 
-def test_letters_that_died_of_the_same_are_one_group_and_the_largest_comes_first(world: World) -> None:
+def test_dead_letters_that_died_of_the_same_are_one_group_and_the_largest_comes_first(world: World) -> None:
     world.died("e-0", "b", "KeyError", reason="order 7 is unknown")
     for number in range(1, 4):
         world.died(f"e-{number}", "a", "KeyError", reason=f"order {number} is unknown", after=number)
@@ -279,7 +281,7 @@ def test_half_a_stream_s_name_is_said_to_be_none(world: World) -> None:
 # --- one by one ----------------------------------------------------------------------------------------------------
 
 
-def test_the_list_has_one_line_a_letter_and_says_that_there_are_more(world: World) -> None:
+def test_the_list_has_one_line_a_dead_letter_and_says_that_there_are_more(world: World) -> None:
     for number in range(3):
         world.died(placed(world, str(number)), TO, after=number)
 
@@ -294,7 +296,7 @@ def test_the_list_has_one_line_a_letter_and_says_that_there_are_more(world: Worl
     assert data[0]["error"] == "KeyError"
 
 
-def test_a_letter_is_shown_with_its_tries_its_journey_and_its_log_but_nothing_about_a_person(world: World) -> None:
+def test_a_dead_letter_is_shown_with_its_tries_its_journey_and_its_log_but_nothing_about_a_person(world: World) -> None:
     event = placed(world, "1001")
     m = event.metadata
     for number in (1, 2):
@@ -404,7 +406,7 @@ def many(world: World, number: int, *, consumer: str = TO) -> None:
         world.connection.dynamodb.batch_write_item(RequestItems={world.names.ledger: requests})
 
 
-def test_letters_are_read_page_by_page_as_they_are_asked_for(world: World) -> None:
+def test_dead_letters_are_read_page_by_page_as_they_are_asked_for(world: World) -> None:
     many(world, 2_500)  # all of which DynamoDB would give at once
     pages: list[str] = []
     world.connection.dynamodb.meta.events.register("before-call.dynamodb.Scan", lambda **_: pages.append("Scan"))
@@ -416,7 +418,7 @@ def test_letters_are_read_page_by_page_as_they_are_asked_for(world: World) -> No
     assert len(pages) == 3
 
 
-def test_groups_take_no_more_memory_for_ten_thousand_letters_than_for_two_thousand() -> None:
+def test_groups_take_no_more_memory_for_ten_thousand_dead_letters_than_for_two_thousand() -> None:
     def peak(number: int) -> int:
         stream = (
             DeadLetter(event=f"e-{n}", consumer=TO, at=ms(n), error="KeyError", reason=f"order {n} is unknown")

@@ -54,7 +54,7 @@ def stage(world: World) -> World:
     return world
 
 
-def test_a_letter_is_discarded_with_who_decided_and_why_and_keeps_what_went_wrong(world: World) -> None:
+def test_a_dead_letter_is_discarded_with_who_decided_and_why_and_keeps_what_went_wrong(world: World) -> None:
     name = world.died("e-1", TO, body='{"a": 1}')
 
     (outcome,) = discarded(world.connection)
@@ -110,7 +110,7 @@ def test_what_has_been_done_meanwhile_stays_done_and_the_rest_is_discarded(world
     assert named_by_events(world) == Counter([names[0], names[2]])
 
 
-def test_a_letter_that_has_died_anew_meanwhile_is_discarded_as_it_is_now(world: World) -> None:
+def test_a_dead_letter_that_has_died_anew_meanwhile_is_discarded_as_it_is_now(world: World) -> None:
     name = world.died("e-1", TO, after=1)
     known = list(dead_letters(world.connection, Selection()))
     world.died("e-1", TO, "Worse", after=2)
@@ -130,7 +130,7 @@ def discarded_once_though_killed(stage: World, moment: Moment) -> bool:
     first = stage.recorded("EquipmentStatusReported", f"device/{call}-{after}", event_id=f"r-{call}-{after}")
     stage.recorded("EquipmentStatusReported", f"device/{call}-{after}", event_id=f"s-{call}-{after}")
     names = [stage.died(f"e-{call}-{after}", TO), stage.died(first, ORDERED)]
-    before = waiting_nudges(stage)
+    before = waiting_wake_ups(stage)
     try:
         discarded(dying(call, after=after))
     except Death:
@@ -139,20 +139,20 @@ def discarded_once_though_killed(stage: World, moment: Moment) -> bool:
         assert states(stage, *names) == [DISCARDED, DISCARDED]
         assert all(named_by_events(stage)[name] == 1 for name in names)
         assert len(was) == 1  # both or none
-        assert waiting_nudges(stage) > before
+        assert waiting_wake_ups(stage) > before
         return True
     return False
 
 
 # Death at every call: tests/deep/ops.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_killed_at_the_transaction_and_repeated_each_letter_is_discarded_once_with_one_event_that_names_it(
+def test_killed_at_the_transaction_and_repeated_each_dead_letter_is_discarded_once_with_one_event_that_names_it(
     stage: World, after: bool
 ) -> None:
     assert discarded_once_though_killed(stage, ("TransactWriteItems", after))
 
 
-def waiting_nudges(world: World) -> int:
+def waiting_wake_ups(world: World) -> int:
     """How many messages are in the queue of the consumer that keeps order, or will be some seconds later."""
     url = world.connection.sqs.get_queue_url(QueueName=world.names.of(ORDERED))["QueueUrl"]
     names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed")
@@ -188,21 +188,21 @@ def test_of_two_that_decide_at_the_same_time_one_does(world: World) -> None:
     assert named_by_events(world) == Counter([name])
 
 
-def test_a_stream_behind_a_discarded_event_is_nudged_before_and_after_by_the_next_event_of_that_type(
+def test_a_stream_behind_a_discarded_event_is_wake_up_messaged_before_and_after_by_the_next_event_of_that_type(
     stage: World,
 ) -> None:
     first = stage.recorded("EquipmentStatusReported", "device/1", event_id="r-1")
     stage.recorded("EquipmentAlarmRaised", "device/1", event_id="other")
     stage.recorded("EquipmentStatusReported", "device/1", event_id="r-2")
     stage.died(first, ORDERED)
-    nudges = sent(stage.connection)
+    messages = sent(stage.connection)
 
     discarded(stage.connection)
 
-    assert nudges == [("r-2", 10), ("r-2", 0)]
+    assert messages == [("r-2", 10), ("r-2", 0)]
 
 
-def test_where_nothing_follows_or_order_does_not_matter_nobody_is_nudged(stage: World) -> None:
+def test_where_nothing_follows_or_order_does_not_matter_nobody_is_wake_up_messaged(stage: World) -> None:
     stage.listens(TO, "OrderPlaced")
     stage.uses(TO, kind="reaction", event="OrderPlaced")
     stage.died(stage.recorded("EquipmentStatusReported", "device/1"), ORDERED)
@@ -210,11 +210,11 @@ def test_where_nothing_follows_or_order_does_not_matter_nobody_is_nudged(stage: 
     stage.recorded("OrderPlaced", "order/1")
     stage.died(first, TO)
 
-    nudges = sent(stage.connection)
+    messages = sent(stage.connection)
 
     assert all(outcome.discarded for outcome in discarded(stage.connection))
 
-    assert nudges == []
+    assert messages == []
 
 
 def test_that_a_stream_could_not_be_set_going_is_told(stage: World) -> None:
@@ -244,7 +244,7 @@ def test_an_effect_whose_outcome_is_unknown_stays_so_and_that_is_said(world: Wor
 @pytest.mark.parametrize(
     "arguments", [("--all",), ("--all", "--reason", " "), ("--reason", WHY), ("--reason", "x" * 501)]
 )
-def test_without_a_reason_or_a_word_on_which_letters_nothing_is_discarded(
+def test_without_a_reason_or_a_word_on_which_dead_letters_nothing_is_discarded(
     world: World, arguments: tuple[str, ...]
 ) -> None:
     name = world.died("e-1", TO)
@@ -266,7 +266,7 @@ def test_without_apply_it_says_what_it_would_discard_and_changes_nothing(world: 
     assert named_by_events(world) == Counter()
 
 
-def test_with_json_there_is_one_object_a_letter(world: World) -> None:
+def test_with_json_there_is_one_object_a_dead_letter(world: World) -> None:
     name = world.died("e-1", TO)
     world.died("e-2", "another")
 

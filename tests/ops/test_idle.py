@@ -70,7 +70,7 @@ def test_messages_in_queues_are_under_way_but_not_those_among_the_dead_letters_o
     assert unsettled(world.connection, morning()) == [Queued(expected.queue, waiting=0, in_flight=1, delayed=0)]
 
 
-def test_a_timer_is_under_way_when_its_time_has_come_and_no_sweep_has_fired_it(world: World) -> None:
+def test_a_timer_is_under_way_when_its_time_has_come_and_no_fire_timers_has_fired_it(world: World) -> None:
     past, future = (clock.timestamp(datetime.now(UTC) + timedelta(hours=hours)) for hours in (-0.1, 1))
     arm(world, "order/1001", past)
     arm(world, "order/1002", future)

@@ -132,7 +132,7 @@ def test_the_last_minutes_which_the_index_may_lack_are_left_for_later_unless_ask
     assert complete(stage.connection, now) < now
 
 
-def test_what_is_delivered_is_to_the_letter_what_the_rule_would_deliver(stage: World) -> None:
+def test_what_is_delivered_is_to_the_dead_letter_what_the_rule_would_deliver(stage: World) -> None:
     data = '{"order_id":"1001","note":"Zoë \\u2028","amount":1.10}'
     placed = stage.recorded("OrderPlaced", "order/1001", data=data)
 

@@ -98,7 +98,7 @@ def test_what_a_terminal_does_not_print_is_written_as_json_writes_it(running: Ru
     assert json.loads(form)["detail"]["data"] == data
 
 
-def test_a_mended_event_is_admitted_and_the_letter_is_discarded_and_both_are_told_in_one_record(
+def test_a_mended_event_is_admitted_and_the_dead_letter_is_discarded_and_both_are_told_in_one_record(
     running: Running,
 ) -> None:
     dead_letter = a_refused(running)
@@ -208,7 +208,7 @@ def test_what_is_stored_is_never_edited(running: Running) -> None:
     assert "daybook dead retry" in told
 
 
-def test_an_event_that_is_refused_again_leaves_the_letter_and_may_be_mended_otherwise(running: Running) -> None:
+def test_an_event_that_is_refused_again_leaves_the_dead_letter_and_may_be_mended_otherwise(running: Running) -> None:
     running.arrives(sent(order_data("1002")))
     dead_letter = a_refused(running)
     form = find(running.connection(), dead_letter).form
@@ -376,7 +376,7 @@ def test_a_producer_that_sends_the_right_event_afterwards_under_its_own_id_does_
     assert row(running, dead_letter).state == DISCARDED
 
 
-def test_of_two_who_mend_one_letter_differently_the_second_is_told(running: Running) -> None:
+def test_of_two_who_mend_one_dead_letter_differently_the_second_is_told(running: Running) -> None:
     dead_letter = a_refused(running)
     connection = running.connection()
     refused = find(connection, dead_letter)
@@ -392,7 +392,7 @@ def test_of_two_who_mend_one_letter_differently_the_second_is_told(running: Runn
     assert (len(running.facts()), row(running, dead_letter).state) == (1, DEAD)
 
 
-def test_of_two_who_mend_one_letter_alike_both_are_told_that_it_is_done(running: Running) -> None:
+def test_of_two_who_mend_one_dead_letter_alike_both_are_told_that_it_is_done(running: Running) -> None:
     dead_letter = a_refused(running)
     text = mend(find(running.connection(), dead_letter).form)
     connection = running.connection()
@@ -406,7 +406,7 @@ def test_of_two_who_mend_one_letter_alike_both_are_told_that_it_is_done(running:
     assert (len(running.facts()), len(running.acts())) == (1, 1)
 
 
-def test_a_letter_that_somebody_else_has_discarded_meanwhile_stays_as_they_left_it(running: Running) -> None:
+def test_a_dead_letter_that_somebody_else_has_discarded_meanwhile_stays_as_they_left_it(running: Running) -> None:
     dead_letter = a_refused(running)
     connection = running.connection()
     refused = find(connection, dead_letter)
@@ -427,7 +427,7 @@ def test_a_letter_that_somebody_else_has_discarded_meanwhile_stays_as_they_left_
     assert running.acts() == []
 
 
-def test_a_letter_that_was_refused_once_more_meanwhile_is_discarded_all_the_same(running: Running) -> None:
+def test_a_dead_letter_that_was_refused_again_meanwhile_is_discarded_all_the_same(running: Running) -> None:
     dead_letter = a_refused(running)
     body = row(running, dead_letter).details["body"]
     connection = running.connection()

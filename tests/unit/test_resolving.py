@@ -98,7 +98,7 @@ def state(running: Running, event: Envelope) -> str:
 # --- nothing happened -------------------------------------------------------------------------------------------------
 
 
-def test_what_had_no_effect_is_attempted_once_more_and_told_by_the_effect_itself(running: Running, post: Post) -> None:
+def test_what_had_no_effect_is_attempted_again_and_told_by_the_effect_itself(running: Running, post: Post) -> None:
     placed = in_doubt(running, post)
     assert (state(running, placed), post.sent) == (DEAD, ["trial/1001"])
 

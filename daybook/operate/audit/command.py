@@ -64,10 +64,10 @@ def export(
 ) -> None:
     """Write the complete history, event by event in the order of recording, one JSON object a line.
 
-    **The file holds personal data**, all that events hold: only its owner may read it (mode 0600), and whoever receives
-    it must be allowed to. Each line is an event as it is stored: `metadata`, `data` (the stored JSON text), `source`,
-    `previous`, `hash`. To check it, take `hash` out of the object: the SHA-256 of the rest, as JSON in UTF-8 with
-    sorted keys and without spaces, must equal it; and `previous` must be the `hash` of the event before it in the
+    **The file holds personal data**, all that events hold: only its owner may read it (mode 0600), and the person who
+    receives it must be allowed to. Each line is an event as it is stored: `metadata`, `data` (the stored JSON text),
+    `source`, `previous`, `hash`. To check it, take `hash` out of the object: the SHA-256 of the rest, as JSON in UTF-8
+    with sorted keys and without spaces, must equal it; and `previous` must be the `hash` of the event before it in the
     stream.
 
     The same span gives the same bytes. The file appears once it is complete; Ctrl-C or an error leaves none. "All" is

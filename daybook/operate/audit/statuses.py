@@ -19,7 +19,7 @@ from daybook.operate.subscriptions import Subscriptions, listens_since
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 
 ADMIT, PUBLISH = "admit", "publish"
-# Whoever appends by hand: `daybook/operate/operation.py`.
+# The producer of operations: `daybook/operate/operation.py`.
 OPERATOR = "daybook"
 
 # What is wanted of a row: bodies of the dead are large.

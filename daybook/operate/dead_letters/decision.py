@@ -1,7 +1,7 @@
-"""Deciding about dead letters, a chunk at a time: what is noted on their rows, and the event that tells of it, are one.
+"""Deciding about dead letters, a chunk at a time: their rows change in one transaction with the event that records it.
 
-Others may decide about the same dead letters meanwhile, and consumers may handle them: whatever is no longer dead is
-left out, and the rest is decided.
+Other operators may decide about the same dead letters meanwhile, and consumers may process them: those that are no
+longer dead are left out, and the others are decided.
 """
 
 from collections.abc import Callable, Iterable, Sequence

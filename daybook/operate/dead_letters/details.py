@@ -84,9 +84,9 @@ class Details:
     def next(self) -> Mapping[str, str]:
         """What can be done about it: what for, and the command. What helps most comes first."""
         name, stage = self.dead_letter.id, f"--stage {self.connection.stage}"
-        again = {"try it again": f"daybook dead retry {name} --apply {stage}"}
-        mend = {"mend it": f"daybook dead edit {name} {stage}"} if self.dead_letter.consumer == ADMIT else {}
-        give_up = {"give it up": f'daybook dead discard {name} --reason "…" --apply {stage}'}
+        again = {"retry it": f"daybook dead retry {name} --apply {stage}"}
+        mend = {"edit it": f"daybook dead edit {name} {stage}"} if self.dead_letter.consumer == ADMIT else {}
+        give_up = {"discard it": f'daybook dead discard {name} --reason "…" --apply {stage}'}
         match remedy(self.dead_letter.consumer, self.dead_letter.error, self.consumer):
             case Remedy.RESOLVE:
                 resolve = f"daybook dead resolve {name} --outcome"

@@ -1,11 +1,11 @@
-"""Mending what admit has refused: the mended event goes to admit as the refused one came, and takes its place.
+"""Mending an event that admit has refused: the mended event is sent to admit, and replaces the refused one.
 
     refused = find(connection, "0b73e9a8-…")
     edited = edit(connection, refused, refused.mended(connection, text), "the checkout sent 0 pieces")
 
-The mended event is named after the dead letter, so that it is admitted once, however often admit is given it. The dead
-letter is set aside only when that is done, in one transaction with the record of the act. Whoever is interrupted
-repeats it with the same event; what was done already is found.
+The id of the mended event is made from the dead letter's, so that it is admitted once, however often it is sent. The
+dead letter is discarded only after that, in one transaction with the record of the operation. After an interruption it
+is repeated with the same event, and finds what is done already.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ _FORM: Final = 'its detail is not {"data": {…}}, optionally with "metadata": {
 
 
 class NeverEdited(OperatorError):
-    """The dead letter is of an event that is stored. What is stored is never edited."""
+    """The dead letter is of an event that is stored. A stored event is never edited."""
 
     def __init__(self, dead_letter: DeadLetter) -> None:
         super().__init__(
@@ -54,7 +54,7 @@ class NeverEdited(OperatorError):
 
 
 class NotMended(OperatorError):
-    """What should take the place of a refused event would be refused, too. Nothing was sent."""
+    """The mended event would be refused, too. Nothing was sent."""
 
 
 class RefusedAgain(Unsuccessful):
@@ -66,7 +66,7 @@ class MendedBefore(Unsuccessful):
 
 
 class Decided(Unsuccessful):
-    """Somebody else has decided about the dead letter meanwhile."""
+    """Another operator has decided about the dead letter meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ def _watch(
             msg = f"the mended event was refused, too ({told}); {refused.dead_letter.id} stays as it is, mend it again"
             raise RefusedAgain(msg)
     msg = (
-        f"admit has said nothing of the mended event for {_LONGEST_WAIT:.0f} seconds; it has it in its queue. "
+        f"admit has recorded no result of the mended event for {_LONGEST_WAIT:.0f} seconds; it has it in its queue. "
         "Repeat the command with the same event: nothing is done twice"
     )
     raise NoAnswer(msg)
@@ -311,7 +311,7 @@ class _Note:
             raise Decided(msg) from error
 
     def record(self, connection: Connection, row: LedgerEntry) -> None:
-        """Record the act, once: its event is the first of its stream."""
+        """Record the operation, once: its event is the first of its stream."""
         operation = Operation.resume(connection, self.operation)
         if operation.begun:
             return

@@ -45,7 +45,7 @@ TOOK_EFFECT: Final = "took-effect"
 NO_EFFECT: Final = "no-effect"
 Outcome = Literal["took-effect", "no-effect"]
 
-# What stands in a template where somebody must say something.
+# The placeholder of a template for what the operator must fill in.
 FILL_IN: Final = "FILL IN"
 
 # How long to wait for the effect.
@@ -168,7 +168,7 @@ def had_no_effect(
         operation = Operation.begin(connection)
         withdrawal = _records(connection, doubt.consumer).update(
             doubt.purpose,
-            # Who was thought dead can write nothing more: it is not open, and has another number once it is begun anew.
+            # A process that was thought dead can write nothing more: the record is not open, and gets another number.
             "SET #state = :withdrawn, resolved_by = :operation REMOVE #until",
             doubt.number,
             values={":withdrawn": WITHDRAWN, ":operation": operation.id},

@@ -214,7 +214,7 @@ def _report_failures(summary: Summary) -> None:
         note(f"and {more} more")
     if summary.not_delivered:
         number = number_of_events(summary.not_delivered)
-        fail(f"{number} could not be delivered; begin the replay anew for those", exit_code=1)
+        fail(f"{number} could not be delivered; begin a new replay for those", exit_code=1)
 
 
 def _as_data(wanted: Replay, summary: Summary) -> dict[str, object]:
