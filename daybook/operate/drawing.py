@@ -64,6 +64,13 @@ def plain(text: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
+def number_of(number: int, noun: str = "event") -> str:
+    """`1 event`, `2 events`, `2 deliveries`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
+
+
 def bar(number: int, most: int, *, width: int) -> str:
     """A bar as long as the number is large; `most` fills the width. What is more than nothing shows."""
     eighths = max(1, round(8 * width * number / most)) if number > 0 else 0
@@ -119,14 +126,8 @@ def _delivery(trace: Trace, step: Step, delivery: Delivery) -> Text:
 
 
 def _summary(trace: Trace) -> Text:
-    told = f"{_counted(len(trace.steps), 'event')}, {_counted(trace.deliveries, 'delivery')}"
+    told = f"{number_of(len(trace.steps), 'event')}, {number_of(trace.deliveries, 'delivery')}"
     summary = Text.assemble(told, ", ", (f"waiting {trace.waiting}", "yellow" if trace.waiting else ""))
     if trace.cut:
         summary.append(" (there are more events; raise --limit)", style="yellow")
     return summary
-
-
-def _counted(number: int, noun: str) -> str:
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"

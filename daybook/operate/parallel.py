@@ -30,7 +30,7 @@ def side_by_side(partitions: Sequence[P], work: Callable[[P, Going], Iterator[R]
     """What the workers yield, as it comes. The first error ends the job, and so does a caller that stops asking: each
     worker then finishes what it is about to yield, and no more.
     """
-    made: SimpleQueue[R | _End] = SimpleQueue()
+    made: SimpleQueue[tuple[R] | BaseException | None] = SimpleQueue()  # results, and how each worker ended
     stopped = Event()
 
     def going() -> bool:
@@ -40,31 +40,24 @@ def side_by_side(partitions: Sequence[P], work: Callable[[P, Going], Iterator[R]
         error: BaseException | None = None
         try:
             for each in work(partition, going):
-                made.put(each)
+                made.put((each,))
                 if stopped.is_set():
                     break
         except BaseException as raised:  # noqa: BLE001 - it is raised again where the results are asked for
             error = raised
-        made.put(_End(error))
+        made.put(error)
 
     pool = ThreadPoolExecutor(max_workers=max(1, len(partitions)))
     try:
         left = len([pool.submit(run, partition) for partition in partitions])
         while left:
             each = made.get()
-            if not isinstance(each, _End):
-                yield each
-                continue
-            left -= 1
-            if each.error is not None:
-                raise each.error
+            if isinstance(each, BaseException):
+                raise each
+            if each:
+                yield each[0]
+            else:
+                left -= 1
     finally:
         stopped.set()
         pool.shutdown(cancel_futures=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """A worker has come to its end, or has failed."""
-
-    error: BaseException | None

@@ -54,6 +54,11 @@ def entries(
     return {(entry.event, entry.consumer): entry for entry in found}
 
 
+def place_of(connection: Connection, event_id: str) -> Place | None:
+    """Where the event with this id stands in the store, if the ledger has a row that says it."""
+    return next(((row.stream, row.sequence) for row in connection.ledger.of_event(event_id) if row.stream), None)
+
+
 def stored(connection: Connection, places: Iterable[Place], *, consistent: bool = True) -> dict[Place, Item]:
     """The store's items at these places, as far as there are any."""
 

@@ -16,8 +16,9 @@ from daybook.operate.audit import export as exporting
 from daybook.operate.audit.findings import Difference, Findings
 from daybook.operate.cli.operation import progress
 from daybook.operate.cli.options import AsJson, Commands, Since, Stage, Until
-from daybook.operate.cli.printing import answer, note, number_of_events
+from daybook.operate.cli.printing import answer, note
 from daybook.operate.cli.reaching import connected
+from daybook.operate.drawing import number_of
 from daybook.store.journal import Span
 
 EXPORT_EXAMPLES = """
@@ -95,7 +96,7 @@ def export(
         ends = {"since": clock.timestamp(span.since), "until": clock.timestamp(span.until)}
         answer(
             {"file": to, "events": done.events, "sha256": done.sha256, **ends},
-            f"{number_of_events(done.events)}, recorded from {ends['since']} to {ends['until']}, are in {to}",
+            f"{number_of(done.events)}, recorded from {ends['since']} to {ends['until']}, are in {to}",
             f"sha256 {done.sha256}",
             "It holds personal data; only its owner may read it.",
             as_json=as_json,
@@ -169,7 +170,7 @@ def _summary(found: Findings, shown: list[Difference]) -> Iterator[str]:
     """What was checked, and what is not as it should be."""
     number = found.counts
     statuses = ", ".join(f"{number[state]} {state}" for state in _STATES if number[state]) or "none"
-    yield f"Checked {number_of_events(number['events'])} of {number['streams']} streams, each hash computed again,"
+    yield f"Checked {number_of(number['events'])} of {number['streams']} streams, each hash computed again,"
     yield f"and {number['rows']} rows of the ledger. The processing statuses of the events: {statuses}."
     for difference in shown:
         yield f"{difference.kind:11}  {difference.where}: {difference.told}".replace("  : ", "  ")
@@ -186,7 +187,7 @@ def _summary(found: Findings, shown: list[Difference]) -> Iterator[str]:
 def _how_far(findings: Findings) -> str:
     counts = findings.counts
     rows = f", {counts['rows']} rows of the ledger" if counts["rows"] else ""
-    return f"{number_of_events(counts['events'])}{rows}, {findings.differences.total()} differences"
+    return f"{number_of(counts['events'])}{rows}, {findings.differences.total()} differences"
 
 
 def _counted(history: Iterable[Envelope], update: Callable[[str], None]) -> Iterator[Envelope]:
@@ -194,4 +195,4 @@ def _counted(history: Iterable[Envelope], update: Callable[[str], None]) -> Iter
     for count, event in enumerate(history, 1):
         yield event
         if count % _STEP == 0:
-            update(f"{number_of_events(count)}, up to {event.metadata.recorded_at[:19]}Z")
+            update(f"{number_of(count)}, up to {event.metadata.recorded_at[:19]}Z")

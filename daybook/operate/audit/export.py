@@ -9,11 +9,10 @@ import hashlib
 import heapq
 import json
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +24,7 @@ from daybook.operate.reading import chunks, stored
 from daybook.store.event_store import NotAnEvent, from_item
 from daybook.store.journal import Line, Span
 
-# Read side by side; more would only take more memory: so many hours' first lines, and so many hundreds of events.
+# Read in parallel: the first lines of so many hours, and so many hundreds of events. More would take more memory.
 _HOURS_AT_ONCE = 4
 _BATCHES_AT_ONCE = 8
 _LINES_A_CALL = 1_000
@@ -63,19 +62,13 @@ def events(connection: Connection, span: Span) -> Iterator[Envelope]:
     Raises Incomplete, once all that could be read was given, if the journal names what the store cannot give.
     """
     missing: list[str] = []
-    _ = connection.journal, connection.dynamodb  # made before several threads want them
-    pool = ThreadPoolExecutor(max_workers=_BATCHES_AT_ONCE)
-    waiting: deque[Future[list[Envelope | str]]] = deque()
-    try:
-        lines = _lines(connection, span, pool)
-        for batch in chunks(lines):
-            waiting.append(pool.submit(_bodies, connection, batch))
-            if len(waiting) == _BATCHES_AT_ONCE:
-                yield from _readable(waiting.popleft(), missing)
-        while waiting:
-            yield from _readable(waiting.popleft(), missing)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    _ = connection.journal  # made before several threads want it
+    for block in chunks(chunks(_lines(connection, span)), _BATCHES_AT_ONCE):
+        for each in chain.from_iterable(connection.each(partial(_bodies, connection), block)):
+            if isinstance(each, Envelope):
+                yield each
+            else:
+                missing.append(each)
     if missing:
         named = "; ".join(missing[:_MOST_NAMED]) + ("; …" if len(missing) > _MOST_NAMED else "")
         msg = (
@@ -146,13 +139,12 @@ def _beside(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
         raise OperatorError(msg) from error
 
 
-def _lines(connection: Connection, span: Span, pool: ThreadPoolExecutor) -> Iterator[Line]:
+def _lines(connection: Connection, span: Span) -> Iterator[Line]:
     """The lines of the journal, the oldest first."""
-    hours = reversed(list(span.hours()))
-    for block in chunks(hours, _HOURS_AT_ONCE):
-        opened = [[pool.submit(_opened, connection, bucket, span) for bucket in hour] for hour in block]
-        for hour in opened:
-            yield from heapq.merge(*(shard.result() for shard in hour), key=lambda line: line.order)
+    for hours in chunks(reversed(list(span.hours())), _HOURS_AT_ONCE):
+        buckets = [bucket for hour in hours for bucket in hour]
+        opened = connection.each(lambda bucket: _opened(connection, bucket, span), buckets)
+        yield from heapq.merge(*opened, key=lambda line: line.order)
 
 
 def _opened(connection: Connection, bucket: str, span: Span) -> Iterator[Line]:
@@ -180,11 +172,3 @@ def _event(told: Line, item: Any) -> Envelope | str:
         return from_item(item)
     except NotAnEvent:
         return f"{place}, which is not an event that this system wrote"
-
-
-def _readable(batch: Future[list[Envelope | str]], missing: list[str]) -> Iterator[Envelope]:
-    for each in batch.result():
-        if isinstance(each, Envelope):
-            yield each
-        else:
-            missing.append(each)

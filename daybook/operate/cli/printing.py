@@ -2,15 +2,12 @@
 
 import json
 import sys
-from datetime import UTC, datetime
 from typing import Never
 
 import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from daybook.contracts import clock
-from daybook.operate import moments
 from daybook.operate.connection import LOCAL
 from daybook.operate.drawing import plain
 
@@ -50,20 +47,3 @@ def note_that_the_index_lags(stage: str) -> None:
     """Note that events of the last moments may be missing, where that can be."""
     if stage != LOCAL:  # where indexes do not lag
         note("Events of the last moments may be missing: the index lags")
-
-
-def is_fresh(recorded_at: str) -> bool:
-    """Whether what was recorded then may be missing in an index."""
-    return datetime.now(UTC) - clock.moment(recorded_at) < moments.INDEX_LAG
-
-
-def number_of(number: int, noun: str) -> str:
-    """`1 event`, `2 events`, `2 deliveries`."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
-
-
-def number_of_events(number: int) -> str:
-    """`1 event`, `2 events`."""
-    return number_of(number, "event")

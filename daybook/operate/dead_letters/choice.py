@@ -13,6 +13,7 @@ from daybook.operate.dead_letters import index
 from daybook.operate.dead_letters.index import DeadLetter, Selection
 from daybook.operate.errors import NotAStream, OperatorError
 
+# typer reads the options of a command from its signature, so that each command on dead letters names them all.
 Ids = Annotated[
     list[str] | None,
     typer.Argument(metavar="[ID]...", help="Dead letters by event id or EVENT@CONSUMER; or select by the options."),

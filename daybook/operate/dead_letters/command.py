@@ -13,7 +13,7 @@ from rich.text import Text
 from daybook.contracts import clock
 from daybook.operate.cli.operation import progress
 from daybook.operate.cli.options import AsJson, Commands, Stage
-from daybook.operate.cli.printing import answer, fail, note, note_that_the_index_lags, number_of
+from daybook.operate.cli.printing import answer, fail, note, note_that_the_index_lags
 from daybook.operate.cli.reaching import connected
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import consumers
@@ -34,7 +34,7 @@ from daybook.operate.dead_letters.choice import (
 from daybook.operate.dead_letters.groups import Failures, Group
 from daybook.operate.dead_letters.remedies import Remedy, remedy
 from daybook.operate.dead_letters.retry import OUTCOME_UNKNOWN
-from daybook.operate.drawing import plain
+from daybook.operate.drawing import number_of, plain
 
 EXAMPLES = """
 **Examples**

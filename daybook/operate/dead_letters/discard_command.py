@@ -4,7 +4,7 @@ from collections import Counter
 
 from daybook.operate.cli.operation import progress
 from daybook.operate.cli.options import Apply, AsJson, Reason, Stage
-from daybook.operate.cli.printing import answer, fail, note, number_of
+from daybook.operate.cli.printing import answer, fail, note
 from daybook.operate.cli.reaching import connected
 from daybook.operate.dead_letters.choice import (
     ConsumerOption,
@@ -19,6 +19,7 @@ from daybook.operate.dead_letters.choice import (
 )
 from daybook.operate.dead_letters.discard import Discarding
 from daybook.operate.dead_letters.groups import Failures, preview_of
+from daybook.operate.drawing import number_of
 from daybook.operate.operation import because
 
 EXAMPLES = """

@@ -8,9 +8,9 @@ from typing import Any, Self
 from rich.table import Table
 
 from daybook.operate.cli.operation import preview
-from daybook.operate.cli.printing import answer, number_of
+from daybook.operate.cli.printing import answer
 from daybook.operate.dead_letters.index import DeadLetter
-from daybook.operate.drawing import plain, table
+from daybook.operate.drawing import number_of, plain, table
 
 # More kinds of failure than anybody reads, and few enough to hold, however many dead letters there are.
 _MOST_GROUPS = 500

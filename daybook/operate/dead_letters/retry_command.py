@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from daybook.operate.cli.operation import progress, report
 from daybook.operate.cli.options import Apply, AsJson, Reason, Stage
-from daybook.operate.cli.printing import answer, fail, note, number_of
+from daybook.operate.cli.printing import answer, fail, note
 from daybook.operate.cli.reaching import connected
 from daybook.operate.dead_letters.choice import (
     ConsumerOption,
@@ -27,6 +27,7 @@ from daybook.operate.dead_letters.groups import Failures, preview_of
 from daybook.operate.dead_letters.index import DeadLetter
 from daybook.operate.dead_letters.results import BEING_TRIED, DONE, Result
 from daybook.operate.dead_letters.retry import MOST_UNDER_WAY, Retrying
+from daybook.operate.drawing import number_of
 from daybook.operate.operation import because
 
 EXAMPLES = """

@@ -10,8 +10,9 @@ from daybook.contracts import clock
 from daybook.operate import missing_events
 from daybook.operate.cli.operation import preview, progress, report
 from daybook.operate.cli.options import Apply, AsJson, Reason, Stage, Until
-from daybook.operate.cli.printing import note, number_of_events
+from daybook.operate.cli.printing import note
 from daybook.operate.cli.reaching import connected
+from daybook.operate.drawing import number_of
 from daybook.operate.moments import BadMoment
 from daybook.operate.operation import because
 from daybook.operate.publish.publish import NotPublished, Publication
@@ -59,10 +60,10 @@ def publish(
             with progress("reading the journal") as update:
                 for more in publication.count():
                     number += more
-                    update(number_of_events(number))
+                    update(number_of(number))
             preview(
                 about | {"recorded": number},
-                f"{number_of_events(number)} {recorded}.",
+                f"{number_of(number)} {recorded}.",
                 "Publish would put all of them on the event bus again. They would go to every consumer that listens; "
                 "what a consumer has processed is not processed again, and costs a delivery each.",
                 do="To publish them",
@@ -76,12 +77,12 @@ def publish(
 
         def interrupted() -> str:
             publication.record(reason)
-            return f"Interrupted; {number_of_events(publication.published)} published. {how_to_go_on()}"
+            return f"Interrupted; {number_of(publication.published)} published. {how_to_go_on()}"
 
         try:
             with progress("publishing", interrupted) as update:
                 for _ in publication.run():
-                    update(f"{number_of_events(publication.published)} published, up to {publication.following}")
+                    update(f"{number_of(publication.published)} published, up to {publication.following}")
         except NotPublished:
             publication.record(reason)
             note(how_to_go_on())
@@ -90,5 +91,5 @@ def publish(
             note(how_to_go_on())
             raise
         operation = publication.record(reason)
-        published = f"Published again: {number_of_events(publication.published)}, {recorded}."
+        published = f"Published again: {number_of(publication.published)}, {recorded}."
         report(about | {"published": publication.published, "operation": operation}, published, as_json=as_json)

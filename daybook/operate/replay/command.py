@@ -11,9 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from daybook.contracts import clock
 from daybook.operate.cli.operation import preview, progress, report
 from daybook.operate.cli.options import Apply, AsJson, Reason, Since, Stage, Until
-from daybook.operate.cli.printing import answer, fail, note, number_of_events
+from daybook.operate.cli.printing import answer, fail, note
 from daybook.operate.cli.reaching import connected
-from daybook.operate.drawing import plain
+from daybook.operate.drawing import number_of, plain
 from daybook.operate.errors import NotAStream, OperatorError
 from daybook.operate.missing_events import span, span_of_streams
 from daybook.operate.operation import because
@@ -129,7 +129,7 @@ def _apply(wanted: Replay, summary: Summary, rate_limit: RateLimit, reason: str,
 
     def stopped() -> str:
         go_on = f"To go on: daybook replay --resume {wanted.id} --apply --stage {stage}"
-        return f"Stopped; {number_of_events(summary.events)} delivered this time. {go_on}"
+        return f"Stopped; {number_of(summary.events)} delivered this time. {go_on}"
 
     try:
         _follow(wanted.run(rate_limit, reason=reason), summary, "delivered", stopped)
@@ -146,7 +146,7 @@ def _follow(portions: Iterable[Portion], summary: Summary, done: str, *interrupt
             summary.add(portion)
             rate = summary.events / max(time.monotonic() - began, 0.001)
             update(
-                f"{number_of_events(summary.events)} {done}, {summary.passed_over} passed over, "
+                f"{number_of(summary.events)} {done}, {summary.passed_over} passed over, "
                 f"up to {plain(portion.position[:19])}Z, {rate:.0f} a second"
             )
 
@@ -159,7 +159,7 @@ def _passed_over(wanted: Replay, summary: Summary) -> list[str]:
 
 def _numbers(summary: Summary) -> str:
     types = ", ".join(f"{number} {name}" for name, number in sorted(summary.by_type.items()))
-    number = number_of_events(summary.events)
+    number = number_of(summary.events)
     return f"{number} ({types}), the oldest of {summary.oldest}, the newest of {summary.newest}."
 
 
@@ -180,7 +180,7 @@ def _found(wanted: Replay, summary: Summary) -> list[str]:
     lines = [f"{missing} at {to}, of what was {looked}: {_numbers(summary)}", *_passed_over(wanted, summary)]
     if summary.fresh:
         lines.append(
-            f"{number_of_events(summary.fresh)} of these were recorded since {to} listens "
+            f"{number_of(summary.fresh)} of these were recorded since {to} listens "
             f"({_second(summary.listens_since)}), and may be on the way to it; a redelivery does no harm."
         )
     return [*lines, *_about(wanted)]
@@ -213,7 +213,7 @@ def _report_failures(summary: Summary) -> None:
     if more := summary.not_delivered - len(summary.failures):
         note(f"and {more} more")
     if summary.not_delivered:
-        number = number_of_events(summary.not_delivered)
+        number = number_of(summary.not_delivered)
         fail(f"{number} could not be delivered; begin a new replay for those", exit_code=1)
 
 

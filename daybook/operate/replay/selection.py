@@ -13,7 +13,7 @@ from daybook.operate.connection import Connection
 from daybook.operate.errors import OperatorError, Unsuccessful
 from daybook.operate.missing_events import BEGINNING
 from daybook.operate.parallel import Going, Partition
-from daybook.operate.reading import line_of, stored
+from daybook.operate.reading import line_of, place_of, stored
 from daybook.operate.subscriptions import Subscriptions, published_source
 from daybook.operate.trace.correlation import collect
 from daybook.operate.trace.listing import find
@@ -152,9 +152,8 @@ def _correlation(connection: Connection, correlation_id: str) -> list[Line]:
 def _named(connection: Connection, event_id: str, span: Span) -> Line:
     """The event with this id: by its rows in the ledger, which name its place, or else by the journal."""
     since = span.until - _LOOKED_BACK if span.since == BEGINNING else span.since
-    if placed := [entry for entry in connection.ledger.of_event(event_id) if entry.stream]:
-        items = stored(connection, [(placed[0].stream, placed[0].sequence)])
-        line = next(map(Line.of, items.values()), None)
+    if place := place_of(connection, event_id):
+        line = next(map(Line.of, stored(connection, [place]).values()), None)
     else:
         line = find(connection, event_id, Span(since, span.until))
     if line is None:

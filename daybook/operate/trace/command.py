@@ -1,14 +1,17 @@
 """`daybook trace`: the trace of events through every service."""
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from daybook.contracts import clock
 from daybook.operate.cli.options import AsJson, Stage
-from daybook.operate.cli.printing import console, is_fresh, note_that_the_index_lags
+from daybook.operate.cli.printing import console, note_that_the_index_lags
 from daybook.operate.cli.reaching import connected
 from daybook.operate.drawing import draw
+from daybook.operate.moments import INDEX_LAG
 from daybook.operate.trace.trace import Trace
 
 EXAMPLES = """
@@ -50,5 +53,6 @@ def trace(
             typer.echo(json.dumps(trace.as_data(with_data=with_data), indent=2))
         else:
             draw(trace, console(), with_data=with_data)
-        if any(is_fresh(step.event.metadata.recorded_at) for step in trace.steps):
+        recent = clock.timestamp(datetime.now(UTC) - INDEX_LAG)
+        if any(step.event.metadata.recorded_at > recent for step in trace.steps):
             note_that_the_index_lags(stage)

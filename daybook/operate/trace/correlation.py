@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 
 from daybook.contracts.envelope import Envelope
 from daybook.operate.connection import Connection
 from daybook.operate.errors import Unsuccessful
 from daybook.operate.moments import CLOCKS_DIFFER
-from daybook.operate.reading import Place, stored
+from daybook.operate.reading import Place, place_of, stored
 from daybook.operate.trace.listing import find
 from daybook.store.event_store import from_item
 from daybook.store.journal import Span
@@ -77,7 +77,7 @@ class _Search:
 
     def __init__(self, connection: Connection, most: int) -> None:
         self._connection = connection
-        self._store, self._ledger = connection.store, connection.ledger
+        self._store = connection.store
         self._most = most
         self._found: dict[Place, Envelope] = {}
         self._cut = False
@@ -99,7 +99,7 @@ class _Search:
 
     def event_or_correlation(self, given: str) -> bool:
         """Add the correlation of the event with this id, or with this correlation id. Returns whether there is one."""
-        place = self._place_of(given)
+        place = place_of(self._connection, given)
         if place is None:
             self._correlations({given})
             if self._found:
@@ -117,7 +117,7 @@ class _Search:
 
     def _correlation(self, correlation_id: str) -> tuple[list[Envelope], list[Place]]:
         """The events of a correlation on the stream where it began, and the places of all others."""
-        root = self._place_of(correlation_id)
+        root = place_of(self._connection, correlation_id)
         run = self._run(correlation_id, root) if root else []
         places = list(islice(self._store.story(correlation_id), self._most + 1))
         self._cut |= len(run) > self._most or len(places) > self._most
@@ -126,16 +126,9 @@ class _Search:
     def _run(self, correlation_id: str, root: Place) -> list[Envelope]:
         """The root and what follows it without a gap: after that, the index of correlations holds the rest."""
         stream, sequence = root
-        run: list[Envelope] = []
-        for event in self._store.stream(stream, after=sequence - 1):
-            if event.metadata.correlation_id != correlation_id or len(run) > self._most:
-                break
-            run.append(event)
-        return run
-
-    def _place_of(self, event_id: str) -> Place | None:
-        placed = [entry for entry in self._ledger.of_event(event_id) if entry.stream]
-        return (placed[0].stream, placed[0].sequence) if placed else None
+        events = self._store.stream(stream, after=sequence - 1)
+        run = takewhile(lambda event: event.metadata.correlation_id == correlation_id, events)
+        return list(islice(run, self._most + 1))
 
     def _recorded_lately(self, event_id: str) -> Place | None:
         now = datetime.now(UTC)

@@ -10,9 +10,9 @@ import typer
 from daybook.operate import missing_events
 from daybook.operate.cli.operation import preview, progress, report
 from daybook.operate.cli.options import Apply, AsJson, Reason, Stage
-from daybook.operate.cli.printing import number_of_events
 from daybook.operate.cli.reaching import connected
 from daybook.operate.connection import Connection
+from daybook.operate.drawing import number_of
 from daybook.operate.operation import because
 from daybook.operate.views import rebuild as rebuilding
 from daybook.operate.views.views import View
@@ -91,7 +91,7 @@ def rebuild(
                 "deleted": result.deleted,
                 "seconds": round(seconds, 1),
             },
-            f"{view} was rebuilt from {number_of_events(result.events)} in {seconds:.0f} s, and is live; "
+            f"{view} was rebuilt from {number_of(result.events)} in {seconds:.0f} s, and is live; "
             f"{result.deleted} old rows were deleted.",
             as_json=as_json,
         )
@@ -104,11 +104,11 @@ def _preview(connection: Connection, view: View, start: datetime, *, as_json: bo
         for hour in reversed(list(span.hours())):
             for counted in connection.each(lambda bucket: Counter(e.type for e in view.lines(bucket, span)), hour):
                 by_type += counted
-            update(f"{number_of_events(by_type.total())}, up to {hour[0][:13]}h")
+            update(f"{number_of(by_type.total())}, up to {hour[0][:13]}h")
     types = ", ".join(f"{number} {name}" for name, number in sorted(by_type.items())) or "none"
     preview(
         {"view": view.name, "events": by_type.total(), "by_type": dict(by_type), "keepers": list(view.keepers)},
-        f"Would rebuild {view.name} from {number_of_events(by_type.total())} ({types}), as {', '.join(view.keepers)} "
+        f"Would rebuild {view.name} from {number_of(by_type.total())} ({types}), as {', '.join(view.keepers)} "
         f"map them. Readers see the view as it is until the new one is complete. It takes at least "
         f"{2 * view.longest} s.",
         as_json=as_json,

@@ -9,8 +9,9 @@ import typer
 from daybook.operate import missing_events
 from daybook.operate.cli.operation import progress
 from daybook.operate.cli.options import AsJson, Stage
-from daybook.operate.cli.printing import answer, fail, number_of_events
+from daybook.operate.cli.printing import answer, fail
 from daybook.operate.cli.reaching import connected
+from daybook.operate.drawing import number_of
 from daybook.operate.views import verify as verifying
 from daybook.operate.views.rebuild_command import Since, ViewName
 from daybook.operate.views.verify import Difference, Verified
@@ -83,7 +84,7 @@ def _summary(view: str, verified: Verified) -> Iterator[str]:
     if len(verified.differences) > _MOST_LISTED:
         yield f"… and {len(verified.differences) - _MOST_LISTED} more (--json lists all)"
     well = "" if verified.differences else ": each is as the store says"
-    yield f"{view}: {verified.rows} rows, from {number_of_events(verified.events)}, were compared{well}."
+    yield f"{view}: {verified.rows} rows, from {number_of(verified.events)}, were compared{well}."
     if verified.left_out:
         left = ", ".join(f"{number} {state}" for state, number in sorted(verified.left_out.items()))
         yield f"Not in the view: {left}."
