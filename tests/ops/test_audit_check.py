@@ -421,8 +421,8 @@ def test_what_is_young_is_open_and_no_difference(stage: World) -> None:
 def test_how_to_check_right_after_a_repair_is_said_where_one_looks_for_it() -> None:
     told = CliRunner().invoke(app, ["audit", "check", "--help"], env={"COLUMNS": "200"}).stdout
 
-    assert "Right after a repair say --settled 0s" in told
-    assert "Right after a repair say 0s" in told
+    assert "Right after a repair use --settled 0s" in told
+    assert "Right after a repair use 0s" in told
 
 
 @pytest.mark.parametrize("state", ["dead", "gone"])
