@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.tables import articles
 from daybook.contracts import clock
 from daybook.contracts.contract import Place
-from daybook.operate.idle import wait_until_quiet
+from daybook.operate.idle import wait_until_idle
 from daybook.operate.send.entries import read_entries
 from daybook.operate.send.send import send
 from daybook.store.attributes import pack_item
@@ -113,7 +113,7 @@ class Flow:
     def settle(self, *, expected: Iterable[str] = ()) -> None:
         """Wait until nothing is under way. Raises NeverQuiet."""
         now = datetime.now(UTC)
-        left = wait_until_quiet(
+        left = wait_until_idle(
             self._connection, self.began - timedelta(seconds=1), now + _PATIENCE, expected=list(expected)
         )
         if left:

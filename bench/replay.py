@@ -15,7 +15,7 @@ from bench.aims import Aim
 from bench.flow import NeverQuiet
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
-from daybook.operate.rate_limit import Pace
+from daybook.operate.rate_limit import RateLimit
 from daybook.operate.replay.replay import Replay
 from daybook.operate.replay.selection import Selection
 from daybook.store.attributes import unpack_item
@@ -70,7 +70,7 @@ class _Past:
     def replay(self) -> int:
         """As `daybook replay --apply` does it. Returns how many events were delivered."""
         replay = Replay(self._connection, TO, Selection(span=self._span))
-        return sum(outcome.delivered for portion in replay.run(Pace()) for outcome in portion.outcomes)
+        return sum(outcome.delivered for portion in replay.run(RateLimit()) for outcome in portion.outcomes)
 
     def plainly(self) -> int:
         """Query each stream, and send what comes, in as many threads as a replay has. No ledger, no order of time."""

@@ -19,7 +19,7 @@ from daybook.contracts.identity import admitted_id
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import Consumer, consumers
-from daybook.operate.idle import wait_until_quiet
+from daybook.operate.idle import wait_until_idle
 from daybook.operate.subscriptions import Subscriptions, published_source
 from daybook.store.ledger import COMMITTED
 
@@ -275,7 +275,7 @@ class Fuzzing:
 
     def _quiet(self) -> bool:
         soon = datetime.now(UTC) + timedelta(seconds=30)
-        return not wait_until_quiet(self._connection, self._began, soon) and not self._waiting()
+        return not wait_until_idle(self._connection, self._began, soon) and not self._waiting()
 
     def _newer_wait(self, keys: Sequence[tuple[str, str]]) -> None:
         """They are neither lost nor dead while they wait; then they are taken away, and nothing is left."""
@@ -317,7 +317,7 @@ class Fuzzing:
             self._events.put_events(Entries=[entry(one) for one in sent[begin : begin + _MOST_ENTRIES]])
         ids = {admitted_id(self._connection.account, one.source, one.producer_id): one for one in sent}
         until = datetime.now(UTC) + timedelta(seconds=_STILL)
-        if left := wait_until_quiet(self._connection, self._began, until, expected=ids):
+        if left := wait_until_idle(self._connection, self._began, until, expected=ids):
             self._faults.append(f"after all that, good events are still under way after minutes: {left[:3]}")
         return ids
 

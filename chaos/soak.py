@@ -21,8 +21,8 @@ from daybook.local.errors import LocalRunError
 from daybook.local.project import ROOT, private
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
-from daybook.operate.dead_letters.index import Selection, letters
-from daybook.operate.idle import wait_until_quiet
+from daybook.operate.dead_letters.index import Selection, dead_letters
+from daybook.operate.idle import wait_until_idle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from chaos.samples import Sample
     from daybook.local.cloud import Cloud
     from daybook.local.progress import Progress
-    from daybook.operate.dead_letters.index import Letter
+    from daybook.operate.dead_letters.index import DeadLetter
 
 RATE = 1.0
 """Orders, readings and transactions a second, each: two cores bear several times as much."""
@@ -164,7 +164,7 @@ class _Soak:
             if waiting := self._follower.look().open:
                 left.append(f"{waiting} deliveries of what was sent have come to no end by the ledger")
             sent = {self._id(event): event for event in self._producer.sent}
-            return left + list(wrongly_dead(sent, list(letters(self._connection, Selection()))))[:_SHOWN]
+            return left + list(wrongly_dead(sent, list(dead_letters(self._connection, Selection()))))[:_SHOWN]
         except (BotoCoreError, OSError) as error:
             return [f"the cloud gave no answer when all was to be looked at: {error}"]
 
@@ -180,7 +180,7 @@ class _Soak:
 
     def _quiet(self) -> Sequence[object]:
         # What the functions recorded a moment ago by their clocks was recorded since we began by ours.
-        return wait_until_quiet(self._connection, self._began, datetime.now(UTC) + _PATIENCE)
+        return wait_until_idle(self._connection, self._began, datetime.now(UTC) + _PATIENCE)
 
     def _send(self, events: Iterable[Sent]) -> None:
         several, now = list(events), datetime.now(UTC)
@@ -192,7 +192,7 @@ class _Soak:
         return admitted_id(self._connection.account, sent.source, sent.producer_id)
 
 
-def wrongly_dead(sent: Mapping[str, Sent], dead: Sequence[Letter]) -> Iterator[str]:
+def wrongly_dead(sent: Mapping[str, Sent], dead: Sequence[DeadLetter]) -> Iterator[str]:
     """What is dead and was not sent to be, and what was sent to be and is not. `sent` is by the ids of events."""
     for letter in dead:
         meant = sent[letter.event].refused if letter.event in sent else frozenset[str]()

@@ -238,6 +238,6 @@ def _credulous_session(region: str) -> boto3.Session:
 
 @cache
 def _loader(path: str | None) -> Loader:
-    """One for all sessions of the process: each loader reads the models of AWS's services anew."""
+    """One for all sessions of the process: each loader reads the models of AWS's services again."""
     loader: Loader = create_loader(path)
     return loader

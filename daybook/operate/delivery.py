@@ -4,20 +4,17 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from daybook.contracts.envelope import Envelope
 from daybook.operate import queues
 from daybook.operate.connection import Connection
+from daybook.operate.reading import Place, chunks, stored
 from daybook.operate.subscriptions import queue_url
 from daybook.store.event_store import NotAnEvent
 from daybook.store.event_store import from_item as event_in
 from daybook.store.journal import Line
 
-Place = tuple[str, int]  # stream and sequence
-
-# DynamoDB's quota for one BatchGetItem, and SQS's for one SendMessageBatch.
-MOST_READS = 100
+# SQS's quota for one SendMessageBatch.
 _MOST_ENTRIES = 10
 
 
@@ -60,39 +57,33 @@ class Delivery:
         Events are read as they are needed, so that there may be any number. What SQS could not take just then is tried
         again a few times. What was delivered before is done once all the same: the ledger sees to it.
         """
-        waiting = iter(events)
-        while lines := list(islice(waiting, MOST_READS)):
-            stored, unreadable = self._stored(lines)
-            readable = [line for line in lines if _place(line) in stored]
-            for start in range(0, len(readable), _MOST_ENTRIES):
-                batch = readable[start : start + _MOST_ENTRIES]
+        for lines in chunks(events):
+            found, unreadable = self._stored(lines)
+            for batch in chunks((line for line in lines if _place(line) in found), _MOST_ENTRIES):
                 self._before(len(batch))
-                bodies = [self._message(stored[_place(line)]) for line in batch]
+                bodies = [self._message(found[_place(line)]) for line in batch]
                 errors = queues.send(self._connection, self._url, bodies, pause=self._pause)
                 yield from (Outcome(line, error) for line, error in zip(batch, errors, strict=True))
             for line in lines:
-                if _place(line) not in stored:
+                if _place(line) not in found:
                     yield Outcome(line, unreadable.get(_place(line), "it is in the journal, and not in the store"))
 
     def _stored(self, lines: Sequence[Line]) -> tuple[dict[Place, Envelope], dict[Place, str]]:
         """The events as the store has them, and why some cannot be read; by their place."""
-        stored: dict[Place, Envelope] = {}
+        events: dict[Place, Envelope] = {}
         unreadable: dict[Place, str] = {}
-        table = self._connection.names.store
         for consistent in (False, True):
             # An event is never changed, so that the cheaper way of reading is right as soon as it finds it.
-            places = dict.fromkeys(p for p in map(_place, lines) if p not in stored and p not in unreadable)
-            keys = [{"stream": stream, "sequence": sequence} for stream, sequence in places]
-            for item in self._connection.items(table, keys, consistent=consistent) if keys else ():
-                place = (item["stream"]["S"], int(item["sequence"]["N"]))
+            places = [p for p in map(_place, lines) if p not in events and p not in unreadable]
+            for place, item in stored(self._connection, places, consistent=consistent).items():
                 try:
-                    stored[place] = event_in(item)
+                    events[place] = event_in(item)
                 except NotAnEvent as error:
                     unreadable[place] = f"{error}; it was not written by this system: look at the alarm on tampering"
-        return stored, unreadable
+        return events, unreadable
 
     def _message(self, event: Envelope) -> str:
-        """The message that EventBridge makes of the event. The detail stays to the letter what was stored."""
+        """The message that EventBridge makes of the event. The detail stays to the dead letter what was stored."""
         m = event.metadata
         head = {
             "version": "0",

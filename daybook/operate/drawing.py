@@ -1,4 +1,4 @@
-"""What operators see on the terminal: tables, and a journey as a tree of events, consumers, and what these emitted."""
+"""What operators see on the terminal: tables, and a trace as a tree of events, consumers, and what these emitted."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from rich.tree import Tree
 
 from daybook.contracts.values import MINOR_UNIT_DIGITS
 from daybook.operate.masking import shown
-from daybook.operate.trace.trace import UNKNOWN, WAITING, Delivery, Journey, Step
+from daybook.operate.trace.trace import UNKNOWN, WAITING, Delivery, Step, Trace
 
 _STYLES = {"committed": "green", "skipped": "green", WAITING: "yellow", UNKNOWN: "dim"}
 _OTHER = "bold red"
@@ -21,30 +21,30 @@ _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _FULL = "█"
 
 
-def draw(journey: Journey, console: Console, *, with_data: bool = False) -> None:
-    """Print the journey, and a last line that sums it up. `with_data` shows the events' data but personal fields."""
-    tree = Tree(_heading(journey), guide_style="dim")
+def draw(trace: Trace, console: Console, *, with_data: bool = False) -> None:
+    """Print the trace, and a last line that sums it up. `with_data` shows the events' data but personal fields."""
+    tree = Tree(_heading(trace), guide_style="dim")
     drawn: set[str] = set()
-    waiting = [(step, tree) for step in reversed(journey.roots)]
+    waiting = [(step, tree) for step in reversed(trace.roots)]
     while waiting:
         step, above = waiting.pop()
         if step.event.metadata.id in drawn:
             continue
         drawn.add(step.event.metadata.id)
-        branch = above.add(_event(journey, step))
+        branch = above.add(_event(trace, step))
         if with_data:
             branch.add(Text(plain(json.dumps(shown(step.event), ensure_ascii=False)), style="dim"))
         emitted: list[tuple[Step, Tree]] = []
         for delivery in step.deliveries:
-            under = branch.add(_delivery(journey, step, delivery))
+            under = branch.add(_delivery(trace, step, delivery))
             for event_id in delivery.emitted:
-                if found := journey.step(event_id):
+                if found := trace.step(event_id):
                     emitted.append((found, under))
                 else:
                     under.add(Text(f"{event_id}: not in the index yet", style="dim"))
         waiting += reversed(emitted)
     console.print(tree)
-    console.print(_summary(journey))
+    console.print(_summary(trace))
 
 
 def table(
@@ -62,6 +62,13 @@ def table(
 def plain(text: str) -> str:
     """The text without what a terminal would take for a command."""
     return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def number_of(number: int, noun: str = "event") -> str:
+    """`1 event`, `2 events`, `2 deliveries`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
 
 
 def bar(number: int, most: int, *, width: int) -> str:
@@ -89,44 +96,38 @@ def since(duration: timedelta) -> str:
     return f"{hours:+.0f} h" if abs(hours) < 48 else f"{hours / 24:+.0f} days"  # noqa: PLR2004 - two days
 
 
-def _heading(journey: Journey) -> Text:
-    heading = Text(plain(journey.what), style="bold")
-    match journey.stories:
-        case (only,) if only != journey.what:
-            heading.append(f"  story {plain(only)}", style="not bold dim")
+def _heading(trace: Trace) -> Text:
+    heading = Text(plain(trace.what), style="bold")
+    match trace.correlations:
+        case (only,) if only != trace.what:
+            heading.append(f"  correlation {plain(only)}", style="not bold dim")
         case (_, _, *_):
-            heading.append(f"  {len(journey.stories)} stories", style="not bold dim")
+            heading.append(f"  {len(trace.correlations)} correlations", style="not bold dim")
     return heading
 
 
-def _event(journey: Journey, step: Step) -> Text:
+def _event(trace: Trace, step: Step) -> Text:
     m = step.event.metadata
     return Text.assemble(
         (m.type, "bold cyan"),
         f"  {plain(m.stream)} #{m.sequence}",
-        (f"  {since(journey.since_beginning(step.event, m.recorded_at))}", "dim"),
+        (f"  {since(trace.since_beginning(step.event, m.recorded_at))}", "dim"),
         (f"  from {plain(m.producer)}", "dim"),
     )
 
 
-def _delivery(journey: Journey, step: Step, delivery: Delivery) -> Text:
+def _delivery(trace: Trace, step: Step, delivery: Delivery) -> Text:
     style = _STYLES.get(delivery.state, _OTHER)
     said = "no record of it; the event is too old to be on its way" if delivery.state == UNKNOWN else delivery.state
     line = Text.assemble(plain(delivery.consumer), "  ", (plain(said), style))
     if delivery.at:
-        line.append(f"  {since(journey.since_beginning(step.event, delivery.at))}", style="dim")
+        line.append(f"  {since(trace.since_beginning(step.event, delivery.at))}", style="dim")
     return line
 
 
-def _summary(journey: Journey) -> Text:
-    told = f"{_counted(len(journey.steps), 'event')}, {_counted(journey.deliveries, 'delivery')}"
-    summary = Text.assemble(told, ", ", (f"waiting {journey.waiting}", "yellow" if journey.waiting else ""))
-    if journey.cut:
+def _summary(trace: Trace) -> Text:
+    told = f"{number_of(len(trace.steps), 'event')}, {number_of(trace.deliveries, 'delivery')}"
+    summary = Text.assemble(told, ", ", (f"waiting {trace.waiting}", "yellow" if trace.waiting else ""))
+    if trace.cut:
         summary.append(" (there are more events; raise --limit)", style="yellow")
     return summary
-
-
-def _counted(number: int, noun: str) -> str:
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"

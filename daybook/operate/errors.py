@@ -18,21 +18,6 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
-_EXPIRED = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "RequestExpired",
-    "TokenRefreshRequired",
-}
-_UNKNOWN_CREDENTIALS = {
-    "AuthFailure",
-    "IncompleteSignature",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-}
 _DENIED = {"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"}
 _NOT_THERE = {
     "AWS.SimpleQueueService.NonExistentQueue",
@@ -47,6 +32,37 @@ _SLOW_DOWN = {
     "Throttling",
     "ThrottlingException",
 }
+# What to say of AWS's errors, by their codes.
+_REFUSALS = (
+    (
+        {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"},
+        "the AWS credentials have expired; sign in again (`aws sso login`, or new keys) and repeat the command",
+    ),
+    (
+        {
+            "AuthFailure",
+            "IncompleteSignature",
+            "InvalidAccessKeyId",
+            "InvalidClientTokenId",
+            "InvalidSignatureException",
+            "SignatureDoesNotMatch",
+            "UnrecognizedClientException",
+        },
+        (
+            "AWS does not accept these credentials ({code}); check AWS_PROFILE and the keys it names, "
+            "`aws sts get-caller-identity` shows who you are"
+        ),
+    ),
+    (_DENIED, "AWS does not allow this ({operation}): {reason}; use a role that may, for example by AWS_PROFILE"),
+    (
+        _NOT_THERE,
+        (
+            "the stage {stage} is not deployed in this account and region ({operation} found nothing); "
+            "check --stage, AWS_PROFILE and AWS_REGION, or deploy it: cdk deploy --all{or_local}"
+        ),
+    ),
+    (_SLOW_DOWN, "AWS rejects calls because there are too many ({operation}); repeat the command in a minute"),
+)
 
 
 HOW_STREAMS_ARE_NAMED = "a stream is named by its kind and what it is about, as order/1001"
@@ -56,6 +72,12 @@ class OperatorError(Exception):
     """A command cannot do its work. The message is for people, and names the next step."""
 
     exit_code: ClassVar[int] = 2
+
+
+class Unsuccessful(OperatorError):
+    """The command did its work, and what was asked for does not exist, or was not done."""
+
+    exit_code = 1
 
 
 class NoLocalRun(OperatorError):
@@ -115,28 +137,14 @@ def explain(error: BotoCoreError | ClientError, stage: str) -> str:
 
 
 def _refused(error: ClientError, stage: str) -> str:
-    reason = code(error)
-    said = str(error.response.get("Error", {}).get("Message", "")).strip() or "no reason given"
-    if reason in _EXPIRED:
-        return "the AWS credentials have expired; sign in again (`aws sso login`, or new keys) and repeat the command"
-    if reason in _UNKNOWN_CREDENTIALS:
-        return (
-            f"AWS does not accept these credentials ({reason}); check AWS_PROFILE and the keys it names, "
-            "`aws sts get-caller-identity` shows who you are"
-        )
-    if reason in _DENIED:
-        return (
-            f"AWS does not allow this ({error.operation_name}): {said}; use a role that may, for example by AWS_PROFILE"
-        )
-    if reason in _NOT_THERE:
-        return (
-            f"the stage {stage} is not deployed in this account and region ({error.operation_name} found nothing); "
-            "check --stage, AWS_PROFILE and AWS_REGION, or deploy it: cdk deploy --all"
-            + (f" -c stage={stage}" if stage != "dev" else f" {_or_local(stage)}")
-        )
-    if reason in _SLOW_DOWN:
-        return f"AWS is asked too often just now ({error.operation_name}); repeat the command in a minute"
-    return f"AWS refused {error.operation_name} ({reason}): {said}"
+    advice = (text for codes, text in _REFUSALS if code(error) in codes)
+    return next(advice, "AWS refused {operation} ({code}): {reason}").format(
+        code=code(error),
+        operation=error.operation_name,
+        reason=str(error.response.get("Error", {}).get("Message", "")).strip() or "no reason given",
+        stage=stage,
+        or_local=f" -c stage={stage}" if stage != "dev" else f" {_or_local(stage)}",
+    )
 
 
 def _not_asked(error: BotoCoreError, stage: str) -> str:

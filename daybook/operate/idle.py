@@ -2,40 +2,33 @@
 
 sent = datetime.now(UTC)
 ...
-left = wait_until_quiet(connection, since=sent, deadline=sent + timedelta(seconds=30), expected=ids)
+left = wait_until_idle(connection, since=sent, deadline=sent + timedelta(seconds=30), expected=ids)
 
-`wait_until_quiet` looks at the whole stage: it says that nothing is in flight at all. `wait_until_done` looks only at
+`wait_until_idle` looks at the whole stage: it says that nothing is in flight at all. `wait_until_done` looks only at
 some events and what they have caused, which costs far fewer calls, and does not wait for other people's events.
 """
 
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from daybook.contracts import clock
 from daybook.operate.connection import Connection
 from daybook.operate.moments import CLOCKS_DIFFER
-from daybook.operate.subscriptions import Subscriptions, published_source
-from daybook.store.attributes import pack_item, unpack_item
+from daybook.operate.polling import looks
+from daybook.operate.queues import counts
+from daybook.operate.reading import Pair, entries, lines_of
+from daybook.operate.subscriptions import Subscriptions
+from daybook.store.attributes import unpack_item
 from daybook.store.journal import Line, Span
 from daybook.store.ledger import TRYING
 from daybook.store.timers import DueTable, minute, slots
 
-# DynamoDB's quota for one BatchGetItem.
-_MOST_READS = 100
 _MINUTE = timedelta(minutes=1)
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds
-_COUNTS = {
-    "ApproximateNumberOfMessages": "visible",
-    "ApproximateNumberOfMessagesNotVisible": "in_flight",
-    "ApproximateNumberOfMessagesDelayed": "delayed",
-}
+_ROW = ("event", "consumer", "state", "at", "emitted")
 
 T = TypeVar("T")
-Pair = tuple[str, str]  # an event's id and a consumer
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +48,17 @@ class Unrecorded:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Messages in a queue: visible ones wait, those in flight are being handled or were, delayed ones come again."""
+    """Messages in a queue: some wait, those in flight are being handled or were, delayed ones come again."""
 
     queue: str
-    visible: int
+    waiting: int
     in_flight: int
     delayed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A timer whose time has come. The next sweep records its event; sweeps begin each minute."""
+    """A timer that is due. fire-timers, which runs each minute, records its event."""
 
     stream: str
     time: str
@@ -86,7 +79,7 @@ def unsettled(connection: Connection, since: datetime, *, expected: Collection[s
     return [*watch.open(), *queued, *watch.overdue()]
 
 
-def wait_until_quiet(
+def wait_until_idle(
     connection: Connection,
     since: datetime,
     deadline: datetime,
@@ -94,7 +87,8 @@ def wait_until_quiet(
     expected: Collection[str] = (),
     timers: bool = True,
 ) -> list[Unsettled]:
-    """Wait until nothing is under way, or until the deadline. Returns what then still is: nothing, if all is quiet.
+    """Wait until nothing is under way, or until the deadline. Returns what is still under way: nothing, if the stage is
+    idle.
 
     Without `timers`, those that are due are not waited for, which may take a minute.
     """
@@ -121,14 +115,11 @@ def wait_until_done(
 
 def _wait(look: Callable[[], list[T]], deadline: datetime) -> list[T]:
     """Look until nothing is found, or until the deadline."""
-    pause = _FIRST_PAUSE
-    while True:
+    for _ in looks((deadline - datetime.now(UTC)).total_seconds()):
         left = look()
-        remaining = (deadline - datetime.now(UTC)).total_seconds()
-        if not left or remaining <= 0:
-            return left
-        time.sleep(min(pause, remaining))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        if not left or datetime.now(UTC) >= deadline:
+            break
+    return left
 
 
 class _Watch:
@@ -152,19 +143,15 @@ class _Watch:
         if self._of is not None:
             correlations = {line.correlation_id for line in lines if line.id in self._of}
             lines = [line for line in lines if line.correlation_id in correlations]
-        pairs = {
-            (line.id, consumer): Undelivered(line, consumer)
-            for line in lines
-            for consumer in self._subscriptions.consumers(published_source(line.type), line.type)
-        }
-        asked = [pair for pair in pairs if pair not in self._settled]
-        batches = [asked[start : start + _MOST_READS] for start in range(0, len(asked), _MOST_READS)]
-        for rows in self._connection.each(self._rows, batches):
-            for pair, emitted in rows.items():
-                self._settled.add(pair)
-                self._expected |= set(emitted)
-                if self._of is not None:
-                    self._of |= set(emitted)
+        pairs = {pair: Undelivered(line, pair[1]) for pair, line in self._subscriptions.deliveries(lines).items()}
+        rows = entries(self._connection, [pair for pair in pairs if pair not in self._settled], _ROW)
+        for pair, row in rows.items():
+            if row.state == TRYING:
+                continue
+            self._settled.add(pair)
+            self._expected |= set(row.emitted)
+            if self._of is not None:
+                self._of |= set(row.emitted)
         self._expected -= {line.id for line in lines}
         return [
             *(undelivered for pair, undelivered in pairs.items() if pair not in self._settled),
@@ -173,14 +160,15 @@ class _Watch:
 
     def queued(self) -> list[Queued]:
         """The queues that are not empty, but for dead-letter queues."""
-        return [queue for queue in self._connection.each(self._count, self._queues) if queue]
-
-    @cached_property
-    def _queues(self) -> list[str]:
-        return [url for url in _queues(self._connection) if not url.endswith("-dead")]
+        found = counts(self._connection)
+        return [
+            Queued(self._connection.names.of(name), **each)
+            for name, each in found.items()
+            if any(each.values()) and not name.endswith("-dead")
+        ]
 
     def overdue(self) -> list[Overdue]:
-        """The timers that are due. Sweeps have finished with all minutes before their watermark."""
+        """The timers that are due. fire-timers has finished all minutes before its watermark."""
         table, now = DueTable(self._connection.dynamodb, self._connection.names.due), datetime.now(UTC)
         mark = table.watermark()
         first = minute(mark.minute if mark else self._since)
@@ -191,37 +179,4 @@ class _Watch:
         return [Overdue(row.get("stream", ""), row["due"].partition("#")[0]) for row in rows]
 
     def _lines(self) -> list[Line]:
-        journal = self._connection.journal
-        span = Span(self._since, datetime.now(UTC) + CLOCKS_DIFFER)
-        buckets = [bucket for hour in span.hours() for bucket in hour]
-        found = self._connection.each(lambda bucket: list(journal.lines(bucket, span)), buckets)
-        return sorted((line for lines in found for line in lines), key=lambda line: line.order)
-
-    def _rows(self, pairs: Sequence[Pair]) -> dict[Pair, Sequence[str]]:
-        table = self._connection.names.ledger
-        request: Mapping[str, Any] = {
-            table: {
-                "Keys": [pack_item({"event": event, "consumer": consumer}) for event, consumer in pairs],
-                "ProjectionExpression": "#event, consumer, emitted, #state",
-                "ExpressionAttributeNames": {"#event": "event", "#state": "state"},
-                "ConsistentRead": True,
-            }
-        }
-        rows: dict[Pair, Sequence[str]] = {}
-        while request:
-            answer = self._connection.dynamodb.batch_get_item(RequestItems=request)
-            for row in map(unpack_item, answer["Responses"].get(table, [])):
-                if row["state"] != TRYING:
-                    rows[row["event"], row["consumer"]] = row.get("emitted", ())
-            request = answer.get("UnprocessedKeys") or {}
-        return rows
-
-    def _count(self, url: str) -> Queued | None:
-        counts = self._connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS))["Attributes"]
-        numbers = {name: int(counts.get(attribute, 0)) for attribute, name in _COUNTS.items()}
-        return Queued(url.rpartition("/")[2], **numbers) if any(numbers.values()) else None
-
-
-def _queues(connection: Connection) -> Iterator[str]:
-    pages = connection.sqs.get_paginator("list_queues").paginate(QueueNamePrefix=connection.names.of(""))
-    return (url for page in pages for url in page.get("QueueUrls", []))
+        return lines_of(self._connection, Span(self._since, datetime.now(UTC) + CLOCKS_DIFFER))

@@ -57,23 +57,25 @@ def days(since: str, until: str | None, now: datetime) -> list[date]:
 
 def minutes(since: str, until: str | None, now: datetime) -> list[datetime]:
     """The beginnings of the minutes from that of `since` to `until`, or to the present one. Raises BadMoment."""
-    begin, end = moment(since, now), moment(until, now) if until else now
-    if begin >= end:
-        msg = f"--since {since} is not before --until {until or 'now'}"
-        raise BadMoment(msg)
-    _is_no_longer_than(_LONGEST_BY_MINUTES, end - begin)
-    first = begin.replace(second=0, microsecond=0)
-    return [first + timedelta(minutes=number) for number in range(-((first - end) // timedelta(minutes=1)))]
+    asked = Span(moment(since, now), moment(until, now) if until else now)
+    checked(asked, since, f"--until {until or 'now'}", _LONGEST_BY_MINUTES)
+    first = asked.since.replace(second=0, microsecond=0)
+    return [first + timedelta(minutes=number) for number in range(-((first - asked.until) // timedelta(minutes=1)))]
 
 
 def span(since: str, until: str | None, now: datetime) -> Span:
     """From `since` to `until`, or to the newest there is. Raises BadMoment."""
-    made = Span(moment(since, now), moment(until, now) if until else now + CLOCKS_DIFFER)
-    if made.since >= made.until:
-        msg = f"--since {since} is not before --until {until or 'now'}"
+    asked = Span(moment(since, now), moment(until, now) if until else now + CLOCKS_DIFFER)
+    return checked(asked, since, f"--until {until or 'now'}", _LONGEST)
+
+
+def checked(asked: Span, since: str | None, end: str, longest: timedelta = timedelta.max) -> Span:
+    """The span, if it is one: `since` and `end` are the operator's words for its ends. Raises BadMoment."""
+    if asked.since >= asked.until:
+        msg = f"--since {since} is not before {end}"
         raise BadMoment(msg)
-    _is_no_longer_than(_LONGEST, made.until - made.since)
-    return made
+    _is_no_longer_than(longest, asked.until - asked.since)
+    return asked
 
 
 def _day(text: str, now: datetime) -> date:

@@ -1,9 +1,9 @@
-"""What an operator does, recorded as it is done: each act is an event in the store, on `operation/<id>`.
+"""An operation: a change that an operator makes, recorded as it is done by events of the store on `operation/<id>`.
 
     operation = Operation.begin(connection)
-    operation.commit(DeadLettersDiscarded(**operation.about, reason="…", letters=…), rows)
+    operation.commit(DeadLettersDiscarded(**operation.about, reason="…", dead letters=…), rows)
 
-The event and what it tells of are one transaction: there is no act without its record.
+The event and the change are one transaction: there is no change without its record.
 """
 
 import getpass
@@ -19,24 +19,23 @@ from daybook.contracts.operations import LONGEST_REASON
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.errors import OperatorError
 from daybook.store.event_store import Draft, Head, successor
-from daybook.store.transaction import Pauses, write
+from daybook.store.transaction import Pauses, Refused, write
 
 # The name of the event's part in each transaction of an operation.
 OPERATION = "operation"
 
-# For how long others may be in the way of one transaction.
-_PATIENCE = 30.0  # seconds
+# How long a transaction is sent again that conflicts with others.
+_LONGEST_CONFLICT = 30.0  # seconds
 
 
 class NoReason(OperatorError):
-    """An act must be explained, and is not; or at too great a length."""
+    """An operation needs a reason and has none, or the reason is too long. Nothing was done."""
 
 
-def because(reason: str) -> str:
-    """The reason for an act that must have one, before anything is done. Raises NoReason."""
-    if not reason.strip():
-        msg = "say why, for those who read the record of what you do: --reason TEXT; nothing was done"
-        raise NoReason(msg)
+def because(reason: str, *, required: bool = True) -> str:
+    """The reason of an operation, checked before anything is done. Raises NoReason."""
+    if required and not reason.strip():
+        raise NoReason("say why, for those who read the record of what you do: --reason TEXT; nothing was done")
     if len(reason) > LONGEST_REASON:
         msg = f"the reason has {len(reason)} characters; {LONGEST_REASON} are the limit, and nothing was done"
         raise NoReason(msg)
@@ -44,7 +43,7 @@ def because(reason: str) -> str:
 
 
 class Operation:
-    """One act, with its stream. `about` are the two fields that all its events have."""
+    """One operation, with its stream. `about` are the two fields that all its events have."""
 
     def __init__(self, connection: Connection, operation_id: str, operator: str, head: Head | None = None) -> None:
         self._connection = connection
@@ -54,12 +53,12 @@ class Operation:
 
     @classmethod
     def begin(cls, connection: Connection) -> Self:
-        """A new act of whoever runs this. Nothing is recorded yet. Raises botocore's errors."""
+        """A new operation by the person who runs the command. Nothing is recorded yet. Raises botocore's errors."""
         return cls(connection, str(uuid.uuid4()), _who(connection))
 
     @classmethod
     def resume(cls, connection: Connection, operation_id: str) -> Self:
-        """An act that was begun before: what comes now is recorded behind it."""
+        """An operation that was begun before: further events follow the recorded ones."""
         return cls(connection, operation_id, _who(connection), connection.store.head(f"operation/{operation_id}"))
 
     @property
@@ -90,10 +89,18 @@ class Operation:
             source=contract.published_source,
         )
         envelope = successor(draft, self._head, now)
-        began = time.monotonic()
-        pauses = Pauses(lambda: _PATIENCE - (time.monotonic() - began))
-        write(self._connection.dynamodb, {**(parts or {}), OPERATION: self._connection.store.append(envelope)}, pauses)
+        end = time.monotonic() + _LONGEST_CONFLICT
+        every = {**(parts or {}), OPERATION: self._connection.store.append(envelope)}
+        write(self._connection.dynamodb, every, Pauses(lambda: end - time.monotonic()))
         self._head = Head.at(envelope)
+
+    def try_to_commit(self, event: Event, parts: Mapping[str, Mapping[str, Any]] | None = None) -> bool:
+        """The same. False, and nothing is done, if a condition does not hold."""
+        try:
+            self.commit(event, parts)
+        except Refused:
+            return False
+        return True
 
 
 def _who(connection: Connection) -> str:

@@ -1,4 +1,4 @@
-"""Lanes: parts of a large job that are worked on side by side, each in its own order."""
+"""Partitions of a large job that parallel workers process, each partition in its own order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +9,15 @@ from typing import TypeVar
 
 from daybook.store.journal import Line
 
+P = TypeVar("P")
 R = TypeVar("R")
 
-Going = Callable[[], bool]  # whether to go on: no longer, once somebody has stopped it all
+Going = Callable[[], bool]  # whether to go on: no longer, once the whole job is stopped
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
-    """A part of some events that is read by itself. All events of a stream are in one lane, in order.
+class Partition:
+    """Some events that are read by themselves. All events of a stream are in one partition, in order.
 
     `read(after, going)` are its lines beyond the position `after`, an empty text for all, for as long as `going()`.
     """
@@ -25,47 +26,38 @@ class Lane:
     read: Callable[[str, Going], Iterator[Line]]
 
 
-def side_by_side(lanes: Sequence[Lane], work: Callable[[Lane, Going], Iterator[R]]) -> Iterator[R]:
-    """What is made in all lanes, as it is made. The first error ends all, and so does whoever stops asking for more:
-    each lane then finishes what it is about to make, and no more.
+def side_by_side(partitions: Sequence[P], work: Callable[[P, Going], Iterator[R]]) -> Iterator[R]:
+    """What the workers yield, as it comes. The first error ends the job, and so does a caller that stops asking: each
+    worker then finishes what it is about to yield, and no more.
     """
-    made: SimpleQueue[R | _End] = SimpleQueue()
+    made: SimpleQueue[tuple[R] | BaseException | None] = SimpleQueue()  # results, and how each worker ended
     stopped = Event()
 
     def going() -> bool:
         return not stopped.is_set()
 
-    def run(lane: Lane) -> None:
+    def run(partition: P) -> None:
         error: BaseException | None = None
         try:
-            for each in work(lane, going):
-                made.put(each)
+            for each in work(partition, going):
+                made.put((each,))
                 if stopped.is_set():
                     break
         except BaseException as raised:  # noqa: BLE001 - it is raised again where the results are asked for
             error = raised
-        made.put(_End(error))
+        made.put(error)
 
-    pool = ThreadPoolExecutor(max_workers=max(1, len(lanes)))
+    pool = ThreadPoolExecutor(max_workers=max(1, len(partitions)))
     try:
-        left = len(lanes)
-        for lane in lanes:
-            pool.submit(run, lane)
+        left = len([pool.submit(run, partition) for partition in partitions])
         while left:
             each = made.get()
-            if isinstance(each, _End):
-                left -= 1
-                if each.error is not None:
-                    raise each.error
+            if isinstance(each, BaseException):
+                raise each
+            if each:
+                yield each[0]
             else:
-                yield each
+                left -= 1
     finally:
         stopped.set()
         pool.shutdown(cancel_futures=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """A lane has come to its end, or died."""
-
-    error: BaseException | None

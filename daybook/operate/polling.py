@@ -1,13 +1,16 @@
-"""Looking again and again at what functions are about to do."""
+"""Waiting between two looks at what functions are about to do, and between two attempts of a call."""
 
+import random
 import time
 from collections.abc import Callable, Iterator
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds
+_ATTEMPTS = 4
+_FIRST_BACK_OFF = 0.2  # seconds
 
 
 def looks(seconds: float, pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
-    """Yield at once, and then after growing pauses, until these come to so many seconds. `pause` waits so long."""
+    """Yield at once, and then after growing pauses, until these add up to `seconds`. `pause` waits that long."""
     length = _FIRST_PAUSE
     yield
     while seconds > 0:
@@ -15,4 +18,12 @@ def looks(seconds: float, pause: Callable[[float], None] = time.sleep) -> Iterat
         pause(length)
         seconds -= length
         length = min(2 * length, _LONGEST_PAUSE)
+        yield
+
+
+def attempts(pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
+    """Yield four times: at once, and then after growing pauses with jitter."""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            pause(random.uniform(0.5, 1) * _FIRST_BACK_OFF * 2 ** (attempt - 1))  # noqa: S311 - only spreads load
         yield

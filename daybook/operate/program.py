@@ -13,7 +13,6 @@ from daybook.operate.audit import command as audit
 from daybook.operate.cli.options import Commands
 from daybook.operate.dead_letters import command as dead
 from daybook.operate.pause import command as pause
-from daybook.operate.pause import resume_command as resume
 from daybook.operate.publish import command as publish
 from daybook.operate.replay import command as replay
 from daybook.operate.send import command as send
@@ -61,17 +60,18 @@ def daybook(
         ),
     ] = False,
 ) -> None:
-    """Operate a stage of Daybook: see how it is, what failed and why; process it again or discard it; replay history;
-    make views anew; prove that the log is whole.
+    """Operate a stage of Daybook: see its status, what failed and why; process dead letters again or discard them;
+    replay recorded events; rebuild views; check that the history is complete.
 
-    At three in the morning begin with `daybook status`, then `daybook dead`; each says what to type next.
-    Options stand behind the command: `daybook status --stage local`.
+    In an emergency begin with `daybook status`, then `daybook dead`; each says what to type next. Options stand behind
+    the command: `daybook status --stage local`.
 
     Commands speak to AWS with the credentials and the region that the AWS command line would use (AWS_PROFILE,
     AWS_REGION …), and to AWS_ENDPOINT_URL if that is set. With `--stage local` they find the system that `make run`
     keeps up on this machine, need no credentials, and never reach a real account.
 
-    What changes something only says what it would do, until it is told --apply; each act is then recorded in the store.
+    A command that changes something only says what it would do, unless you add `--apply`; each operation is then
+    recorded in the store.
 
     Exit codes: 0 done; 1 not found, or not all succeeded; 2 the command could not do its work; 130 stopped by Ctrl-C.
     """
@@ -84,13 +84,13 @@ app.command("status", epilog=status.EXAMPLES)(status.show_status)
 app.add_typer(dead.app, name="dead")
 app.command(epilog=replay.EXAMPLES)(replay.replay)
 app.command(epilog=publish.EXAMPLES)(publish.publish)
-app.command(epilog=pause.EXAMPLES)(pause.pause)
-app.command(epilog=resume.EXAMPLES)(resume.resume)
+app.command(epilog=pause.PAUSE_EXAMPLES)(pause.pause)
+app.command(epilog=pause.RESUME_EXAMPLES)(pause.resume)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=rebuild.EXAMPLES)(rebuild.rebuild)
 app.add_typer(audit.app, name="audit")
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(glossary.app, name="help")
-with suppress(NoApplication):  # then a command that needs one says so
+with suppress(NoApplication):  # a command that needs one reports that
     for service in application().of_services("commands"):
         app.add_typer(service.app)

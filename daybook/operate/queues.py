@@ -1,18 +1,52 @@
-"""Sending messages to a queue, with each answer looked at."""
+"""A stage's queues: finding them, counting what is in them, and sending messages to them."""
 
-import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from daybook.operate.connection import Connection
+from daybook.operate.errors import is_not_there
+from daybook.operate.polling import attempts
+from daybook.operate.reading import batches
 
 # SQS's quotas for one SendMessageBatch.
 _MOST_ENTRIES = 10
 _MOST_BYTES = 1_048_576
 
-_ATTEMPTS = 4
-_FIRST_PAUSE = 0.2  # seconds
+# What is in a queue: the attributes of SQS, and our names for them.
+_COUNTS = {
+    "ApproximateNumberOfMessages": "waiting",
+    "ApproximateNumberOfMessagesNotVisible": "in_flight",
+    "ApproximateNumberOfMessagesDelayed": "delayed",
+}
+
+
+def find_queue(connection: Connection, consumer: str) -> str | None:
+    """The URL of the consumer's queue; None if there is none."""
+    try:
+        return str(connection.sqs.get_queue_url(QueueName=connection.names.of(consumer))["QueueUrl"])
+    except ClientError as error:
+        if is_not_there(error):
+            return None
+        raise
+
+
+def counts(connection: Connection) -> dict[str, dict[str, int]]:
+    """How many messages of the stage's queues are `waiting`, `in_flight` and `delayed`, by what follows the stage in
+    the queues' names. SQS's approximations.
+    """
+    prefix = connection.names.of("")
+    pages = connection.sqs.get_paginator("list_queues").paginate(QueueNamePrefix=prefix)
+    urls = [url for page in pages for url in page.get("QueueUrls", [])]
+
+    def count(url: str) -> dict[str, int]:
+        found = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS))["Attributes"]
+        return {name: int(found.get(attribute, 0)) for attribute, name in _COUNTS.items()}
+
+    names = [url.rpartition("/")[2].removeprefix(prefix) for url in urls]
+    return dict(zip(names, connection.each(count, urls), strict=True))
 
 
 def send(
@@ -23,17 +57,16 @@ def send(
     delay: int = 0,
     pause: Callable[[float], None] = time.sleep,
 ) -> list[str | None]:
-    """Put messages into a queue, visible after `delay` seconds. For each: why it was not taken, or None.
+    """Put messages into a queue, visible after `delay` seconds. For each: why SQS rejected it, or None.
 
-    What SQS could not take just then is tried again a few times; `pause` waits so many seconds before that. A message
-    may come twice, as any message of SQS may. Raises botocore's errors for a request that was refused as a whole.
+    Messages that SQS could not take are sent again a few times; `pause` waits that many seconds before. A message may
+    be delivered twice, as any message of SQS. Raises botocore's errors for a request that was refused as a whole.
     """
     errors: list[str | None] = [None] * len(bodies)
-    for batch in _batches(bodies):
+    numbers = range(len(bodies))
+    for batch in batches(numbers, lambda n: len(bodies[n].encode()), most=_MOST_ENTRIES, most_bytes=_MOST_BYTES):
         waiting = batch
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                pause(random.uniform(0.5, 1) * _FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311 - only spreads load
+        for _ in attempts(pause):
             entries = [{"Id": str(n), "MessageBody": bodies[n], "DelaySeconds": delay} for n in waiting]
             answer = connection.sqs.send_message_batch(QueueUrl=url, Entries=entries)
             taken = {int(each["Id"]) for each in answer.get("Successful", ())}
@@ -44,21 +77,6 @@ def send(
             if not waiting:
                 break
     return errors
-
-
-def _batches(bodies: Sequence[str]) -> Iterator[list[int]]:
-    """The messages' numbers, as many together as one request may hold."""
-    batch: list[int] = []
-    size = 0
-    for number, body in enumerate(bodies):
-        length = len(body.encode())
-        if batch and (len(batch) == _MOST_ENTRIES or size + length > _MOST_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(number)
-        size += length
-    if batch:
-        yield batch
 
 
 def _why(failure: Mapping[str, Any] | None) -> str:

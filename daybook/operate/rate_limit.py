@@ -1,12 +1,12 @@
-"""No faster than somebody wishes."""
+"""A rate limit: no more than so many in a second."""
 
 import time
 from collections.abc import Callable
 from threading import Lock
 
 
-class Pace:
-    """So many a second at the most, however many threads share it; None is no limit. `pause` waits so many seconds."""
+class RateLimit:
+    """At most `rate` in a second, however many threads share it; None is no limit. `pause` waits by the clock `now`."""
 
     def __init__(
         self,
@@ -22,11 +22,11 @@ class Pace:
         self._lock = Lock()
 
     def portion(self, most: int) -> int:
-        """How many to do between two looks at whether to stop: about a second's, and `most` at the most."""
+        """How many to do at once: about as many as a second allows, and `most` at the most."""
         return most if self._rate is None else max(1, min(most, int(self._rate)))
 
     def wait(self, number: int) -> None:
-        """Wait until so many more may go."""
+        """Wait until `number` more may go."""
         if self._rate is None:
             return
         with self._lock:

@@ -1,16 +1,17 @@
 """Who listens to what, and since when: the rules on a stage's event bus, and the queues behind them, as AWS says."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from botocore.exceptions import ClientError
-
 from daybook.application import catalogue
 from daybook.operate.connection import Connection
-from daybook.operate.errors import OperatorError, is_not_there
+from daybook.operate.errors import OperatorError
+from daybook.operate.queues import find_queue
+from daybook.operate.reading import Pair
+from daybook.store.journal import Line
 
 
 class UnknownConsumer(OperatorError):
@@ -79,6 +80,14 @@ class Subscriptions:
         """The names of those that get events of this source (None: of any) and type, in order."""
         return sorted({rule.consumer for rule in self._rules if rule.takes(source, event_type)})
 
+    def deliveries(self, lines: Iterable[Line]) -> dict[Pair, Line]:
+        """The events, each with each consumer that should receive it."""
+        return {
+            (line.id, consumer): line
+            for line in lines
+            for consumer in self.consumers(published_source(line.type), line.type)
+        }
+
 
 def published_source(event_type: str) -> str | None:
     """The source that the event bus carries the type under; None, which stands for any, for one unknown here."""
@@ -88,12 +97,10 @@ def published_source(event_type: str) -> str | None:
 
 def queue_url(connection: Connection, consumer: str) -> str:
     """The consumer's queue. Raises UnknownConsumer, if there is none."""
-    try:
-        return str(connection.sqs.get_queue_url(QueueName=connection.names.of(consumer))["QueueUrl"])
-    except ClientError as error:
-        if not is_not_there(error):
-            raise
-        raise UnknownConsumer(consumer, connection.stage, Subscriptions.of(connection).known) from error
+    url = find_queue(connection, consumer)
+    if url is None:
+        raise UnknownConsumer(consumer, connection.stage, Subscriptions.of(connection).known)
+    return url
 
 
 def listens_since(connection: Connection, consumer: str) -> datetime:

@@ -23,11 +23,11 @@ from daybook.local.provider import StandIn
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import consumers
-from daybook.operate.idle import Undelivered, wait_until_done, wait_until_quiet
+from daybook.operate.idle import Undelivered, wait_until_done, wait_until_idle
 from daybook.operate.send.entries import read_entries
 from daybook.operate.send.send import send
 from daybook.operate.tables import PlainTable
-from daybook.operate.trace.trace import Journey
+from daybook.operate.trace.trace import Trace
 from daybook.store.ledger import COMMITTED, DEAD, Entry
 from tests.local.left_behind import until
 
@@ -107,7 +107,7 @@ class Deployed:
 
     def is_idle(self) -> None:
         """Wait until nothing is in flight in the whole system, whoever has sent it."""
-        self._assert_nothing(wait_until_quiet(self.connection, self._began, datetime.now(UTC) + PATIENCE))
+        self._assert_nothing(wait_until_idle(self.connection, self._began, datetime.now(UTC) + PATIENCE))
 
     def drains(self, consumer: str) -> None:
         """Wait until no message waits for the consumer, is being handled, or will come again."""
@@ -132,9 +132,9 @@ class Deployed:
         """Send events that will be admitted, and wait until all that comes of them is done."""
         self.settles(*self.sends(*events))
 
-    def journey(self, stream: str) -> Journey:
+    def journey(self, stream: str) -> Trace:
         """What happened on the stream, and what came of it."""
-        return Journey.of(self.connection, stream)
+        return Trace.of(self.connection, stream)
 
     def types(self, stream: str) -> list[str]:
         """The types of all events of the stream's story, sorted."""

@@ -7,7 +7,7 @@ import pytest
 
 from daybook.contracts import clock
 from daybook.local.faults import MEETING, Fault, Faults, unhurried
-from daybook.operate.trace.trace import Delivery, Journey
+from daybook.operate.trace.trace import Delivery, Trace
 from daybook.store.ledger import COMMITTED, Entry
 from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, impatient, paused, unique
 from tests.deployed.test_commands import daybook
@@ -152,5 +152,5 @@ def facts(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name in {"status", "total", "currency"}}
 
 
-def deliveries(journey: Journey) -> list[Delivery]:
+def deliveries(journey: Trace) -> list[Delivery]:
     return [delivery for step in journey.steps for delivery in step.deliveries]

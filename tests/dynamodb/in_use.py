@@ -14,7 +14,7 @@ from daybook.consumers.view import Add, Change, SetIfNewer, row_changes
 from daybook.consumers.work import Backbone, Work
 from daybook.contracts.contract import Place
 from daybook.operate.connection import Connection
-from daybook.operate.dead_letters.index import Selection, change, letters
+from daybook.operate.dead_letters.index import Selection, change, dead_letters
 from daybook.operate.tables import PlainTable
 from daybook.runtime import settings
 from daybook.runtime.names import Names
@@ -208,7 +208,7 @@ def _commands(client: Any) -> None:
     connection = Connection(NAMES.stage)
     connection.dynamodb = client
     everywhere, here = Selection(), Selection(consumer="consumer")
-    found = [*letters(connection, here), *letters(connection, everywhere)]
+    found = [*dead_letters(connection, here), *dead_letters(connection, everywhere)]
     for letter in found:
         _twice(client, change(connection, letter, {"state": "discarded"}, remove=("dead",)))
     table = PlainTable(connection, WARDS)

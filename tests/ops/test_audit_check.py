@@ -144,7 +144,7 @@ def test_a_stream_whose_items_a_scan_gives_out_of_order_is_whole(stage: World) -
     looking.dynamodb.meta.events.register("after-call.dynamodb.Scan", turn_round)
     differences: list[Difference] = []
     scope = checking.Scope(since=None, until=None, settled=datetime.now(UTC))
-    counts = checking.check(looking, scope, tell=differences.append).counts
+    counts = checking.check(looking, scope, report=differences.append).counts
 
     assert differences == []
     assert (counts["events"], counts["streams"]) == (15, 2)
@@ -251,7 +251,7 @@ def test_an_event_that_the_journal_does_not_find_is_named(stage: World, attribut
     assert [(kind, where) for kind, where, _ in found()] == [("journal", "stock/mug#1")]
 
 
-def test_of_a_story_that_is_not_found_the_event_is_named(stage: World) -> None:
+def test_of_a_correlation_that_is_not_found_the_event_is_named(stage: World) -> None:
     _, reserved = an_order(stage)
     change(stage, reserved, story={"S": "another"})
 
@@ -310,7 +310,7 @@ def test_another_well_formed_event_in_the_place_of_the_last_one_is_named(stage: 
 def test_an_event_that_came_from_nowhere_is_named(stage: World) -> None:
     stage.recorded("StockReceived", "stock/mug", producer=WAREHOUSE, admitted=False)
 
-    assert found() == [("ledger", "stock/mug#1", "the ledger does not tell where it comes from")]
+    assert found() == [("ledger", "stock/mug#1", "the ledger does not say where it comes from")]
 
 
 def test_a_copy_of_an_event_in_another_place_is_named(stage: World) -> None:
@@ -363,14 +363,14 @@ def test_an_event_that_never_came_to_one_consumer_is_named_with_it(stage: World)
     placed, _ = an_order(stage)
     forget(stage, placed, PLACE)
 
-    assert found() == [("undelivered", "order/1001#1", "it never came to place-order")]
+    assert found() == [("undelivered", "order/1001#1", "it never reached place-order")]
 
 
 def test_an_event_that_came_to_nobody_was_not_published(stage: World) -> None:
     an_order(stage)
     stage.recorded("OrderPlaced", "order/1002")
 
-    told = "it was not published, it seems: it never came to place-order, reserve-stock"
+    told = "it was not published, it seems: it never reached place-order, reserve-stock"
     assert found() == [("unpublished", "order/1002#1", told)]
 
 
@@ -398,7 +398,7 @@ def test_what_was_being_tried_in_a_queue_that_is_gone_never_came(stage: World, m
 
     monkeypatch.setattr("daybook.operate.audit.statuses.listens_since", lambda *_: clock.moment(ms(3)))
 
-    assert found() == [("undelivered", "order/1001#1", "it never came to place-order")]
+    assert found() == [("undelivered", "order/1001#1", "it never reached place-order")]
 
 
 def test_what_was_recorded_before_a_consumer_listened_is_none_of_its_matter(stage: World) -> None:
@@ -421,8 +421,8 @@ def test_what_is_young_is_open_and_no_difference(stage: World) -> None:
 def test_how_to_check_right_after_a_repair_is_said_where_one_looks_for_it() -> None:
     told = CliRunner().invoke(app, ["audit", "check", "--help"], env={"COLUMNS": "200"}).stdout
 
-    assert "Right after a repair say --settled 0s" in told
-    assert "Right after a repair say 0s" in told
+    assert "Right after a repair use --settled 0s" in told
+    assert "Right after a repair use 0s" in told
 
 
 @pytest.mark.parametrize("state", ["dead", "gone"])
@@ -435,7 +435,7 @@ def test_what_waits_behind_a_dead_event_at_an_ordered_consumer_is_counted(stage:
 
     if state == "dead":
         assert found() == []
-        assert counted()["behind a parked stream"] == 1
+        assert counted()["in a blocked stream"] == 1
     else:
         assert [(kind, where) for kind, where, _ in found()] == [
             ("unpublished", "device/monitor-1#2"),
@@ -479,7 +479,7 @@ def test_what_is_recorded_between_the_reading_of_store_and_ledger_is_no_differen
     looking.dynamodb.meta.events.register("before-call.dynamodb.Scan", meanwhile)
     differences: list[Difference] = []
     counts = checking.check(
-        looking, checking.Scope(since=None, until=None, settled=now), tell=differences.append
+        looking, checking.Scope(since=None, until=None, settled=now), report=differences.append
     ).counts
 
     assert differences == []
@@ -519,7 +519,7 @@ def _report(stage: World, number: int) -> Envelope:
 
 
 def _park(stage: World, event: Envelope) -> None:
-    """The stream is parked at the event, at `raise-alarm`."""
+    """The stream is blocked at the event, at `raise-alarm`."""
     m = event.metadata
     hold = Hold(event=m.id, sequence=m.sequence, reason="KeyError", since=ms(20))
     Cursors(stage.connection.dynamodb, stage.names.ledger, "raise-alarm").write(

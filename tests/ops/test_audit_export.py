@@ -146,7 +146,7 @@ def test_whatever_ends_it_early_leaves_nothing_behind(world: World, error: type[
         raise error
 
     with pytest.raises(error):
-        exporting.write(history(), TO, force=False, written=lambda _: None)
+        exporting.write(history(), TO, force=False)
 
     assert left() == []
 

@@ -14,7 +14,15 @@ from typer.testing import CliRunner
 
 from daybook.contracts import clock
 from daybook.operate.dead_letters.groups import Failures, normalised
-from daybook.operate.dead_letters.index import Letter, NoSuchLetter, Selection, letters, named, rows, standing
+from daybook.operate.dead_letters.index import (
+    DeadLetter,
+    NoSuchDeadLetter,
+    Selection,
+    dead_letters,
+    named,
+    rows,
+    standing,
+)
 from daybook.operate.dead_letters.remedies import REFUSED_FOR_GOOD
 from daybook.operate.program import app
 from daybook.store.attributes import pack_item
@@ -39,13 +47,14 @@ def placed(world: World, order: str) -> Any:
 
 
 def ids(world: World, **selected: Any) -> list[str]:
-    return sorted(letter.id for letter in letters(world.connection, Selection(**selected)))
+    return sorted(dead_letter.id for dead_letter in dead_letters(world.connection, Selection(**selected)))
 
 
-# --- which letters there are ---------------------------------------------------------------------------------------
+# --- which dead letters there are
+# ---------------------------------------------------------------------------------------
 
 
-def test_letters_are_those_for_which_all_holds_that_is_said(world: World) -> None:
+def test_dead_letters_are_those_for_which_all_holds_that_is_said(world: World) -> None:
     world.died(placed(world, "1"), "a", "KeyError", after=1)
     world.died(placed(world, "2"), "a", "TypeError", after=2000)
     world.died(placed(world, "3"), "b", "KeyError", after=3000)
@@ -62,14 +71,18 @@ def test_letters_are_those_for_which_all_holds_that_is_said(world: World) -> Non
     assert ids(world, since=morning() + timedelta(seconds=2), consumer="a") == ["e-2@a"]
 
 
-def test_letters_of_one_consumer_come_the_oldest_first(world: World) -> None:
+def test_dead_letters_of_one_consumer_come_the_oldest_first(world: World) -> None:
     for number in (3, 1, 2):
         world.died(f"e-{number}", TO, after=number)
 
-    assert [letter.event for letter in letters(world.connection, Selection(consumer=TO))] == ["e-1", "e-2", "e-3"]
+    assert [dead_letter.event for dead_letter in dead_letters(world.connection, Selection(consumer=TO))] == [
+        "e-1",
+        "e-2",
+        "e-3",
+    ]
 
 
-def test_a_letter_is_found_by_its_event_and_by_its_event_and_consumer(world: World) -> None:
+def test_a_dead_letter_is_found_by_its_event_and_by_its_event_and_consumer(world: World) -> None:
     world.died("e-1", "a")
 
     assert named(world.connection, "e-1") == named(world.connection, "e-1@a")
@@ -77,37 +90,39 @@ def test_a_letter_is_found_by_its_event_and_by_its_event_and_consumer(world: Wor
 
 
 @pytest.mark.parametrize(("name", "said"), [("e-1", "dead at 2 consumers"), ("e-1@c", "no dead letter"), ("e", "no")])
-def test_what_names_no_letter_or_several_is_refused_with_those_there_are(world: World, name: str, said: str) -> None:
+def test_a_name_of_no_dead_letter_or_of_several_is_refused_with_those_there_are(
+    world: World, name: str, said: str
+) -> None:
     world.died("e-1", "a")
     world.died("e-1", "b")
 
-    with pytest.raises(NoSuchLetter, match=said):
+    with pytest.raises(NoSuchDeadLetter, match=said):
         named(world.connection, name)
 
 
 def test_rows_are_those_that_are_dead_at_this_moment_with_their_bodies(world: World) -> None:
     for number in range(120):
         world.died(f"e-{number}", TO, body=f"body {number}")
-    known = list(letters(world.connection, Selection()))
+    known = list(dead_letters(world.connection, Selection()))
     done = placed(world, "done")
     world.handled(done, TO)
 
-    found = {row.letter.event: row.body for row in rows(world.connection, [*known, letter_of(done, TO)])}
+    found = {row.dead_letter.event: row.body for row in rows(world.connection, [*known, letter_of(done, TO)])}
 
     assert found == {f"e-{number}": f"body {number}" for number in range(120)}
 
 
-def letter_of(event: Any, consumer: str) -> Letter:
-    return Letter(event=event.metadata.id, consumer=consumer, at=ms(0), error="", reason="")
+def letter_of(event: Any, consumer: str) -> DeadLetter:
+    return DeadLetter(event=event.metadata.id, consumer=consumer, at=ms(0), error="", reason="")
 
 
-def test_a_letter_that_is_asked_for_twice_stands_once(world: World) -> None:
+def test_a_dead_letter_that_is_asked_for_twice_stands_once(world: World) -> None:
     world.died("e-1", TO)
-    (letter,) = letters(world.connection, Selection())
-    since = letter.at
-    older = Letter(event="e-1", consumer=TO, at=clock.timestamp(morning()), error="", reason="")
+    (dead_letter,) = dead_letters(world.connection, Selection())
+    since = dead_letter.at
+    older = DeadLetter(event="e-1", consumer=TO, at=clock.timestamp(morning()), error="", reason="")
 
-    assert [found.at for found, _ in standing(world.connection, [letter, older])] == [since]
+    assert [found.at for found, _ in standing(world.connection, [dead_letter, older])] == [since]
 
 
 # --- groups --------------------------------------------------------------------------------------------------------
@@ -131,7 +146,7 @@ def test_what_differs_from_case_to_case_is_left_out_of_the_reason(reason: str, k
     assert normalised(reason) == kind
 
 
-def test_letters_that_died_of_the_same_are_one_group_and_the_largest_comes_first(world: World) -> None:
+def test_dead_letters_that_died_of_the_same_are_one_group_and_the_largest_comes_first(world: World) -> None:
     world.died("e-0", "b", "KeyError", reason="order 7 is unknown")
     for number in range(1, 4):
         world.died(f"e-{number}", "a", "KeyError", reason=f"order {number} is unknown", after=number)
@@ -238,7 +253,7 @@ def test_that_there_are_none_is_said_and_no_failure(world: World) -> None:
 def test_of_kinds_beyond_what_anybody_reads_only_the_number_is_kept() -> None:
     kinds = (f"Error{'x' * number}" for number in range(600))
 
-    found = Failures.of(Letter(event="e", consumer="a", at="1", error=kind, reason="") for kind in kinds)
+    found = Failures.of(DeadLetter(event="e", consumer="a", at="1", error=kind, reason="") for kind in kinds)
 
     assert (len(found.groups), found.others, found.count) == (500, 100, 600)
 
@@ -266,7 +281,7 @@ def test_half_a_stream_s_name_is_said_to_be_none(world: World) -> None:
 # --- one by one ----------------------------------------------------------------------------------------------------
 
 
-def test_the_list_has_one_line_a_letter_and_says_that_there_are_more(world: World) -> None:
+def test_the_list_has_one_line_a_dead_letter_and_says_that_there_are_more(world: World) -> None:
     for number in range(3):
         world.died(placed(world, str(number)), TO, after=number)
 
@@ -281,7 +296,7 @@ def test_the_list_has_one_line_a_letter_and_says_that_there_are_more(world: Worl
     assert data[0]["error"] == "KeyError"
 
 
-def test_a_letter_is_shown_with_its_tries_its_journey_and_its_log_but_nothing_about_a_person(world: World) -> None:
+def test_a_dead_letter_is_shown_with_its_tries_its_journey_and_its_log_but_nothing_about_a_person(world: World) -> None:
     event = placed(world, "1001")
     m = event.metadata
     for number in (1, 2):
@@ -301,7 +316,7 @@ def test_a_letter_is_shown_with_its_tries_its_journey_and_its_log_but_nothing_ab
         "Try2",
         "order/1001 #1",
         "•••",
-        f"{TO}  dead",  # the journey
+        f"{TO}  dead",  # the trace
         f"/aws/lambda/daybook-dev-{TO}",
         "aws logs filter-log-events",
         f"daybook dead retry {name} --apply --stage dev",
@@ -310,7 +325,7 @@ def test_a_letter_is_shown_with_its_tries_its_journey_and_its_log_but_nothing_ab
         assert told in shown.stdout
     assert SECRET not in shown.stdout
     assert SECRET not in json.dumps(data)
-    assert [each["error"] for each in data["tries"]] == ["Try1", "Try2"]
+    assert [each["error"] for each in data["attempts"]] == ["Try1", "Try2"]
     assert f"--filter-pattern '\"{m.id}\"'" in data["logs"]
 
 
@@ -369,7 +384,7 @@ def test_what_a_message_says_for_a_terminal_is_not_said_to_it(world: World) -> N
 
 
 def many(world: World, number: int, *, consumer: str = TO) -> None:
-    """So many small letters in the ledger, written as fast as that can be."""
+    """So many small dead letters in the ledger, written as fast as that can be."""
     for start in range(0, number, 25):
         items = [
             pack_item(
@@ -391,11 +406,11 @@ def many(world: World, number: int, *, consumer: str = TO) -> None:
         world.connection.dynamodb.batch_write_item(RequestItems={world.names.ledger: requests})
 
 
-def test_letters_are_read_page_by_page_as_they_are_asked_for(world: World) -> None:
+def test_dead_letters_are_read_page_by_page_as_they_are_asked_for(world: World) -> None:
     many(world, 2_500)  # all of which DynamoDB would give at once
     pages: list[str] = []
     world.connection.dynamodb.meta.events.register("before-call.dynamodb.Scan", lambda **_: pages.append("Scan"))
-    found = letters(world.connection, Selection())
+    found = dead_letters(world.connection, Selection())
 
     next(found)
     assert len(pages) == 1
@@ -403,10 +418,10 @@ def test_letters_are_read_page_by_page_as_they_are_asked_for(world: World) -> No
     assert len(pages) == 3
 
 
-def test_groups_take_no_more_memory_for_ten_thousand_letters_than_for_two_thousand() -> None:
+def test_groups_take_no_more_memory_for_ten_thousand_dead_letters_than_for_two_thousand() -> None:
     def peak(number: int) -> int:
         stream = (
-            Letter(event=f"e-{n}", consumer=TO, at=ms(n), error="KeyError", reason=f"order {n} is unknown")
+            DeadLetter(event=f"e-{n}", consumer=TO, at=ms(n), error="KeyError", reason=f"order {n} is unknown")
             for n in range(number)
         )
         tracemalloc.start()
@@ -417,5 +432,5 @@ def test_groups_take_no_more_memory_for_ten_thousand_letters_than_for_two_thousa
             tracemalloc.stop()
 
     peak(100)
-    held = 10_000 * 100  # bytes, if no more than the letters' ids were kept
+    held = 10_000 * 100  # bytes, if no more than the dead letters' ids were kept
     assert peak(10_000) < peak(2_000) + held / 10

@@ -1,4 +1,4 @@
-"""`daybook dead discard`: letters are decided about once, with their record, and no stream is left standing still."""
+"""`daybook dead discard`: each dead letter is discarded once, on record, and no stream stays blocked."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ from daybook.contracts.contract import ContractBroken
 from daybook.contracts.operations import DeadLettersDiscarded
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.discard import Discarded, Discarding
-from daybook.operate.dead_letters.index import Letter, Selection, letters
+from daybook.operate.dead_letters.index import DeadLetter, Selection, dead_letters
 from daybook.operate.program import app
 from daybook.store.attributes import unpack_item
 from daybook.store.ledger import COMMITTED, DISCARDED, AlreadyDone, Entry
@@ -24,17 +24,17 @@ TO, ORDERED = "confirm-order", "raise-alarm"
 WHY = "sent by a test of the checkout"
 
 
-def discarded(connection: Connection, wanted: list[Letter] | None = None) -> list[Discarded]:
-    found = letters(connection, Selection()) if wanted is None else wanted
+def discarded(connection: Connection, wanted: list[DeadLetter] | None = None) -> list[Discarded]:
+    found = dead_letters(connection, Selection()) if wanted is None else wanted
     return list(Discarding(connection, WHY, pause=lambda _: None).run(found))
 
 
 def named_by_events(world: World) -> Counter[str]:
-    """How often each letter is named by what is recorded of discarding."""
+    """How often each dead letter is named by what is recorded of discarding."""
     items = [unpack_item(item) for item in world.connection.dynamodb.scan(TableName=world.names.store)["Items"]]
     contract = DeadLettersDiscarded
     events = [contract.read(item["data"], version=1) for item in items if item["type"] == contract.__name__]
-    return Counter(f"{letter.event}@{letter.consumer}" for event in events for letter in event.letters)
+    return Counter(f"{dead_letter.event}@{dead_letter.consumer}" for event in events for dead_letter in event.letters)
 
 
 def states(world: World, *names: str) -> list[str]:
@@ -54,12 +54,12 @@ def stage(world: World) -> World:
     return world
 
 
-def test_a_letter_is_discarded_with_who_decided_and_why_and_keeps_what_went_wrong(world: World) -> None:
+def test_a_dead_letter_is_discarded_with_who_decided_and_why_and_keeps_what_went_wrong(world: World) -> None:
     name = world.died("e-1", TO, body='{"a": 1}')
 
     (outcome,) = discarded(world.connection)
 
-    assert (outcome.letter.id, outcome.discarded) == (name, True)
+    assert (outcome.dead_letter.id, outcome.discarded) == (name, True)
     row = world.connection.ledger.find("e-1", TO)
     assert row is not None
     (stream,) = {item["stream"]["S"] for item in world.connection.dynamodb.scan(TableName=world.names.store)["Items"]}
@@ -67,7 +67,7 @@ def test_a_letter_is_discarded_with_who_decided_and_why_and_keeps_what_went_wron
     assert row.state == DISCARDED
     assert kept == {"error": "KeyError", "body": '{"a": 1}', "why": WHY, "operation": stream.removeprefix("operation/")}
     assert row.details["operator"].startswith("arn:aws:")
-    assert list(letters(world.connection, Selection())) == []
+    assert list(dead_letters(world.connection, Selection())) == []
 
 
 def test_what_is_discarded_is_not_processed_any_more(world: World) -> None:
@@ -106,13 +106,13 @@ def test_what_has_been_done_meanwhile_stays_done_and_the_rest_is_discarded(world
     outcomes = discarded(connection)
 
     assert states(world, *names) == [DISCARDED, COMMITTED, DISCARDED]
-    assert {outcome.letter.event for outcome in outcomes if not outcome.discarded} == {"e-1"}
+    assert {outcome.dead_letter.event for outcome in outcomes if not outcome.discarded} == {"e-1"}
     assert named_by_events(world) == Counter([names[0], names[2]])
 
 
-def test_a_letter_that_has_died_anew_meanwhile_is_discarded_as_it_is_now(world: World) -> None:
+def test_a_dead_letter_that_has_died_anew_meanwhile_is_discarded_as_it_is_now(world: World) -> None:
     name = world.died("e-1", TO, after=1)
-    known = list(letters(world.connection, Selection()))
+    known = list(dead_letters(world.connection, Selection()))
     world.died("e-1", TO, "Worse", after=2)
 
     discarded(world.connection, known)
@@ -130,7 +130,7 @@ def discarded_once_though_killed(stage: World, moment: Moment) -> bool:
     first = stage.recorded("EquipmentStatusReported", f"device/{call}-{after}", event_id=f"r-{call}-{after}")
     stage.recorded("EquipmentStatusReported", f"device/{call}-{after}", event_id=f"s-{call}-{after}")
     names = [stage.died(f"e-{call}-{after}", TO), stage.died(first, ORDERED)]
-    before = waiting_nudges(stage)
+    before = waiting_wake_ups(stage)
     try:
         discarded(dying(call, after=after))
     except Death:
@@ -139,20 +139,20 @@ def discarded_once_though_killed(stage: World, moment: Moment) -> bool:
         assert states(stage, *names) == [DISCARDED, DISCARDED]
         assert all(named_by_events(stage)[name] == 1 for name in names)
         assert len(was) == 1  # both or none
-        assert waiting_nudges(stage) > before
+        assert waiting_wake_ups(stage) > before
         return True
     return False
 
 
 # Death at every call: tests/deep/ops.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_killed_at_the_transaction_and_repeated_each_letter_is_discarded_once_with_one_event_that_names_it(
+def test_killed_at_the_transaction_and_repeated_each_dead_letter_is_discarded_once_with_one_event_that_names_it(
     stage: World, after: bool
 ) -> None:
     assert discarded_once_though_killed(stage, ("TransactWriteItems", after))
 
 
-def waiting_nudges(world: World) -> int:
+def waiting_wake_ups(world: World) -> int:
     """How many messages are in the queue of the consumer that keeps order, or will be some seconds later."""
     url = world.connection.sqs.get_queue_url(QueueName=world.names.of(ORDERED))["QueueUrl"]
     names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed")
@@ -188,21 +188,21 @@ def test_of_two_that_decide_at_the_same_time_one_does(world: World) -> None:
     assert named_by_events(world) == Counter([name])
 
 
-def test_a_stream_behind_a_discarded_event_is_nudged_before_and_after_by_the_next_event_of_that_type(
+def test_a_stream_behind_a_discarded_event_is_wake_up_messaged_before_and_after_by_the_next_event_of_that_type(
     stage: World,
 ) -> None:
     first = stage.recorded("EquipmentStatusReported", "device/1", event_id="r-1")
     stage.recorded("EquipmentAlarmRaised", "device/1", event_id="other")
     stage.recorded("EquipmentStatusReported", "device/1", event_id="r-2")
     stage.died(first, ORDERED)
-    nudges = sent(stage.connection)
+    messages = sent(stage.connection)
 
     discarded(stage.connection)
 
-    assert nudges == [("r-2", 10), ("r-2", 0)]
+    assert messages == [("r-2", 10), ("r-2", 0)]
 
 
-def test_where_nothing_follows_or_order_does_not_matter_nobody_is_nudged(stage: World) -> None:
+def test_where_nothing_follows_or_order_does_not_matter_nobody_is_wake_up_messaged(stage: World) -> None:
     stage.listens(TO, "OrderPlaced")
     stage.uses(TO, kind="reaction", event="OrderPlaced")
     stage.died(stage.recorded("EquipmentStatusReported", "device/1"), ORDERED)
@@ -210,11 +210,11 @@ def test_where_nothing_follows_or_order_does_not_matter_nobody_is_nudged(stage: 
     stage.recorded("OrderPlaced", "order/1")
     stage.died(first, TO)
 
-    nudges = sent(stage.connection)
+    messages = sent(stage.connection)
 
     assert all(outcome.discarded for outcome in discarded(stage.connection))
 
-    assert nudges == []
+    assert messages == []
 
 
 def test_that_a_stream_could_not_be_set_going_is_told(stage: World) -> None:
@@ -244,7 +244,7 @@ def test_an_effect_whose_outcome_is_unknown_stays_so_and_that_is_said(world: Wor
 @pytest.mark.parametrize(
     "arguments", [("--all",), ("--all", "--reason", " "), ("--reason", WHY), ("--reason", "x" * 501)]
 )
-def test_without_a_reason_or_a_word_on_which_letters_nothing_is_discarded(
+def test_without_a_reason_or_a_word_on_which_dead_letters_nothing_is_discarded(
     world: World, arguments: tuple[str, ...]
 ) -> None:
     name = world.died("e-1", TO)
@@ -266,14 +266,14 @@ def test_without_apply_it_says_what_it_would_discard_and_changes_nothing(world: 
     assert named_by_events(world) == Counter()
 
 
-def test_with_json_there_is_one_object_a_letter(world: World) -> None:
+def test_with_json_there_is_one_object_a_dead_letter(world: World) -> None:
     name = world.died("e-1", TO)
     world.died("e-2", "another")
 
     shown = discard(name, "--reason", WHY, "--apply", "--json")
 
     (told,) = [json.loads(line) for line in shown.stdout.splitlines()]
-    assert told == {"id": name, "discarded": True, "unmoved": "", "open_attempt": False}
+    assert told == {"id": name, "discarded": True, "blocked": "", "open_effect": False}
     assert states(world, "e-2@another") == ["dead"]
 
 

@@ -16,8 +16,8 @@ from tests.ops.world import World, an_order
 REFUSED = "0b73e9a8-f681-85b0-ab42-8efcb5b144a6"
 
 
-def edit(*options: str, letter: str = REFUSED, given: str = "") -> Any:
-    return CliRunner().invoke(app, ["dead", "edit", letter, *options], input=given)
+def edit(*options: str, dead_letter: str = REFUSED, given: str = "") -> Any:
+    return CliRunner().invoke(app, ["dead", "edit", dead_letter, *options], input=given)
 
 
 def an_envelope(**changes: object) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_before_it_is_applied_it_is_said_and_nothing_is_sent(refused: World, for
     assert f"Would give OrderPlaced from shop.checkout to admit, as event {as_data['event']}" in result.stdout
     assert "Nothing was changed. To do it, repeat the command with --apply." in result.stdout
     assert as_data == {
-        "letter": f"{REFUSED}@admit",
+        "dead_letter": f"{REFUSED}@admit",
         "event": as_data["event"],
         "type": "OrderPlaced",
         "source": "shop.checkout",
@@ -98,16 +98,16 @@ def test_without_a_reason_that_can_be_recorded_nothing_is_sent(
 
 
 def test_what_is_stored_is_never_edited(world: World) -> None:
-    letter = world.died(world.recorded("OrderPlaced", "order/1001"), "place-order")
+    dead_letter = world.died(world.recorded("OrderPlaced", "order/1001"), "place-order")
 
-    result = edit(letter=letter)
+    result = edit(dead_letter=dead_letter)
 
     assert result.exit_code == 2
     assert "what is stored is never edited" in result.stderr
 
 
 def test_what_is_no_dead_letter_is_said_so(world: World) -> None:
-    result = edit(letter="nobody")
+    result = edit(dead_letter="nobody")
 
     assert world
     assert result.exit_code == 1

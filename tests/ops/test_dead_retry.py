@@ -1,4 +1,4 @@
-"""`daybook dead retry`: letters are processed again, none is lost, and each is followed to its end."""
+"""`daybook dead retry`: dead letters are processed again, none is lost, and each is followed to its end."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from daybook.contracts import clock
 from daybook.contracts.contract import Place
 from daybook.contracts.operations import DeadLettersRetried
 from daybook.operate.connection import Connection, new_session
-from daybook.operate.dead_letters.index import Selection, letters
+from daybook.operate.dead_letters.index import Selection, dead_letters
 from daybook.operate.dead_letters.results import (
     BEING_TRIED,
     DEAD_AGAIN,
@@ -23,7 +23,7 @@ from daybook.operate.dead_letters.results import (
     DONE,
     NOT_SENT,
     REFUSED,
-    Fate,
+    Result,
 )
 from daybook.operate.dead_letters.retry import Retrying
 from daybook.operate.program import app
@@ -99,14 +99,14 @@ def died(world: World, *events: str, consumer: str = TO, **details: Any) -> list
 
 def retried(
     connection: Connection, selection: Selection | None = None, *, time: Time | None = None, **options: Any
-) -> list[Fate]:
+) -> list[Result]:
     time = time or Time()
     retrying = Retrying(connection, pause=time.pause, now=time.now, **options)
-    return list(retrying.run(letters(connection, selection or Selection())))
+    return list(retrying.run(dead_letters(connection, selection or Selection())))
 
 
-def by_id(fates: list[Fate]) -> dict[str, str]:
-    return {fate.letter.id: fate.fate for fate in fates}
+def by_id(outcomes: list[Result]) -> dict[str, str]:
+    return {outcome.dead_letter.id: outcome.result for outcome in outcomes}
 
 
 def recorded(world: World) -> list[DeadLettersRetried]:
@@ -131,29 +131,29 @@ def test_each_message_comes_to_its_consumers_queue_again_and_is_followed_until_i
     names = [*died(stage, "e-1", "e-2"), *died(stage, "e-1", consumer=OTHER)]
     seen: list[str] = []
 
-    fates = retried(stage.connection, time=Time(work(stage, TO, OTHER, seen=seen)))
+    outcomes = retried(stage.connection, time=Time(work(stage, TO, OTHER, seen=seen)))
 
     assert sorted(seen) == sorted(names)
-    assert by_id(fates) == dict.fromkeys(names, DONE)
-    assert list(letters(stage.connection, Selection())) == []
+    assert by_id(outcomes) == dict.fromkeys(names, DONE)
+    assert list(dead_letters(stage.connection, Selection())) == []
 
 
-def test_that_letters_are_tried_again_is_recorded_and_noted_on_their_rows(stage: World) -> None:
+def test_that_dead_letters_are_retried_is_recorded_and_noted_on_their_rows(stage: World) -> None:
     died(stage, "e-1", "e-2")
     time = Time()
     retrying = Retrying(stage.connection, reason="the bank is back", wait=0, pause=time.pause, now=time.now)
 
-    list(retrying.run(letters(stage.connection, Selection())))
+    list(retrying.run(dead_letters(stage.connection, Selection())))
 
     (event,) = recorded(stage)
     assert event.reason == "the bank is back"
-    assert sorted(letter.event for letter in event.letters) == ["e-1", "e-2"]
+    assert sorted(dead_letter.event for dead_letter in event.letters) == ["e-1", "e-2"]
     row = stage.connection.ledger.find("e-1", TO)
     assert row is not None
     assert (row.state, row.details["retried"], row.details["body"]) == (DEAD, retrying.operation_id, body_of("e-1"))
 
 
-def test_a_letter_that_is_dead_again_is_told_with_its_new_reason_and_not_tried_for_ever(stage: World) -> None:
+def test_a_dead_letter_that_is_dead_again_is_told_with_its_new_reason_and_not_tried_for_ever(stage: World) -> None:
     died(stage, "e-1", "e-2")
 
     def die_again() -> None:
@@ -162,17 +162,17 @@ def test_a_letter_that_is_dead_again_is_told_with_its_new_reason_and_not_tried_f
                 Entry(event, TO, DEAD, clock.now(), details={"error": "Worse", "reason": "r", "body": body_of(event)})
             )
 
-    fates = retried(stage.connection, Selection(consumer=TO), time=Time(die_again))
+    outcomes = retried(stage.connection, Selection(consumer=TO), time=Time(die_again))
     again = retried(stage.connection, Selection(consumer=TO), time=Time(die_again))
 
-    for found in (fates, again):
-        assert {(fate.letter.event, fate.fate, fate.error) for fate in found} == {
+    for found in (outcomes, again):
+        assert {(outcome.dead_letter.event, outcome.result, outcome.error) for outcome in found} == {
             ("e-1", DEAD_AGAIN, "Worse"),
             ("e-2", DEAD_AGAIN, "Worse"),
         }
 
 
-def test_a_letter_that_dies_again_while_others_are_still_read_is_not_met_a_second_time(stage: World) -> None:
+def test_a_dead_letter_that_dies_again_while_others_are_still_read_is_not_met_a_second_time(stage: World) -> None:
     died(stage, *(f"e-{number}" for number in range(60)))
     sent: list[str] = []
 
@@ -182,17 +182,17 @@ def test_a_letter_that_dies_again_while_others_are_still_read_is_not_met_a_secon
             stage.died(event, TO, body=body_of(event), after=10_000)
 
     stage.connection.sqs.meta.events.register("after-call.sqs.SendMessageBatch", die_again)
-    everything = [*letters(stage.connection, Selection()), *letters(stage.connection, Selection())]
+    everything = [*dead_letters(stage.connection, Selection()), *dead_letters(stage.connection, Selection())]
     time = Time()
-    fates = list(Retrying(stage.connection, pause=time.pause, now=time.now).run(everything))
+    outcomes = list(Retrying(stage.connection, pause=time.pause, now=time.now).run(everything))
 
     assert len(sent) == 60
-    assert by_id(fates) == {f"e-{number}@{TO}": DEAD_AGAIN for number in range(60)}
+    assert by_id(outcomes) == {f"e-{number}@{TO}": DEAD_AGAIN for number in range(60)}
 
 
 def test_what_others_decide_meanwhile_is_told_and_left_as_they_have_it(stage: World) -> None:
     died(stage, "e-1", "e-2", "e-3")
-    known = list(letters(stage.connection, Selection()))
+    known = list(dead_letters(stage.connection, Selection()))
     commit(stage, "e-1", TO)
 
     def discard() -> None:
@@ -205,9 +205,9 @@ def test_what_others_decide_meanwhile_is_told_and_left_as_they_have_it(stage: Wo
         )
 
     time = Time(discard)
-    fates = list(Retrying(stage.connection, wait=1, pause=time.pause, now=time.now).run(known))
+    outcomes = list(Retrying(stage.connection, wait=1, pause=time.pause, now=time.now).run(known))
 
-    assert by_id(fates) == {
+    assert by_id(outcomes) == {
         f"e-1@{TO}": DECIDED_BEFORE,
         f"e-2@{TO}": DISCARDED_MEANWHILE,
         f"e-3@{TO}": BEING_TRIED,
@@ -225,30 +225,30 @@ def test_what_is_done_between_the_look_and_the_note_is_left_out_and_the_rest_goe
 
     connection = Connection("dev")
     connection.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", commit_one)
-    fates = retried(connection, wait=0)
+    outcomes = retried(connection, wait=0)
 
-    assert by_id(fates) == {f"e-1@{TO}": BEING_TRIED, f"e-2@{TO}": DECIDED_BEFORE, f"e-3@{TO}": BEING_TRIED}
+    assert by_id(outcomes) == {f"e-1@{TO}": BEING_TRIED, f"e-2@{TO}": DECIDED_BEFORE, f"e-3@{TO}": BEING_TRIED}
     assert sorted(arrived(stage)) == ["e-1", "e-3"]
     (event,) = recorded(stage)
-    assert sorted(letter.event for letter in event.letters) == ["e-1", "e-3"]
+    assert sorted(dead_letter.event for dead_letter in event.letters) == ["e-1", "e-3"]
 
 
 def test_at_most_so_many_are_under_way_and_if_none_of_them_ends_no_more_are_sent(stage: World) -> None:
     died(stage, *(f"e-{number}" for number in range(120)))
 
-    fates = retried(stage.connection, Selection(consumer=TO), wait=30, most=50)
+    outcomes = retried(stage.connection, Selection(consumer=TO), wait=30, most=50)
 
     assert len(arrived(stage)) == 50
-    found = [fate.fate for fate in fates]
+    found = [outcome.result for outcome in outcomes]
     assert (found.count(BEING_TRIED), found.count(NOT_SENT), len(found)) == (50, 50, 100)
 
 
 def test_all_are_tried_however_many_there_are_as_long_as_they_come_to_an_end(stage: World) -> None:
     died(stage, *(f"e-{number}" for number in range(120)))
 
-    fates = retried(stage.connection, Selection(consumer=TO), time=Time(work(stage, TO)), most=50)
+    outcomes = retried(stage.connection, Selection(consumer=TO), time=Time(work(stage, TO)), most=50)
 
-    assert [fate.fate for fate in fates] == [DONE] * 120
+    assert [outcome.result for outcome in outcomes] == [DONE] * 120
 
 
 def test_no_more_are_sent_in_a_second_than_is_wished_for(stage: World) -> None:
@@ -304,10 +304,10 @@ def test_what_sqs_never_takes_is_told_with_its_reason_and_stays_dead(stage: Worl
     failed = {"Failed": [{"Id": "0", "SenderFault": True, "Code": "InvalidMessageContents", "Message": "no"}]}
     stage.connection.sqs.meta.events.register("before-call.sqs.SendMessageBatch", answer(failed))
 
-    (fate,) = retried(stage.connection)
+    (outcome,) = retried(stage.connection)
 
-    assert (fate.fate, fate.reason) == (NOT_SENT, "InvalidMessageContents: no")
-    assert [letter.event for letter in letters(stage.connection, Selection())] == ["e-1"]
+    assert (outcome.result, outcome.reason) == (NOT_SENT, "InvalidMessageContents: no")
+    assert [dead_letter.event for dead_letter in dead_letters(stage.connection, Selection())] == ["e-1"]
 
 
 def test_requests_stay_below_what_sqs_takes_at_once(stage: World) -> None:
@@ -328,36 +328,36 @@ def test_requests_stay_below_what_sqs_takes_at_once(stage: World) -> None:
 # --- what is not tried again -----------------------------------------------------------------------------------------
 
 
-def test_a_letter_whose_consumer_is_gone_is_refused_and_the_others_go_on(stage: World) -> None:
+def test_a_dead_letter_whose_consumer_is_gone_is_refused_and_the_others_go_on(stage: World) -> None:
     died(stage, "e-1")
     died(stage, "e-2", consumer="wrap-gift")
 
-    fates = retried(stage.connection, time=Time(work(stage, TO)))
+    outcomes = retried(stage.connection, time=Time(work(stage, TO)))
 
-    assert by_id(fates) == {f"e-1@{TO}": DONE, "e-2@wrap-gift": REFUSED}
-    assert next(fate.reason for fate in fates if fate.fate == REFUSED).startswith("wrap-gift has no queue")
+    assert by_id(outcomes) == {f"e-1@{TO}": DONE, "e-2@wrap-gift": REFUSED}
+    assert next(each.reason for each in outcomes if each.result == REFUSED).startswith("wrap-gift has no queue")
 
 
-@pytest.mark.parametrize(("can_ask", "fate"), [(False, REFUSED), (True, BEING_TRIED)])
-def test_an_effect_that_cannot_ask_how_it_ended_is_not_tried_again(world: World, can_ask: bool, fate: str) -> None:
+@pytest.mark.parametrize(("can_ask", "outcome"), [(False, REFUSED), (True, BEING_TRIED)])
+def test_an_effect_that_cannot_ask_how_it_ended_is_not_retried(world: World, can_ask: bool, outcome: str) -> None:
     world.listens("mail", "OrderPlaced")
     world.uses("mail", kind="effect", event="OrderPlaced", purpose="letter/{order_id}", can_ask=can_ask)
     died(world, "e-1", consumer="mail", error="OutcomeUnknown")
 
     (found,) = retried(world.connection, wait=0)
 
-    assert found.fate == fate
-    assert ("resolve it first" in found.reason) is (fate == REFUSED)
-    assert len(world.bodies("mail")) == (fate == BEING_TRIED)
+    assert found.result == outcome
+    assert ("resolve it first" in found.reason) is (outcome == REFUSED)
+    assert len(world.bodies("mail")) == (outcome == BEING_TRIED)
 
 
 def test_a_body_that_is_not_where_it_should_be_is_told_and_the_others_go_on(stage: World) -> None:
     died(stage, "e-1")
     stage.connection.ledger.bury(Entry("e-2", TO, DEAD, ms(1), details={"error": "E", "body_key": "dead/x"}))
 
-    fates = retried(stage.connection, time=Time(work(stage, TO)))
+    outcomes = retried(stage.connection, time=Time(work(stage, TO)))
 
-    assert by_id(fates) == {f"e-1@{TO}": DONE, f"e-2@{TO}": REFUSED}
+    assert by_id(outcomes) == {f"e-1@{TO}": DONE, f"e-2@{TO}": REFUSED}
 
 
 # --- killed at any moment --------------------------------------------------------------------------------------------
@@ -373,11 +373,11 @@ def arrives_though_killed(stage: World, moment: Moment) -> bool:
     try:
         retried(dying(call, after=after), wait=0)
     except Death:
-        still = {letter.id for letter in letters(stage.connection, Selection())}
+        still = {dead_letter.id for dead_letter in dead_letters(stage.connection, Selection())}
         assert still == set(names)  # nothing has committed them, and so they are dead
         seen: list[str] = []
-        fates = retried(stage.connection, time=Time(work(stage, TO, OTHER, seen=seen)))
-        assert by_id(fates) == dict.fromkeys(names, DONE)
+        outcomes = retried(stage.connection, time=Time(work(stage, TO, OTHER, seen=seen)))
+        assert by_id(outcomes) == dict.fromkeys(names, DONE)
         assert set(seen) == set(names)
         return True
     return False
@@ -419,16 +419,16 @@ def test_an_event_that_publish_has_set_aside_is_published_again_by_publish(world
     name = world.died(event, "publish", "InternalException", body=json.dumps(to_item(event)))
     connection, asked = publishes(world, {"published": 1, "set_aside": 0, "next": None})
 
-    fates = retried(connection)
+    outcomes = retried(connection)
 
-    assert by_id(fates) == {name: DONE}
+    assert by_id(outcomes) == {name: DONE}
     (span,) = asked
     assert span["since"] == event.metadata.recorded_at
     assert clock.moment(span["until"]) > clock.moment(span["since"])
     entry = world.connection.ledger.find(event.metadata.id, "publish")
     assert entry is not None
     assert (entry.state, "body" in entry.details, "dead" in entry.details) == (COMMITTED, False, False)
-    assert [letter.event for each in recorded(world) for letter in each.letters] == [event.metadata.id]
+    assert [dead_letter.event for each in recorded(world) for dead_letter in each.letters] == [event.metadata.id]
 
 
 def test_a_batch_of_the_stream_that_was_given_up_is_published_by_its_span_however_often_one_must_ask(
@@ -445,30 +445,30 @@ def test_a_batch_of_the_stream_that_was_given_up_is_published_by_its_span_howeve
         {"published": 20, "set_aside": 0, "next": None},
     )
 
-    fates = retried(connection)
+    outcomes = retried(connection)
 
-    assert by_id(fates) == {name: DONE}
+    assert by_id(outcomes) == {name: DONE}
     assert [span["since"] for span in asked] == ["2026-03-01T09:28:00.000000Z", "2026-03-01T09:30:30.000000Z"]
     assert {span["until"] for span in asked} == {"2026-03-01T09:32:00.000000Z"}
 
 
 @pytest.mark.parametrize(
-    ("said", "fate"),
+    ("said", "outcome"),
     [
         ({"published": 0, "set_aside": 1, "next": None}, DEAD_AGAIN),
         ({"published": 0, "set_aside": 0, "next": None}, REFUSED),
         ({"errorMessage": "EventBridge did not take 1 entries", "errorType": "NotPublished"}, REFUSED),
     ],
 )
-def test_what_publish_cannot_publish_stays_dead(world: World, said: Mapping[str, Any], fate: str) -> None:
+def test_what_publish_cannot_publish_stays_dead(world: World, said: Mapping[str, Any], outcome: str) -> None:
     event = world.recorded("OrderPlaced", "order/1", after=-600_000)
     world.died(event, "publish", "MalformedDetail", body=json.dumps(to_item(event)))
     connection, _ = publishes(world, said)
 
     (found,) = retried(connection)
 
-    assert found.fate == fate
-    assert len(list(letters(world.connection, Selection()))) == 1
+    assert found.result == outcome
+    assert len(list(dead_letters(world.connection, Selection()))) == 1
     assert recorded(world) == []
 
 
@@ -479,15 +479,15 @@ def test_what_the_journal_may_still_lack_is_published_later(world: World) -> Non
 
     (found,) = retried(world.connection)
 
-    assert (found.fate, "journal" in found.reason) == (REFUSED, True)
+    assert (found.result, "journal" in found.reason) == (REFUSED, True)
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", "not JSON", '{"DDBStreamBatchInfo": {"shardId": "1"}}'])
-def test_what_publish_and_sweep_left_and_nobody_can_read_is_refused(world: World, body: str) -> None:
+def test_what_publish_and_fire_timers_left_and_nobody_can_read_is_refused(world: World, body: str) -> None:
     world.died("body-1", "publish", "NotAnEvent", body=body)
     world.died("body-2", "fire-timers", "NotATimer", body=body)
 
-    assert {fate.fate for fate in retried(world.connection)} == {REFUSED}
+    assert {outcome.result for outcome in retried(world.connection)} == {REFUSED}
 
 
 def a_timer(order: str = "1001", *, place: Place = Place.CONTINUES) -> Timer:
@@ -520,18 +520,18 @@ def types(world: World, stream: str) -> list[str]:
 
 
 @pytest.mark.parametrize("row", [False, True])
-def test_a_timer_that_sweep_has_set_aside_is_recorded_once_its_stream_is_open(world: World, row: bool) -> None:
+def test_a_timer_that_fire_timers_has_set_aside_is_recorded_once_its_stream_is_open(world: World, row: bool) -> None:
     name = set_aside(world, a_timer(), row=row)
 
     (before,) = retried(world.connection)
     world.recorded("OrderPlaced", "order/1001")
-    fates = [*retried(world.connection), *retried(world.connection)]
+    outcomes = [*retried(world.connection), *retried(world.connection)]
 
-    assert (before.fate, before.reason) == (REFUSED, "nothing has opened the stream that it continues")
-    assert by_id(fates) == {name: DONE}
+    assert (before.result, before.reason) == (REFUSED, "nothing has opened the stream that it continues")
+    assert by_id(outcomes) == {name: DONE}
     assert types(world, "order/1001") == ["OrderPlaced", "PaymentWindowEnded"]
     assert world.connection.dynamodb.scan(TableName=world.names.due)["Items"] == []
-    assert [letter.event for each in recorded(world) for letter in each.letters] == ["window-1001"]
+    assert [dead_letter.event for each in recorded(world) for dead_letter in each.letters] == ["window-1001"]
 
 
 def test_a_timer_that_was_recorded_meanwhile_is_only_taken_off(world: World) -> None:
@@ -556,7 +556,7 @@ def timer_recorded_once_though_killed(world: World, moment: Moment) -> bool:
     except Death:
         retried(world.connection)
         assert types(world, f"order/{order}") == ["OrderPlaced", "PaymentWindowEnded"]
-        assert list(letters(world.connection, Selection())) == []
+        assert list(dead_letters(world.connection, Selection())) == []
         return True
     return False
 
@@ -586,7 +586,7 @@ def test_a_timer_whose_stream_has_grown_meanwhile_stands_behind_that(world: Worl
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
-def test_without_a_word_on_which_letters_nothing_is_done(stage: World) -> None:
+def test_without_a_word_on_which_dead_letters_nothing_is_done(stage: World) -> None:
     died(stage, "e-1")
 
     shown = retry("--apply")
@@ -603,7 +603,7 @@ def test_without_apply_it_says_what_it_would_do_and_changes_nothing(stage: World
     shown = retry("--all")
 
     assert shown.exit_code == 0
-    for told in ("Would try 2 dead letters again", TO, "KeyError", "wrap-gift has no queue", "--apply"):
+    for told in ("Would retry 2 dead letters", TO, "KeyError", "wrap-gift has no queue", "--apply"):
         assert told in shown.stdout
     assert arrived(stage) == []
     assert recorded(stage) == []
@@ -621,7 +621,7 @@ def test_the_first_are_those_that_died_first(stage: World) -> None:
     assert "daybook dead --stage dev" in shown.stderr
 
 
-def test_a_few_letters_are_called_by_their_names_before_and_after(stage: World) -> None:
+def test_a_few_dead_letters_are_called_by_their_names_before_and_after(stage: World) -> None:
     canary, second = died(stage, "e-1", "e-2")
     died(stage, *(f"f-{number}" for number in range(5)), consumer=OTHER)
 
@@ -635,11 +635,11 @@ def test_a_few_letters_are_called_by_their_names_before_and_after(stage: World) 
         assert name not in many
 
 
-def test_while_letters_are_sent_it_is_told_how_many_that_are(stage: World) -> None:
+def test_while_dead_letters_are_sent_it_is_told_how_many_that_are(stage: World) -> None:
     died(stage, *(f"e-{number}" for number in range(5)))
     time, told = Time(), []
     retrying = Retrying(stage.connection, rate=2, wait=0, pause=time.pause, now=time.now)
-    meant = letters(stage.connection, Selection())
+    meant = dead_letters(stage.connection, Selection())
 
     list(retrying.run(meant, progress=lambda: told.append((time.seconds, retrying.sent))))
 
@@ -656,20 +656,20 @@ def test_on_a_terminal_it_is_shown_how_many_were_sent(stage: World, monkeypatch:
     assert "sent" not in shown.stdout
 
 
-def test_with_json_there_is_one_object_a_letter_and_one_that_sums_up(stage: World) -> None:
+def test_with_json_there_is_one_object_a_dead_letter_and_one_that_sums_up(stage: World) -> None:
     name, _ = died(stage, "e-1", "e-2")
     died(stage, "e-3", consumer="wrap-gift")
 
     shown = retry(name, "e-3@wrap-gift", "--apply", "--wait", "0", "--json", "--reason", "mended")
     *each, summary = [json.loads(line) for line in shown.stdout.splitlines()]
 
-    assert {told["id"]: told["fate"] for told in each} == {name: BEING_TRIED, "e-3@wrap-gift": REFUSED}
-    assert summary["fates"] == {BEING_TRIED: 1, REFUSED: 1}
+    assert {told["id"]: told["result"] for told in each} == {name: BEING_TRIED, "e-3@wrap-gift": REFUSED}
+    assert summary["results"] == {BEING_TRIED: 1, REFUSED: 1}
     assert [(group["consumer"], group["count"]) for group in summary["failures"]] == [("wrap-gift", 1)]
     assert recorded(stage)[0].operation_id == summary["operation"]
 
 
-def test_a_letter_that_is_not_there_is_said_so_and_nothing_is_sent(stage: World) -> None:
+def test_a_dead_letter_that_is_not_there_is_said_so_and_nothing_is_sent(stage: World) -> None:
     (name,) = died(stage, "e-1")
 
     shown = retry(name, "e-2", "--apply")

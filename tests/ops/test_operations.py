@@ -21,18 +21,17 @@ from tests.unit.faults import CONFLICT
 
 
 def an_act(operation: Operation) -> DeadLettersDiscarded:
-    letter = {"event": "e-1", "consumer": "confirm-order"}
-    return DeadLettersDiscarded(**operation.about, reason="a test", letters=(letter,))
+    dead_letter = {"event": "e-1", "consumer": "confirm-order"}
+    return DeadLettersDiscarded(**operation.about, reason="a test", letters=(dead_letter,))
 
 
 def discard(world: World, operation: Operation) -> None:
-    letter = named(world.connection, "e-1")
-    operation.commit(
-        an_act(operation), {"ledger": change(world.connection, letter, {"state": DISCARDED}, remove=("dead",))}
-    )
+    dead_letter = named(world.connection, "e-1")
+    row = change(world.connection, dead_letter, {"state": DISCARDED}, remove=("dead",))
+    operation.commit(an_act(operation), {"ledger": row})
 
 
-def test_an_act_is_recorded_with_who_did_it_in_one_transaction_with_what_it_changes(world: World) -> None:
+def test_an_operation_is_recorded_with_who_did_it_in_one_transaction_with_what_it_changes(world: World) -> None:
     world.died("e-1", "confirm-order")
     operation = Operation.begin(world.connection)
     transactions: list[Any] = []
@@ -56,19 +55,19 @@ def test_an_act_is_recorded_with_who_did_it_in_one_transaction_with_what_it_chan
     assert (entry.state, "dead" in entry.details) == (DISCARDED, False)
 
 
-def test_an_act_whose_condition_does_not_hold_leaves_no_record(world: World) -> None:
+def test_an_operation_whose_condition_does_not_hold_leaves_no_record(world: World) -> None:
     world.died("e-1", "confirm-order", after=1)
-    letter = named(world.connection, "e-1")
+    dead_letter = named(world.connection, "e-1")
     world.died("e-1", "confirm-order", after=2)
     operation = Operation.begin(world.connection)
 
     with pytest.raises(Refused):
-        operation.commit(an_act(operation), {"ledger": change(world.connection, letter, {"state": DISCARDED})})
+        operation.commit(an_act(operation), {"ledger": change(world.connection, dead_letter, {"state": DISCARDED})})
 
     assert list(world.connection.store.stream(f"operation/{operation.id}")) == []
 
 
-def test_acts_of_one_operation_stand_in_one_stream_each_chained_to_the_one_before(world: World) -> None:
+def test_operations_of_one_operation_stand_in_one_stream_each_chained_to_the_one_before(world: World) -> None:
     operation = Operation.begin(world.connection)
     operation.commit(an_act(operation))
     Operation.resume(world.connection, operation.id).commit(an_act(operation))
@@ -79,7 +78,7 @@ def test_acts_of_one_operation_stand_in_one_stream_each_chained_to_the_one_befor
     assert second.previous == first.hash
 
 
-def test_two_acts_at_the_same_time_are_two_streams(world: World) -> None:
+def test_two_operations_at_the_same_time_are_two_streams(world: World) -> None:
     assert Operation.begin(world.connection).id != Operation.begin(world.connection).id
 
 
@@ -91,7 +90,7 @@ def test_who_did_it_is_awss_word_and_on_this_machine_its_own(world: World, tmp_p
         assert asked == []
 
 
-def test_a_mere_conflict_with_others_is_tried_again(world: World) -> None:
+def test_a_mere_conflict_with_others_is_retried(world: World) -> None:
     status, content = CONFLICT
     waiting = iter([content])
 

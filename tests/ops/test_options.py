@@ -26,7 +26,7 @@ def test_who_says_an_option_before_its_command_is_told_what_to_type(typed: str, 
     result = run(*typed.split())
 
     assert result.exit_code == 2
-    assert f"say options behind the command: {should_be} " in result.stderr
+    assert f"put options behind the command: {should_be} " in result.stderr
 
 
 @pytest.mark.parametrize("typed", ["--stag local", "stats --stage local", "statu status"])

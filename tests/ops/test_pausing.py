@@ -135,7 +135,7 @@ def test_wherever_it_is_killed_a_repetition_brings_it_to_its_end_and_is_recorded
 
     def act_out() -> None:
         (pausing.pause if act == "pause" else pausing.resume)("a new table")
-        list(pausing.follow(patience=0))
+        list(pausing.follow(seconds=0))
 
     end = kill_at_call(stage, call)
     with suppress(Killed):

@@ -103,12 +103,14 @@ def test_publish_is_asked_until_the_span_is_at_its_end_and_the_whole_is_recorded
     world: World, function: Publish
 ) -> None:
     since, half, until = moments()
-    function.answers_with({"published": 2, "next": half}, {"published": 1, "next": None})
+    function.answers_with(
+        {"published": 2, "set_aside": 0, "next": half}, {"published": 1, "set_aside": 0, "next": None}
+    )
 
     result = publish("--apply", "--reason", "publish was stopped")
 
     assert result.exit_code == 0, result.output
-    assert "Published once more: 3 events" in result.stdout
+    assert "Published again: 3 events" in result.stdout
     assert function.asked == [{"since": since, "until": until}, {"since": half, "until": until}]
     (record,) = recorded(world)
     assert (record.published, record.reason, record.since, record.until) == (
@@ -122,7 +124,7 @@ def test_publish_is_asked_until_the_span_is_at_its_end_and_the_whole_is_recorded
 def test_an_error_of_the_function_is_told_with_its_text_and_where_to_go_on(world: World, function: Publish) -> None:
     failure = {"errorType": "NotPublished", "errorMessage": "EventBridge did not take 3 entries"}
     _, half, until = moments()
-    function.answers_with({"published": 2, "next": half}, failure)
+    function.answers_with({"published": 2, "set_aside": 0, "next": half}, failure)
 
     result = publish("--apply")
 
@@ -135,7 +137,7 @@ def test_an_error_of_the_function_is_told_with_its_text_and_where_to_go_on(world
 
 def test_stopped_by_ctrl_c_it_tells_where_to_go_on_and_the_part_is_recorded(world: World, function: Publish) -> None:
     _, half, _ = moments()
-    function.answers_with({"published": 2, "next": half}, KeyboardInterrupt())
+    function.answers_with({"published": 2, "set_aside": 0, "next": half}, KeyboardInterrupt())
 
     result = publish("--apply")
 

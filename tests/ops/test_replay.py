@@ -132,7 +132,7 @@ def test_the_last_minutes_which_the_index_may_lack_are_left_for_later_unless_ask
     assert complete(stage.connection, now) < now
 
 
-def test_what_is_delivered_is_to_the_letter_what_the_rule_would_deliver(stage: World) -> None:
+def test_what_is_delivered_is_to_the_dead_letter_what_the_rule_would_deliver(stage: World) -> None:
     data = '{"order_id":"1001","note":"Zoë \\u2028","amount":1.10}'
     placed = stage.recorded("OrderPlaced", "order/1001", data=data)
 
@@ -261,7 +261,7 @@ def test_it_is_said_what_may_be_on_its_way(stage: World) -> None:
 
     stage.recorded("OrderPlaced", "order/after", after=ago(seconds=-2))
 
-    assert "1 event of these came since reserve-stock listens" in replay("--until", in_an_hour()).stdout
+    assert "1 event of these were recorded since reserve-stock listens" in replay("--until", in_an_hour()).stdout
 
 
 def test_applied_it_delivers_and_says_how_many(stage: World) -> None:

@@ -15,7 +15,7 @@ from daybook.contracts.envelope import Envelope
 from daybook.contracts.operations import ReplayFinished, ReplayStarted
 from daybook.operate.connection import Connection, new_session
 from daybook.operate.program import app
-from daybook.operate.rate_limit import Pace
+from daybook.operate.rate_limit import RateLimit
 from daybook.operate.replay.replay import AlreadyFinished, NoSuchReplay, Replay
 from daybook.operate.replay.selection import Selection
 from daybook.store.journal import Span
@@ -34,7 +34,7 @@ def span() -> Span:
 
 @pytest.fixture
 def stage(world: World) -> World:
-    """A shop: stock is reserved, which leads to a charge, which leads to a letter."""
+    """A shop: stock is reserved, which leads to a charge, which leads to a dead letter."""
     world.listens(TO, "OrderPlaced")
     world.uses(TO, event="OrderPlaced", emits=["StockReserved", "OutOfStock"])
     world.listens("charge-order", "StockReserved")
@@ -87,7 +87,7 @@ def test_what_is_committed_or_discarded_is_passed_over_and_all_else_given_again(
 
     assert result.exit_code == 0, result.output
     assert streams(stage) == ["order/dead", "order/new", "order/trying"]
-    assert "Passed over, since reserve-stock is done with them: 2." in result.stdout
+    assert "Passed over, since reserve-stock has processed them: 2." in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_it_is_told_which_effects_may_follow_however_far_away(stage: World) -> N
     told = replay("--all", "--since", "6h").stdout
     of_the_view = replay("--all", "--since", "6h", to="order-status-placed").stdout
 
-    assert "may set going: charge-order (charge/{order_id}), mail-confirmed (letter/{order_id}/confirmed)." in told
-    assert "order-status-placed emits nothing, and sets nothing else going." in of_the_view
+    assert "may cause: charge-order (charge/{order_id}), mail-confirmed (letter/{order_id}/confirmed)." in told
+    assert "order-status-placed emits nothing, and causes nothing else." in of_the_view
     assert "daybook rebuild order-status" in of_the_view
     assert streams(stage) == []
 
@@ -171,7 +171,7 @@ def test_of_an_ordered_consumer_it_is_told_that_it_goes_by_its_cursor(stage: Wor
     stage.uses("raise-alarm", event="EquipmentStatusReported", ordered=True)
     stage.recorded("EquipmentStatusReported", "equipment/1")
 
-    assert "handles each stream from its cursor on" in replay("--all", "--since", "6h", to="raise-alarm").stdout
+    assert "processes each stream from its cursor on" in replay("--all", "--since", "6h", to="raise-alarm").stdout
 
 
 def test_each_stream_is_delivered_in_the_order_of_recording(stage: World) -> None:
@@ -223,7 +223,7 @@ def test_what_is_finished_is_not_resumed(stage: World) -> None:
 
     assert result.exit_code == 0
     assert "was finished" in result.stderr
-    assert "was given 1 events" in result.stderr
+    assert "got 1 events" in result.stderr
     assert streams(stage) == ["order/1"]
 
 
@@ -235,15 +235,15 @@ def test_what_was_never_begun_is_not_resumed(stage: World) -> None:
 def test_resuming_takes_what_was_selected_and_nothing_else(stage: World) -> None:
     orders(stage, 3)
     wanted = Replay(stage.connection, TO, Selection(span=span(), stream="order/1"))
-    wanted.run(Pace()).close()  # type: ignore[attr-defined]
-    begun = wanted.run(Pace())
+    wanted.run(RateLimit()).close()  # type: ignore[attr-defined]
+    begun = wanted.run(RateLimit())
     next(begun)
     begun.close()  # type: ignore[attr-defined]
 
     told = CliRunner().invoke(app, ["replay", "--resume", wanted.id, "--stream", "order/2"])
     result = CliRunner().invoke(app, ["replay", "--resume", wanted.id, "--apply"])
 
-    assert "say nothing beside it" in told.stderr
+    assert "add no option but --rate" in told.stderr
     assert result.exit_code == 0, result.output
     assert streams(stage) == ["order/1"]
 
@@ -273,7 +273,7 @@ def test_no_more_are_sent_in_a_second_than_was_asked_for() -> None:
         waited.append(seconds)
         now[0] += seconds
 
-    pace = Pace(20, pause=wait, now=lambda: now[0])
+    pace = RateLimit(20, pause=wait, now=lambda: now[0])
 
     for _ in range(5):
         pace.wait(10)
@@ -318,9 +318,9 @@ class _Calls:
         return self._nth is not None and number >= self._nth  # who is dead makes no other call
 
 
-def by_tens() -> Pace:
+def by_tens() -> RateLimit:
     """A pace at which portions are of ten, and nobody waits."""
-    return Pace(10, pause=lambda _: None)
+    return RateLimit(10, pause=lambda _: None)
 
 
 def assert_survives_deaths(

@@ -62,9 +62,9 @@ def test_where_all_is_well_all_are_counted_and_nothing_needs_attention() -> None
 def test_all_are_shown_to_who_says_so_and_those_that_are_named_always() -> None:
     everything, one = run("--all"), run(EFFECT)
 
-    for shown in (EFFECT, ORDERED, VIEW, "admit (front door)", "delayed", "parked", "last error"):
+    for shown in (EFFECT, ORDERED, VIEW, "admit (front door)", "delayed", "blocked", "last error"):
         assert shown in everything.output
-    for shown in (EFFECT, "delayed", "parked", "last error"):
+    for shown in (EFFECT, "delayed", "blocked", "last error"):
         assert shown in one.output
     assert "idle" not in everything.output + one.output
 
@@ -77,7 +77,7 @@ def test_columns_and_consumers_of_which_there_is_nothing_to_tell_are_left_out(st
 
     for told in (EFFECT, VIEW, "waiting", "dead", "last error", "2 others are idle"):
         assert told in shown
-    for empty in (ORDERED, "admit", "in flight", "delayed", "oldest", "a minute", "parked", "state"):
+    for empty in (ORDERED, "admit", "in flight", "delayed", "oldest", "a minute", "blocked", "state"):
         assert empty not in shown
 
 
@@ -125,8 +125,8 @@ def test_the_dead_are_counted_with_the_last_error_and_the_streams_that_they_hold
     stage.died(again, ORDERED, "ValueError", after=20)
     stage.died(stage.recorded("StockReserved", "reservation/1"), EFFECT, "OutcomeUnknown")
 
-    assert (of(stage, ORDERED).dead, of(stage, ORDERED).parked, of(stage, ORDERED).last_error) == (3, 2, "ValueError")
-    assert (of(stage).dead, of(stage).parked, of(stage).last_error) == (1, 0, "OutcomeUnknown")
+    assert (of(stage, ORDERED).dead, of(stage, ORDERED).blocked, of(stage, ORDERED).last_error) == (3, 2, "ValueError")
+    assert (of(stage).dead, of(stage).blocked, of(stage).last_error) == (1, 0, "OutcomeUnknown")
     assert "  daybook dead --stage dev\n" in run().output
 
 

@@ -11,7 +11,7 @@ from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
 from daybook.operate.drawing import draw
 from daybook.operate.program import app
-from daybook.operate.trace.trace import UNKNOWN, WAITING, Journey
+from daybook.operate.trace.trace import UNKNOWN, WAITING, Trace
 from daybook.store.ledger import DEAD, Entry
 from tests.ops.world import World, ago, an_order
 
@@ -22,14 +22,14 @@ def trace(what: str, *options: str) -> Any:
     return CliRunner().invoke(app, ["trace", what, *options])
 
 
-def types(journey: Journey) -> list[str]:
-    return [step.event.metadata.type for step in journey.steps]
+def types(trace: Trace) -> list[str]:
+    return [step.event.metadata.type for step in trace.steps]
 
 
-def drawn(journey: Journey) -> str:
+def drawn(trace: Trace) -> str:
     console = Console(width=200, highlight=False)
     with console.capture() as capture:
-        draw(journey, console)
+        draw(trace, console)
     return capture.get()
 
 
@@ -50,7 +50,7 @@ def test_a_trace_shows_consumers_under_events_and_emitted_events_under_consumers
 
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
-        "order/1001  story OrderPlaced-order-1001-1",
+        "order/1001  correlation OrderPlaced-order-1001-1",
         "└── OrderPlaced  order/1001 #1  +0 ms  from shop.checkout",
         "    ├── place-order  committed  +12 ms",
         "    └── reserve-stock  committed  +45 ms",
@@ -63,48 +63,48 @@ def test_a_trace_shows_consumers_under_events_and_emitted_events_under_consumers
 @pytest.mark.parametrize(
     "what", ["order/1001", "reservation/1001", "OrderPlaced-order-1001-1", "StockReserved-reservation-1001-1"]
 )
-def test_a_story_is_found_by_its_streams_and_its_events(world: World, what: str) -> None:
+def test_a_correlation_is_found_by_its_streams_and_its_events(world: World, what: str) -> None:
     _, reserved = an_order_reserved(world)
     world.handled(reserved, "order-status-reserved", after=60)
 
-    assert types(Journey.of(world.connection, what)) == ["OrderPlaced", "StockReserved"]
+    assert types(Trace.of(world.connection, what)) == ["OrderPlaced", "StockReserved"]
 
 
 def test_an_event_that_no_consumer_has_a_record_of_is_found_in_the_journal(world: World) -> None:
     an_order_reserved(world)
 
-    assert types(Journey.of(world.connection, "StockReserved-reservation-1001-1")) == ["OrderPlaced", "StockReserved"]
+    assert types(Trace.of(world.connection, "StockReserved-reservation-1001-1")) == ["OrderPlaced", "StockReserved"]
 
 
-def test_a_story_that_a_producer_has_named_is_found_by_that_name(world: World) -> None:
+def test_a_correlation_that_a_producer_has_named_is_found_by_that_name(world: World) -> None:
     placed = world.recorded("OrderPlaced", "order/1001", correlation_id="basket-7")
     world.recorded("StockReceived", "stock/mug", correlation_id="basket-7", after=5)
 
-    journey = Journey.of(world.connection, "basket-7")
+    trace = Trace.of(world.connection, "basket-7")
 
-    assert types(journey) == ["OrderPlaced", "StockReceived"]
-    assert types(Journey.of(world.connection, placed.metadata.id)) == types(journey)
+    assert types(trace) == ["OrderPlaced", "StockReceived"]
+    assert types(Trace.of(world.connection, placed.metadata.id)) == types(trace)
 
 
-def test_events_that_follow_on_the_stream_where_the_story_began_belong_to_it(world: World) -> None:
+def test_events_that_follow_on_the_stream_where_the_correlation_began_belong_to_it(world: World) -> None:
     world.recorded("StockReceived", "stock/mug", event_id="first")
     world.recorded("StockReceived", "stock/mug", event_id="second", after=5_000)
 
-    journey = Journey.of(world.connection, "first")
+    trace = Trace.of(world.connection, "first")
 
-    assert [step.event.metadata.id for step in journey.roots] == ["first", "second"]
-    assert "stock/mug #2  +5000 ms" in drawn(journey)
+    assert [step.event.metadata.id for step in trace.roots] == ["first", "second"]
+    assert "stock/mug #2  +5000 ms" in drawn(trace)
 
 
-def test_a_stream_in_several_stories_shows_all_of_them_each_with_its_own_time(world: World) -> None:
+def test_a_stream_in_several_correlations_shows_all_of_them_each_with_its_own_time(world: World) -> None:
     world.recorded("StockReceived", "stock/mug", correlation_id="delivery-1")
     second = world.recorded("StockReceived", "stock/mug", correlation_id="delivery-2", after=70_000)
     world.handled(second, "receive-stock", after=70_020)
 
-    journey = Journey.of(world.connection, "stock/mug")
+    trace = Trace.of(world.connection, "stock/mug")
 
-    assert journey.stories == ("delivery-1", "delivery-2")
-    assert "receive-stock  committed  +20 ms" in drawn(journey)
+    assert trace.correlations == ("delivery-1", "delivery-2")
+    assert "receive-stock  committed  +20 ms" in drawn(trace)
 
 
 def test_a_consumer_whose_rule_is_off_or_that_listens_to_other_types_is_not_waited_for(world: World) -> None:
@@ -112,7 +112,7 @@ def test_a_consumer_whose_rule_is_off_or_that_listens_to_other_types_is_not_wait
     world.listens("place-order", "OrderPlaced", state="DISABLED")
     world.listens("receive-stock", "StockReceived")
 
-    assert Journey.of(world.connection, "order/1001").waiting == 0
+    assert Trace.of(world.connection, "order/1001").waiting == 0
 
 
 def test_a_consumer_without_a_record_of_an_event_older_than_any_queue_is_not_called_waiting(world: World) -> None:
@@ -121,7 +121,7 @@ def test_a_consumer_without_a_record_of_an_event_older_than_any_queue_is_not_cal
     world.recorded("OrderPlaced", "order/1002", after=-13 * 24 * 3_600_000)
 
     def states(stream: str) -> list[str]:
-        return [delivery.state for delivery in Journey.of(world.connection, stream).steps[0].deliveries]
+        return [delivery.state for delivery in Trace.of(world.connection, stream).steps[0].deliveries]
 
     assert states("order/1001") == [UNKNOWN]
     assert states("order/1002") == [WAITING]
@@ -131,28 +131,28 @@ def test_an_emitted_event_that_the_index_does_not_show_yet_is_named(world: World
     placed = world.recorded("OrderPlaced", "order/1001")
     world.handled(placed, "reserve-stock", "an-id")
 
-    assert "an-id: not in the index yet" in drawn(Journey.of(world.connection, "order/1001"))
+    assert "an-id: not in the index yet" in drawn(Trace.of(world.connection, "order/1001"))
 
 
 def test_only_so_many_events_of_a_stream_are_shown_and_the_newest_are_among_them(world: World) -> None:
     for number in range(8):
         world.recorded("StockReceived", "stock/mug", correlation_id=f"delivery-{number}", after=number)
 
-    journey = Journey.of(world.connection, "stock/mug", most=5)
+    trace = Trace.of(world.connection, "stock/mug", most=5)
 
-    assert [step.event.metadata.sequence for step in journey.steps] == [4, 5, 6, 7, 8]
-    assert "there are more events" in drawn(journey)
-    assert not Journey.of(world.connection, "stock/mug", most=8).cut
+    assert [step.event.metadata.sequence for step in trace.steps] == [4, 5, 6, 7, 8]
+    assert "there are more events" in drawn(trace)
+    assert not Trace.of(world.connection, "stock/mug", most=8).cut
 
 
-def test_a_story_without_end_is_cut_and_still_shows_the_event_that_was_asked_for(world: World) -> None:
+def test_a_correlation_without_end_is_cut_and_still_shows_the_event_that_was_asked_for(world: World) -> None:
     for number in range(1, 9):
         world.recorded("StockReceived", "stock/mug", event_id=f"delivery-{number}", after=number)
 
-    journey = Journey.of(world.connection, "delivery-8", most=3)
+    trace = Trace.of(world.connection, "delivery-8", most=3)
 
-    assert [step.event.metadata.sequence for step in journey.steps] == [1, 2, 3, 8]
-    assert journey.cut
+    assert [step.event.metadata.sequence for step in trace.steps] == [1, 2, 3, 8]
+    assert trace.cut
 
 
 def test_more_events_than_one_read_gives_are_all_there(world: World) -> None:
@@ -160,7 +160,7 @@ def test_more_events_than_one_read_gives_are_all_there(world: World) -> None:
     for number in range(101):
         world.recorded("StockReserved", f"reservation/{number}", cause=placed, producer="reserve-stock", after=5)
 
-    assert len(Journey.of(world.connection, "order/1001").steps) == 102
+    assert len(Trace.of(world.connection, "order/1001").steps) == 102
 
 
 def test_a_trace_shows_no_data_unless_asked_and_never_what_is_about_a_person(world: World) -> None:

@@ -112,7 +112,7 @@ class World:
         after: float = 10,
         **details: object,
     ) -> str:
-        """The event, or what has only this id, is dead at the consumer. Returns how operators call the letter."""
+        """The event, or what has only this id, is dead at the consumer. Returns how operators call the dead letter."""
         about: dict[str, object] = {"error": error, "reason": reason, **details}
         stream, sequence, event_id = "", 0, str(event)
         if isinstance(event, Envelope):

@@ -74,7 +74,7 @@ def test_it_goes_on_although_the_command_was_killed_right_after_the_decision(
     assert order(world) == [1, 3, 4]
 
 
-def test_a_nudge_that_comes_before_the_decision_changes_nothing(world: World, operator: Connection) -> None:
+def test_a_wake_up_message_that_comes_before_the_decision_changes_nothing(world: World, operator: Connection) -> None:
     envelopes, _ = parked(world, at=2, of=4)
     bodies = recorded_bodies(operator)
     early: list[int] = []

@@ -152,7 +152,7 @@ def stage(world: World) -> Stage:
     return Stage(world)
 
 
-def test_a_view_that_was_made_anew_is_what_it_was_and_leaves_no_old_rows(stage: Stage) -> None:
+def test_a_view_that_was_rebuilt_is_what_it_was_and_leaves_no_old_rows(stage: Stage) -> None:
     stage.came(5, 7, 2)
     before = stage.live()
 

@@ -13,8 +13,9 @@ from daybook.contracts.envelope import Envelope
 from daybook.contracts.operations import EffectResolved
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters import resolve as resolving
-from daybook.operate.dead_letters.index import NoSuchLetter
-from daybook.operate.dead_letters.resolve import Doubt, NothingToResolve, NotTellable, NoWord, StillAtIt, TakenUp
+from daybook.operate.dead_letters.decision import NoAnswer
+from daybook.operate.dead_letters.index import NoSuchDeadLetter
+from daybook.operate.dead_letters.resolve import Doubt, NothingToResolve, NotTellable, StillAtIt, TakenUp
 from daybook.store.ledger import COMMITTED, DEAD, Entry
 from events.notifications import EmailSent
 from tests.unit.bodies import attempting
@@ -67,14 +68,14 @@ def in_doubt(running: Running, post: Post) -> Envelope:
 
 
 def resolved(
-    running: Running, letter: Envelope | str, outcome: str, text: str = TOLD, connection: Connection | None = None
+    running: Running, dead_letter: Envelope | str, outcome: str, text: str = TOLD, connection: Connection | None = None
 ) -> resolving.Resolved:
     """What the command does."""
     connection = connection or running.connection()
-    name = letter if isinstance(letter, str) else letter.metadata.id
+    name = dead_letter if isinstance(dead_letter, str) else dead_letter.metadata.id
     try:
         doubt = resolving.find(connection, name)
-    except NoSuchLetter:
+    except NoSuchDeadLetter:
         done = resolving.done_before(connection, name)
         if done is None:
             raise
@@ -85,8 +86,8 @@ def resolved(
     return resolving.took_effect(connection, doubt, told, WHY)
 
 
-def doubt_about(running: Running, letter: Envelope) -> Doubt:
-    return resolving.find(running.connection(), letter.metadata.id)
+def doubt_about(running: Running, dead_letter: Envelope) -> Doubt:
+    return resolving.find(running.connection(), dead_letter.metadata.id)
 
 
 def state(running: Running, event: Envelope) -> str:
@@ -97,7 +98,7 @@ def state(running: Running, event: Envelope) -> str:
 # --- nothing happened -------------------------------------------------------------------------------------------------
 
 
-def test_what_had_no_effect_is_attempted_once_more_and_told_by_the_effect_itself(running: Running, post: Post) -> None:
+def test_what_had_no_effect_is_attempted_again_and_told_by_the_effect_itself(running: Running, post: Post) -> None:
     placed = in_doubt(running, post)
     assert (state(running, placed), post.sent) == (DEAD, ["trial/1001"])
 
@@ -113,7 +114,11 @@ def test_what_had_no_effect_is_attempted_once_more_and_told_by_the_effect_itself
     (act,) = running.acts()
     told = said(act)
     assert isinstance(told, EffectResolved)
-    assert (told.letter.event, told.letter.error, told.purpose) == (placed.metadata.id, "OutcomeUnknown", "trial/1001")
+    assert (told.letter.event, told.letter.error, told.purpose) == (
+        placed.metadata.id,
+        "OutcomeUnknown",
+        "trial/1001",
+    )
     assert (told.outcome, told.reason, told.told) == (resolving.NO_EFFECT, WHY, ())
 
 
@@ -131,7 +136,7 @@ def test_an_effect_that_says_nothing_has_the_event_all_the_same(running: Running
     placed = in_doubt(running, post)
     doubt = doubt_about(running, placed)
 
-    told = refuses(lambda: resolving.had_no_effect(running.connection(), doubt, WHY, pause=lambda _: None), NoWord)
+    told = refuses(lambda: resolving.had_no_effect(running.connection(), doubt, WHY, pause=lambda _: None), NoAnswer)
 
     assert "daybook dead show" in told
     assert (state(running, placed), attempt_row(running.world)["state"]) == (DEAD, WITHDRAWN)
@@ -310,7 +315,7 @@ def test_of_two_who_disagree_the_first_has_said_it(running: Running, post: Post)
     placed = in_doubt(running, post)
     doubt = doubt_about(running, placed)
     connection = running.connection()
-    with pytest.raises(NoWord):
+    with pytest.raises(NoAnswer):
         resolving.had_no_effect(connection, doubt, WHY, pause=lambda _: None)
 
     told = refuses(lambda: resolved(running, placed, resolving.TOOK_EFFECT), TakenUp)
@@ -336,11 +341,11 @@ def test_an_event_that_would_open_a_stream_that_is_open_is_not_told(running: Run
         ("[]", "just that in the file"),
         ('{"data": {}}', "not of the form"),
         ('{"DetailType": "EmailSent"}', "not of the form"),
-        ('{"DetailType": "EmailRefused", "data": {}}', "try-it tells EmailSent, and never EmailRefused"),
+        ('{"DetailType": "EmailRefused", "data": {}}', "try-it emits EmailSent, and never EmailRefused"),
         (TOLD.replace('"M-1"', "5"), "message_id"),
         (TOLD.replace('"M-1"', '"FILL IN, such as 0100"'), "fill in message_id"),
         (TOLD.replace('"M-1"', '"•••"'), "fill in message_id"),
-        (TOLD.replace('"1001"', '"1002"'), "order_id is not that of the letter's event"),
+        (TOLD.replace('"1001"', '"1002"'), "order_id is not that of the dead letter's event"),
     ],
 )
 def test_what_the_effect_would_not_have_told_is_refused(running: Running, post: Post, text: str, told: str) -> None:
@@ -440,7 +445,7 @@ def test_as_long_as_its_process_may_be_alive_nobody_can_say_how_it_ended(running
     told = refuses(lambda: doubt_about(running, placed), StillAtIt)
 
     ended = clock.timestamp(clock.moment(soon) + timedelta(minutes=1))  # clocks differ
-    assert f"come again after {ended[:19]}Z" in told
+    assert f"repeat the command after {ended[:19]}Z" in told
 
 
 def a_dead_letter(running: Running, *, stored: bool = True, sequence: bool = True) -> Envelope:

@@ -9,7 +9,7 @@ from pathlib import Path
 from daybook.local.errors import StepFailed
 from daybook.operate.connection import Connection
 from daybook.operate.errors import OperatorError
-from daybook.operate.idle import wait_until_quiet
+from daybook.operate.idle import wait_until_idle
 from daybook.operate.send.entries import Entry
 from daybook.operate.send.send import send
 
@@ -65,7 +65,7 @@ class Day:
         """Wait until nothing is under way but timers: `wait_for` lets time pass."""
         now = datetime.now(UTC)
         with self._meanwhile:
-            left = wait_until_quiet(
+            left = wait_until_idle(
                 self._connection, now - timedelta(hours=1), now + PATIENCE, expected=self._expected, timers=False
             )
         if left:

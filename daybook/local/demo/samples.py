@@ -14,7 +14,7 @@ from daybook.contracts.identity import admitted_id
 from daybook.local.errors import NoSamples
 from daybook.local.project import ROOT
 from daybook.operate.send.entries import Entry, read_entries
-from daybook.operate.trace.trace import Journey
+from daybook.operate.trace.trace import Trace
 
 FOLDER = ROOT / "samples"
 
@@ -79,7 +79,7 @@ class Sample:
             if (producer_id := entry.producer_id) and (error := self.refused.get(producer_id)):
                 yield Refusal(producer_id, admitted_id(account, entry.source, producer_id), error)
 
-    def complaint(self, journey: Journey) -> str | None:
+    def complaint(self, journey: Trace) -> str | None:
         """What is wrong with the journey of one of its streams; None if it has ended as it must."""
         types = tuple(step.event.metadata.type for step in journey.steps)
         found, meant = Counter(types), Counter(self.ends[journey.what])

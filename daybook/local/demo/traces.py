@@ -11,7 +11,7 @@ from daybook.local.demo.day import PATIENCE
 from daybook.local.demo.samples import Sample
 from daybook.operate.connection import Connection
 from daybook.operate.drawing import draw
-from daybook.operate.trace.trace import Journey
+from daybook.operate.trace.trace import Trace
 from daybook.store import ledger
 
 
@@ -38,8 +38,8 @@ def complaints(connection: Connection, sample: Sample) -> Iterator[str]:
     return filter(None, map(sample.complaint, _journeys(connection, sample)))
 
 
-def _journeys(connection: Connection, sample: Sample) -> Iterator[Journey]:
-    return (Journey.of(connection, stream) for stream in sample.ends)
+def _journeys(connection: Connection, sample: Sample) -> Iterator[Trace]:
+    return (Trace.of(connection, stream) for stream in sample.ends)
 
 
 def _refused(connection: Connection, event_id: str) -> ledger.Entry | None:

@@ -1,4 +1,4 @@
-"""One stream as the audit reads it: in order, without gaps, each event sealed and linked to the one before."""
+"""One stream as the audit reads it: in order, without gaps, each event linked by its hash to the one before."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -20,11 +20,11 @@ class Chain:
     """
 
     def __init__(
-        self, stream: str, tell: Callable[[Difference], None], since: datetime | None, until: datetime | None
+        self, stream: str, report: Callable[[Difference], None], since: datetime | None, until: datetime | None
     ) -> None:
         self.stream = stream
         self.next = 1
-        self._tell = tell
+        self._report = report
         self._since = clock.timestamp(since) if since else ""
         self._until = clock.timestamp(until) if until else "~"  # behind all times
         self._hash: str | None = GENESIS
@@ -68,12 +68,14 @@ class Chain:
             or not _is_read(bucket, m)
             or (event.story and story != m.correlation_id)
         ):
-            self._say("journal", "it stands where neither journal nor story find it", m.sequence, m.id)
+            self._say(
+                "journal", "it stands where neither the journal nor the correlation index finds it", m.sequence, m.id
+            )
 
     def _say(self, kind: Any, told: str, sequence: Any, event: str = "") -> None:
         if not isinstance(sequence, int):
             sequence = str(sequence)  # of what is no event it may be any number
-        self._tell(Difference(kind=kind, told=told, stream=self.stream, sequence=sequence, event=event))
+        self._report(Difference(kind=kind, told=told, stream=self.stream, sequence=sequence, event=event))
 
 
 def _is_read(bucket: object, m: Metadata) -> bool:

@@ -1,4 +1,4 @@
-"""Whether the history is whole: every stream an unbroken chain, and store, ledger and consumers of one mind.
+"""Whether the history is complete: every stream an unbroken chain, and store, ledger and consumers consistent.
 
 The store is read once from end to end, and then the ledger. Of a table each segment has one page in hand, of the store
 one stream's last event and some hundred accounts besides, so that the memory does not grow with what is read.
@@ -7,16 +7,17 @@ one stream's last event and some hundred accounts besides, so that the memory do
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import Event
 from typing import Any
 
 from daybook.operate import moments
 from daybook.operate.audit.chain import Chain
 from daybook.operate.audit.findings import Difference, Findings
-from daybook.operate.audit.reading import MOST_READS, Item, Table, side_by_side
+from daybook.operate.audit.reading import SEGMENTS, Item, Table
 from daybook.operate.audit.sketch import Sketch, key
-from daybook.operate.audit.statuses import ADMIT, ROW, Accounts, Judged, Listeners, Row
+from daybook.operate.audit.statuses import ADMIT, ROW, Judged, Listeners, Row, Statuses
 from daybook.operate.connection import Connection
+from daybook.operate.parallel import Going, side_by_side
+from daybook.operate.reading import MOST_READS
 from daybook.store.attributes import pack, unpack_item
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 
@@ -24,6 +25,8 @@ from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 _STATES = {TRYING, COMMITTED, DEAD, DISCARDED}
 # So many events that are gone are remembered, so that none is told twice.
 _MOST_REMEMBERED = 20_000
+# Items between two looks at how far a segment is, and whether to stop.
+_STEP = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,20 +55,26 @@ def check(
     connection: Connection,
     scope: Scope,
     *,
-    tell: Callable[[Difference], None],
+    report: Callable[[Difference], None],
     progress: Callable[[Findings], None] = lambda _: None,
 ) -> Findings:
-    """Look at everything, and `tell` of each difference as it is found.
+    """Look at everything, and `report` each difference as it is found.
 
     What is recorded meanwhile is not taken for a difference. Raises botocore's errors.
     """
-    findings = Findings(tell)
+    findings = Findings(report)
     _ = connection.dynamodb, connection.sqs, connection.lambda_  # made before several threads want them
     audit = _Audit(connection, scope, findings, Listeners(connection))
-    side_by_side(audit.store, tick=lambda: progress(findings))
-    side_by_side(audit.ledger, tick=lambda: progress(findings))
-    audit.compare(tick=lambda: progress(findings))
+    _read_all(audit.store, lambda: progress(findings))
+    _read_all(audit.ledger, lambda: progress(findings))
+    audit.compare(lambda: progress(findings))
     return findings
+
+
+def _read_all(work: Callable[[int, Going], Iterator[None]], tick: Callable[[], None]) -> None:
+    """Do `work` for each segment of a table, side by side. `tick` is called from time to time."""
+    for _ in side_by_side(range(SEGMENTS), work):
+        tick()
 
 
 @dataclass(slots=True)
@@ -77,38 +86,36 @@ class _Audit:
     emitted: Sketch = field(default_factory=Sketch)
     gone: set[str] = field(default_factory=set)
 
-    def store(self, number: int, stop: Event) -> None:
-        """Read one segment of the store."""
-        accounts = Accounts(self.connection, self.listeners, self.scope.judged, self.findings, self.emitted)
+    def store(self, number: int, _: Going) -> Iterator[None]:
+        """Read one segment of the store; yields from time to time."""
+        statuses = Statuses(self.connection, self.listeners, self.scope.judged, self.findings, self.emitted)
         chain: Chain | None = None
         left = False  # whether the chain has been followed to its end, by itself
-        for item in Table(self.connection, self.connection.names.store).segment(
-            number, consistent=self.scope.consistent
-        ):
-            if stop.is_set():
-                return
+        table = Table(self.connection, self.connection.names.store)
+        for count, item in enumerate(table.segment(number, consistent=self.scope.consistent)):
+            if count % _STEP == 0:
+                yield
             stream = item["stream"]["S"]
             if chain is None or stream != chain.stream:
                 chain, left = self._chain(stream), False
             if left:
                 continue
             if chain.fits(item):
-                self._follow(chain, item, accounts)
+                self._follow(chain, item, statuses)
                 continue
             # DynamoDB keeps the items of a partition in order, but does not promise that a scan gives them so.
             left = True
             for each in self._rest(chain):
-                if stop.is_set():
-                    return
-                self._follow(chain, each, accounts)
-        accounts.settle()
+                self._follow(chain, each, statuses)
+                yield
+        statuses.settle()
 
-    def ledger(self, number: int, stop: Event) -> None:
-        """Read one segment of the ledger."""
+    def ledger(self, number: int, _: Going) -> Iterator[None]:
+        """Read one segment of the ledger; yields from time to time."""
         claims = _Claims(self)
-        for item in self._ledger(number):
-            if stop.is_set():
-                return
+        for count, item in enumerate(self._ledger(number)):
+            if count % _STEP == 0:
+                yield
             row = unpack_item(item)
             if row.get("state") not in _STATES:
                 continue
@@ -119,7 +126,7 @@ class _Audit:
         claims.settle()
 
     def compare(self, tick: Callable[[], None]) -> None:
-        """Name what the ledger says was emitted and the store has not."""
+        """Name the events that the ledger says were emitted and the store does not have."""
         missing, twice, all_ = self.emitted.difference()
         if not all_:
             told = (
@@ -127,30 +134,27 @@ class _Audit:
             )
             self.findings.add(Difference(kind="ledger", told=told))
         if missing:
-            side_by_side(lambda number, stop: self._name(missing, number, stop), tick=tick)
+            _read_all(lambda number, _: self._name(missing, number), tick)
         if twice:
-            side_by_side(lambda number, stop: self._name_repeated(twice, number, stop), tick=tick)
+            _read_all(lambda number, _: self._name_repeated(twice, number), tick)
 
-    def _name_repeated(self, twice: set[int], number: int, stop: Event) -> None:
+    def _name_repeated(self, twice: set[int], number: int) -> Iterator[None]:
         table = Table(self.connection, self.connection.names.store, "stream", "sequence", "id")
         for item in table.segment(number, consistent=self.scope.consistent):
-            if stop.is_set():
-                return
             row = unpack_item(item)
             if key(event := str(row.get("id", ""))) in twice:
                 told = "it was emitted once, and stands in the store more often"
                 place = {"stream": row["stream"], "sequence": row["sequence"]}
                 self.findings.add(Difference(kind="ledger", told=told, event=event, **place))
+                yield
 
-    def _name(self, missing: set[int], number: int, stop: Event) -> None:
+    def _name(self, missing: set[int], number: int) -> Iterator[None]:
         for item in self._ledger(number):
-            if stop.is_set():
-                return
-            for each in item.get("emitted", {}).get("L", ()):
-                event = each["S"]
+            for event in (each["S"] for each in item.get("emitted", {}).get("L", ())):
                 if key(event) in missing and event not in self.gone:
                     told = f"{item['consumer']['S']} has emitted it for {item['event']['S']}; the store has it not"
                     self.findings.add(Difference(kind="ledger", told=told, event=event))
+                    yield
 
     def _ledger(self, number: int) -> Iterator[Item]:
         table = Table(self.connection, self.connection.names.ledger, *(name for name in ROW if name != "tries"))
@@ -160,11 +164,11 @@ class _Audit:
         self.findings.count("streams")
         return Chain(stream, self.findings.add, self.scope.since, self.scope.until)
 
-    def _follow(self, chain: Chain, item: Item, accounts: Accounts) -> None:
+    def _follow(self, chain: Chain, item: Item, statuses: Statuses) -> None:
         event = chain.follow(item)
         if event:
             self.findings.count("events")
-            accounts.add(event)
+            statuses.add(event)
 
     def _rest(self, chain: Chain) -> Iterator[Item]:
         """What follows in the stream, read by itself and consistently."""

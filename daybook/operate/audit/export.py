@@ -9,24 +9,22 @@ import hashlib
 import heapq
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from daybook.contracts.envelope import Envelope
 from daybook.operate.connection import Connection
-from daybook.operate.errors import OperatorError
+from daybook.operate.errors import OperatorError, Unsuccessful
+from daybook.operate.reading import chunks, stored
 from daybook.store.event_store import NotAnEvent, from_item
 from daybook.store.journal import Line, Span
 
-# DynamoDB's quota for one BatchGetItem.
-_MOST_READS = 100
-# Read side by side; more would only take more memory: so many hours' first lines, and so many hundreds of events.
+# Read in parallel: the first lines of so many hours, and so many hundreds of events. More would take more memory.
 _HOURS_AT_ONCE = 4
 _BATCHES_AT_ONCE = 8
 _LINES_A_CALL = 1_000
@@ -38,10 +36,8 @@ class FileExists(OperatorError):
     """A file of this name is there. Name another, or say that it may be replaced."""
 
 
-class Incomplete(OperatorError):
+class Incomplete(Unsuccessful):
     """The journal names events that the store has not, or that cannot be read. No history was written."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +50,10 @@ class Exported:
 
 def line(event: Envelope) -> str:
     """The event as one line of JSON, without its end."""
-    told = {
-        "metadata": asdict(event.metadata),
-        "data": event.data,
-        "source": event.source,
-        "previous": event.previous,
-        "hash": event.hash,
-    }
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    fields = {name: getattr(event, name) for name in ("data", "source", "previous", "hash")}
+    return json.dumps(
+        {**fields, "metadata": asdict(event.metadata)}, ensure_ascii=False, separators=(",", ":"), sort_keys=True
+    )
 
 
 def events(connection: Connection, span: Span) -> Iterator[Envelope]:
@@ -70,19 +62,13 @@ def events(connection: Connection, span: Span) -> Iterator[Envelope]:
     Raises Incomplete, once all that could be read was given, if the journal names what the store cannot give.
     """
     missing: list[str] = []
-    _ = connection.journal, connection.dynamodb  # made before several threads want them
-    pool = ThreadPoolExecutor(max_workers=_BATCHES_AT_ONCE)
-    waiting: deque[Future[list[Envelope | str]]] = deque()
-    try:
-        lines = _lines(connection, span, pool)
-        while batch := list(islice(lines, _MOST_READS)):
-            waiting.append(pool.submit(_bodies, connection, batch))
-            if len(waiting) == _BATCHES_AT_ONCE:
-                yield from _readable(waiting.popleft(), missing)
-        while waiting:
-            yield from _readable(waiting.popleft(), missing)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    _ = connection.journal  # made before several threads want it
+    for block in chunks(chunks(_lines(connection, span)), _BATCHES_AT_ONCE):
+        for each in chain.from_iterable(connection.each(partial(_bodies, connection), block)):
+            if isinstance(each, Envelope):
+                yield each
+            else:
+                missing.append(each)
     if missing:
         named = "; ".join(missing[:_MOST_NAMED]) + ("; …" if len(missing) > _MOST_NAMED else "")
         msg = (
@@ -92,12 +78,12 @@ def events(connection: Connection, span: Span) -> Iterator[Envelope]:
         raise Incomplete(msg)
 
 
-def write(history: Iterable[Envelope], target: Path, *, force: bool, written: Callable[[Envelope], None]) -> Exported:
+def write(history: Iterable[Envelope], target: Path, *, force: bool) -> Exported:
     """Write the events to a new gzip file that its owner alone may read; the same events make the same bytes.
 
-    The file is there once all of it is: whatever ends this before leaves nothing. `written` is told of each event.
-    Raises FileExists, unless `force` lets it take the place of what is there; OperatorError where nothing can be
-    written; and what reading the events raises.
+    The file is there once all of it is: whatever ends this before leaves nothing. Raises FileExists, unless `force`
+    lets it take the place of what is there; OperatorError where nothing can be written; and what reading the events
+    raises.
     """
     if not force:
         _refuse_if_there(target)
@@ -108,7 +94,6 @@ def write(history: Iterable[Envelope], target: Path, *, force: bool, written: Ca
             for event in history:
                 packed.write(line(event).encode() + b"\n")
                 count += 1
-                written(event)
         raw.flush()
         os.fsync(raw.fileno())
         if not force:
@@ -154,13 +139,12 @@ def _beside(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
         raise OperatorError(msg) from error
 
 
-def _lines(connection: Connection, span: Span, pool: ThreadPoolExecutor) -> Iterator[Line]:
+def _lines(connection: Connection, span: Span) -> Iterator[Line]:
     """The lines of the journal, the oldest first."""
-    hours = reversed(list(span.hours()))
-    while block := list(islice(hours, _HOURS_AT_ONCE)):
-        opened = [[pool.submit(_opened, connection, bucket, span) for bucket in hour] for hour in block]
-        for hour in opened:
-            yield from heapq.merge(*(shard.result() for shard in hour), key=lambda line: line.order)
+    for hours in chunks(reversed(list(span.hours())), _HOURS_AT_ONCE):
+        buckets = [bucket for hour in hours for bucket in hour]
+        opened = connection.each(lambda bucket: _opened(connection, bucket, span), buckets)
+        yield from heapq.merge(*opened, key=lambda line: line.order)
 
 
 def _opened(connection: Connection, bucket: str, span: Span) -> Iterator[Line]:
@@ -171,21 +155,12 @@ def _opened(connection: Connection, bucket: str, span: Span) -> Iterator[Line]:
     except KeyError as error:
         msg = "an item in the journal lacks part of an event"
         raise NotAnEvent(msg) from error
-    return _behind(first, lines) if first else iter(())
-
-
-def _behind(first: Line, rest: Iterator[Line]) -> Iterator[Line]:
-    yield first
-    yield from rest
+    return chain([first] if first else [], lines)
 
 
 def _bodies(connection: Connection, lines: Sequence[Line]) -> list[Envelope | str]:
     """The events, in the order of the lines; for one that there is not: what is missing, in words."""
-    keys = [{"stream": each.stream, "sequence": each.sequence} for each in lines]
-    found: dict[tuple[str, int], Any] = {
-        (item["stream"]["S"], int(item["sequence"]["N"])): item
-        for item in connection.items(connection.names.store, keys)
-    }
+    found = stored(connection, [(each.stream, each.sequence) for each in lines])
     return [_event(each, found.get((each.stream, each.sequence))) for each in lines]
 
 
@@ -197,11 +172,3 @@ def _event(told: Line, item: Any) -> Envelope | str:
         return from_item(item)
     except NotAnEvent:
         return f"{place}, which is not an event that this system wrote"
-
-
-def _readable(batch: Future[list[Envelope | str]], missing: list[str]) -> Iterator[Envelope]:
-    for each in batch.result():
-        if isinstance(each, Envelope):
-            yield each
-        else:
-            missing.append(each)

@@ -35,9 +35,9 @@ class Difference:
 
 @dataclass(slots=True)
 class Findings:
-    """All that is found and counted. Several threads may add to it; `tell` hears of each difference, one at a time."""
+    """All that is found and counted. Several threads may add to it; `report` gets each difference, one at a time."""
 
-    tell: Callable[[Difference], None]
+    report: Callable[[Difference], None]
     counts: Counter[str] = field(default_factory=Counter)
     differences: Counter[str] = field(default_factory=Counter)
     _lock: Lock = field(default_factory=Lock)
@@ -46,7 +46,7 @@ class Findings:
         """One more difference."""
         with self._lock:
             self.differences[difference.kind] += 1
-            self.tell(difference)
+            self.report(difference)
 
     def count(self, what: str, number: int = 1) -> None:
         """So many more of what was looked at."""

@@ -1,4 +1,4 @@
-"""What became of each event, by the ledger: where it comes from, and whether every consumer has an account of it."""
+"""The processing status of each event, by the ledger: its origin, and whether every consumer has a status of it."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -10,15 +10,16 @@ from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope, Metadata
 from daybook.contracts.identity import content_hash
 from daybook.operate.audit.findings import Difference, Findings
-from daybook.operate.audit.reading import MOST_READS, Table
+from daybook.operate.audit.reading import Table
 from daybook.operate.audit.sketch import Sketch
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import consumers
+from daybook.operate.reading import MOST_READS
 from daybook.operate.subscriptions import Subscriptions, listens_since
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 
 ADMIT, PUBLISH = "admit", "publish"
-# Whoever appends by hand: `daybook/operate/operation.py`.
+# The producer of operations: `daybook/operate/operation.py`.
 OPERATOR = "daybook"
 
 # What is wanted of a row: bodies of the dead are large.
@@ -52,7 +53,7 @@ class Judged:
 
 
 class Listeners:
-    """Who should have got an event: the consumers whose rules take it, from when on each listens."""
+    """Which consumers should have received an event: those whose rules take it, from when on each listens."""
 
     def __init__(self, connection: Connection) -> None:
         self._subscriptions = Subscriptions.of(connection)
@@ -72,8 +73,8 @@ class Listeners:
 
 
 @dataclass(slots=True)
-class Accounts:
-    """The accounts of events, as they are read; a portion of them at a time is held against the ledger."""
+class Statuses:
+    """The processing statuses of events, as they are read; a portion at a time is compared with the ledger."""
 
     connection: Connection
     listeners: Listeners
@@ -94,18 +95,13 @@ class Accounts:
     def settle(self) -> None:
         """Judge what was added so far."""
         events, self._events, self._keys = self._events, [], 0
-        wanted: dict[Key, None] = {}
-        for event, origin, names in events:
-            if origin:
-                wanted[origin] = None
-            wanted |= dict.fromkeys((event.metadata.id, name) for name in names)
-        rows = self._rows(wanted)
+        origins = {origin: None for _, origin, _ in events if origin}
+        rows = self._rows(origins | {(event.metadata.id, name): None for event, _, names in events for name in names})
         lacking: list[tuple[Envelope, list[str], bool]] = []
         for event, origin, names in events:
             if origin:
                 self._judge_origin(event, rows.get(origin))
-            missing = [name for name in names if not self._has(event.metadata, name, rows)]
-            if missing:
+            if missing := [name for name in names if not self._has(event.metadata, name, rows)]:
                 lacking.append((event, missing, len(missing) < len(names)))
         if lacking:
             self._judge_missing(lacking)
@@ -119,7 +115,7 @@ class Accounts:
         m = event.metadata
         if row is None or row.get("state") != COMMITTED:
             if m.type in catalogue():  # of a contract that is gone nobody can say who may send it
-                self._say("ledger", "the ledger does not tell where it comes from", m)
+                self._say("ledger", "the ledger does not say where it comes from", m)
         elif row["consumer"] == ADMIT:
             if (row.get("stream"), row.get("sequence")) != (m.stream, m.sequence):
                 self._say("ledger", f"it was admitted as {row.get('stream')} #{row.get('sequence')}", m)
@@ -131,7 +127,7 @@ class Accounts:
             self.emitted.take([m.id])
 
     def _has(self, m: Metadata, consumer: str, rows: Rows) -> bool:
-        """Whether there is an account of the event at the consumer. Counts it."""
+        """Whether the consumer has a processing status of the event. Counts it."""
         row = rows.get((m.id, consumer))
         if row is None or self._went_with_its_queue(row, consumer):
             return False
@@ -151,10 +147,10 @@ class Accounts:
             if name in self.listeners.ordered
         }
         cursors = self._rows(ordered, _CURSOR)
-        holding = {(row["hold"]["event"], name): None for (_, name), row in cursors.items() if "hold" in row}
-        held_by = self._rows(holding)
-        alone = {(event.metadata.id, PUBLISH): None for event, _, some in lacking if not some}
-        aside = self._rows(alone)
+        held_by = self._rows(
+            {(row["hold"]["event"], name): None for (_, name), row in cursors.items() if "hold" in row}
+        )
+        aside = self._rows({(event.metadata.id, PUBLISH): None for event, _, some in lacking if not some})
         for event, names, some in lacking:
             m = event.metadata
             missing = [name for name in names if not self._is_held(m, name, cursors, held_by)]
@@ -163,26 +159,21 @@ class Accounts:
             elif (m.id, PUBLISH) in aside:
                 self.findings.count("set aside by publish")
             elif missing == names and not some:
-                told = f"it was not published, it seems: it never came to {', '.join(missing)}"
+                told = f"it was not published, it seems: it never reached {', '.join(missing)}"
                 self._say("unpublished", told, m)
             else:
                 for name in missing:
-                    self._say("undelivered", f"it never came to {name}", m, name)
+                    self._say("undelivered", f"it never reached {name}", m, name)
 
     def _is_held(self, m: Metadata, consumer: str, cursors: Rows, held_by: Rows) -> bool:
         """Whether the consumer, which is ordered, has not come to the event for another one before it. Counts that."""
         cursor = cursors.get((f"cursor#{m.stream}", consumer))
         if not cursor or "hold" not in cursor or m.sequence <= cursor["hold"]["sequence"]:
             return False
-        holder = held_by.get((cursor["hold"]["event"], consumer))
-        state = holder.get("state") if holder else None
-        if state == DEAD:
-            self.findings.count("behind a parked stream")
-            return True
-        if state == TRYING:
-            self.findings.count("open")
-            return True
-        return False
+        holder = held_by.get((cursor["hold"]["event"], consumer), {})
+        if status := {DEAD: "in a blocked stream", TRYING: "open"}.get(str(holder.get("state"))):
+            self.findings.count(status)
+        return status is not None
 
     def _say(self, kind: Any, told: str, m: Metadata, consumer: str = "") -> None:
         self.findings.add(
@@ -199,7 +190,7 @@ def _content(event: Envelope) -> str:
 
 
 def _origin(m: Metadata) -> Key | None:
-    """The row that tells how the event got into the store; none for timers and operators' acts, which have none."""
+    """The row that says how the event got into the store; timers and operations have none."""
     known = catalogue().get(m.type)
     if m.producer == OPERATOR or (known and known.contract.timer):
         return None

@@ -1,19 +1,48 @@
-"""Which dead letters a command is to decide about: those that are named, those of a kind, or all if that is said."""
+"""Which dead letters a command is about: those that are named, those of a kind, or all if the operator says so."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated
 
+import typer
+
+from daybook.operate import moments
 from daybook.operate.connection import Connection
-from daybook.operate.dead_letters import index as letters
-from daybook.operate.dead_letters.index import Letter, Selection
-from daybook.operate.errors import OperatorError
+from daybook.operate.dead_letters import index
+from daybook.operate.dead_letters.index import DeadLetter, Selection
+from daybook.operate.errors import NotAStream, OperatorError
 
-# The contract's limit for a reason.
-_LONGEST_REASON = 500  # characters
+# typer reads the options of a command from its signature, so that each command on dead letters names them all.
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID]...", help="Dead letters by event id or EVENT@CONSUMER; or select by the options."),
+]
+ConsumerOption = Annotated[str | None, typer.Option("--consumer", help="Only of this consumer: `reserve-stock`.")]
+ErrorOption = Annotated[str | None, typer.Option("--error", help="Only of this kind of failure: `KeyError`.")]
+TypeOption = Annotated[str | None, typer.Option("--type", help="Only of this type of event: `OrderPlaced`.")]
+StreamOption = Annotated[
+    str | None,
+    typer.Option("--stream", help="Only on one stream (`order/1001`), or on all streams of a kind (`order/`)."),
+]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Only what died since: `2h`, `3d` ago, or RFC 3339.")
+]
+Everything = Annotated[bool, typer.Option("--all", help="Every dead letter of the stage.")]
 
 
-class NotSaid(OperatorError):
-    """The command was not told which letters, or why."""
+class NotSelected(OperatorError):
+    """The command does not say, or says twice, which dead letters it is about."""
+
+
+def selection(
+    consumer: str | None, error: str | None, event_type: str | None, stream: str | None, since: str | None
+) -> Selection:
+    """The selection that the options make. Raises BadMoment, NotAStream."""
+    if stream is not None and "/" not in stream:
+        raise NotAStream(stream)
+    begin = moments.moment(since, datetime.now(UTC)) if since else None
+    return Selection(consumer=consumer, error=error, type=event_type, stream=stream, since=begin)
 
 
 def chosen(
@@ -23,39 +52,24 @@ def chosen(
     *,
     everything: bool,
     first: int | None = None,
-) -> Iterable[Letter]:
-    """The letters that are meant, read as they are asked for; with `first` only so many, the oldest.
+) -> Iterable[DeadLetter]:
+    """The selected dead letters, read as they are asked for; with `first` only that many, the oldest.
 
-    Raises NotSaid if nothing says which, and NoSuchLetter.
+    Raises NotSelected, and NoSuchDeadLetter.
     """
     if ids and not selected.everything:
-        msg = "name letters by their ids, or say of which kind they are, not both"
-        raise NotSaid(msg)
+        raise NotSelected("name dead letters by their ids, or select them by kind, not both")
     if (ids or not selected.everything) and everything:
-        msg = "--all means every dead letter of the stage; leave it out, or name no others"
-        raise NotSaid(msg)
+        raise NotSelected("--all means every dead letter of the stage; leave it out, or name no others")
+    if not ids and selected.everything and not everything:
+        raise NotSelected(
+            "say which dead letters: their ids, their kind (--consumer, --error, --type, --stream, --since), or --all"
+        )
+    found: Iterable[DeadLetter] = index.dead_letters(connection, selected)
     if ids:
-        named = [letters.named(connection, each) for each in dict.fromkeys(ids)]
-        return named if first is None else _oldest(named, first)
-    if selected.everything and not everything:
-        msg = "say which letters: their ids, of which kind (--consumer, --error, --type, --stream, --since), or --all"
-        raise NotSaid(msg)
-    found = letters.letters(connection, selected)
-    return found if first is None else _oldest(found, first)
-
-
-def a_reason(reason: str) -> str:
-    """The reason, if it can be recorded. Raises NotSaid."""
-    if len(reason) > _LONGEST_REASON:
-        msg = f"a reason has {_LONGEST_REASON} characters at the most; this one has {len(reason)}"
-        raise NotSaid(msg)
-    return reason
-
-
-def number_of(letters_: int) -> str:
-    """`1 dead letter`, `2 dead letters`."""
-    return "1 dead letter" if letters_ == 1 else f"{letters_} dead letters"
-
-
-def _oldest(found: Iterable[Letter], number: int) -> Iterator[Letter]:
-    return iter(heapq.nsmallest(number, found, key=lambda letter: (letter.at, letter.id)))
+        found = [index.named(connection, each) for each in dict.fromkeys(ids)]
+    return (
+        found
+        if first is None
+        else heapq.nsmallest(first, found, key=lambda dead_letter: (dead_letter.at, dead_letter.id))
+    )

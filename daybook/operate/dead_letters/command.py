@@ -1,30 +1,29 @@
-"""`daybook dead`: what could not be processed, and deciding about it."""
+"""`daybook dead`: listing dead letters, and deciding about them."""
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import RenderableType
 from rich.text import Text
 
 from daybook.contracts import clock
+from daybook.operate.cli.operation import progress
 from daybook.operate.cli.options import AsJson, Commands, Stage
-from daybook.operate.cli.printing import console, fail, note, note_that_the_index_lags
+from daybook.operate.cli.printing import answer, fail, note, note_that_the_index_lags
 from daybook.operate.cli.reaching import connected
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import consumers
 from daybook.operate.dead_letters import discard_command as dead_discard
 from daybook.operate.dead_letters import edit_command as dead_edit
-from daybook.operate.dead_letters import index as letters
+from daybook.operate.dead_letters import index
 from daybook.operate.dead_letters import resolve_command as dead_resolve
 from daybook.operate.dead_letters import retry_command as dead_retry
 from daybook.operate.dead_letters import show_command as dead_show
-from daybook.operate.dead_letters.groups import Failures, Group
-from daybook.operate.dead_letters.remedies import Remedy, remedy
-from daybook.operate.dead_letters.retry import OUTCOME_UNKNOWN
-from daybook.operate.dead_letters.selection_options import (
+from daybook.operate.dead_letters.choice import (
     ConsumerOption,
     ErrorOption,
     SinceOption,
@@ -32,7 +31,10 @@ from daybook.operate.dead_letters.selection_options import (
     TypeOption,
     selection,
 )
-from daybook.operate.drawing import plain, table
+from daybook.operate.dead_letters.groups import Failures, Group
+from daybook.operate.dead_letters.remedies import Remedy, remedy
+from daybook.operate.dead_letters.retry import OUTCOME_UNKNOWN
+from daybook.operate.drawing import number_of, plain
 
 EXAMPLES = """
 **Examples**
@@ -48,7 +50,7 @@ OF_LIST = """
 - `daybook dead list --stream order/ --json | jq -r .id`
 """
 
-# Of how many groups it is said what to type; the newest letter of each is named with --json.
+# Of how many groups it is said what to type; the newest dead letter of each is named with --json.
 _MOST_EXAMPLES = 5
 
 app = typer.Typer(cls=Commands, rich_markup_mode="markdown")
@@ -66,26 +68,23 @@ def groups(
     since: SinceOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """See what could not be processed and waits for a decision, in groups: by consumer and by what went wrong.
+    """List the events that could not be processed and wait for a decision, in groups: by consumer and by error.
 
-    A dead letter is one event at one consumer, and is called by both: `EVENT@CONSUMER`. What admit has refused, rules
-    could not deliver, publish or sweep have set aside is among them. What differs from case to case stands in the
-    reasons as `<n>`, `<id>`, `<text>` and the like. The largest group comes first. Of the largest
-    you are told what helps: to try again, to mend, to say how it ended, or to discard.
+    A dead letter is one event at one consumer, and is named by both: `EVENT@CONSUMER`. Messages are among them that
+    admit has refused, that rules could not deliver, or that publish or fire-timers have set aside. Parts of a reason
+    that differ from case to case are shown as `<n>`, `<id>`, `<text>` and the like. The largest group comes first. For
+    the largest groups the command says what helps: retry, edit, resolve, or discard.
     """
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
         return
     with connected(stage) as connection:
         wanted = selection(consumer, error, event_type, stream, since)
-        with Console(stderr=True).status("reading the index of the dead …"):
-            found = Failures.of(letters.letters(connection, wanted))
-        if as_json:
-            typer.echo(json.dumps({"count": found.count, "groups": found.as_data(), "others": found.others}))
-        elif not found.count:
-            typer.echo(f"There are no dead letters{'' if wanted.everything else ' of that kind'}.")
-        else:
-            _show(found, connection)
+        with progress("reading the index of dead letters"):
+            found = Failures.of(index.dead_letters(connection, wanted))
+        data = {"count": found.count, "groups": found.as_data(), "others": found.others}
+        none = f"There are no dead letters{'' if wanted.everything else ' of that kind'}."
+        answer(data, *(_drawn(found, connection) if found.count and not as_json else [none]), as_json=as_json)
         note_that_the_index_lags(stage)
 
 
@@ -101,25 +100,19 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List dead letters one by one: since when each is dead, its id, its event's type and place, and what went wrong.
+    """List dead letters one by one: when each died, its id, its event's type and place, and its error.
 
-    Those of one consumer come the oldest first; of several, in no order. With `--json`, one object a line.
+    Those of one consumer are sorted from the oldest to the newest; those of several are not sorted. With `--json`, one
+    object a line.
     """
     with connected(stage) as connection:
         wanted = selection(consumer, error, event_type, stream, since)
-        shown, cut = 0, False
-        for letter in letters.letters(connection, wanted):
-            if shown == limit:
-                cut = True
-                break
-            shown += 1
-            if as_json:
-                typer.echo(json.dumps({"id": letter.id} | _fields(letter), ensure_ascii=False))
-            else:
-                console().print(_line(letter), soft_wrap=True)
-        if not shown:
+        found = list(islice(index.dead_letters(connection, wanted), limit + 1))
+        for dead_letter in found[:limit]:
+            answer({"id": dead_letter.id, **asdict(dead_letter)}, _line(dead_letter), as_json=as_json)
+        if not found:
             note(f"There are no dead letters{'' if wanted.everything else ' of that kind'}")
-        if cut:
+        if len(found) > limit:
             note(f"There are more than these {limit}. Raise --limit, or see them in groups: daybook dead")
         note_that_the_index_lags(stage)
 
@@ -132,24 +125,21 @@ app.command(epilog=dead_edit.EXAMPLES)(dead_edit.edit)
 
 
 def _refuse_options_before(context: typer.Context) -> None:
-    """A stage that is named before `discard`, and not heard there, would have another stage's letters discarded."""
+    """A `--stage` that stands before `discard`, and is ignored, would discard dead letters of another stage."""
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            fail(f"say options behind the command: daybook dead {context.invoked_subcommand} …; nothing was done")
+            fail(f"put options behind the command: daybook dead {context.invoked_subcommand} …; nothing was done")
 
 
-def _show(found: Failures, connection: Connection) -> None:
+def _drawn(found: Failures, connection: Connection) -> Iterator[RenderableType]:
     kinds = found.groups
-    columns = ("letters", "consumer", "error", "reason", "oldest", "newest")
-    rows = [_cells(group) for group in kinds]
-    title = f"{found.count} dead letter{'' if found.count == 1 else 's'}, as of {_second(clock.now())}"
-    console().print(table(title, columns, rows, numbers=("letters",)))
+    title = f"{number_of(found.count, 'dead letter')}, as of {clock.now()[:19]}Z"
+    yield found.table(title, "count", "consumer", "error", "reason", "oldest", "newest")
     if found.others:
-        typer.echo(f"{found.others} others are of kinds beyond these {len(kinds)}; narrow by --consumer or --error.")
-    typer.echo("What you can do next:" if len(kinds) <= _MOST_EXAMPLES else "What you can do next, of the largest:")
-    for line in _next(kinds[:_MOST_EXAMPLES], connection):
-        typer.echo(f"  {plain(line)}")
+        yield f"{found.others} others are of kinds beyond these {len(kinds)}; narrow by --consumer or --error."
+    yield "What you can do next:" if len(kinds) <= _MOST_EXAMPLES else "What you can do next, of the largest:"
+    yield from (f"  {line}" for line in _next(kinds[:_MOST_EXAMPLES], connection))
 
 
 def _next(kinds: Sequence[Group], connection: Connection) -> Iterator[str]:
@@ -178,32 +168,13 @@ def _next(kinds: Sequence[Group], connection: Connection) -> Iterator[str]:
                 yield give_up
 
 
-def _cells(group: Group) -> tuple[object, ...]:
-    return (
-        group.count,
-        plain(group.consumer),
-        plain(group.error),
-        plain(group.reason),
-        _second(group.oldest),
-        _second(group.newest),
-    )
-
-
-def _line(letter: letters.Letter) -> Text:
-    place = f"{letter.stream} #{letter.sequence}" if letter.stream else ""
+def _line(dead_letter: index.DeadLetter) -> Text:
+    place = f"{dead_letter.stream} #{dead_letter.sequence}" if dead_letter.stream else ""
     return Text.assemble(
-        (f"{letter.at[:23]}Z", "dim"),
-        f"  {plain(letter.id)}",
-        (f"  {plain(letter.type)}" if letter.type else "", "bold cyan"),
+        (f"{dead_letter.at[:23]}Z", "dim"),
+        f"  {plain(dead_letter.id)}",
+        (f"  {plain(dead_letter.type)}" if dead_letter.type else "", "bold cyan"),
         f"  {plain(place)}" if place else "",
-        (f"  {plain(letter.error)}", "bold red"),
-        f"  {plain(letter.reason)}",
+        (f"  {plain(dead_letter.error)}", "bold red"),
+        f"  {plain(dead_letter.reason)}",
     )
-
-
-def _fields(letter: letters.Letter) -> dict[str, object]:
-    return {name: getattr(letter, name) for name in letters.Letter.__dataclass_fields__}
-
-
-def _second(moment: str) -> str:
-    return f"{moment[:19]}Z"

@@ -1,65 +1,64 @@
-"""Deciding about dead letters, a chunk at a time: what is noted on their rows, and the event that tells of it, are one.
+"""Deciding about dead letters, a chunk at a time: their rows change in one transaction with the event that records it.
 
-Others may decide about the same letters meanwhile, and consumers may handle them: whatever is no longer dead is left
-out, and the rest is decided.
+Other operators may decide about the same dead letters meanwhile, and consumers may process them: those that are no
+longer dead are left out, and the others are decided.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from daybook.contracts.contract import Event
-from daybook.contracts.operations import MOST_LETTERS
-from daybook.contracts.operations import Letter as Named
+from daybook.contracts.operations import Letter as RecordedLetter
 from daybook.operate.connection import Connection
-from daybook.operate.dead_letters.index import Letter, standing
+from daybook.operate.dead_letters.index import DeadLetter, standing
+from daybook.operate.errors import Unsuccessful
 from daybook.operate.operation import OPERATION, Operation
 from daybook.store.transaction import Refused
 
-# The contract's limits for one letter.
+# The contract's limits for one dead letter.
 _LONGEST_CONSUMER, _LONGEST_ERROR = 64, 256
 
 
-def chunks(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
-    """As many letters together as one event may name."""
-    waiting = iter(letters)
-    while some := list(islice(waiting, MOST_LETTERS)):
-        yield some
+class NoAnswer(Unsuccessful):
+    """The consumer has not recorded a result for as long as the command waited."""
 
 
-def named(letters: Iterable[Letter]) -> tuple[Named, ...]:
-    """The letters as events name them."""
+def named(dead_letters: Iterable[DeadLetter]) -> tuple[RecordedLetter, ...]:
+    """The dead letters as events name them."""
     return tuple(
-        Named(event=letter.event, consumer=letter.consumer[:_LONGEST_CONSUMER], error=letter.error[:_LONGEST_ERROR])
-        for letter in letters
+        RecordedLetter(
+            event=dead_letter.event,
+            consumer=dead_letter.consumer[:_LONGEST_CONSUMER],
+            error=dead_letter.error[:_LONGEST_ERROR],
+        )
+        for dead_letter in dead_letters
     )
 
 
 def decide(
     connection: Connection,
     operation: Operation,
-    letters: Sequence[Letter],
+    dead_letters: Sequence[DeadLetter],
     *,
-    event: Callable[[tuple[Named, ...]], Event],
-    part: Callable[[Letter], dict[str, Any]],
-    beside: Callable[[Sequence[Letter]], object] = lambda _: None,
-) -> list[Letter]:
-    """Change the rows of those letters that are dead at this moment, in one transaction with the event that names them.
+    event: Callable[[tuple[RecordedLetter, ...]], Event],
+    part: Callable[[DeadLetter], dict[str, Any]],
+    beside: Callable[[Sequence[DeadLetter]], object] = lambda _: None,
+) -> list[DeadLetter]:
+    """Change the rows of those dead letters that are dead at this moment, in one transaction with the event that names
+    them.
 
-    `part` is what changes a letter's row, and holds the condition that it is still dead. `beside` is done with the
-    letters before each attempt. Returns those that were decided; the others are not dead any more.
+    `part` is what changes a dead letter's row, and holds the condition that it is still dead. `beside` is done with the
+    dead letters before each attempt. Returns those that were decided; the others are not dead any more.
     """
-    waiting = list(letters)
+    waiting = list(dead_letters)
     while waiting:
         beside(waiting)
         try:
-            operation.commit(
-                event(named(waiting)), {f"{letter.event} {letter.consumer}": part(letter) for letter in waiting}
-            )
+            operation.commit(event(named(waiting)), {f"{each.event} {each.consumer}": part(each) for each in waiting})
         except Refused as refused:
             if refused.failed.keys() <= {OPERATION}:
                 raise
-            waiting = [letter for letter, _ in standing(connection, waiting)]
+            waiting = [dead_letter for dead_letter, _ in standing(connection, waiting)]
         else:
             return waiting
     return []

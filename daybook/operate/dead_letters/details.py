@@ -3,19 +3,18 @@
 import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import Consumer, consumers
-from daybook.operate.dead_letters.index import Letter, NoSuchLetter, body, named
+from daybook.operate.dead_letters.index import DeadLetter, NoSuchDeadLetter, body, named
 from daybook.operate.dead_letters.remedies import ADMIT, Remedy, remedy
 from daybook.operate.dead_letters.retry import FIRE_TIMERS
 from daybook.operate.masking import shown
-from daybook.store.event_store import from_item
 from daybook.store.ledger import Entry
 
 # Clocks differ, and what is logged is told a moment later.
@@ -23,20 +22,11 @@ _AROUND = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
-    """A try that has failed: when, and of what."""
-
-    at: str
-    error: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A letter that is dead at this moment. `event` is what it is about, if that is recorded."""
+class Details:
+    """A dead letter that is dead at this moment. `event` is what it is about, if that is recorded."""
 
     connection: Connection
-    letter: Letter
+    dead_letter: DeadLetter
     entry: Entry
     body: str
     event: Envelope | None
@@ -44,25 +34,21 @@ class DeadLetter:
 
     @classmethod
     def of(cls, connection: Connection, name: str) -> Self:
-        """The letter of that name, read consistently. Raises NoSuchLetter, and NoBody."""
-        letter = named(connection, name)
-        entry = connection.ledger.find(letter.event, letter.consumer)
+        """The dead letter of that name, read consistently. Raises NoSuchDeadLetter, and NoBody."""
+        dead_letter = named(connection, name)
+        entry = connection.ledger.find(dead_letter.event, dead_letter.consumer)
         if entry is None or entry.done:
-            msg = f"{letter.id} has just been done"
-            raise NoSuchLetter(msg)
-        return cls(
-            connection,
-            letter,
-            entry,
-            body(connection, entry),
-            _recorded(connection, letter),
-            consumers(connection).get(letter.consumer),
-        )
+            msg = f"{dead_letter.id} has just been done"
+            raise NoSuchDeadLetter(msg)
+        recorded = dead_letter.consumer not in {ADMIT, FIRE_TIMERS}
+        event = dead_letter.event_in_store(connection) if recorded else None
+        consumer = consumers(connection).get(dead_letter.consumer)
+        return cls(connection, dead_letter, entry, body(connection, entry), event, consumer)
 
     @property
-    def tries(self) -> Sequence[Try]:
-        """All tries that have failed, the first one first."""
-        return [Try(str(told["at"]), str(told["error"]), str(told["reason"])) for told in self.entry.tries]
+    def attempts(self) -> Sequence[Mapping[str, str]]:
+        """The delivery attempts that have failed, the first one first: when (`at`), `error` and `reason` of each."""
+        return [{name: str(each[name]) for name in ("at", "error", "reason")} for each in self.entry.tries]
 
     @property
     def size(self) -> int:
@@ -77,19 +63,18 @@ class DeadLetter:
     @property
     def log_group(self) -> str:
         """Where the consumer's log lines are (daybook/constructs/function.py)."""
-        return f"/aws/lambda/{self.connection.names.of(self.letter.consumer)}"
+        return f"/aws/lambda/{self.connection.names.of(self.dead_letter.consumer)}"
 
     @property
     def logs(self) -> str:
         """The command that shows the log lines of its tries."""
-        times = [self.letter.at, *(each.at for each in self.tries)]
+        times = [self.dead_letter.at, *(each["at"] for each in self.attempts)]
         begin, end = (clock.moment(at) for at in (min(times), max(times)))
         # What could not be read has no event's id; its lines tell only of the message.
-        known = not self.letter.event.startswith("body-")
+        known = not self.dead_letter.event.startswith("body-")
         words = ["aws", "logs", "filter-log-events", "--log-group-name", self.log_group]
-        words += ["--filter-pattern", f'"{self.letter.event}"'] if known else []
-        words += ["--start-time", _milliseconds(clock.timestamp(begin - _AROUND))]
-        words += ["--end-time", _milliseconds(clock.timestamp(end + _AROUND))]
+        words += ["--filter-pattern", f'"{self.dead_letter.event}"'] if known else []
+        words += ["--start-time", _milliseconds(begin - _AROUND), "--end-time", _milliseconds(end + _AROUND)]
         words += ["--query", "events[].message", "--output", "text"]
         if self.connection.stage == LOCAL:
             words += ["--endpoint-url", str(self.connection.sqs.meta.endpoint_url)]
@@ -98,11 +83,11 @@ class DeadLetter:
     @property
     def next(self) -> Mapping[str, str]:
         """What can be done about it: what for, and the command. What helps most comes first."""
-        name, stage = self.letter.id, f"--stage {self.connection.stage}"
-        again = {"try it again": f"daybook dead retry {name} --apply {stage}"}
-        mend = {"mend it": f"daybook dead edit {name} {stage}"} if self.letter.consumer == ADMIT else {}
-        give_up = {"give it up": f'daybook dead discard {name} --reason "…" --apply {stage}'}
-        match remedy(self.letter.consumer, self.letter.error, self.consumer):
+        name, stage = self.dead_letter.id, f"--stage {self.connection.stage}"
+        again = {"retry it": f"daybook dead retry {name} --apply {stage}"}
+        mend = {"edit it": f"daybook dead edit {name} {stage}"} if self.dead_letter.consumer == ADMIT else {}
+        give_up = {"discard it": f'daybook dead discard {name} --reason "…" --apply {stage}'}
+        match remedy(self.dead_letter.consumer, self.dead_letter.error, self.consumer):
             case Remedy.RESOLVE:
                 resolve = f"daybook dead resolve {name} --outcome"
                 nothing = {"it did nothing": f"{resolve} no-effect {stage}"}
@@ -116,31 +101,13 @@ class DeadLetter:
 
     def as_data(self, *, reveal: bool = False) -> dict[str, Any]:
         """All of it as what JSON can hold. The body only if it is to be revealed: it may be about a person."""
-        told: dict[str, Any] = {"id": self.letter.id, "event": self.letter.event, "consumer": self.letter.consumer}
-        told |= {"at": self.letter.at, "error": self.letter.error, "reason": self.letter.reason}
-        told |= {"type": self.letter.type, "stream": self.letter.stream, "sequence": self.letter.sequence}
-        told["tries"] = [{"at": each.at, "error": each.error, "reason": each.reason} for each in self.tries]
-        told["retried"] = self.entry.details.get("retried")
+        data: dict[str, Any] = {"id": self.dead_letter.id, **asdict(self.dead_letter)}
+        data |= {"attempts": self.attempts, "retried": self.entry.details.get("retried")}
         if self.event:
-            m = self.event.metadata
-            metadata = {name: getattr(m, name) for name in m.__dataclass_fields__}
-            told["recorded"] = {"metadata": metadata, "data": shown(self.event)}
-        told["body"] = {"bytes": self.size, "sha256": self.sha256} | ({"text": self.body} if reveal else {})
-        return told | {"log_group": self.log_group, "logs": self.logs, "next": dict(self.next)}
+            data["recorded"] = {"metadata": asdict(self.event.metadata), "data": shown(self.event)}
+        data["body"] = {"bytes": self.size, "sha256": self.sha256} | ({"text": self.body} if reveal else {})
+        return data | {"log_group": self.log_group, "logs": self.logs, "next": dict(self.next)}
 
 
-def _recorded(connection: Connection, letter: Letter) -> Envelope | None:
-    """The event that the letter is about, as the store has it."""
-    if letter.consumer in {ADMIT, FIRE_TIMERS}:
-        return None
-    if not letter.stream:
-        return None
-    key = {"stream": letter.stream, "sequence": letter.sequence}
-    found = next(connection.items(connection.names.store, [key]), None)
-    event = from_item(found) if found else None
-    # What a message says of its place may not be so.
-    return event if event and event.metadata.id == letter.event else None
-
-
-def _milliseconds(moment: str) -> str:
-    return str(round(clock.moment(moment).timestamp() * 1000))
+def _milliseconds(moment: datetime) -> str:
+    return str(round(moment.timestamp() * 1000))

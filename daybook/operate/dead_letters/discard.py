@@ -1,8 +1,8 @@
-"""Discarding dead letters: it is decided that they will not be processed, and for good.
+"""Discarding dead letters: an operator decides that they will not be processed, for good.
 
-Where order matters, the stream behind a discarded event waits for somebody to set it going. A nudge does: a message
-about the next event of the stream. It is harmless while the stream is still parked, so one is sent before the decision,
-to come some seconds later: whoever is killed right after the decision leaves no stream behind that stands still.
+At an ordered consumer the stream behind a dead event is blocked. A wake-up message unblocks it: a message about the
+next event of the stream. It is harmless while the stream is still blocked, so one is sent before the decision, with a
+delay: if the command is killed right after the decision, the stream goes on all the same.
 """
 
 import time
@@ -10,41 +10,48 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
-
 from daybook.consumers.ordered import as_delivered
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
-from daybook.contracts.operations import DeadLettersDiscarded
+from daybook.contracts.operations import MOST_LETTERS, DeadLettersDiscarded
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import Consumer, consumers
-from daybook.operate.dead_letters.decision import chunks, decide
-from daybook.operate.dead_letters.index import Letter, change, standing
-from daybook.operate.errors import is_not_there
+from daybook.operate.dead_letters.decision import decide
+from daybook.operate.dead_letters.index import DeadLetter, change, standing
 from daybook.operate.operation import Operation
-from daybook.operate.queues import send
+from daybook.operate.queues import find_queue, send
+from daybook.operate.reading import chunks
 from daybook.store.ledger import DISCARDED
 
-# When the nudge before the decision comes. The decision itself takes a moment.
-_NUDGE_AFTER = 10  # seconds
+# The delay of the wake-up message that is sent before the decision. The decision itself takes a moment.
+_WAKE_AFTER = 10  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """What became of a letter: it is discarded, or somebody else has decided about it before.
+    """What became of a dead letter: it is discarded, or somebody else has decided about it before.
 
-    `unmoved` says why the stream behind it could not be set going; `open_attempt`, that it is not known whether what
-    it asked for has happened.
+    `blocked` says why the stream behind it is still blocked; `open_effect`, that it is not known whether its effect
+    took place.
     """
 
-    letter: Letter
+    dead_letter: DeadLetter
     discarded: bool
-    unmoved: str = ""
-    open_attempt: bool = False
+    blocked: str = ""
+    open_effect: bool = False
+
+    def as_data(self) -> dict[str, object]:
+        """The result as JSON can hold it."""
+        return {
+            "id": self.dead_letter.id,
+            "discarded": self.discarded,
+            "blocked": self.blocked,
+            "open_effect": self.open_effect,
+        }
 
 
 class Discarding:
-    """One act of discarding, with its reason."""
+    """One operation that discards dead letters, with its reason."""
 
     def __init__(self, connection: Connection, reason: str, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._connection = connection
@@ -58,33 +65,31 @@ class Discarding:
         """Under which id it is recorded."""
         return self._operation.id
 
-    def run(self, letters: Iterable[Letter]) -> Iterator[Discarded]:
-        """Discard the letters, a chunk at a time, as the answers are asked for. To be killed anywhere does no harm.
+    def run(self, dead_letters: Iterable[DeadLetter]) -> Iterator[Discarded]:
+        """Discard the dead letters, a chunk at a time, as the answers are asked for. To be killed anywhere does no
+        harm.
 
         Raises botocore's errors.
         """
-        for some in chunks(letters):
-            dead = [letter for letter, _ in standing(self._connection, some)]
+        for some in chunks(dead_letters, MOST_LETTERS):
+            dead = [dead_letter for dead_letter, _ in standing(self._connection, some)]
             decided = decide(
                 self._connection,
                 self._operation,
                 dead,
                 event=lambda named: DeadLettersDiscarded(**self._operation.about, reason=self._reason, letters=named),
                 part=self._part,
-                beside=lambda waiting: self._nudge(waiting, delay=_NUDGE_AFTER),
+                beside=lambda waiting: self._wake(waiting, delay=_WAKE_AFTER),
             )
-            unmoved = self._nudge(decided, delay=0)
-            done = {letter.id for letter in decided}
-            for letter in some:
-                yield Discarded(
-                    letter,
-                    letter.id in done,
-                    unmoved.get(letter.id, ""),
-                    letter.id in done and letter.error == "OutcomeUnknown",
-                )
+            blocked = self._wake(decided, delay=0)
+            done = {dead_letter.id for dead_letter in decided}
+            for dead_letter in some:
+                is_done = dead_letter.id in done
+                unknown = is_done and dead_letter.error == "OutcomeUnknown"
+                yield Discarded(dead_letter, is_done, blocked.get(dead_letter.id, ""), unknown)
 
-    def _part(self, letter: Letter) -> dict[str, object]:
-        """It leaves the index of the dead. Error, reason and body stay, for whoever asks later what was discarded."""
+    def _part(self, dead_letter: DeadLetter) -> dict[str, object]:
+        """It leaves the index of dead letters. Error, reason and body stay, to show later what was discarded."""
         values = {
             "state": DISCARDED,
             "at": clock.now(),
@@ -92,31 +97,28 @@ class Discarding:
             "operator": self._operation.operator,
             "why": self._reason,
         }
-        return change(self._connection, letter, values, remove=("dead",))
+        return change(self._connection, dead_letter, values, remove=("dead",))
 
-    def _nudge(self, letters: Sequence[Letter], *, delay: int) -> Mapping[str, str]:
-        """Set the streams behind the letters going, where order matters. Returns why that failed, by letters' ids."""
+    def _wake(self, dead_letters: Sequence[DeadLetter], *, delay: int) -> Mapping[str, str]:
+        """Unblock the streams behind the dead letters, at ordered consumers. Returns why that failed, by their ids."""
         failures: dict[str, str] = {}
-        waiting: dict[str, list[tuple[Letter, str]]] = defaultdict(list)
-        for letter in letters:
-            consumer = self._consumers.get(letter.consumer)
-            if consumer and consumer.ordered and letter.stream and (event := self._next(letter, consumer)):
-                waiting[letter.consumer].append((letter, as_delivered(event)))
-        for name, nudges in waiting.items():
-            errors = self._send(name, [body for _, body in nudges], delay)
-            failures |= {letter.id: error for (letter, _), error in zip(nudges, errors, strict=True) if error}
+        waiting: dict[str, list[tuple[DeadLetter, str]]] = defaultdict(list)
+        for dead_letter in dead_letters:
+            consumer = self._consumers.get(dead_letter.consumer)
+            if consumer and consumer.ordered and dead_letter.stream and (event := self._next(dead_letter, consumer)):
+                waiting[dead_letter.consumer].append((dead_letter, as_delivered(event)))
+        for name, messages in waiting.items():
+            url = find_queue(self._connection, name)
+            errors: Sequence[str | None] = [f"{name} has no queue"] * len(messages)
+            if url:
+                bodies = [body for _, body in messages]
+                errors = send(self._connection, url, bodies, delay=delay, pause=self._pause)
+            failures |= {
+                dead_letter.id: error for (dead_letter, _), error in zip(messages, errors, strict=True) if error
+            }
         return failures
 
-    def _next(self, letter: Letter, consumer: Consumer) -> Envelope | None:
-        """The next event in the letter's stream that the consumer handles."""
-        events = self._connection.store.stream(letter.stream, after=letter.sequence)
+    def _next(self, dead_letter: DeadLetter, consumer: Consumer) -> Envelope | None:
+        """The next event in the dead letter's stream that the consumer handles."""
+        events = self._connection.store.stream(dead_letter.stream, after=dead_letter.sequence)
         return next((event for event in events if event.metadata.type == consumer.event), None)
-
-    def _send(self, consumer: str, bodies: Sequence[str], delay: int) -> Sequence[str | None]:
-        try:
-            url = self._connection.sqs.get_queue_url(QueueName=self._connection.names.of(consumer))["QueueUrl"]
-            return send(self._connection, url, bodies, delay=delay, pause=self._pause)
-        except ClientError as error:
-            if not is_not_there(error):
-                raise
-            return [f"{consumer} has no queue"] * len(bodies)

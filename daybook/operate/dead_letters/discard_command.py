@@ -1,29 +1,26 @@
 """`daybook dead discard`: decide that dead letters will not be processed."""
 
-import json
-from collections.abc import Iterable
-from typing import Annotated
+from collections import Counter
 
-import typer
-from rich.console import Console
-
-from daybook.operate.cli.interruption import interruptible
-from daybook.operate.cli.options import AsJson, Reason, Stage
-from daybook.operate.cli.printing import console, fail, note
+from daybook.operate.cli.operation import progress
+from daybook.operate.cli.options import Apply, AsJson, Reason, Stage
+from daybook.operate.cli.printing import answer, fail, note
 from daybook.operate.cli.reaching import connected
-from daybook.operate.dead_letters.choice import NotSaid, a_reason, chosen, number_of
-from daybook.operate.dead_letters.discard import Discarded, Discarding
-from daybook.operate.dead_letters.groups import Failures
-from daybook.operate.dead_letters.index import Letter
-from daybook.operate.dead_letters.selection_options import (
+from daybook.operate.dead_letters.choice import (
     ConsumerOption,
     ErrorOption,
+    Everything,
+    Ids,
     SinceOption,
     StreamOption,
     TypeOption,
+    chosen,
     selection,
 )
-from daybook.operate.drawing import plain, table
+from daybook.operate.dead_letters.discard import Discarding
+from daybook.operate.dead_letters.groups import Failures, preview_of
+from daybook.operate.drawing import number_of
+from daybook.operate.operation import because
 
 EXAMPLES = """
 **Examples**
@@ -33,15 +30,12 @@ EXAMPLES = """
 - `daybook dead discard --stream order/1001 --reason "cancelled by phone" --apply --stage prod`
 """
 
-# Of how many letters it is said one by one what is left to do.
+# The most dead letters whose open ends are listed one by one.
 _MOST_NAMED = 10
 
 
 def discard(
-    ids: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[ID]...", help="Events' ids, or EVENT@CONSUMER; or say of which kind."),
-    ] = None,
+    ids: Ids = None,
     *,
     reason: Reason = "",
     stage: Stage = "dev",
@@ -50,87 +44,58 @@ def discard(
     event_type: TypeOption = None,
     stream: StreamOption = None,
     since: SinceOption = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every dead letter of the stage.")] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="Do it. Without this, nothing is changed.")] = False,
+    everything: Everything = False,
+    apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
-    """Decide that dead letters will not be processed, for good. The reason must be said, and is recorded.
+    """Decide that dead letters will not be processed, for good. The reason is required, and is recorded.
 
-    The ledger keeps them, with what went wrong, the message, who decided, and why; they are dead letters no more, and
-    whatever still comes of them is not processed. A consumer that keeps order goes on behind a discarded event. Of an
-    effect whose outcome is unknown this answers nothing: resolve it instead. With `--json`, one object a letter.
+    The ledger keeps them, with the error, the message, who decided, and why. They are dead letters no more, and a
+    redelivery of one is not processed. An ordered consumer goes on behind a discarded event. Discarding does not answer
+    whether an effect whose outcome is unknown took place: resolve it instead. With `--json`, one object for each.
 
-    Exit code 1: the stream behind one of them could not be set going.
+    Exit code 1: the stream behind one of them is still blocked.
     """
     with connected(stage) as connection:
-        if not a_reason(reason).strip():
-            msg = 'say why: --reason "…"; it is recorded with the decision'
-            raise NotSaid(msg)
-        wanted = selection(consumer, error, event_type, stream, since)
-        letters = chosen(connection, ids, wanted, everything=everything)
+        because(reason)
+        dead_letters = chosen(
+            connection, ids, selection(consumer, error, event_type, stream, since), everything=everything
+        )
         if not apply:
-            _tell_beforehand(letters, as_json=as_json)
+            with progress("reading the index of dead letters"):
+                found = Failures.of(dead_letters)
+            never = ["They would never be processed."] if found.count else []
+            preview_of(found, "Would discard", *never, do="To discard them", as_json=as_json)
             return
         discarding = Discarding(connection, reason)
-        account = _Account()
-        with interruptible(account.interrupted), Console(stderr=True).status("discarding …") as status:
-            for each in discarding.run(letters):
-                account.add(each)
+        counts: Counter[bool] = Counter()
+        blocked: list[str] = []
+        unknown: list[str] = []
+        with progress("discarding", lambda: f"Interrupted: {_done(counts)} or more; repeat the command") as update:
+            for each in discarding.run(dead_letters):
+                counts[each.discarded] += 1
+                if each.blocked and len(blocked) < _MOST_NAMED:
+                    blocked.append(f"{each.dead_letter.stream} behind {each.dead_letter.id} ({each.blocked})")
+                if each.open_effect and len(unknown) < _MOST_NAMED:
+                    unknown.append(each.dead_letter.id)
                 if as_json:
-                    told = {"id": each.letter.id, "discarded": each.discarded}
-                    typer.echo(json.dumps(told | {"unmoved": each.unmoved, "open_attempt": each.open_attempt}))
-                status.update(f"discarded {number_of(account.discarded)} …")
+                    answer(each.as_data(), as_json=True)
+                update(_done(counts))
         if not as_json:
-            typer.echo(f"Discarded {number_of(account.discarded)}.")
-        account.show(discarding.operation_id, stage)
+            answer(None, f"D{_done(counts)[1:]}.", as_json=False)
+        _note_what_is_left(counts, unknown, stage)
+        if counts[True]:
+            note(f"Recorded as operation/{discarding.operation_id}")
+        if blocked:
+            fail(f"streams are still blocked: {'; '.join(blocked)}", exit_code=1)
 
 
-class _Account:
-    """What has become of the letters so far, and what is left to do about a few of them."""
-
-    def __init__(self) -> None:
-        self.discarded = 0
-        self._gone = 0
-        self._unmoved: list[str] = []
-        self._unknown: list[str] = []
-
-    def add(self, each: Discarded) -> None:
-        """Count one more."""
-        self.discarded += each.discarded
-        self._gone += not each.discarded
-        if each.unmoved and len(self._unmoved) < _MOST_NAMED:
-            self._unmoved.append(f"{each.letter.stream} behind {each.letter.id} ({each.unmoved})")
-        if each.open_attempt and len(self._unknown) < _MOST_NAMED:
-            self._unknown.append(each.letter.id)
-
-    def interrupted(self) -> str:
-        """What Ctrl-C has left."""
-        return f"Interrupted: discarded {number_of(self.discarded)} or some more; repeat the command for the others"
-
-    def show(self, operation_id: str, stage: str) -> None:
-        """Say what is to be said beside the answer, and end the command if a stream stands still."""
-        if self._gone:
-            note(f"{self._gone} of those that were meant are no longer dead, and were left alone")
-        for letter in self._unknown:
-            note(f"Whether it took effect is still not known: daybook dead resolve {letter} --stage {stage}")
-        if self.discarded:
-            note(f"Recorded as operation/{operation_id}")
-        if self._unmoved:
-            fail(f"streams could not be set going: {'; '.join(self._unmoved)}", exit_code=1)
+def _done(counts: Counter[bool]) -> str:
+    return f"discarded {number_of(counts[True], 'dead letter')}"
 
 
-def _tell_beforehand(letters: Iterable[Letter], *, as_json: bool) -> None:
-    with Console(stderr=True).status("reading the index of the dead …"):
-        found = Failures.of(letters)
-    if as_json:
-        typer.echo(
-            json.dumps({"count": found.count, "groups": found.as_data(), "others": found.others, "applied": False})
-        )
-        return
-    if not found.count:
-        typer.echo("There are no such dead letters. Nothing was changed.")
-        return
-    columns = ("letters", "consumer", "error", "reason")
-    rows = [(group.count, plain(group.consumer), plain(group.error), plain(group.reason)) for group in found.groups]
-    console().print(table(f"Would discard {number_of(found.count)}", columns, rows, numbers=("letters",)))
-    typer.echo("They would never be processed. Nothing was changed; to discard them, repeat the command with --apply.")
+def _note_what_is_left(counts: Counter[bool], unknown: list[str], stage: str) -> None:
+    if counts[False]:
+        note(f"{counts[False]} of the selected are no longer dead, and were left alone")
+    for dead_letter in unknown:
+        note(f"It is still not known whether it took effect: daybook dead resolve {dead_letter} --stage {stage}")

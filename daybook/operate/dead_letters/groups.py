@@ -2,12 +2,17 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from daybook.operate.dead_letters.index import Letter
+from rich.table import Table
 
-# More kinds of failure than anybody reads, and few enough to hold, however many letters there are.
+from daybook.operate.cli.operation import preview
+from daybook.operate.cli.printing import answer
+from daybook.operate.dead_letters.index import DeadLetter
+from daybook.operate.drawing import number_of, plain, table
+
+# More kinds of failure than anybody reads, and few enough to hold, however many dead letters there are.
 _MOST_GROUPS = 500
 
 _QUOTED = re.compile(r"""(?<!\w)'[^']*'(?!\w)|"[^"]*"|`[^`]*`""")
@@ -42,7 +47,9 @@ def _without_particulars(text: str) -> str:
 
 @dataclass(slots=True)
 class Group:
-    """Letters that died of the same at one consumer. Times say when they died; `example` is the newest letter's id."""
+    """Dead letters that died of the same at one consumer. Times say when they died; `example` is the newest dead
+    letter's id.
+    """
 
     consumer: str
     error: str
@@ -52,38 +59,38 @@ class Group:
     newest: str = ""
     example: str = ""
 
-    def add(self, letter: Letter) -> None:
+    def add(self, dead_letter: DeadLetter) -> None:
         """Count one more."""
         self.count += 1
-        self.oldest = min(self.oldest or letter.at, letter.at)
-        if letter.at >= self.newest:
-            self.newest, self.example = letter.at, letter.id
+        self.oldest = min(self.oldest or dead_letter.at, dead_letter.at)
+        if dead_letter.at >= self.newest:
+            self.newest, self.example = dead_letter.at, dead_letter.id
 
 
 @dataclass(slots=True)
 class Failures:
-    """Letters in groups. `others` are how many there are of kinds beyond the first 500 that were met."""
+    """Dead letters in groups. `others` are how many there are of kinds beyond the first 500 that were met."""
 
     others: int = 0
     _groups: dict[tuple[str, str, str], Group] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, letters: Iterable[Letter]) -> Self:
-        """All letters, of which none is kept."""
+    def of(cls, dead_letters: Iterable[DeadLetter]) -> Self:
+        """All dead letters, of which none is kept."""
         made = cls()
-        for letter in letters:
-            made.add(letter)
+        for dead_letter in dead_letters:
+            made.add(dead_letter)
         return made
 
-    def add(self, letter: Letter) -> None:
+    def add(self, dead_letter: DeadLetter) -> None:
         """Count one more."""
-        kind = (letter.consumer, letter.error, normalised(letter.reason))
+        kind = (dead_letter.consumer, dead_letter.error, normalised(dead_letter.reason))
         if (group := self._groups.get(kind)) is None:
             if len(self._groups) == _MOST_GROUPS:
                 self.others += 1
                 return
             group = self._groups[kind] = Group(*kind)
-        group.add(letter)
+        group.add(dead_letter)
 
     @property
     def groups(self) -> list[Group]:
@@ -94,10 +101,25 @@ class Failures:
 
     @property
     def count(self) -> int:
-        """How many letters there are."""
+        """How many dead letters there are."""
         return self.others + sum(group.count for group in self._groups.values())
 
     def as_data(self) -> list[dict[str, Any]]:
-        """The groups as what JSON can hold."""
-        names = Group.__dataclass_fields__
-        return [{name: getattr(group, name) for name in names} for group in self.groups]
+        """The groups as JSON can hold them."""
+        return [asdict(group) for group in self.groups]
+
+    def table(self, title: str, *columns: str) -> Table:
+        """The groups as a table of these fields of a group."""
+        rows = [[plain(str(getattr(group, name))) for name in columns] for group in self.groups]
+        headings = ["letters" if name == "count" else name for name in columns]
+        return table(title, headings, rows, numbers=("letters",))
+
+
+def preview_of(found: Failures, would: str, *lines: str, do: str, as_json: bool, **data: object) -> None:
+    """Say what a command would do with these dead letters."""
+    if not found.count and not as_json:
+        answer(None, *lines or ["There are no such dead letters."], "Nothing was changed.", as_json=False)
+        return
+    told = {"count": found.count, "groups": found.as_data(), "others": found.others, **data}
+    title = f"{would} {number_of(found.count, 'dead letter')}"
+    preview(told, found.table(title, "count", "consumer", "error", "reason"), *lines, do=do, as_json=as_json)

@@ -6,28 +6,25 @@ The index of the dead lists them, some moments late; the ledger's own row says h
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from typing import Any, Self
 
 from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
 from daybook.operate.connection import Connection
-from daybook.operate.errors import OperatorError
+from daybook.operate.errors import OperatorError, Unsuccessful
 from daybook.operate.functions import environment
+from daybook.operate.reading import chunks, entries, stored
 from daybook.runtime.settings import BODIES
 from daybook.store.attributes import pack, pack_item, unpack_item
+from daybook.store.event_store import from_item as event_in
 from daybook.store.ledger import DEAD, DEAD_INDEX, Entry
-from daybook.store.ledger import from_item as entry_in
 
-# DynamoDB's quota for one BatchGetItem.
-_MOST_READS = 100
 # What one page of the index holds, which is in memory whole. DynamoDB's own limit, 1 MB, is some three times as much.
 _MOST_AT_ONCE = 1_000
 
 
-class NoSuchLetter(OperatorError):
+class NoSuchDeadLetter(Unsuccessful):
     """No dead letter is found by what was asked for."""
-
-    exit_code = 1
 
 
 class NoBody(OperatorError):
@@ -35,7 +32,7 @@ class NoBody(OperatorError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class DeadLetter:
     """A dead letter, as the index lists it. `at` is since when it is dead; `stream` is empty where nothing told it."""
 
     event: str
@@ -49,7 +46,7 @@ class Letter:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """The letter in an item of the index, or of the ledger."""
+        """The dead letter in an item of the index, or of the ledger."""
         return cls(
             event=values["event"],
             consumer=values["consumer"],
@@ -65,6 +62,12 @@ class Letter:
     def id(self) -> str:
         """What operators call it: the event's id and the consumer's name."""
         return f"{self.event}@{self.consumer}"
+
+    def event_in_store(self, connection: Connection) -> Envelope | None:
+        """The event that it is about, as the store has it; None if it was never recorded."""
+        items = stored(connection, [(self.stream, self.sequence)] if self.stream else ())
+        # What a message says of its place may be wrong.
+        return next((event for event in map(event_in, items.values()) if event.metadata.id == self.event), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,27 +87,27 @@ class Selection:
         """Whether nothing is said."""
         return self == Selection()
 
-    def holds(self, letter: Letter) -> bool:
-        """Whether it means this letter."""
+    def holds(self, dead_letter: DeadLetter) -> bool:
+        """Whether it means this dead letter."""
         return (
-            self.consumer in {None, letter.consumer}
-            and self.error in {None, letter.error}
-            and self.type in {None, letter.type}
-            and (self.stream is None or _on(self.stream, letter.stream))
-            and (self.since is None or letter.at >= clock.timestamp(self.since))
+            self.consumer in {None, dead_letter.consumer}
+            and self.error in {None, dead_letter.error}
+            and self.type in {None, dead_letter.type}
+            and (self.stream is None or _on(self.stream, dead_letter.stream))
+            and (self.since is None or dead_letter.at >= clock.timestamp(self.since))
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A dead letter as the ledger has it at this moment. `body` is the message to the letter."""
+    """A dead letter as the ledger has it at this moment. `body` is the message to the dead letter."""
 
-    letter: Letter
+    dead_letter: DeadLetter
     entry: Entry
     body: str = field(repr=False)
 
 
-def letters(connection: Connection, selection: Selection) -> Iterator[Letter]:
+def dead_letters(connection: Connection, selection: Selection) -> Iterator[DeadLetter]:
     """The dead letters that are meant, read as they are asked for: of one consumer the oldest first, else in no order.
 
     Read from an index, which lags: what has just died, or been decided, may be listed otherwise.
@@ -124,15 +127,15 @@ def letters(connection: Connection, selection: Selection) -> Iterator[Letter]:
         }
     for page in connection.dynamodb.get_paginator(operation).paginate(**request):
         for item in page["Items"]:
-            letter = Letter.of(unpack_item(item))
-            if selection.holds(letter):
-                yield letter
+            dead_letter = DeadLetter.of(unpack_item(item))
+            if selection.holds(dead_letter):
+                yield dead_letter
 
 
-def named(connection: Connection, name: str) -> Letter:
+def named(connection: Connection, name: str) -> DeadLetter:
     """The dead letter of that name: an event's id, or that with `@` and a consumer. Read consistently.
 
-    Raises NoSuchLetter, also where the event is dead at several consumers and none is named.
+    Raises NoSuchDeadLetter, also where the event is dead at several consumers and none is named.
     """
     event, _, consumer = name.rpartition("@") if "@" in name else (name, "", "")
     entries = connection.ledger.of_event(event)
@@ -140,35 +143,32 @@ def named(connection: Connection, name: str) -> Letter:
     if len(dead) > 1:
         known = ", ".join(f"{event}@{entry.consumer}" for entry in dead)
         msg = f"{event} is dead at {len(dead)} consumers; name one of {known}"
-        raise NoSuchLetter(msg)
+        raise NoSuchDeadLetter(msg)
     if not dead:
         states = ", ".join(f"{entry.state} at {entry.consumer}" for entry in entries) or "the ledger has no row of it"
         msg = (
             f"{name} is no dead letter of the stage {connection.stage} ({states}). "
             f"What there is: daybook dead list --stage {connection.stage}"
         )
-        raise NoSuchLetter(msg)
-    return Letter.of(_values(dead[0]))
+        raise NoSuchDeadLetter(msg)
+    return DeadLetter.of(_values(dead[0]))
 
 
-def rows(connection: Connection, wanted: Iterable[Letter]) -> Iterator[Row]:
-    """The rows of those letters that are dead at this moment, read consistently, as they are asked for.
+def rows(connection: Connection, wanted: Iterable[DeadLetter]) -> Iterator[Row]:
+    """The rows of those dead letters that are dead at this moment, read consistently, as they are asked for.
 
     Raises NoBody, if a body that was too large for the ledger is not where it should be.
     """
-    for letter, entry in standing(connection, wanted):
-        yield Row(letter, entry, body(connection, entry))
+    for dead_letter, entry in standing(connection, wanted):
+        yield Row(dead_letter, entry, body(connection, entry))
 
 
-def standing(connection: Connection, wanted: Iterable[Letter]) -> Iterator[tuple[Letter, Entry]]:
-    """Those letters that are dead at this moment, and their rows; read consistently, as they are asked for."""
-    waiting = iter(wanted)
-    while some := list(islice(waiting, _MOST_READS)):
-        keys = [{"event": event, "consumer": consumer} for event, consumer in dict.fromkeys(map(_key, some))]
-        for item in connection.items(connection.names.ledger, keys):
-            entry = entry_in(item)
+def standing(connection: Connection, wanted: Iterable[DeadLetter]) -> Iterator[tuple[DeadLetter, Entry]]:
+    """Those dead letters that are dead at this moment, and their rows; read consistently, as they are asked for."""
+    for some in chunks(wanted):
+        for entry in entries(connection, map(_key, some)).values():
             if entry.state == DEAD:
-                yield Letter.of(_values(entry)), entry
+                yield DeadLetter.of(_values(entry)), entry
 
 
 def body(connection: Connection, entry: Entry) -> str:
@@ -184,41 +184,34 @@ def body(connection: Connection, entry: Entry) -> str:
 
 
 def change(
-    connection: Connection, letter: Letter, values: Mapping[str, object], *, remove: Sequence[str] = ()
+    connection: Connection, dead_letter: DeadLetter, values: Mapping[str, object], *, remove: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The part of a transaction that changes a letter's row, if it is still dead as the letter says."""
-    aliases = {f":v{number}": name for number, name in enumerate(values)}
-    expression = "SET " + ", ".join(f"#{alias[1:]} = {alias}" for alias in aliases)
-    names = {"#state": "state", "#at": "at"} | {f"#{alias[1:]}": name for alias, name in aliases.items()}
+    """The part of a transaction that changes a dead letter's row, if it is still dead as the dead letter says."""
+    names = {f"#{name}": name for name in (*values, *remove, "state", "at")}  # some are reserved words
+    expression = f"SET {', '.join(f'#{name} = :{name}' for name in values)}"
     if remove:
-        gone = {f"#r{number}": name for number, name in enumerate(remove)}
-        expression += " REMOVE " + ", ".join(gone)
-        names |= gone
-    condition = {":dead": pack(DEAD), ":was": pack(letter.at)}
+        expression += f" REMOVE {', '.join(f'#{name}' for name in remove)}"
+    bound = {f":{name}": value for name, value in values.items()} | {":is_dead": DEAD, ":known": dead_letter.at}
     return {
         "Update": {
             "TableName": connection.names.ledger,
-            "Key": pack_item({"event": letter.event, "consumer": letter.consumer}),
+            "Key": pack_item({"event": dead_letter.event, "consumer": dead_letter.consumer}),
             "UpdateExpression": expression,
-            "ConditionExpression": "#state = :dead AND #at = :was",
+            "ConditionExpression": "#state = :is_dead AND #at = :known",
             "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": condition | {alias: pack(values[name]) for alias, name in aliases.items()},
+            "ExpressionAttributeValues": pack_item(bound),
         }
     }
 
 
-def _key(letter: Letter) -> tuple[str, str]:
-    return letter.event, letter.consumer
+def _key(dead_letter: DeadLetter) -> tuple[str, str]:
+    return dead_letter.event, dead_letter.consumer
 
 
 def _values(entry: Entry) -> dict[str, Any]:
     return {
         **entry.details,
-        "event": entry.event,
-        "consumer": entry.consumer,
-        "at": entry.at,
-        "stream": entry.stream,
-        "sequence": entry.sequence,
+        **{name: getattr(entry, name) for name in ("event", "consumer", "at", "stream", "sequence")},
     }
 
 

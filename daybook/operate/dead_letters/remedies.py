@@ -1,4 +1,4 @@
-"""What helps a dead letter, by where it died and of what."""
+"""What helps a dead letter, by its consumer and its error."""
 
 from enum import StrEnum
 
@@ -31,14 +31,14 @@ _GIVEN_UP_AT_ONCE = frozenset({"ContractBroken", "NotAnEnvelope", "Rejected"})
 class Remedy(StrEnum):
     """What helps, and when."""
 
-    RETRY = "once its cause is gone, try it again"
-    MEND = "refused for what it says, and no repetition helps: mend it, or give it up"
-    RESOLVE = "nobody knows whether it took effect: look there, then say what you have found"
-    GIVE_UP = "no repetition helps as long as the code is what it is: mend that, or give it up"
+    RETRY = "once its cause is gone, retry it"
+    MEND = "refused for its content, and a retry does not help: edit it, or discard it"
+    RESOLVE = "it is not known whether it took effect: look in the external system, then record what you have found"
+    GIVE_UP = "a retry does not help until the code is corrected: correct it, or discard the dead letter"
 
 
 def remedy(consumer: str, error: str, deployed: Consumer | None) -> Remedy:
-    """What helps letters that died of `error` at `consumer`. `deployed` is what it is, where it is deployed."""
+    """What helps dead letters that died of `error` at `consumer`. `deployed` is what it is, where it is deployed."""
     if error == OUTCOME_UNKNOWN and deployed and not deployed.can_ask:
         return Remedy.RESOLVE
     if consumer == ADMIT:

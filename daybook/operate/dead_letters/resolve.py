@@ -1,13 +1,13 @@
-"""Effects whose outcome is unknown: somebody has found out how one ended, and says so.
+"""Effects whose outcome is unknown: an operator has found out how one ended, and records it.
 
-Either nothing happened: then the attempt is withdrawn, and the event is given to the effect once more. Or it did take
-effect: then the outcome is recorded as the effect itself would have told it. Each is one transaction with the record of
-the act, so that whoever is interrupted repeats it and finds how far it came.
+Either nothing happened: then the effect record is withdrawn, and the effect receives its event again. Or it did take
+effect: then the outcome is recorded as the effect itself would have emitted it. Each is one transaction with the record
+of the operation, so that a command that was interrupted can be repeated: it finds how far it came.
 """
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from string import Formatter
@@ -22,19 +22,20 @@ from daybook.contracts.contract import ContractBroken, Event, Place, UnknownVers
 from daybook.contracts.envelope import Envelope, EventTooLarge
 from daybook.contracts.identity import emitted_id
 from daybook.contracts.operations import EffectResolved
-from daybook.contracts.operations import Letter as LetterTold
+from daybook.contracts.operations import Letter as RecordedLetter
 from daybook.operate import moments
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import Consumer, consumers
-from daybook.operate.dead_letters.index import Letter, named
+from daybook.operate.dead_letters.decision import NoAnswer
+from daybook.operate.dead_letters.index import DeadLetter, named
 from daybook.operate.delivery import Delivery
-from daybook.operate.errors import OperatorError
+from daybook.operate.errors import OperatorError, Unsuccessful
 from daybook.operate.masking import HIDDEN, shown
 from daybook.operate.operation import Operation
 from daybook.operate.polling import looks
+from daybook.operate.reading import line_of
+from daybook.operate.send.entries import json_in
 from daybook.store.event_store import Draft, Head, successor
-from daybook.store.event_store import from_item as event_in
-from daybook.store.journal import Line
 from daybook.store.ledger import COMMITTED, DEAD
 from daybook.store.ledger import Entry as LedgerEntry
 from daybook.store.transaction import Refused
@@ -44,47 +45,33 @@ TOOK_EFFECT: Final = "took-effect"
 NO_EFFECT: Final = "no-effect"
 Outcome = Literal["took-effect", "no-effect"]
 
-# What stands in a template where somebody must say something.
+# The placeholder of a template for what the operator must fill in.
 FILL_IN: Final = "FILL IN"
 
-# For how long the effect's word is waited for.
-_PATIENCE: Final = 60.0  # seconds
+# How long to wait for the effect.
+_LONGEST_WAIT: Final = 60.0  # seconds
 # Positions of the parts of a transaction that tells an outcome.
 _LEDGER, _ATTEMPT = "ledger", "effect record"
 
 
-class NothingToResolve(OperatorError):
-    """The letter is not of an effect whose outcome is unknown."""
-
-    exit_code = 1
+class NothingToResolve(Unsuccessful):
+    """The dead letter is not of an effect whose outcome is unknown."""
 
 
-class StillAtIt(OperatorError):
-    """A process may be at the attempt still, and will then tell by itself how it ended."""
-
-    exit_code = 1
+class StillAtIt(Unsuccessful):
+    """A process may still be working on the effect, and will then record the outcome by itself."""
 
 
-class TakenUp(OperatorError):
-    """The attempt is no longer as it was read."""
-
-    exit_code = 1
+class TakenUp(Unsuccessful):
+    """The effect record is no longer as it was read."""
 
 
 class NotTellable(OperatorError):
-    """What should tell the outcome is not what the effect would have told."""
+    """The event that should say the outcome is none that the effect would have emitted."""
 
 
-class NotGiven(OperatorError):
-    """The event could not be given to the effect."""
-
-    exit_code = 1
-
-
-class NoWord(OperatorError):
-    """The effect has said nothing for as long as it was waited for."""
-
-    exit_code = 1
+class NotGiven(Unsuccessful):
+    """The event could not be sent to the effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +82,7 @@ class Doubt:
     effect, by a resolving that was interrupted.
     """
 
-    letter: Letter
+    dead_letter: DeadLetter
     consumer: Consumer
     purpose: str
     stored: Envelope = field(repr=False)
@@ -104,8 +91,8 @@ class Doubt:
 
     @property
     def templates(self) -> list[dict[str, Any]]:
-        """For each type of event that may tell the outcome: what it has to say. What the letter's event says already is
-        filled in, hidden where it is about a person; the rest says FILL_IN, with an example.
+        """For each type of event that may tell the outcome: what it has to say. What the dead letter's event says
+        already is filled in, hidden where it is about a person; the rest says FILL_IN, with an example.
         """
         known = shown(self.stored)
         return [
@@ -116,11 +103,11 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What came of it. `state` is the ledger's word on the letter's event, `told` are the ids of the events that tell
-    the outcome; `error` and `reason` are there if it is dead once more.
+    """The result. `state` is the processing status of the dead letter's event, `told` are the ids of the events that
+    say the outcome; `error` and `reason` are there if it is dead again.
     """
 
-    letter: str
+    dead_letter: str
     state: str
     told: tuple[str, ...] = ()
     error: str = ""
@@ -130,39 +117,36 @@ class Resolved:
 def find(connection: Connection, name: str) -> Doubt:
     """The doubt behind the dead letter of that name.
 
-    Raises NoSuchLetter, NothingToResolve, StillAtIt, and botocore's errors.
+    Raises NoSuchDeadLetter, NothingToResolve, StillAtIt, and botocore's errors.
     """
-    letter = named(connection, name)
-    consumer = consumers(connection).get(letter.consumer)
+    dead_letter = named(connection, name)
+    consumer = consumers(connection).get(dead_letter.consumer)
     if consumer is None or consumer.kind != EFFECT:
-        what = f"{letter.consumer} is a {consumer.kind}" if consumer else f"{letter.consumer} is not deployed"
-        msg = f"{what}, and no effect: nothing was attempted in the world outside; retry the letter, or discard it"
+        what = f"{dead_letter.consumer} is a {consumer.kind}" if consumer else f"{dead_letter.consumer} is not deployed"
+        msg = f"{what}, and no effect: no external system was called; retry the dead letter, or discard it"
         raise NothingToResolve(msg)
-    stored = _stored(connection, letter)
-    purpose = consumer.purpose.format(**dict(_read(letter, stored, consumer)))
-    attempt = _attempts(connection, consumer).find(purpose)
-    again = f"daybook dead retry {letter.id}"
-    if attempt is None:
-        msg = f"nothing was attempted for {purpose}: {letter.id} died before; {again}"
-        raise NothingToResolve(msg)
-    if attempt["state"] == CONCLUDED:
-        msg = f"the outcome of {purpose} is known already, and an event tells it; {again}, and the letter is done"
-        raise NothingToResolve(msg)
-    if attempt["cause"] != letter.event:
-        other = f"{attempt['cause']}@{letter.consumer}"
-        msg = f"it was for another event that {purpose} was attempted; resolve that: daybook dead resolve {other}"
-        raise NothingToResolve(msg)
-    if attempt["state"] == OPEN and (until := attempt.get("until")):
-        _must_have_ended(connection, purpose, until)
-    withdrawn = attempt["state"] == WITHDRAWN
-    if withdrawn and "resolved_by" not in attempt:
-        msg = f"{purpose} is known to have had no effect; {again}, and it is attempted once more"
-        raise NothingToResolve(msg)
-    return Doubt(letter, consumer, purpose, stored, int(attempt["number"]), withdrawn)
+    stored = _stored(connection, dead_letter)
+    purpose = consumer.purpose.format(**dict(_read(dead_letter, stored, consumer)))
+    record = _records(connection, consumer).find(purpose)
+    again = f"daybook dead retry {dead_letter.id}"
+    if record is None:
+        why = f"nothing was attempted for {purpose}: {dead_letter.id} died before; {again}"
+    elif record["state"] == CONCLUDED:
+        why = f"the outcome of {purpose} is known already, and an event says it; {again}, and the dead letter is done"
+    elif record["cause"] != dead_letter.event:
+        other = f"{record['cause']}@{dead_letter.consumer}"
+        why = f"{purpose} was attempted for another event; resolve that: daybook dead resolve {other}"
+    elif record["state"] == WITHDRAWN and "resolved_by" not in record:
+        why = f"{purpose} is known to have had no effect; {again}, and it is attempted again"
+    else:
+        if record["state"] == OPEN and (until := record.get("until")):
+            _must_have_ended(connection, purpose, until)
+        return Doubt(dead_letter, consumer, purpose, stored, int(record["number"]), record["state"] == WITHDRAWN)
+    raise NothingToResolve(why)
 
 
 def done_before(connection: Connection, name: str) -> Resolved | None:
-    """The letter of that name, if its event is committed at its effect by now."""
+    """The dead letter of that name, if its event is committed at its effect by now."""
     event, _, consumer = name.rpartition("@") if "@" in name else (name, "", "")
     found = [row for row in connection.ledger.of_event(event) if consumer in {"", row.consumer}]
     effects = consumers(connection) if found else {}
@@ -176,33 +160,31 @@ def done_before(connection: Connection, name: str) -> Resolved | None:
 def had_no_effect(
     connection: Connection, doubt: Doubt, reason: str, *, pause: Callable[[float], None] = time.sleep
 ) -> Resolved:
-    """Withdraw the attempt, give the event to the effect once more, and wait for its word. `pause` waits some seconds.
+    """Withdraw the effect record, send the event to the effect again, and wait for its result.
 
-    Raises TakenUp, NotGiven, NoWord, and botocore's errors; after all of them it may be repeated.
+    Raises TakenUp, NotGiven, NoAnswer, and botocore's errors; after all of them it may be repeated.
     """
     if not doubt.withdrawn:
         operation = Operation.begin(connection)
-        withdrawal = _attempts(connection, doubt.consumer).update(
+        withdrawal = _records(connection, doubt.consumer).update(
             doubt.purpose,
-            # Who was thought dead can write nothing more: it is not open, and has another number once it is begun anew.
+            # A process that was thought dead can write nothing more: the record is not open, and gets another number.
             "SET #state = :withdrawn, resolved_by = :operation REMOVE #until",
             doubt.number,
             values={":withdrawn": WITHDRAWN, ":operation": operation.id},
         )
-        try:
-            operation.commit(_told(operation, doubt, NO_EFFECT, reason), {_ATTEMPT: {"Update": withdrawal}})
-        except Refused as error:
-            raise _taken_up(doubt) from error
-    known = connection.ledger.find(doubt.letter.event, doubt.consumer.name)
-    for outcome in Delivery(connection, doubt.consumer.name).deliver([_line(doubt.stored)]):
+        if not operation.try_to_commit(_told(operation, doubt, NO_EFFECT, reason), {_ATTEMPT: {"Update": withdrawal}}):
+            raise _taken_up(doubt)
+    known = connection.ledger.find(doubt.dead_letter.event, doubt.consumer.name)
+    for outcome in Delivery(connection, doubt.consumer.name).deliver([line_of(doubt.stored)]):
         if not outcome.delivered:
-            msg = f"the attempt is withdrawn, but SQS did not take the event ({outcome.error}); repeat the command"
+            msg = f"the effect record is withdrawn, but SQS rejected the event ({outcome.error}); repeat the command"
             raise NotGiven(msg)
     return _watch(connection, doubt, known, pause)
 
 
 def took_effect(connection: Connection, doubt: Doubt, outcome: Event | None, reason: str) -> Resolved:
-    """Record the outcome as the effect itself would have told it; without an event, that there is nothing to tell.
+    """Record the outcome as the effect itself would have emitted it; without an event, only that it took effect.
 
     Raises TakenUp, NotTellable, and botocore's errors, after which it may have been done.
     """
@@ -210,7 +192,7 @@ def took_effect(connection: Connection, doubt: Doubt, outcome: Event | None, rea
         msg = f"it was resolved before that {doubt.purpose} had no effect; nothing was changed"
         raise TakenUp(msg)
     operation = Operation.begin(connection)
-    event_id = emitted_id(doubt.letter.event, doubt.consumer.name, outcome.contract.type, 0) if outcome else ""
+    event_id = emitted_id(doubt.dead_letter.event, doubt.consumer.name, outcome.contract.type, 0) if outcome else ""
     told = (event_id,) if outcome else ()
     while True:
         now = clock.now()
@@ -223,7 +205,7 @@ def took_effect(connection: Connection, doubt: Doubt, outcome: Event | None, rea
         try:
             operation.commit(_told(operation, doubt, TOOK_EFFECT, reason, told), parts)
         except Refused as refused:
-            if _LEDGER in refused.failed and (done := done_before(connection, doubt.letter.id)):
+            if _LEDGER in refused.failed and (done := done_before(connection, doubt.dead_letter.id)):
                 return done
             if refused.failed.keys() & {_LEDGER, _ATTEMPT}:
                 raise _taken_up(doubt) from refused
@@ -231,25 +213,23 @@ def took_effect(connection: Connection, doubt: Doubt, outcome: Event | None, rea
                 msg = f"there is a stream {outcome.stream} already, which {outcome.contract.type} would open"
                 raise NotTellable(msg) from refused
         else:
-            return Resolved(doubt.letter.id, COMMITTED, told)
+            return Resolved(doubt.dead_letter.id, COMMITTED, told)
 
 
 def outcome_in(doubt: Doubt, text: str) -> Event:
     """The event in `text` that tells the outcome: `{"DetailType": …, "data": {…}}`, or as `daybook send` takes it.
 
-    What is hidden in a template is taken from the letter's event. Raises NotTellable.
+    What is hidden in a template is taken from the dead letter's event. Raises NotTellable.
     """
     event_type, data = _given(text)
     if event_type not in doubt.consumer.emits:
-        may = ", ".join(doubt.consumer.emits) or "nothing"
-        msg = f"{doubt.consumer.name} tells {may}, and never {event_type}"
+        msg = f"{doubt.consumer.name} emits {', '.join(doubt.consumer.emits) or 'nothing'}, and never {event_type}"
         raise NotTellable(msg)
     contract = catalogue()[event_type].contract
-    event = _read(doubt.letter, doubt.stored, doubt.consumer)
+    event = _read(doubt.dead_letter, doubt.stored, doubt.consumer)
     cause = json.loads(event.to_json())
     data = {name: cause[name] if name in cause and _has(value, HIDDEN) else value for name, value in data.items()}
-    left = [name for name, value in data.items() if _has(value, HIDDEN, FILL_IN)]
-    if left:
+    if left := [name for name, value in data.items() if _has(value, HIDDEN, FILL_IN)]:
         msg = f"{event_type}: fill in {', '.join(left)}"
         raise NotTellable(msg)
     try:
@@ -258,35 +238,31 @@ def outcome_in(doubt: Doubt, text: str) -> Event:
         raise NotTellable(str(error)) from error
     for _, name, _, _ in Formatter().parse(doubt.consumer.purpose):
         if name and getattr(told, name, getattr(event, name)) != getattr(event, name):
-            msg = f"{event_type}: {name} is not that of the letter's event; it would tell of something else"
+            msg = f"{event_type}: {name} is not that of the dead letter's event; it would tell of something else"
             raise NotTellable(msg)
     return told
 
 
-def _stored(connection: Connection, letter: Letter) -> Envelope:
-    """The letter's event, as the store has it."""
-    key = {"stream": letter.stream, "sequence": letter.sequence}
-    items = connection.items(connection.names.store, [key]) if letter.stream else ()
-    found = [event for event in map(event_in, items) if event.metadata.id == letter.event]
-    if not found:
-        msg = f"{letter.id} is no event of the store: nothing was attempted for it"
+def _stored(connection: Connection, dead_letter: DeadLetter) -> Envelope:
+    """The dead letter's event, as the store has it."""
+    event = dead_letter.event_in_store(connection)
+    if event is None:
+        msg = f"{dead_letter.id} is no event of the store: nothing was attempted for it"
         raise NothingToResolve(msg)
-    return found[0]
+    return event
 
 
-def _read(letter: Letter, stored: Envelope, consumer: Consumer) -> Event:
-    """The letter's event as its contract reads it."""
+def _read(dead_letter: DeadLetter, stored: Envelope, consumer: Consumer) -> Event:
+    """The dead letter's event as its contract reads it."""
     m = stored.metadata
     event_class = catalogue().get(m.type)
     if event_class is None or m.type != consumer.event:
-        msg = (
-            f"{letter.id} is of the type {m.type}, which {consumer.name} does not handle: nothing was attempted for it"
-        )
+        msg = f"{dead_letter.id} is of the type {m.type}, which {consumer.name} does not process: nothing was attempted"
         raise NothingToResolve(msg)
     try:
         return event_class.read(stored.data, version=m.version)
     except (ContractBroken, UnknownVersion) as error:
-        msg = f"{letter.id} cannot be read ({error}): nothing was attempted for it"
+        msg = f"{dead_letter.id} cannot be read ({error}): nothing was attempted for it"
         raise NothingToResolve(msg) from error
 
 
@@ -296,28 +272,28 @@ def _must_have_ended(connection: Connection, purpose: str, until: str) -> None:
     ended = clock.moment(until) + margin
     if ended > datetime.now(UTC):
         msg = (
-            f"a process may be at {purpose} still, and would tell by itself how it ends; "
-            f"come again after {clock.timestamp(ended)[:19]}Z"
+            f"a process may still be working on {purpose}, and would record by itself how it ends; "
+            f"repeat the command after {clock.timestamp(ended)[:19]}Z"
         )
         raise StillAtIt(msg)
 
 
-def _attempts(connection: Connection, consumer: Consumer) -> Attempts:
+def _records(connection: Connection, consumer: Consumer) -> Attempts:
     return Attempts(connection.dynamodb, connection.names.ledger, consumer.name)
 
 
 def _taken_up(doubt: Doubt) -> TakenUp:
-    return TakenUp(f"{doubt.purpose} has been taken up by somebody else just now; nothing was changed, look again")
+    return TakenUp(f"{doubt.purpose} was changed by another process just now; nothing was changed here, look again")
 
 
 def _told(
     operation: Operation, doubt: Doubt, outcome: Outcome, reason: str, told: tuple[str, ...] = ()
 ) -> EffectResolved:
-    letter = doubt.letter
+    dead_letter = doubt.dead_letter
     return EffectResolved(
         **operation.about,
         reason=reason,
-        letter=LetterTold(event=letter.event, consumer=letter.consumer, error=letter.error[:256]),
+        letter=RecordedLetter(event=dead_letter.event, consumer=dead_letter.consumer, error=dead_letter.error[:256]),
         purpose=doubt.purpose,
         outcome=outcome,
         told=told,
@@ -336,8 +312,8 @@ def _ledgers_part(
 def _conclusion(connection: Connection, doubt: Doubt, told: tuple[str, ...], now: str) -> dict[str, Any]:
     values = {":concluded": CONCLUDED, ":now": now, ":events": list(told)}
     expression = "SET #state = :concluded, concluded_at = :now, events = :events REMOVE #until"
-    attempts = _attempts(connection, doubt.consumer)
-    return {"Update": attempts.update(doubt.purpose, expression, doubt.number, values=values)}
+    records = _records(connection, doubt.consumer)
+    return {"Update": records.update(doubt.purpose, expression, doubt.number, values=values)}
 
 
 def _envelope(connection: Connection, doubt: Doubt, outcome: Event, event_id: str, now: str) -> Envelope:
@@ -365,45 +341,36 @@ def _envelope(connection: Connection, doubt: Doubt, outcome: Event, event_id: st
         raise NotTellable(str(error)) from error
 
 
-def _line(event: Envelope) -> Line:
-    m = event.metadata
-    return Line(m.id, m.type, m.stream, m.sequence, m.recorded_at, m.correlation_id, m.causation_id)
-
-
 def _watch(connection: Connection, doubt: Doubt, known: LedgerEntry | None, pause: Callable[[float], None]) -> Resolved:
-    """Wait for the effect's word on the event; `known` is its row before it was given it."""
-    letter = doubt.letter
-    for _ in looks(_PATIENCE, pause):
-        row = connection.ledger.find(letter.event, letter.consumer)
+    """Wait for the result of the effect; `known` is its row before it received the event."""
+    dead_letter = doubt.dead_letter
+    for _ in looks(_LONGEST_WAIT, pause):
+        row = connection.ledger.find(dead_letter.event, dead_letter.consumer)
         if row and (row.done or (row.state == DEAD and (known is None or row.at != known.at))):
             error, sentence = (str(row.details.get(name, "")) for name in ("error", "reason"))
-            return Resolved(letter.id, row.state, tuple(row.emitted), error, sentence)
+            return Resolved(dead_letter.id, row.state, tuple(row.emitted), error, sentence)
     msg = (
-        f"the attempt is withdrawn and {letter.consumer} has the event in its queue, but has not said how it ended for "
-        f"{_PATIENCE:.0f} seconds; look later: daybook dead show {letter.id}"
+        f"it is withdrawn, and {dead_letter.consumer} has the event in its queue, but has recorded no result for "
+        f"{_LONGEST_WAIT:.0f} seconds; look later: daybook dead show {dead_letter.id}"
     )
-    raise NoWord(msg)
+    raise NoAnswer(msg)
 
 
 def _given(text: str) -> tuple[str, dict[str, Any]]:
     """Type and data of the one event in JSON text. Raises NotTellable."""
     try:
-        value = json.loads(text)
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:
-        msg = f"what tells the outcome is not JSON: {error}"
+        value = json_in(text)
+    except ValueError as error:
+        msg = f"the event is not JSON: {error}"
         raise NotTellable(msg) from error
-    if isinstance(value, list):
-        if len(value) != 1:
-            msg = "the outcome is told by one event; leave just that in the file"
-            raise NotTellable(msg)
-        (value,) = value
+    if isinstance(value, list) and len(value) != 1:
+        raise NotTellable("the outcome is one event; leave just that in the file")
+    value = value[0] if isinstance(value, list) else value
     event_type = value.get("DetailType") if isinstance(value, dict) else None
     detail = value.get("Detail", value) if isinstance(value, dict) else None
     data = detail.get("data") if isinstance(detail, dict) else None
     if not isinstance(event_type, str) or not isinstance(data, dict):
-        msg = 'what tells the outcome is not of the form {"DetailType": "EmailSent", "data": {…}}'
-        raise NotTellable(msg)
+        raise NotTellable('the event is not of the form {"DetailType": "EmailSent", "data": {…}}')
     return event_type, data
 
 
@@ -430,17 +397,12 @@ def _to_fill_in(value: object, *, hide: bool) -> Any:
 
 
 def _has(value: object, *marks: str) -> bool:
-    """Whether one of the marks stands in a text of the value, at whatever depth."""
-    return any(text.startswith(marks) for text in _texts(value))
-
-
-def _texts(value: object) -> Iterator[str]:
+    """Whether one of the marks stands at the beginning of a text in the value, at whatever depth."""
     match value:
         case str():
-            yield value
+            return value.startswith(marks)
         case Mapping():
-            for part in value.values():
-                yield from _texts(part)
+            return any(_has(part, *marks) for part in value.values())
         case list():
-            for part in value:
-                yield from _texts(part)
+            return any(_has(part, *marks) for part in value)
+    return False

@@ -1,11 +1,12 @@
-"""Trying dead letters once more: each message is sent to its consumer's own queue again, and followed to its end.
+"""Sending dead letters to their consumers again: each message goes to its consumer's own queue, and is followed to its
+result.
 
-A letter stays dead until what its consumer commits takes its place, so that nothing is lost wherever this ends; and
-what was sent twice is done once. That a letter is tried again is recorded, and noted on its row, before it is sent.
+A dead letter stays dead until its consumer has committed it, so that nothing is lost wherever this ends; and a message
+that was sent twice is processed once. The operation is recorded, and noted on the row, before the message is sent.
 
-Two consumers have no queue. What publish has set aside is published again by publish itself, for the span of time in
-which it was recorded. What sweep has set aside is an event whose time has come: it is recorded here, in one transaction
-with all that tells of it.
+Two functions of the backbone have no queue. What publish has set aside is published again by publish itself, for the
+span of time in which it was recorded. What fire-timers has set aside is a timer that is due: its event is recorded
+here, in one transaction with the record of the operation.
 """
 
 import json
@@ -13,22 +14,20 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
-
-from botocore.exceptions import ClientError
 
 from daybook.consumers.work import LEDGER
 from daybook.contracts import clock
 from daybook.contracts.contract import Place
 from daybook.contracts.envelope import EventTooLarge
-from daybook.contracts.operations import DeadLettersRetried
-from daybook.contracts.operations import Letter as Named
+from daybook.contracts.operations import MOST_LETTERS, DeadLettersRetried
+from daybook.contracts.operations import Letter as RecordedLetter
 from daybook.operate import moments
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import Consumer, consumers
-from daybook.operate.dead_letters.decision import chunks, decide, named
-from daybook.operate.dead_letters.index import Letter, NoBody, body, change, standing
+from daybook.operate.dead_letters.decision import decide, named
+from daybook.operate.dead_letters.index import DeadLetter, NoBody, body, change, standing
 from daybook.operate.dead_letters.results import (
     BEING_TRIED,
     DEAD_AGAIN,
@@ -36,47 +35,48 @@ from daybook.operate.dead_letters.results import (
     DONE,
     NOT_SENT,
     REFUSED,
-    Fate,
-    fates,
+    Result,
+    results,
 )
-from daybook.operate.errors import is_not_there
 from daybook.operate.missing_events import complete
 from daybook.operate.operation import Operation
-from daybook.operate.queues import send
+from daybook.operate.publish.publish import NotPublished, Publication
+from daybook.operate.queues import find_queue, send
+from daybook.operate.rate_limit import RateLimit
+from daybook.operate.reading import chunks
 from daybook.store.attributes import pack_item
 from daybook.store.event_store import Head, NotAnEvent, successor
 from daybook.store.event_store import from_item as event_in
+from daybook.store.journal import Span
 from daybook.store.ledger import COMMITTED, OF_THE_DEAD
 from daybook.store.timers import NotATimer
 from daybook.store.timers import from_item as timer_in
 from daybook.store.transaction import Refused
 
 PUBLISH, FIRE_TIMERS = "publish", "fire-timers"
-# Of an effect: it was attempted, and nobody knows whether it happened (consumers/effect_records.py).
+# The error of an effect that was attempted, and nobody knows whether it took effect (consumers/effect_records.py).
 OUTCOME_UNKNOWN = "OutcomeUnknown"
 
-# How many may be tried at once: a consumer has others to do, and all of them are kept in mind.
+# How many may be in process at once: a consumer has other events to process, and all of them are held in memory.
 MOST_UNDER_WAY = 1_000
-# The most that is sent at once where a rate is wished for.
+# The most that is sent at once where there is a rate limit.
 _MOST_TOGETHER = 10
 
-# Seconds between two looks, growing while nothing comes to an end.
+# Seconds between two looks, growing while there is no result.
 _FIRST_LOOK, _LONGEST_LOOK = 0.2, 5.0
 _NO_TIME = 0.001
 
-# publish runs for a minute at the longest (daybook/constructs/backbone.py).
-_PUBLISH_ANSWERS_WITHIN = 75.0  # seconds
 # A unit of work stamps its events, and may be kept from committing them for as long as its function lives: a minute at
-# the longest (daybook/constructs/stage.py). Clocks differ, and what arrived is told to the second.
+# the longest (daybook/constructs/stage.py). Clocks differ, and arrivals are given to the second.
 _STAMPED_BEFORE = timedelta(minutes=2)
 _A_MOMENT = timedelta(microseconds=1)
 
 
 class Retrying:
-    """One act of trying again.
+    """One operation that sends dead letters again.
 
-    `rate` is how many are sent in a second, all at once unless given. `wait` are the seconds that are waited for the
-    next of them to come to an end, and `most` are tried at once. `pause` waits, by the clock `now`.
+    `rate` is how many are sent in a second, all at once unless given. `wait` is for how many seconds the next result
+    is waited for, and `most` are in process at once. `pause` waits, by the clock `now`.
     """
 
     def __init__(
@@ -92,54 +92,55 @@ class Retrying:
     ) -> None:
         self._connection = connection
         self._reason = reason
-        self._rate = rate
+        self._rate_limit = RateLimit(rate, pause=pause, now=now)
         self._wait = wait
         self._most = most
         self._pause = pause
         self._now = now
         self._operation = Operation.begin(connection)
-        self._queues: dict[str, str | None] = {}
-        self._under_way: dict[str, Letter] = {}
-        self._moved = now()
-        self._look_after = _FIRST_LOOK
+        self._url = cache(lambda consumer: find_queue(connection, consumer))
+        self._under_way: dict[str, DeadLetter] = {}
+        self._moved, self._look_after = now(), _FIRST_LOOK
         self._progress: Callable[[], object] = lambda: None
         self.sent = 0
 
     @property
     def operation_id(self) -> str:
-        """Under which id it is recorded."""
+        """The id of the operation in the record."""
         return self._operation.id
 
     @property
     def under_way(self) -> int:
-        """How many have been sent, and have not come to an end."""
+        """How many have been sent, and have no result yet."""
         return len(self._under_way)
 
-    def refusal(self, letter: Letter) -> str:
-        """Why the letter cannot be tried again; empty if it can."""
-        if letter.consumer in {PUBLISH, FIRE_TIMERS}:
+    def refusal(self, dead_letter: DeadLetter) -> str:
+        """Why the dead letter cannot be sent again; empty if it can."""
+        if dead_letter.consumer in {PUBLISH, FIRE_TIMERS}:
             return ""
-        consumer = self._consumers.get(letter.consumer)
-        if letter.error == OUTCOME_UNKNOWN and consumer and consumer.kind == "effect" and not consumer.can_ask:
-            return f"whether it took effect is not known; resolve it first: daybook dead resolve {letter.id}"
-        if self._url(letter.consumer) is None:
-            return f"{letter.consumer} has no queue in this stage; is its service not deployed?"
+        consumer = self._consumers.get(dead_letter.consumer)
+        if dead_letter.error == OUTCOME_UNKNOWN and consumer and consumer.kind == "effect" and not consumer.can_ask:
+            return f"whether it took effect is not known; resolve it first: daybook dead resolve {dead_letter.id}"
+        if self._url(dead_letter.consumer) is None:
+            return f"{dead_letter.consumer} has no queue in this stage; is its service not deployed?"
         return ""
 
-    def run(self, letters: Iterable[Letter], *, progress: Callable[[], object] = lambda: None) -> Iterator[Fate]:
-        """Try the letters again, and tell how each fared, as it comes to an end. `progress` is called as they are sent,
-        and after each look at how they fare.
+    def run(
+        self, dead_letters: Iterable[DeadLetter], *, progress: Callable[[], object] = lambda: None
+    ) -> Iterator[Result]:
+        """Send the dead letters again, and yield each result as soon as there is one. `progress` is called as they are
+        sent, and after each look for results.
 
-        If none of those that are tried at once comes to an end for as long as is waited, no more are
-        sent: those that were about to be are told as NOT_SENT, and others are not even looked at.
+        If there is no new result for as long as is waited, no more are sent: those that were about to be have the
+        result NOT_SENT, and the others are not even looked at.
         """
         self._progress = progress
-        for some in chunks(letters):
-            while len(self._under_way) + len(some) > self._most:
+        for some in chunks(dead_letters, MOST_LETTERS):
+            while self.under_way + len(some) > self._most:
                 yield from self._look()
-                if len(self._under_way) + len(some) > self._most and not self._goes_on():
-                    why = f"{len(self._under_way)} are being tried, and none comes to an end"
-                    yield from (Fate(letter, NOT_SENT, reason=why) for letter in some)
+                if self.under_way + len(some) > self._most and not self._goes_on():
+                    why = f"{self.under_way} are being tried, and none comes to an end"
+                    yield from (Result(dead_letter, NOT_SENT, reason=why) for dead_letter in some)
                     yield from self._left()
                     return
             yield from self._try(some)
@@ -153,71 +154,62 @@ class Retrying:
     def _consumers(self) -> Mapping[str, Consumer]:
         return consumers(self._connection)
 
-    @cached_property
-    def _lambda(self) -> Any:
-        """A client that waits for publish. It repeats no call by itself."""
-        return self._connection.client("lambda", attempts=1, seconds=_PUBLISH_ANSWERS_WITHIN)
-
-    def _try(self, some: Sequence[Letter]) -> Iterator[Fate]:
-        """Note the letters of one chunk as tried again, and send them."""
-        found = {letter.id: (letter, entry) for letter, entry in standing(self._connection, some)}
-        yield from (Fate(letter, DECIDED_BEFORE) for letter in some if letter.id not in found)
+    def _try(self, some: Sequence[DeadLetter]) -> Iterator[Result]:
+        """Record the retry of one chunk, and send it."""
+        found = {dead_letter.id: (dead_letter, entry) for dead_letter, entry in standing(self._connection, some)}
+        yield from (Result(dead_letter, DECIDED_BEFORE) for dead_letter in some if dead_letter.id not in found)
         bodies: dict[str, str] = {}
-        own: list[Letter] = []
-        for letter, entry in found.values():
+        own: list[DeadLetter] = []
+        for dead_letter, entry in found.values():
             if entry.details.get("retried") == self._operation.id:
                 continue  # dead again, and so met again
-            if why := self.refusal(letter):
-                yield Fate(letter, REFUSED, reason=why)
-                continue
             try:
-                bodies[letter.id] = body(self._connection, entry)
+                why = self.refusal(dead_letter)
+                bodies[dead_letter.id] = "" if why else body(self._connection, entry)
             except NoBody as error:
-                yield Fate(letter, REFUSED, reason=str(error))
-                continue
-            if letter.consumer == PUBLISH:
-                yield self._publish(letter, bodies[letter.id])
-            elif letter.consumer == FIRE_TIMERS:
-                yield self._record(letter, bodies[letter.id])
+                why = str(error)
+            if why:
+                yield Result(dead_letter, REFUSED, reason=why)
+            elif dead_letter.consumer == PUBLISH:
+                yield self._publish(dead_letter, bodies[dead_letter.id])
+            elif dead_letter.consumer == FIRE_TIMERS:
+                yield self._record(dead_letter, bodies[dead_letter.id])
             else:
-                own.append(letter)
+                own.append(dead_letter)
         noted = decide(self._connection, self._operation, own, event=self._event, part=self._note)
-        sendable = {letter.id for letter in noted}
-        yield from (Fate(letter, DECIDED_BEFORE) for letter in own if letter.id not in sendable)
-        by_consumer: dict[str, list[Letter]] = defaultdict(list)
-        for letter in noted:
-            by_consumer[letter.consumer].append(letter)
+        by_consumer: dict[str, list[DeadLetter]] = defaultdict(list)
+        for dead_letter in noted:
+            by_consumer[dead_letter.consumer].append(dead_letter)
+        sendable = {dead_letter.id for dead_letter in noted}
+        yield from (Result(dead_letter, DECIDED_BEFORE) for dead_letter in own if dead_letter.id not in sendable)
         for consumer, several in by_consumer.items():
             yield from self._send(consumer, several, bodies)
 
-    def _event(self, letters: tuple[Named, ...]) -> DeadLettersRetried:
-        return DeadLettersRetried(**self._operation.about, reason=self._reason, letters=letters)
+    def _event(self, dead_letters: tuple[RecordedLetter, ...]) -> DeadLettersRetried:
+        return DeadLettersRetried(**self._operation.about, reason=self._reason, letters=dead_letters)
 
-    def _note(self, letter: Letter) -> dict[str, Any]:
-        return change(self._connection, letter, {"retried": self._operation.id})
+    def _note(self, dead_letter: DeadLetter) -> dict[str, Any]:
+        return change(self._connection, dead_letter, {"retried": self._operation.id})
 
-    def _send(self, consumer: str, letters: Sequence[Letter], bodies: Mapping[str, str]) -> Iterator[Fate]:
-        url = self._url(consumer) or ""
-        together = max(1, min(_MOST_TOGETHER, int(self._rate))) if self._rate else len(letters)
-        for start in range(0, len(letters), together):
-            some = letters[start : start + together]
-            errors = send(self._connection, url, [bodies[letter.id] for letter in some], pause=self._pause)
-            for letter, error in zip(some, errors, strict=True):
+    def _send(self, consumer: str, dead_letters: Sequence[DeadLetter], bodies: Mapping[str, str]) -> Iterator[Result]:
+        for some in chunks(dead_letters, self._rate_limit.portion(_MOST_TOGETHER)):
+            self._rate_limit.wait(len(some))
+            messages = [bodies[dead_letter.id] for dead_letter in some]
+            errors = send(self._connection, self._url(consumer) or "", messages, pause=self._pause)
+            for dead_letter, error in zip(some, errors, strict=True):
                 if error:
-                    yield Fate(letter, NOT_SENT, reason=error)
+                    yield Result(dead_letter, NOT_SENT, reason=error)
                 else:
-                    self._under_way[letter.id] = letter
+                    self._under_way[dead_letter.id] = dead_letter
                     self.sent += 1
             self._has_moved()
             self._progress()
-            if self._rate:
-                self._pause(len(some) / self._rate)
 
-    def _look(self) -> Iterator[Fate]:
-        """Tell of those that have come to an end."""
-        ended = fates(self._connection, self._under_way.values())
-        for fate in ended:
-            del self._under_way[fate.letter.id]
+    def _look(self) -> Iterator[Result]:
+        """The new results."""
+        ended = results(self._connection, self._under_way.values())
+        for each in ended:
+            del self._under_way[each.dead_letter.id]
         if ended:
             self._has_moved()
         yield from ended
@@ -235,109 +227,87 @@ class Retrying:
     def _has_moved(self) -> None:
         self._moved, self._look_after = self._now(), _FIRST_LOOK
 
-    def _left(self) -> Iterator[Fate]:
-        yield from (Fate(letter, BEING_TRIED) for letter in self._under_way.values())
+    def _left(self) -> Iterator[Result]:
+        yield from (Result(dead_letter, BEING_TRIED) for dead_letter in self._under_way.values())
         self._under_way.clear()
-
-    def _url(self, consumer: str) -> str | None:
-        if consumer not in self._queues:
-            name = self._connection.names.of(consumer)
-            try:
-                self._queues[consumer] = str(self._connection.sqs.get_queue_url(QueueName=name)["QueueUrl"])
-            except ClientError as error:
-                if not is_not_there(error):
-                    raise
-                self._queues[consumer] = None
-        return self._queues[consumer]
 
     # --- what publish has set aside ---------------------------------------------------------------------------------
 
-    def _publish(self, letter: Letter, text: str) -> Fate:
-        """Have publish publish what was recorded then. What reaches a consumer twice ends at the ledger."""
+    def _publish(self, dead_letter: DeadLetter, text: str) -> Result:
+        """Have publish publish what was recorded then. A redelivered event ends at the ledger."""
         span = _recorded(text)
         if span is None:
-            return Fate(letter, REFUSED, reason="it is neither an event nor a batch of the stream: discard it")
+            return Result(dead_letter, REFUSED, reason="it is neither an event nor a batch of the stream: discard it")
         now = datetime.now(UTC)
-        since, until = span[0], min(span[1], now)
-        if until > complete(self._connection, now):
-            return Fate(letter, REFUSED, reason="the journal may lack some of what it is about; repeat it in minutes")
-        following: str | None = clock.timestamp(since)
-        published = set_aside = 0
-        while following:
-            answer = self._invoke({"since": following, "until": clock.timestamp(until)})
-            if "errorMessage" in answer:
-                return Fate(letter, REFUSED, str(answer.get("errorType", "")), "publish has failed; see its log")
-            published, set_aside = published + answer["published"], set_aside + answer["set_aside"]
-            following = answer["next"]
-        if set_aside:
-            return Fate(letter, DEAD_AGAIN, letter.error, f"publish has set {set_aside} aside again")
-        if not published:
-            return Fate(letter, REFUSED, reason="the store has nothing that was recorded then")
-        settled = decide(self._connection, self._operation, [letter], event=self._event, part=self._settle)
-        return Fate(letter, DONE if settled else DECIDED_BEFORE)
+        if min(span.until, now) > complete(self._connection, now):
+            return Result(
+                dead_letter, REFUSED, reason="the journal may lack some of what it is about; repeat it in minutes"
+            )
+        publication = Publication(self._connection, Span(span.since, min(span.until, now)))
+        try:
+            list(publication.run())
+        except NotPublished as error:
+            return Result(dead_letter, REFUSED, error.error, "publish has failed; see its log")
+        if publication.set_aside:
+            return Result(
+                dead_letter, DEAD_AGAIN, dead_letter.error, f"publish has set {publication.set_aside} aside again"
+            )
+        if not publication.published:
+            return Result(dead_letter, REFUSED, reason="the store has nothing that was recorded then")
+        settled = decide(self._connection, self._operation, [dead_letter], event=self._event, part=self._settle)
+        return Result(dead_letter, DONE if settled else DECIDED_BEFORE)
 
-    def _invoke(self, request: Mapping[str, str]) -> Mapping[str, Any]:
-        name = self._connection.names.of(PUBLISH)
-        answer = self._lambda.invoke(FunctionName=name, Payload=json.dumps(request))
-        told: Mapping[str, Any] = json.loads(answer["Payload"].read())
-        return told
+    # --- what fire-timers has set aside -----------------------------------------------------------------------------
 
-    # --- what sweep has set aside -----------------------------------------------------------------------------------
-
-    def _record(self, letter: Letter, text: str) -> Fate:
-        """Record the event whose time has come, as sweep would have, if it is not; and take the letter off."""
+    def _record(self, dead_letter: DeadLetter, text: str) -> Result:
+        """Record the timer's event, as fire-timers would have, unless it is recorded; and settle the dead letter."""
         try:
             item = pack_item(json.loads(text))
             timer, key = timer_in(item), {name: item[name] for name in ("slot", "due")}
         except (ValueError, TypeError, KeyError, AttributeError, NotATimer):
-            return Fate(letter, REFUSED, reason="it cannot be read as a timer: discard it")
-        # Its row may still be there, where a sweep died that had just set it aside; then one of the two is first.
+            return Result(dead_letter, REFUSED, reason="it cannot be read as a timer: discard it")
+        # Its row may still be there, if fire-timers died right after setting it aside; then one of the two is first.
         row_goes = {"Delete": {"TableName": self._connection.names.due, "Key": key}}
         store = self._connection.store
         while True:
-            last, recorded = None, False
-            for envelope in store.stream(timer.draft.stream):
-                last, recorded = envelope, recorded or envelope.metadata.id == timer.draft.id
-            parts = {LEDGER: self._settle(letter), "timer": row_goes}
-            if not recorded:
-                head = Head.at(last) if last else None
+            events = list(store.stream(timer.draft.stream))
+            parts = {LEDGER: self._settle(dead_letter), "timer": row_goes}
+            if all(event.metadata.id != timer.draft.id for event in events):
+                head = Head.at(events[-1]) if events else None
                 if why := _has_no_place(timer.place, head):
-                    return Fate(letter, REFUSED, letter.error, why)
+                    return Result(dead_letter, REFUSED, dead_letter.error, why)
                 try:
                     parts["event"] = store.append(successor(timer.draft, head, clock.now()))
                 except EventTooLarge as error:
-                    return Fate(letter, REFUSED, letter.error, str(error))
+                    return Result(dead_letter, REFUSED, dead_letter.error, str(error))
             try:
-                self._operation.commit(self._event(named([letter])), parts)
+                self._operation.commit(self._event(named([dead_letter])), parts)
             except Refused as refused:
                 if LEDGER in refused.failed:
-                    return Fate(letter, DECIDED_BEFORE)
+                    return Result(dead_letter, DECIDED_BEFORE)
             else:
-                return Fate(letter, DONE)
+                return Result(dead_letter, DONE)
 
-    def _settle(self, letter: Letter) -> dict[str, Any]:
+    def _settle(self, dead_letter: DeadLetter) -> dict[str, Any]:
         values = {"state": COMMITTED, "at": clock.now(), "retried": self._operation.id}
-        return change(self._connection, letter, values, remove=OF_THE_DEAD)
+        return change(self._connection, dead_letter, values, remove=OF_THE_DEAD)
 
 
 def _has_no_place(place: Place, head: Head | None) -> str:
     """Why a timer's event cannot be the next of its stream; empty if it can."""
     if head is None and place is Place.CONTINUES:
         return "nothing has opened the stream that it continues"
-    if head and place is Place.OPENS:
-        return "the stream that it opens is open already"
-    return ""
+    return "the stream that it opens is open already" if head and place is Place.OPENS else ""
 
 
-def _recorded(text: str) -> tuple[datetime, datetime] | None:
-    """When that was recorded which publish has set aside, or given up; None if it says nothing of that."""
+def _recorded(text: str) -> Span | None:
+    """When the events were recorded that publish has set aside, or given up; None if the text does not say it."""
     try:
-        told = json.loads(text)
-        if batch := told.get("DDBStreamBatchInfo"):
-            first = clock.moment(batch["approximateArrivalOfFirstRecord"])
-            last = clock.moment(batch["approximateArrivalOfLastRecord"])
-            return first - _STAMPED_BEFORE, last + moments.CLOCKS_DIFFER
-        at = clock.moment(event_in(told).metadata.recorded_at)
+        content = json.loads(text)
+        if batch := content.get("DDBStreamBatchInfo"):
+            first, last = (clock.moment(batch[f"approximateArrivalOf{each}Record"]) for each in ("First", "Last"))
+            return Span(first - _STAMPED_BEFORE, last + moments.CLOCKS_DIFFER)
+        at = clock.moment(event_in(content).metadata.recorded_at)
     except (ValueError, TypeError, KeyError, AttributeError, NotAnEvent):
         return None
-    return at, at + _A_MOMENT
+    return Span(at, at + _A_MOMENT)

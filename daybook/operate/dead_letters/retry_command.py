@@ -1,32 +1,34 @@
 """`daybook dead retry`: have dead letters processed again."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import RenderableType
 
-from daybook.operate.cli.interruption import interruptible
-from daybook.operate.cli.options import AsJson, Stage
-from daybook.operate.cli.printing import console, fail, note
+from daybook.operate.cli.operation import progress, report
+from daybook.operate.cli.options import Apply, AsJson, Reason, Stage
+from daybook.operate.cli.printing import answer, fail, note
 from daybook.operate.cli.reaching import connected
-from daybook.operate.dead_letters.choice import a_reason, chosen, number_of
-from daybook.operate.dead_letters.groups import Failures
-from daybook.operate.dead_letters.index import Letter
-from daybook.operate.dead_letters.results import BEING_TRIED, DONE, Fate
-from daybook.operate.dead_letters.retry import MOST_UNDER_WAY, Retrying
-from daybook.operate.dead_letters.selection_options import (
+from daybook.operate.dead_letters.choice import (
     ConsumerOption,
     ErrorOption,
+    Everything,
+    Ids,
     SinceOption,
     StreamOption,
     TypeOption,
+    chosen,
     selection,
 )
-from daybook.operate.drawing import plain, table
+from daybook.operate.dead_letters.groups import Failures, preview_of
+from daybook.operate.dead_letters.index import DeadLetter
+from daybook.operate.dead_letters.results import BEING_TRIED, DONE, Result
+from daybook.operate.dead_letters.retry import MOST_UNDER_WAY, Retrying
+from daybook.operate.drawing import number_of
+from daybook.operate.operation import because
 
 EXAMPLES = """
 **Examples**
@@ -37,15 +39,12 @@ EXAMPLES = """
 - `daybook dead retry --consumer charge-order --rate 5 --reason "the bank is back" --apply --stage prod`
 """
 
-# So few letters are called by their names.
+# Up to this number dead letters are listed by their ids.
 _MOST_NAMED = 5
 
 
 def retry(
-    ids: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[ID]...", help="Events' ids, or EVENT@CONSUMER; or say of which kind."),
-    ] = None,
+    ids: Ids = None,
     *,
     stage: Stage = "dev",
     consumer: ConsumerOption = None,
@@ -53,167 +52,125 @@ def retry(
     event_type: TypeOption = None,
     stream: StreamOption = None,
     since: SinceOption = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every dead letter of the stage.")] = False,
+    everything: Everything = False,
     first: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST_UNDER_WAY, metavar="N", help="Only the N that died first: to see how they fare."),
+        typer.Option(min=1, max=MOST_UNDER_WAY, metavar="N", help="Only the N that died first: to see their results."),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0.01, metavar="N", help="At most N a second, to spare what is behind them.")
+        float | None, typer.Option(min=0.01, metavar="N", help="At most N a second, to spare the external system.")
     ] = None,
-    wait: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the next of them to come to an end.")
-    ] = 60,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for those who read the record.")] = "",
-    apply: Annotated[bool, typer.Option("--apply", help="Do it. Without this, nothing is changed.")] = False,
+    wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the next result.")] = 60,
+    reason: Reason = "",
+    apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
-    """Have dead letters processed again, and see how each fares.
+    """Have dead letters processed again, and see the result of each.
 
-    Each message goes to its consumer's own queue once more, as if it had just come. The letter stays dead until the
-    consumer has committed it: interrupt or repeat this at will, nothing is lost, and nothing is done twice. At most
-    1,000 are tried at once. A consumer that keeps order goes on with the stream that the letter had stopped.
+    Each message is sent to its consumer's own queue again. It stays a dead letter until the consumer has committed it:
+    interrupt or repeat this command whenever you like, nothing is lost, and nothing is processed twice. At most 1,000
+    are in process at once. An ordered consumer goes on with the stream that the dead letter had blocked.
 
-    What publish has set aside is published again, and what sweep has is recorded. Not tried again are letters of
-    consumers that are not deployed, and those of which nobody knows whether they took effect (`OutcomeUnknown`): these
-    must be resolved first. With `--json`, one object a letter, and one that sums up.
+    What publish has set aside is published again, and what fire-timers has set aside is recorded. Not sent are dead
+    dead letters of consumers that are not deployed, and those of effects whose outcome is unknown (`OutcomeUnknown`):
+    resolve these first. With `--json`, one object for each dead letter, and one that sums up.
 
     Exit code 1: not all are done.
     """
     with connected(stage) as connection:
-        a_reason(reason)
-        wanted = selection(consumer, error, event_type, stream, since)
-        letters = chosen(connection, ids, wanted, everything=everything, first=first)
+        because(reason, required=False)
+        dead_letters = chosen(
+            connection, ids, selection(consumer, error, event_type, stream, since), everything=everything, first=first
+        )
         retrying = Retrying(connection, reason=reason, rate=rate, wait=wait)
         if not apply:
-            _tell_beforehand(letters, retrying, as_json=as_json)
+            _preview(dead_letters, retrying, as_json=as_json)
             return
-        account = _Account(stage)
-        with interruptible(lambda: account.interrupted(retrying)), Console(stderr=True).status("sending …") as status:
-            for fate in retrying.run(letters, progress=lambda: status.update(account.so_far(retrying))):
-                account.add(fate)
+        summary = _Summary(stage, retrying)
+        with progress("sending", summary.interrupted) as update:
+            for result in retrying.run(dead_letters, progress=lambda: update(summary.so_far())):
+                summary.add(result)
                 if as_json:
-                    typer.echo(json.dumps(fate.as_data(), ensure_ascii=False))
-        if as_json:
-            typer.echo(json.dumps(account.as_data(retrying)))
-        else:
-            account.show(retrying)
-        if not account.all_done:
-            fail(account.what_next(), exit_code=1)
+                    answer(result.as_data(), as_json=True)
+        summary.show(as_json=as_json)
+        if not summary.all_done:
+            fail(summary.what_next(), exit_code=1)
 
 
-def _tell_beforehand(letters: Iterable[Letter], retrying: Retrying, *, as_json: bool) -> None:
-    tried, refused = Failures(), Failures()
-    named: tuple[Letter, ...] = ()
-    reasons: dict[str, str] = {}
-    with Console(stderr=True).status("reading the index of the dead …"):
-        for letter in letters:
-            if why := retrying.refusal(letter):
-                refused.add(letter)
-                reasons.setdefault(f"{letter.consumer} {letter.error}", why)
+def _preview(dead_letters: Iterable[DeadLetter], retrying: Retrying, *, as_json: bool) -> None:
+    sent, refused = Failures(), Failures()
+    named: list[str] = []
+    reasons: dict[tuple[str, str], str] = {}
+    with progress("reading the index of dead letters"):
+        for dead_letter in dead_letters:
+            if why := retrying.refusal(dead_letter):
+                refused.add(dead_letter)
+                reasons.setdefault((dead_letter.consumer, dead_letter.error), f"Would not be sent: {why}")
             else:
-                tried.add(letter)
-                named = (*named, letter)[:_MOST_NAMED]
-    if as_json:
-        told = {"count": tried.count, "groups": tried.as_data(), "others": tried.others}
-        typer.echo(json.dumps(told | {"refused": refused.as_data(), "applied": False}))
-        return
-    if tried.count:
-        _show_tried(tried, named)
-    for why in reasons.values():
-        typer.echo(f"Would not be tried: {plain(why)}")
-    if refused.count:
-        typer.echo(f"That concerns {number_of(refused.count)}.")
-    if tried.count:
-        typer.echo("Nothing was changed. To try them again, repeat the command with --apply.")
-    elif not refused.count:
-        typer.echo("There are no such dead letters. Nothing was changed.")
+                sent.add(dead_letter)
+                named = [*named, f"  {dead_letter.id}"][: _MOST_NAMED + 1]
+    others = [*reasons.values(), f"That concerns {number_of(refused.count, 'dead letter')}."] if reasons else []
+    each = "Each would be sent to its consumer's queue again, and stay dead until the consumer has committed it."
+    lines = [*(named if sent.count <= _MOST_NAMED else ()), each] if sent.count else []
+    data = {"refused": refused.as_data()}
+    preview_of(sent, "Would retry", *lines, *others, do="To retry them", as_json=as_json, **data)
 
 
-def _show_tried(tried: Failures, first: Iterable[Letter]) -> None:
-    columns = ("letters", "consumer", "error", "reason")
-    rows = [(group.count, plain(group.consumer), plain(group.error), plain(group.reason)) for group in tried.groups]
-    console().print(table(f"Would try {number_of(tried.count)} again", columns, rows, numbers=("letters",)))
-    if tried.count <= _MOST_NAMED:
-        for letter in first:
-            typer.echo(f"  {plain(letter.id)}")
-    typer.echo("Each would be sent to its consumer's queue once more, and stay dead until that has committed it.")
+class _Summary:
+    """The results so far, in numbers."""
 
-
-class _Account:
-    """How the letters have fared so far, in numbers."""
-
-    def __init__(self, stage: str) -> None:
+    def __init__(self, stage: str, retrying: Retrying) -> None:
         self._stage = stage
-        self._fates: Counter[str] = Counter()
+        self._retrying = retrying
+        self._results: Counter[str] = Counter()
         self._failures = Failures()
-        self._named: list[Fate] = []
+        self._named: list[Result] = []
         self.all_done = True
 
-    def add(self, fate: Fate) -> None:
+    def add(self, result: Result) -> None:
         """Count one more."""
-        self._fates[fate.fate] += 1
-        if len(self._named) < _MOST_NAMED:
-            self._named.append(fate)
-        if fate.done:
-            return
-        self.all_done = False
-        if fate.fate != BEING_TRIED:
-            letter = fate.letter
-            why = fate.error or fate.fate
-            self._failures.add(replace(letter, error=why, reason=fate.reason))
+        self._results[result.result] += 1
+        self._named = [*self._named, result][:_MOST_NAMED]
+        self.all_done &= result.done
+        if not result.done and result.result != BEING_TRIED:
+            self._failures.add(replace(result.dead_letter, error=result.error or result.result, reason=result.reason))
 
-    def told(self) -> str:
-        """`3 done, 1 dead again`."""
-        return ", ".join(f"{number} {fate}" for fate, number in self._fates.most_common()) or "none has come to an end"
+    def so_far(self) -> str:
+        """The line on the screen meanwhile."""
+        return f"{self._retrying.sent} sent; {self._numbers}, {self._retrying.under_way} under way"
 
-    def so_far(self, retrying: Retrying) -> str:
-        """What stands on the screen meanwhile."""
-        return f"{retrying.sent} sent; {self.told()}, {retrying.under_way} under way …"
-
-    def interrupted(self, retrying: Retrying) -> str:
+    def interrupted(self) -> str:
         """What Ctrl-C has left."""
         return (
-            f"Interrupted: {self.told()} that far, and {retrying.under_way} are being tried, which go on. What is not "
-            f"done is as dead as before; repeat the command for that, or look with `daybook dead --stage {self._stage}`"
-            + (f". Recorded as operation/{retrying.operation_id}" if retrying.sent else "")
+            f"Interrupted: {self._numbers} so far, and {self._retrying.under_way} are in process, which goes on. The "
+            f"others are as dead as before; repeat the command for these, or see: daybook dead --stage {self._stage}"
+            + (f". Recorded as operation/{self._retrying.operation_id}" if self._retrying.sent else "")
         )
 
-    def show(self, retrying: Retrying) -> None:
-        """Print what became of them."""
-        if not self._fates:
-            typer.echo("There are no such dead letters.")
-            return
-        typer.echo(f"{self.told()[0].upper()}{self.told()[1:]}.")
-        if self._fates.total() <= _MOST_NAMED:
-            for fate in self._named:
-                if fate.done or fate.fate == BEING_TRIED:  # others stand in the table
-                    typer.echo(f"  {plain(fate.letter.id)}  {fate.fate}")
-        if self._failures.count:
-            columns = ("letters", "consumer", "error", "reason", "example")
-            rows = [
-                (group.count, *(plain(text) for text in (group.consumer, group.error, group.reason, group.example)))
-                for group in self._failures.groups
-            ]
-            console().print(table("Not done", columns, rows, numbers=("letters",)))
-        if self._fates[DONE] or retrying.sent:
-            note(f"Recorded as operation/{retrying.operation_id}")
+    def show(self, *, as_json: bool) -> None:
+        """Print the results."""
+        operation, failures = self._retrying.operation_id, self._failures.as_data()
+        lines: list[RenderableType] = [f"{self._numbers}." if self._results else "There are no such dead letters."]
+        if self._results.total() <= _MOST_NAMED:  # those that failed stand in the table
+            named = [each for each in self._named if each.done or each.result == BEING_TRIED]
+            lines += [f"  {each.dead_letter.id}  {each.result}" for each in named]
+        if failures:
+            lines.append(self._failures.table("Not done", "count", "consumer", "error", "reason", "example"))
+        data = {"operation": operation, "results": dict(self._results), "failures": failures}
+        report(data, *lines, as_json=as_json)
+        if not as_json and (self._results[DONE] or self._retrying.sent):
+            note(f"Recorded as operation/{operation}")
 
     def what_next(self) -> str:
         """What to do about those that are not done."""
-        if self._fates[BEING_TRIED]:
-            number = self._fates[BEING_TRIED]
+        if number := self._results[BEING_TRIED]:
             return (
                 f"{number} {'is' if number == 1 else 'are'} still being tried after the time to wait for; "
                 f"look again with `daybook dead --stage {self._stage}`, where they stand until they are done"
             )
         return f"not all are done; the rest is listed by `daybook dead --stage {self._stage}`"
 
-    def as_data(self, retrying: Retrying) -> dict[str, object]:
-        """The sum of it as what JSON can hold."""
-        return {
-            "operation": retrying.operation_id,
-            "fates": dict(self._fates),
-            "failures": self._failures.as_data(),
-            "applied": True,
-        }
+    @property
+    def _numbers(self) -> str:
+        """`3 done, 1 dead again`."""
+        return ", ".join(f"{n} {each}" for each, n in self._results.most_common()) or "none has come to an end"

@@ -1,18 +1,19 @@
-"""`daybook dead show`: one dead letter, with all that is known of it."""
+"""`daybook dead show`: one dead letter in detail."""
 
 import json
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from daybook.operate.cli.options import AsJson, Stage
-from daybook.operate.cli.printing import console
+from daybook.operate.cli.printing import answer, console
 from daybook.operate.cli.reaching import connected
-from daybook.operate.dead_letters.details import DeadLetter
+from daybook.operate.dead_letters.details import Details
 from daybook.operate.drawing import draw, plain
 from daybook.operate.masking import shown
-from daybook.operate.trace.trace import Journey
+from daybook.operate.trace.trace import Trace
 
 EXAMPLES = """
 **Examples**
@@ -29,62 +30,53 @@ def show(
     *,
     stage: Stage = "dev",
     reveal: Annotated[
-        bool, typer.Option("--reveal", help="Show the message, too. It may be about a person: mind who looks on.")
+        bool, typer.Option("--reveal", help="Show the message, too. It may hold personal data: beware of onlookers.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """See why an event is dead at a consumer: what it is, each try that failed, its journey so far, where the log is.
+    """Show why an event is a dead letter of a consumer: the event, each delivery attempt that failed, its trace so far,
+    and where the log is.
 
-    Of a recorded event you see the data, but what is about a person shows as •••. What was never recorded, as admit
-    refused it, is shown by its size and its SHA-256 alone, unless you say `--reveal`. The last lines name the commands
-    that you may want next.
+    Of a recorded event you see the data, but personal fields show as •••. A message that was never recorded, because
+    admit has refused it, is shown only by its size and its SHA-256, unless you add `--reveal`. The last lines name the
+    commands that you may want next.
 
-    Exit code 1: it is no dead letter.
+    Exit code 1: there is no such dead letter.
     """
     with connected(stage) as connection:
-        letter = DeadLetter.of(connection, name)
+        dead_letter = Details.of(connection, name)
         if as_json:
-            typer.echo(json.dumps(letter.as_data(reveal=reveal), indent=2, ensure_ascii=False))
+            typer.echo(json.dumps(dead_letter.as_data(reveal=reveal), indent=2, ensure_ascii=False))
             return
-        _show(letter)
-        if reveal:
-            typer.echo(plain(letter.body))
-        if letter.event:
+        answer(None, *_drawn(dead_letter), *([dead_letter.body] if reveal else []), as_json=False)
+        if dead_letter.event:
             typer.echo()
-            draw(Journey.of(connection, letter.letter.event), console())
-        typer.echo()
-        typer.echo(f"Log: {letter.log_group}")
-        typer.echo(f"  {letter.logs}")
-        typer.echo("What you can do:")
-        for what, command in letter.next.items():
-            typer.echo(f"  {f'{what}:':<18}{plain(command)}")
+            draw(Trace.of(connection, dead_letter.dead_letter.event), console())
+        commands = [f"  {f'{what}:':<18}{command}" for what, command in dead_letter.next.items()]
+        log = ["", f"Log: {dead_letter.log_group}", f"  {dead_letter.logs}"]
+        answer(None, *log, "What you can do:", *commands, as_json=False)
 
 
-def _show(dead: DeadLetter) -> None:
-    letter = dead.letter
-    terminal = console()
-    terminal.print(Text(plain(letter.id), style="bold"), soft_wrap=True)
-    for what, text in _facts(dead).items():
-        if text:
-            terminal.print(Text(f"  {what:<12}{plain(text)}"), soft_wrap=True)
-    if dead.tries:
-        terminal.print(Text("  tries"))
-    for each in dead.tries:
-        terminal.print(
-            Text.assemble(f"    {each.at[:23]}Z  ", (plain(each.error), "bold red"), f"  {plain(each.reason)}"),
-            soft_wrap=True,
+def _drawn(dead: Details) -> Iterator[Text]:
+    yield Text(plain(dead.dead_letter.id), style="bold")
+    yield from (Text(f"  {what:<12}{plain(text)}") for what, text in _facts(dead).items() if text)
+    if dead.attempts:
+        yield Text("  delivery attempts")
+    for each in dead.attempts:
+        yield Text.assemble(
+            f"    {each['at'][:23]}Z  ", (plain(each["error"]), "bold red"), "  ", plain(each["reason"])
         )
 
 
-def _facts(dead: DeadLetter) -> dict[str, str]:
-    letter, event = dead.letter, dead.event
+def _facts(dead: Details) -> dict[str, str]:
+    dead_letter, event = dead.dead_letter, dead.event
     facts = {
-        "error": letter.error,
-        "reason": letter.reason,
-        "dead since": letter.at,
-        "consumer": f"{letter.consumer}{_kind(dead)}",
-        "type": letter.type,
-        "stream": f"{letter.stream} #{letter.sequence}" if letter.stream else "",
+        "error": dead_letter.error,
+        "reason": dead_letter.reason,
+        "dead since": dead_letter.at,
+        "consumer": f"{dead_letter.consumer}{_kind(dead)}",
+        "type": dead_letter.type,
+        "stream": f"{dead_letter.stream} #{dead_letter.sequence}" if dead_letter.stream else "",
     }
     if operation := dead.entry.details.get("retried"):
         facts["retried"] = f"by operation/{operation}"
@@ -97,13 +89,13 @@ def _facts(dead: DeadLetter) -> dict[str, str]:
         "happened": m.time,
         "recorded": m.recorded_at,
         "from": m.producer,
-        "story": m.correlation_id,
+        "correlation": m.correlation_id,
         "caused by": m.causation_id or "",
         "data": json.dumps(shown(event), ensure_ascii=False),
     }
 
 
-def _kind(dead: DeadLetter) -> str:
+def _kind(dead: Details) -> str:
     if dead.consumer is None:
         return ""
     return f" ({'ordered ' if dead.consumer.ordered else ''}{dead.consumer.kind})"

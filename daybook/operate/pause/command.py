@@ -1,25 +1,28 @@
-"""`daybook pause`: stop a consumer, and let its messages wait."""
+"""`daybook pause` and `daybook resume`: stop a consumer, so that its messages wait, and let it go on."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from daybook.operate.cli.interruption import INTERRUPTED
+from daybook.operate.cli.operation import preview, progress, report
 from daybook.operate.cli.options import Apply, AsJson, Reason, Stage
-from daybook.operate.cli.printing import fail, note
+from daybook.operate.cli.printing import answer, note
 from daybook.operate.cli.reaching import connected
-from daybook.operate.drawing import plain
-from daybook.operate.errors import OperatorError
+from daybook.operate.operation import because
 from daybook.operate.pause.pause import BACKBONE, Pausing, Standing
 
-EXAMPLES = """
+PAUSE_EXAMPLES = """
 **Examples**
 
 - `daybook pause reserve-stock --reason "until the new stock table is there"`
 - `daybook pause reserve-stock --reason "until the new stock table is there" --apply --stage prod`
+"""
+RESUME_EXAMPLES = """
+**Examples**
+
+- `daybook resume reserve-stock`
+- `daybook resume reserve-stock --reason "the table is there" --apply --stage prod`
 """
 
 Consumer = Annotated[
@@ -28,77 +31,85 @@ Consumer = Annotated[
 
 
 def pause(
-    consumer: Consumer,
-    *,
-    reason: Reason = "",
-    stage: Stage = "dev",
-    apply: Apply = False,
-    as_json: AsJson = False,
+    consumer: Consumer, *, reason: Reason = "", stage: Stage = "dev", apply: Apply = False, as_json: AsJson = False
 ) -> None:
     """Stop a consumer: it gets no messages until `daybook resume`. They wait in its queue, for 14 days at the most.
 
-    What it is handling at the moment, it ends. All other consumers go on. Who paused it, when and why is recorded, and
-    shown by `daybook status`. No deployment and no circuit breaker switches it on again. To repeat it does no harm.
+    It finishes what it is processing. All other consumers go on. The operation records who paused it, when and why,
+    and `daybook status` shows that. No deployment and no circuit breaker switches it on again. Repeating the command
+    is safe.
     """
     with connected(stage) as connection:
         pausing = Pausing(connection, consumer)
-        if not reason.strip():
-            msg = 'say why, for those who find it paused: --reason "…"'
-            raise OperatorError(msg)
+        because(reason)
         before = pausing.standing()
         if consumer in BACKBONE and not before.switch.paused:
             note(f"While {consumer} is paused, {BACKBONE[consumer]}.")
         if not apply:
-            _tell(as_json, before, applied=False)
-            if as_json:
-                return
-            typer.echo(f"{who_paused(before)} already." if before.switch.paused else f"Would pause {consumer}.")
-            typer.echo("Nothing was changed. To do it, repeat the command with --apply.")
+            would = f"{_who_paused(before)} already." if before.switch.paused else f"Would pause {consumer}."
+            preview(_as_data(before), would, as_json=as_json)
             return
-        said = pausing.pause(reason)
-        after = follow(pausing, "the consumer is switched off", stage)
-        _tell(as_json, after, applied=True)
-        if not as_json:
-            typer.echo(f"{consumer} is paused." if said else f"{who_paused(after)} already.")
-            typer.echo(f"To go on: daybook resume {consumer} --stage {stage} --apply")
+        new = pausing.pause(reason)
+        after = _follow(pausing, "the consumer is switched off", stage)
+        said = f"{consumer} is paused." if new else f"{_who_paused(after)} already."
+        report(_as_data(after), said, f"To go on: daybook resume {consumer} --stage {stage} --apply", as_json=as_json)
 
 
-def who_paused(standing: Standing) -> str:
+def resume(
+    consumer: Consumer, *, reason: Reason = "", stage: Stage = "dev", apply: Apply = False, as_json: AsJson = False
+) -> None:
+    """Let a consumer go on that was paused: it gets all messages that have waited.
+
+    If the circuit breaker of an effect is open, the consumer stays off: it goes on by itself once the external system
+    answers again. A consumer that was switched off by other means, for example in AWS's console, is switched on too.
+    """
+    with connected(stage) as connection:
+        pausing = Pausing(connection, consumer)
+        standing = pausing.standing()
+        if not apply:
+            if standing.switch.paused or not standing.settled:
+                preview(_as_data(standing), f"{_who_paused(standing)}.", f"Would resume {consumer}.", as_json=as_json)
+            else:
+                nothing = {**_as_data(standing), "applied": False}
+                answer(nothing, f"{_who_paused(standing)}.", "Nothing is to be done.", as_json=as_json)
+            return
+        new = pausing.resume(reason)
+        standing = _follow(pausing, "the consumer is switched on", stage)
+        if standing.lets_through:
+            said = f"{consumer} goes on." if new else f"{consumer} was not paused; it is switched on."
+        elif standing.switch.paused:
+            said = f"{_who_paused(standing)} again."
+        else:
+            said = (
+                f"{consumer} is not paused any more, but the external system that it calls does not answer: its "
+                f"circuit breaker is open, and tries again at {standing.switch.retry_at[:19]}Z. Nothing is left to do."
+            )
+        report(_as_data(standing), said, as_json=as_json)
+
+
+def _who_paused(standing: Standing) -> str:
     """Who has paused it, since when and why."""
     paused = standing.switch.paused
     if paused is None:
         return f"{standing.switch.consumer} is not paused"
-    told = f"{paused.by} since {paused.since[:19]}Z: {plain(paused.reason)}"
-    return f"{standing.switch.consumer} is paused by {told}".rstrip(".")
+    since = f"{paused.by} since {paused.since[:19]}Z: {paused.reason}"
+    return f"{standing.switch.consumer} is paused by {since}".rstrip(".")
 
 
-def follow(pausing: Pausing, what: str, stage: str) -> Standing:
-    """Have the mappings follow, with progress; how they stand in the end."""
-    standing = None
-    try:
-        with Console(stderr=True).status(f"{what} …") as status:
-            for standing in pausing.follow():
-                status.update(f"{what}: {', '.join(standing.mappings) or 'it has no mapping'} …")
-    except KeyboardInterrupt:
-        fail(
-            "interrupted: it is recorded, and takes effect within a minute. See: daybook status", exit_code=INTERRUPTED
-        )
-    if standing is None:
-        standing = pausing.standing()
+def _follow(pausing: Pausing, what: str, stage: str) -> Standing:
+    """Make the mappings follow, with progress. Returns how they stand in the end."""
+    see = f"See: daybook status --stage {stage}"
+    with progress(what, lambda: f"Interrupted: it is recorded, and takes effect within a minute. {see}") as update:
+        for standing in pausing.follow():
+            update(f"{what}: {', '.join(standing.mappings) or 'it has no mapping'}")
     if not standing.mappings:
         note(f"{pausing.consumer} has no mapping between its queue and its function: nothing had to be switched.")
     elif not standing.settled:
-        note(f"AWS is slow to switch it; it follows within a minute. See: daybook status --stage {stage}")
+        note(f"AWS is slow to switch it; it follows within a minute. {see}")
     return standing
 
 
-def _tell(as_json: bool, standing: Standing, *, applied: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(as_data(standing) | {"applied": applied}))
-
-
-def as_data(standing: Standing) -> dict[str, object]:
-    """How a consumer stands, as data for programs."""
+def _as_data(standing: Standing) -> dict[str, object]:
     switch = standing.switch
     return {
         "consumer": switch.consumer,

@@ -1,11 +1,11 @@
 """Pausing a consumer: it gets no messages until it is resumed, and they wait in its queue.
 
-What an operator says stands in the consumer's switch, in one transaction with its record; the mapping between queue and
-function follows, here or within a minute by the function `switch`. So what is killed in between is ended all the same.
+The consumer's switch is written in one transaction with the record of the operation. The mapping between queue and
+function follows: here, or within a minute by the function `control-consumers`. So it follows even if the command is
+killed in between.
 """
 
 import difflib
-import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ from daybook.operate.connection import Connection
 from daybook.operate.consumers import consumers
 from daybook.operate.errors import OperatorError
 from daybook.operate.operation import Operation
+from daybook.operate.polling import looks
 from daybook.runtime.mapping import Mappings
-from daybook.store.transaction import Refused
 
 # Functions of the backbone that can be paused as consumers can, and what that means.
 BACKBONE = {
@@ -25,8 +25,7 @@ BACKBONE = {
     "publish": "no event reaches any consumer; what is recorded waits for 24 hours, and is then to be caught up on",
 }
 # How long Lambda is waited for. It takes some ten seconds.
-_PATIENCE = 120.0  # seconds
-_PAUSE = 0.5  # seconds
+_LONGEST_WAIT = 120.0  # seconds
 
 
 class NotPausable(OperatorError):
@@ -76,40 +75,30 @@ class Pausing:
         return Standing(self._switches.find(self.consumer), states)
 
     def pause(self, reason: str) -> bool:
-        """Say that it is paused, and record that. False if it is paused already: what was said then stands."""
+        """Pause it, and record that. False if it is paused already: the first operator's reason stands."""
         if self._switches.find(self.consumer).paused:
             return False
         operation = Operation.begin(self._connection)
         event = ConsumerPaused(**operation.about, reason=reason, consumer=self.consumer)
-        said = Paused(by=operation.operator, reason=reason, since=clock.now(), operation=operation.id)
-        try:
-            operation.commit(event, {"switch": self._switches.pause(self.consumer, said)})
-        except Refused:  # another operator was faster
-            return False
-        return True
+        paused = Paused(by=operation.operator, reason=reason, since=clock.now(), operation=operation.id)
+        return operation.try_to_commit(event, {"switch": self._switches.pause(self.consumer, paused)})
 
     def resume(self, reason: str) -> bool:
-        """Say that it is not paused any more, and record that. False if it was not."""
+        """Resume it, and record that. False if it was not paused."""
         if not self._switches.find(self.consumer).paused:
             return False
         operation = Operation.begin(self._connection)
         event = ConsumerResumed(**operation.about, reason=reason, consumer=self.consumer)
-        try:
-            operation.commit(event, {"switch": self._switches.resume(self.consumer)})
-        except Refused:
-            return False
-        return True
+        return operation.try_to_commit(event, {"switch": self._switches.resume(self.consumer)})
 
-    def follow(self, *, patience: float = _PATIENCE) -> Iterator[Standing]:
-        """Have the mappings follow the switch, and tell how they stand until they do, or patience ends."""
-        deadline = time.monotonic() + patience
-        while True:
+    def follow(self, *, seconds: float = _LONGEST_WAIT) -> Iterator[Standing]:
+        """Make the mappings follow the switch, and yield how they stand until they do, or the seconds are over."""
+        for _ in looks(seconds):
             wanted = self._switches.find(self.consumer).lets_through(clock.now())
             self._mappings.switch(self.consumer, on=wanted)
             standing = self.standing()
             if standing.settled and standing.lets_through and standing.switch.off:
                 self._switches.switched_on(self.consumer)
             yield standing
-            if standing.settled or time.monotonic() >= deadline:
+            if standing.settled:
                 return
-            time.sleep(_PAUSE)

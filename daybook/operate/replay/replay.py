@@ -1,43 +1,42 @@
-"""Replaying the past to one consumer: what that would do, doing it side by side, and going on where it stopped.
+"""Replaying recorded events to one consumer: what that would do, doing it in parallel, and resuming it.
 
-A replay is an act of an operator, with a record of its beginning and its end. Between these, each lane keeps how far
-it has come in a row of the ledger's table (partition key `operation#<id>`, sort key the lane), written after what it
-tells of was delivered. Who goes on after a crash gives the consumer at most one portion a lane for a second time, and
-that is done once.
+A replay is an operation with a record of its beginning and its end. In between, each partition keeps its checkpoint in
+a row of the ledger's table (partition key `operation#<id>`, sort key the partition), written after the events before it
+were delivered. A replay that is resumed after a crash delivers at most one portion a partition again, and the consumer
+does not process that again.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from itertools import islice
 from typing import Self
 
 from daybook.contracts import clock
 from daybook.contracts.operations import ReplayFinished, ReplayStarted
 from daybook.operate.connection import Connection
-from daybook.operate.consumers import Consumer, consumers
+from daybook.operate.consumers import consumers
 from daybook.operate.delivery import Delivery, Outcome
 from daybook.operate.errors import OperatorError
-from daybook.operate.missing_events import Gap
+from daybook.operate.missing_events import MissingEvents
 from daybook.operate.operation import Operation
-from daybook.operate.parallel import Going, Lane, side_by_side
-from daybook.operate.rate_limit import Pace
+from daybook.operate.parallel import Going, Partition, side_by_side
+from daybook.operate.rate_limit import RateLimit
+from daybook.operate.reading import chunks
 from daybook.operate.replay.consequences import effects_of
-from daybook.operate.replay.selection import Selection, lanes
+from daybook.operate.replay.selection import Selection, partitions
 from daybook.operate.subscriptions import Subscriptions, UnknownConsumer, listens_since
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.journal import Line
-from daybook.store.transaction import Refused
 
-# So many events are looked at between two checkpoints. More would be given twice after a crash.
+# Events between two checkpoints. More would be delivered twice after a crash.
 _PORTION = 200
-# So many failures are told by name; of more there is only the number.
-_MOST_TOLD = 100
+# Failures that are listed one by one; the others are only counted.
+_MOST_LISTED = 100
 
 
 class NotNamed(OperatorError):
-    """An effect would be given events that nobody has named: the world outside would be asked for each of them."""
+    """An effect would get events that the operator has not named: each of them would call an external system."""
 
 
 class NotDeployed(OperatorError):
@@ -49,19 +48,19 @@ class NoSuchReplay(OperatorError):
 
 
 class AlreadyFinished(OperatorError):
-    """The replay has come to its end, and there is nothing to go on with."""
+    """The replay is finished, and there is nothing to go on with."""
 
     exit_code = 0
 
 
-class SomebodyElse(OperatorError):
-    """Somebody else has gone on with the same replay meanwhile, and has recorded its end."""
+class FinishedElsewhere(OperatorError):
+    """Another operator has resumed the same replay meanwhile, and its end is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Some events of one lane that were looked at: what became of those that the consumer lacks, and how many it does
-    not lack. `position` is where the last of them stands.
+    """Some events of one partition: what became of those that the consumer lacks, and how many it does not lack.
+    `position` is that of the last of them.
     """
 
     outcomes: Sequence[Outcome]
@@ -71,8 +70,8 @@ class Portion:
 
 @dataclass(slots=True)
 class Summary:
-    """A replay, or what one would be, in a few numbers. `fresh` are those recorded since the consumer listens.
-    `failures` are the first of those that were not delivered.
+    """A replay, or its preview, in a few numbers. `fresh` are the events recorded since the consumer listens,
+    `failures` the first of those that were not delivered.
     """
 
     listens_since: datetime
@@ -92,44 +91,44 @@ class Summary:
     def add(self, portion: Portion) -> None:
         """Count what was looked at."""
         self.passed_over += portion.passed_over
-        for outcome in portion.outcomes:
-            if outcome.delivered:
-                self._count(outcome.event)
-            else:
-                self.not_delivered += 1
-                if len(self.failures) < _MOST_TOLD:
-                    self.failures.append(outcome)
-
-    def _count(self, event: Line) -> None:
-        self.by_type[event.type] += 1
-        self.fresh += event.recorded_at >= clock.timestamp(self.listens_since)
-        self.oldest = min(self.oldest or event.recorded_at, event.recorded_at)
-        self.newest = max(self.newest or event.recorded_at, event.recorded_at)
+        failed = [outcome for outcome in portion.outcomes if not outcome.delivered]
+        self.not_delivered += len(failed)
+        self.failures = [*self.failures, *failed][:_MOST_LISTED]
+        for event in (outcome.event for outcome in portion.outcomes if outcome.delivered):
+            self.by_type[event.type] += 1
+            self.fresh += event.recorded_at >= clock.timestamp(self.listens_since)
+            self.oldest = min(self.oldest or event.recorded_at, event.recorded_at)
+            self.newest = max(self.newest or event.recorded_at, event.recorded_at)
 
 
 class Replay:
-    """Events of the past for one consumer: `survey` says which, `run` delivers them, and can be resumed."""
+    """Recorded events for one consumer: `survey` finds them, `run` delivers them, and can be resumed."""
 
     def __init__(
         self, connection: Connection, consumer: str, selection: Selection, operation: Operation | None = None
     ) -> None:
         """A new replay, unless an operation is given, which was begun. Nothing is changed. Raises UnknownConsumer,
-        NotDeployed, NotNamed, and what `daybook.operate.replay.selection.lanes` raises.
+        NotDeployed, NotNamed, and what `daybook.operate.replay.selection.partitions` raises.
         """
+        subscriptions, deployed = Subscriptions.of(connection), consumers(connection)
+        if consumer not in subscriptions.known:
+            raise UnknownConsumer(consumer, connection.stage, subscriptions.known)
+        if consumer not in deployed:
+            msg = f"the rule of {consumer} is there, and its function is not; deploy its service again"
+            raise NotDeployed(msg)
         self._connection = connection
-        self.consumer, deployed = _find(connection, consumer)
+        self.consumer = deployed[consumer]
         if self.consumer.kind == "effect" and not selection.events:
             msg = (
-                f"{consumer} acts on the world outside ({self.consumer.purpose}), so that it is given only events that "
+                f"{consumer} calls an external system ({self.consumer.purpose}), so that it gets only events that "
                 "are named one by one: --event ID, once for each"
             )
             raise NotNamed(msg)
         self.selection = selection
-        self.effects = effects_of(connection, self.consumer, deployed)
+        self.effects = effects_of(self.consumer, subscriptions, deployed)
         self.listens_since = listens_since(connection, consumer)
-        self._lanes = lanes(connection, consumer, selection)
-        self._gap = Gap(connection, consumer, self.listens_since, selection.missing)
-        self._begun = operation is not None
+        self._partitions = partitions(connection, consumer, selection, subscriptions)
+        self._missing = MissingEvents(connection, consumer, self.listens_since, selection.missing)
         self._operation = operation or Operation.begin(connection)
         self._checkpoints = _Checkpoints(connection, self.id)
 
@@ -144,7 +143,7 @@ class Replay:
             elif m.type == ReplayFinished.contract.type:
                 finished = ReplayFinished.read(envelope.data, version=m.version)
                 msg = (
-                    f"the replay {operation_id} was finished at {m.recorded_at}: {finished.consumer} was given "
+                    f"the replay {operation_id} was finished at {m.recorded_at}: {finished.consumer} got "
                     f"{finished.delivered} events, and there is nothing to go on with"
                 )
                 raise AlreadyFinished(msg)
@@ -164,31 +163,31 @@ class Replay:
         return self._checkpoints.delivered()
 
     def survey(self) -> Iterator[Portion]:
-        """What it would deliver, or would yet, as it is found."""
+        """The events that it would deliver, as they are found."""
         before = self._checkpoints.read()
 
-        def look(lane: Lane, going: Going) -> Iterator[Portion]:
-            for some in _portions(lane, before.get(lane.name), going, _PORTION):
-                lacking = self._gap.of(some)
+        def look(partition: Partition, going: Going) -> Iterator[Portion]:
+            for some in _portions(partition, before.get(partition.name), going, _PORTION):
+                lacking = self._missing.of(some)
                 yield Portion([Outcome(line) for line in lacking], len(some) - len(lacking), some[-1].position)
 
-        return side_by_side(self._lanes, look)
+        return side_by_side(self._partitions, look)
 
-    def run(self, pace: Pace, *, reason: str = "") -> Iterator[Portion]:
-        """Deliver it, and tell what was done as it is done; its end is recorded when all has been asked for.
+    def run(self, rate_limit: RateLimit, *, reason: str = "") -> Iterator[Portion]:
+        """Deliver the events, and yield what was done; the end is recorded when the caller has asked for all.
 
-        Each stream's events are delivered in the order of recording. Whoever stops asking, or dies, can resume it.
-        Raises SomebodyElse.
+        The events of each stream are delivered in the order of recording. If the caller stops asking, or the process is
+        killed, the replay can be resumed. Raises FinishedElsewhere.
         """
-        delivery = Delivery(self._connection, self.consumer.name, before=pace.wait)
-        if not self._begun:
+        delivery = Delivery(self._connection, self.consumer.name, before=rate_limit.wait)
+        if not self._operation.begun:
             self._operation.commit(self._started(reason))
         before = self._checkpoints.read()
 
-        def give(lane: Lane, going: Going) -> Iterator[Portion]:
-            row = before.get(lane.name) or _Checkpoint(lane.name)
-            for some in _portions(lane, row, going, pace.portion(_PORTION)):
-                lacking = self._gap.of(some)
+        def deliver(partition: Partition, going: Going) -> Iterator[Portion]:
+            row = before.get(partition.name) or _Checkpoint(partition.name)
+            for some in _portions(partition, row, going, rate_limit.portion(_PORTION)):
+                lacking = self._missing.of(some)
                 portion = Portion(list(delivery.deliver(lacking)), len(some) - len(lacking), some[-1].position)
                 row = row.beyond(portion)
                 self._checkpoints.write(row)
@@ -196,18 +195,12 @@ class Replay:
             if going() and not row.done:
                 self._checkpoints.write(replace(row, done=True))
 
-        yield from side_by_side(self._lanes, give)
-        self._finish()
-
-    def _finish(self) -> None:
-        finished = ReplayFinished(
-            **self._operation.about, consumer=self.consumer.name, delivered=self._checkpoints.delivered()
-        )
-        try:
-            self._operation.commit(finished)
-        except Refused as error:
-            msg = f"somebody else has gone on with the replay {self.id} meanwhile, and has recorded its end"
-            raise SomebodyElse(msg) from error
+        yield from side_by_side(self._partitions, deliver)
+        delivered = self._checkpoints.delivered()
+        finished = ReplayFinished(**self._operation.about, consumer=self.consumer.name, delivered=delivered)
+        if not self._operation.try_to_commit(finished):
+            msg = f"another operator has resumed the replay {self.id} meanwhile, and its end is recorded"
+            raise FinishedElsewhere(msg)
 
     def _started(self, reason: str) -> ReplayStarted:
         return ReplayStarted(
@@ -226,9 +219,9 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
-    """How far a lane has come, and what was done until there."""
+    """How far a partition has come, and what was done until there."""
 
-    lane: str
+    partition: str
     position: str = ""
     delivered: int = 0
     passed_over: int = 0
@@ -256,7 +249,7 @@ class _Checkpoints:
         self._key = f"operation#{operation_id}"
 
     def read(self) -> Mapping[str, _Checkpoint]:
-        """The rows by their lanes."""
+        """The checkpoints by their partitions."""
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="#event = :event",
@@ -265,35 +258,21 @@ class _Checkpoints:
             ConsistentRead=True,
         )
         rows = [unpack_item(item) for page in pages for item in page["Items"]]
-        names = _Checkpoint.__dataclass_fields__.keys() - {"lane"}
+        names = _Checkpoint.__dataclass_fields__.keys() - {"partition"}
         return {row["consumer"]: _Checkpoint(row["consumer"], **{name: row[name] for name in names}) for row in rows}
 
     def write(self, row: _Checkpoint) -> None:
-        """Keep it in the place of the lane's last one."""
-        told = asdict(row)
-        item = {"event": self._key, "consumer": told.pop("lane"), "written_at": clock.now(), **told}
+        """Keep it in place of the partition's last one."""
+        values = asdict(row)
+        item = {"event": self._key, "consumer": values.pop("partition"), "written_at": clock.now(), **values}
         self._dynamodb.put_item(TableName=self._table, Item=pack_item(item))
 
     def delivered(self) -> int:
-        """How many events, in all lanes."""
+        """How many events, in all partitions."""
         return sum(row.delivered for row in self.read().values())
 
 
-def _portions(lane: Lane, row: _Checkpoint | None, going: Going, size: int) -> Iterator[list[Line]]:
-    """What is left of the lane beyond its checkpoint, so many lines at once."""
-    if row and row.done:
-        return
-    lines = lane.read(row.position if row else "", going)
-    while some := list(islice(lines, size)):
-        yield some
-
-
-def _find(connection: Connection, name: str) -> tuple[Consumer, Mapping[str, Consumer]]:
-    """The consumer of this name, and all that are deployed."""
-    subscriptions, deployed = Subscriptions.of(connection), consumers(connection)
-    if name not in subscriptions.known:
-        raise UnknownConsumer(name, connection.stage, subscriptions.known)
-    if name not in deployed:
-        msg = f"the rule of {name} is there, and its function is not; deploy its service again"
-        raise NotDeployed(msg)
-    return deployed[name], deployed
+def _portions(partition: Partition, row: _Checkpoint | None, going: Going, size: int) -> Iterator[list[Line]]:
+    """The rest of the partition behind its checkpoint, in portions of that size."""
+    if not (row and row.done):
+        yield from chunks(partition.read(row.position if row else "", going), size)

@@ -1,14 +1,12 @@
 """`daybook send`: put events on the ingress bus."""
 
-import json
 from typing import Annotated
 
 import typer
 
-from daybook.operate.cli.options import AsJson, Stage
-from daybook.operate.cli.printing import fail, note
+from daybook.operate.cli.options import AsJson, Stage, text_of
+from daybook.operate.cli.printing import answer, fail, note
 from daybook.operate.cli.reaching import connected
-from daybook.operate.drawing import plain
 from daybook.operate.send import send as sending
 from daybook.operate.send.entries import Entry, NotSendable, problem, read_entries
 
@@ -29,7 +27,7 @@ def send(
     *,
     stage: Stage = "dev",
     unchecked: Annotated[
-        bool, typer.Option("--unchecked", help="Send what breaks its contract here too: admit has the last word.")
+        bool, typer.Option("--unchecked", help="Send also events that break their contract here: admit decides.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -39,20 +37,21 @@ def send(
     "Detail": {"data": {…}}}`, a list of them, or such a list under `entries` or `Entries`. `Detail` may be an object or
     JSON text; `Time` is optional; the bus is always the stage's.
 
-    First all are held against their contracts: if one does not keep it, nothing is sent. With an `id` of its own in
-    `Detail.metadata`, an event can be sent again without being done twice.
+    First all events are checked against their contracts: if one breaks its contract, nothing is sent. An event with an
+    `id` of its own in `Detail.metadata` can be sent again: it is a duplicate then, and not processed twice.
 
-    Printed are, for each event, EventBridge's id and the one it will have in Daybook. With `--json`, one object a line.
+    For each event the command prints EventBridge's id and the id that it will have in Daybook. With `--json`, one
+    object a line.
     """
     with connected(stage) as connection:
         entries = _checked(file, unchecked=unchecked)
         missed = []
         for outcome in sending.send(connection, entries):
             if not outcome.taken:
-                missed.append(outcome)
-            _tell(outcome, stage, as_json=as_json)
+                missed.append(str(outcome.entry.number))
+            _report(outcome, stage, as_json=as_json)
         if missed:
-            numbers = ", ".join(str(outcome.entry.number) for outcome in missed)
+            numbers = ", ".join(missed)
             fail(
                 f"{len(missed)} of {len(entries)} events were not taken: number {numbers}; send those again",
                 exit_code=1,
@@ -60,12 +59,7 @@ def send(
 
 
 def _checked(file: typer.FileText, *, unchecked: bool) -> list[Entry]:
-    try:
-        text = file.read()
-    except UnicodeDecodeError as error:
-        msg = f"{file.name} is not UTF-8 text"
-        raise NotSendable(msg) from error
-    entries = read_entries(text)
+    entries = read_entries(text_of(file))
     problems = [] if unchecked else [(entry, wrong) for entry in entries if (wrong := problem(entry))]
     if problems:
         for entry, wrong in problems:
@@ -75,16 +69,17 @@ def _checked(file: typer.FileText, *, unchecked: bool) -> list[Entry]:
     return entries
 
 
-def _tell(outcome: sending.Outcome, stage: str, *, as_json: bool) -> None:
+def _report(outcome: sending.Outcome, stage: str, *, as_json: bool) -> None:
     entry = outcome.entry
-    if as_json:
-        told = {"number": entry.number, "type": entry.type, "source": entry.source, "taken": outcome.taken}
-        told |= {"envelope_id": outcome.envelope_id, "event_id": outcome.event_id, "error": outcome.error}
-        typer.echo(json.dumps(told))
-    elif outcome.taken:
-        typer.echo(f"{plain(entry.type)} from {plain(entry.source)}")
-        typer.echo(f"  EventBridge's id  {outcome.envelope_id}")
-        typer.echo(f"  event id          {outcome.event_id}")
-        typer.echo(f"  follow it: daybook trace {outcome.event_id} --stage {stage}")
-    else:
-        note(f"event {entry.number} ({plain(entry.type)}) was not taken: {outcome.error}")
+    if not outcome.taken and not as_json:
+        note(f"event {entry.number} ({entry.type}) was not taken: {outcome.error}")
+        return
+    data = {"number": entry.number, "type": entry.type, "source": entry.source, "taken": outcome.taken}
+    answer(
+        {**data, "envelope_id": outcome.envelope_id, "event_id": outcome.event_id, "error": outcome.error},
+        f"{entry.type} from {entry.source}",
+        f"  EventBridge's id  {outcome.envelope_id}",
+        f"  event id          {outcome.event_id}",
+        f"  follow it: daybook trace {outcome.event_id} --stage {stage}",
+        as_json=as_json,
+    )

@@ -53,8 +53,8 @@ class Entry:
 def read_entries(text: str) -> list[Entry]:
     """The entries in JSON text: one, a list of them, or such a list as `entries` or `Entries`. Raises NotSendable."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = json_in(text)
+    except ValueError as error:
         msg = f"this is not JSON: {error}"
         raise NotSendable(msg) from error
     if isinstance(value, dict):
@@ -63,6 +63,18 @@ def read_entries(text: str) -> list[Entry]:
         msg = 'there are no events in it; give one entry, a list of entries, or {"entries": [...]}'
         raise NotSendable(msg)
     return [_entry(number, given) for number, given in enumerate(value, 1)]
+
+
+def json_in(text: str) -> Any:
+    """The value in JSON text, if a store can hold it: with valid Unicode and finite numbers. Raises ValueError."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("a text in it is not valid Unicode") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return value
 
 
 def problem(entry: Entry) -> str | None:
@@ -90,7 +102,7 @@ def _broken(entry: Entry, event_class: type[Event]) -> str | None:
     detail = _object(entry.detail) or {}
     metadata = detail.get("metadata") or {}
     if "data" not in detail or not isinstance(metadata, dict):
-        return 'its Detail is not {"data": {…}}, with "metadata": {…} at will'
+        return 'its Detail is not {"data": {…}}, optionally with "metadata": {…}'
     version = metadata.get("version", 1)
     if type(version) is not int:
         return "its metadata.version is not a whole number"

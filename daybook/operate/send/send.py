@@ -1,8 +1,7 @@
 """Putting events on a stage's ingress bus, as a producer would."""
 
-import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 from daybook.contracts.identity import admitted_id
 from daybook.operate.connection import Connection
 from daybook.operate.errors import OperatorError, code, is_denied, is_throttled
+from daybook.operate.polling import attempts
+from daybook.operate.reading import batches
 from daybook.operate.send.entries import Entry
 
 # EventBridge's quotas for one PutEvents.
@@ -20,8 +21,6 @@ _MOST_BYTES = 1_000_000
 # What EventBridge says of an entry that may be taken another time
 # (https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html).
 _PASSING = {"InternalException", "InternalFailure", "ServiceUnavailable", "ThrottlingException", "Throttling"}
-_ATTEMPTS = 4
-_FIRST_PAUSE = 0.2  # seconds
 
 
 class PerhapsSent(OperatorError):
@@ -60,12 +59,10 @@ def send(
     """
     _find_bus(connection)
     account = connection.account
-    for batch in _batches(events):
-        waiting = list(batch)
+    for batch in batches(events, lambda entry: entry.size, most=_MOST_ENTRIES, most_bytes=_MOST_BYTES):
+        waiting = batch
         outcomes: dict[int, Outcome] = {}
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                pause(random.uniform(0.5, 1) * _FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311 - only spreads load
+        for _ in attempts(pause):
             answers = _put(connection, waiting)
             outcomes |= {entry.number: _outcome(entry, said, account) for entry, said in answers}
             waiting = [entry for entry, said in answers if said.get("ErrorCode") in _PASSING]
@@ -110,16 +107,3 @@ def _outcome(entry: Entry, said: Mapping[str, Any], account: str) -> Outcome:
         return Outcome(entry, None, None, f"{error}: {said.get('ErrorMessage') or 'no reason given'}")
     envelope_id = str(said["EventId"])
     return Outcome(entry, envelope_id, admitted_id(account, entry.source, entry.producer_id or envelope_id))
-
-
-def _batches(events: Iterable[Entry]) -> Iterator[list[Entry]]:
-    batch: list[Entry] = []
-    size = 0
-    for entry in events:
-        if batch and (len(batch) == _MOST_ENTRIES or size + entry.size > _MOST_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += entry.size
-    if batch:
-        yield batch

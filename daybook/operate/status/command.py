@@ -1,19 +1,20 @@
-"""`daybook status`: how the consumers stand."""
+"""`daybook status`: the status of the consumers."""
 
-import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from daybook.consumers.switch import BreakerState
 from daybook.contracts import clock
+from daybook.operate.cli.operation import progress
 from daybook.operate.cli.options import AsJson, Stage
-from daybook.operate.cli.printing import console
+from daybook.operate.cli.printing import answer, console
 from daybook.operate.cli.reaching import connected
 from daybook.operate.connection import Connection
 from daybook.operate.drawing import plain, table
@@ -39,7 +40,7 @@ _COLUMNS = (
     "oldest",
     "a minute",
     "dead",
-    "parked",
+    "blocked",
     "state",
     "last error",
 )
@@ -47,23 +48,21 @@ _NUMBERS = _COLUMNS[1:8]
 
 
 def show_status(
-    consumers: Annotated[list[str] | None, typer.Argument(metavar="[CONSUMER]...", help="These alone.")] = None,
+    consumers: Annotated[list[str] | None, typer.Argument(metavar="[CONSUMER]...", help="Only these.")] = None,
     *,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every 2 seconds, until Ctrl-C.")] = False,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Those that are idle, too, and columns in which nothing stands.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every 2 seconds, until Ctrl-C.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show idle consumers and empty columns, too.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if anything needs attention.")] = False,
     stage: Stage = "dev",
     as_json: AsJson = False,
 ) -> None:
-    """See how the consumers stand: what waits in their queues, how old the oldest is, how many events are done in a
-    minute, what is dead, who is paused, and which circuit breakers are open. What needs attention comes first, and the
-    last lines say what to type. Those of which there is nothing to tell are only counted, unless you name them or say
-    `--all`.
+    """Show the status of the consumers: how many messages wait in their queues, the age of the oldest, how many events
+    are processed in a minute, how many are dead, which consumers are paused, and which circuit breakers are open.
+    Consumers that need attention come first, and the last lines say what to type. Idle consumers are only counted,
+    unless you name them or add `--all`.
 
-    Ages and rates are CloudWatch's of the last 5 minutes; where it has none, the newest events of the last 5 minutes
-    tell. With `--json`, one object a line. Changes nothing.
+    Ages and rates are CloudWatch's of the last 5 minutes; where it has none, they are taken from the newest events of
+    the last 5 minutes. With `--json`, one object a line. Changes nothing.
 
     Exit code 1, with `--check`: something needs attention.
     """
@@ -74,19 +73,18 @@ def show_status(
         if watch:
             keep_showing(connection, consumers or [], everything=everything)
             return
-        with Console(stderr=True).status("looking …"):
+        with progress("reading"):
             found = _found(connection, consumers or [])
-        if as_json:
-            for each in found:
-                typer.echo(json.dumps(as_data(each)))
-        else:
+        for each in found if as_json else ():
+            answer(as_data(each), as_json=True)
+        if not as_json:
             console().print(_drawn(found, connection.stage, everything=everything or bool(consumers)))
         if check and any(each.needs for each in found):
             raise typer.Exit(1)
 
 
 def as_data(each: Status) -> dict[str, object]:
-    """How a consumer stands, as data for programs."""
+    """The status of a consumer, as data for programs."""
     switch = each.switch
     return {
         "consumer": each.consumer,
@@ -97,7 +95,7 @@ def as_data(each: Status) -> dict[str, object]:
         "oldest_seconds": None if each.oldest is None else round(each.oldest, 1),
         "committed_per_minute": None if each.rate is None else round(each.rate, 1),
         "dead": each.dead,
-        "parked_streams": each.parked,
+        "blocked_streams": each.blocked,
         "lag_ms": each.lag,
         "mappings": list(each.mappings),
         "paused": asdict(switch.paused) if switch.paused else None,
@@ -118,7 +116,7 @@ def _found(connection: Connection, wanted: list[str]) -> list[Status]:
 
 
 def keep_showing(connection: Connection, wanted: list[str], *, everything: bool = False) -> None:
-    """Show how they stand, anew every 2 seconds, until Ctrl-C."""
+    """Show the status, and refresh it every 2 seconds, until Ctrl-C."""
     try:
         with Live(Text("looking …"), console=console(), auto_refresh=False) as live:
             while True:
@@ -133,25 +131,25 @@ def keep_showing(connection: Connection, wanted: list[str], *, everything: bool 
 def _drawn(found: list[Status], stage: str, *, everything: bool) -> RenderableType:
     own = [each for each in found if each.consumer not in {PUBLISH, RECORD_DEAD_LETTERS}]
     shown = [each for each in own if everything or not each.idle]
-    parts: list[RenderableType] = []
+    return Group(*_parts(own, shown, found, stage, everything=everything))
+
+
+def _parts(
+    own: list[Status], shown: list[Status], found: list[Status], stage: str, *, everything: bool
+) -> Iterator[RenderableType]:
     if shown:
         rows = list(map(_row, shown))
         kept = [column for column in range(len(_COLUMNS)) if everything or any(row[column] != "" for row in rows)]
         cells = [[row[column] for column in kept] for row in rows]
-        parts.append(table(f"Consumers of {stage}", [_COLUMNS[column] for column in kept], cells, numbers=_NUMBERS))
+        yield table(f"Consumers of {stage}", [_COLUMNS[column] for column in kept], cells, numbers=_NUMBERS)
     if idle := len(own) - len(shown):
         who = f"{'other' if shown else 'consumer'}{' is' if idle == 1 else 's are'}"
-        parts.append(Text(f"{idle} {who} idle; --all shows all", style="dim"))
-    beside = [_beside(each) for each in found if each.consumer in {PUBLISH, RECORD_DEAD_LETTERS}]
-    if beside:
-        parts.append(Text("; ".join(beside)))
+        yield Text(f"{idle} {who} idle; --all shows all", style="dim")
+    if beside := [_beside(each) for each in found if each not in own]:
+        yield Text("; ".join(beside))
     steps = next_steps(found, stage)
-    if not steps:
-        parts.append(Text("Nothing needs attention.", style="green"))
-    else:
-        parts.append(Text("Needs attention:", style="bold"))
-        parts += [Text(f"  {plain(step)}") for step in steps]
-    return Group(*parts)
+    yield Text("Needs attention:", style="bold") if steps else Text("Nothing needs attention.", style="green")
+    yield from (Text(f"  {plain(step)}") for step in steps)
 
 
 def _row(each: Status) -> tuple[object, ...]:
@@ -164,14 +162,14 @@ def _row(each: Status) -> tuple[object, ...]:
         _age(each.oldest),
         rate,
         each.dead or "",
-        each.parked or "",
+        each.blocked or "",
         _state(each),
         plain(each.last_error),
     )
 
 
 def _state(each: Status) -> str:
-    """Whether it gets messages; if not, who holds it up, since when, and for how long."""
+    """Whether it gets messages; if not, why, since when, and for how long."""
     told = []
     if paused := each.switch.paused:
         told.append(f"paused by {plain(paused.by)} since {paused.since[:16]}Z")

@@ -1,13 +1,12 @@
 """`daybook doctor`: what a person must still do."""
 
-import json
 from dataclasses import asdict
 
 import typer
 
 from daybook.operate.cli.options import AsJson, Stage
+from daybook.operate.cli.printing import answer
 from daybook.operate.cli.reaching import connected
-from daybook.operate.drawing import plain
 from daybook.operate.status.doctor import examine
 
 EXAMPLES = """
@@ -30,11 +29,7 @@ def doctor(*, stage: Stage = "dev", as_json: AsJson = False) -> None:
         left = 0
         for finding in examine(connection):
             left += not finding.well
-            if as_json:
-                typer.echo(json.dumps(asdict(finding)))
-                continue
-            typer.echo(f"{'ok  ' if finding.well else 'TODO'}  {finding.what}: {plain(finding.found)}")
-            if not finding.well:
-                typer.echo(f"      {plain(finding.do)}")
+            line = f"{'ok  ' if finding.well else 'TODO'}  {finding.what}: {finding.found}"
+            answer(asdict(finding), line, *([] if finding.well else [f"      {finding.do}"]), as_json=as_json)
         if left:
             raise typer.Exit(1)

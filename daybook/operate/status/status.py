@@ -1,7 +1,7 @@
-"""How the consumers of a stage stand: what waits, what is dead, what is held up, and what needs somebody's attention.
+"""The status of a stage's consumers: what waits, what is dead or blocked, and what needs attention.
 
-All of it is read in one pass, side by side. Counts of queues are SQS's approximations; the dead are read from an index,
-which lags.
+All of it is read in one pass, in parallel. Counts of queues are SQS's approximations; dead letters are read from an
+index, which lags.
 """
 
 from collections import Counter
@@ -9,23 +9,22 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 from daybook.consumers.switch import BreakerState, Switch, Switches
 from daybook.contracts import clock
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import Consumer, consumers
-from daybook.operate.dead_letters.index import Letter, Selection, letters
+from daybook.operate.dead_letters.index import DeadLetter, Selection, dead_letters
 from daybook.operate.moments import CLOCKS_DIFFER
-from daybook.operate.subscriptions import Subscriptions, published_source
+from daybook.operate.queues import counts
+from daybook.operate.reading import chunks, entries, lines_of
+from daybook.operate.subscriptions import Subscriptions
 from daybook.runtime.mapping import EventSourceMapping, Mappings
 from daybook.runtime.observability import COMMITTED as COMMITTED_METRIC
 from daybook.runtime.observability import NAMESPACE
 from daybook.store.journal import Line, Span
-from daybook.store.ledger import COMMITTED, TRYING, Entry
-from daybook.store.ledger import from_item as entry_in
-
-T = TypeVar("T")
+from daybook.store.ledger import COMMITTED, TRYING
 
 # What stands beside the consumers: the front door, what puts events on the bus, and who keeps the dead letters.
 ADMIT, PUBLISH, RECORD_DEAD_LETTERS = "admit", "publish", "record-dead-letters"
@@ -35,25 +34,20 @@ WINDOW = timedelta(minutes=5)
 LONG = 300
 # The newest events of the window that are looked at, where CloudWatch has no numbers.
 _MOST_LINES = 1_000
-# DynamoDB's quota for one BatchGetItem, and CloudWatch's for one GetMetricData.
-_MOST_READS, _MOST_METRICS = 100, 500
+# CloudWatch's quota for one GetMetricData.
+_MOST_METRICS = 500
 _DEAD = "-dead"
-_COUNTS = {
-    "ApproximateNumberOfMessages": "waiting",
-    "ApproximateNumberOfMessagesNotVisible": "in_flight",
-    "ApproximateNumberOfMessagesDelayed": "delayed",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How one consumer stands.
+    """The status of one consumer.
 
     `waiting`, `in_flight` and `delayed` are messages of its queue; `dead` its dead letters, `on_the_way` those that
-    bury has not noted yet; `parked` the streams that such a letter holds up. `oldest` is the age in seconds of the
-    oldest message, `rate` what was committed in a minute; None where nobody knows. `mappings` are their states, by
-    Lambda's word. `last_error` is of what is tried again at the moment, or else of what is dead. `lag`, of publish
-    alone: milliseconds from recording to publishing.
+    record-dead-letters has not recorded yet; `blocked` the streams that such a dead letter blocks. `oldest` is the age
+    in seconds of the oldest message, `rate` what was committed in a minute; None where nobody knows. `mappings` are
+    their states, by Lambda's word. `last_error` is of what is tried again at the moment, or else of what is dead.
+    `lag`, of publish alone: milliseconds from recording to publishing.
     """
 
     consumer: str
@@ -63,7 +57,7 @@ class Status:
     delayed: int = 0
     dead: int = 0
     on_the_way: int = 0
-    parked: int = 0
+    blocked: int = 0
     oldest: float | None = None
     rate: float | None = None
     lag: float | None = None
@@ -74,7 +68,7 @@ class Status:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is to be told of it."""
+        """Whether nothing waits, happens, or needs attention there."""
         switched = any(state != "Enabled" for state in self.mappings)
         busy = self.waiting or self.in_flight or self.delayed or self.rate
         return not (self.needs or busy or switched or self.last_error)
@@ -82,24 +76,20 @@ class Status:
     @property
     def needs(self) -> list[str]:
         """What needs attention, the most urgent first; nothing, if all is well."""
-        found = []
-        if self.breaker is not BreakerState.CLOSED:
-            found.append("breaker")
-        if self.switch.paused:
-            found.append("paused")
-        elif not self.switch.off and any(state in {"Disabled", "Disabling"} for state in self.mappings):
-            found.append("off")
-        if self.dead:
-            found.append("dead")
-        if self.on_the_way and self.consumer == RECORD_DEAD_LETTERS:
-            found.append("record-dead-letters")
-        if self.oldest is not None and self.oldest >= LONG:
-            found.append("old")
-        return found
+        switched_off = any(state in {"Disabled", "Disabling"} for state in self.mappings)
+        needs = {
+            "breaker": self.breaker is not BreakerState.CLOSED,
+            "paused": bool(self.switch.paused),
+            "off": switched_off and not self.switch.paused and not self.switch.off,
+            "dead": bool(self.dead),
+            "record-dead-letters": self.on_the_way and self.consumer == RECORD_DEAD_LETTERS,
+            "old": self.oldest is not None and self.oldest >= LONG,
+        }
+        return [need for need, is_there in needs.items() if is_there]
 
 
 def status(connection: Connection, wanted: Collection[str] = ()) -> list[Status]:
-    """How the consumers stand, and admit and publish; those that need attention first. `wanted`: these alone.
+    """The status of the consumers, and of admit and publish; those that need attention first. `wanted`: only these.
 
     Raises botocore's errors.
     """
@@ -109,8 +99,8 @@ def status(connection: Connection, wanted: Collection[str] = ()) -> list[Status]
         lambda: consumers(connection),
         lambda: list(Switches(connection.dynamodb, connection.names.ledger).all()),
         lambda: Mappings(connection.lambda_, connection.names).all(),
-        lambda: list(letters(connection, Selection())),
-        lambda: _queues(connection),
+        lambda: list(dead_letters(connection, Selection())),
+        lambda: counts(connection),
     )
     known, switches, mappings, dead, queues = connection.each(lambda part: part(), parts)
     names = [name for name in (*known, ADMIT, PUBLISH, RECORD_DEAD_LETTERS) if not wanted or name in wanted]
@@ -120,7 +110,8 @@ def status(connection: Connection, wanted: Collection[str] = ()) -> list[Status]
         for name in names
     ]
     found = [
-        _with_letters(each, known, [letter for letter in dead if letter.consumer == each.consumer]) for each in found
+        _with_letters(each, known, [dead_letter for dead_letter in dead if dead_letter.consumer == each.consumer])
+        for each in found
     ]
     return sorted(found, key=lambda each: (not each.needs, -len(each.needs), -each.dead, -each.waiting, each.consumer))
 
@@ -135,7 +126,7 @@ def next_steps(found: Iterable[Status], stage: str) -> list[str]:
 
 
 _STEPS = {
-    "breaker": "{consumer}: what it calls does not answer; it tries again by itself. Is the other side down?",
+    "breaker": "{consumer}: the external system does not answer; it tries again by itself. Is that system down?",
     "paused": "daybook resume {consumer} --stage {stage}",
     "off": "{consumer} is switched off, and no pause says why: daybook resume {consumer} --stage {stage}",
     "dead": "daybook dead --stage {stage}",
@@ -174,19 +165,19 @@ def _status(
     now: datetime,
 ) -> Status:
     switch = switches.get(name, Switch(consumer=name))
-    counts = queues.get(name, {})
+    own = queues.get(name, {})
     carried = queues.get(name + _DEAD, {})
     if name == RECORD_DEAD_LETTERS:  # it has no queue of its own, but all of these
         carried = Counter[str]()
         for each in (counted for queue, counted in queues.items() if queue.endswith(_DEAD)):
             carried.update(each)
-    busy = bool(counts and any(counts.values()))
+    busy = any(own.values())
     return Status(
         consumer=name,
         kind=known.kind if known else "backbone",
-        waiting=counts.get("waiting", 0),
-        in_flight=counts.get("in_flight", 0),
-        delayed=counts.get("delayed", 0),
+        waiting=own.get("waiting", 0),
+        in_flight=own.get("in_flight", 0),
+        delayed=own.get("delayed", 0),
         on_the_way=sum(carried.values()),
         oldest=numbers.oldest.get(name) if busy else None,
         rate=numbers.rate.get(name),
@@ -198,28 +189,16 @@ def _status(
     )
 
 
-def _with_letters(status: Status, known: Mapping[str, Consumer], dead: Sequence[Letter]) -> Status:
-    """The same with what is dead there."""
+def _with_letters(status: Status, known: Mapping[str, Consumer], dead: Sequence[DeadLetter]) -> Status:
+    """The same with its dead letters."""
     if not dead:
         return status
     consumer = known.get(status.consumer)
-    streams = {letter.stream for letter in dead if letter.stream} if consumer and consumer.ordered else set()
-    newest = max(dead, key=lambda letter: letter.at)
-    return replace(status, dead=len(dead), parked=len(streams), last_error=status.last_error or newest.error)
-
-
-def _queues(connection: Connection) -> dict[str, dict[str, int]]:
-    """What is in the stage's queues, by what follows the stage in their names."""
-    pages = connection.sqs.get_paginator("list_queues").paginate(QueueNamePrefix=connection.names.of(""))
-    urls = [url for page in pages for url in page.get("QueueUrls", [])]
-    prefix = connection.names.of("")
-    counted = connection.each(lambda url: _count(connection, url), urls)
-    return {url.rpartition("/")[2].removeprefix(prefix): counts for url, counts in zip(urls, counted, strict=True)}
-
-
-def _count(connection: Connection, url: str) -> dict[str, int]:
-    told = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS))["Attributes"]
-    return {name: int(told.get(attribute, 0)) for attribute, name in _COUNTS.items()}
+    streams = (
+        {dead_letter.stream for dead_letter in dead if dead_letter.stream} if consumer and consumer.ordered else set()
+    )
+    newest = max(dead, key=lambda dead_letter: dead_letter.at)
+    return replace(status, dead=len(dead), blocked=len(streams), last_error=status.last_error or newest.error)
 
 
 def _from_cloudwatch(connection: Connection, names: Sequence[str], now: datetime) -> _Numbers:
@@ -242,7 +221,7 @@ def _from_cloudwatch(connection: Connection, names: Sequence[str], now: datetime
     queries.append(query(0, "lag", "AWS/Lambda", "IteratorAge", "Maximum", FunctionName=of(PUBLISH)))
     client = connection.client("cloudwatch")
     values: dict[str, float] = {}
-    for some in _batches(queries, _MOST_METRICS):
+    for some in chunks(queries, _MOST_METRICS):
         pages = client.get_paginator("get_metric_data").paginate(
             MetricDataQueries=some, StartTime=now - WINDOW, EndTime=now, ScanBy="TimestampDescending"
         )
@@ -263,26 +242,18 @@ _AGE = "ApproximateAgeOfOldestMessage"
 def _from_journal(connection: Connection, now: datetime) -> _Numbers:
     """The same by the newest events of the last minutes and their rows in the ledger; errors, too, with their times."""
     lines, span = _newest(connection, now)
-    subscriptions = Subscriptions.of(connection)
-    pairs = {
-        (line.id, consumer): line
-        for line in lines
-        for consumer in subscriptions.consumers(published_source(line.type), line.type)
-    }
-    rows: dict[tuple[str, str], Entry] = {}
-    batches = _batches(list(pairs), _MOST_READS)
-    for found in connection.each(lambda some: _rows(connection, some), batches):
-        rows |= found
+    pairs = Subscriptions.of(connection).deliveries(lines)
+    rows = entries(connection, pairs)
     committed: Counter[str] = Counter()
     oldest: dict[str, str] = {}
     errors: dict[str, tuple[str, str]] = {}
-    for (event, consumer), line in pairs.items():
-        row = rows.get((event, consumer))
+    for pair, line in pairs.items():
+        row, consumer = rows.get(pair), pair[1]
         if row and row.state == COMMITTED:
             committed[consumer] += 1
         elif row is None or row.state == TRYING:
             oldest[consumer] = min(oldest.get(consumer, line.recorded_at), line.recorded_at)
-        # What is dead has its error in its letter; what is done has none any more.
+        # What is dead has its error in its dead letter; what is done has none any more.
         if row and row.state == TRYING and row.tries:
             last = row.tries[-1]
             errors[consumer] = max(errors.get(consumer, ("", "")), (str(last["at"]), str(last["error"])))
@@ -297,20 +268,8 @@ def _from_journal(connection: Connection, now: datetime) -> _Numbers:
 def _newest(connection: Connection, now: datetime) -> tuple[list[Line], Span]:
     """The newest events of the last minutes, and the span that they fill."""
     span = Span(now - WINDOW, now + CLOCKS_DIFFER)
-    buckets = [bucket for hour in span.hours() for bucket in hour]
-    found = connection.each(lambda bucket: list(connection.journal.lines(bucket, span)), buckets)
-    lines = sorted(chain.from_iterable(found), key=lambda line: line.order)
-    if len(lines) > _MOST_LINES:
-        lines = lines[-_MOST_LINES:]
-        span = Span(clock.moment(lines[0].recorded_at), span.until)
-    return lines, span
-
-
-def _rows(connection: Connection, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
-    keys = [{"event": event, "consumer": consumer} for event, consumer in pairs]
-    entries = map(entry_in, connection.items(connection.names.ledger, keys))
-    return {(entry.event, entry.consumer): entry for entry in entries}
-
-
-def _batches(items: Sequence[T], most: int) -> list[list[T]]:
-    return [list(items[start : start + most]) for start in range(0, len(items), most)]
+    lines = lines_of(connection, span)
+    if len(lines) <= _MOST_LINES:
+        return lines, span
+    newest = lines[-_MOST_LINES:]
+    return newest, Span(clock.moment(newest[0].recorded_at), span.until)

@@ -1,15 +1,18 @@
-"""`daybook trace`: follow events through every service."""
+"""`daybook trace`: the trace of events through every service."""
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from daybook.contracts import clock
 from daybook.operate.cli.options import AsJson, Stage
-from daybook.operate.cli.printing import console, is_fresh, note_that_the_index_lags
+from daybook.operate.cli.printing import console, note_that_the_index_lags
 from daybook.operate.cli.reaching import connected
 from daybook.operate.drawing import draw
-from daybook.operate.trace.trace import Journey
+from daybook.operate.moments import INDEX_LAG
+from daybook.operate.trace.trace import Trace
 
 EXAMPLES = """
 **Examples**
@@ -22,32 +25,34 @@ EXAMPLES = """
 
 def trace(
     what: Annotated[
-        str, typer.Argument(metavar="WHAT", help="A stream (`order/1001`), or the id of an event or of a story.")
+        str, typer.Argument(metavar="WHAT", help="A stream (`order/1001`), or the id of an event or of a correlation.")
     ],
     *,
     stage: Stage = "dev",
     with_data: Annotated[
-        bool, typer.Option("--data", help="Show the events' data too. What is about a person shows as •••.")
+        bool, typer.Option("--data", help="Show the events' data too. Personal fields show as •••.")
     ] = False,
     limit: Annotated[
-        int, typer.Option(min=1, max=2000, help="At most so many events of the stream, and of each story.")
+        int, typer.Option(min=1, max=2000, help="At most N events of the stream, and of each correlation.")
     ] = 200,
     as_json: AsJson = False,
 ) -> None:
-    """Follow events through every service: who has handled them, what came of that, and what is still to come.
+    """Show the trace of events through every service: which consumers have processed them, what they emitted, and what
+    is still to come.
 
-    Of a stream you see its newest events and the stories they belong to; of an event or story, the whole story. Under
-    each event stand its consumers, with what the ledger says of them, and under these the events they emitted. A
-    consumer that subscribes and has not handled the event yet is shown as *waiting*. Times count from the first event
-    of the story.
+    For a stream you see its newest events and the correlations they belong to; for an event or a correlation id, the
+    whole correlation. Under each event stand its consumers, with their processing status by the ledger, and under these
+    the events they emitted. A consumer that subscribes and has not processed the event yet is shown as *waiting*. Times
+    count from the first event of the correlation.
 
-    Exit code 1: nothing is known of it.
+    Exit code 1: no such stream, event or correlation is known.
     """
     with connected(stage) as connection:
-        journey = Journey.of(connection, what, most=limit)
+        trace = Trace.of(connection, what, most=limit)
         if as_json:
-            typer.echo(json.dumps(journey.as_data(with_data=with_data), indent=2))
+            typer.echo(json.dumps(trace.as_data(with_data=with_data), indent=2))
         else:
-            draw(journey, console(), with_data=with_data)
-        if any(is_fresh(step.event.metadata.recorded_at) for step in journey.steps):
+            draw(trace, console(), with_data=with_data)
+        recent = clock.timestamp(datetime.now(UTC) - INDEX_LAG)
+        if any(step.event.metadata.recorded_at > recent for step in trace.steps):
             note_that_the_index_lags(stage)

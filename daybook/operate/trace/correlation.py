@@ -1,31 +1,26 @@
-"""Finding all events of a story: by a stream, by one of its events, or by its correlation id."""
+"""Finding all events of a correlation: by a stream, by one of its events, or by its correlation id."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 
 from daybook.contracts.envelope import Envelope
 from daybook.operate.connection import Connection
-from daybook.operate.errors import OperatorError
+from daybook.operate.errors import Unsuccessful
 from daybook.operate.moments import CLOCKS_DIFFER
+from daybook.operate.reading import Place, place_of, stored
 from daybook.operate.trace.listing import find
 from daybook.store.event_store import from_item
 from daybook.store.journal import Span
 from daybook.store.ledger import DEAD, Entry
 
-Place = tuple[str, int]  # stream and sequence
-
 # How far back an event is looked for that no consumer has a record of.
 _LOOKED_BACK = timedelta(hours=24)
-# DynamoDB's quota for one BatchGetItem.
-_MOST_READS = 100
 
 
-class NothingKnown(OperatorError):
+class NothingKnown(Unsuccessful):
     """No event is found by what was asked for. It may be on its way, refused, or of another stage."""
-
-    exit_code = 1
 
     def __init__(self, what: str, connection: Connection) -> None:
         stage = connection.stage
@@ -33,19 +28,17 @@ class NothingKnown(OperatorError):
         missing = (
             f"no event is on the stream {what} in the stage {stage}"
             if "/" in what
-            else f"no event or story {what} is known in the stage {stage} (looked for in the ledger, in the index of "
-            f"stories, and in the journal of the last {hours} hours)"
+            else f"no event or correlation {what} is known in the stage {stage} (looked for in the ledger, in the "
+            f"correlation index, and in the journal of the last {hours} hours)"
         )
         super().__init__(
-            f"{missing}. What has just been sent takes a moment; why an event was refused is told under its id. "
+            f"{missing}. What has just been sent takes a moment; why an event was refused is shown under its id. "
             f"What there is: daybook events --stage {stage}"
         )
 
 
-class NeverRecorded(OperatorError):
+class NeverRecorded(Unsuccessful):
     """The event has come in, and is dead: it was refused, and never got into the store."""
-
-    exit_code = 1
 
     def __init__(self, entry: Entry) -> None:
         error, reason = entry.details.get("error"), entry.details.get("reason")
@@ -63,16 +56,16 @@ class Collected:
 
 
 def collect(connection: Connection, what: str, *, most: int) -> Collected:
-    """The events of a stream (`order/1001`) with those of their stories on others; or of one story, by its own id or an
-    event's.
+    """The events of a stream (`order/1001`) with those of their correlations on others; or of one correlation, by its
+    own id or an event's.
 
-    Of a stream and of each story about `most` events are read: of the stream the newest, of a story the first.
-    Raises NothingKnown, and NeverRecorded for an event that was refused.
+    Of a stream and of each correlation about `most` events are read: of the stream the newest, of a correlation the
+    first. Raises NothingKnown, and NeverRecorded for an event that was refused.
     """
     search = _Search(connection, most)
     if "/" in what and search.stream(what):
         return search.result()
-    if not what or not search.event_or_story(what):
+    if not what or not search.event_or_correlation(what):
         if what and (dead := [entry for entry in connection.ledger.of_event(what) if entry.state == DEAD]):
             raise NeverRecorded(dead[0])
         raise NothingKnown(what, connection)
@@ -84,7 +77,7 @@ class _Search:
 
     def __init__(self, connection: Connection, most: int) -> None:
         self._connection = connection
-        self._store, self._ledger = connection.store, connection.ledger
+        self._store = connection.store
         self._most = most
         self._found: dict[Place, Envelope] = {}
         self._cut = False
@@ -94,55 +87,48 @@ class _Search:
         return Collected(tuple(events), self._cut)
 
     def stream(self, stream: str) -> bool:
-        """Add the newest of the stream, and their stories. Returns whether there is such a stream."""
+        """Add the newest of the stream, and their correlations. Returns whether there is such a stream."""
         head = self._store.head(stream)
         if head is None:
             return False
         self._cut |= head.sequence > self._most
         events = list(self._store.stream(stream, after=max(0, head.sequence - self._most)))
         self._add(events)
-        self._stories({event.metadata.correlation_id for event in events})
+        self._correlations({event.metadata.correlation_id for event in events})
         return True
 
-    def event_or_story(self, given: str) -> bool:
-        """Add the story of the event with this id, or with this correlation id. Returns whether there is one."""
-        place = self._place_of(given)
+    def event_or_correlation(self, given: str) -> bool:
+        """Add the correlation of the event with this id, or with this correlation id. Returns whether there is one."""
+        place = place_of(self._connection, given)
         if place is None:
-            self._stories({given})
+            self._correlations({given})
             if self._found:
                 return True
             place = self._recorded_lately(given)
         self._fetch([place] if place else [])
-        self._stories({event.metadata.correlation_id for event in self._found.values()})
+        self._correlations({event.metadata.correlation_id for event in self._found.values()})
         return bool(self._found)
 
-    def _stories(self, correlation_ids: Iterable[str]) -> None:
-        stories = self._connection.each(self._story, correlation_ids)
-        for run, _ in stories:
+    def _correlations(self, correlation_ids: Iterable[str]) -> None:
+        found = self._connection.each(self._correlation, correlation_ids)
+        for run, _ in found:
             self._add(run)
-        self._fetch([place for _, places in stories for place in places])
+        self._fetch([place for _, places in found for place in places])
 
-    def _story(self, correlation_id: str) -> tuple[list[Envelope], list[Place]]:
-        """The events of a story on the stream where it began, and the places of all others."""
-        root = self._place_of(correlation_id)
+    def _correlation(self, correlation_id: str) -> tuple[list[Envelope], list[Place]]:
+        """The events of a correlation on the stream where it began, and the places of all others."""
+        root = place_of(self._connection, correlation_id)
         run = self._run(correlation_id, root) if root else []
         places = list(islice(self._store.story(correlation_id), self._most + 1))
         self._cut |= len(run) > self._most or len(places) > self._most
         return run[: self._most], places[: self._most]
 
     def _run(self, correlation_id: str, root: Place) -> list[Envelope]:
-        """The root and what follows it without a gap: after that, the index of stories holds the rest."""
+        """The root and what follows it without a gap: after that, the index of correlations holds the rest."""
         stream, sequence = root
-        run: list[Envelope] = []
-        for event in self._store.stream(stream, after=sequence - 1):
-            if event.metadata.correlation_id != correlation_id or len(run) > self._most:
-                break
-            run.append(event)
-        return run
-
-    def _place_of(self, event_id: str) -> Place | None:
-        placed = [entry for entry in self._ledger.of_event(event_id) if entry.stream]
-        return (placed[0].stream, placed[0].sequence) if placed else None
+        events = self._store.stream(stream, after=sequence - 1)
+        run = takewhile(lambda event: event.metadata.correlation_id == correlation_id, events)
+        return list(islice(run, self._most + 1))
 
     def _recorded_lately(self, event_id: str) -> Place | None:
         now = datetime.now(UTC)
@@ -153,14 +139,7 @@ class _Search:
         self._found |= {_place(event): event for event in events}
 
     def _fetch(self, places: Iterable[Place]) -> None:
-        missing = sorted(set(places) - self._found.keys())
-        batches = [missing[start : start + _MOST_READS] for start in range(0, len(missing), _MOST_READS)]
-        for events in self._connection.each(self._read, batches):
-            self._add(events)
-
-    def _read(self, places: Iterable[Place]) -> list[Envelope]:
-        keys = [{"stream": stream, "sequence": sequence} for stream, sequence in places]
-        return [from_item(item) for item in self._connection.items(self._connection.names.store, keys)]
+        self._add(map(from_item, stored(self._connection, set(places) - self._found.keys()).values()))
 
 
 def _place(event: Envelope) -> Place:

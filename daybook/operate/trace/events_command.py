@@ -1,6 +1,6 @@
 """`daybook events`: list what was recorded."""
 
-import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -11,7 +11,7 @@ from rich.text import Text
 from daybook.application import catalogue
 from daybook.operate import moments
 from daybook.operate.cli.options import AsJson, Stage
-from daybook.operate.cli.printing import console, note, note_that_the_index_lags
+from daybook.operate.cli.printing import answer, note, note_that_the_index_lags
 from daybook.operate.cli.reaching import connected
 from daybook.operate.drawing import plain
 from daybook.operate.errors import HOW_STREAMS_ARE_NAMED
@@ -39,22 +39,20 @@ def events(
         str, typer.Option(metavar="TIME", help="Recorded from then on: `15m`, `2h`, `3d` ago, or RFC 3339.")
     ] = "24h",
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Recorded before then; now unless given.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most N events.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List recorded events, the newest first: when each was recorded, its type, its place in its stream, its id.
 
-    They come from the journal, an index that may lack the last moments; those of one stream come from the store itself,
-    which lacks nothing. With `--json`, one object a line. Data are never shown; see `daybook trace --data`.
+    They come from the journal, an index that may lack events of the last moments; events of one stream come from the
+    store itself, which lacks nothing. With `--json`, one object a line. Data is never shown; see `daybook trace
+    --data`.
     """
     with connected(stage) as connection:
         span = moments.span(since, until, datetime.now(UTC))
         found = listing.events(connection, span, event_type=event_type, stream=stream, limit=limit)
-        if as_json:
-            for line in found.lines:
-                typer.echo(json.dumps(asdict(line)))
-        else:
-            _print_lines(found.lines)
+        for line, drawn in zip(found.lines, _drawn(found.lines), strict=True):
+            answer(asdict(line), drawn, as_json=as_json)
         if not found.lines:
             unknown = closest(event_type) if event_type and event_type not in catalogue() else ""
             span_told = f"since {since}{f' until {until}' if until else ''}"
@@ -75,16 +73,14 @@ def _half_a_name(stream: str | None) -> str:
     return f"; {HOW_STREAMS_ARE_NAMED}" if stream and "/" not in stream else ""
 
 
-def _print_lines(lines: tuple[Line, ...]) -> None:
+def _drawn(lines: tuple[Line, ...]) -> Iterator[Text]:
     places = [f"{plain(line.stream)} #{line.sequence}" for line in lines]
     types = max((len(line.type) for line in lines), default=0)
     widest = max(map(len, places), default=0)
-    terminal = console()
     for line, place in zip(lines, places, strict=True):
-        text = Text.assemble(
+        yield Text.assemble(
             (f"{line.recorded_at[:23]}Z", "dim"),
             (f"  {plain(line.type):{types}}", "bold cyan"),
             f"  {place:{widest}}  ",
             (line.id, "dim"),
         )
-        terminal.print(text, soft_wrap=True)

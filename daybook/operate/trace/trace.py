@@ -1,7 +1,7 @@
-"""The journey of events: what happened, who handled it, and what came of that, as data.
+"""The trace of events: what happened, who handled it, and what came of that, as data.
 
-journey = Journey.of(connection, "order/1001")
-for step in journey.steps:
+trace = Trace.of(connection, "order/1001")
+for step in trace.steps:
     print(step.event.metadata.type, [delivery.consumer for delivery in step.deliveries])
 """
 
@@ -36,7 +36,7 @@ class Delivery:
     """What became of an event at one consumer.
 
     `state` is the ledger's (`committed` …), or WAITING or UNKNOWN where it has no row; `at` is when, None without a
-    row. `emitted` are the ids of the events that came of it: those recorded a moment ago may not be in the journey yet.
+    row. `emitted` are the ids of the events that came of it: those recorded a moment ago may not be in the trace yet.
     """
 
     consumer: str
@@ -54,7 +54,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Journey:
+class Trace:
     """Events and their deliveries, in the order of recording.
 
     It is flat: `emitted` of a delivery names the steps that came of it, `step` finds them, and `roots` are the steps
@@ -67,10 +67,10 @@ class Journey:
 
     @classmethod
     def of(cls, connection: Connection, what: str, *, most: int = 200) -> Self:
-        """The journey of a stream (`order/1001`), of an event or of a story, by its id, up to now.
+        """The trace of a stream (`order/1001`), of an event or of a correlation, by its id, up to now.
 
-        A stream comes with the stories that its events belong to, an event with its story. `most` limits the events
-        read of the stream, and of each story. Raises NothingKnown.
+        A stream comes with the correlations that its events belong to, an event with its correlation. `most` limits the
+        events read of the stream, and of each correlation. Raises NothingKnown.
         """
         collected = collect(connection, what, most=most)
         subscriptions = Subscriptions.of(connection)
@@ -85,13 +85,13 @@ class Journey:
 
     @cached_property
     def roots(self) -> tuple[Step, ...]:
-        """Where it all began: what came from outside, or was emitted by what is not part of this journey."""
+        """Where it all began: what came from outside, or was emitted by what is not part of this trace."""
         emitted = {event_id for step in self.steps for delivery in step.deliveries for event_id in delivery.emitted}
         return tuple(step for step in self.steps if step.event.metadata.id not in emitted)
 
     @cached_property
-    def stories(self) -> tuple[str, ...]:
-        """The correlation ids, in the order in which the stories began."""
+    def correlations(self) -> tuple[str, ...]:
+        """The correlation ids, in the order in which the correlations began."""
         return tuple(self._beginnings)
 
     @property
@@ -105,11 +105,11 @@ class Journey:
         return sum(delivery.state == WAITING for step in self.steps for delivery in step.deliveries)
 
     def step(self, event_id: str) -> Step | None:
-        """The step of the event with this id, if it is part of the journey."""
+        """The step of the event with this id, if it is part of the trace."""
         return self._by_id.get(event_id)
 
     def since_beginning(self, event: Envelope, at: str) -> timedelta:
-        """From the recording of the first event here of the story that `event` belongs to, until `at`.
+        """From the recording of the first event here of the correlation that `event` belongs to, until `at`.
 
         May be negative by as much as the clocks of two functions differ.
         """

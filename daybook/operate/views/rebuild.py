@@ -1,27 +1,30 @@
-"""Making a view anew from the store, beside the one that people read, which it then replaces at once.
+"""Rebuilding a view from the store, beside the live one, which it then replaces at once.
 
 1. The pointer in the view's table names a generation that is being built. When every invocation that may have read it
    before has ended, the view's functions write both generations, and note so in the ledger.
-2. All that was handled before is folded in from the store: what the ledger says was committed, and not into both.
+2. All events that were processed before are folded in from the store: those that the ledger has as committed, and not
+   into both.
 3. The pointer is moved, and the rows of the generation before are deleted, once nobody reads them any more.
 
-So each event counts exactly once in the new rows, whenever it comes. Whatever fails before the pointer is moved leaves
-the view as it is.
+So each event counts exactly once in the new rows, whenever it arrives. A failure before the pointer is moved leaves the
+view as it is.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from daybook.consumers.generations import Generations, generation_name, row_key
 from daybook.consumers.view import RowChange
 from daybook.contracts.operations import RebuildAbandoned, RebuildStarted, ViewRebuilt
-from daybook.operate import missing_events as gap
-from daybook.operate.errors import OperatorError
+from daybook.operate import missing_events
+from daybook.operate.errors import OperatorError, Unsuccessful
 from daybook.operate.moments import CLOCKS_DIFFER
 from daybook.operate.operation import Operation
+from daybook.operate.reading import chunks
 from daybook.operate.tables import generations
 from daybook.operate.views.views import Fold, Folding, View
 from daybook.store.journal import Span
@@ -32,8 +35,8 @@ from daybook.store.transaction import MAX_WRITES, Pauses, Refused, write
 _MOST_ROWS = 2_000
 # Fields of one update: its expressions hold 4 KB (DynamoDB's quota), some 45 characters a field.
 _MOST_FIELDS = 60
-# For how long functions may be in the way of one transaction.
-_PATIENCE = 60.0  # seconds
+# How long a transaction is sent again that conflicts with functions.
+_LONGEST_CONFLICT = 60.0  # seconds
 # Between Lambda's ending of an invocation and the last that is heard of it.
 _ON_THE_WAY = 2.0  # seconds
 # DynamoDB's quota for one BatchWriteItem.
@@ -43,24 +46,20 @@ Tell = Callable[[str], None]
 
 
 class BeingRebuilt(OperatorError):
-    """Somebody makes the view anew at this moment, or was stopped while doing so."""
+    """The view is being rebuilt at this moment, or a rebuild was stopped."""
 
 
-class NotBeingRebuilt(OperatorError):
-    """Nobody makes the view anew, so that there is nothing to abandon."""
-
-    exit_code = 1
+class NotBeingRebuilt(Unsuccessful):
+    """The view is not being rebuilt, so that there is nothing to abandon."""
 
 
-class TakenOver(OperatorError):
-    """Somebody else has abandoned this rebuild, or begun another. The view is the one from before."""
-
-    exit_code = 1
+class TakenOver(Unsuccessful):
+    """Another operator has abandoned this rebuild, or begun another. The view is the one from before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What has become of a rebuild: from how many events, and how many rows of older generations were deleted."""
+    """The result of a rebuild: from how many events, and how many rows of older generations were deleted."""
 
     generation: int
     events: int
@@ -76,9 +75,9 @@ def rebuild(
     tell: Tell = lambda _: None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Rebuilt:
-    """Make the view anew from all that was recorded since then, and let it take the place of the one that is live.
+    """Rebuild the view from all events recorded since then, and make it live.
 
-    `anew`: also if another rebuild is under way, which is abandoned thereby. `pause` waits so many seconds.
+    `anew`: also if another rebuild is under way, which is abandoned thereby. `pause` waits that many seconds.
     Raises BeingRebuilt, TakenOver, NotProjected, EventGone, and botocore's errors. Then, and on Ctrl-C, what was begun
     is given up.
     """
@@ -86,23 +85,23 @@ def rebuild(
     operation = Operation.begin(view.connection)
     there = _begin(view, operation, reason, anew=anew)
     try:
-        tell("waiting until all that is being handled has ended …")
+        tell("waiting until all that is being handled has ended")
         pause(_settling(view))
         events = _fold_all(view, there, since, tell, pause)
         live = _switch(view, operation, there, events)
     except BaseException:
         _give_up(view, operation, there)
         raise
-    tell("the new view is live; waiting until nobody reads the one before …")
+    tell("the new view is live; waiting until nobody reads the one before")
     pause(_settling(view))
     return Rebuilt(live.live, events, _delete_others(view, live, tell))
 
 
 def abandon(view: View, *, reason: str = "") -> None:
-    """Give up the rebuild that is under way, by whomever. Raises NotBeingRebuilt."""
+    """Abandon the rebuild that is under way. Raises NotBeingRebuilt."""
     there = generations(view.connection, view.table)
     if there.building is None:
-        msg = f"nobody makes {view.name} anew"
+        msg = f"{view.name} is not being rebuilt"
         raise NotBeingRebuilt(msg)
     _abandon(view, Operation.begin(view.connection), there, reason)
 
@@ -118,18 +117,16 @@ def _begin(view: View, operation: Operation, reason: str, *, anew: bool) -> Gene
     there = generations(view.connection, view.table)
     if there.building is not None and not anew:
         msg = (
-            f"{view.name} is being made anew already (operation/{there.operation}), or that was stopped: "
-            f"wait for it, or begin again with --anew, or give it up with --abandon"
+            f"{view.name} is being rebuilt already (operation/{there.operation}), or that was stopped: "
+            f"wait for it, or begin again with --anew, or abandon it with --abandon"
         )
         raise BeingRebuilt(msg)
     number = there.last + 1
     begun = replace(there, building=number, last=number, version=there.version + 1, operation=operation.id)
     event = RebuildStarted(**operation.about, reason=reason, view=view.name, generation=number)
-    try:
-        operation.commit(event, {"generation": begun.part(view.table)})
-    except Refused as refused:
-        msg = f"somebody else has begun to make {view.name} anew a moment ago"
-        raise BeingRebuilt(msg) from refused
+    if not operation.try_to_commit(event, {"generation": begun.part(view.table)}):
+        msg = f"another operator has begun to rebuild {view.name} a moment ago"
+        raise BeingRebuilt(msg)
     return begun
 
 
@@ -139,25 +136,13 @@ def _settling(view: View) -> float:
 
 
 def _fold_all(view: View, there: Generations, since: datetime, tell: Tell, pause: Callable[[float], None]) -> int:
-    """Fold in all that was handled before the functions wrote both. What is recorded from now on they write to both."""
+    """Fold in all events that were processed before the functions wrote both generations."""
     end = datetime.now(UTC) + CLOCKS_DIFFER
     generation = _number(there)
     folding = Folding(view, without=generation_name(view.name, generation, there.operation))
     events, start = 0, since
-    while start < end:
-        complete = min(gap.complete(view.connection, datetime.now(UTC)), end)
-        if complete > start:
-            for count in _fold_span(view, folding, generation, Span(start, complete), tell, events):
-                events += count
-            start = complete
-        if start < end:
-            tell(f"{events} events; waiting until the journal is complete up to {end:%H:%M:%S} …")
-            pause(min((end - start) / timedelta(seconds=1), 10.0))
-    return events
 
-
-def _fold_span(view: View, folding: Folding, generation: int, span: Span, tell: Tell, before: int) -> Iterator[int]:
-    def of_bucket(bucket: str) -> int:
+    def of_bucket(bucket: str, span: Span) -> int:
         fold = Fold()
         for _ in folding.fold(view.deliveries(view.lines(bucket, span)), fold):
             if len(fold.rows) >= _MOST_ROWS:
@@ -165,12 +150,18 @@ def _fold_span(view: View, folding: Folding, generation: int, span: Span, tell: 
         _write(view, generation, fold)
         return fold.events
 
-    told = before
-    for hour in reversed(list(span.hours())):
-        counts = view.connection.each(of_bucket, hour)
-        told += sum(counts)
-        tell(f"{told} events, up to {hour[0][:13]}h …")
-        yield sum(counts)
+    while start < end:
+        complete = min(missing_events.complete(view.connection, datetime.now(UTC)), end)
+        if complete > start:
+            span = Span(start, complete)
+            for hour in reversed(list(span.hours())):
+                events += sum(view.connection.each(partial(of_bucket, span=span), hour))
+                tell(f"{events} events, up to {hour[0][:13]}h")
+            start = complete
+        if start < end:
+            tell(f"{events} events; waiting until the journal is complete up to {end:%H:%M:%S}")
+            pause(min((end - start) / timedelta(seconds=1), 10.0))
+    return events
 
 
 def _write(view: View, generation: int, fold: Fold) -> None:
@@ -179,24 +170,22 @@ def _write(view: View, generation: int, fold: Fold) -> None:
     fold.rows.clear()
     while waiting:
         some = [_piece(row) for row in waiting[:MAX_WRITES]]
-        rests = [rest for _, rest in some if rest]
-        waiting = [*rests, *waiting[MAX_WRITES:]]
+        waiting = [*(rest for _, rest in some if rest), *waiting[MAX_WRITES:]]
         _write_together(view, generation, [piece for piece, _ in some])
 
 
 def _write_together(view: View, generation: int, rows: Sequence[RowChange]) -> None:
-    began = time.monotonic()
-    pauses = Pauses(lambda: _PATIENCE - (time.monotonic() - began))
-    left: list[RowChange] = list(rows)
-    while left:
+    end = time.monotonic() + _LONGEST_CONFLICT
+    pauses = Pauses(lambda: end - time.monotonic())
+    while rows:
         try:
-            write(view.connection.dynamodb, {row.key: row.part(view.table, generation) for row in left}, pauses)
+            write(view.connection.dynamodb, {row.key: row.part(view.table, generation) for row in rows}, pauses)
         except Refused as refused:
             several = [
                 row.without_superseded(refused.failed[row.key] or {}) if row.key in refused.failed else row
-                for row in left
+                for row in rows
             ]
-            left = [row for row in several if row]
+            rows = [row for row in several if row]
             pauses.pause()
         else:
             return
@@ -218,12 +207,10 @@ def _piece(row: RowChange) -> tuple[RowChange, RowChange | None]:
 def _switch(view: View, operation: Operation, there: Generations, events: int) -> Generations:
     number = _number(there)
     live = replace(there, live=number, building=None, version=there.version + 1)
-    try:
-        rebuilt = ViewRebuilt(**operation.about, view=view.name, generation=number, events=events)
-        operation.commit(rebuilt, {"generation": live.part(view.table)})
-    except Refused as refused:
+    event = ViewRebuilt(**operation.about, view=view.name, generation=number, events=events)
+    if not operation.try_to_commit(event, {"generation": live.part(view.table)}):
         msg = f"this rebuild of {view.name} was abandoned meanwhile; the view is the one from before"
-        raise TakenOver(msg) from refused
+        raise TakenOver(msg)
     return live
 
 
@@ -238,38 +225,28 @@ def _abandon(view: View, operation: Operation, there: Generations, reason: str) 
     """The rows stay: functions may still write such. The next rebuild deletes them."""
     event = RebuildAbandoned(**operation.about, reason=reason, view=view.name, generation=_number(there))
     left = replace(there, building=None, version=there.version + 1)
-    try:
-        operation.commit(event, {"generation": left.part(view.table)})
-    except Refused as refused:
+    if not operation.try_to_commit(event, {"generation": left.part(view.table)}):
         msg = f"the rebuild of {view.name} has ended meanwhile"
-        raise TakenOver(msg) from refused
+        raise TakenOver(msg)
 
 
 def _delete_others(view: View, live: Generations, tell: Tell) -> int:
-    """Delete the rows of all generations but the one that is live, as long as no other is being built."""
+    """Delete the rows of all generations but the live one, as long as no other is being built."""
     deleted = 0
-    waiting: list[str] = []
     dynamodb = view.connection.dynamodb
     pages = dynamodb.get_paginator("scan").paginate(
         TableName=view.table, ProjectionExpression="#id", ExpressionAttributeNames={"#id": KEY}, ConsistentRead=True
     )
-    for page in pages:
-        waiting += [key for item in page["Items"] if _is_old(key := item[KEY]["S"], live)]
-        while len(waiting) >= _MOST_DELETIONS:
-            _delete(dynamodb, view.table, waiting[:_MOST_DELETIONS])
-            deleted += _MOST_DELETIONS
-            del waiting[:_MOST_DELETIONS]
-            tell(f"the new view is live; {deleted} old rows deleted …")
-    _delete(dynamodb, view.table, waiting)
-    return deleted + len(waiting)
+    old = (key for page in pages for item in page["Items"] if _is_old(key := item[KEY]["S"], live))
+    for keys in chunks(old, _MOST_DELETIONS):
+        request: dict[str, Any] = {view.table: [{"DeleteRequest": {"Key": {KEY: {"S": key}}}} for key in keys]}
+        while request:
+            request = dynamodb.batch_write_item(RequestItems=request).get("UnprocessedItems") or {}
+        deleted += len(keys)
+        tell(f"the new view is live; {deleted} old rows deleted")
+    return deleted
 
 
 def _is_old(key: str, live: Generations) -> bool:
     """Whether it is a row of a generation before the one that is live."""
     return any(row_key(number, key) is not None for number in range(live.live))
-
-
-def _delete(dynamodb: Any, table: str, keys: Sequence[str]) -> None:
-    request: dict[str, Any] = {table: [{"DeleteRequest": {"Key": {KEY: {"S": key}}}} for key in keys]} if keys else {}
-    while request:
-        request = dynamodb.batch_write_item(RequestItems=request).get("UnprocessedItems") or {}

@@ -1,21 +1,19 @@
-"""`daybook rebuild`: make a view anew from the store."""
+"""`daybook rebuild`: rebuild a view from the store."""
 
-import json
 import time
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from daybook.operate import missing_events as gap
-from daybook.operate.cli.interruption import INTERRUPTED
+from daybook.operate import missing_events
+from daybook.operate.cli.operation import preview, progress, report
 from daybook.operate.cli.options import Apply, AsJson, Reason, Stage
-from daybook.operate.cli.printing import fail, number_of_events
 from daybook.operate.cli.reaching import connected
 from daybook.operate.connection import Connection
-from daybook.operate.drawing import plain
+from daybook.operate.drawing import number_of
+from daybook.operate.operation import because
 from daybook.operate.views import rebuild as rebuilding
 from daybook.operate.views.views import View
 from daybook.store.journal import Span
@@ -34,8 +32,8 @@ Since = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="From what was recorded then on. All, unless given: since the store's table was made, which for one that "
-        "was restored from a backup is too late.",
+        help="From events recorded then or later. All, unless given: since the store's table was created, which is "
+        "too late for one that was restored from a backup.",
     ),
 ]
 
@@ -48,76 +46,70 @@ def rebuild(
     anew: Annotated[
         bool, typer.Option("--anew", help="Begin again, though another rebuild is under way or was stopped.")
     ] = False,
-    abandon: Annotated[bool, typer.Option("--abandon", help="Give up the rebuild that was stopped.")] = False,
+    abandon: Annotated[bool, typer.Option("--abandon", help="Abandon the rebuild that was stopped.")] = False,
     reason: Reason = "",
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a view anew from the events in the store, as its deployed functions map them.
+    """Rebuild a view from the events in the store, as its deployed functions map them.
 
-    Events keep coming in meanwhile, and readers notice nothing: they see the old view until the new one is complete,
-    and then that at once. A rebuild that fails or is stopped leaves the old view as it is. It takes at least twice as
-    long as one of the view's functions may run, since it waits for those that have begun before.
+    Events keep arriving meanwhile, and readers notice nothing: they see the old view until the new one is complete, and
+    then the new one at once. A rebuild that fails or is stopped leaves the old view as it is. It takes at least twice
+    as long as one of the view's functions may run, since it waits for invocations that began before.
 
-    What is dead, discarded, or not handled yet is not part of a view. Whether one is needed, `daybook verify` says.
+    Events that are dead, discarded, or not processed yet are not part of a view. `daybook verify` says whether a
+    rebuild is needed.
 
     Exit code 1: the rebuild was abandoned meanwhile, or there is none to abandon.
     """
     with connected(stage) as connection:
+        because(reason, required=False)
         found = View.named(connection, view)
         if abandon:
-            _abandon(found, reason, apply=apply)
+            if apply:
+                rebuilding.abandon(found, reason=reason)
+                done = f"The rebuild of {view} is abandoned. The next one deletes the rows that it has left."
+                report({"view": view}, done, as_json=as_json)
+            else:
+                would = f"Would abandon the rebuild of {view}; readers see the view from before."
+                preview({"view": view}, would, as_json=as_json)
             return
-        start = gap.span(connection, since, None, datetime.now(UTC)).since
+        start = missing_events.span(connection, since, None, datetime.now(UTC)).since
         if not apply:
-            _foretell(connection, found, start, as_json=as_json)
+            _preview(connection, found, start, as_json=as_json)
             return
         began = time.monotonic()
-        with Console(stderr=True).status("beginning …") as status:
-            try:
-                done = rebuilding.rebuild(found, start, reason=reason, anew=anew, tell=status.update)
-            except KeyboardInterrupt:
-                fail(
-                    f"stopped; whether the new view is live tells: daybook verify {view} --stage {stage}",
-                    exit_code=INTERRUPTED,
-                )
+        stopped = f"Interrupted; whether the new view is live is shown by: daybook verify {view} --stage {stage}"
+        with progress("beginning", lambda: stopped) as update:
+            result = rebuilding.rebuild(found, start, reason=reason, anew=anew, tell=update)
         seconds = time.monotonic() - began
-        if as_json:
-            told = {"view": view, "generation": done.generation, "events": done.events, "deleted": done.deleted}
-            typer.echo(json.dumps({**told, "seconds": round(seconds, 1)}))
-        else:
-            typer.echo(
-                f"{plain(view)} was made anew from {number_of_events(done.events)} in {seconds:.0f} s, and is live; "
-                f"{done.deleted} rows of before were deleted."
-            )
-
-
-def _abandon(view: View, reason: str, *, apply: bool) -> None:
-    if not apply:
-        typer.echo(
-            f"Would give up the rebuild of {plain(view.name)}; people read the view from before. "
-            "To do it, repeat with --apply."
+        report(
+            {
+                "view": view,
+                "generation": result.generation,
+                "events": result.events,
+                "deleted": result.deleted,
+                "seconds": round(seconds, 1),
+            },
+            f"{view} was rebuilt from {number_of(result.events)} in {seconds:.0f} s, and is live; "
+            f"{result.deleted} old rows were deleted.",
+            as_json=as_json,
         )
-        return
-    rebuilding.abandon(view, reason=reason)
-    typer.echo(f"The rebuild of {plain(view.name)} was given up. The next one deletes what it has left.")
 
 
-def _foretell(connection: Connection, view: View, start: datetime, *, as_json: bool) -> None:
-    span = Span(start, gap.complete(connection, datetime.now(UTC)))
+def _preview(connection: Connection, view: View, start: datetime, *, as_json: bool) -> None:
+    span = Span(start, missing_events.complete(connection, datetime.now(UTC)))
     by_type: Counter[str] = Counter()
-    with Console(stderr=True).status("reading the journal …") as status:
+    with progress("reading the journal") as update:
         for hour in reversed(list(span.hours())):
             for counted in connection.each(lambda bucket: Counter(e.type for e in view.lines(bucket, span)), hour):
                 by_type += counted
-            status.update(f"{number_of_events(by_type.total())}, up to {hour[0][:13]}h …")
-    if as_json:
-        told = {"view": view.name, "events": by_type.total(), "by_type": dict(by_type), "keepers": list(view.keepers)}
-        typer.echo(json.dumps({**told, "applied": False}))
-        return
-    types = ", ".join(f"{times} {plain(name)}" for name, times in sorted(by_type.items())) or "none"
-    typer.echo(
-        f"Would make {plain(view.name)} anew from {number_of_events(by_type.total())} ({types}), as "
-        f"{', '.join(view.keepers)} map them. Readers see the view as it is until the new one is complete. "
-        f"It takes at least {2 * view.longest} s. Nothing was changed. To do it, repeat with --apply."
+            update(f"{number_of(by_type.total())}, up to {hour[0][:13]}h")
+    types = ", ".join(f"{number} {name}" for name, number in sorted(by_type.items())) or "none"
+    preview(
+        {"view": view.name, "events": by_type.total(), "by_type": dict(by_type), "keepers": list(view.keepers)},
+        f"Would rebuild {view.name} from {number_of(by_type.total())} ({types}), as {', '.join(view.keepers)} "
+        f"map them. Readers see the view as it is until the new one is complete. It takes at least "
+        f"{2 * view.longest} s.",
+        as_json=as_json,
     )

@@ -62,7 +62,7 @@ def verify(
     """
     history = _History(view, since, tell)
     history.read()
-    tell("comparing …")
+    tell("comparing")
     table = PlainTable(view.connection, view.table)
     rows: dict[str, Row] = {row[KEY]: row for row in table.live().scan()}
     keys = history.fold.rows.keys() | rows.keys()
@@ -71,7 +71,7 @@ def verify(
     for number, seconds in enumerate(_LOOKS):
         if not suspects:
             break
-        tell(f"{len(suspects)} of {len(keys)} rows differ; looking again …")
+        tell(f"{len(suspects)} of {len(keys)} rows differ; looking again")
         last = number == len(_LOOKS) - 1
         lag = INDEX_LAG.total_seconds() if last and view.connection.stage != LOCAL else 0.0
         pause(seconds + lag)
@@ -103,23 +103,22 @@ class _History:
         # What was recorded at the time of the last reading may have been missing in the journal then.
         recent = now - INDEX_LAG - CLOCKS_DIFFER
         again = clock.timestamp(recent)
-        waiting = [each for each, state in (self.fold.left_out or {}).items() if state != DISCARDED]
+        left_out = self.fold.left_out or {}
+        waiting = [each for each, state in left_out.items() if state != DISCARDED]
         for delivery in waiting:
-            del (self.fold.left_out or {})[delivery]
-        for _ in self._folding.fold(waiting, self.fold):
-            pass
+            del left_out[delivery]
+        list(self._folding.fold(waiting, self.fold))
         span = Span(self._since, now + CLOCKS_DIFFER)
         for hour in reversed(list(span.hours())):
             for fold, seen in self._view.connection.each(lambda bucket: self._of(bucket, span, again), hour):
                 self.fold.merge(fold)
                 self._recent |= seen
-            self._tell(f"{self.fold.events} events, up to {hour[0][:13]}h …")
+            self._tell(f"{self.fold.events} events, up to {hour[0][:13]}h")
         self._since = max(self._since, recent)
 
     def _of(self, bucket: str, span: Span, again: str) -> tuple[Fold, set[str]]:
         fold, recent = Fold(left_out={}), set[str]()
-        for _ in self._folding.fold(self._view.deliveries(self._new(bucket, span, again, recent)), fold):
-            pass
+        list(self._folding.fold(self._view.deliveries(self._new(bucket, span, again, recent)), fold))
         return fold, recent
 
     def _new(self, bucket: str, span: Span, again: str, recent: set[str]) -> Iterator[Line]:
@@ -133,14 +132,12 @@ class _History:
 
 def _difference(key: str, fold: Fold, row: Row | None) -> Difference | None:
     change = fold.rows.get(key)
-    if change is None:
-        there = {name: (value, None) for name, value in (row or {}).items() if name != KEY}
-        return Difference(key, "extra", there) if row is not None else None
-    should: dict[str, Any] = dict(change.adds)
-    for name, (value, stamp) in change.sets.items():
+    should: dict[str, Any] = dict(change.adds) if change else {}
+    for name, (value, stamp) in (change.sets if change else {}).items():
         should |= {name: unpack(value), name + ORDER: stamp}
-    if row is None:
-        return Difference(key, "missing", {name: (None, value) for name, value in should.items()})
-    names = (should.keys() | row.keys()) - {KEY}
-    differ = {name: (row.get(name), should.get(name)) for name in sorted(names) if row.get(name) != should.get(name)}
+    is_ = {name: value for name, value in (row or {}).items() if name != KEY}
+    pairs = {name: (is_.get(name), should.get(name)) for name in sorted(is_.keys() | should.keys())}
+    if change is None or row is None:
+        return Difference(key, "missing" if change else "extra", pairs) if change or row else None
+    differ = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
     return Difference(key, "differs", differ) if differ else None

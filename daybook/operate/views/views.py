@@ -6,7 +6,6 @@ A view is named as its table is in its stack: `order-status`.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Self
 
 from daybook.consumers.view import PROJECT, RowChange
@@ -14,14 +13,12 @@ from daybook.contracts.envelope import Envelope
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import Consumer, consumers
 from daybook.operate.errors import OperatorError
+from daybook.operate.reading import MOST_READS, Place, batches, chunks, entries, stored
 from daybook.store.event_store import from_item as event_in
 from daybook.store.journal import Line, Span
-from daybook.store.ledger import COMMITTED, Entry
-from daybook.store.ledger import from_item as entry_in
+from daybook.store.ledger import COMMITTED
 
-# DynamoDB's quota for one BatchGetItem. A hundred of our events, 64 KiB each at the most, are 6.25 MB beside Lambda's 6
-# MB a request, so that requests are cut by size too.
-_MOST_READS = 100
+# A hundred of our events, 64 KiB each at the most, are 6.25 MB; Lambda takes 6 MB a request.
 _LARGEST_REQUEST = 4_000_000  # bytes
 
 WAITING = "waiting"  # no row yet: it is on its way, or lost
@@ -143,45 +140,37 @@ class Folding:
 
     def fold(self, deliveries: Iterable[Delivery], into: Fold) -> Iterator[None]:
         """Fold deliveries in, a hundred at a time; after each hundred the caller has its turn."""
-        waiting = iter(deliveries)
-        while some := list(islice(waiting, _MOST_READS)):
+        for some in chunks(deliveries):
             self._fold(some, into)
             yield
 
     def _fold(self, deliveries: Sequence[Delivery], into: Fold) -> None:
-        entries = self._entries(deliveries)
+        rows = entries(self._connection, [(delivery.line.id, delivery.consumer) for delivery in deliveries])
         wanted: dict[str, list[Line]] = {}
         for delivery in deliveries:
-            entry = entries.get((delivery.line.id, delivery.consumer))
+            entry = rows.get((delivery.line.id, delivery.consumer))
             if entry is None or entry.state != COMMITTED:
                 into.leave_out(delivery, entry.state if entry else WAITING)
                 continue
             into.events += 1
             if self._without not in entry.details.get("also", ()):
                 wanted.setdefault(delivery.consumer, []).append(delivery.line)
-        stored = self._stored([line for some in wanted.values() for line in some])
+        events = self._stored([line for some in wanted.values() for line in some])
         for consumer, some in wanted.items():
-            for change in self._changes(consumer, [stored[line.stream, line.sequence] for line in some]):
+            for change in self._changes(consumer, [events[line.stream, line.sequence] for line in some]):
                 into.add(change)
 
-    def _entries(self, deliveries: Sequence[Delivery]) -> dict[tuple[str, str], Entry]:
-        keys = [{"event": delivery.line.id, "consumer": delivery.consumer} for delivery in deliveries]
-        found = map(entry_in, self._connection.items(self._connection.names.ledger, keys))
-        return {(entry.event, entry.consumer): entry for entry in found}
-
-    def _stored(self, lines: Sequence[Line]) -> dict[tuple[str, int], Envelope]:
+    def _stored(self, lines: Sequence[Line]) -> dict[Place, Envelope]:
         places = dict.fromkeys((line.stream, line.sequence) for line in lines)
-        keys = [{"stream": stream, "sequence": sequence} for stream, sequence in places]
-        found = map(event_in, self._connection.items(self._connection.names.store, keys)) if keys else ()
-        stored = {(event.metadata.stream, event.metadata.sequence): event for event in found}
-        if gone := sorted(places.keys() - stored.keys()):
+        found = {place: event_in(item) for place, item in stored(self._connection, places).items()}
+        if gone := sorted(places.keys() - found.keys()):
             stream, sequence = gone[0]
             msg = f"{stream} #{sequence} is in the journal and no more in the store; see daybook audit check"
             raise EventGone(msg)
-        return stored
+        return found
 
     def _changes(self, consumer: str, events: Sequence[Envelope]) -> Iterator[RowChange]:
-        for together in _requests(events):
+        for together in batches(events, lambda event: event.size, most=MOST_READS, most_bytes=_LARGEST_REQUEST):
             told = [{"id": e.metadata.id, "version": e.metadata.version, "data": e.data} for e in together]
             for event, projected in zip(together, self._project(consumer, told), strict=True):
                 if "error" in projected:
@@ -204,16 +193,3 @@ class Folding:
             msg = f"{consumer} could not say what events change ({kind}); is its service deployed from this code?"
             raise NotProjected(msg)
         return list(said["projected"])
-
-
-def _requests(events: Sequence[Envelope]) -> Iterator[list[Envelope]]:
-    batch: list[Envelope] = []
-    size = 0
-    for event in events:
-        if batch and size + event.size > _LARGEST_REQUEST:
-            yield batch
-            batch, size = [], 0
-        batch.append(event)
-        size += event.size
-    if batch:
-        yield batch

@@ -11,7 +11,7 @@ from tests.ops.world import World
 to_discard, to_retry = test_dead_discard.stage, test_dead_retry.stage
 
 
-def test_each_letter_is_discarded_once_with_one_event_that_names_it(to_discard: World) -> None:
+def test_each_dead_letter_is_discarded_once_with_one_event_that_names_it(to_discard: World) -> None:
     assert killed_at_every_call(partial(discarded_once_though_killed, to_discard)) >= 10
 
 

@@ -22,7 +22,7 @@ def every_ninth_call(calls: Sequence[str]) -> Iterable[int]:
 
 @pytest.mark.parametrize("answered", [False, True])
 def test_killed_at_every_call_it_is_resumed_and_gives_at_most_one_portion_again(shop: World, *, answered: bool) -> None:
-    # All in one lane, so that it has portions enough.
+    # All in one partition, so that it has enough portions.
     made = [shop.recorded("OrderPlaced", "order/1", after=n, admitted=False) for n in range(35)]
     wanted = Selection(span=span(), stream="order/1")
 
@@ -30,7 +30,7 @@ def test_killed_at_every_call_it_is_resumed_and_gives_at_most_one_portion_again(
 
 
 @pytest.mark.parametrize("answered", [False, True])
-def test_killed_with_all_lanes_at_work_nothing_is_lost_either(shop: World, *, answered: bool) -> None:
+def test_killed_with_all_partitions_at_work_nothing_is_lost_either(shop: World, *, answered: bool) -> None:
     made = orders(shop, 30)
 
     assert_survives_deaths(shop, Selection(span=span()), made, every_ninth_call, answered=answered, once_more=30)

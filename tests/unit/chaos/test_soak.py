@@ -15,7 +15,7 @@ from chaos.samples import Sample
 from chaos.soak import TooShort, measured, wrongly_dead
 from chaos.soak_report import line
 from daybook.local.progress import Progress
-from daybook.operate.dead_letters.index import Letter
+from daybook.operate.dead_letters.index import DeadLetter
 
 CALM = Sample(
     minutes=0,
@@ -179,8 +179,8 @@ BROKEN = Sent(
 WHOLE = Sent(type="OrderPlaced", source="shop", producer_id="2", data={})
 
 
-def a_letter(event: str, consumer: str = "admit", error: str = "ContractBroken") -> Letter:
-    return Letter(event=event, consumer=consumer, at="2026", error=error, reason="told", type="OrderPlaced")
+def a_letter(event: str, consumer: str = "admit", error: str = "ContractBroken") -> DeadLetter:
+    return DeadLetter(event=event, consumer=consumer, at="2026", error=error, reason="told", type="OrderPlaced")
 
 
 def test_what_was_sent_to_be_refused_may_be_dead() -> None:
@@ -199,7 +199,7 @@ def test_what_was_sent_to_be_refused_may_be_dead() -> None:
         ),
     ],
 )
-def test_whatever_else_is_dead_is_told(letter: Letter, says: str) -> None:
+def test_whatever_else_is_dead_is_told(letter: DeadLetter, says: str) -> None:
     assert says in list(wrongly_dead({"e1": BROKEN, "e2": WHOLE}, [letter]))
 
 

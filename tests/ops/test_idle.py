@@ -14,7 +14,7 @@ from daybook.operate.idle import (
     Unsettled,
     unsettled,
     wait_until_done,
-    wait_until_quiet,
+    wait_until_idle,
 )
 from daybook.store.event_store import Draft
 from daybook.store.timers import DueTable, Timer
@@ -62,21 +62,21 @@ def test_messages_in_queues_are_under_way_but_not_those_among_the_dead_letters_o
     url = world.connection.sqs.create_queue(QueueName="daybook-dev2-reserve-stock")["QueueUrl"]
     world.connection.sqs.send_message(QueueUrl=url, MessageBody="{}")
 
-    expected = Queued("daybook-dev-reserve-stock", visible=1, in_flight=0, delayed=0)
+    expected = Queued("daybook-dev-reserve-stock", waiting=1, in_flight=0, delayed=0)
     assert unsettled(world.connection, morning()) == [expected]
 
     url = world.connection.sqs.get_queue_url(QueueName=expected.queue)["QueueUrl"]
     world.connection.sqs.receive_message(QueueUrl=url)
-    assert unsettled(world.connection, morning()) == [Queued(expected.queue, visible=0, in_flight=1, delayed=0)]
+    assert unsettled(world.connection, morning()) == [Queued(expected.queue, waiting=0, in_flight=1, delayed=0)]
 
 
-def test_a_timer_is_under_way_when_its_time_has_come_and_no_sweep_has_fired_it(world: World) -> None:
+def test_a_timer_is_under_way_when_its_time_has_come_and_no_fire_timers_has_fired_it(world: World) -> None:
     past, future = (clock.timestamp(datetime.now(UTC) + timedelta(hours=hours)) for hours in (-0.1, 1))
     arm(world, "order/1001", past)
     arm(world, "order/1002", future)
 
     assert unsettled(world.connection, morning()) == [Overdue("order/1001", past)]
-    assert wait_until_quiet(world.connection, morning(), datetime.now(UTC)) == [Overdue("order/1001", past)]
+    assert wait_until_idle(world.connection, morning(), datetime.now(UTC)) == [Overdue("order/1001", past)]
 
 
 def test_what_other_events_have_caused_is_not_waited_for(world: World) -> None:
@@ -114,7 +114,7 @@ def soon() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=30)
 
 
-def test_waiting_ends_as_soon_as_all_is_quiet(world: World) -> None:
+def test_waiting_ends_as_soon_as_all_is_idle(world: World) -> None:
     world.listens("reserve-stock", "OrderPlaced")
     placed = world.recorded("OrderPlaced", "order/1001")
     looks = 0
@@ -127,7 +127,7 @@ def test_waiting_ends_as_soon_as_all_is_quiet(world: World) -> None:
 
     world.connection.dynamodb.meta.events.register("after-call.dynamodb.BatchGetItem", handle_it_after_the_second_look)
 
-    assert wait_until_quiet(world.connection, morning(), datetime.now(UTC) + timedelta(seconds=30)) == []
+    assert wait_until_idle(world.connection, morning(), datetime.now(UTC) + timedelta(seconds=30)) == []
     assert looks == 3
 
 
@@ -139,7 +139,7 @@ def test_waiting_ends_at_the_deadline_with_what_is_left(world: World, what: str)
     else:
         world.queued("reserve-stock")
 
-    assert len(wait_until_quiet(world.connection, morning(), datetime.now(UTC))) == 1
+    assert len(wait_until_idle(world.connection, morning(), datetime.now(UTC))) == 1
 
 
 def test_what_is_settled_is_not_asked_for_again(world: World) -> None:
@@ -151,5 +151,5 @@ def test_what_is_settled_is_not_asked_for_again(world: World) -> None:
         "before-call.dynamodb.BatchGetItem", lambda **_: reads.append("BatchGetItem")
     )
 
-    assert wait_until_quiet(world.connection, morning(), datetime.now(UTC) + timedelta(seconds=30)) == []
+    assert wait_until_idle(world.connection, morning(), datetime.now(UTC) + timedelta(seconds=30)) == []
     assert len(reads) == 2  # 100 rows each
