@@ -28,7 +28,7 @@ from bench import (
 from bench.flow import NeverQuiet
 from bench.processor import NotHandled
 from daybook.local.errors import LocalRunError
-from daybook.local.interrupts import once
+from daybook.local.interrupts import single_interrupt
 from daybook.local.progress import Progress
 from daybook.operate.errors import OperatorError
 
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     progress.say(f"Measured on {machine.description()}.")
     aims: list[Aim] = []
-    with once():
+    with single_interrupt():
         try:
             for name in [options.part] if options.part else parts:
                 progress.say(f"\n{name}")

@@ -19,7 +19,7 @@ from bench import history, tables
 from bench.aims import Aim
 from daybook.local.cloud import Cloud
 from daybook.local.errors import LocalRunError
-from daybook.local.interrupts import once
+from daybook.local.interrupts import single_interrupt
 from daybook.local.system import STAGE
 from daybook.runtime.names import Names
 from events.accounts import TransactionPosted
@@ -39,7 +39,7 @@ class NotWhole(LocalRunError):
 def measure(progress: Progress, *, events: int) -> list[Aim]:
     """Check a tenth of the events, then all of them. Raises NotWhole."""
     names, tenth = Names(STAGE), max(1, events // _A_TENTH)
-    with once(), Cloud() as cloud:
+    with single_interrupt(), Cloud() as cloud:
         dynamodb = cloud.client("dynamodb")
         with progress.step("furnishing the cloud"):
             keys = {"store": tables.OURS["store"], "ledger": tables.OURS["ledger"]}

@@ -14,7 +14,7 @@ from bench.aims import Aim
 from bench.messages import batches, published, sent
 from bench.subjects import BUS, DOCUMENTED, OURS, PLAIN, PREFIXES, environment
 from daybook.local.cloud import Cloud
-from daybook.local.interrupts import once
+from daybook.local.interrupts import single_interrupt
 from daybook.local.project import ROOT
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def measure(progress: Progress, *, events: int, rounds: int, sizes: tuple[int, .
     `sizes` are those of batches, each with a figure of its own.
     """
     aims = []
-    with once(), ExitStack() as stack:
+    with single_interrupt(), ExitStack() as stack:
         with progress.step("starting the cloud"):
             cloud = stack.enter_context(Cloud())
             _furnish(cloud)

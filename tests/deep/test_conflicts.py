@@ -30,10 +30,10 @@ def test_orders_are_shared_out_alike_when_transactions_conflict_at_random(system
     system.receives(goods(sku, PIECES))
     conflicts = Fault.conflict(times=Chance(0.3))  # in whatever function, at whatever it writes
 
-    with faults.bring(conflicts):
+    with faults.inject(conflicts):
         system.receives(*(an_order(order, lines=[(sku, 1)]) for order in orders))
 
-    assert faults.brought(conflicts) > ORDERS
+    assert faults.injected_count(conflicts) > ORDERS
     assert_shared_out(system, sku, orders)
     rows = ledger(system, orders)
     # admit, three that listen to an order, two that listen to inventory's word on it; and then four that listen to its

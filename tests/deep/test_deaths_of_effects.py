@@ -40,10 +40,10 @@ def test_processes_that_die_before_and_after_each_call_charge_each_customer_once
     about = {order: (stock_reserved(order), f"attempt#charge/{order}") for order in orders}
     deaths = deaths_of(CHARGE, about, DEATHS)
 
-    with impatient(system, CHARGE, over=all_have_struck(faults, deaths)), faults.bring(*deaths.values()):
+    with impatient(system, CHARGE, over=all_have_struck(faults, deaths)), faults.inject(*deaths.values()):
         system.receives(*(an_order(order, lines=[(sku, 1)], producer_id=order) for order in orders))
 
-    assert {death: faults.brought(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
+    assert {death: faults.injected_count(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
     assert [provider.book().taken(order) for order in orders] == [{"eur": 1250}] * len(orders)
     assert [charges(provider, order) for order in orders] == [1] * len(orders)
     assert [system.types(f"order/{order}") for order in orders] == [CONFIRMED] * len(orders)
@@ -58,10 +58,10 @@ def test_processes_that_die_before_and_after_each_call_pay_back_once(
     about = {order: (refund_requested(order), f"attempt#refund/{order}/R-1") for order in orders}
     deaths = deaths_of(REFUND, about, OF_A_REFUND)
 
-    with impatient(system, REFUND, over=all_have_struck(faults, deaths)), faults.bring(*deaths.values()):
+    with impatient(system, REFUND, over=all_have_struck(faults, deaths)), faults.inject(*deaths.values()):
         system.receives(*(a_refund(order, "R-1", 500, producer_id=order) for order in orders))
 
-    assert {death: faults.brought(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
+    assert {death: faults.injected_count(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
     assert [provider.book().returned(order) for order in orders] == [{"eur": 500}] * len(orders)
     assert [system.types(f"order/{order}") for order in orders] == [sorted([*CONFIRMED, *REFUNDED])] * len(orders)
 
@@ -77,4 +77,4 @@ def refund_requested(order: str) -> str:
 
 
 def all_have_struck(faults: Faults, deaths: Mapping[tuple[str, str], Fault]) -> Callable[[], bool]:
-    return lambda: all(faults.brought(death) for death in deaths.values())
+    return lambda: all(faults.injected_count(death) for death in deaths.values())

@@ -130,8 +130,8 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, fo
     with ExitStack() as stack:
         for consumer in consumers:
             stack.enter_context(impatient(system, consumer))
-        stack.enter_context(faults.bring(*refused, *busy))
-        stack.enter_context(provider.brings(*down))
+        stack.enter_context(faults.inject(*refused, *busy))
+        stack.enter_context(provider.inject(*down))
         kill(system, "charge-order")  # the next process reads the provider's key
         kill(system, "refund-order")
         system.receives(goods(sku, 3))
@@ -153,7 +153,7 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, fo
         until(lambda: "EmailBounced" in system.types(f"order/{paid}"), what="a letter has bounced")
         keep_equipment_busy(system)
         system.settles()
-    assert {fault.where["function"]: faults.brought(fault) for fault in refused} == dict.fromkeys(consumers, 1)
+    assert {fault.where["function"]: faults.injected_count(fault) for fault in refused} == dict.fromkeys(consumers, 1)
     system.sends(twice)
     system.refusals(*system.sends(an_order(lines=[("mug", 0)]), an_order(opened)))
     for consumer in consumers:

@@ -40,11 +40,11 @@ def kept(running_system: Deployed, faults: Faults) -> dict[str, str]:
         )
         is_no_event(system, "screen-transaction", json.dumps({"detail": {"name": PAYEE, "card": CARD}}))
         died = Fault.death("before", function="screen-transaction", operation="TransactWriteItems")
-        with impatient(system, "screen-transaction", over=lambda: faults.brought(died)), faults.bring(died):
+        with impatient(system, "screen-transaction", over=lambda: faults.injected_count(died)), faults.inject(died):
             (sent,) = system.sends(a_transfer(account))
             until(lambda: "committed" in system.says("screen-transaction", sent), what="it is screened")
         denied = Fault.denied(function="tally-transaction", operation="TransactWriteItems", times=3)
-        with faults.bring(denied):
+        with faults.inject(denied):
             (dead,) = system.sends(a_transfer(account))
             until(lambda: "dead" in system.says("tally-transaction", dead), what="tally has given it up")
         letters = [*dead_letters(len(refused) + 2)]

@@ -37,12 +37,12 @@ def kept(running_system: Deployed, faults: Faults) -> dict[str, str]:
         refused = system.sends(*refused_records(ada))
         is_no_event(system, "sync-pharmacy", json.dumps({"detail": {"name": NAME, "address": STREET}}))
         died = Fault.death("before", function="sync-pharmacy", operation="TransactWriteItems")
-        with impatient(system, "sync-pharmacy", over=lambda: faults.brought(died)), faults.bring(died):
+        with impatient(system, "sync-pharmacy", over=lambda: faults.injected_count(died)), faults.inject(died):
             (sent,) = sends(system, an_allergy(ada, code="N02BE01", verificationStatus={"text": DRUG}))
             # Nothing is quiet while bury waits: what other tests have left may be dying just now.
             until(lambda: "committed" in system.says("sync-pharmacy", sent), what="sync-pharmacy has done it at last")
         denied = Fault.denied(function="index-patient", operation="TransactWriteItems", times=3)
-        with faults.bring(denied):
+        with faults.inject(denied):
             (dead,) = system.sends(entry(about(ada)))
             until(lambda: "dead" in system.says("index-patient", dead), what="index-patient has given it up")
         letters = [*dead_letters(len(refused) + 2)]

@@ -11,7 +11,7 @@ import pytest
 
 from daybook.consumers.consumer import Reaction, backbone
 from daybook.contracts.envelope import Envelope
-from daybook.local.faults.worker.daybook_faults import changes
+from daybook.local.faults.worker.daybook_faults import call_changes
 from daybook.runtime import aws
 from daybook.runtime.settings import settings
 from daybook.store.transaction import Pauses
@@ -79,11 +79,11 @@ def meanwhile(act: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def unguarded(table: str, *, rows: str = "") -> Iterator[None]:
+def without_conditions(table: str, *, rows: str = "") -> Iterator[None]:
     """In the block, transactions write to the table, or to rows whose key begins with `rows`, without conditions."""
 
     def strip(params: Any, **_: Any) -> Any:
-        return changes.unguarded(params, table, rows=rows)
+        return call_changes.without_conditions(params, table, rows=rows)
 
     with _registered("provide-client-params.dynamodb.TransactWriteItems", strip):
         yield

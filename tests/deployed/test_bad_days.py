@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from daybook.contracts import clock
-from daybook.local.faults import MEETING, Fault, Faults, unhurried
+from daybook.local.faults import BARRIER_TIMEOUT, Fault, Faults, long_timeouts
 from daybook.operate.trace.trace import Delivery, Journey
 from daybook.store.ledger import COMMITTED, Entry
 from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, impatient, paused, unique
@@ -34,10 +34,13 @@ def test_an_order_is_reserved_once_although_the_store_is_throttled(system: Deplo
         Fault.throttled(code, function=STATUS_OF, operation=write, times=2),  # and once it does not
     ]
 
-    with impatient(system, "admit", over=lambda: faults.brought(throttled[0]) == attempts), faults.bring(*throttled):
+    with (
+        impatient(system, "admit", over=lambda: faults.injected_count(throttled[0]) == attempts),
+        faults.inject(*throttled),
+    ):
         system.receives(an_order(order, lines=[(sku, 2)]))
 
-    assert [faults.brought(fault) for fault in throttled] == [3, 3, 3, 2]
+    assert [faults.injected_count(fault) for fault in throttled] == [3, 3, 3, 2]
     assert system.types(f"order/{order}") == CONFIRMED
     assert system.pieces(sku) == (3, 2)
 
@@ -65,11 +68,11 @@ def test_events_that_come_twice_late_and_in_reverse_leave_what_those_in_order_le
 def test_of_two_deliveries_at_the_same_time_in_two_processes_one_is_done(system: Deployed, faults: Faults) -> None:
     sku, order = unique("mug"), an_order_number()
     system.receives(goods(sku, 5))
-    both = Fault.meeting(MEETING, function="reserve-stock", operation="TransactWriteItems", mentions=order)
+    both = Fault.barrier(BARRIER_TIMEOUT, function="reserve-stock", operation="TransactWriteItems", mentions=order)
 
-    with unhurried(system.cloud, "reserve-stock"), faults.bring(both):
+    with long_timeouts(system.cloud, "reserve-stock"), faults.inject(both):
         (placed,) = system.sends(an_order(order, lines=[(sku, 2)]))
-        until(lambda: faults.brought(both), what="one process is about to commit")
+        until(lambda: faults.injected_count(both), what="one process is about to commit")
         put_again(system, f"order/{order}")
         until(lambda: len(system.log("reserve-stock", placed)) == 2, what="both have come to their end")
 

@@ -21,13 +21,13 @@ def test_an_outage_of_the_provider_switches_its_consumer_off_and_all_is_paid_onc
     system.receives(goods(sku, 20))
     down = Fault.unavailable(operation="payment_intents.create", times=ALWAYS)
 
-    with system.provider.brings(down):
+    with system.provider.inject(down):
         placed = system.sends(*[an_order(order, lines=[(sku, 1)]) for order in orders])
         until(lambda: switch(system).opened, what="the breaker opens")
         until(lambda: switches(system) and states(system) == ["Disabled"], what="the mapping is off")
         # The other services have done what is theirs.
         until(lambda: all(system.outcome(order) == ["StockReserved"] for order in orders), what="goods are put aside")
-        called = system.provider.brought(down)
+        called = system.provider.injected_count(down)
         switches(system)
     # Each order would have been tried again and again; so not even all have asked once.
     assert called < len(orders)

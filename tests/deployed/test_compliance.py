@@ -23,10 +23,10 @@ def test_cash_of_one_day_is_one_case_though_deliveries_are_doubled_and_processes
 ) -> None:
     customer = unique("cus")
     died = Fault.death("after", function="screen-transaction", operation="TransactWriteItems", mentions=customer)
-    with impatient(system, "screen-transaction", over=lambda: faults.brought(died)), faults.bring(died):
+    with impatient(system, "screen-transaction", over=lambda: faults.injected_count(died)), faults.inject(died):
         receives(system, *(cash(4_000 * DOLLARS, customer_id=customer, authorisation_id=unique("A")) for _ in range(5)))
 
-    assert faults.brought(died) == 1
+    assert faults.injected_count(died) == 1
     (case,) = cases(system, customer)
     assert (case.rule, system.types(case.stream).count("ComplianceCaseOpened")) == ("cash_of_one_day", 1)
     row = system.row("cash-days", f"{customer}:credit:USD:2026-03-02", of="screen-transaction")

@@ -45,7 +45,7 @@ def test_orders_that_died_of_a_fault_are_tried_again_once_it_is_mended_and_each_
     write: Any = {"function": RESERVE, "operation": "TransactWriteItems", "times": ALWAYS}
     broken = [Fault.denied(mentions=order, **write) for order in orders]
 
-    with faults.bring(*broken):
+    with faults.inject(*broken):
         placed = system.sends(*(an_order(order, lines=[(sku, 2)]) for order in orders))
         assert {system.dead(each, RESERVE).details["error"] for each in placed} == {"AccessDeniedException"}
         groups = json.loads(daybook(system, "dead", "--consumer", RESERVE, "--json").stdout)["groups"]
@@ -74,7 +74,7 @@ def test_the_command_that_a_letter_names_shows_the_log_lines_of_its_tries(system
     order = unique("logged")
     denied = Fault.denied(function=RESERVE, operation="TransactWriteItems", mentions=order, times=ALWAYS)
 
-    with faults.bring(denied):
+    with faults.inject(denied):
         (placed,) = system.sends(an_order(order))
         system.dead(placed, RESERVE)
     shown = json.loads(daybook(system, "dead", "show", placed, "--json").stdout)
@@ -108,7 +108,7 @@ def test_a_stream_that_was_parked_goes_on_behind_what_is_discarded(system: Deplo
     device = a_registered_device(system)
     denied = Fault.denied(function=ORDERED, operation="TransactWriteItems", mentions=device, times=ALWAYS)
 
-    with faults.bring(denied):
+    with faults.inject(denied):
         (first,) = system.sends(a_report(device, 97))
         system.dead(first, ORDERED)
         until(lambda: parked(system, device), what="the stream is parked")
@@ -130,7 +130,7 @@ def test_an_event_that_the_bus_would_never_take_is_published_again_once_it_does(
     system.receives(goods(sku, 2))
     never: Any = {"function": "publish", "operation": "PutEvents", "mentions": order}
 
-    with faults.bring(Fault.partial(0, "MalformedDetail", **never)):
+    with faults.inject(Fault.partial(0, "MalformedDetail", **never)):
         (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
         assert system.dead(placed, "publish").details["error"] == "MalformedDetail"
     done = daybook(system, "dead", "retry", f"{placed}@publish", "--apply", "--json")
@@ -146,7 +146,7 @@ def test_ctrl_c_ends_a_retry_with_a_sentence_and_what_was_sent_is_done_all_the_s
 ) -> None:
     order = unique("interrupted")
     denied = Fault.denied(function=RESERVE, operation="TransactWriteItems", mentions=order, times=ALWAYS)
-    with faults.bring(denied):
+    with faults.inject(denied):
         (placed,) = system.sends(an_order(order))
         system.dead(placed, RESERVE)
 

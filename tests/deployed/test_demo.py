@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.templates.synthesis import ROOT
 
-SHOWN_BY_ALL = ("PaymentRefunded", "OutOfStock", "refused: ContractBroken", "refused: SourceNotAllowed")
+SHOWN_BY_ALL = ("PaymentRefunded", "OutOfStock", "rejected: ContractBroken", "rejected: SourceNotAllowed")
 SHOWN_BY_SHOP = ("The shelf", "The mailbox", "Goods, money and letters add up.")
 
 

@@ -81,9 +81,9 @@ def test_alarms_go_on_while_the_pager_is_down_and_pages_follow(system: Deployed,
     device = a_device_at_risk(system)
     down = Fault.throttled("Throttled", function=PAGER, operation="Publish", mentions=device, times=1_000)
 
-    with faults.bring(down):
+    with faults.inject(down):
         system.sends(a_report(device, LOW))
-        until(lambda: faults.brought(down) >= 2, what="the page was tried twice")
+        until(lambda: faults.injected_count(down) >= 2, what="the page was tried twice")
         assert [alarm["stage"] for alarm in alarms(system, device)] == ["raised"]
         assert pages_about(system, device) == []
     system.settles()
@@ -105,13 +105,13 @@ def test_a_page_of_which_nobody_knows_whether_it_was_sent_is_shown_and_not_sent_
 ) -> None:
     device = a_device_at_risk(system)
 
-    with impatient(system, PAGER, over=lambda: faults.brought(mishap)), faults.bring(mishap):
+    with impatient(system, PAGER, over=lambda: faults.injected_count(mishap)), faults.inject(mishap):
         system.sends(a_report(device, LOW))
         until(lambda: alarms(system, device), what="the alarm is raised")
         (alarm,) = alarms(system, device)
         raised = next(system.connection.store.stream(f"alarm/{alarm['id']}")).metadata.id
         dead = system.dead(raised, PAGER)
-    assert faults.brought(mishap) == 1
+    assert faults.injected_count(mishap) == 1
     assert dead.details["error"] == "OutcomeUnknown"
     assert len(pages_about(system, device)) == sent
 
@@ -127,10 +127,10 @@ def test_a_process_that_dies_as_it_raises_an_alarm_raises_it_once(system: Deploy
     device = a_device_at_risk(system)
     death = Fault.death(when, function="raise-alarm", operation="TransactWriteItems", mentions=f"alarm/{device}")
 
-    with impatient(system, "raise-alarm", over=lambda: faults.brought(death)), faults.bring(death):
+    with impatient(system, "raise-alarm", over=lambda: faults.injected_count(death)), faults.inject(death):
         system.receives(a_report(device, LOW))
 
-    assert faults.brought(death) == 1
+    assert faults.injected_count(death) == 1
     assert len(pages_about(system, device)) == 1
     (alarm,) = alarms(system, device)
     assert of(system, alarm["id"]) == ["EquipmentAlarmRaised", "StaffPaged"]

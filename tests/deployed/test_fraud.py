@@ -61,14 +61,14 @@ def stopped(system: Deployed, _: Faults) -> Iterator[None]:
 
 @contextmanager
 def slow(_: Deployed, faults: Faults) -> Iterator[None]:
-    with faults.bring(Fault.delay(SO_SLOW, **WRITE, times=ALWAYS)):
+    with faults.inject(Fault.delay(SO_SLOW, **WRITE, times=ALWAYS)):
         yield
 
 
 @contextmanager
 def failing(_: Deployed, faults: Faults) -> Iterator[None]:
     """Each event fails at its first try, and takes its time over that."""
-    with faults.bring(Fault.delay(SO_SLOW, **WRITE, times=ALWAYS), Fault.denied(**WRITE, times=Every(2))):
+    with faults.inject(Fault.delay(SO_SLOW, **WRITE, times=ALWAYS), Fault.denied(**WRITE, times=Every(2))):
         yield
 
 

@@ -43,12 +43,12 @@ def test_the_systems_agree_though_deliveries_are_late_and_doubled_and_out_of_ord
             PatientRecordsMerged(patient_id=augusta, into=ada, revision=4),
         )
         died = Fault.death("after", function="sync-billing", operation="TransactWriteItems")
-        with impatient(system, "sync-billing", over=lambda: faults.brought(died)), faults.bring(died):
+        with impatient(system, "sync-billing", over=lambda: faults.injected_count(died)), faults.inject(died):
             second = sends(system, a_coverage(ada), an_allergy(augusta), a_stay(ada))
-            until(lambda: faults.brought(died) == 1, what="sync-billing has died")
+            until(lambda: faults.injected_count(died) == 1, what="sync-billing has died")
     system.settles(*first, *second)
 
-    assert faults.brought(died) == 1
+    assert faults.injected_count(died) == 1
     assert each_knows(system, ada, "names") == [[{"family": "Noel"}]] * 3
     assert each_knows(system, ada, "deceased") == ["1852-11-27"] * 3
     assert each_knows(system, augusta, "link") == [ada] * 3
@@ -63,11 +63,11 @@ def test_a_prescription_that_meets_an_allergy_is_told_once_whichever_comes_first
     events = [an_allergy(ada), a_prescription(ada)]
     died = Fault.death("after", function="sync-pharmacy", operation="TransactWriteItems")
 
-    with impatient(system, "sync-pharmacy", over=lambda: faults.brought(died)), faults.bring(died):
+    with impatient(system, "sync-pharmacy", over=lambda: faults.injected_count(died)), faults.inject(died):
         for event in events if allergy_first else reversed(events):
             receives(system, event)
 
-    assert faults.brought(died) == 1
+    assert faults.injected_count(died) == 1
     assert types(system, ada).count("AllergyConflictFound") == 1
 
 

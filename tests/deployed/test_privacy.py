@@ -181,15 +181,15 @@ def fails_and_is_done(system: Deployed, faults: Faults, order: str, sku: str) ->
         Fault.conflict(function="place-order", times=3),
         Fault.death("before", function="order-status-placed", operation=write),
     ]
-    with impatient(system, "order-status-placed", over=lambda: faults.brought(met[-1])), faults.bring(*met):
+    with impatient(system, "order-status-placed", over=lambda: faults.injected_count(met[-1])), faults.inject(*met):
         system.receives(personal(an_order(order, lines=[(sku, 2)])))
-    assert [faults.brought(fault) for fault in met] == [1, 3, 1]
+    assert [faults.injected_count(fault) for fault in met] == [1, 3, 1]
 
 
 def dies_at_last(system: Deployed, faults: Faults) -> None:
     """An order is forbidden at a consumer as often as it may try."""
     denied = Fault.denied(function="place-order", operation="TransactWriteItems", times=3)
-    with faults.bring(denied):
+    with faults.inject(denied):
         (placed,) = system.sends(personal(an_order()))
         until(lambda: "dead" in system.says("place-order", placed), what="place-order has given it up")
 

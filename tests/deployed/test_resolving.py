@@ -19,7 +19,7 @@ WHY = "found out by a test"
 
 def a_letter_in_doubt(system: Deployed, faults: Faults, when: Any) -> tuple[str, str]:
     """An order whose letter got no answer, before or after it was sent; and how operators call the dead letter."""
-    with faults.bring(Fault.timeout(when, function=MAIL, operation="SendEmail")):
+    with faults.inject(Fault.timeout(when, function=MAIL, operation="SendEmail")):
         order = a_confirmed_order(system, letter=False)
         event = confirmed(system, order)
         assert system.dead(event, MAIL).details["error"] == "OutcomeUnknown"
@@ -75,7 +75,7 @@ def test_a_letter_that_was_sent_is_told_of_and_not_sent_again_and_its_bounce_is_
 
 def test_a_page_that_was_sent_is_told_of_and_not_sent_again(system: Deployed, faults: Faults) -> None:
     device = a_device_at_risk(system)
-    with faults.bring(Fault.timeout("after", function=PAGER, operation="Publish")):
+    with faults.inject(Fault.timeout("after", function=PAGER, operation="Publish")):
         system.sends(a_report(device, LOW))
         until(lambda: alarms(system, device), what="the alarm is raised")
         (alarm,) = alarms(system, device)

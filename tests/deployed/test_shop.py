@@ -119,10 +119,10 @@ def test_a_process_that_dies_as_it_reads_the_providers_key_charges_once(
     death = Fault.death("after", function=CHARGE, operation="GetSecretValue")
 
     kill(system, CHARGE)  # whoever has the key at hand does not ask for it
-    with impatient(system, CHARGE, over=lambda: faults.brought(death)), faults.bring(death):
+    with impatient(system, CHARGE, over=lambda: faults.injected_count(death)), faults.inject(death):
         order = a_confirmed_order(system)
 
-    assert faults.brought(death) == 1
+    assert faults.injected_count(death) == 1
     assert charges(provider, order) == 1
 
 
@@ -131,7 +131,7 @@ def test_a_process_that_dies_while_the_provider_charges_does_so_once(system: Dep
     system.receives(goods(sku, 1))
     slow = outside.Fault.delayed(60, "after", operation="payment_intents.confirm", order=order)
 
-    with provider.brings(slow):
+    with provider.inject(slow):
         with impatient(system, CHARGE):
             (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
             until(lambda: provider.book().taken(order), what="the money is taken")
@@ -147,10 +147,10 @@ def test_a_provider_that_answers_too_late_has_not_declined(system: Deployed, pro
     order = unique("order")
     slow = outside.Fault.delayed(4, when, operation="payment_intents.confirm", order=order)
 
-    with provider.brings(slow):
+    with provider.inject(slow):
         a_confirmed_order(system, order)
 
-    assert provider.brought(slow) == 1
+    assert provider.injected_count(slow) == 1
     assert (provider.book().taken(order), charges(provider, order)) == ({"eur": 1250}, 1)
     *waiting, last = system.logged(CHARGE, reserved(system, order), last="committed")
     assert {line["message"] for line in waiting} == {"waits"}
@@ -163,9 +163,9 @@ def test_orders_go_on_while_the_e_mail_service_is_down_and_letters_follow(system
     system.receives(goods(sku, 1))
     down = Fault.throttled("TooManyRequestsException", function=MAIL, operation="SendEmail", times=1_000)
 
-    with faults.bring(down):
+    with faults.inject(down):
         system.sends(an_order(order, lines=[(sku, 1)]))
-        until(lambda: faults.brought(down) >= 2, what="the letter was tried twice")
+        until(lambda: faults.injected_count(down) >= 2, what="the letter was tried twice")
         until(lambda: system.row("orders", order, of="place-order").get("stage") == "confirmed", what="it is confirmed")
         assert mails(system, order) == []
     system.settles()
@@ -187,10 +187,10 @@ def test_orders_go_on_while_the_e_mail_service_is_down_and_letters_follow(system
 def test_a_letter_of_which_nobody_knows_whether_it_was_sent_is_shown_and_not_sent_again(
     system: Deployed, faults: Faults, mishap: Fault, sent: int
 ) -> None:
-    with impatient(system, MAIL, over=lambda: faults.brought(mishap)), faults.bring(mishap):
+    with impatient(system, MAIL, over=lambda: faults.injected_count(mishap)), faults.inject(mishap):
         order = a_confirmed_order(system, letter=False)
         dead = system.dead(confirmed(system, order), MAIL)
-    assert faults.brought(mishap) == 1
+    assert faults.injected_count(mishap) == 1
     assert dead.details["error"] == "OutcomeUnknown"
     assert len(mails(system, order)) == sent
 
@@ -209,7 +209,7 @@ def test_a_letter_to_an_address_that_the_service_does_not_take_is_told_and_the_o
     system.receives(goods(sku, 1))
     refused = Fault.throttled("BadRequestException", function=MAIL, operation="SendEmail")
 
-    with faults.bring(refused):
+    with faults.inject(refused):
         system.receives(an_order(order, lines=[(sku, 1)]))
 
     assert system.types(f"order/{order}") == sorted([*CONFIRMED[1:], EmailRefused.__name__])

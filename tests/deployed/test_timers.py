@@ -45,10 +45,10 @@ def test_a_timer_fires_when_its_time_has_come_and_not_before(system: Deployed) -
 def test_a_sweep_that_is_killed_after_its_transaction_has_fired_once(system: Deployed, faults: Faults) -> None:
     order = unique("hasty")
     death = Fault.death("after", function="fire-timers", operation="TransactWriteItems", mentions=order)
-    with faults.bring(death):
+    with faults.inject(death):
         system.receives(an_order(order, pay_within=1))
-        until(lambda: is_swept(system) and faults.brought(death), what="a sweep is killed")
-    assert faults.brought(death) == 1
+        until(lambda: is_swept(system) and faults.injected_count(death), what="a sweep is killed")
+    assert faults.injected_count(death) == 1
     sweeps(system)
     system.settles()
 
@@ -63,9 +63,9 @@ def test_a_function_that_is_killed_at_its_commit_has_armed_with_its_work_or_not_
     order = unique("patient")
     death = Fault.death(when, function=ARMED_BY, operation="TransactWriteItems", mentions=order)
 
-    with impatient(system, ARMED_BY, over=lambda: faults.brought(death)), faults.bring(death):
+    with impatient(system, ARMED_BY, over=lambda: faults.injected_count(death)), faults.inject(death):
         (placed,) = system.sends(an_order(order))
-        until(lambda: faults.brought(death), what="the function is killed")
+        until(lambda: faults.injected_count(death), what="the function is killed")
         until(lambda: armed(system, order) == number, what="what it had committed is armed, and no more")
         system.settles(placed)
 

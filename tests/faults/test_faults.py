@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daybook.local.faults import ALWAYS, MEETING, Fault, Faults, unhurried
+from daybook.local.faults import ALWAYS, BARRIER_TIMEOUT, Fault, Faults, long_timeouts
 from daybook.store.ledger import COMMITTED
 from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, impatient, in_queue, paused, unique
 from tests.faults.breaking import both_ways, eventually, expected_to_hold, unless
@@ -26,7 +26,7 @@ def test_a_process_that_dies_at_its_commit_reserves_once(
     with impatient(system, "reserve-stock"):
         placed = an_order_meets(system, faults, order, death)
 
-    assert faults.brought(death) == 1
+    assert faults.injected_count(death) == 1
     # A process that starts slowly is overtaken by one more delivery, which is a duplicate whoever is first.
     said = [line["message"] for line in system.logged("reserve-stock", placed)]
     assert set(said) <= {"committed", "duplicate"}, said
@@ -42,7 +42,7 @@ def test_a_commit_that_is_answered_at_the_second_attempt_is_one_commit(
 
     placed = an_order_meets(system, faults, order, timeout)
 
-    assert faults.brought(timeout) == 1
+    assert faults.injected_count(timeout) == 1
     reports(system, placed, "committed")
 
 
@@ -55,7 +55,7 @@ def test_a_commit_that_is_never_answered_reserves_once(
 
     placed = an_order_meets(system, faults, order, timeout)
 
-    assert faults.brought(timeout) == 3
+    assert faults.injected_count(timeout) == 3
     reports(system, placed, "failed", finally_)
 
 
@@ -65,7 +65,7 @@ def test_conflicts_are_run_again_and_are_no_failures(system: Deployed, faults: F
 
     placed = an_order_meets(system, faults, order, conflict)
 
-    assert faults.brought(conflict) == 3
+    assert faults.injected_count(conflict) == 3
     (line,) = system.logged("reserve-stock", placed)
     assert (line["message"], line["conflicts"]) == ("committed", 3)
 
@@ -76,7 +76,7 @@ def test_a_call_that_is_forbidden_fails_the_delivery_which_comes_again(system: D
 
     placed = an_order_meets(system, faults, order, denied)
 
-    assert faults.brought(denied) == 1
+    assert faults.injected_count(denied) == 1
     reports(system, placed, "failed", "committed")
 
 
@@ -86,10 +86,10 @@ def test_keys_that_were_not_processed_are_read_again(system: Deployed, faults: F
     read: Any = {"function": "reserve-stock", "operation": "BatchGetItem", "mentions": sku}
     nothing, partial = Fault.partial(0, **read), Fault.partial(1, **read)
 
-    with faults.bring(nothing, partial):
+    with faults.inject(nothing, partial):
         system.receives(an_order(order, lines=[(sku, 2), (other, 2)]))
 
-    assert (faults.brought(nothing), faults.brought(partial)) == (1, 1)
+    assert (faults.injected_count(nothing), faults.injected_count(partial)) == (1, 1)
     assert system.types(f"order/{order}") == CONFIRMED
     assert system.pieces(sku) == system.pieces(other) == (3, 2)
 
@@ -100,13 +100,13 @@ def test_events_that_the_bus_did_not_take_arrive_all_the_same(system: Deployed, 
     system.receives(goods(sku, 6))
     partial = Fault.partial(1, **PUBLISH, times=3)
 
-    with faults.bring(partial):
+    with faults.inject(partial):
         with paused(system, "publish"):  # so that all six are put on the bus together
             placed = system.sends(*(an_order(order, lines=[(sku, 1)]) for order in orders))
             eventually(lambda: stored(system, orders), "all six are stored", expected=6)
         system.settles(*placed)
 
-    assert faults.brought(partial) == 3
+    assert faults.injected_count(partial) == 3
     assert system.pieces(sku) == (0, 6)
 
 
@@ -118,8 +118,8 @@ def test_events_arrive_although_the_bus_is_throttled_and_publish_dies(system: De
     an_order_meets(system, faults, one, throttled)
     an_order_meets(system, faults, other, death)
 
-    assert faults.brought(throttled) == 3
-    assert faults.brought(death) == 1
+    assert faults.injected_count(throttled) == 3
+    assert faults.injected_count(death) == 1
 
 
 def test_of_ten_orders_in_one_batch_the_one_that_kills_its_process_is_dead_and_nine_are_done_once(
@@ -131,7 +131,7 @@ def test_of_ten_orders_in_one_batch_the_one_that_kills_its_process_is_dead_and_n
     system.receives(an_order())  # starts a process of place-order, so that the batch has all its time
     # Consumers that wait for the orders would give up meanwhile. A message comes again when its function must have
     # ended, so no process is at it still, and deaths can be counted.
-    with paused(system, "cancel-unstocked"), faults.bring(death):
+    with paused(system, "cancel-unstocked"), faults.inject(death):
         with paused(system, "place-order"):
             placed = dict(zip(orders, system.sends(*map(an_order, orders)), strict=True))
             eventually(lambda: in_queue(system, "place-order"), "all ten wait", expected=10)
@@ -140,7 +140,7 @@ def test_of_ten_orders_in_one_batch_the_one_that_kills_its_process_is_dead_and_n
     system.settles(*(placed[order] for order in others))
 
     assert entry.details["error"] == "ProcessDied"
-    assert faults.brought(death) == 1 + entry.details["crashes"]  # in company first, and then alone
+    assert faults.injected_count(death) == 1 + entry.details["crashes"]  # in company first, and then alone
     assert system.row("orders", deadly, of="place-order") == {}
     for order in others:
         done = system.connection.ledger.find(placed[order], "place-order")
@@ -154,12 +154,12 @@ def test_faults_strike_only_where_and_while_they_are_brought(system: Deployed, f
     elsewhere = Fault.death("before", **RESERVE, mentions=order, table="orders")
     of_another = Fault.death("before", **RESERVE, mentions=unique("order"))
     over = Fault.death("before", **RESERVE, mentions=order)
-    with faults.bring(over):
+    with faults.inject(over):
         pass
 
     an_order_meets(system, faults, order, elsewhere, of_another, strike=False)
 
-    assert faults.brought(elsewhere) == faults.brought(of_another) == faults.brought(over) == 0
+    assert faults.injected_count(elsewhere) == faults.injected_count(of_another) == faults.injected_count(over) == 0
 
 
 def test_nothing_of_this_is_deployed(system: Deployed) -> None:
@@ -180,7 +180,9 @@ def test_only_the_ledgers_condition_keeps_a_doubled_delivery_from_counting_twice
     (received,) = system.sends(goods(sku, 5))
     system.settles(received)
 
-    with faults.bring(*unless(guarded, Fault.unguarded(table="ledger", function="receive-stock", mentions=sku))):
+    with faults.inject(
+        *unless(guarded, Fault.without_conditions(table="ledger", function="receive-stock", mentions=sku))
+    ):
         heard_again(system, f"stock/{sku}", "receive-stock")
 
     with expected_to_hold(guarded):
@@ -193,17 +195,17 @@ def test_only_the_guard_of_a_change_keeps_two_orders_from_taking_the_last_piece(
 ) -> None:
     sku = unique("mug")
     system.receives(goods(sku, 1))
-    both_have_seen_it = Fault.meeting(MEETING, **RESERVE, mentions=sku, table="stock", times=2)
-    without = unless(guarded, Fault.unguarded(table="stock", function="reserve-stock", mentions=sku))
+    both_have_seen_it = Fault.barrier(BARRIER_TIMEOUT, **RESERVE, mentions=sku, table="stock", times=2)
+    without = unless(guarded, Fault.without_conditions(table="stock", function="reserve-stock", mentions=sku))
 
-    with unhurried(system.cloud, "reserve-stock"), faults.bring(both_have_seen_it, *without):
+    with long_timeouts(system.cloud, "reserve-stock"), faults.inject(both_have_seen_it, *without):
         (first,) = system.sends(an_order(lines=[(sku, 1)]))
         # Only now the second order: one process that had both would handle them one after the other.
-        eventually(lambda: faults.brought(both_have_seen_it), "the first order has seen the last piece")
+        eventually(lambda: faults.injected_count(both_have_seen_it), "the first order has seen the last piece")
         (second,) = system.sends(an_order(lines=[(sku, 1)]))
         system.settles(first, second)
 
-    assert faults.brought(both_have_seen_it) == 2
+    assert faults.injected_count(both_have_seen_it) == 2
     with expected_to_hold(guarded):
         assert system.pieces(sku) == (0, 1)
 
@@ -216,7 +218,7 @@ def test_only_the_condition_of_an_append_keeps_a_second_opening_from_overwriting
     (first,) = system.sends(an_order(order))
     system.settles(first)
 
-    with faults.bring(*unless(guarded, Fault.unguarded(table="store", function="admit", mentions=order))):
+    with faults.inject(*unless(guarded, Fault.without_conditions(table="store", function="admit", mentions=order))):
         (second,) = system.sends(an_order(order))
         eventually(lambda: system.says("admit", second), "admit has decided about the second")
 
@@ -231,12 +233,12 @@ def an_order_meets(system: Deployed, faults: Faults, order: str, *several: Fault
     """
     sku = unique("mug")
     system.receives(goods(sku, 5))
-    with faults.bring(*several):
+    with faults.inject(*several):
         (placed,) = system.sends(an_order(order, lines=[(sku, 2)]))
         system.settles(placed)
         if strike:
             often = [fault.where.get("times", 1) for fault in several]
-            eventually(lambda: [faults.brought(fault) for fault in several], "all faults strike", expected=often)
+            eventually(lambda: [faults.injected_count(fault) for fault in several], "all faults strike", expected=often)
     assert system.types(f"order/{order}") == CONFIRMED
     assert system.pieces(sku) == (3, 2)
     return placed

@@ -17,7 +17,7 @@ from daybook.store.state import State
 from events.inventory import StockReceived
 from events.orders import OrderPlaced
 from tests.deployed.deployed import Deployed, an_order, impatient, unique
-from tests.deployed.in_process import handle, meanwhile, process_of, race, unguarded
+from tests.deployed.in_process import handle, meanwhile, process_of, race, without_conditions
 from tests.faults.breaking import both_ways, eventually, expected_to_hold, unless
 from tests.unit import builders
 from tests.unit.world import Context
@@ -68,7 +68,11 @@ def test_only_the_version_of_a_saved_row_keeps_one_from_overwriting_what_another
 ) -> None:
     sku = unique("mug")
 
-    with process_of(system, "place-order"), race(2), held(guarded, unguarded(system.table("orders", "place-order"))):
+    with (
+        process_of(system, "place-order"),
+        race(2),
+        held(guarded, without_conditions(system.table("orders", "place-order"))),
+    ):
         handle(counting, two_orders(sku))
 
     with expected_to_hold(guarded):
@@ -82,7 +86,7 @@ def test_only_the_condition_of_an_append_keeps_a_stream_whole_when_two_append_at
     sku = unique("mug")
     orders = two_orders(sku)
 
-    with process_of(system, "reserve-stock"), race(2), held(guarded, unguarded(system.connection.names.store)):
+    with process_of(system, "reserve-stock"), race(2), held(guarded, without_conditions(system.connection.names.store)):
         handle(noting, orders)
 
     with expected_to_hold(guarded):
@@ -115,7 +119,7 @@ def test_only_the_cursors_condition_keeps_a_stream_where_another_run_has_parked_
     following, refusing = (reaction(StockReceived, ordered=True)(body) for body in (follow, refuse))
 
     with process_of(system, "receive-stock"):
-        without = held(guarded, unguarded(system.connection.names.ledger, rows="cursor#"))
+        without = held(guarded, without_conditions(system.connection.names.ledger, rows="cursor#"))
         with without, meanwhile(lambda: deliver(refusing, first)):
             deliver(following, third)
 
@@ -128,9 +132,9 @@ def test_only_the_partial_answer_keeps_a_message_that_failed(system: Deployed, f
     order = unique("order")
     failing = Fault.denied(function="place-order", operation="TransactWriteItems", mentions=order)
 
-    with faults.bring(failing, *unless(guarded, Fault.without(Guard.PARTIAL_ANSWER, function="place-order"))):
+    with faults.inject(failing, *unless(guarded, Fault.without_guard(Guard.PARTIAL_ANSWER, function="place-order"))):
         (placed,) = system.sends(an_order(order))
-        eventually(lambda: faults.brought(failing), "place-order has failed")
+        eventually(lambda: faults.injected_count(failing), "place-order has failed")
         eventually(lambda: in_queue(system, "place-order"), "its message is done with, or lost", expected=0)
 
     with expected_to_hold(guarded):
@@ -146,9 +150,9 @@ def test_only_the_way_over_the_store_keeps_what_was_handled_in_the_store(
     order = unique("order")
     unstored = Fault.denied(function="admit", operation="TransactWriteItems", mentions=order, times=ALWAYS)
 
-    with faults.bring(unstored, *unless(guarded, Fault.without(Guard.STORE_FIRST, function="admit"))):
+    with faults.inject(unstored, *unless(guarded, Fault.without_guard(Guard.STORE_FIRST, function="admit"))):
         (sent,) = system.sends(an_order(order))
-        eventually(lambda: faults.brought(unstored), "admit was not let into the store")
+        eventually(lambda: faults.injected_count(unstored), "admit was not let into the store")
         if not guarded:
             eventually(lambda: handled(system, sent), "somebody has handled it")
 
@@ -163,11 +167,11 @@ def test_only_the_record_of_an_attempt_keeps_an_e_mail_from_being_sent_again(
 ) -> None:
     order = unique("order")
     death = Fault.death("after", function="mail-cancelled", operation="SendEmail", mentions=order)
-    without = unless(guarded, Fault.without(Guard.ATTEMPT, function="mail-cancelled"))
+    without = unless(guarded, Fault.without_guard(Guard.EFFECT_RECORD, function="mail-cancelled"))
 
-    with impatient(system, "mail-cancelled"), faults.bring(death, *without):
+    with impatient(system, "mail-cancelled"), faults.inject(death, *without):
         system.sends(an_order(order, lines=[(unique("never-there"), 1)]))
-        eventually(lambda: faults.brought(death), "the e-mail is out, and its process is dead")
+        eventually(lambda: faults.injected_count(death), "the e-mail is out, and its process is dead")
         eventually(lambda: system.says("mail-cancelled", cancellation(system, order)), "it was delivered again")
 
     with expected_to_hold(guarded):

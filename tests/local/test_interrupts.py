@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from daybook.local.interrupts import held, once
+from daybook.local.interrupts import defer_interrupts, single_interrupt
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -12,13 +12,13 @@ def test_an_interrupt_waits_for_the_end_of_a_held_block(number: signal.Signals) 
     done = []
 
     def work() -> None:
-        with held():
-            with held():
+        with defer_interrupts():
+            with defer_interrupts():
                 signal.raise_signal(number)
             done.append("inside")
         done.append("outside")  # pragma: no cover
 
-    with once(), pytest.raises(KeyboardInterrupt):
+    with single_interrupt(), pytest.raises(KeyboardInterrupt):
         work()
     assert done == ["inside"]
 
@@ -31,11 +31,11 @@ def test_later_interrupts_do_not_disturb_the_tidying_up() -> None:
             signal.raise_signal(signal.SIGINT)
         finally:
             signal.raise_signal(signal.SIGTERM)
-            with held():
+            with defer_interrupts():
                 signal.raise_signal(signal.SIGINT)
             done.append("tidied up")
 
-    with once(), pytest.raises(KeyboardInterrupt):
+    with single_interrupt(), pytest.raises(KeyboardInterrupt):
         work()
     assert done == ["tidied up"]
 
@@ -51,7 +51,7 @@ def test_a_program_under_nohup_outlives_its_terminal_and_still_ends_on_ctrl_c() 
     # `nohup … &` in a script ignores both. Only SIGHUP is meant to stay ignored.
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
     try:
-        with once(), pytest.raises(KeyboardInterrupt):
+        with single_interrupt(), pytest.raises(KeyboardInterrupt):
             work()
     finally:
         for number, handler in before.items():
@@ -61,6 +61,6 @@ def test_a_program_under_nohup_outlives_its_terminal_and_still_ends_on_ctrl_c() 
 
 def test_afterwards_signals_mean_what_they_meant_before() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with once(), once():
+    with single_interrupt(), single_interrupt():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before

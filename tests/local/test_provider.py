@@ -38,7 +38,7 @@ def test_it_listens_on_the_port_that_was_asked_for(tmp_path: Path) -> None:
 def test_a_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(StepFailed, match=f"cannot listen on port {port}"), Provider(port=port, project=tmp_path):
+        with pytest.raises(StepFailed, match=f"Cannot listen on port {port}"), Provider(port=port, project=tmp_path):
             pass  # pragma: no cover
 
 

@@ -84,9 +84,9 @@ def test_a_key_cannot_be_used_for_another_endpoint(provider: Provider) -> None:
 def test_a_key_whose_request_still_runs_is_in_use(provider: Provider) -> None:
     slow = Fault.delayed(60, operation="payment_intents.create")
     with ThreadPoolExecutor() as elsewhere:
-        with provider.brings(slow):
+        with provider.inject(slow):
             first = elsewhere.submit(an_intent, provider, key="charge/1001")
-            until(lambda: provider.brought(slow), what="the first request runs")
+            until(lambda: provider.injected_count(slow), what="the first request runs")
             with refused(stripe.APIError) as refusal:
                 an_intent(provider, key="charge/1001")
         answered = first.result()
@@ -107,9 +107,9 @@ def test_a_key_that_was_forgotten_takes_the_money_again(provider: Provider) -> N
 def test_a_key_that_is_forgotten_while_its_request_runs_is_in_use_all_the_same(provider: Provider) -> None:
     slow = Fault.delayed(60, operation="payment_intents.create")
     with ThreadPoolExecutor() as elsewhere:
-        with provider.brings(slow):
+        with provider.inject(slow):
             first = elsewhere.submit(an_intent, provider, key="charge/1001")
-            until(lambda: provider.brought(slow), what="the first request runs")
+            until(lambda: provider.injected_count(slow), what="the first request runs")
             provider.forget_keys()
         answered = first.result()
 

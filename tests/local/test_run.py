@@ -43,14 +43,14 @@ def test_signals_while_it_deploys_leave_nothing_however_many_there_are(tmp_path:
 
 def test_an_app_that_cannot_be_synthesised_is_an_error_with_its_reason_and_its_log(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    (run.project / "app.py").write_text("raise SystemExit('the shelves are not there')")
+    (run.project / "app.py").write_text("raise SystemExit('a test error')")
     with run.started():
         processes = run.family()
 
         assert run.ends() == 1
-        assert "Failed: making the templates." in run.output
-        assert "the shelves are not there" in run.output
-        assert "the shelves are not there" in Path(run.output.strip().rsplit("The whole log: ", 1)[1]).read_text()
+        assert "Failed: synthesizing the templates." in run.output
+        assert "a test error" in run.output
+        assert "a test error" in Path(run.output.strip().rsplit("Full log: ", 1)[1]).read_text()
         assert run.has_left_nothing(processes)
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from daybook.local.welcome import welcome
+from daybook.local.instructions import instructions
 from daybook.operate.send import command as send
 from daybook.operate.send.entries import problem, read_entries
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-WELCOME = welcome("http://127.0.0.1:4566")
+WELCOME = instructions("http://127.0.0.1:4566")
 
 
 @pytest.mark.parametrize("text", [README, WELCOME], ids=["README", "make run"])

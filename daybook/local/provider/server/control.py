@@ -1,4 +1,4 @@
-"""What the stand-in offers besides Stripe's API: its books, its faults, and the acts of banks and customers."""
+"""The stand-in's own API besides Stripe's: its records, its faults, and actions of banks and customers."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ PREFIX = "/_stand-in/"
 
 
 def answer(api: Api, method: str, path: str, asked: Any) -> Answer:
-    """Do what was asked at a path below `PREFIX`; 404 with a sentence if there is no such thing."""
+    """Answer a request at a path below `PREFIX`; 404 if there is no such path."""
     match (method, *path.removeprefix(PREFIX).split("/")):
         case ("GET", "book"):
             return Answer(HTTPStatus.OK, _book(api))
         case ("POST", "faults"):
             for rule in asked:
-                api.strikes.bring(rule)
+                api.faults.inject(rule)
         case ("GET", "faults", identifier):
-            return Answer(HTTPStatus.OK, {"count": api.strikes.count(identifier)})
+            return Answer(HTTPStatus.OK, {"count": api.faults.count(identifier)})
         case ("DELETE", "faults", identifier):
-            api.strikes.lift(identifier)
+            api.faults.lift(identifier)
         case ("POST", "settle"):
             return _settle(api.account, asked)
         case ("POST", "forget-keys"):
@@ -37,7 +37,7 @@ def answer(api: Api, method: str, path: str, asked: Any) -> Answer:
         case ("POST", "reset"):
             api.forget()
         case _:
-            return Answer(HTTPStatus.NOT_FOUND, {"error": f"{method} {path}: there is nothing of that name"})
+            return Answer(HTTPStatus.NOT_FOUND, {"error": f"{method} {path}: no such path"})
     return Answer(HTTPStatus.OK, {})
 
 
@@ -51,8 +51,8 @@ def _settle(account: Account, asked: Mapping[str, Any]) -> Answer:
             and asked["order"] in (None, intent.metadata.get(ORDER))
         ]
         if len(waiting) != 1:
-            said = f"{len(waiting)} payments wait to be settled, of order {asked['order']}, intent {asked['intent']}"
-            return Answer(HTTPStatus.CONFLICT, {"error": said})
+            message = f"{len(waiting)} payments wait to be settled, of order {asked['order']}, intent {asked['intent']}"
+            return Answer(HTTPStatus.CONFLICT, {"error": message})
         return Answer(HTTPStatus.OK, intents.settle(account, waiting[0], asked["fails"]).as_stripe())
 
 

@@ -1,4 +1,4 @@
-"""The life of a payment intent: docs.stripe.com/payments/paymentintents/lifecycle."""
+"""The lifecycle of a payment intent: docs.stripe.com/payments/paymentintents/lifecycle."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _AUTHENTICATION_FAILED: Final = (
 
 
 def create(account: Account, asked: Mapping[str, Any], key: str | None) -> Intent:
-    """Make an intent, and try to be paid if it is to be confirmed: docs.stripe.com/api/payment_intents/create."""
+    """Create an intent, and charge it if `confirm` is set: docs.stripe.com/api/payment_intents/create."""
     method = account.method(asked["payment_method"]) if "payment_method" in asked else None
     allowed = asked.get("allowed_payment_method_types")
     automatic = asked.get("automatic_payment_methods", {"enabled": True, "allow_redirects": "always"})
@@ -57,7 +57,7 @@ def create(account: Account, asked: Mapping[str, Any], key: str | None) -> Inten
 
 
 def confirm(account: Account, intent: Intent, asked: Mapping[str, Any], key: str | None) -> Intent:
-    """Try to be paid: docs.stripe.com/api/payment_intents/confirm. A declined card is a Refusal with status 402."""
+    """Charge the intent: docs.stripe.com/api/payment_intents/confirm. A declined card raises Refusal with 402."""
     if intent.status == "succeeded":
         raise unexpected_state(
             intent.as_stripe(),
@@ -76,7 +76,7 @@ def confirm(account: Account, intent: Intent, asked: Mapping[str, Any], key: str
 
 
 def cancel(intent: Intent, asked: Mapping[str, Any]) -> Intent:
-    """Give up: docs.stripe.com/api/payment_intents/cancel. "In rare cases", it says, an intent in processing can be."""
+    """Cancel the intent: docs.stripe.com/api/payment_intents/cancel. It allows `processing` only "in rare cases"."""
     debited = bool(intent.method and intent.method.behaviour.outcome is Outcome.SETTLING)
     if intent.status in ("succeeded", "canceled") or (intent.status == "processing" and debited):
         raise unexpected_state(
@@ -93,10 +93,10 @@ def cancel(intent: Intent, asked: Mapping[str, Any]) -> Intent:
 
 
 def settle(account: Account, intent: Intent, failure: str | None) -> Intent:
-    """What the bank says at last, or the customer who was asked to authenticate: paid, or failed with that code.
+    """The bank or the authenticating customer completes the payment: it succeeds, or fails with this code.
 
-    A failed bank debit has its code from docs.stripe.com/error-codes; that its type is invalid_request_error, and what
-    its message says, is assumed.
+    The code of a failed bank debit is from docs.stripe.com/error-codes. Its type (invalid_request_error) and its
+    message are assumed.
     """
     charge, message = intent.charge, "The customer's bank account could not be debited."
     if intent.status == "requires_action" and intent.method:
@@ -164,7 +164,7 @@ def _declined(intent: Intent, charge: Charge, decline: Decline) -> Refusal:
 
 
 def _failed(intent: Intent, charge: Charge, decline: Decline, *, kind: str) -> Refusal:
-    """The intent goes back to wanting another payment method: docs.stripe.com/declines/card."""
+    """The intent requires another payment method again: docs.stripe.com/declines/card."""
     refusal = Refusal(
         HTTPStatus.PAYMENT_REQUIRED,
         kind,

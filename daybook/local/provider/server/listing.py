@@ -1,4 +1,4 @@
-"""Lists, newest first, a page at a time: docs.stripe.com/api/pagination."""
+"""Paginated lists, newest first: docs.stripe.com/api/pagination."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PAGE = 10
 
 
 def page(objects: Sequence[Mapping[str, Any]], asked: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """The page of the objects, given as they came to be, that was asked for."""
+    """The requested page of `objects`, which are in order of creation."""
     newest = list(reversed(objects))
     start = 0
     if after := asked.get("starting_after"):

@@ -1,4 +1,4 @@
-"""Which requests the stand-in answers, by the names that Stripe's client has for them."""
+"""The supported requests, by their names in Stripe's client."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from daybook.local.provider.server import intents, listing, parameters, refunds
 from daybook.local.provider.server.account import Account
 from daybook.local.provider.server.refusal import INVALID, Refusal, invalid
 
-# The account, the id in the path, the parameters, the idempotency key -> the object to answer.
+# Account, id in the path, parameters, idempotency key -> the object to return.
 Perform = Callable[[Account, str, Mapping[str, Any], str | None], dict[str, Any]]
 Reading = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One kind of request: how it is recognised, what it may be asked, what it does."""
+    """One kind of request: how it is recognized, how its parameters are read, how it is executed."""
 
     name: str
     method: str
@@ -36,7 +36,7 @@ def _refund_to_create(form: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _balance(account: Account) -> dict[str, Any]:
-    """docs.stripe.com/api/balance/balance_retrieve. All that was taken is still on its way to the account."""
+    """docs.stripe.com/api/balance/balance_retrieve. All payments are still pending."""
     sums: dict[str, int] = {"usd": 0}
     for charge in account.charges.values():
         sums[charge.intent.currency] = sums.get(charge.intent.currency, 0) + charge.left
@@ -123,9 +123,9 @@ _PATTERNS: Final = [(each, re.compile(re.sub(r"\{id\}", r"([^/]+)", each.path)))
 
 
 def find(method: str, path: str) -> tuple[Operation, str]:
-    """The operation that a request asks for, and the id in its path if it has one.
+    """The operation for a request, and the id in its path if there is one.
 
-    Raises Refusal as Stripe does for a URL that it does not recognise.
+    Raises Refusal for an unknown URL, as Stripe does.
     """
     for operation, pattern in _PATTERNS:
         if operation.method == method and (match := pattern.fullmatch(path)):

@@ -1,7 +1,7 @@
-"""What each operation may be asked, and what Stripe says of a request that is not of that form.
+"""The parameters of each operation, and Stripe's errors for invalid ones.
 
-Only parameters that the stand-in heeds, or that change nothing it shows, are known here. Any other is refused as one
-that Stripe does not know: better that than to pretend.
+Only parameters that the stand-in implements, or that have no visible effect, are known. It rejects any other as
+unknown, so that it never ignores one silently.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any, Final
 from daybook.local.provider.server import currencies
 from daybook.local.provider.server.refusal import invalid
 
-Read = Callable[[str, Any], Any]  # a parameter's name and what came for it -> its value
+Read = Callable[[str, Any], Any]  # a parameter's name and raw value -> its value
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The parameters of one operation: how each is read, and which there must be."""
+    """The parameters of one operation: how to read each, and which are required."""
 
     known: Mapping[str, Read] = field(default_factory=dict)
     required: tuple[str, ...] = ()
 
     def read(self, form: Mapping[str, Any]) -> dict[str, Any]:
-        """The values that came, by name. Raises Refusal as Stripe does for what is missing, unknown or malformed."""
+        """The values by name. Raises Refusal for a missing, unknown or malformed parameter, as Stripe does."""
         for name in form:
             if name == "payment_method_types":
                 raise invalid("payment_method_types_no_longer_supported", _NO_LONGER, name)
@@ -44,7 +44,7 @@ _NO_LONGER: Final = (
 
 
 def text(name: str, came: Any) -> str:
-    """A string that is not empty."""
+    """A non-empty string."""
     if came == "":
         raise invalid(
             "parameter_invalid_empty",
@@ -58,7 +58,7 @@ def text(name: str, came: Any) -> str:
 
 
 def whole_number(name: str, came: Any) -> int:
-    """A whole number from 1 on."""
+    """A positive integer."""
     digits = text(name, came)
     if not digits.removeprefix("-").isdecimal():
         raise invalid("parameter_invalid_integer", f"Invalid integer: {digits}", name)
@@ -68,7 +68,7 @@ def whole_number(name: str, came: Any) -> int:
 
 
 def page_size(name: str, came: Any) -> int:
-    """How many objects of a list are wanted: docs.stripe.com/api/pagination."""
+    """The size of a page: docs.stripe.com/api/pagination."""
     size = whole_number(name, came)
     if size > _LARGEST_PAGE:
         raise invalid("parameter_invalid_integer", f"This value must be less than or equal to {_LARGEST_PAGE}.", name)
@@ -81,7 +81,7 @@ def truth(name: str, came: Any) -> bool:
 
 
 def absence(name: str, came: Any) -> bool:
-    """Whether the customer is away, be it once or time and again."""
+    """Whether the payment is off session, once or repeatedly."""
     return bool(one_of("true", "false", "one_off", "recurring")(name, came) != "false")
 
 
@@ -104,7 +104,7 @@ def texts(name: str, came: Any) -> list[str]:
 
 
 def mapping(name: str, came: Any) -> dict[str, str]:
-    """Keys and values of the user's own: docs.stripe.com/api/metadata. An empty value unsets its key."""
+    """The user's own keys and values: docs.stripe.com/api/metadata. An empty value unsets its key."""
     if came == "":
         return {}
     if not isinstance(came, dict):
@@ -113,14 +113,14 @@ def mapping(name: str, came: Any) -> dict[str, str]:
 
 
 def tree(name: str, came: Any) -> dict[str, Any]:
-    """Parameters within a parameter, whatever they are."""
+    """Nested parameters of any kind."""
     if not isinstance(came, dict):
         raise invalid(None, "Invalid object", name)
     return came
 
 
 def automatic(name: str, came: Any) -> dict[str, Any]:
-    """`automatic_payment_methods`: whether the account's own settings say how can be paid."""
+    """`automatic_payment_methods`: use the payment methods of the account's settings."""
     within = Parameters({"enabled": truth, "allow_redirects": one_of("always", "never")}, required=("enabled",))
     return {"allow_redirects": "always", **within.read(tree(name, came))}
 
@@ -128,7 +128,7 @@ def automatic(name: str, came: Any) -> dict[str, Any]:
 _LARGEST_PAGE: Final = 100
 _REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 
-# How a payment is confirmed; when an intent is created, these need confirm=true.
+# Parameters of confirmation. Creating an intent with them requires confirm=true.
 CONFIRMING: Final[Mapping[str, Read]] = {
     "error_on_requires_action": truth,
     "mandate_data": tree,
@@ -174,7 +174,7 @@ LIST_REFUNDS: Final = Parameters({**LIST.known, "charge": text, "payment_intent"
 
 
 def intent_to_create(form: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a new intent, which must also fit each other."""
+    """The parameters of a new intent, checked together."""
     asked = CREATE_INTENT.read(form)
     currencies.chargeable(asked["amount"], asked["currency"])
     for name in CONFIRMING:

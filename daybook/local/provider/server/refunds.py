@@ -1,4 +1,4 @@
-"""Giving money back: docs.stripe.com/refunds."""
+"""Refunds: docs.stripe.com/refunds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def create(account: Account, asked: Mapping[str, Any], key: str | None) -> Refund:
-    """Refund a payment, all that is left of it unless told how much: docs.stripe.com/api/refunds/create."""
+    """Refund a payment, by default all that is left of it: docs.stripe.com/api/refunds/create."""
     charge = _charge(account, asked)
     if not charge.left:
         raise invalid("charge_already_refunded", f"Charge {charge.id} has already been refunded.")
@@ -35,7 +35,7 @@ def create(account: Account, asked: Mapping[str, Any], key: str | None) -> Refun
 
 
 def retrieve(account: Account, identifier: str) -> Refund:
-    """The refund of that id."""
+    """The refund with that id."""
     if identifier not in account.refunds:
         raise missing("refund", identifier, "refund", 404)
     return account.refunds[identifier]

@@ -1,33 +1,33 @@
-"""Worlds made by hand: whole ones, in which all that is promised holds, for a test to break in one place."""
+"""Builders of valid snapshots, which a test then changes in one place."""
 
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chaos.checker.breach import Invariant
-from chaos.checker.world import Event, Mail, Movement, Page, World
+from chaos.checker.snapshot import Email, Event, Movement, Page, Snapshot
+from chaos.checker.violation import Invariant
 from tests.tables import service_tables
 
 ADDRESS = "ada@example.com"
 
 
-class Making:
-    """A world that is being made. `tables` are rows by their ids; all may be changed until it is `made`."""
+class SnapshotBuilder:
+    """Builds a snapshot. `tables` are rows by id. Everything may be changed until `build`."""
 
     def __init__(self) -> None:
         self.streams: dict[str, list[Event]] = defaultdict(list)
-        self.accounts: dict[tuple[str, str], dict[str, Any]] = {}
-        self.others: dict[tuple[str, str], dict[str, Any]] = {}
+        self.statuses: dict[tuple[str, str], dict[str, Any]] = {}
+        self.other_rows: dict[tuple[str, str], dict[str, Any]] = {}
         self.tables: dict[str, dict[str, dict[str, Any]]] = {table: {} for table in service_tables()}
-        self.mails: list[Mail] = []
+        self.emails: list[Email] = []
         self.pages: list[Page] = []
         self.paid: list[Movement] = []
-        self.paid_back: list[Movement] = []
+        self.refunds_made: list[Movement] = []
         self._numbers = itertools.count(1)
 
     def event(self, event_type: str, stream: str, *handled_by: str, **data: Any) -> Event:
-        """An event, committed at these consumers."""
+        """Add an event that these consumers have committed."""
         event = Event(
             id=f"event-{next(self._numbers):03}",
             type=event_type,
@@ -43,12 +43,12 @@ class Making:
         )
         self.streams[stream].append(event)
         for consumer in handled_by:
-            self.account(event, consumer)
+            self.status(event, consumer)
         return event
 
-    def account(self, event: Event, consumer: str, state: str = "committed", **details: Any) -> None:
-        """What the ledger says of an event at a consumer."""
-        self.accounts[event.id, consumer] = {
+    def status(self, event: Event, consumer: str, state: str = "committed", **details: Any) -> None:
+        """Set the status of an event at a consumer."""
+        self.statuses[event.id, consumer] = {
             "event": event.id,
             "consumer": consumer,
             "state": state,
@@ -56,12 +56,12 @@ class Making:
         }
 
     def row(self, table: str, key: str, **fields: Any) -> dict[str, Any]:
-        """A row of a service's table."""
+        """Add a row to a service's table."""
         self.tables[table][key] = {"id": key, **fields}
         return self.tables[table][key]
 
     def the(self, event_type: str, **data: Any) -> Event:
-        """The one event of a type, or the one that says this."""
+        """The only event of a type, or the only one with this data."""
         (event,) = (
             event
             for stream in self.streams.values()
@@ -70,48 +70,50 @@ class Making:
         )
         return event
 
-    def instead(self, event: Event, **data: Any) -> None:
-        """As if the event had said this."""
+    def change(self, event: Event, **data: Any) -> None:
+        """Change the event's data."""
         assert isinstance(event.data, dict)
         event.data.update(data)
 
-    def forget(self, event: Event) -> None:
-        """As if the event had never been recorded."""
+    def remove(self, event: Event) -> None:
+        """Remove the event from its stream."""
         self.streams[event.stream].remove(event)
 
-    def made(self) -> World:
-        """The world as it is now."""
-        return World(
+    def build(self) -> Snapshot:
+        """The snapshot as it is now."""
+        return Snapshot(
             streams={stream: events for stream, events in self.streams.items() if events},
             listeners={},
             ordered=frozenset(),
-            accounts=self.accounts,
-            others=self.others,
+            statuses=self.statuses,
+            other_rows=self.other_rows,
             tables={table: list(rows.values()) for table, rows in self.tables.items()},
-            mails=self.mails,
+            emails=self.emails,
             pages=self.pages,
             paid=self.paid,
-            paid_back=self.paid_back,
+            refunds_made=self.refunds_made,
         )
 
 
-def breaches(making: Making, invariant: Invariant) -> list[str]:
-    """What the invariant finds."""
-    return [breach.what for breach in invariant.breaches(making.made())]
+def violations(builder: SnapshotBuilder, invariant: Invariant) -> list[str]:
+    """The messages of the violations that the invariant finds."""
+    return [violation.message for violation in invariant.violations(builder.build())]
 
 
-def assert_found_out(broken: Making, breaking: Callable[[Making], None], invariant: Invariant, says: str) -> None:
-    """Whole, it holds; broken, it does not, and the invariant says this."""
-    assert breaches(broken, invariant) == []
+def assert_violation_found(
+    broken: SnapshotBuilder, break_it: Callable[[SnapshotBuilder], None], invariant: Invariant, expected: str
+) -> None:
+    """Check that there is no violation before the change, and this one after it."""
+    assert violations(broken, invariant) == []
 
-    breaking(broken)
+    break_it(broken)
 
-    found = breaches(broken, invariant)
-    assert any(each.startswith(says) for each in found), found
+    found = violations(broken, invariant)
+    assert any(each.startswith(expected) for each in found), found
 
 
 def lines(pieces: Mapping[str, int], price: int = 1250) -> list[dict[str, Any]]:
-    """An order's lines, each piece at so many cents."""
+    """Order lines with this price for each piece, in cents."""
     money = {"amount": price, "currency": "EUR"}
     return [{"sku": sku, "quantity": quantity, "price": money} for sku, quantity in pieces.items()]
 
@@ -120,18 +122,18 @@ def euros(cents: int) -> dict[str, Any]:
     return {"amount": cents, "currency": "EUR"}
 
 
-def a_shop() -> Making:
-    """Ten mugs have come in, and four orders: 1001 is sent, 1002 wanted too much, 1003 was paid after it was cancelled,
-    and 1004 waits for its money.
+def a_shop() -> SnapshotBuilder:
+    """Ten mugs were received. Of four orders, 1001 is sent, 1002 was out of stock, 1003 was paid after its
+    cancellation, and 1004 waits for its payment.
     """
-    shop = Making()
-    goods(shop, "mug", 6)
-    goods(shop, "mug", 4)
+    shop = SnapshotBuilder()
+    stock_received(shop, "mug", 6)
+    stock_received(shop, "mug", 4)
     shop.row("stock", "mug", available=7, reserved=1)
     for order, pieces in (("1001", 2), ("1002", 50), ("1003", 1), ("1004", 1)):
         place(shop, order, {"mug": pieces})
     for order, pieces in (("1001", 2), ("1003", 1), ("1004", 1)):
-        put_aside(shop, order, {"mug": pieces})
+        reserve(shop, order, {"mug": pieces})
     pay(shop, "1001", 2500, "OrderConfirmed")
     send(shop, "1001")
     short = {"order_id": "1002", "skus": ["mug"]}
@@ -140,16 +142,16 @@ def a_shop() -> Making:
     cancel(shop, "1002", "out_of_stock")
     cancel(shop, "1003", "not_paid_in_time")
     pay(shop, "1003", 1250, None)
-    pay_back(shop, "1003", "cancelled", 1250)
+    make_refund(shop, "1003", "cancelled", 1250)
     return shop
 
 
-def goods(shop: Making, sku: str, quantity: int) -> None:
-    """Goods that have come in; that they lie on the shelf is another matter."""
+def stock_received(shop: SnapshotBuilder, sku: str, quantity: int) -> None:
+    """Add StockReceived. It does not change the row of the stock."""
     shop.event("StockReceived", f"stock/{sku}", "receive-stock", sku=sku, quantity=quantity)
 
 
-def place(shop: Making, order: str, pieces: Mapping[str, int]) -> None:
+def place(shop: SnapshotBuilder, order: str, pieces: Mapping[str, int]) -> None:
     bought = {"customer": {"name": "Ada Lovelace", "email": ADDRESS}, "lines": lines(pieces)}
     handled_by = ("place-order", "reserve-stock", "order-status-placed")
     shop.event("OrderPlaced", f"order/{order}", *handled_by, order_id=order, **bought)
@@ -159,15 +161,15 @@ def place(shop: Making, order: str, pieces: Mapping[str, int]) -> None:
     shop.row("order-status", order, total=total, currency="EUR", **status)
 
 
-def put_aside(shop: Making, order: str, pieces: Mapping[str, int]) -> None:
+def reserve(shop: SnapshotBuilder, order: str, pieces: Mapping[str, int]) -> None:
     handled_by = ("charge-order", "order-status-reserved")
     shop.event("StockReserved", f"reservation/{order}", *handled_by, order_id=order)
     shop.row("reservations", order, stage="reserved", pieces=dict(pieces))
     shop.tables["order-status"][order]["status"] = "reserved"
 
 
-def pay(shop: Making, order: str, cents: int, then: str | None) -> None:
-    """The order is paid, and confirmed thereby if `then` says so."""
+def pay(shop: SnapshotBuilder, order: str, cents: int, then: str | None) -> None:
+    """Pay the order; `then` is the event that follows, if any."""
     paid = {"order_id": order, "payment_id": f"pi_{order}", "amount": euros(cents)}
     shop.event("PaymentSucceeded", f"payment/{order}", "confirm-order", **paid)
     shop.paid.append(Movement(order=order, amount=cents, currency="EUR"))
@@ -178,50 +180,52 @@ def pay(shop: Making, order: str, cents: int, then: str | None) -> None:
         shop.tables["orders"][order]["stage"] = "confirmed"
         shop.tables["reservations"][order]["stage"] = "committed"
         shop.tables["order-status"][order]["status"] = "confirmed"
-        write(shop, order, "confirmed", f"Your order {order} is confirmed")
+        send_email(shop, order, "confirmed", f"Your order {order} is confirmed")
 
 
-def send(shop: Making, order: str) -> None:
+def send(shop: SnapshotBuilder, order: str) -> None:
     handled_by = ("mail-fulfilled", "order-status-fulfilled")
     parcel = {"carrier": "Post", "tracking_number": "T-1"}
     shop.event("OrderFulfilled", f"order/{order}", *handled_by, order_id=order, **parcel)
     shop.tables["orders"][order]["stage"] = "fulfilled"
     shop.tables["order-status"][order] |= {"status": "fulfilled", **parcel}
-    write(shop, order, "fulfilled", f"Your order {order} is on its way")
+    send_email(shop, order, "fulfilled", f"Your order {order} is on its way")
 
 
-def cancel(shop: Making, order: str, because: str) -> None:
+def cancel(shop: SnapshotBuilder, order: str, because: str) -> None:
     handled_by = ("release-stock", "mail-cancelled", "order-status-cancelled")
     shop.event("OrderCancelled", f"order/{order}", *handled_by, order_id=order, because=because)
     shop.tables["orders"][order]["stage"] = "cancelled"
     shop.tables["order-status"][order] |= {"status": "cancelled", "cancelled_because": because}
     pieces = shop.tables["reservations"].get(order, {}).get("pieces", {})
     shop.row("reservations", order, stage="released", pieces=pieces)
-    write(shop, order, "cancelled", f"Your order {order} is cancelled")
+    send_email(shop, order, "cancelled", f"Your order {order} is cancelled")
 
 
-def pay_back(shop: Making, order: str, refund: str, cents: int, because: str = "paid_after_cancellation") -> None:
-    told = {"order_id": order, "refund_id": refund, "amount": euros(cents), "because": because}
-    shop.event("RefundRequested", f"order/{order}", "refund-order", **told)
-    shop.event("PaymentRefunded", f"payment/{order}", "mail-refunded", "order-status-refunded", **told)
-    shop.paid_back.append(Movement(order=order, amount=cents, currency="EUR"))
+def make_refund(
+    shop: SnapshotBuilder, order: str, refund: str, cents: int, because: str = "paid_after_cancellation"
+) -> None:
+    details = {"order_id": order, "refund_id": refund, "amount": euros(cents), "because": because}
+    shop.event("RefundRequested", f"order/{order}", "refund-order", **details)
+    shop.event("PaymentRefunded", f"payment/{order}", "mail-refunded", "order-status-refunded", **details)
+    shop.refunds_made.append(Movement(order=order, amount=cents, currency="EUR"))
     shop.tables["orders"][order]["refunds"][refund] = cents
     status = shop.tables["order-status"][order]
     status["refunded"] = status.get("refunded", 0) + cents
     text = f"We have paid back {cents} cents."
-    write(shop, order, f"refunded:{refund}", f"Refund for your order {order}", text)
+    send_email(shop, order, f"refunded:{refund}", f"Refund for your order {order}", text)
 
 
-def write(shop: Making, order: str, kind: str, subject: str, text: str = "Dear Ada") -> None:
-    """A letter that is sent, and told to be."""
+def send_email(shop: SnapshotBuilder, order: str, kind: str, subject: str, text: str = "Dear Ada") -> None:
+    """Add an e-mail and its EmailSent."""
     letter = f"{order}.{kind}"
     shop.event("EmailSent", f"letter/{letter}", letter_id=letter, order_id=order)
-    shop.mails.append(Mail(to=(ADDRESS,), subject=subject, text=text))
+    shop.emails.append(Email(to=(ADDRESS,), subject=subject, text=text))
 
 
-def a_ward() -> Making:
-    """A device has told of itself three times in two minutes, and has alarmed; nobody has acknowledged it in time."""
-    ward = Making()
+def a_ward() -> SnapshotBuilder:
+    """A device has reported three times in two minutes and raised an alarm, which nobody acknowledged in time."""
+    ward = SnapshotBuilder()
     for second, value in ((1, 97), (61, 80), (62, 79)):
         report(ward, f"2026-03-01T12:{second // 60:02}:{second % 60:02}.000000Z", value)
     last = "2026-03-01T12:01:02.000000Z"
@@ -247,24 +251,24 @@ def _how(at: str) -> dict[str, Any]:
     return {"status": "on", "battery": 80, "measured_at": at}
 
 
-def report(ward: Making, at: str, value: int) -> Event:
+def report(ward: SnapshotBuilder, at: str, value: int) -> Event:
     readings = [{"code": "59408-5", "unit": "%", "value": value}]
-    told = {"device_id": "MON-7", **_how(at), **_WHAT, "readings": readings}
-    return ward.event("EquipmentStatusReported", "device/MON-7", "track-equipment", **told)
+    details = {"device_id": "MON-7", **_how(at), **_WHAT, "readings": readings}
+    return ward.event("EquipmentStatusReported", "device/MON-7", "track-equipment", **details)
 
 
-def page(ward: Making, alarm: str, level: int, *, told: bool = True) -> None:
-    """A page that is sent, and told to be."""
+def page(ward: SnapshotBuilder, alarm: str, level: int, *, recorded: bool = True) -> None:
+    """Add a page and its StaffPaged."""
     text = "ICU-2: MON-7 (patient-monitor)\n"
     text += f"Level {level}: nobody has acknowledged it yet.\n" if level > 1 else ""
     ward.pages.append(Page(level=level, text=f"{text}Alarm {alarm}"))
-    if told:
+    if recorded:
         ward.event("StaffPaged", f"alarm/{alarm}", alarm_id=alarm, level=level)
 
 
-def a_bank() -> Making:
-    """Three transactions of one minute: one of cash, one at a merchant, and one that was taken back."""
-    bank = Making()
+def a_bank() -> SnapshotBuilder:
+    """Three transactions in one minute: one in cash, one at a merchant, and one that was reversed."""
+    bank = SnapshotBuilder()
     at = "2026-03-01T12:00:30.000000Z"
     cash: dict[str, Any] = {
         "authorisation_id": "A-1",
@@ -301,6 +305,6 @@ CASE = "currency:cus-1:debit:EUR:2026-03-01"
 
 
 def basis(*transactions: str, cents: int, count: int | None = None) -> dict[str, Any]:
-    """What a case rests on."""
+    """The basis of a case."""
     sums = [{"amount": cents, "currency": "EUR"}]
     return {"sums": sums, "count": len(transactions) if count is None else count, "transactions": list(transactions)}

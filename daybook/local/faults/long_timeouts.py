@@ -1,4 +1,4 @@
-"""More time for a function: for calls that wait for each other, however slowly the second process starts."""
+"""Longer timeouts for a function, so that two of its processes can wait for each other, however slow they start."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
     from daybook.local.cloud import Cloud
 
-MEETING = 100.0  # seconds that a call may wait in `unhurried`
+BARRIER_TIMEOUT = 100.0  # seconds that a call may wait within `long_timeouts`
 _TIMEOUT = 120  # seconds
 
 
 @contextmanager
-def unhurried(cloud: Cloud, consumer: str) -> Iterator[None]:
-    """In the block, a consumer's function is not killed, and its messages are not delivered again, for two minutes.
+def long_timeouts(cloud: Cloud, consumer: str) -> Iterator[None]:
+    """Set the function's timeout and its queue's visibility timeout to two minutes for the length of the block.
 
-    Its processes start anew at the beginning and at the end: no message of it should be in flight then.
+    The function's processes restart at the beginning and at the end: it must have no message in flight then.
     """
     lambda_, sqs, name = cloud.client("lambda"), cloud.client("sqs"), Names(STAGE).of(consumer)
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]

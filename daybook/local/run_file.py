@@ -1,4 +1,4 @@
-"""Where the run of this checkout can be found: `.daybook/local.json`, read by `daybook --stage local`."""
+"""The file `.daybook/local.json`, in which `daybook --stage local` finds the run of this checkout."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def only_run(project: Path) -> Iterator[Path]:
-    """Be the only run of this checkout for the length of the block; `AlreadyRunning` if there is another.
+def exclusive_run(project: Path) -> Iterator[Path]:
+    """Lock this checkout for one run for the length of the block. Raises `AlreadyRunning` if there is another.
 
-    Yields the file to `announce` the cloud in, which is removed at the end. A file that a dead run has left is no
-    hindrance: what counts is the lock, and that ends with the process.
+    Yields the file for `write_run_file`, which is removed at the end. A file that a killed run has left does no harm:
+    only the lock counts, and the lock ends with the process.
     """
     folder = private(project)
     file = folder / "local.json"
@@ -43,8 +43,8 @@ def only_run(project: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def announce(cloud: Cloud, file: Path) -> None:
-    """Write where the cloud is: `endpoint`, `region` and the `pid` of this process. Readers never see half a file."""
+def write_run_file(cloud: Cloud, file: Path) -> None:
+    """Write `endpoint`, `region` and the `pid` of this process, atomically."""
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps({"endpoint": cloud.endpoint, "region": REGION, "pid": os.getpid()}), encoding="utf-8")
     draft.replace(file)

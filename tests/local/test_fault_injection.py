@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
 
 from daybook.local.faults import Fault, Faults
-from daybook.local.faults.worker.daybook_faults import acts
+from daybook.local.faults.worker.daybook_faults import actions
 from daybook.local.project import ROOT
 
 REQUEST = AWSPreparedRequest("POST", "http://localhost", HTTPHeaders(), b"", stream_output=False)
@@ -57,18 +57,18 @@ def test_of_two_calls_that_meet_the_first_is_held_until_the_second_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAYBOOK_FAULTS_PLAN", str(tmp_path / "plan.json"))
-    meeting = Fault.meeting(60).rule()
+    barrier = Fault.barrier(60).rule()
 
     with ThreadPoolExecutor(2) as both:
-        first = both.submit(acts.act, meeting, REQUEST, None)
-        while not (tmp_path / f"{meeting['id']}.met").exists():
+        first = both.submit(actions.run, barrier, REQUEST, None)
+        while not (tmp_path / f"{barrier['id']}.arrived").exists():
             assert not first.done()
         assert not first.done()
-        acts.act(meeting, REQUEST, None)
+        actions.run(barrier, REQUEST, None)
         assert first.result(timeout=30) is None
 
 
 def test_a_call_that_meets_nobody_goes_on_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAYBOOK_FAULTS_PLAN", str(tmp_path / "plan.json"))
 
-    acts.act(Fault.meeting(0.0).rule(), REQUEST, None)
+    actions.run(Fault.barrier(0.0).rule(), REQUEST, None)

@@ -1,4 +1,4 @@
-"""All that there is at one moment, as anybody could read it who knows AWS and nothing of this system's code."""
+"""A snapshot of the whole system, read through AWS's APIs without this system's own code."""
 
 import json
 from collections import defaultdict
@@ -10,25 +10,25 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 
 Row = Mapping[str, Any]
-"""A row of a table: numbers are int, or Decimal where they are no whole ones."""
+"""A row of a table. Numbers are int, or Decimal if they are not whole."""
 
 Client = Callable[[str], Any]
-"""Makes a boto3 client for a service: `client("dynamodb")`."""
+"""Creates a boto3 client for a service: `client("dynamodb")`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What was put on the ingress bus, by the notes of whoever put it there; several times perhaps.
+    """An event that was put on the ingress bus, perhaps several times.
 
-    `refused`: the kinds of error for which it may be refused; it must be, unless `taken` says that it may be taken.
+    `allowed_errors` are errors with which it may be rejected. It must be rejected unless `may_be_admitted`.
     """
 
     type: str
     source: str
     producer_id: str
     data: Mapping[str, Any]
-    taken: bool = True
-    refused: frozenset[str] = frozenset()
+    may_be_admitted: bool = True
+    allowed_errors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,8 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mail:
-    """An e-mail that somebody has in their inbox."""
+class Email:
+    """An e-email that somebody has in their inbox."""
 
     to: tuple[str, ...]
     subject: str
@@ -59,7 +59,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page that somebody has read."""
+    """A delivered page."""
 
     level: int
     text: str
@@ -67,7 +67,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
-    """Money that has moved at the payment provider: in minor units, paid for an order, or paid back."""
+    """A charge or a refund at the payment provider, in minor units."""
 
     order: str
     amount: int
@@ -75,25 +75,25 @@ class Movement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """What there is.
+class Snapshot:
+    """The state of the system.
 
-    `listeners` are the consumers of each event type, by the rules on the event bus; `accounts` the ledger's rows of
-    events by event id and consumer, `others` its other rows by partition key (`cursor#…`, `attempt#…`, `switch`) and
-    sort key. `tables` are the services' tables by the names that their functions know them by (`stock`,
-    `order-status`). `ordered` are the consumers that handle a stream in its order.
+    `listeners` are the consumers of each event type, according to the rules on the event bus; `statuses` the ledger's
+    rows of events by event id and consumer; `other_rows` its other rows by partition key (`cursor#…`, `attempt#…`,
+    `switch`) and sort key. `tables` are the services' tables by their names in the stacks (`stock`, `order-status`).
+    `ordered` are the consumers that process a stream in order.
     """
 
     streams: Mapping[str, Sequence[Event]]
     listeners: Mapping[str, frozenset[str]]
     ordered: frozenset[str]
-    accounts: Mapping[tuple[str, str], Row]
-    others: Mapping[tuple[str, str], Row]
+    statuses: Mapping[tuple[str, str], Row]
+    other_rows: Mapping[tuple[str, str], Row]
     tables: Mapping[str, Sequence[Row]]
-    mails: Sequence[Mail] = ()
+    emails: Sequence[Email] = ()
     pages: Sequence[Page] = ()
     paid: Sequence[Movement] = ()
-    paid_back: Sequence[Movement] = ()
+    refunds_made: Sequence[Movement] = ()
     sent: Sequence[Sent] = ()
     by_id: Mapping[str, Event] = field(init=False)
 
@@ -101,40 +101,40 @@ class World:
         object.__setattr__(self, "by_id", {event.id: event for event in self.events()})
 
     def events(self, *types: str) -> Iterator[Event]:
-        """All events in the store, of these types if any are named, stream by stream."""
+        """All events in the store, or those of these types, stream by stream."""
         return (event for stream in self.streams.values() for event in stream if not types or event.type in types)
 
     def state(self, event: str, consumer: str) -> str | None:
-        """What the ledger says of an event at a consumer: `committed`, `dead`, `discarded`, `trying`, or nothing."""
-        return self.accounts.get((event, consumer), {}).get("state")
+        """The ledger's status of an event at a consumer: `committed`, `dead`, `discarded`, `trying`, or None."""
+        return self.statuses.get((event, consumer), {}).get("state")
 
 
 def read(
     client: Client,
     stage: str,
     *,
-    mails: Iterable[Mail] = (),
+    emails: Iterable[Email] = (),
     pages: Iterable[Page] = (),
     paid: Iterable[Movement] = (),
-    paid_back: Iterable[Movement] = (),
+    refunds_made: Iterable[Movement] = (),
     sent: Iterable[Sent] = (),
-) -> World:
-    """Read all of a stage, while it is at rest."""
+) -> Snapshot:
+    """Read the state of a stage while it is idle."""
     dynamodb = client("dynamodb")
     ledger = list(_rows(dynamodb, f"daybook-{stage}-ledger"))
     own = [row for row in ledger if not row["event"].startswith(_SPECIAL)]
     described = dict(_described(client("lambda"), stage))
-    return World(
+    return Snapshot(
         streams=_streams(_rows(dynamodb, f"daybook-{stage}-store")),
         listeners=_listeners(client("events"), stage),
-        ordered=frozenset(name for name, told in described.items() if told.get("ordered")),
-        accounts={(row["event"], row["consumer"]): row for row in own},
-        others={(row["event"], row["consumer"]): row for row in ledger if row["event"].startswith(_SPECIAL)},
+        ordered=frozenset(name for name, consumer in described.items() if consumer.get("ordered")),
+        statuses={(row["event"], row["consumer"]): row for row in own},
+        other_rows={(row["event"], row["consumer"]): row for row in ledger if row["event"].startswith(_SPECIAL)},
         tables={name: list(_rows(dynamodb, table)) for name, table in _tables(client("lambda"), stage).items()},
-        mails=tuple(mails),
+        emails=tuple(emails),
         pages=tuple(pages),
         paid=tuple(paid),
-        paid_back=tuple(paid_back),
+        refunds_made=tuple(refunds_made),
         sent=tuple(sent),
     )
 
@@ -169,7 +169,7 @@ def _streams(rows: Iterable[Row]) -> dict[str, list[Event]]:
 
 
 def _listeners(events: Any, stage: str) -> dict[str, frozenset[str]]:
-    """By event type, the queues that a rule on the event bus takes it to, named as the consumers behind them."""
+    """The consumers of each event type: the queues that a rule on the event bus sends it to."""
     bus, prefix = f"daybook-{stage}-events", f"daybook-{stage}-"
     found: dict[str, set[str]] = defaultdict(set)
     for page in events.get_paginator("list_rules").paginate(EventBusName=bus, NamePrefix=prefix):
@@ -185,19 +185,19 @@ def _functions(lambda_: Any, stage: str) -> Iterator[tuple[str, Mapping[str, str
     for page in lambda_.get_paginator("list_functions").paginate():
         for function in page["Functions"]:
             if function["FunctionName"].startswith(prefix):
-                told = function.get("Environment", {}).get("Variables", {})
-                yield function["FunctionName"].removeprefix(prefix), told
+                variables = function.get("Environment", {}).get("Variables", {})
+                yield function["FunctionName"].removeprefix(prefix), variables
 
 
 def _described(lambda_: Any, stage: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, told in _functions(lambda_, stage):
-        yield name, json.loads(told.get("DAYBOOK_CONSUMER", "{}"))
+    for name, variables in _functions(lambda_, stage):
+        yield name, json.loads(variables.get("DAYBOOK_CONSUMER", "{}"))
 
 
 def _tables(lambda_: Any, stage: str) -> dict[str, str]:
     return {
         name.removeprefix(_TABLE).lower().replace("_", "-"): table
-        for _, told in _functions(lambda_, stage)
-        for name, table in told.items()
+        for _, variables in _functions(lambda_, stage)
+        for name, table in variables.items()
         if name.startswith(_TABLE)
     }

@@ -14,12 +14,12 @@ def strikes(folder: Path, *, times: Times, calls: int) -> str:
     faults = Faults(folder)
     plans = [Plan(folder / "plan.json", function) for function in ("one", "other")]
     fault = Fault.death("before", operation="PutEvents", times=times)
-    with faults.bring(fault):
+    with faults.inject(fault):
         struck = [
-            [*plans[number % 2].striking("events", "PutEvents", fits=lambda _: True, when="before")] != []
+            [*plans[number % 2].matching("events", "PutEvents", fits=lambda _: True, when="before")] != []
             for number in range(calls)
         ]
-    assert faults.brought(fault) == sum(struck)
+    assert faults.injected_count(fault) == sum(struck)
     return "".join("x" if each else "." for each in struck)
 
 
@@ -42,7 +42,7 @@ def test_a_seed_strikes_the_same_calls_again(tmp_path: Path) -> None:
 def test_a_fault_strikes_only_the_calls_that_it_names(tmp_path: Path) -> None:
     faults = Faults(tmp_path)
     one, other = (Plan(tmp_path / "plan.json", function) for function in ("one", "other"))
-    with faults.bring(Fault.delay(1.0, function="one", service="events", operation="PutEvents", times=ALWAYS)):
+    with faults.inject(Fault.delay(1.0, function="one", service="events", operation="PutEvents", times=ALWAYS)):
         for plan, service, operation, when, struck in [
             (one, "events", "PutEvents", "before", True),
             (other, "events", "PutEvents", "before", False),
@@ -50,17 +50,17 @@ def test_a_fault_strikes_only_the_calls_that_it_names(tmp_path: Path) -> None:
             (one, "events", "PutRule", "before", False),
             (one, "events", "PutEvents", "after", False),
         ]:
-            assert bool([*plan.striking(service, operation, fits=lambda _: True, when=when)]) is struck
+            assert bool([*plan.matching(service, operation, fits=lambda _: True, when=when)]) is struck
 
 
 def test_a_guard_is_missing_while_its_fault_is_brought_in_the_function_that_it_names(tmp_path: Path) -> None:
-    faults, removed = Faults(tmp_path, guards=True), Fault.without(Guard.CURSOR, function="one")
+    faults, removed = Faults(tmp_path, guards=True), Fault.without_guard(Guard.CURSOR, function="one")
     one, other = (Plan(tmp_path / "plan.json", function) for function in ("one", "other"))
 
     def missing(plan: Plan, guard: Guard = Guard.CURSOR) -> bool:
-        return [*plan.striking("", guard, fits=lambda _: True)] != []
+        return [*plan.matching("", guard, fits=lambda _: True)] != []
 
-    with faults.bring(removed):
-        assert (missing(one), missing(other), missing(one, Guard.ATTEMPT)) == (True, False, False)
+    with faults.inject(removed):
+        assert (missing(one), missing(other), missing(one, Guard.EFFECT_RECORD)) == (True, False, False)
     assert not missing(one)
-    assert faults.brought(removed) == 1
+    assert faults.injected_count(removed) == 1

@@ -1,4 +1,4 @@
-"""A look of the checker at the stage `test`."""
+"""The checker's snapshot of the stage `test`."""
 
 import io
 import json
@@ -8,8 +8,7 @@ from typing import Any
 
 import boto3
 
-from chaos.checker.world import World as Seen
-from chaos.checker.world import read
+from chaos.checker.snapshot import Snapshot, read
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
 from daybook.runtime.settings import table_variable
@@ -19,7 +18,7 @@ from tests.unit.world import NAMES, Handler, World
 
 
 def deploy(world: World) -> None:
-    """What the checker finds the tables by: a function that was given all of them, and the event bus."""
+    """Deploy what the checker finds tables by: the event bus, and a function with all tables in its environment."""
     world.open_bus()
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     role = boto3.client("iam").create_role(RoleName="role", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
@@ -37,7 +36,7 @@ def deploy(world: World) -> None:
 
 
 def happens(world: World, *events: Event) -> list[Envelope]:
-    """The events are recorded, each behind the last of its stream."""
+    """Record the events, each at the end of its stream."""
     envelopes = []
     for event in events:
         before = world.stream(event.stream)
@@ -47,12 +46,12 @@ def happens(world: World, *events: Event) -> list[Envelope]:
 
 
 def hears(world: World, handlers: Mapping[str, Handler], *envelopes: Envelope) -> None:
-    """The events are delivered, in this order, each to the handler of its type."""
+    """Deliver the events in this order, each to the handler of its type."""
     for envelope in envelopes:
         assert world.deliver(handlers[envelope.metadata.type], from_the_bus(envelope)) == []
 
 
-def looks() -> Seen:
-    """The stage as the checker sees it."""
+def looks() -> Snapshot:
+    """The stage's snapshot."""
     client: Any = boto3.client
     return read(client, NAMES.stage)

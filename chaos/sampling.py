@@ -1,4 +1,4 @@
-"""What a run looks like at one moment: processes and their memory, messages in queues, and how long things take."""
+"""Sample a running system: processes and their memory, messages in queues, latencies."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from chaos.following import percentile
+from chaos.tracking import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chaos.following import Follower
+    from chaos.tracking import DeliveryTracker
     from daybook.local.cloud import Cloud
     from daybook.operate.connection import Connection
 
@@ -25,50 +25,51 @@ _FUNCTION = "AWS_LAMBDA_FUNCTION_NAME"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One look. Memory is resident, in MB of a million bytes; times are seconds; None is where nothing could be said.
+    """One sample. Memory is resident, in MB of a million bytes; times are in seconds; None means not known.
 
-    Latencies are of what was followed since the look before: `median` and `slow` (the 99th percentile) of deliveries,
-    from PutEvents to the commit, and `story`, from an order's PutEvents to the last commit of all that came of it.
+    Latencies are of deliveries tracked since the previous sample: `median` and `slow` (the 99th percentile), from
+    PutEvents to the commit. `order_latency` is the time from an order's PutEvents to the last commit of all that
+    followed from it.
     """
 
     minutes: float  # since the traffic began
     events: int  # in the store
-    processor: float  # percent of all cores, whatever works on them
-    cloud: float  # memory of the local cloud's own process
+    processor: float  # percent of all cores, used by all programs
+    cloud: float  # memory of the local cloud's main process
     workers: int  # processes of functions
-    memory: float  # of all of them
-    ordinary: float  # memory of one of them: the median
-    largest: float  # memory of the one that has most
-    functions: Mapping[str, float]  # memory of a worker of each function: the mean
+    memory: float  # of all workers
+    ordinary: float  # memory of one worker: the median
+    largest: float  # memory of the largest worker
+    functions: Mapping[str, float]  # mean memory of each function's workers
     files: int  # open files and connections of all workers
-    messages: int  # waiting, in flight or delayed, dead letters left out
-    oldest_message: float  # its age
+    messages: int  # waiting, in flight or delayed, without dead letters
+    oldest_message: float  # age
     dead: int  # in dead-letter queues
-    open: int  # deliveries of what was sent that have not come to their end
-    oldest_open: float  # since it was sent
+    open: int  # deliveries that have not ended
+    oldest_open: float  # age, since the event was sent
     median: float | None
     slow: float | None
-    story: float | None
+    order_latency: float | None
 
 
 class Sampler:
-    """Takes samples of a system on this machine. `began` is when the traffic began, by `time.monotonic`."""
+    """Takes samples of a system on this machine. `began` is the start of the traffic, by `time.monotonic`."""
 
-    def __init__(self, cloud: Cloud, connection: Connection, follower: Follower, began: float) -> None:
+    def __init__(self, cloud: Cloud, connection: Connection, tracker: DeliveryTracker, began: float) -> None:
         self._cloud = cloud
         self._connection = connection
-        self._follower = follower
+        self._tracker = tracker
         self._began = began
         self._names: dict[tuple[int, float], str] = {}
-        psutil.cpu_percent()  # the next call tells of the time since this one
+        psutil.cpu_percent()  # the next call measures from here
 
     def take(self) -> Sample:
-        """Look at everything now. Raises OSError or botocore's errors, if the cloud does not answer in time."""
+        """Take a sample. Raises OSError or botocore's errors if the cloud does not answer in time."""
         own, workers = self._processes()
         sizes = [size for several in workers.sizes.values() for size in several]
         queues = self._queues()
         table = self._connection.dynamodb.describe_table(TableName=self._connection.names.store)["Table"]
-        looked = self._follower.look()  # last: what it has told once, it does not tell again
+        tracked = self._tracker.poll()  # last, because it reports each delivery once
         return Sample(
             minutes=(time.monotonic() - self._began) / 60,
             events=table["ItemCount"],
@@ -83,15 +84,15 @@ class Sampler:
             messages=queues.messages,
             oldest_message=queues.oldest,
             dead=queues.dead,
-            open=looked.open,
-            oldest_open=looked.oldest,
-            median=percentile(looked.latencies, 50),
-            slow=percentile(looked.latencies, 99),
-            story=looked.story,
+            open=tracked.open,
+            oldest_open=tracked.oldest,
+            median=percentile(tracked.latencies, 50),
+            slow=percentile(tracked.latencies, 99),
+            order_latency=tracked.order_latency,
         )
 
     def _processes(self) -> tuple[float, _Workers]:
-        """Memory of the cloud's own process, and its workers."""
+        """Memory of the cloud's main process, and its workers."""
         cloud = psutil.Process(self._cloud.pid)
         sizes: dict[str, list[float]] = defaultdict(list)
         files = 0
@@ -107,14 +108,16 @@ class Sampler:
         return cloud.memory_info().rss / _MB, _Workers(sizes, files)
 
     def _name(self, process: psutil.Process) -> str:
-        """The function that a worker runs; empty for a process that runs none."""
+        """The function that a worker runs; empty for other processes."""
         key = (process.pid, process.create_time())
         if key not in self._names:
             self._names[key] = process.environ().get(_FUNCTION, "").removeprefix(self._connection.names.of(""))
         return self._names[key]
 
     def _queues(self) -> _Queues:
-        """By the local cloud's own page: one call for all of them; AWS's API takes one for each, and tells no age."""
+        """Read from the local cloud's own page: one call for all queues. AWS's API needs one for each and reports no
+        age.
+        """
         now, messages, dead, oldest = time.time(), 0, 0, 0.0
         for of_account in self._cloud.page("sqs/messages")["messages"].values():
             for of_region in of_account.values():

@@ -1,4 +1,4 @@
-"""Faults that change the call itself: less of it is sent, or without its conditions."""
+"""Faults that change a call: only part of it is sent, or its conditions are removed."""
 
 import copy
 import re
@@ -8,8 +8,8 @@ from typing import Any
 Params = dict[str, Any]
 
 
-class Remainder:
-    """What AWS does not take of a call, and how its answer says so. `sent` is what it takes, `none` if nothing."""
+class Untaken:
+    """The part of a call that AWS does not process. `sent` is the other part; `none` means that the other is empty."""
 
     def __init__(self, operation: str, params: Params, take: int, code: str) -> None:
         self._code = code
@@ -31,10 +31,10 @@ class Remainder:
     def __bool__(self) -> bool:
         return bool(self._kept)
 
-    def tell(self, answer: dict[str, Any]) -> None:
-        """Add to the answer what was not taken."""
+    def add_to(self, answer: dict[str, Any]) -> None:
+        """Add to the answer what was not processed."""
         if self._puts:
-            refused = [{"ErrorCode": self._code, "ErrorMessage": "brought about"} for _ in self._kept]
+            refused = [{"ErrorCode": self._code, "ErrorMessage": "injected fault"} for _ in self._kept]
             answer["Entries"] = [*refused, *answer.get("Entries", [])]
             answer["FailedEntryCount"] = answer.get("FailedEntryCount", 0) + len(refused)
         else:
@@ -42,17 +42,17 @@ class Remainder:
             answer["UnprocessedKeys"] = self._kept
 
 
-def unguarded(params: Params, table: str, *, rows: str = "") -> Params:
-    """A transaction without the conditions of its parts on the table, or on those rows whose key begins with `rows`."""
+def without_conditions(params: Params, table: str, *, rows: str = "") -> Params:
+    """A transaction without the conditions on `table`, or only on the rows whose key begins with `rows`."""
     changed = copy.deepcopy(params)
     for item in changed["TransactItems"]:
         for part in item.values():
             if part["TableName"] == table and _key_begins(part, rows) and part.pop("ConditionExpression", None):
-                _forget_unused(part)
+                _remove_unused(part)
     return changed
 
 
-def is_guarded(params: Params, table: str) -> bool:
+def has_conditions(params: Params, table: str) -> bool:
     """Whether a transaction has a condition on the table."""
     parts = [part for item in params.get("TransactItems", ()) for part in item.values()]
     return any(part["TableName"] == table and "ConditionExpression" in part for part in parts)
@@ -63,8 +63,8 @@ def _key_begins(part: Mapping[str, Any], text: str) -> bool:
     return any(value.get("S", "").startswith(text) for value in keys.values())
 
 
-def _forget_unused(part: dict[str, Any]) -> None:
-    """DynamoDB refuses names and values that no expression uses."""
+def _remove_unused(part: dict[str, Any]) -> None:
+    """DynamoDB rejects names and values that no expression uses."""
     used = set(re.findall(r"[#:]\w+", part.get("UpdateExpression", "")))
     for kind in ("ExpressionAttributeNames", "ExpressionAttributeValues"):
         left = {name: value for name, value in part.pop(kind, {}).items() if name in used}

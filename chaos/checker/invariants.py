@@ -1,18 +1,18 @@
-"""All that is promised, in the order in which it is looked at."""
+"""All invariants, in the order in which they are checked."""
 
-from chaos.checker.bookkeeping import BOOKKEEPING
-from chaos.checker.breach import Invariant
 from chaos.checker.cases import ALARMS, BANK
-from chaos.checker.letters import LETTERS, PAGES
+from chaos.checker.messages import EMAILS, PAGES
 from chaos.checker.money import MONEY
+from chaos.checker.processing import PROCESSING
 from chaos.checker.stock import STOCK
 from chaos.checker.views import DEVICES, ORDER_STATUS, TALLIES
+from chaos.checker.violation import Invariant
 
-ALL: tuple[Invariant, ...] = (
-    *BOOKKEEPING,
+INVARIANTS: tuple[Invariant, ...] = (
+    *PROCESSING,
     STOCK,
     MONEY,
-    LETTERS,
+    EMAILS,
     PAGES,
     ORDER_STATUS,
     DEVICES,

@@ -1,4 +1,4 @@
-"""Faults that strike an attempt to reach AWS, before it is sent or after it was answered."""
+"""Faults that affect one attempt to call AWS, before it is sent or after it was answered."""
 
 import io
 import json
@@ -19,33 +19,33 @@ from botocore.httpsession import URLLib3Session
 Rule = Mapping[str, Any]
 
 
-def act(rule: Rule, request: AWSPreparedRequest, table: str | None) -> AWSResponse | None:
-    """Let the fault strike. Returns the answer that AWS is to have given, None if it shall give its own."""
-    return _ACTS[rule["what"]](rule, request, table)
+def run(rule: Rule, request: AWSPreparedRequest, table: str | None) -> AWSResponse | None:
+    """Run the fault. Returns the answer that the caller gets instead of AWS's, or None to call AWS."""
+    return _ACTIONS[rule["what"]](rule, request, table)
 
 
 def send(request: AWSPreparedRequest) -> AWSResponse:
-    """Do what botocore would do next."""
+    """Send the request, as botocore does."""
     response: AWSResponse = _session().send(request)
     return response
 
 
 def body(request: AWSPreparedRequest) -> str:
-    """What the attempt sends: JSON, but for SNS, to which it sends a form."""
+    """The body of the request: JSON, or a form for SNS."""
     sent = request.body
     text = sent.decode() if isinstance(sent, bytes) else str(sent)
     return unquote_plus(text) if _is_form(request) else text
 
 
 def header(request: AWSPreparedRequest, name: str) -> str | None:
-    """A header of the attempt; None if it has none of that name."""
+    """A header of the request; None if there is no header with this name."""
     value = request.headers.get(name)
     return value.decode() if isinstance(value, bytes) else value
 
 
 @cache
 def _session() -> Any:
-    # The same trust as botocore's own: the local cloud's certificate, where it has one.
+    # Trust the local cloud's certificate if it has one, as botocore does.
     trust: Any = os.environ.get("AWS_CA_BUNDLE") or True
     return URLLib3Session(verify=trust, timeout=10)
 
@@ -58,18 +58,18 @@ def _wait(rule: Rule, *_: object) -> None:
     time.sleep(rule["seconds"])
 
 
-def _meet(rule: Rule, *_: object) -> None:
-    """Of two calls the first waits for the second: each leaves a byte, and an even number of them are two and two."""
-    place = Path(os.environ["DAYBOOK_FAULTS_PLAN"]).with_name(f"{rule['id']}.met")
+def _wait_for_second_call(rule: Rule, *_: object) -> None:
+    """Wait for a second call. Each call appends a byte to the file: an odd size means that one call waits."""
+    file = Path(os.environ["DAYBOOK_FAULTS_PLAN"]).with_name(f"{rule['id']}.arrived")
     deadline = time.monotonic() + rule["seconds"]
-    here = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        os.write(here, b".")
-        came = os.fstat(here).st_size
-        while came % 2 and os.fstat(here).st_size == came and time.monotonic() < deadline:
+        os.write(descriptor, b".")
+        size = os.fstat(descriptor).st_size
+        while size % 2 and os.fstat(descriptor).st_size == size and time.monotonic() < deadline:
             time.sleep(0.01)
     finally:
-        os.close(here)
+        os.close(descriptor)
 
 
 def _time_out(_: Rule, request: AWSPreparedRequest, __: object) -> None:
@@ -81,18 +81,18 @@ def _refuse(rule: Rule, request: AWSPreparedRequest, _: object) -> AWSResponse:
 
 
 def _cancel(_: Rule, request: AWSPreparedRequest, table: str | None) -> AWSResponse:
-    """Every part has its reason, as DynamoDB gives them; one is to blame."""
+    """As in DynamoDB's answer, every part has a reason; one part has the conflict."""
     items = json.loads(body(request))["TransactItems"]
     tables = [part["TableName"] for item in items for part in item.values()]
-    blamed = tables.index(table) if table else 0
-    reasons = [{"Code": "TransactionConflict" if place == blamed else "None"} for place in range(len(items))]
+    conflicting = tables.index(table) if table else 0
+    reasons = [{"Code": "TransactionConflict" if place == conflicting else "None"} for place in range(len(items))]
     return _answer(request, "TransactionCanceledException", CancellationReasons=reasons)
 
 
-_ACTS: Mapping[str, Callable[[Rule, AWSPreparedRequest, str | None], AWSResponse | None]] = {
+_ACTIONS: Mapping[str, Callable[[Rule, AWSPreparedRequest, str | None], AWSResponse | None]] = {
     "death": _die,
     "delay": _wait,
-    "meeting": _meet,
+    "barrier": _wait_for_second_call,
     "timeout": _time_out,
     "error": _refuse,
     "conflict": _cancel,
@@ -100,19 +100,19 @@ _ACTS: Mapping[str, Callable[[Rule, AWSPreparedRequest, str | None], AWSResponse
 
 
 class _Raw(io.BytesIO):
-    """A body, read as urllib3's are."""
+    """A response body with urllib3's interface."""
 
     def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
         yield self.read()
 
 
 def _answer(request: AWSPreparedRequest, code: str, **more: Any) -> AWSResponse:
-    said = json.dumps({"__type": code, "message": "brought about", **more})
+    body = json.dumps({"__type": code, "message": "injected fault", **more})
     if _is_form(request):
-        said = f"<ErrorResponse><Error><Code>{code}</Code><Message>brought about</Message></Error></ErrorResponse>"
-    return AWSResponse(request.url, 400, HTTPHeaders(), _Raw(said.encode()))
+        body = f"<ErrorResponse><Error><Code>{code}</Code><Message>injected fault</Message></Error></ErrorResponse>"
+    return AWSResponse(request.url, 400, HTTPHeaders(), _Raw(body.encode()))
 
 
 def _is_form(request: AWSPreparedRequest) -> bool:
-    """Whether the service speaks the query protocol: it is asked by a form, and answers in XML."""
+    """Whether the service uses the query protocol: the request is a form, the response is XML."""
     return "x-www-form-urlencoded" in (header(request, "Content-Type") or "")

@@ -1,22 +1,22 @@
-"""A run's samples as a picture: what was seen, minute by minute, in small charts of one width."""
+"""Draw the samples of a run as small charts over time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chaos.judging import fifths
+from chaos.growth import fifths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from chaos.samples import Sample
+    from chaos.sampling import Sample
 
 _Curve = tuple[str, "Callable[[Sample], float | None]"]
 
 _STYLE: Any = {
-    # Letters as text and ids that are always the same: a small file, and no other one for the same samples.
+    # Text as text and fixed ids: a small file, and the same file for the same samples.
     "svg.fonttype": "none",
     "svg.hashsalt": "daybook",
     "font.family": "sans-serif",
@@ -54,18 +54,18 @@ _CHARTS = (
     _Chart(
         "Waiting",
         "number",
-        [("messages in queues", lambda s: s.messages), ("deliveries not finished", lambda s: s.open)],
+        [("messages in queues", lambda s: s.messages), ("open deliveries", lambda s: s.open)],
     ),
     _Chart(
-        "Age of what waits longest",
+        "Age of the oldest",
         "seconds",
-        [("message", lambda s: s.oldest_message), ("delivery not finished", lambda s: s.oldest_open)],
+        [("message", lambda s: s.oldest_message), ("open delivery", lambda s: s.oldest_open)],
     ),
     _Chart(
         "Time from PutEvents to the commit",
         "seconds",
         [
-            ("story of an order", lambda s: s.story),
+            ("order", lambda s: s.order_latency),
             ("delivery, p99", lambda s: s.slow),
             ("delivery, median", lambda s: s.median),
         ],
@@ -73,15 +73,15 @@ _CHARTS = (
     ),
     _Chart("Grows by design: the local cloud's memory", "GB", [("", lambda s: s.cloud / 1000)]),
     _Chart("Grows by design: events recorded", "thousands", [("", lambda s: s.events / 1000)]),
-    _Chart("Processors, whatever works on them", "percent", [("", lambda s: s.processor)]),
+    _Chart("Processor use, by all programs", "percent", [("", lambda s: s.processor)]),
 )
 _COLUMNS = 3
 _LEGEND = 18.0  # points between a title and its chart
 
 
 def draw(samples: Sequence[Sample], picture: Path) -> None:
-    """Write the picture, of the kind that its name says (`.svg`, `.png`). The fifths that are compared are grey."""
-    # Slow to import, and wanted by nobody else.
+    """Write the picture in the format of its file name (`.svg`, `.png`). The compared fifths are grey."""
+    # Imported here, because it is slow and nothing else needs it.
     import matplotlib as mpl  # noqa: PLC0415
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -113,5 +113,5 @@ def _draw(axes: Any, chart: _Chart, samples: Sequence[Sample]) -> None:
         axes.yaxis.set_major_formatter("{x:g}")
     else:
         axes.set_ylim(bottom=0)
-    if len(chart.curves) > 1:  # between title and chart, where it hides nothing
+    if len(chart.curves) > 1:  # between title and chart
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(chart.curves), borderpad=0, borderaxespad=0.3)

@@ -1,4 +1,4 @@
-"""What to type while the system is up."""
+"""The instructions that `make run` prints."""
 
 import json
 import shlex
@@ -10,19 +10,19 @@ from daybook.local.system import STAGE
 
 
 def example() -> Example | None:
-    """What to try first, by the first business that says so."""
+    """The example of the first business that has one."""
     return next((business.example for business in businesses().values() if business.example), None)
 
 
-def welcome(endpoint: str) -> str:
-    """Return the text for the terminal: how to send an event, and to see what came of it."""
+def instructions(endpoint: str) -> str:
+    """The text for the terminal: how to send an event, and how to see its results."""
     first = example()
-    tried = _tried(endpoint, first) if first else ""
+    sending = _sending(endpoint, first) if first else ""
     traced = f".venv/bin/daybook trace {first.stream} --stage {STAGE}\n" if first else ""
     return f"""
 Daybook is up at {endpoint}
-{tried}
-See what came of it:
+{sending}
+See the results:
 
 {traced}.venv/bin/daybook events --stage {STAGE}
 .venv/bin/daybook --help
@@ -30,7 +30,7 @@ See what came of it:
 Stop with Ctrl-C."""
 
 
-def _tried(endpoint: str, first: Example) -> str:
+def _sending(endpoint: str, first: Example) -> str:
     entry = {
         "EventBusName": f"daybook-{STAGE}-ingress",
         "Source": first.source,
@@ -42,7 +42,7 @@ In another terminal, {first.what}:
 
 .venv/bin/daybook send {first.sample} --stage {STAGE}
 
-and send an event, with the AWS command line:
+and send an event with the AWS command line:
 
 AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY} aws events put-events --region {REGION} \\
   --endpoint-url {endpoint} --entries {shlex.quote(json.dumps([entry]))}

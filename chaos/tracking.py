@@ -1,4 +1,4 @@
-"""What was sent, followed to its end at each consumer by the ledger: single reads by key, that cost next to nothing."""
+"""Track sent events at each consumer in the ledger, with cheap reads by key."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from daybook.store.ledger import COMMITTED, TRYING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from chaos.checker.world import Sent
+    from chaos.checker.snapshot import Sent
     from daybook.operate.connection import Connection
 
 ADMIT = "admit"
 _MOST_READS = 100  # DynamoDB's quota for one BatchGetItem
-_STORY = timedelta(seconds=60)  # after which an order's story has ended, but for what the world says later
+_ORDER_TIME = timedelta(seconds=60)  # after which an order is processed, except for later external events
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """The value that so many percent do not exceed (nearest rank); None of none."""
+    """The value that this percentage of the values does not exceed (nearest rank); None without values."""
     return sorted(values)[max(ceil(len(values) * percent / 100), 1) - 1] if values else None
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What was seen: how long deliveries took that have come to their end since the look before, in seconds; how many
-    have not, and since when the oldest of them was sent; how long the story of one order took.
+class TrackingResult:
+    """One result. `latencies` are in seconds, of deliveries that ended since the previous result. `open` is the number
+    of deliveries that have not ended, `oldest` the age of the oldest. `order_latency` is the time to process one order.
     """
 
     latencies: Sequence[float]
     open: int
     oldest: float
-    story: float | None
+    order_latency: float | None
 
 
-class Follower:
-    """Follows events from the moment they are sent."""
+class DeliveryTracker:
+    """Tracks events from the moment they are sent."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -52,18 +52,18 @@ class Follower:
         self._orders: deque[tuple[str, str, datetime]] = deque()
         self._shipping: deque[str] = deque()
 
-    def follow(self, event_id: str, event: Sent, at: datetime) -> None:
-        """Follow an event that is sent at this moment, unless it was sent before. It has this id if it is admitted."""
+    def track(self, event_id: str, event: Sent, at: datetime) -> None:
+        """Track an event that is sent now, unless it was sent before. `event_id` is its id if it is admitted."""
         if event_id in self._sent:
             return
         self._sent[event_id] = at
         consumers = self._subscriptions.consumers(published_source(event.type), event.type)
         self._open |= {(event_id, consumer): at for consumer in (ADMIT, *consumers)}
-        if event.type == "OrderPlaced" and event.taken and not event.refused:
+        if event.type == "OrderPlaced" and event.may_be_admitted and not event.allowed_errors:
             self._orders.append((event_id, event.data["order_id"], at))
 
-    def look(self) -> Look:
-        """Ask the ledger about all that has not come to its end yet."""
+    def poll(self) -> TrackingResult:
+        """Read the ledger's status of all open deliveries."""
         latencies = []
         for event, consumer, state, at in list(self._rows()):
             if (event, consumer) not in self._open or state == TRYING:
@@ -71,14 +71,14 @@ class Follower:
             sent = self._open.pop((event, consumer))
             if consumer != ADMIT:
                 latencies.append((at - sent).total_seconds())
-            elif state != COMMITTED:  # refused, so nobody else hears of it
+            elif state != COMMITTED:  # rejected, so no other consumer receives it
                 self._open = {pair: at for pair, at in self._open.items() if pair[0] != event}
         oldest = min(self._open.values(), default=None)
         waiting = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0
-        return Look(latencies, len(self._open), waiting, self._story())
+        return TrackingResult(latencies, len(self._open), waiting, self._order_latency())
 
     def shipped(self) -> list[str]:
-        """Orders that were placed a minute ago and are on their way to the warehouse; each is named once."""
+        """Orders that were placed a minute ago and whose shipment was requested. Each is returned once."""
         orders = list(self._shipping)
         self._shipping.clear()
         keys = [{"stream": f"shipment/{order}", "sequence": 1} for order in orders]
@@ -100,10 +100,10 @@ class Follower:
                 row = unpack_item(item)
                 yield row["event"], row["consumer"], row["state"], clock.moment(row["at"])
 
-    def _story(self) -> float | None:
-        """How long the story of the newest order took that is old enough; those before it are not looked at."""
+    def _order_latency(self) -> float | None:
+        """The time to process the newest order that is old enough; earlier orders are skipped."""
         newest = None
-        while self._orders and datetime.now(UTC) - self._orders[0][2] > _STORY:
+        while self._orders and datetime.now(UTC) - self._orders[0][2] > _ORDER_TIME:
             newest = self._orders.popleft()
             self._shipping.append(newest[1])
         if newest is None:
