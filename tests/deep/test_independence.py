@@ -11,7 +11,7 @@ from daybook.local import deployment
 from daybook.local.cloud import Cloud
 from daybook.local.system import assembly_of
 from daybook.operate.subscriptions import Subscriptions, listens_since
-from tests.deployed.deployed import CONFIRMED, UNSTOCKED, Deployed, an_order, brought_up, goods, unique
+from tests.deployed.deployed import CONFIRMED, UNSTOCKED, Deployed, an_order, deployed_system, goods, unique
 from tests.deployed.test_commands import daybook
 
 INVENTORY = "daybook-local-inventory"
@@ -21,7 +21,7 @@ TO = "reserve-stock"
 @pytest.fixture(scope="module")
 def cloud(templates: Path) -> Iterator[Cloud]:
     """The cloud of a system of this file's own, since parts of it are taken away."""
-    with brought_up(templates, iam=True) as system:
+    with deployed_system(templates, iam=True) as system:
         yield system.cloud
 
 

@@ -8,7 +8,7 @@ from daybook.local.provider import ALWAYS, Fault
 from daybook.runtime.mapping import Mappings
 from tests.deployed.deployed import Deployed, an_order, goods, unique
 from tests.deployed.test_commands import daybook
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 CHARGES = "charge-order"
 
@@ -34,7 +34,7 @@ def test_an_outage_of_the_provider_switches_its_consumer_off_and_all_is_paid_onc
 
     until(lambda: switches(system) and not switch(system).opened, what="the breaker closes by itself")
     until(lambda: switches(system) and states(system) == ["Enabled"], what="the mapping is on")
-    system.settles(*placed)
+    system.finishes(*placed)
 
     for order in orders:
         assert system.provider.book().taken(order) == {"eur": 1250}
@@ -60,7 +60,7 @@ def test_a_consumer_that_is_paused_does_nothing_until_it_is_resumed_and_status_t
     assert system.provider.book().taken(order) == {}
 
     assert daybook(system, "resume", CHARGES, "--apply").returncode == 0
-    system.settles(placed)
+    system.finishes(placed)
     assert system.provider.book().taken(order) == {"eur": 1250}
     assert standing(system)["paused"] is None
 

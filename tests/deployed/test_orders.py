@@ -18,7 +18,7 @@ def test_an_order_that_the_shelf_can_serve_is_paid_and_confirmed(system: Deploye
     system.receives(an_order(order, lines=[(sku, 2)]))
 
     assert system.types(f"order/{order}") == CONFIRMED
-    assert system.journey(f"order/{order}").waiting == 0
+    assert system.trace(f"order/{order}").waiting == 0
     assert system.pieces(sku) == (3, 2)
     assert system.row("stock", sku, of=STOCK_OF)["reserved"] == 0
     assert system.row("orders", order, of="place-order")["stage"] == "confirmed"
@@ -45,7 +45,7 @@ def test_an_order_that_is_sent_twice_is_done_once(system: Deployed) -> None:
     twice = an_order(order, lines=[(sku, 2)], producer_id=unique("checkout"))
 
     first, second = system.sends(twice, twice)
-    system.settles(first)
+    system.finishes(first)
     system.drains("admit")
 
     assert first == second
@@ -57,7 +57,7 @@ def test_every_event_of_a_story_names_its_beginning_and_its_cause(system: Deploy
     sku, order = unique("mug"), unique("order")
     system.receives(goods(sku, 5), an_order(order, lines=[(sku, 1)]))
 
-    placed, outcome, *later = (step.event.metadata for step in system.journey(f"order/{order}").steps)
+    placed, outcome, *later = (step.event.metadata for step in system.trace(f"order/{order}").steps)
 
     assert placed.correlation_id == placed.id
     assert placed.causation_id is None

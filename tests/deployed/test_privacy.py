@@ -20,10 +20,10 @@ from events.accounts import Counterparty
 from events.equipment import EquipmentAlarmAcknowledged
 from events.patients import AllergyConflictFound, PatientRecordUpdated
 from events.values import Address, Customer
-from tests.deployed.deployed import Deployed, an_event, an_order, goods, impatient, unique
+from tests.deployed.deployed import Deployed, an_event, an_order, goods, short_visibility_timeout, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_equipment import FINE, a_report, alarms, an_acknowledgement
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 NAME, EMAIL = uuid.uuid4().hex, uuid.uuid4().hex
 CUSTOMER = {"name": f"Ada {NAME}", "email": f"{EMAIL}@example.com"}
@@ -181,7 +181,10 @@ def fails_and_is_done(system: Deployed, faults: Faults, order: str, sku: str) ->
         Fault.conflict(function="place-order", times=3),
         Fault.death("before", function="order-status-placed", operation=write),
     ]
-    with impatient(system, "order-status-placed", over=lambda: faults.injected_count(met[-1])), faults.inject(*met):
+    with (
+        short_visibility_timeout(system, "order-status-placed", until_true=lambda: faults.injected_count(met[-1])),
+        faults.inject(*met),
+    ):
         system.receives(personal(an_order(order, lines=[(sku, 2)])))
     assert [faults.injected_count(fault) for fault in met] == [1, 3, 1]
 
@@ -191,7 +194,7 @@ def dies_at_last(system: Deployed, faults: Faults) -> None:
     denied = Fault.denied(function="place-order", operation="TransactWriteItems", times=3)
     with faults.inject(denied):
         (placed,) = system.sends(personal(an_order()))
-        until(lambda: "dead" in system.says("place-order", placed), what="place-order has given it up")
+        until(lambda: "dead" in system.log_messages("place-order", placed), what="place-order has given it up")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from daybook.operate.tables import DeployedTable, generations
 from daybook.store.attributes import pack, pack_item
 from tests.deployed.deployed import Deployed, an_order, goods, unique
 from tests.deployed.test_commands import daybook
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 STATUS = ("order-status", "order-status-placed")
 
@@ -36,7 +36,7 @@ def test_a_view_that_was_damaged_by_hand_is_found_out_and_made_anew_while_orders
         until(lambda: sent, what="orders come in")
         rebuilt = daybook(system, "rebuild", "order-status", "--apply", "--json")
     assert rebuilt.returncode == 0, rebuilt.stderr
-    system.settles(*sent)
+    system.finishes(*sent)
 
     assert table_of(system, *STATUS).rows(names) == before
     assert sound in before

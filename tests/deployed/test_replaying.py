@@ -5,7 +5,7 @@ import json
 from daybook.contracts import clock
 from tests.deployed.deployed import Deployed, an_order, goods, in_queue, paused, unique
 from tests.deployed.test_commands import daybook
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 TO = "reserve-stock"
 
@@ -24,7 +24,7 @@ def test_what_a_consumer_has_lost_it_gets_once_beside_the_traffic_of_the_day(sys
     told = daybook(system, "replay", "--to", TO, "--missing", "--since", began)
     placed += system.sends(*(an_order(order, lines=[(mug, 1)]) for order in live))
     applied = daybook(system, "replay", "--to", TO, "--missing", "--since", began, "--apply", "--json")
-    system.settles(*placed)
+    system.finishes(*placed)
 
     assert "25 OrderPlaced" in told.stdout, told.stderr
     assert "charge-order (charge/{order_id})" in told.stdout

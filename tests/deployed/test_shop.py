@@ -27,11 +27,11 @@ from tests.deployed.deployed import (
     an_event,
     an_order,
     goods,
-    impatient,
     paused,
+    short_visibility_timeout,
     unique,
 )
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 ACCOUNT = "000000000000"  # the local cloud's
 SERVICE_DESK = "shop.service-desk"
@@ -69,7 +69,7 @@ def test_a_bank_that_pays_after_the_order_has_expired_has_its_money_back(system:
     until(lambda: "processing" in {payment.status for payment in payments(provider, order)}, what="the bank is at it")
     expires(system, order)
     provider.settle(order)
-    system.settles()
+    system.finishes()
 
     assert system.types(f"order/{order}") == sorted(
         [*EXPIRED, "StockReserved", "PaymentSucceeded", "RefundRequested", "PaymentRefunded", "EmailSent"]
@@ -93,7 +93,7 @@ def test_an_order_that_is_cancelled_before_its_goods_were_put_aside_takes_none(s
             lambda: system.row("reservations", order, of="release-stock").get("stage") == "released",
             what="what was never put aside is released",
         )
-    system.settles(placed)
+    system.finishes(placed)
 
     assert system.types(f"order/{order}") == EXPIRED
     assert system.pieces(sku) == (2, 0)
@@ -107,7 +107,7 @@ def test_an_order_whose_payment_is_told_before_the_order_itself_is_confirmed(sys
     with paused(system, "place-order"):
         (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
         until(lambda: "NotYet" in str(system.log("confirm-order", paid(system, order))), what="confirm-order waits")
-    system.settles(placed)
+    system.finishes(placed)
 
     assert system.types(f"order/{order}") == CONFIRMED
     assert system.pieces(sku) == (1, 1)
@@ -119,7 +119,10 @@ def test_a_process_that_dies_as_it_reads_the_providers_key_charges_once(
     death = Fault.death("after", function=CHARGE, operation="GetSecretValue")
 
     kill(system, CHARGE)  # whoever has the key at hand does not ask for it
-    with impatient(system, CHARGE, over=lambda: faults.injected_count(death)), faults.inject(death):
+    with (
+        short_visibility_timeout(system, CHARGE, until_true=lambda: faults.injected_count(death)),
+        faults.inject(death),
+    ):
         order = a_confirmed_order(system)
 
     assert faults.injected_count(death) == 1
@@ -132,11 +135,11 @@ def test_a_process_that_dies_while_the_provider_charges_does_so_once(system: Dep
     slow = outside.Fault.delayed(60, "after", operation="payment_intents.confirm", order=order)
 
     with provider.inject(slow):
-        with impatient(system, CHARGE):
+        with short_visibility_timeout(system, CHARGE):
             (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
             until(lambda: provider.book().taken(order), what="the money is taken")
             kill(system, CHARGE)
-        system.settles(placed)
+        system.finishes(placed)
 
     assert system.types(f"order/{order}") == CONFIRMED
     assert (provider.book().taken(order), charges(provider, order)) == ({"eur": 1250}, 1)
@@ -168,7 +171,7 @@ def test_orders_go_on_while_the_e_mail_service_is_down_and_letters_follow(system
         until(lambda: faults.injected_count(down) >= 2, what="the letter was tried twice")
         until(lambda: system.row("orders", order, of="place-order").get("stage") == "confirmed", what="it is confirmed")
         assert mails(system, order) == []
-    system.settles()
+    system.finishes()
 
     assert system.types(f"order/{order}") == CONFIRMED
     assert [mail.subject for mail in mails(system, order)] == [f"Your order {order} is confirmed"]
@@ -187,7 +190,10 @@ def test_orders_go_on_while_the_e_mail_service_is_down_and_letters_follow(system
 def test_a_letter_of_which_nobody_knows_whether_it_was_sent_is_shown_and_not_sent_again(
     system: Deployed, faults: Faults, mishap: Fault, sent: int
 ) -> None:
-    with impatient(system, MAIL, over=lambda: faults.injected_count(mishap)), faults.inject(mishap):
+    with (
+        short_visibility_timeout(system, MAIL, until_true=lambda: faults.injected_count(mishap)),
+        faults.inject(mishap),
+    ):
         order = a_confirmed_order(system, letter=False)
         dead = system.dead(confirmed(system, order), MAIL)
     assert faults.injected_count(mishap) == 1
@@ -256,7 +262,7 @@ def a_confirmed_order(system: Deployed, order: str | None = None, *, letter: boo
     sku, order = unique("mug"), order or unique("order")
     system.receives(goods(sku, 1))
     (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
-    system.settles(placed)
+    system.finishes(placed)
     assert system.types(f"order/{order}") == (CONFIRMED if letter else CONFIRMED[1:])
     return order
 

@@ -1,4 +1,4 @@
-"""The demo's businesses: what each must bring along, and how they share a day."""
+"""The demo's businesses: the interface of each, and how they share the phases."""
 
 import io
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_every_business_has_a_folder_of_samples_and_every_folder_its_business() 
 
 
 @pytest.mark.parametrize("business", BUSINESSES)
-def test_a_sample_s_events_keep_their_contracts_unless_they_are_to_be_rejected(business: str) -> None:
+def test_events_of_samples_match_their_contracts_unless_they_must_be_rejected(business: str) -> None:
     for sample in all_samples(FOLDER / business):
         entries = (*sample.entries, *sample.then)
         wrong = {entry.producer_id for entry in entries if problem(entry)}
@@ -35,25 +35,25 @@ def test_a_sample_s_events_keep_their_contracts_unless_they_are_to_be_rejected(b
 
 
 @pytest.mark.parametrize("business", BUSINESSES.values())
-def test_what_a_business_calls_worth_reading_is_there(business: type[Business]) -> None:
+def test_files_of_further_reading_exist(business: type[Business]) -> None:
     assert [file for file in business.further_reading if not (ROOT / file).is_file()] == []
 
 
-def test_a_business_that_is_not_there_is_said_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_business_is_an_error_that_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--business", "bakery"]) == 2
 
-    said = capsys.readouterr()
-    assert "no business 'bakery'. Businesses: bank" in said.err
-    assert said.out == ""  # nothing was started
+    output = capsys.readouterr()
+    assert "no business 'bakery'. Businesses: bank" in output.err
+    assert output.out == ""  # nothing was started
 
 
-def test_a_folder_without_samples_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_samples_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--business", "shop", "--samples", str(tmp_path)]) == 2
 
     assert f"No samples (*.json) in {tmp_path / 'shop'}" in capsys.readouterr().err
 
 
-def test_businesses_have_each_part_of_the_day_together_and_all_is_quiet_after_it() -> None:
+def test_businesses_run_each_phase_together_and_the_system_is_idle_after_it() -> None:
     happened: list[str] = []
     shown = io.StringIO()
 
@@ -68,7 +68,7 @@ def test_businesses_have_each_part_of_the_day_together_and_all_is_quiet_after_it
 
 
 class Watched(DemoDriver):
-    """A day that tells when all must be quiet."""
+    """A driver that records when the system must be idle."""
 
     def __init__(self, happened: list[str]) -> None:
         self.happened = happened
@@ -78,7 +78,7 @@ class Watched(DemoDriver):
 
 
 class Told(Business):
-    """A business that tells what happens."""
+    """A business that records its phases."""
 
     success_message: ClassVar[str] = ""
     further_reading: ClassVar[dict[str, str]] = {}

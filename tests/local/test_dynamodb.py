@@ -1,4 +1,4 @@
-"""The DynamoDB that unit tests keep in memory answers as that of the local cloud."""
+"""The in-memory DynamoDB of unit tests gives the same answers as the local cloud."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -29,7 +29,7 @@ def there(cloud: Cloud) -> Any:
     return cloud.client("dynamodb")
 
 
-def test_all_that_is_asked_of_it_is_answered_as_by_the_local_cloud(there: Any) -> None:
+def test_all_requests_of_the_code_have_the_same_answers_as_in_the_local_cloud(there: Any) -> None:
     recording = Recording(in_use.tables())
     with answering(recording):
         in_use.ask(client())
@@ -39,12 +39,12 @@ def test_all_that_is_asked_of_it_is_answered_as_by_the_local_cloud(there: Any) -
     assert here(in_use.tables(), recording.asked) == answers(there, recording.asked)
 
 
-def test_every_condition_and_update_is_answered_as_by_the_local_cloud(there: Any) -> None:
+def test_every_condition_and_update_has_the_same_answer_as_in_the_local_cloud(there: Any) -> None:
     assert_same_answers(there, corners())
 
 
 @given(asked=REQUESTS)
-def test_random_requests_are_answered_as_by_the_local_cloud(there: Any, asked: list[Asked]) -> None:
+def test_random_requests_have_the_same_answers_as_in_the_local_cloud(there: Any, asked: list[Asked]) -> None:
     assert_same_answers(there, asked)
 
 

@@ -1,4 +1,4 @@
-"""How often a fault strikes, counted over all processes that look at the same plan."""
+"""How often a fault affects calls, counted over all processes with the same plan."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from daybook.local.faults.worker.daybook_faults.plan import Plan
 
 
 def strikes(folder: Path, *, times: Times, calls: int) -> str:
-    """Which of so many calls a fault strikes, `x` or `.`; two processes take turns in making them."""
+    """Which of these calls a fault affects, `x` or `.`. Two processes make them in turn."""
     faults = Faults(folder)
     plans = [Plan(folder / "plan.json", function) for function in ("one", "other")]
     fault = Fault.death("before", operation="PutEvents", times=times)
@@ -27,11 +27,11 @@ def strikes(folder: Path, *, times: Times, calls: int) -> str:
     ("times", "expected"),
     [(2, "xx......"), (Every(3), "..x..x.."), (Only(3), "..x....."), (ALWAYS, "xxxxxxxx"), (Chance(0.0), "........")],
 )
-def test_a_fault_strikes_as_often_as_it_says(tmp_path: Path, times: Times, expected: str) -> None:
+def test_a_fault_affects_the_calls_given_by_times(tmp_path: Path, times: Times, expected: str) -> None:
     assert strikes(tmp_path, times=times, calls=8) == expected
 
 
-def test_a_seed_strikes_the_same_calls_again(tmp_path: Path) -> None:
+def test_the_same_seed_affects_the_same_calls(tmp_path: Path) -> None:
     some = strikes(tmp_path, times=Chance(0.5, seed=1), calls=50)
 
     assert 10 < some.count("x") < 40
@@ -39,7 +39,7 @@ def test_a_seed_strikes_the_same_calls_again(tmp_path: Path) -> None:
     assert strikes(tmp_path, times=Chance(0.5, seed=2), calls=50) != some
 
 
-def test_a_fault_strikes_only_the_calls_that_it_names(tmp_path: Path) -> None:
+def test_a_fault_affects_only_the_calls_that_it_names(tmp_path: Path) -> None:
     faults = Faults(tmp_path)
     one, other = (Plan(tmp_path / "plan.json", function) for function in ("one", "other"))
     with faults.inject(Fault.delay(1.0, function="one", service="events", operation="PutEvents", times=ALWAYS)):
@@ -53,7 +53,7 @@ def test_a_fault_strikes_only_the_calls_that_it_names(tmp_path: Path) -> None:
             assert bool([*plan.matching(service, operation, fits=lambda _: True, when=when)]) is struck
 
 
-def test_a_guard_is_missing_while_its_fault_is_brought_in_the_function_that_it_names(tmp_path: Path) -> None:
+def test_a_guard_is_off_while_its_fault_is_injected_in_the_function_that_it_names(tmp_path: Path) -> None:
     faults, removed = Faults(tmp_path, guards=True), Fault.without_guard(Guard.CURSOR, function="one")
     one, other = (Plan(tmp_path / "plan.json", function) for function in ("one", "other"))
 

@@ -1,4 +1,4 @@
-"""Signals that ask for the end: one exception, at a good moment."""
+"""Signals raise one exception, at a safe moment."""
 
 import signal
 
@@ -8,7 +8,7 @@ from daybook.local.interrupts import defer_interrupts, single_interrupt
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_waits_for_the_end_of_a_held_block(number: signal.Signals) -> None:
+def test_an_interrupt_is_deferred_until_the_end_of_the_block(number: signal.Signals) -> None:
     done = []
 
     def work() -> None:
@@ -23,7 +23,7 @@ def test_an_interrupt_waits_for_the_end_of_a_held_block(number: signal.Signals) 
     assert done == ["inside"]
 
 
-def test_later_interrupts_do_not_disturb_the_tidying_up() -> None:
+def test_later_interrupts_do_not_stop_the_clean_up() -> None:
     done = []
 
     def work() -> None:
@@ -40,7 +40,7 @@ def test_later_interrupts_do_not_disturb_the_tidying_up() -> None:
     assert done == ["tidied up"]
 
 
-def test_a_program_under_nohup_outlives_its_terminal_and_still_ends_on_ctrl_c() -> None:
+def test_a_program_under_nohup_ignores_sighup_and_still_ends_on_ctrl_c() -> None:
     done = []
 
     def work() -> None:
@@ -48,7 +48,7 @@ def test_a_program_under_nohup_outlives_its_terminal_and_still_ends_on_ctrl_c() 
         done.append("outlived the terminal")
         signal.raise_signal(signal.SIGINT)
 
-    # `nohup … &` in a script ignores both. Only SIGHUP is meant to stay ignored.
+    # `nohup … &` in a script ignores both signals. Only SIGHUP must stay ignored.
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
     try:
         with single_interrupt(), pytest.raises(KeyboardInterrupt):
@@ -59,7 +59,7 @@ def test_a_program_under_nohup_outlives_its_terminal_and_still_ends_on_ctrl_c() 
     assert done == ["outlived the terminal"]
 
 
-def test_afterwards_signals_mean_what_they_meant_before() -> None:
+def test_the_handlers_are_restored_afterwards() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with single_interrupt(), single_interrupt():
         assert signal.getsignal(signal.SIGTERM) != before

@@ -1,4 +1,4 @@
-"""Processes die before and after each call to AWS while they have an effect in hand: it happens once."""
+"""Effects whose processes are killed before and after each call to AWS happen once."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,24 +6,24 @@ from typing import Any
 from daybook.contracts.identity import admitted_id, emitted_id
 from daybook.local.faults import Fault, Faults
 from daybook.local.provider import Provider
-from tests.deployed.deployed import CHECKOUT, CONFIRMED, Deployed, an_order, goods, impatient, unique
+from tests.deployed.deployed import CHECKOUT, CONFIRMED, Deployed, an_order, goods, short_visibility_timeout, unique
 from tests.deployed.test_shop import ACCOUNT, CHARGE, REFUND, REFUNDED, SERVICE_DESK, a_refund, charges
 
-# The calls to AWS before and after which a process dies that has an effect in hand, and what they mention besides.
+# The calls to AWS before and after which a process is killed during an effect, and what they also mention.
 CALLS: Mapping[str, tuple[str, str]] = {
-    "a look into the ledger": ("BatchGetItem", ""),
-    "the note of the attempt": ("UpdateItem", "begun_at"),
-    "the note of the payment's id": ("UpdateItem", "note_intent"),
-    "the commit": ("TransactWriteItems", ""),
+    "read the ledger": ("BatchGetItem", ""),
+    "write the effect record": ("UpdateItem", "begun_at"),
+    "record the payment's id": ("UpdateItem", "note_intent"),
+    "commit": ("TransactWriteItems", ""),
 }
 DEATHS = [(when, call) for call in CALLS for when in ("before", "after")]
-OF_A_REFUND = [(when, call) for when, call in DEATHS if call != "the note of the payment's id"]
+OF_A_REFUND = [(when, call) for when, call in DEATHS if call != "record the payment's id"]
 
 
 def deaths_of(
     function: str, about: Mapping[str, tuple[str, str]], deaths: list[tuple[Any, str]]
 ) -> dict[tuple[str, str], Fault]:
-    """For each death one order: `about` gives each order's event, and its attempt, as calls mention them."""
+    """One fault per order: `about` has each order's event, and its effect record, as calls mention them."""
     found = {}
     for (when, call), (event, attempt) in zip(deaths, about.values(), strict=True):
         operation, besides = CALLS[call]
@@ -32,7 +32,7 @@ def deaths_of(
     return found
 
 
-def test_processes_that_die_before_and_after_each_call_charge_each_customer_once(
+def test_a_process_killed_before_or_after_any_call_charges_each_customer_once(
     system: Deployed, faults: Faults, provider: Provider
 ) -> None:
     sku, orders = unique("mug"), [unique("order") for _ in DEATHS]
@@ -40,7 +40,10 @@ def test_processes_that_die_before_and_after_each_call_charge_each_customer_once
     about = {order: (stock_reserved(order), f"attempt#charge/{order}") for order in orders}
     deaths = deaths_of(CHARGE, about, DEATHS)
 
-    with impatient(system, CHARGE, over=all_have_struck(faults, deaths)), faults.inject(*deaths.values()):
+    with (
+        short_visibility_timeout(system, CHARGE, until_true=all_injected(faults, deaths)),
+        faults.inject(*deaths.values()),
+    ):
         system.receives(*(an_order(order, lines=[(sku, 1)], producer_id=order) for order in orders))
 
     assert {death: faults.injected_count(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
@@ -49,7 +52,7 @@ def test_processes_that_die_before_and_after_each_call_charge_each_customer_once
     assert [system.types(f"order/{order}") for order in orders] == [CONFIRMED] * len(orders)
 
 
-def test_processes_that_die_before_and_after_each_call_pay_back_once(
+def test_a_process_killed_before_or_after_any_call_refunds_once(
     system: Deployed, faults: Faults, provider: Provider
 ) -> None:
     sku, orders = unique("mug"), [unique("order") for _ in OF_A_REFUND]
@@ -58,7 +61,10 @@ def test_processes_that_die_before_and_after_each_call_pay_back_once(
     about = {order: (refund_requested(order), f"attempt#refund/{order}/R-1") for order in orders}
     deaths = deaths_of(REFUND, about, OF_A_REFUND)
 
-    with impatient(system, REFUND, over=all_have_struck(faults, deaths)), faults.inject(*deaths.values()):
+    with (
+        short_visibility_timeout(system, REFUND, until_true=all_injected(faults, deaths)),
+        faults.inject(*deaths.values()),
+    ):
         system.receives(*(a_refund(order, "R-1", 500, producer_id=order) for order in orders))
 
     assert {death: faults.injected_count(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
@@ -67,7 +73,7 @@ def test_processes_that_die_before_and_after_each_call_pay_back_once(
 
 
 def stock_reserved(order: str) -> str:
-    """The id that StockReserved will have, if the order has its own number for its producer's id."""
+    """The id that StockReserved will have if the producer's id is the order's number."""
     return emitted_id(admitted_id(ACCOUNT, CHECKOUT, order), "reserve-stock", "StockReserved", 0)
 
 
@@ -76,5 +82,5 @@ def refund_requested(order: str) -> str:
     return emitted_id(admitted_id(ACCOUNT, SERVICE_DESK, order), "grant-refund", "RefundRequested", 0)
 
 
-def all_have_struck(faults: Faults, deaths: Mapping[tuple[str, str], Fault]) -> Callable[[], bool]:
+def all_injected(faults: Faults, deaths: Mapping[tuple[str, str], Fault]) -> Callable[[], bool]:
     return lambda: all(faults.injected_count(death) for death in deaths.values())

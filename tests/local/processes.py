@@ -1,4 +1,4 @@
-"""Looking at processes and ports from outside, for tests about what is left behind."""
+"""Look at processes and ports from outside, for tests of what a run leaves behind."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-# Long enough for a machine with much else to do. A wait that succeeds is no longer for it.
-LONG_ENOUGH = 300.0  # seconds
+# Long enough for a busy machine. Waiting ends as soon as the condition holds.
+TIMEOUT = 300.0  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2  # seconds
 
 
 def until(
     condition: Callable[[], object],
     *,
-    seconds: float = LONG_ENOUGH,
+    seconds: float = TIMEOUT,
     what: str,
     seen: Callable[[], object] | None = None,
 ) -> None:
-    """Wait for the condition; fail at the deadline, saying `what` did not happen, and what was `seen` instead."""
+    """Wait for the condition. At the deadline, fail with `what` did not happen, and with what was `seen` instead."""
     deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while not condition():
         if time.monotonic() > deadline:
@@ -44,16 +44,16 @@ def until(
         pause = min(1.5 * pause, _LONGEST_PAUSE)
 
 
-def family(ancestor: int) -> set[int]:
-    """Every process that the ancestor has started, directly or not, itself included."""
+def process_tree(ancestor: int) -> set[int]:
+    """The process and all its descendants."""
     found, rows = {ancestor}, _processes()
     while more := {pid for pid, parent, _ in rows if parent in found and pid not in found}:
         found |= more
     return found
 
 
-def alive(pids: set[int]) -> set[int]:
-    """Those of them that still run. (A zombie does not: it waits for somebody to read its exit code.)"""
+def running(pids: set[int]) -> set[int]:
+    """The processes that are still running. A zombie is not."""
     return {pid for pid, _, state in _processes() if pid in pids and not state.startswith("Z")}
 
 
@@ -65,32 +65,32 @@ def _processes() -> list[tuple[int, int, str]]:
 
 
 def a_free_port() -> int:
-    """A port of the loopback on which nobody listens."""
+    """A free port of the loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def answers(port: int) -> bool:
-    """Whether somebody listens there."""
+def is_listening(port: int) -> bool:
+    """Whether a program listens on the port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Run:
-    """A real local run, of a copy of the small system, whose temporary files are in a folder of its own."""
+    """A real local run of a copy of the small system, with its own folder for temporary files."""
 
     def __init__(self, place: Path, port: int | None = None) -> None:
         self.port = port or a_free_port()
         self.project, self.temporary, self._output = place / "project", place / "tmp", place / "output"
-        self.whereabouts = self.project / ".daybook" / "local.json"
+        self.run_file = self.project / ".daybook" / "local.json"
         self.temporary.mkdir(exist_ok=True)
         if not self.project.exists():
             shutil.copytree(Path(__file__).with_name("app"), self.project)
 
     @contextmanager
     def started(self) -> Iterator[Run]:
-        """Start it; kill it at the end of the block, if it still runs."""
+        """Start the run. At the end of the block, kill it if it is still running."""
         command = [
             sys.executable,
             "-m",
@@ -112,32 +112,32 @@ class Run:
 
     @property
     def output(self) -> str:
-        """What it has said so far."""
+        """The output so far."""
         return self._output.read_text()
 
-    def says(self, text: str) -> None:
-        """Wait until it has said that."""
+    def prints(self, text: str) -> None:
+        """Wait until the output contains the text."""
         until(lambda: text in self.output or self.process.poll() is not None, what=text)
         assert text in self.output
 
     def ends(self) -> int:
-        """Wait until it has ended; its exit code."""
-        return self.process.wait(timeout=LONG_ENOUGH)
+        """Wait until it ends. Returns its exit code."""
+        return self.process.wait(timeout=TIMEOUT)
 
-    def is_asked_to_end(self, *signals: signal.Signals, insistently: bool = False) -> int:
-        """Send it the signals in turn, again and again until it has ended if `insistently`; its exit code."""
-        for number in itertools.cycle(signals) if insistently else signals:
+    def receives_signals(self, *signals: signal.Signals, repeatedly: bool = False) -> int:
+        """Send the signals in turn, `repeatedly` until it has ended. Returns its exit code."""
+        for number in itertools.cycle(signals) if repeatedly else signals:
             if self.process.poll() is not None:
                 break
             self.process.send_signal(number)
         return self.ends()
 
-    def family(self) -> set[int]:
-        """It and every process that it has started."""
-        return family(self.process.pid)
+    def process_tree(self) -> set[int]:
+        """The run's process and all its descendants."""
+        return process_tree(self.process.pid)
 
-    def has_left_nothing(self, pids: set[int]) -> bool:
-        """Whether the processes, the port, the temporary folder and the note of its whereabouts are gone."""
-        left = [alive(pids), answers(self.port), list(self.temporary.glob("daybook-*")), self.whereabouts.exists()]
+    def left_nothing_behind(self, pids: set[int]) -> bool:
+        """Check that the processes, the port, the temporary folder and the run file are gone."""
+        left = [running(pids), is_listening(self.port), list(self.temporary.glob("daybook-*")), self.run_file.exists()]
         assert not any(left), left
         return True
