@@ -1,4 +1,4 @@
-"""The two modules at whose import the recorder comes in: botocore's list of handlers, and the function's own."""
+"""Import hooks that install the recorder: in botocore's list of handlers, and in the function's own module."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FUNCTIONS = "functions."
 
 
 class _Extended(Loader):
-    """Loads a module, and does something to it before anybody else sees it."""
+    """Loads a module with its own loader, then changes it."""
 
     def __init__(self, loader: Loader, then: Callable[[ModuleType], None]) -> None:
         self._loader = loader
@@ -32,8 +32,8 @@ class _Extended(Loader):
         self._then(module)
 
 
-class _Door(MetaPathFinder):
-    """Waits for the modules that the recorder extends."""
+class _Finder(MetaPathFinder):
+    """Finds the modules to change."""
 
     def __init__(self) -> None:
         self._looking = False
@@ -41,7 +41,7 @@ class _Door(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        del path, target  # the other finders' business
+        del path, target
         if self._looking or not (fullname == _BOTOCORE or fullname.startswith(_FUNCTIONS)):
             return None
         self._looking = True
@@ -54,9 +54,9 @@ class _Door(MetaPathFinder):
         return spec
 
 
-def open_all() -> None:
-    """Let the recorder into this process."""
-    sys.meta_path.insert(0, _Door())
+def install() -> None:
+    """Install the recorder in this process."""
+    sys.meta_path.insert(0, _Finder())
 
 
 def _record_calls(module: ModuleType) -> None:
@@ -64,6 +64,6 @@ def _record_calls(module: ModuleType) -> None:
 
 
 def _time_handler(module: ModuleType) -> None:
-    """Only the function's own module has a handler."""
+    """Measure the runs of the module's handler, if it has one: only the function's own module does."""
     if callable(handler := getattr(module, "handler", None)):
         vars(module)["handler"] = importlib.import_module("daybook_usage.runs").timed(handler)
