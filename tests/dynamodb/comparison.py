@@ -1,4 +1,4 @@
-"""The same requests for two DynamoDBs, and their answers in a form that can be compared."""
+"""Send the same requests to two DynamoDBs, and make their answers comparable."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,47 +11,47 @@ from botocore.exceptions import ClientError
 from tests.dynamodb.service import Answer, DynamoDB, Request
 from tests.tables import Definition
 
-Asked = tuple[str, Request]
+Call = tuple[str, Request]
 
 
 class Recording(DynamoDB):
-    """Notes what it is asked."""
+    """Records all requests."""
 
     def __init__(self, tables: Iterable[Definition]) -> None:
         super().__init__(tables)
-        self.asked: list[Asked] = []
+        self.calls: list[Call] = []
 
     def answer(self, operation: str, request: Request) -> Answer:
-        """The answer, once the request is noted."""
-        self.asked.append((operation, request))
+        """Record the request, and answer it."""
+        self.calls.append((operation, request))
         return super().answer(operation, request)
 
 
-def answers(client: Any, asked: Iterable[Asked]) -> list[Any]:
-    """What the client says to each of the requests, page by page until the end. Which items are in which segment of a
-    scan is DynamoDB's own affair: the last segment stands for all.
+def answers(client: Any, calls: Iterable[Call]) -> list[Any]:
+    """The client's answers to the requests, with all pages. DynamoDB itself decides which items belong to which segment
+    of a scan: the last segment has the items of all.
     """
-    told, segments = [], list[Any]()
-    for operation, request in asked:
+    found, segments = [], list[Any]()
+    for operation, request in calls:
         answer = _answer(client, operation, request)
         if "Segment" in request:
             segments += answer
             answer = _in_any_order(segments) if request["Segment"] == request["TotalSegments"] - 1 else None
-        told.append(answer)
-    return told
+        found.append(answer)
+    return found
 
 
 def _answer(client: Any, operation: str, request: Request) -> Any:
     try:
         answer = getattr(client, xform_name(operation))(**request)
         pages = [answer]
-        while "LastEvaluatedKey" in answer:  # DynamoDB may say so of the last page too
+        while "LastEvaluatedKey" in answer:  # DynamoDB may return it with the last page too
             answer = getattr(client, xform_name(operation))(**request, ExclusiveStartKey=answer["LastEvaluatedKey"])
             pages.append(answer)
     except ClientError as error:
-        told = error.response
-        reasons = [[reason["Code"], _plain(reason.get("Item"))] for reason in told.get("CancellationReasons", [])]
-        return told["Error"]["Code"], reasons, _plain(told.get("Item"))
+        response = error.response
+        reasons = [[reason["Code"], _plain(reason.get("Item"))] for reason in response.get("CancellationReasons", [])]
+        return response["Error"]["Code"], reasons, _plain(response.get("Item"))
     if operation in {"Query", "Scan"}:
         items = [_plain(item) for page in pages for item in page["Items"]]
         return _in_any_order(items) if operation == "Scan" else items
@@ -61,7 +61,7 @@ def _answer(client: Any, operation: str, request: Request) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers by what they say, sets in no order: only what AWS promises of how values are written."""
+    """Parse numbers and sort sets: AWS does not guarantee how it writes them."""
     match value:
         case {"N": text}:
             return {"N": Decimal(text)}

@@ -1,4 +1,4 @@
-"""What this project asks of DynamoDB: every expression of the kernel's, and those of the operator's commands."""
+"""All DynamoDB requests of this project: every expression in the kernel and in the operator's commands."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -45,7 +45,7 @@ class Stock(State, table="stock-of-a-test", key="sku"):
 
 
 def tables() -> list[Definition]:
-    """The tables that are asked."""
+    """The tables of these requests."""
     by_ward = Schema(KEY, indexes=(Index("by-ward", "ward", KEY, carries=None),))
     return [
         *backbone_tables(NAMES),
@@ -54,8 +54,8 @@ def tables() -> list[Definition]:
     ]
 
 
-def ask(client: Any) -> None:
-    """Ask all of it once, and where a condition may fail, once more."""
+def send_all(client: Any) -> None:
+    """Send all requests once, and those with a condition that may fail twice."""
     _store(client)
     _ledger(client)
     _switches(client)

@@ -1,4 +1,4 @@
-"""Requests of all that is implemented, chosen and random, about a table with indexes of every kind."""
+"""Chosen and random requests for everything that is implemented, on a table with indexes of every kind."""
 
 import re
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from daybook.store.schema import Index, Schema
-from tests.dynamodb.comparing import Asked
+from tests.dynamodb.comparison import Call
 from tests.tables import definition
 
 TABLE = "random"
@@ -25,7 +25,7 @@ DEFINITION = definition(TABLE, SCHEMA)
 _TEXTS = st.sampled_from(["a", "ab", "b", "é", "z#1"])
 _NUMBERS = st.sampled_from(["-3", "0", "2", "10", "1.5"])
 _TEXT, _NUMBER = st.builds(lambda text: {"S": text}, _TEXTS), st.builds(lambda number: {"N": number}, _NUMBERS)
-# moto takes NULL for an attribute that is not there.
+# moto treats NULL as a missing attribute.
 _NULL: st.SearchStrategy[Any] = st.just({"NULL": True})
 _OTHERS = st.sampled_from(
     [
@@ -59,7 +59,7 @@ _PATHS = st.sampled_from([*_FREE, "name", "absent"])
 
 
 class _Writing:
-    """An expression as it is written, with the placeholders that it has used so far."""
+    """An expression that is being built, with its placeholders."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
@@ -152,7 +152,7 @@ def _write(draw: st.DrawFn, kind: str) -> dict[str, Any]:
 
 
 @st.composite
-def _one_write(draw: st.DrawFn) -> Asked:
+def _one_write(draw: st.DrawFn) -> Call:
     kind = draw(st.sampled_from(["Put", "Put", "Update", "Update", "Delete"]))
     request = draw(_write(kind))
     if kind == "Update" and draw(st.booleans()):
@@ -161,7 +161,7 @@ def _one_write(draw: st.DrawFn) -> Asked:
 
 
 @st.composite
-def _transaction(draw: st.DrawFn) -> Asked:
+def _transaction(draw: st.DrawFn) -> Call:
     parts = []
     for kind in draw(st.lists(st.sampled_from(["Put", "Update", "Delete"]), min_size=1, max_size=3)):
         part = draw(_write(kind))
@@ -172,7 +172,7 @@ def _transaction(draw: st.DrawFn) -> Asked:
 
 
 @st.composite
-def _read(draw: st.DrawFn) -> Asked:
+def _read(draw: st.DrawFn) -> Call:
     kind = draw(st.sampled_from(["GetItem", "BatchGetItem", "Scan", "Query", "Query"]))
     if kind == "GetItem":
         return kind, {"TableName": TABLE, "Key": draw(_KEYS), "ConsistentRead": draw(st.booleans())}
@@ -206,11 +206,11 @@ def _read(draw: st.DrawFn) -> Asked:
     return kind, request | writing.placeholders()
 
 
-REQUESTS: st.SearchStrategy[list[Asked]] = st.lists(
+REQUESTS: st.SearchStrategy[list[Call]] = st.lists(
     st.one_of(_one_write(), _one_write(), _transaction(), _read()), min_size=4, max_size=12
 )
 
-# Each condition about a number, a text, and what is not there; each update of these.
+# Each condition on a number, on a text and on a missing attribute; each update of these.
 _CONDITIONS = (
     *(f"#count {operator} :two" for operator in ("=", "<>", "<", "<=", ">", ">=")),
     "NOT #count < :two",
@@ -249,16 +249,16 @@ _PLACEHOLDERS: dict[str, Any] = {
 }
 
 
-def corners() -> list[Asked]:
-    """Each condition and each update about items that differ, and the table and its indexes before and after."""
+def edge_cases() -> list[Call]:
+    """Each condition and each update on items that differ, and scans of the table and its indexes before and after."""
     keys: list[dict[str, Any]] = [{"p": {"S": "a"}, "s": {"N": str(number)}} for number in range(len(_ITEMS))]
-    puts: list[Asked] = [
+    puts: list[Call] = [
         ("PutItem", {"TableName": TABLE, "Item": key | item}) for key, item in zip(keys, _ITEMS, strict=True)
     ]
-    filters: list[Asked] = [
+    filters: list[Call] = [
         ("Scan", {"TableName": TABLE, "FilterExpression": condition, **_used(condition)}) for condition in _CONDITIONS
     ]
-    updates: list[Asked] = [
+    updates: list[Call] = [
         (
             "UpdateItem",
             {"TableName": TABLE, "Key": key, "UpdateExpression": update, "ReturnValues": "ALL_NEW", **_used(update)},
@@ -266,7 +266,7 @@ def corners() -> list[Asked]:
         for update in _UPDATES
         for key in keys
     ]
-    whole: list[Asked] = [("Scan", {"TableName": TABLE, "IndexName": index.name}) for index in SCHEMA.indexes]
+    whole: list[Call] = [("Scan", {"TableName": TABLE, "IndexName": index.name}) for index in SCHEMA.indexes]
     return [*puts, *whole, *filters, *updates, *whole, ("Scan", {"TableName": TABLE})]
 
 
