@@ -50,7 +50,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Email:
-    """An e-email that somebody has in their inbox."""
+    """A delivered e-mail."""
 
     to: tuple[str, ...]
     subject: str

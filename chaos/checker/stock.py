@@ -26,15 +26,15 @@ def _violations(snapshot: Snapshot) -> Iterator[Violation]:
 def _articles(snapshot: Snapshot) -> Iterator[Violation]:
     """Compare received, available, reserved and sent pieces of each article."""
     received: Counter[str] = Counter()
-    for goods in snapshot.events("StockReceived"):
-        if snapshot.state(goods.id, "receive-stock") == COMMITTED:
-            received[goods.data["sku"]] += goods.data["quantity"]
+    for arrival in snapshot.events("StockReceived"):
+        if snapshot.state(arrival.id, "receive-stock") == COMMITTED:
+            received[arrival.data["sku"]] += arrival.data["quantity"]
     held: dict[str, Counter[str]] = {_RESERVED: Counter(), _SENT: Counter(), _RELEASED: Counter()}
     for row in snapshot.tables["reservations"]:
         held[row["stage"]].update(row["pieces"])
-    shelf = {row["id"]: row for row in snapshot.tables["stock"]}
-    for sku in sorted({*received, *shelf, *held[_RESERVED], *held[_SENT]}):
-        available, reserved = (shelf.get(sku, {}).get(name, 0) for name in ("available", "reserved"))
+    stock = {row["id"]: row for row in snapshot.tables["stock"]}
+    for sku in sorted({*received, *stock, *held[_RESERVED], *held[_SENT]}):
+        available, reserved = (stock.get(sku, {}).get(name, 0) for name in ("available", "reserved"))
         sent = held[_SENT][sku]
         if received[sku] != available + reserved + sent:
             yield Violation(

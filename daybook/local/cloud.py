@@ -74,12 +74,12 @@ class Cloud(Program):
     def session(self) -> boto3.Session:
         """Create a session for this cloud. It ignores the user's own AWS settings and credentials."""
         # (name in the file, environment variables, value, conversion). No variable, no file.
-        nobody: dict[str, tuple[None, list[str], str | None, None]] = {
+        no_settings: dict[str, tuple[None, list[str], str | None, None]] = {
             "profile": (None, [], None, None),
             "config_file": (None, [], os.devnull, None),
             "credentials_file": (None, [], os.devnull, None),
         }
-        session = botocore.session.Session(session_vars=nobody)
+        session = botocore.session.Session(session_vars=no_settings)
         session.register_component("data_loader", _SERVICE_MODELS)
         if self._certificate:
             session.set_config_variable("ca_bundle", str(self._certificate))

@@ -6,7 +6,15 @@ from typing import Any
 from daybook.contracts.identity import admitted_id, emitted_id
 from daybook.local.faults import Fault, Faults
 from daybook.local.provider import Provider
-from tests.deployed.deployed import CHECKOUT, CONFIRMED, Deployed, an_order, goods, short_visibility_timeout, unique
+from tests.deployed.deployed import (
+    CHECKOUT,
+    CONFIRMED,
+    Deployed,
+    an_order,
+    short_visibility_timeout,
+    stock_received,
+    unique,
+)
 from tests.deployed.test_shop import ACCOUNT, CHARGE, REFUND, REFUNDED, SERVICE_DESK, a_refund, charges
 
 # The calls to AWS before and after which a process is killed during an effect, and what they also mention.
@@ -36,7 +44,7 @@ def test_a_process_killed_before_or_after_any_call_charges_each_customer_once(
     system: Deployed, faults: Faults, provider: Provider
 ) -> None:
     sku, orders = unique("mug"), [unique("order") for _ in DEATHS]
-    system.receives(goods(sku, len(orders)))
+    system.receives(stock_received(sku, len(orders)))
     about = {order: (stock_reserved(order), f"attempt#charge/{order}") for order in orders}
     deaths = deaths_of(CHARGE, about, DEATHS)
 
@@ -56,7 +64,7 @@ def test_a_process_killed_before_or_after_any_call_refunds_once(
     system: Deployed, faults: Faults, provider: Provider
 ) -> None:
     sku, orders = unique("mug"), [unique("order") for _ in OF_A_REFUND]
-    system.receives(goods(sku, len(orders)))
+    system.receives(stock_received(sku, len(orders)))
     system.receives(*(an_order(order, lines=[(sku, 1)]) for order in orders))
     about = {order: (refund_requested(order), f"attempt#refund/{order}/R-1") for order in orders}
     deaths = deaths_of(REFUND, about, OF_A_REFUND)

@@ -23,7 +23,7 @@ from daybook.local.provider import Provider
 from daybook.runtime.mapping import Mappings
 from daybook.store.timers import slots
 from tests.deployed import test_analytics, test_compliance, test_fraud, test_patients
-from tests.deployed.deployed import Deployed, an_order, goods, paused, short_visibility_timeout, unique
+from tests.deployed.deployed import Deployed, an_order, paused, short_visibility_timeout, stock_received, unique
 from tests.deployed.test_equipment import (
     LOW,
     a_registration,
@@ -134,10 +134,10 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, fo
         stack.enter_context(provider.inject(*down))
         kill(system, "charge-order")  # the next process reads the provider's key
         kill(system, "refund-order")
-        system.receives(goods(sku, 3))
+        system.receives(stock_received(sku, 3))
         system.receives(
             twice,
-            goods(sku, 1),
+            stock_received(sku, 1),
             an_order(opened, lines=[(sku, 9)]),
             an_order(declined, lines=[(sku, 1)], payment_method="pm_card_visa_chargeDeclined"),
         )

@@ -323,7 +323,7 @@ def an_order(
     return an_event("OrderPlaced", order | data, source=source, producer_id=producer_id)
 
 
-def goods(sku: str, quantity: int) -> dict[str, Any]:
+def stock_received(sku: str, quantity: int) -> dict[str, Any]:
     """A StockReceived entry."""
     data = {"sku": sku, "quantity": quantity, "delivery_id": unique("D")}
     return an_event("StockReceived", data, source="warehouse.receiving", producer_id=unique("goods"))

@@ -9,7 +9,15 @@ from daybook.contracts import clock
 from daybook.local.faults import BARRIER_TIMEOUT, Fault, Faults, long_timeouts
 from daybook.operate.trace.trace import Delivery, Journey
 from daybook.store.ledger import COMMITTED, Entry
-from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, paused, short_visibility_timeout, unique
+from tests.deployed.deployed import (
+    CONFIRMED,
+    Deployed,
+    an_order,
+    paused,
+    short_visibility_timeout,
+    stock_received,
+    unique,
+)
 from tests.deployed.test_commands import daybook
 from tests.faults.test_faults import publish_again, redeliver
 from tests.local.processes import until
@@ -25,7 +33,7 @@ def an_order_number() -> str:
 @pytest.mark.parametrize("code", ["ThrottlingException", "ProvisionedThroughputExceededException"])
 def test_an_order_is_reserved_once_although_the_store_is_throttled(system: Deployed, faults: Faults, code: str) -> None:
     sku, order = unique("mug"), an_order_number()
-    system.receives(goods(sku, 5))
+    system.receives(stock_received(sku, 5))
     write, attempts = "TransactWriteItems", 3  # as often as botocore tries: the function sees it once
     throttled = [
         Fault.throttled(code, function="admit", operation=write, table="store", times=attempts),
@@ -47,7 +55,7 @@ def test_an_order_is_reserved_once_although_the_store_is_throttled(system: Deplo
 
 def test_events_that_come_twice_late_and_in_reverse_leave_what_those_in_order_leave(system: Deployed) -> None:
     sku, order, usual = unique("mug"), an_order_number(), an_order_number()
-    system.receives(goods(sku, 5))
+    system.receives(stock_received(sku, 5))
     system.receives(an_order(usual, lines=[(sku, 2)]))
 
     with paused(system, STATUS_OF):
@@ -67,7 +75,7 @@ def test_events_that_come_twice_late_and_in_reverse_leave_what_those_in_order_le
 
 def test_of_two_deliveries_at_the_same_time_in_two_processes_one_is_done(system: Deployed, faults: Faults) -> None:
     sku, order = unique("mug"), an_order_number()
-    system.receives(goods(sku, 5))
+    system.receives(stock_received(sku, 5))
     both = Fault.barrier(BARRIER_TIMEOUT, function="reserve-stock", operation="TransactWriteItems", mentions=order)
 
     with long_timeouts(system.cloud, "reserve-stock"), faults.inject(both):
@@ -133,7 +141,7 @@ def test_two_lines_of_one_article_are_one_wish(
     system: Deployed, on_the_shelf: int, outcome: str, left: tuple[int, int]
 ) -> None:
     sku, order = unique("mug"), an_order_number()
-    system.receives(goods(sku, on_the_shelf))
+    system.receives(stock_received(sku, on_the_shelf))
 
     system.receives(an_order(order, lines=[(sku, 2), (sku, 3)]))
 

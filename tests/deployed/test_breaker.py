@@ -6,7 +6,7 @@ from typing import Any
 from daybook.consumers.switch import Switch, Switches
 from daybook.local.provider import ALWAYS, Fault
 from daybook.runtime.mapping import Mappings
-from tests.deployed.deployed import Deployed, an_order, goods, unique
+from tests.deployed.deployed import Deployed, an_order, stock_received, unique
 from tests.deployed.test_commands import daybook
 from tests.local.processes import until
 
@@ -18,7 +18,7 @@ def test_an_outage_of_the_provider_switches_its_consumer_off_and_all_is_paid_onc
 ) -> None:
     assert system.provider
     sku, orders = unique("mug"), [unique("order") for _ in range(20)]
-    system.receives(goods(sku, 20))
+    system.receives(stock_received(sku, 20))
     down = Fault.unavailable(operation="payment_intents.create", times=ALWAYS)
 
     with system.provider.inject(down):
@@ -47,7 +47,7 @@ def test_an_outage_of_the_provider_switches_its_consumer_off_and_all_is_paid_onc
 
 def test_a_consumer_that_is_paused_does_nothing_until_it_is_resumed_and_status_tells(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     assert daybook(system, "pause", CHARGES, "--reason", "a test", "--apply").returncode == 0
 
     switches(system)

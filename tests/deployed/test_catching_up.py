@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from daybook.contracts import clock
-from tests.deployed.deployed import Deployed, an_order, goods, unique
+from tests.deployed.deployed import Deployed, an_order, stock_received, unique
 from tests.deployed.test_commands import daybook
 from tests.local.processes import until
 
@@ -14,7 +14,7 @@ from tests.local.processes import until
 def test_what_the_stream_has_forgotten_reaches_every_consumer_once(system: Deployed) -> None:
     sku = unique("mug")
     orders = [unique("order") for _ in range(5)]
-    system.receives(goods(sku, 3))
+    system.receives(stock_received(sku, 3))
     system.is_idle()
     stopped = clock.now()
 
@@ -38,7 +38,7 @@ def test_what_the_stream_has_forgotten_reaches_every_consumer_once(system: Deplo
 
 def test_the_day_after_an_operator_has_it_published_by_a_command(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     system.is_idle()
     stopped = clock.now()
     with publish_forgets(system):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.deployed.deployed import Deployed, an_order, goods, unique
+from tests.deployed.deployed import Deployed, an_order, stock_received, unique
 from tests.local.processes import TIMEOUT
 
 
@@ -26,7 +26,7 @@ def daybook(system: Deployed, *arguments: str, given: str = "") -> subprocess.Co
 
 def test_an_order_is_sent_traced_and_listed(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 3))
+    system.receives(stock_received(sku, 3))
 
     sent = daybook(system, "send", "-", "--json", given=json.dumps(an_order(order, lines=[(sku, 1)])))
     event_id = json.loads(sent.stdout)["event_id"]

@@ -4,7 +4,7 @@ from itertools import chain
 
 from events.inventory import OutOfStock, StockReserved
 from functions.inventory.reserve_stock import handler as reserve_stock
-from tests.deployed.deployed import Deployed, an_order, goods, paused, unique
+from tests.deployed.deployed import Deployed, an_order, paused, stock_received, unique
 from tests.deployed.in_process import handle, process_of
 from tests.local.processes import until
 
@@ -14,7 +14,7 @@ ORDERS, PIECES = 50, 20
 def test_of_fifty_units_of_work_at_once_twenty_reserve_the_twenty_pieces_and_none_fails(system: Deployed) -> None:
     sku = unique("mug")
     orders = [unique("order") for _ in range(ORDERS)]
-    system.receives(goods(sku, PIECES))
+    system.receives(stock_received(sku, PIECES))
 
     with paused(system, "reserve-stock"):
         placed = system.sends(*(an_order(order, lines=[(sku, 1)]) for order in orders))

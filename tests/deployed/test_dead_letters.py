@@ -10,7 +10,7 @@ from typing import Any
 
 from daybook.local.faults import ALWAYS, Fault, Faults
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED
-from tests.deployed.deployed import CONFIRMED, Deployed, an_event, an_order, goods, in_queue, paused, unique
+from tests.deployed.deployed import CONFIRMED, Deployed, an_event, an_order, in_queue, paused, stock_received, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_equipment import a_registered_device, a_report
 from tests.local.processes import TIMEOUT, until
@@ -41,7 +41,7 @@ def test_orders_that_died_of_a_fault_are_tried_again_once_it_is_mended_and_each_
     system: Deployed, faults: Faults
 ) -> None:
     sku, orders = unique("mug"), [unique("dead") for _ in range(3)]
-    system.receives(goods(sku, 9))
+    system.receives(stock_received(sku, 9))
     write: Any = {"function": RESERVE, "operation": "TransactWriteItems", "times": ALWAYS}
     broken = [Fault.denied(mentions=order, **write) for order in orders]
 
@@ -127,7 +127,7 @@ def test_an_event_that_the_bus_would_never_take_is_published_again_once_it_does(
     system: Deployed, faults: Faults
 ) -> None:
     sku, order = unique("mug"), unique("unheard")
-    system.receives(goods(sku, 2))
+    system.receives(stock_received(sku, 2))
     never: Any = {"function": "publish", "operation": "PutEvents", "mentions": order}
 
     with faults.inject(Fault.partial(0, "MalformedDetail", **never)):

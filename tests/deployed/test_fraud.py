@@ -13,7 +13,7 @@ from daybook.local.faults import ALWAYS, Every, Fault, Faults
 from daybook.operate.subscriptions import Subscriptions
 from daybook.store.ledger import COMMITTED
 from events.accounts import TransactionPosted
-from tests.deployed.deployed import Deployed, an_event, goods, in_queue, paused, unique
+from tests.deployed.deployed import Deployed, an_event, in_queue, paused, stock_received, unique
 from tests.local.processes import until
 
 FRAUD = "score-transaction"
@@ -81,7 +81,7 @@ def test_while_fraud_is_in_trouble_nobody_waits_for_it_and_then_it_knows_and_sus
 
     with mishap(system, faults):
         posted = records(system, a_life(account))
-        (received,) = system.sends(goods(account, 3))
+        (received,) = system.sends(stock_received(account, 3))
         until(lambda: all(is_done(system, event, others(system)) for event in posted), what="all others are done")
         until(lambda: is_done(system, received, ["receive-stock"]), what="other businesses go on")
         assert len(suspicions(system, account)) < 2, "fraud was not behind, so nobody could have waited for it"

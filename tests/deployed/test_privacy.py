@@ -20,7 +20,7 @@ from events.accounts import Counterparty
 from events.equipment import EquipmentAlarmAcknowledged
 from events.patients import AllergyConflictFound, PatientRecordUpdated
 from events.values import Address, Customer
-from tests.deployed.deployed import Deployed, an_event, an_order, goods, short_visibility_timeout, unique
+from tests.deployed.deployed import Deployed, an_event, an_order, short_visibility_timeout, stock_received, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_equipment import FINE, a_report, alarms, an_acknowledgement
 from tests.local.processes import until
@@ -55,7 +55,7 @@ def traces(running_system: Deployed, faults: Faults) -> Traces:
     """What is left of orders that have met all that an order can meet."""
     system = running_system.from_now_on()
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 5))
+    system.receives(stock_received(sku, 5))
     with bury_waits(system) as dead_letters:
         somebody_sees_to_an_alarm(system)
         refused = system.sends(*refused_orders(), an_acknowledgement(f"{unique('MON')}:fault:1", **ACKNOWLEDGED))

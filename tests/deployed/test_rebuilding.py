@@ -9,7 +9,7 @@ from typing import Any
 
 from daybook.operate.tables import DeployedTable, generations
 from daybook.store.attributes import pack, pack_item
-from tests.deployed.deployed import Deployed, an_order, goods, unique
+from tests.deployed.deployed import Deployed, an_order, stock_received, unique
 from tests.deployed.test_commands import daybook
 from tests.local.processes import until
 
@@ -18,7 +18,7 @@ STATUS = ("order-status", "order-status-placed")
 
 def test_a_view_that_was_damaged_by_hand_is_found_out_and_made_anew_while_orders_come_in(system: Deployed) -> None:
     sku, names = unique("mug"), [unique("rebuilt") for _ in range(4)]
-    system.receives(goods(sku, 500), *(an_order(name, lines=[(sku, 1)]) for name in names))
+    system.receives(stock_received(sku, 500), *(an_order(name, lines=[(sku, 1)]) for name in names))
     changed, lost, sound, _ = names
     ghost = unique("ghost")
     view = table_of(system, *STATUS)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from daybook.local.faults import Fault, Faults
-from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, unique
+from tests.deployed.deployed import CONFIRMED, Deployed, an_order, stock_received, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_equipment import LOW, PAGER, a_device_at_risk, a_report, alarms, pages_about
 from tests.deployed.test_equipment import of as told_of
@@ -101,7 +101,7 @@ def test_a_refused_order_is_mended_and_is_confirmed_and_shipped_like_any_other(
     system: Deployed, tmp_path: Path
 ) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 3))
+    system.receives(stock_received(sku, 3))
     (refused,) = system.sends(an_order(order, lines=[(sku, 0)]))
     assert system.refusals(refused) == {refused: "ContractBroken"}
 

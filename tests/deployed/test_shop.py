@@ -26,9 +26,9 @@ from tests.deployed.deployed import (
     Deployed,
     an_event,
     an_order,
-    goods,
     paused,
     short_visibility_timeout,
+    stock_received,
     unique,
 )
 from tests.local.processes import until
@@ -64,7 +64,7 @@ def test_an_order_whose_parcel_is_handed_over_is_fulfilled(system: Deployed) -> 
 
 def test_a_bank_that_pays_after_the_order_has_expired_has_its_money_back(system: Deployed, provider: Provider) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 2))
+    system.receives(stock_received(sku, 2))
     system.sends(in_dollars(order, sku, "pm_usBankAccount_success"))
     until(lambda: "processing" in {payment.status for payment in payments(provider, order)}, what="the bank is at it")
     expires(system, order)
@@ -84,7 +84,7 @@ def test_a_bank_that_pays_after_the_order_has_expired_has_its_money_back(system:
 
 def test_an_order_that_is_cancelled_before_its_goods_were_put_aside_takes_none(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 2))
+    system.receives(stock_received(sku, 2))
 
     with paused(system, "reserve-stock"):
         (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
@@ -102,7 +102,7 @@ def test_an_order_that_is_cancelled_before_its_goods_were_put_aside_takes_none(s
 
 def test_an_order_whose_payment_is_told_before_the_order_itself_is_confirmed(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 2))
+    system.receives(stock_received(sku, 2))
 
     with paused(system, "place-order"):
         (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
@@ -131,7 +131,7 @@ def test_a_process_that_dies_as_it_reads_the_providers_key_charges_once(
 
 def test_a_process_that_dies_while_the_provider_charges_does_so_once(system: Deployed, provider: Provider) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     slow = outside.Fault.delayed(60, "after", operation="payment_intents.confirm", order=order)
 
     with provider.inject(slow):
@@ -163,7 +163,7 @@ def test_a_provider_that_answers_too_late_has_not_declined(system: Deployed, pro
 
 def test_orders_go_on_while_the_e_mail_service_is_down_and_letters_follow(system: Deployed, faults: Faults) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     down = Fault.throttled("TooManyRequestsException", function=MAIL, operation="SendEmail", times=1_000)
 
     with faults.inject(down):
@@ -212,7 +212,7 @@ def test_a_letter_to_an_address_that_the_service_does_not_take_is_told_and_the_o
     system: Deployed, faults: Faults
 ) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     refused = Fault.throttled("BadRequestException", function=MAIL, operation="SendEmail")
 
     with faults.inject(refused):
@@ -260,7 +260,7 @@ def test_more_is_never_paid_back_than_was_paid(system: Deployed, provider: Provi
 def a_confirmed_order(system: Deployed, order: str | None = None, *, letter: bool = True) -> str:
     """Place an order that is paid and confirmed, and wait until it is."""
     sku, order = unique("mug"), order or unique("order")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
     system.finishes(placed)
     assert system.types(f"order/{order}") == (CONFIRMED if letter else CONFIRMED[1:])

@@ -122,7 +122,7 @@ class Table:
     def __init__(self, definition: Mapping[str, Any]) -> None:
         self.definition = definition
         self.name: str = definition["TableName"]
-        self.created = round(time.time(), 3)  # DynamoDB says no more than milliseconds
+        self.created = round(time.time(), 3)  # DynamoDB rounds to milliseconds
         self.keys = Keys.of(definition["KeySchema"])
         self.items = Collection(self.keys)
         self.indexes = {
@@ -213,8 +213,8 @@ class Table:
                 raise invalid(msg)
 
     def described(self) -> dict[str, Any]:
-        """The table as DescribeTable tells of it."""
-        told = {
+        """The answer of DescribeTable."""
+        described = {
             "TableName": self.name,
             "TableStatus": "ACTIVE",
             "CreationDateTime": self.created,
@@ -222,8 +222,8 @@ class Table:
             "AttributeDefinitions": self.definition["AttributeDefinitions"],
         }
         if indexes := self.definition.get("GlobalSecondaryIndexes"):
-            told["GlobalSecondaryIndexes"] = [{**index, "IndexStatus": "ACTIVE"} for index in indexes]
-        return told
+            described["GlobalSecondaryIndexes"] = [{**index, "IndexStatus": "ACTIVE"} for index in indexes]
+        return described
 
 
 def _index(definition: Mapping[str, Any], table: Keys) -> Collection:

@@ -7,7 +7,7 @@ import pytest
 
 from daybook.local.cloud import Cloud
 from daybook.local.faults import Faults
-from tests.deployed.deployed import Deployed, an_order, deployed_system, goods
+from tests.deployed.deployed import Deployed, an_order, deployed_system, stock_received
 
 
 @pytest.fixture(scope="package")
@@ -19,7 +19,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
 def cloud(templates: Path, faults: Faults) -> Iterator[Cloud]:
     with deployed_system(templates, iam=False, faults=faults) as system:
         # The first order starts the functions' processes.
-        system.receives(goods("mug", 1), an_order())
+        system.receives(stock_received("mug", 1), an_order())
         yield system.cloud
 
 

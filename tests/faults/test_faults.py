@@ -13,10 +13,10 @@ from tests.deployed.deployed import (
     CONFIRMED,
     Deployed,
     an_order,
-    goods,
     in_queue,
     paused,
     short_visibility_timeout,
+    stock_received,
     unique,
 )
 from tests.faults.guards import eventually, expected_to_hold, removed_unless, with_and_without_guard
@@ -37,9 +37,9 @@ def test_a_process_that_dies_at_its_commit_reserves_once(
 
     assert faults.injected_count(death) == 1
     # If a process starts slowly, the message is delivered once more; one of the deliveries is then a duplicate.
-    said = [line["message"] for line in system.logged("reserve-stock", placed)]
-    assert set(said) <= {"committed", "duplicate"}, said
-    assert said.count("committed") == ends["committed"], said
+    messages = [line["message"] for line in system.logged("reserve-stock", placed)]
+    assert set(messages) <= {"committed", "duplicate"}, messages
+    assert messages.count("committed") == ends["committed"], messages
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -87,7 +87,7 @@ def test_a_forbidden_call_fails_the_delivery_which_is_redelivered(system: Deploy
 
 def test_unprocessed_keys_are_read_again(system: Deployed, faults: Faults) -> None:
     sku, other, order = unique("mug"), unique("poster"), unique("order")
-    system.receives(goods(sku, 5), goods(other, 5))
+    system.receives(stock_received(sku, 5), stock_received(other, 5))
     read: Any = {"function": "reserve-stock", "operation": "BatchGetItem", "mentions": sku}
     nothing, partial = Fault.partial(0, **read), Fault.partial(1, **read)
 
@@ -102,7 +102,7 @@ def test_unprocessed_keys_are_read_again(system: Deployed, faults: Faults) -> No
 def test_events_that_eventbridge_rejected_are_published_again(system: Deployed, faults: Faults) -> None:
     sku = unique("mug")
     orders = [unique("order") for _ in range(6)]
-    system.receives(goods(sku, 6))
+    system.receives(stock_received(sku, 6))
     partial = Fault.partial(1, **PUBLISH, times=3)
 
     with faults.inject(partial):
@@ -184,7 +184,7 @@ def test_only_the_ledgers_condition_prevents_a_duplicate_from_counting_twice(
     system: Deployed, faults: Faults, guarded: bool
 ) -> None:
     sku = unique("mug")
-    (received,) = system.sends(goods(sku, 5))
+    (received,) = system.sends(stock_received(sku, 5))
     system.finishes(received)
 
     with faults.inject(
@@ -201,7 +201,7 @@ def test_only_the_condition_of_a_change_prevents_two_orders_from_taking_the_last
     system: Deployed, faults: Faults, guarded: bool
 ) -> None:
     sku = unique("mug")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     both_have_read = Fault.barrier(BARRIER_TIMEOUT, **RESERVE, mentions=sku, table="stock", times=2)
     without = removed_unless(guarded, Fault.without_conditions(table="stock", function="reserve-stock", mentions=sku))
 
@@ -242,7 +242,7 @@ def place_order_under(system: Deployed, faults: Faults, order: str, *several: Fa
     The order can be processed before the last fault, if AWS did the work and only the answer was lost.
     """
     sku = unique("mug")
-    system.receives(goods(sku, 5))
+    system.receives(stock_received(sku, 5))
     with faults.inject(*several):
         (placed,) = system.sends(an_order(order, lines=[(sku, 2)]))
         system.finishes(placed)

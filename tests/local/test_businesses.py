@@ -57,14 +57,16 @@ def test_businesses_run_each_phase_together_and_the_system_is_idle_after_it() ->
     happened: list[str] = []
     shown = io.StringIO()
 
-    run_phases(Progress(Console(file=shown)), Watched(happened), [Told("bakery", happened), Told("bank", happened)])
+    run_phases(
+        Progress(Console(file=shown)), Watched(happened), [Recorded("bakery", happened), Recorded("bank", happened)]
+    )
 
     assert happened == [
-        *("bakery: morning", "bank: morning", "quiet"),
-        *("bakery: noon", "bank: noon", "quiet"),
-        *("bakery: evening", "bank: evening", "quiet"),
+        *("bakery: first phase", "bank: first phase", "idle"),
+        *("bakery: second phase", "bank: second phase", "idle"),
+        *("bakery: third phase", "bank: third phase", "idle"),
     ]
-    assert "noon at the bakery; noon at the bank … " in shown.getvalue()
+    assert "second phase at the bakery; second phase at the bank … " in shown.getvalue()
 
 
 class Watched(DemoDriver):
@@ -74,10 +76,10 @@ class Watched(DemoDriver):
         self.happened = happened
 
     def wait_until_idle(self) -> None:
-        self.happened.append("quiet")
+        self.happened.append("idle")
 
 
-class Told(Business):
+class Recorded(Business):
     """A business that records its phases."""
 
     success_message: ClassVar[str] = ""
@@ -87,7 +89,7 @@ class Told(Business):
         self.what, self.happened = what, happened
 
     def phases(self) -> tuple[Phase, Phase, Phase]:
-        return self._part("morning"), self._part("noon"), self._part("evening")
+        return self._part("first phase"), self._part("second phase"), self._part("third phase")
 
     def summary(self) -> Summary:
         return Summary((), ())

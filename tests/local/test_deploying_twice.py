@@ -38,8 +38,8 @@ TOPIC = f"""
 import aws_cdk
 app = aws_cdk.App()
 stack = aws_cdk.Stack(app, "{STACK}", synthesizer=aws_cdk.LegacyStackSynthesizer())
-says = app.node.get_context("says")
-aws_cdk.CfnResource(stack, "Topic", type="AWS::SNS::Topic", properties={{"DisplayName": says}})
+name = app.node.get_context("name")
+aws_cdk.CfnResource(stack, "Topic", type="AWS::SNS::Topic", properties={{"DisplayName": name}})
 app.synth()
 """
 
@@ -71,13 +71,13 @@ def test_a_second_deployment_from_the_same_checkout_is_refused_by_cdk(tmp_path: 
 def test_a_second_deployment_from_another_checkout_is_refused_by_cloudformation(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(TOPIC)
     with Cloud() as cloud:
-        with cdk("deploy", tmp_path, cloud.endpoint, "--context", "says=first") as first:
+        with cdk("deploy", tmp_path, cloud.endpoint, "--context", "name=first") as first:
             first.communicate(timeout=60)
         assert first.returncode == 0
 
         with (
             every_stack_being_updated(cloud.endpoint) as endpoint,
-            cdk("deploy", tmp_path, endpoint, "--context", "says=second") as second,
+            cdk("deploy", tmp_path, endpoint, "--context", "name=second") as second,
         ):
             output, _ = second.communicate(timeout=60)
         template = cloud.client("cloudformation").get_template(StackName=STACK)["TemplateBody"]

@@ -43,12 +43,12 @@ def test_a_role_may_only_do_what_its_policy_allows(tmp_path: Path) -> None:
 
 def test_only_clients_with_the_certificate_trust_the_cloud(tmp_path: Path) -> None:
     with Cloud(project=tmp_path, iam=True) as cloud:
-        told = {"AWS_ACCESS_KEY_ID": environment.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": environment.SECRET_KEY}
-        told |= {"AWS_DEFAULT_REGION": environment.REGION, **cloud.reach}
+        variables = {"AWS_ACCESS_KEY_ID": environment.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": environment.SECRET_KEY}
+        variables |= {"AWS_DEFAULT_REGION": environment.REGION, **cloud.reach}
 
         assert cloud.endpoint.startswith("https://127.0.0.1:")
         assert subprocess.check_output([sys.executable, "-c", LIST_QUEUES], env=cloud.environment) == b"0\n"
-        assert subprocess.check_output([sys.executable, "-c", LIST_QUEUES], env=told) == b"0\n"
+        assert subprocess.check_output([sys.executable, "-c", LIST_QUEUES], env=variables) == b"0\n"
         with pytest.raises(SSLError):
             cloud.client("sqs", verify=True).list_queues()
 

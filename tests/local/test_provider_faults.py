@@ -91,11 +91,11 @@ def test_stripes_client_retries_after_a_lock_timeout(provider: Provider) -> None
 
 
 def test_any_error_can_be_injected(provider: Provider) -> None:
-    conflict = Fault.error(409, "invalid_request_error", "Somebody is at it.", code="lock_timeout")
+    conflict = Fault.error(409, "invalid_request_error", "The object is locked.", code="lock_timeout")
     with provider.inject(conflict), refused(stripe.APIError) as refusal:
         a_client(provider).v1.balance.retrieve()
 
-    assert (refusal.status, refusal.error["message"]) == (409, "Somebody is at it.")
+    assert (refusal.status, refusal.error["message"]) == (409, "The object is locked.")
 
 
 def test_a_client_that_timed_out_gets_the_answer_by_the_key(provider: Provider) -> None:

@@ -185,10 +185,10 @@ def pay(shop: SnapshotBuilder, order: str, cents: int, then: str | None) -> None
 
 def send(shop: SnapshotBuilder, order: str) -> None:
     handled_by = ("mail-fulfilled", "order-status-fulfilled")
-    parcel = {"carrier": "Post", "tracking_number": "T-1"}
-    shop.event("OrderFulfilled", f"order/{order}", *handled_by, order_id=order, **parcel)
+    shipment = {"carrier": "Post", "tracking_number": "T-1"}
+    shop.event("OrderFulfilled", f"order/{order}", *handled_by, order_id=order, **shipment)
     shop.tables["orders"][order]["stage"] = "fulfilled"
-    shop.tables["order-status"][order] |= {"status": "fulfilled", **parcel}
+    shop.tables["order-status"][order] |= {"status": "fulfilled", **shipment}
     send_email(shop, order, "fulfilled", f"Your order {order} is on its way")
 
 

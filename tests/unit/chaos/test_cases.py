@@ -27,15 +27,15 @@ ALARM = "MON-7:59408-5:3"
 
 @pytest.mark.parametrize("builder", [a_shop, a_ward, a_bank])
 def test_a_valid_snapshot_violates_no_invariant(builder: Callable[[], SnapshotBuilder]) -> None:
-    for promise in (STOCK, MONEY, EMAILS, PAGES, ORDER_STATUS, DEVICES, TALLIES, BANK, ALARMS):
-        assert violations(builder(), promise) == []
+    for invariant in (STOCK, MONEY, EMAILS, PAGES, ORDER_STATUS, DEVICES, TALLIES, BANK, ALARMS):
+        assert violations(builder(), invariant) == []
 
 
 def set_basis(bank: SnapshotBuilder, *transactions: str, **details: Any) -> None:
     """Set the basis of the case in its last event and in its row."""
-    said = basis(*transactions, **details)
-    bank.change(bank.the("ComplianceCaseChanged"), basis=said)
-    bank.tables["cases"][CASE]["basis"] = said
+    new = basis(*transactions, **details)
+    bank.change(bank.the("ComplianceCaseChanged"), basis=new)
+    bank.tables["cases"][CASE]["basis"] = new
 
 
 def test_a_case_that_lists_only_the_first_transactions_may_have_a_higher_sum() -> None:

@@ -33,7 +33,7 @@ class Parameters:
         for name in self.required:
             if name not in form:
                 raise invalid("parameter_missing", f"Missing required param: {name}.", name)
-        return {name: self.known[name](name, came) for name, came in form.items()}
+        return {name: self.known[name](name, value) for name, value in form.items()}
 
 
 # docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-…
@@ -43,23 +43,23 @@ _NO_LONGER: Final = (
 )
 
 
-def text(name: str, came: Any) -> str:
+def text(name: str, value: Any) -> str:
     """A non-empty string."""
-    if came == "":
+    if value == "":
         raise invalid(
             "parameter_invalid_empty",
             f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a field; however "
             f"'{name}' cannot be unset. You should remove '{name}' from your request or supply a non-empty value.",
             name,
         )
-    if not isinstance(came, str):
-        raise invalid(None, f"Invalid string: {came}", name)
-    return came
+    if not isinstance(value, str):
+        raise invalid(None, f"Invalid string: {value}", name)
+    return value
 
 
-def whole_number(name: str, came: Any) -> int:
+def whole_number(name: str, value: Any) -> int:
     """A positive integer."""
-    digits = text(name, came)
+    digits = text(name, value)
     if not digits.removeprefix("-").isdecimal():
         raise invalid("parameter_invalid_integer", f"Invalid integer: {digits}", name)
     if int(digits) < 1:
@@ -67,62 +67,62 @@ def whole_number(name: str, came: Any) -> int:
     return int(digits)
 
 
-def page_size(name: str, came: Any) -> int:
+def page_size(name: str, value: Any) -> int:
     """The size of a page: docs.stripe.com/api/pagination."""
-    size = whole_number(name, came)
+    size = whole_number(name, value)
     if size > _LARGEST_PAGE:
         raise invalid("parameter_invalid_integer", f"This value must be less than or equal to {_LARGEST_PAGE}.", name)
     return size
 
 
-def truth(name: str, came: Any) -> bool:
+def truth(name: str, value: Any) -> bool:
     """True or false."""
-    return bool(one_of("true", "false")(name, came) == "true")
+    return bool(one_of("true", "false")(name, value) == "true")
 
 
-def absence(name: str, came: Any) -> bool:
+def absence(name: str, value: Any) -> bool:
     """Whether the payment is off session, once or repeatedly."""
-    return bool(one_of("true", "false", "one_off", "recurring")(name, came) != "false")
+    return bool(one_of("true", "false", "one_off", "recurring")(name, value) != "false")
 
 
 def one_of(*allowed: str) -> Read:
     """One of these words."""
 
-    def read(name: str, came: Any) -> str:
-        if text(name, came) not in allowed:
+    def read(name: str, value: Any) -> str:
+        if text(name, value) not in allowed:
             raise invalid(None, f"Invalid {name}: must be one of {', '.join(allowed)}", name)
-        return str(came)
+        return str(value)
 
     return read
 
 
-def texts(name: str, came: Any) -> list[str]:
+def texts(name: str, value: Any) -> list[str]:
     """A list of strings."""
-    if not isinstance(came, list):
+    if not isinstance(value, list):
         raise invalid(None, "Invalid array", name)
-    return [text(name, each) for each in came]
+    return [text(name, each) for each in value]
 
 
-def mapping(name: str, came: Any) -> dict[str, str]:
+def mapping(name: str, value: Any) -> dict[str, str]:
     """The user's own keys and values: docs.stripe.com/api/metadata. An empty value unsets its key."""
-    if came == "":
+    if value == "":
         return {}
-    if not isinstance(came, dict):
+    if not isinstance(value, dict):
         raise invalid(None, "Invalid object", name)
-    return {key: text(f"{name}[{key}]", value) for key, value in came.items() if value != ""}
+    return {key: text(f"{name}[{key}]", entry) for key, entry in value.items() if entry != ""}
 
 
-def tree(name: str, came: Any) -> dict[str, Any]:
+def tree(name: str, value: Any) -> dict[str, Any]:
     """Nested parameters of any kind."""
-    if not isinstance(came, dict):
+    if not isinstance(value, dict):
         raise invalid(None, "Invalid object", name)
-    return came
+    return value
 
 
-def automatic(name: str, came: Any) -> dict[str, Any]:
+def automatic(name: str, value: Any) -> dict[str, Any]:
     """`automatic_payment_methods`: use the payment methods of the account's settings."""
     within = Parameters({"enabled": truth, "allow_redirects": one_of("always", "never")}, required=("enabled",))
-    return {"allow_redirects": "always", **within.read(tree(name, came))}
+    return {"allow_redirects": "always", **within.read(tree(name, value))}
 
 
 _LARGEST_PAGE: Final = 100
@@ -137,8 +137,8 @@ CONFIRMING: Final[Mapping[str, Read]] = {
 }
 
 
-def _currency(_: str, came: Any) -> str:
-    return currencies.known(text("currency", came))
+def _currency(_: str, value: Any) -> str:
+    return currencies.known(text("currency", value))
 
 
 NOTHING: Final = Parameters()
