@@ -1,4 +1,4 @@
-"""Negative controls: without one guard, the invariant that this guard protects must break.
+"""Negative controls: without one guard, the invariant that this guard protects must be violated.
 
 Each guard has a scenario in which it is needed. Scenarios are deterministic: calls that must run at the same time wait
 for each other, and later events are sent later. With all guards, all scenarios and some ordinary traffic cause no

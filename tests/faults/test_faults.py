@@ -56,7 +56,7 @@ def test_a_commit_that_times_out_once_is_committed_once(system: Deployed, faults
 @pytest.mark.parametrize(("when", "finally_"), [("before", "committed"), ("after", "duplicate")])
 def test_a_commit_without_any_answer_reserves_once(system: Deployed, faults: Faults, when: Any, finally_: str) -> None:
     order = unique("order")
-    timeout = Fault.timeout(when, **RESERVE, mentions=order, times=3)  # as often as botocore tries
+    timeout = Fault.timeout(when, **RESERVE, mentions=order, times=3)  # all of botocore's attempts
 
     placed = place_order_under(system, faults, order, timeout)
 
