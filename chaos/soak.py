@@ -77,7 +77,7 @@ class Result:
 def run(progress: Progress, *, seed: int, minutes: float, rate: float = RATE) -> bool:
     """Send traffic at this rate for this time; write the report and its picture.
 
-    Each sample is also appended to `.daybook/soak.jsonl`. Returns whether the run passed. Raises TooShort.
+    Each sample is also written to `.daybook/soak.jsonl` at once. Returns whether the run passed. Raises TooShort.
     """
     result = measure(progress, seed=seed, minutes=minutes, rate=rate, samples_file=private(ROOT) / "soak.jsonl")
     with progress.step(f"drawing {PICTURE.relative_to(ROOT)}"):

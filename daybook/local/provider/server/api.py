@@ -90,12 +90,12 @@ class Api:
         """
         key = request.idempotency_key if request.method == "POST" else None
         try:
-            asked = operation.read(request.form)
-            if before := self.keys.claim(key, request.path, asked):
+            params = operation.read(request.form)
+            if before := self.keys.claim(key, request.path, params):
                 return before
         except Refusal as refusal:
             return refusal.answer()
-        answer = self._execute(operation, identifier, asked, key, fault)
+        answer = self._execute(operation, identifier, params, key, fault)
         self.keys.keep(key, answer)
         return answer
 
@@ -103,7 +103,7 @@ class Api:
         self,
         operation: Operation,
         identifier: str,
-        asked: Mapping[str, Any],
+        params: Mapping[str, Any],
         key: str | None,
         fault: ActiveFault | None,
     ) -> Answer:
@@ -113,7 +113,7 @@ class Api:
                 return fault.answer()
         try:
             with self.account.lock:
-                answer = Answer(HTTPStatus.OK, operation.perform(self.account, identifier, asked, key))
+                answer = Answer(HTTPStatus.OK, operation.perform(self.account, identifier, params, key))
         except Refusal as refusal:
             answer = refusal.answer()
         return fault.answer() if fault and fault.kept and fault.applies("error", "after") else answer

@@ -18,7 +18,7 @@ LONGEST_KEY = 255  # characters
 @dataclass
 class _Use:
     path: str
-    asked: Mapping[str, Any]
+    params: Mapping[str, Any]
     answer: Answer | None = None  # None while the first request runs
 
 
@@ -29,7 +29,7 @@ class Keys:
         self._lock = Lock()
         self._uses: dict[str, _Use] = {}
 
-    def claim(self, key: str | None, path: str, asked: Mapping[str, Any]) -> Answer | None:
+    def claim(self, key: str | None, path: str, params: Mapping[str, Any]) -> Answer | None:
         """The earlier answer, marked as a replay; None if this request is the first and may run.
 
         Raises Refusal if the key was used for another request, or if its first request is still running.
@@ -39,12 +39,12 @@ class Keys:
         if len(key) > LONGEST_KEY:
             raise invalid(None, f"Idempotency keys are at most {LONGEST_KEY} characters long.")
         with self._lock:
-            use = self._uses.setdefault(key, mine := _Use(path, asked))
+            use = self._uses.setdefault(key, mine := _Use(path, params))
             if use is mine:
                 return None
             if use.path != path:
                 raise _misused(key, f"for the same endpoint they were first used for ('{path}' vs '{use.path}')")
-            if use.asked != asked:
+            if use.params != params:
                 raise _misused(key, "with the same parameters they were first used with")
             if use.answer is None:
                 raise _in_use(key)

@@ -29,10 +29,10 @@ class Operation:
 
 
 def _refund_to_create(form: Mapping[str, Any]) -> dict[str, Any]:
-    asked = parameters.CREATE_REFUND.read(form)
-    if not {"charge", "payment_intent"} & set(asked):
+    params = parameters.CREATE_REFUND.read(form)
+    if not {"charge", "payment_intent"} & set(params):
         raise invalid("parameter_missing", "Missing required param: charge.", "charge")
-    return asked
+    return params
 
 
 def _balance(account: Account) -> dict[str, Any]:
@@ -55,14 +55,14 @@ OPERATIONS: Final = (
         "POST",
         "/v1/payment_intents",
         parameters.intent_to_create,
-        lambda account, _, asked, key: intents.create(account, asked, key).as_stripe(),
+        lambda account, _, params, key: intents.create(account, params, key).as_stripe(),
     ),
     Operation(
         "payment_intents.list",
         "GET",
         "/v1/payment_intents",
         parameters.LIST.read,
-        lambda account, _, asked, __: listing.page(_all(account.intents), asked, "/v1/payment_intents"),
+        lambda account, _, params, __: listing.page(_all(account.intents), params, "/v1/payment_intents"),
     ),
     Operation(
         "payment_intents.retrieve",
@@ -76,8 +76,8 @@ OPERATIONS: Final = (
         "POST",
         "/v1/payment_intents/{id}/confirm",
         parameters.CONFIRM_INTENT.read,
-        lambda account, identifier, asked, key: intents.confirm(
-            account, account.intent(identifier), asked, key
+        lambda account, identifier, params, key: intents.confirm(
+            account, account.intent(identifier), params, key
         ).as_stripe(),
     ),
     Operation(
@@ -85,22 +85,22 @@ OPERATIONS: Final = (
         "POST",
         "/v1/payment_intents/{id}/cancel",
         parameters.CANCEL_INTENT.read,
-        lambda account, identifier, asked, _: intents.cancel(account.intent(identifier), asked).as_stripe(),
+        lambda account, identifier, params, _: intents.cancel(account.intent(identifier), params).as_stripe(),
     ),
     Operation(
         "refunds.create",
         "POST",
         "/v1/refunds",
         _refund_to_create,
-        lambda account, _, asked, key: refunds.create(account, asked, key).as_stripe(),
+        lambda account, _, params, key: refunds.create(account, params, key).as_stripe(),
     ),
     Operation(
         "refunds.list",
         "GET",
         "/v1/refunds",
         parameters.LIST_REFUNDS.read,
-        lambda account, _, asked, __: listing.page(
-            [refund.as_stripe() for refund in refunds.select(account, asked)], asked, "/v1/refunds"
+        lambda account, _, params, __: listing.page(
+            [refund.as_stripe() for refund in refunds.select(account, params)], params, "/v1/refunds"
         ),
     ),
     Operation(

@@ -175,15 +175,15 @@ LIST_REFUNDS: Final = Parameters({**LIST.known, "charge": text, "payment_intent"
 
 def intent_to_create(form: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of a new intent, checked together."""
-    asked = CREATE_INTENT.read(form)
-    currencies.chargeable(asked["amount"], asked["currency"])
+    params = CREATE_INTENT.read(form)
+    currencies.chargeable(params["amount"], params["currency"])
     for name in CONFIRMING:
-        if name in asked and not asked.get("confirm"):
+        if name in params and not params.get("confirm"):
             raise invalid(None, f"{name} can only be used with confirm=true.", name)
-    if "automatic_payment_methods" in asked and "allowed_payment_method_types" in asked:
+    if "automatic_payment_methods" in params and "allowed_payment_method_types" in params:
         raise invalid(
             "parameters_exclusive",
             "You may only specify one of these parameters: automatic_payment_methods, allowed_payment_method_types.",
             "allowed_payment_method_types",
         )
-    return asked
+    return params

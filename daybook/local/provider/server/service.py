@@ -49,8 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
         url = urlsplit(self.path)
         if url.path.startswith(control.PREFIX):
-            asked = json.loads(body) if body else None
-            self._send(control.answer(self.server.api, self.command, url.path, asked))
+            params = json.loads(body) if body else None
+            self._send(control.answer(self.server.api, self.command, url.path, params))
             return
         request = Request(
             method=self.command,
