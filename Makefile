@@ -1,9 +1,9 @@
-# Everything starts here. Needs Python >= 3.11 and make; all else is installed below.
+# Needs Python >= 3.11 and make; `make install` installs everything else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
-# Other projects' settings must not reach this one's tools.
+# Ignore the Python settings of the user's environment.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
@@ -12,10 +12,10 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-install: $(VENV)/.installed  ## make the virtual environment, with node and the CDK command line in it
+install: $(VENV)/.installed  ## create the virtual environment, with Node.js and the CDK command line
 
 $(VENV)/.installed: requirements.txt pyproject.toml package.json package-lock.json
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Daybook needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=/path/to/python3.13 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Daybook needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Use another one: make PYTHON=/path/to/python3.13 ..."; exit 1; }
 	@echo "Installing into $(VENV) (once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.txt)"
@@ -24,26 +24,26 @@ $(VENV)/.installed: requirements.txt pyproject.toml package.json package-lock.js
 	@$(BIN)/npm ci --loglevel error --no-audit --no-fund --no-update-notifier
 	@touch $@
 
-demo: install  ## bring the whole system up on this machine, send it events, show where each one went; one business alone: make demo BUSINESS=shop
+demo: install  ## start the whole system on this machine, send sample events, show the trace of each; one business only: make demo BUSINESS=shop
 	@$(BIN)/python -m daybook.local demo $(if $(BUSINESS),--business "$(BUSINESS)")
 
 PORT ?= 4566
-run: install  ## keep the system up on this machine until Ctrl-C (PORT=4566)
+run: install  ## run the system on this machine until Ctrl-C (PORT=4566)
 	@$(BIN)/python -m daybook.local run --port $(PORT)
 
-# One worker more than cores: tests of the deployed system wait a lot. SEED=n runs files and tests in that random order.
+# One worker more than two cores, because tests of the deployed system wait a lot. SEED=n sets a random order.
 JOBS ?= 3
 PYTEST = $(BIN)/python -m pytest $(if $(FILE),,-n $(JOBS) --dist loadfile) \
 	$(if $(SEED),-p randomly --randomly-seed=$(SEED) --no-loadscope-reorder) --durations=20 --durations-min=0
 
-test: install  ## every guarantee once, in ten minutes; a part alone: make test FILE=tests/unit/test_work.py; in random order: SEED=1
+test: install  ## test every guarantee, in ten minutes; one file: make test FILE=tests/unit/test_work.py; random order: SEED=1
 	@$(PYTEST) $(or $(FILE),tests --ignore tests/deep)
 
-test-deep: install  ## the rest: kills at every AWS call, chaos, fuzz, soak, all permissions, many random examples
+test-deep: install  ## long tests: kills at every AWS call, chaos, fuzz, soak, all permissions, many random examples
 	@$(PYTEST) $(or $(FILE),tests/deep)
 	@$(if $(FILE),,$(PYTEST) tests/unit -m hypothesis --hypothesis-profile deep)
 
-unit: install  ## tests of single functions and of the kernel
+unit: install  ## tests of single functions and of daybook's own code
 	@$(PYTEST) tests/unit
 
 templates: install  ## tests of the CloudFormation templates
@@ -52,16 +52,16 @@ templates: install  ## tests of the CloudFormation templates
 system: install  ## tests of the deployed system, on MiniStack
 	@$(PYTEST) tests/deployed tests/faults
 
-bench: install  ## measure speed, cost, and what fraud finds; one part alone: make bench BENCH=cost
+bench: install  ## measure speed, cost, and what the fraud rules find; one part: make bench BENCH=cost
 	@$(BIN)/python -m bench $(BENCH)
 
-chaos: install  ## the whole system under faults, and nothing lost or done twice (SEED=1; writes docs/chaos.md)
+chaos: install  ## run the whole system under faults; nothing may be lost or done twice (SEED=1; writes docs/chaos.md)
 	@$(BIN)/python -m chaos chaos $(if $(SEED),--seed $(SEED))
 
-fuzz: install  ## ten thousand bad and odd events at both doors, each handled or dead with a reason
+fuzz: install  ## send ten thousand invalid and unusual events; each must be handled, or dead with a reason (SEED=1)
 	@$(BIN)/python -m chaos fuzz $(if $(SEED),--seed $(SEED))
 
-soak: install  ## an hour of mixed traffic, and nothing grows that should not (MINUTES=60)
+soak: install  ## run an hour of mixed traffic; resource use may not grow (MINUTES=60)
 	@$(BIN)/python -m chaos soak $(if $(MINUTES),--minutes $(MINUTES))
 
 check: install  ## format, lint, types, import rules, and the words of the glossary
@@ -75,14 +75,14 @@ docs: install  ## build the docs as a site with search, in build/site; fails on 
 	@$(BIN)/python -m tools.pages
 	@$(BIN)/zensical build --clean --strict
 
-format: install  ## format the code and mend what the linter can mend
+format: install  ## format the code and apply the linter's fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-# A service's own layer leaves out what the layer of all functions holds.
+# A service's own layer omits the packages of the layer that all functions share.
 LOCK_LAYER = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --python-platform aarch64-unknown-linux-gnu --custom-compile-command "make lock" -c requirements.txt
 
-lock: install  ## resolve requirements*.in again into the locks
+lock: install  ## resolve requirements*.in into the lock files
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" -o requirements.txt requirements.in
 	@$(LOCK_LAYER) -o requirements-lambda.txt requirements-lambda.in
 	@for service in $(patsubst requirements-lambda-%.in,%,$(wildcard requirements-lambda-*.in)); do \
@@ -91,6 +91,6 @@ lock: install  ## resolve requirements*.in again into the locks
 	done
 	@$(BIN)/npm install --silent --package-lock-only
 
-clean:  ## remove the virtual environment and all that was built
+clean:  ## remove the virtual environment and everything that was built
 	rm -rf $(VENV) node_modules build .cache cdk.out .daybook .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

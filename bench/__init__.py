@@ -1,1 +1,1 @@
-"""How fast and how dear Daybook is, each figure as a ratio to something else that was measured in the same run."""
+"""Measure Daybook's speed and cost. Figures are ratios to something else that was measured in the same run."""

@@ -1,4 +1,4 @@
-"""From what functions have used to what AWS asks for it."""
+"""Calculate AWS's bill from the usage of functions."""
 
 import math
 from collections import Counter
@@ -7,21 +7,21 @@ from dataclasses import dataclass, field, replace
 
 from bench import prices
 
-GB = 512 / 1024  # as `daybook.constructs.function` gives it to every function
+GB = 512 / 1024  # the memory that `daybook.constructs.function` gives to every function
 
-_MESSAGE_BYTES = 65_536  # what SQS bills as one request
+_MESSAGE_BYTES = 65_536  # SQS bills this as one request
 
-# What Lambda itself logs of a run: START, END, and REPORT with the trace's id, in bytes.
+# The lines that Lambda itself logs for each run: START, END, and REPORT with the trace id, in bytes.
 PLATFORM_LINES = (75, 53, 265)
-# What CloudWatch counts for a line beside its text
+# Bytes that CloudWatch counts for each line in addition to its text
 # (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html).
 LINE_BYTES = 26
 
-# Lambda's own sampling, without a rule of one's own: the first request in a second, and of the others one in twenty
+# X-Ray's default sampling, without a custom rule: the first request of each second, and 5 % of the others
 # (https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html).
 SAMPLED = 0.05
 
-# A part of a transaction that was refused costs what it would have written; nearly all items are below 1 KB.
+# A rejected part of a transaction costs as much as its write; nearly all items are below 1 KB.
 _REFUSED_PART = 2.0
 
 DYNAMODB, EVENTBRIDGE, SQS, LAMBDA, LOGS, XRAY = "DynamoDB", "EventBridge", "SQS", "Lambda", "Logs", "X-Ray"
@@ -31,14 +31,14 @@ SERVICES = (DYNAMODB, EVENTBRIDGE, SQS, LAMBDA, LOGS, XRAY, OTHERS)
 
 @dataclass(slots=True)
 class Usage:
-    """What one function has used, or several together. `fed` says whether a queue feeds it."""
+    """The usage of one function, or of several together. `fed` says whether a queue triggers it."""
 
     fed: bool = False
     messages: int = 0
     runs: int = 0
-    milliseconds: float = 0.0  # billed: each run's rounded up
-    processor: float = 0.0  # milliseconds of the processor that was measured on
-    chunks: int = 0  # of 64 KB, that were received at once
+    milliseconds: float = 0.0  # billed: each run is rounded up
+    processor: float = 0.0  # milliseconds of processor time on this machine
+    chunks: int = 0  # of 64 KB, received together
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     events: int = 0  # put on a bus
     written: float = 0.0  # write request units of tables
@@ -47,7 +47,7 @@ class Usage:
     refused: int = 0  # parts of transactions
     log_lines: int = 0
     log_bytes: int = 0
-    summaries: int = 0  # of the lines: those that a run writes at its end, with its metrics
+    summaries: int = 0  # log lines with metrics, written at the end of a run
     summary_bytes: int = 0
     sampled: float = SAMPLED
 
@@ -58,13 +58,13 @@ class Usage:
 
     @property
     def queue_requests(self) -> int:
-        """EventBridge sends each message by itself; a run's are received with one call and deleted with another."""
+        """EventBridge sends each message separately; the function receives and deletes a batch with one call each."""
         own = sum(number for (service, _), number in self.calls.items() if service == "sqs")
         return own + (self.messages + self.chunks + self.runs if self.fed else 0)
 
     @property
     def logged(self) -> int:
-        """Bytes, Lambda's own lines among them."""
+        """Log bytes, with Lambda's own lines."""
         platform = sum(PLATFORM_LINES) + LINE_BYTES * len(PLATFORM_LINES)
         return self.log_bytes + LINE_BYTES * self.log_lines + self.runs * platform
 
@@ -77,7 +77,7 @@ class Usage:
         self.chunks += max(1, -(-size // _MESSAGE_BYTES))
 
     def alone(self) -> "Usage":
-        """The same, had each message come alone, and every run been traced: the dearest way to have it."""
+        """The same usage if each message came alone and every run was traced: the maximum cost."""
         if not self.fed or not self.runs:
             return replace(self, sampled=1.0)
         times = self.messages / self.runs
@@ -93,7 +93,7 @@ class Usage:
 
 
 def cost(usage: Usage) -> Mapping[str, float]:
-    """Dollars, by service."""
+    """US dollars by service."""
     gb_seconds = usage.milliseconds / 1000 * GB
     return {
         DYNAMODB: prices.WRITE_UNIT.of(usage.write_units) + prices.READ_UNIT.of(usage.read),
@@ -107,6 +107,6 @@ def cost(usage: Usage) -> Mapping[str, float]:
 
 
 def total(usages: Iterable[Usage]) -> Mapping[str, float]:
-    """Dollars, by service, of several functions."""
+    """US dollars by service, for several functions."""
     costs = [cost(usage) for usage in usages]
     return {service: sum(each[service] for each in costs) for service in SERVICES}

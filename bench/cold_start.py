@@ -1,7 +1,6 @@
-"""A function's start, measured in the process that starts: `python -m bench.cold_start ours`.
+"""Measure a function's start in the process that starts: `python -m bench.cold_start ours`.
 
-Prints the milliseconds from before the import of its module until it could write to DynamoDB, and those of the import
-alone.
+Prints the milliseconds until its client can write to DynamoDB, and the milliseconds of the import alone.
 """
 
 import sys
@@ -16,7 +15,7 @@ def main(subject: str) -> None:
     before = time.perf_counter()
     import_module(MODULES[subject])
     imported = time.perf_counter()
-    if subject == OURS:  # the others make their clients as they are imported
+    if subject == OURS:  # the others create their clients when they are imported
         import_module("daybook.runtime.aws").client("dynamodb")
     ready = time.perf_counter()
     print((ready - before) * 1000, (imported - before) * 1000)

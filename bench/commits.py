@@ -1,4 +1,4 @@
-"""Events put on the ingress bus, and when each of them was done at each of its consumers, by the ledger."""
+"""Put events on the ingress bus, and read from the ledger when each consumer committed them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from bench.flow import NeverQuiet
+from bench.flow import NotIdle
 from daybook.contracts import clock
 from daybook.operate.send.entries import read_entries
 from daybook.operate.send.send import send
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from daybook.operate.connection import Connection
 
-PATIENCE = timedelta(seconds=600)
+TIMEOUT = timedelta(seconds=600)
 
 
 def put(connection: Connection, entries: Sequence[dict[str, Any]]) -> set[str]:
@@ -27,13 +27,13 @@ def put(connection: Connection, entries: Sequence[dict[str, Any]]) -> set[str]:
 
 
 def ends(connection: Connection, ids: set[str], *consumers: str) -> list[datetime]:
-    """When each of the events was committed at each of the consumers. Waits for all. Raises NeverQuiet."""
+    """When each consumer committed each event. Waits for all. Raises NotIdle."""
     wanted = len(ids) * len(consumers)
-    deadline = datetime.now(UTC) + PATIENCE
+    deadline = datetime.now(UTC) + TIMEOUT
     while len(found := list(_commits(connection, ids, consumers))) < wanted:
         if datetime.now(UTC) > deadline:
-            msg = f"{len(found)} of {wanted} deliveries are through after {PATIENCE}"
-            raise NeverQuiet(msg)
+            msg = f"{len(found)} of {wanted} deliveries are committed after {TIMEOUT}"
+            raise NotIdle(msg)
         time.sleep(0.5)
     return found
 

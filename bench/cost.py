@@ -1,4 +1,4 @@
-"""What a thousand orders use of AWS, and what that costs."""
+"""What a thousand orders use on AWS, and what that costs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rich import box
 from rich.table import Table
 
 from bench import bill, prices
-from bench.aims import Aim
 from bench.bill import DYNAMODB, OTHERS, SERVICES, Usage
 from bench.flow import Flow
+from bench.targets import Target
 from bench.usage import Recording, add_logs
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
@@ -33,8 +33,8 @@ _WARM_UP = 20  # orders
 _THOUSAND = 1_000
 _MONTH = timedelta(days=30)
 
-# How Lambda waits at an empty queue: five connections, each asking for 20 seconds at a time. A common observation; AWS
-# only says that it polls with five at first (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html).
+# Lambda polls an empty queue with five connections, each with long polling of 20 seconds. This is commonly observed;
+# AWS only documents that it starts with five (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html).
 _POLLERS = 5
 _POLL = timedelta(seconds=20)
 
@@ -43,18 +43,18 @@ _PRODUCERS = "(producers)"
 
 @dataclass(frozen=True, slots=True)
 class _Deployed:
-    """What stands on the cloud, whether anything happens or not."""
+    """Deployed resources that cost something even without any events."""
 
-    fed: frozenset[str]  # the functions that a queue feeds
-    queues: int  # that Lambda waits at
-    scheduled: Mapping[str, timedelta]  # functions that a schedule starts, and how often
+    fed: frozenset[str]  # functions triggered by a queue
+    queues: int  # polled by Lambda
+    scheduled: Mapping[str, timedelta]  # functions started by a schedule, and the interval
     alarms: int
     dashboards: int
     secrets: int
 
 
-def measure(progress: Progress, *, orders: int) -> list[Aim]:
-    """Send orders, let all that follows happen, and print what a thousand of them cost."""
+def measure(progress: Progress, *, orders: int) -> list[Target]:
+    """Send orders, wait until all that follows is processed, and print the cost of a thousand orders."""
     with ExitStack() as stack:
         recording = Recording(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="daybook-"))))
         cloud = stack.enter_context(up(progress, extra=recording.environment))
@@ -62,46 +62,48 @@ def measure(progress: Progress, *, orders: int) -> list[Aim]:
         deployed = _deployed(cloud, connection)
         flow = Flow(connection)
         with progress.step("warming up"):
-            flow.stock_up()
+            flow.receive_stock()
             _whole_flow(flow, cloud, connection, deployed, _WARM_UP)
         recording.mark()
         sent, since = flow.sent, datetime.now(UTC).timestamp()
-        with progress.step(f"sending {orders} orders, and waiting until all is quiet"):
+        with progress.step(f"sending {orders} orders, and waiting until the system is idle"):
             followed = _whole_flow(flow, cloud, connection, deployed, orders)
         usages = recording.usage(deployed.fed)
         usages[_PRODUCERS] = Usage(events=flow.sent - sent)
-        with progress.step("reading what was logged"):
+        with progress.step("reading the logs"):
             running = {name: usage for name, usage in usages.items() if usage.runs}
             metrics = add_logs(cloud.client("logs"), connection, running, since)
-        _start(cloud, connection, deployed)  # the first run of all may have the past to look at
+        _start(cloud, connection, deployed)  # the very first run may have to read old events
         recording.mark()
         _start(cloud, connection, deployed)
         idle = recording.usage(deployed.fed)
     for what, number in followed.items():
         progress.say(f"  {what}: {number}")
-    _tell(progress, usages, orders)
-    _tell_months(progress, deployed, idle, metrics)
+    _print_results(progress, usages, orders)
+    _print_monthly_costs(progress, deployed, idle, metrics)
     each = sum(bill.total(usages.values()).values()) * _THOUSAND / orders
-    return [Aim("a thousand orders", each, at_most=0.10, unit="USD")]
+    return [Target("a thousand orders", each, maximum=0.10, unit="USD")]
 
 
 def _whole_flow(
     flow: Flow, cloud: Cloud, connection: Connection, deployed: _Deployed, orders: int
 ) -> Mapping[str, int]:
-    """Orders, what is said outside of what came of them, and the timers that they armed, at once."""
+    """Orders, the external events that follow from them, and their timers."""
     followed: Counter[str] = Counter()
     flow.place(orders)
-    while said := flow.answer():
-        followed.update({f"{event_type}, sent as its sender would": number for event_type, number in said.items()})
-    if timers := flow.hasten_timers():
-        followed.update({"timers, let go off at once": timers})
+    while sent := flow.send_follow_ups():
+        followed.update(
+            {f"{event_type}, sent as by its external system": number for event_type, number in sent.items()}
+        )
+    if timers := flow.fire_timers_now():
+        followed.update({"timers, fired at once": timers})
         _start(cloud, connection, deployed)
-        flow.settle()
+        flow.wait_until_idle()
     return followed
 
 
 def _start(cloud: Cloud, connection: Connection, deployed: _Deployed) -> None:
-    """Run the functions that a schedule starts, now."""
+    """Invoke the functions that a schedule starts."""
     functions = cloud.client("lambda")
     for function in deployed.scheduled:
         functions.invoke(FunctionName=connection.names.of(function), Payload=b"{}")
@@ -134,13 +136,13 @@ def _every(expression: str) -> timedelta | None:
     return timedelta(**{f"{found[2]}s": int(found[1])}) if found else None
 
 
-# --- what is printed ------------------------------------------------------------------------------------------------
+# --- output ---------------------------------------------------------------------------------------------------------
 
 
-def _tell(progress: Progress, usages: Mapping[str, Usage], orders: int) -> None:
+def _print_results(progress: Progress, usages: Mapping[str, Usage], orders: int) -> None:
     scale = _THOUSAND / orders
     if orders != _THOUSAND:
-        progress.say(f"  What follows is {orders} orders' use, times {scale:g}.")
+        progress.say(f"  The following figures are those of {orders} orders, times {scale:g}.")
     progress.console.print(_calls(usages, scale))
     progress.console.print(_uses(usages, scale))
     progress.console.print(_costs(usages, scale))
@@ -150,24 +152,24 @@ def _tell(progress: Progress, usages: Mapping[str, Usage], orders: int) -> None:
         - {call for usage in usages.values() for call in usage.calls if call[0] in {"dynamodb", "events", "sqs"}}
     )
     if unpriced:
-        progress.say(f"  Without a price here: {', '.join(' '.join(call) for call in unpriced)}")
+        progress.say(f"  Calls without a price: {', '.join(' '.join(call) for call in unpriced)}")
     alone = {name: usage.alone() for name, usage in usages.items()}
     costs, dearest = bill.total(usages.values()), bill.total(alone.values())
     progress.say(
-        f"  Had each message come alone, and every run been traced: {sum(dearest.values()) * scale:.3f} USD, of which "
+        f"  If each message came alone and every run was traced: {sum(dearest.values()) * scale:.3f} USD, of which "
         + ", ".join(f"{service} {dearest[service] * scale:.3f}" for service in SERVICES if dearest[service])
     )
     if costs[OTHERS]:
         rest = (sum(costs.values()) - costs[OTHERS]) * scale
-        progress.say(f"  Without the mails themselves and the like: {rest:.3f} USD")
+        progress.say(f"  Without e-mails and calls of other services: {rest:.3f} USD")
     slower = prices.GB_SECOND.of(sum(usage.milliseconds for usage in usages.values()) / 1000 * bill.GB) * scale
-    progress.say(f"  A laptop is not Lambda: should runs take twice as long there, {slower:.3f} USD more.")
+    progress.say(f"  If runs took twice as long on Lambda as here: {slower:.3f} USD more.")
     index = prices.WRITE_UNIT.of(sum(usage.indexed for usage in usages.values())) * scale
-    progress.say(f"  Indexes' part of the writes to {DYNAMODB}: {index:.3f} USD.")
+    progress.say(f"  Writes to indexes, included in {DYNAMODB}: {index:.3f} USD.")
 
 
 def _calls(usages: Mapping[str, Usage], scale: float) -> Table:
-    table = _table("Calls of a thousand orders", "function", "service", "operation", "calls")
+    table = _table("Calls for a thousand orders", "function", "service", "operation", "calls")
     sums: Counter[tuple[str, str]] = Counter()
     for function, usage in sorted(usages.items()):
         sums.update(usage.calls)
@@ -180,8 +182,8 @@ def _calls(usages: Mapping[str, Usage], scale: float) -> Table:
 
 
 def _uses(usages: Mapping[str, Usage], scale: float) -> Table:
-    columns = ("messages", "runs", "ms a run", "of it CPU", "write units", "read units", "events", "queue", "log KB")
-    table = _table("What they use", "function", *columns)
+    columns = ("messages", "runs", "ms per run", "CPU ms", "write units", "read units", "events", "queue", "log KB")
+    table = _table("Usage", "function", *columns)
     for function, usage in sorted(usages.items()):
         counts = (usage.messages, usage.runs)
         amounts = (usage.write_units, usage.read, usage.events, usage.queue_requests, usage.logged / 1000)
@@ -197,7 +199,7 @@ def _uses(usages: Mapping[str, Usage], scale: float) -> Table:
 
 
 def _costs(usages: Mapping[str, Usage], scale: float) -> Table:
-    table = _table("What they cost, in US dollars", "function", *SERVICES, "all")
+    table = _table("Cost in US dollars", "function", *SERVICES, "all")
     for function, usage in sorted(usages.items(), key=lambda item: -sum(bill.cost(item[1]).values())):
         table.add_row(function, *_dollars(bill.cost(usage), scale))
     table.add_section()
@@ -210,13 +212,15 @@ def _dollars(costs: Mapping[str, float], scale: float) -> Iterator[str]:
     yield f"{sum(costs.values()) * scale:.4f}"
 
 
-def _tell_months(progress: Progress, deployed: _Deployed, idle: Mapping[str, Usage], metrics: set[Metric]) -> None:
+def _print_monthly_costs(
+    progress: Progress, deployed: _Deployed, idle: Mapping[str, Usage], metrics: set[Metric]
+) -> None:
     receives = deployed.queues * _POLLERS * (_MONTH / _POLL)
-    table = _table("By the month, whether anything happens or not", "what", "number", "US dollars")
+    table = _table("Cost per month without any events", "what", "number", "US dollars")
     rows: list[tuple[str, float, float]] = [
         ("alarms", deployed.alarms, prices.ALARM.of(deployed.alarms)),
         ("dashboards", deployed.dashboards, prices.DASHBOARD.of(deployed.dashboards)),
-        ("custom metrics that were seen", len(metrics), prices.METRIC.of(len(metrics))),
+        ("custom metrics found", len(metrics), prices.METRIC.of(len(metrics))),
         ("secrets", deployed.secrets, prices.SECRET.of(deployed.secrets)),
         (f"empty receives at {deployed.queues} queues", receives, prices.QUEUE_REQUEST.of(receives)),
     ]
@@ -229,7 +233,7 @@ def _tell_months(progress: Progress, deployed: _Deployed, idle: Mapping[str, Usa
     table.add_section()
     table.add_row("all", "", f"{sum(dollars for _, _, dollars in rows):.2f}")
     progress.console.print(table)
-    progress.say("  Left out: storage, backups, free tiers, discounts; conflicts, which this cloud does not have.")
+    progress.say("  Not included: storage, backups, free tiers, discounts, and conflicts, which do not occur here.")
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -1,4 +1,4 @@
-"""How long `daybook dead` takes over many dead letters, and how much memory: its groups are all that it keeps."""
+"""How long `daybook dead` takes for many dead letters, and that its memory depends on the groups only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.aims import Aim
+from bench.targets import Target
 from daybook.contracts import clock
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
@@ -29,34 +29,35 @@ if TYPE_CHECKING:
 _CONSUMERS = ("reserve-stock", "charge-order", "confirm-order", "admit")
 _ERRORS = ("KeyError", "AccessDeniedException", "Rejected")
 _BODY = "x" * 1_500  # about as long as an order's message
-# How many letters memory is compared with.
-_FEW = 10  # times fewer
+_FEW = 10  # memory is compared with this fraction of the dead letters
 # DynamoDB's quota for one BatchWriteItem.
 _MOST_WRITES = 25
 _KIB = 1_024
 
 
-def measure(progress: Progress, *, letters: int) -> list[Aim]:
-    """Write so many dead letters into the ledger, and see them in groups, in a process of its own each time."""
+def measure(progress: Progress, *, dead_letters: int) -> list[Target]:
+    """Write dead letters to the ledger, and run `daybook dead` in a process of its own for several numbers of them."""
     with up(progress) as cloud:
         connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
         nothing = _run(cloud, expected=0)
-        few = letters // _FEW
-        with progress.step(f"burying {letters} letters, and looking at them"):
-            _bury(connection, 0, few)
+        few = dead_letters // _FEW
+        with progress.step(f"writing {dead_letters} dead letters, and listing them"):
+            _write_dead_letters(connection, 0, few)
             less = _run(cloud, expected=few)
-            _bury(connection, few, letters)
-            seconds, megabytes = _run(cloud, expected=letters)
-    for number, (took, peak) in {0: nothing, few: less, letters: (seconds, megabytes)}.items():
-        progress.say(f"  {number:>6} letters: {took:5.2f} s, {peak:5.1f} MB at the most")
+            _write_dead_letters(connection, few, dead_letters)
+            seconds, megabytes = _run(cloud, expected=dead_letters)
+    for number, (took, peak) in {0: nothing, few: less, dead_letters: (seconds, megabytes)}.items():
+        progress.say(f"  {number:>6} dead letters: {took:5.2f} s, peak {peak:5.1f} MB")
     return [
-        Aim(f"{letters} dead letters in groups", seconds, at_most=10.0, unit="s"),
-        Aim(f"memory for {letters} letters more than for {few}", megabytes - less[1], at_most=10.0, unit="MB"),
+        Target(f"{dead_letters} dead letters in groups", seconds, maximum=10.0, unit="s"),
+        Target(
+            f"memory for {dead_letters} dead letters minus that for {few}", megabytes - less[1], maximum=10.0, unit="MB"
+        ),
     ]
 
 
-def _bury(connection: Connection, first: int, end: int) -> None:
-    """Write the letters of these numbers straight into the ledger."""
+def _write_dead_letters(connection: Connection, first: int, end: int) -> None:
+    """Write the dead letters with these numbers directly to the ledger."""
     items = _items(first, end)
     while some := [{"PutRequest": {"Item": item}} for item in islice(items, _MOST_WRITES)]:
         waiting: Any = {connection.names.ledger: some}
@@ -75,7 +76,7 @@ def _items(first: int, end: int) -> Iterator[dict[str, Any]]:
             "dead": consumer,
             "at": clock.timestamp(began + timedelta(milliseconds=number)),
             "error": _ERRORS[number % len(_ERRORS)],
-            "reason": f"order {number} is not to be found",
+            "reason": f"order {number} not found",
             "event_type": "OrderPlaced",
             "stream": f"order/{number}",
             "sequence": 1,
@@ -85,7 +86,7 @@ def _items(first: int, end: int) -> Iterator[dict[str, Any]]:
 
 
 def _run(cloud: Cloud, *, expected: int) -> tuple[float, float]:
-    """Run the command. Returns seconds, and the most memory that its process has held, in MB."""
+    """Run the command. Returns seconds, and the peak memory of its process in MB."""
     program = str(Path(sys.executable).with_name("daybook"))
     began = time.perf_counter()
     command = subprocess.Popen(
@@ -96,12 +97,12 @@ def _run(cloud: Cloud, *, expected: int) -> tuple[float, float]:
         text=True,
     )
     with command:
-        told = command.stdout.read() if command.stdout else ""
+        output = command.stdout.read() if command.stdout else ""
         _, status, used = os.wait4(command.pid, 0)
         command.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - began
-    if command.returncode or json.loads(told)["count"] != expected:
-        raise subprocess.CalledProcessError(command.returncode, "daybook dead", told)
-    # Linux tells kibibytes, macOS bytes.
+    if command.returncode or json.loads(output)["count"] != expected:
+        raise subprocess.CalledProcessError(command.returncode, "daybook dead", output)
+    # Linux reports KiB, macOS bytes.
     peak = used.ru_maxrss if sys.platform == "darwin" else used.ru_maxrss * _KIB
     return seconds, peak / 1_000_000

@@ -1,6 +1,6 @@
-"""The shop at work: orders come in at the front door, and all that follows happens, whatever functions are deployed.
+"""The complete flow of orders through the shop, whatever functions are deployed.
 
-The flow of an order ends when the system is quiet. Only where it begins is said here, and which shelf must be full.
+The flow ends when the system is idle. This module defines only its events from external systems, and enough stock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from events.catalogue import CATALOGUE
 from events.inventory import StockReceived
 from events.orders import OrderPlaced, RefundAsked
 
-# What an order that goes well does not meet: money that is asked back.
+# Events that do not occur for a usual order: requests for refunds.
 _UNUSUAL = frozenset({RefundAsked.__name__})
 
 if TYPE_CHECKING:
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from daybook.contracts.contract import Event
     from daybook.operate.connection import Connection
 
-_PATIENCE = timedelta(seconds=300)
-_PIECES = 1_000_000  # the most that a delivery note can say
+_TIMEOUT = timedelta(seconds=300)
+_PIECES = 1_000_000  # the maximum quantity of StockReceived
 
 
-class NeverQuiet(RuntimeError):
-    """The system was not quiet in time. What was measured is not the whole flow."""
+class NotIdle(RuntimeError):
+    """The system was not idle in time, so the measurement does not cover the whole flow."""
 
 
 class Flow:
-    """Orders through a deployed system. `began` is when the last lot of them was begun, `sent` how many events were."""
+    """Sends orders to a deployed system. `began` is when the last orders were sent, `sent` the number of events."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -50,23 +50,24 @@ class Flow:
         self.began = datetime.now(UTC)
         self.sent = 0
 
-    def stock_up(self) -> None:
-        """Put plenty of all that orders want on the shelf."""
+    def receive_stock(self) -> None:
+        """Receive enough stock of all articles of the orders."""
         self.send(StockReceived, [{"sku": sku, "quantity": _PIECES} for sku in articles()])
 
     def place(self, orders: int) -> None:
-        """Send so many orders at once, and wait until nothing is under way."""
+        """Send this many orders at once, and wait until the system is idle."""
         run = uuid.uuid4().hex[:6]
         self.began = datetime.now(UTC)
         self.send(OrderPlaced, [{"order_id": f"{run}-{number}"} for number in range(orders)])
 
-    def answer(self) -> dict[str, int]:
-        """Say what is said outside of streams that were opened since then: that a parcel has left, for example.
+    def send_follow_ups(self) -> dict[str, int]:
+        """Send the external events that follow for streams opened since then, for example that a shipment was
+        dispatched.
 
-        That is one event of each contract that comes from outside and continues such a stream, as a rule. Waits until
-        nothing is under way; returns how many events of each type were sent.
+        For each such stream, this is one event of each contract that comes from outside and continues it. Waits until
+        the system is idle; returns the number of events by type.
         """
-        said: dict[str, int] = {}
+        sent: dict[str, int] = {}
         opened = [line.stream for line in self._recorded() if line.sequence == 1]
         for event in CATALOGUE.values():
             contract = event.contract
@@ -78,11 +79,11 @@ class Flow:
             self._answered |= {(stream, contract.type) for stream in streams}
             if streams:
                 self.send(event, [_named(event, stream.removeprefix(kind)) for stream in streams])
-                said[contract.type] = len(streams)
-        return said
+                sent[contract.type] = len(streams)
+        return sent
 
-    def hasten_timers(self) -> int:
-        """Let all timers that are armed be due now. Returns how many that were."""
+    def fire_timers_now(self) -> int:
+        """Make all armed timers due now. Returns their number."""
         dynamodb, table = self._connection.dynamodb, self._connection.names.due
         pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
         rows = [item for page in pages for item in page["Items"] if "id" in item]
@@ -96,29 +97,29 @@ class Flow:
         return len(rows)
 
     def send(self, event: type[Event], several: Iterable[Mapping[str, Any]]) -> None:
-        """Send an example of the event for each of `several`, with what those say, and wait until all is quiet."""
+        """Send the event's example for each of `several`, with its changes, and wait until the system is idle."""
         (source, *_) = event.contract.sources
         entries = [
             {
                 "Source": source,
                 "DetailType": event.contract.type,
-                "Detail": {"metadata": {"id": uuid.uuid4().hex}, "data": {**event.example, **said}},
+                "Detail": {"metadata": {"id": uuid.uuid4().hex}, "data": {**event.example, **changes}},
             }
-            for said in several
+            for changes in several
         ]
         self.sent += len(entries)
         outcomes = list(send(self._connection, read_entries(json.dumps(entries))))
-        self.settle(expected=[outcome.event_id or "" for outcome in outcomes])
+        self.wait_until_idle(expected=[outcome.event_id or "" for outcome in outcomes])
 
-    def settle(self, *, expected: Iterable[str] = ()) -> None:
-        """Wait until nothing is under way. Raises NeverQuiet."""
+    def wait_until_idle(self, *, expected: Iterable[str] = ()) -> None:
+        """Wait until the system is idle. Raises NotIdle."""
         now = datetime.now(UTC)
         left = wait_until_idle(
-            self._connection, self.began - timedelta(seconds=1), now + _PATIENCE, expected=list(expected)
+            self._connection, self.began - timedelta(seconds=1), now + _TIMEOUT, expected=list(expected)
         )
         if left:
-            msg = f"{len(left)} things are still under way after {_PATIENCE}, for example {left[0]}"
-            raise NeverQuiet(msg)
+            msg = f"{len(left)} deliveries are not finished after {_TIMEOUT}, for example {left[0]}"
+            raise NotIdle(msg)
 
     def _recorded(self) -> Iterator[Any]:
         journal = self._connection.journal
@@ -127,6 +128,6 @@ class Flow:
 
 
 def _named(event: type[Event], key: str) -> dict[str, Any]:
-    """What makes the event's example one of the stream with that key: its id, wherever the example has it."""
+    """The fields that put the event's example on the stream with that key: all that have the example's key."""
     own = event.example[event.contract.stream_field]
     return {name: key for name, value in event.example.items() if value == own}

@@ -1,5 +1,5 @@
-"""A past that was never lived through: events and what became of them, made by the kernel's own code and put into the
-tables as they are.
+"""Generated history: events and their rows in the ledger, created by daybook's own code and written to the tables
+directly.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ _MOST_WRITES = 25  # DynamoDB's quota for one BatchWriteItem
 _WRITERS = 4
 
 Item = dict[str, Any]
-Put = tuple[str, Item]  # a table and what goes there
+Put = tuple[str, Item]  # a table and an item
 
 
 class NotWritten(LocalRunError):
-    """The cloud did not take all that was to be written."""
+    """The cloud did not write all items."""
 
 
 def transactions(names: Names, events: int, *, committed_by: Sequence[str]) -> Iterator[Put]:
-    """So many transactions, on streams of one to some hundred, each admitted, and committed by these consumers."""
-    chance = random.Random(events)  # noqa: S311 - the same lengths in each run
+    """Transactions on streams of 1 to 200 events, each admitted and committed by these consumers."""
+    rng = random.Random(events)  # noqa: S311 - the same lengths in each run
     left = events
     while left:
-        length = min(left, chance.randint(1, _LONGEST))
+        length = min(left, rng.randint(1, _LONGEST))
         left -= length
         yield from _stream(names, uuid.uuid4().hex[:12], length, ("admit", *committed_by))
 
 
 def write(dynamodb: Any, puts: Iterable[Put]) -> None:
-    """Put all of it into the tables. Raises NotWritten."""
+    """Write all items to their tables. Raises NotWritten."""
     waiting = iter(puts)
 
     def write_some(batch: list[Put]) -> None:
@@ -54,7 +54,7 @@ def write(dynamodb: Any, puts: Iterable[Put]) -> None:
         for table, item in batch:
             request.setdefault(table, []).append({"PutRequest": {"Item": item}})
         if dynamodb.batch_write_item(RequestItems=request).get("UnprocessedItems"):
-            msg = "the cloud did not take all of the past"
+            msg = "the cloud did not write all items of the history"
             raise NotWritten(msg)
 
     with ThreadPoolExecutor(_WRITERS) as pool:

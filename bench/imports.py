@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from bench.aims import Aim
 from bench.subjects import DOCUMENTED, OURS, PLAIN, environment
+from bench.targets import Target
 from daybook.local.environment import isolated
 from daybook.local.project import ROOT
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _SUBJECTS = (OURS, DOCUMENTED, PLAIN)
 
 
-def measure(progress: Progress, *, processes: int) -> list[Aim]:
-    """Start each function in so many fresh processes, in turns, and compare the medians."""
+def measure(progress: Progress, *, processes: int) -> list[Target]:
+    """Start each function in this many new processes, in turn, and compare the medians."""
     times: dict[str, list[tuple[float, float]]] = {subject: [] for subject in _SUBJECTS}
     with tempfile.TemporaryDirectory(prefix="daybook-") as folder, progress.step(f"starting {processes} times each"):
         for subject in _SUBJECTS:
-            _start(subject, Path(folder))  # leaves byte code behind
+            _start(subject, Path(folder))  # writes the byte code
         for _ in range(processes):
             for subject in _SUBJECTS:
                 times[subject].append(_start(subject, Path(folder)))
@@ -34,7 +34,7 @@ def measure(progress: Progress, *, processes: int) -> list[Aim]:
         imported = median(each for _, each in times[subject])
         progress.say(f"  {subject:<10}  ready after {ready[subject]:6.1f} ms, imported after {imported:6.1f} ms")
     progress.say(f"  ours to plain: {ready[OURS] / ready[PLAIN]:.2f}")
-    return [Aim("import and first client, ours to documented", ready[OURS] / ready[DOCUMENTED], at_most=0.75)]
+    return [Target("import and first client, ours to documented", ready[OURS] / ready[DOCUMENTED], maximum=0.75)]
 
 
 def _start(subject: str, folder: Path) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The machine that figures were measured on. A figure without it says nothing."""
+"""The machine on which figures were measured."""
 
 import os
 import platform
@@ -12,9 +12,9 @@ def description() -> str:
 
 
 def _processor() -> str:
-    told = Path("/proc/cpuinfo")
-    if told.exists():
-        for line in told.read_text(encoding="utf-8").splitlines():
+    file = Path("/proc/cpuinfo")
+    if file.exists():
+        for line in file.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""Batches of placed orders, as Lambda hands them to a function."""
+"""Batches of placed orders, in the format in which Lambda passes them to a function."""
 
 import json
 import time
@@ -17,7 +17,7 @@ Batch = Mapping[str, Any]
 
 
 def batches(events: int, size: int, detail: Callable[[], str]) -> Iterator[Batch]:
-    """So many events in batches of `size`, each a placed order that nobody has seen; `detail` makes what is in it."""
+    """This many events in batches of `size`, each a new order; `detail` creates its content."""
     for start in range(0, events, size):
         yield {"Records": [_record(detail()) for _ in range(min(size, events - start))]}
 
@@ -40,7 +40,7 @@ def published() -> str:
 
 
 def sent() -> str:
-    """A placed order as its sender puts it on a bus, with nothing around it."""
+    """A placed order as its sender puts it on a bus, without an envelope."""
     return json.dumps(_order())
 
 

@@ -1,4 +1,4 @@
-"""How many transactions a second go through the whole system, and whether it counts them to the last minor unit."""
+"""How many transactions per second the whole system processes, and whether its totals are exact."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bench.commits import ends, put
-from bench.flow import NeverQuiet
+from bench.flow import NotIdle
 from daybook.contracts import clock
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
@@ -19,7 +19,7 @@ from functions.analytics.queries import of_account
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.aims import Aim
+    from bench.targets import Target
     from daybook.local.progress import Progress
 
 _CONSUMERS = ("tally-transaction", "score-transaction", "screen-transaction")
@@ -27,31 +27,31 @@ _CURRENCIES = ("EUR", "USD", "JPY", "KWD")
 _WARM_UP = 20  # transactions
 _A_TENTH = 10
 
-# By account and day, the minor units that went out in each currency.
+# By account and day: the debited minor units in each currency.
 Sums = dict[tuple[str, date], Counter[str]]
 
 
-def measure(progress: Progress, *, transactions: int, accounts: int) -> list[Aim]:
-    """Post transactions at once, a tenth of them twice; wait until all three services have done with each.
+def measure(progress: Progress, *, transactions: int, accounts: int) -> list[Target]:
+    """Send transactions at once, a tenth of them twice; wait until all three services have processed each.
 
-    Raises NeverQuiet if that takes too long, or if what is counted is not what was posted.
+    Raises NotIdle if that takes too long, or if the totals are wrong.
     """
     with up(progress) as cloud:
         connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
         with progress.step("warming up"):
             _post(connection, _entries(_WARM_UP, accounts))
         entries = _entries(transactions, accounts)
-        with progress.step(f"posting {transactions} transactions on {accounts} accounts"):
+        with progress.step(f"sending {transactions} transactions on {accounts} accounts"):
             seconds = _post(connection, entries)
-        with progress.step("counting again"):
+        with progress.step("checking the totals"):
             _compare(connection, entries)
-    progress.say(f"  {transactions / seconds:6.1f} transactions a second, each counted, scored and screened")
-    progress.say("  the totals of all accounts and days are those of the transactions, to the last minor unit")
+    progress.say(f"  {transactions / seconds:6.1f} transactions per second, each counted, scored and screened")
+    progress.say("  the totals of all accounts and days equal the sums of the transactions")
     return []
 
 
 def _post(connection: Connection, entries: Sequence[dict[str, Any]]) -> float:
-    """Returns the seconds from the first one's sending to the last commit."""
+    """Returns the seconds from the first event's sending to the last commit."""
     began = datetime.now(UTC)
     ids = put(connection, [*entries, *entries[::_A_TENTH]])
     return (max(ends(connection, ids, *_CONSUMERS)) - began).total_seconds()
@@ -59,7 +59,7 @@ def _post(connection: Connection, entries: Sequence[dict[str, Any]]) -> float:
 
 def _entries(transactions: int, accounts: int) -> list[dict[str, Any]]:
     run, now = uuid.uuid4().hex[:6], datetime.now(UTC)
-    chance = random.Random(transactions)  # noqa: S311 - the same transactions in each run
+    rng = random.Random(transactions)  # noqa: S311 - the same transactions in each run
     source, *_ = TransactionPosted.contract.sources
     return [
         {
@@ -70,9 +70,9 @@ def _entries(transactions: int, accounts: int) -> list[dict[str, Any]]:
                     **TransactionPosted.example,
                     "authorisation_id": f"{run}-{number}",
                     "account_id": f"{run}-acc-{number % accounts}",
-                    "amount": chance.randrange(1, 10_000_000),
-                    "currency": chance.choice(_CURRENCIES),
-                    "posted_at": clock.timestamp(now - timedelta(seconds=chance.randrange(172_800))),
+                    "amount": rng.randrange(1, 10_000_000),
+                    "currency": rng.choice(_CURRENCIES),
+                    "posted_at": clock.timestamp(now - timedelta(seconds=rng.randrange(172_800))),
                 }
             },
         }
@@ -81,12 +81,12 @@ def _entries(transactions: int, accounts: int) -> list[dict[str, Any]]:
 
 
 def _compare(connection: Connection, entries: Sequence[dict[str, Any]]) -> None:
-    """Raises NeverQuiet unless every account has on every day what its transactions come to."""
+    """Raises NotIdle unless every account has the right total for every day."""
     for (account, day), sums in _recomputed(entry["Detail"]["data"] for entry in entries).items():
         counted = {total.currency: total.debited for total in of_account(connection, account, [day]).get(day, [])}
         if counted != dict(sums):
-            msg = f"{account} is counted otherwise on {day}: {counted}, and should be {dict(sums)}"
-            raise NeverQuiet(msg)
+            msg = f"the total of {account} on {day} is {counted}; expected {dict(sums)}"
+            raise NotIdle(msg)
 
 
 def _recomputed(posted: Any) -> Mapping[tuple[str, date], Counter[str]]:

@@ -1,6 +1,6 @@
-"""What AWS asks: list prices in US dollars, on demand, us-east-1 (N. Virginia), without free tiers and discounts.
+"""AWS's list prices in US dollars: on demand, us-east-1 (N. Virginia), without free tiers and discounts.
 
-Each price names AWS's page, and the account of that page that it was taken from, with its date where it has one.
+Each price names AWS's page, and the publication from which it was taken, with its date if it has one.
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """So many dollars for so many units."""
+    """A price in dollars for a number of units."""
 
     dollars: float
     units: float
 
     def of(self, quantity: float) -> float:
-        """What so many units cost."""
+        """The cost of this many units."""
         return quantity * self.dollars / self.units
 
 
@@ -27,7 +27,7 @@ _GB = 1_000_000_000
 EVENT = Price(1.00, _MILLION)
 
 # https://aws.amazon.com/sqs/pricing/ by https://cloudburn.io/blog/amazon-sqs-pricing, 2026-03-14: standard queues.
-# A call of up to 64 KB, be it a batch of ten, or empty.
+# One request is a call with up to 64 KB; a batch of ten or an empty answer is one too.
 QUEUE_REQUEST = Price(0.40, _MILLION)
 
 # https://aws.amazon.com/lambda/pricing/ by https://cloudchipr.com/blog/aws-lambda-pricing, 2024: arm64, first tier.
@@ -59,7 +59,7 @@ MAIL = Price(0.10, 1_000)
 SECRET_CALL = Price(0.05, 10_000)
 SECRET = Price(0.40, 1)
 
-# What calls cost that functions make beside DynamoDB, EventBridge and SQS, which have more to count than calls.
+# Prices of calls to other services than DynamoDB, EventBridge and SQS, which are not billed by the call alone.
 CALLS: Mapping[tuple[str, str], Price] = {
     ("ses", "SendEmail"): MAIL,
     ("ses", "SendRawEmail"): MAIL,

@@ -1,4 +1,4 @@
-"""How much processor time a warm function takes for an event."""
+"""How much processor time a warm function takes per event."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from bench import tables
-from bench.aims import Aim
 from bench.messages import batches, published, sent
 from bench.subjects import BUS, DOCUMENTED, OURS, PLAIN, PREFIXES, environment
+from bench.targets import Target
 from daybook.local.cloud import Cloud
-from daybook.local.interrupts import once
+from daybook.local.interrupts import single_interrupt
 from daybook.local.project import ROOT
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _WARM_UP = 50  # events
 
 
 class NotHandled(RuntimeError):
-    """A function that is measured failed: its figure would mean nothing. What it said is in the log."""
+    """A measured function failed, so its figure means nothing. Its output is in the log."""
 
 
 class _Warm:
@@ -41,7 +41,7 @@ class _Warm:
         self._log = log
 
     def handle(self, events: int, size: int) -> float:
-        """Have it handle so many events in batches of `size`. Returns milliseconds of processor time an event."""
+        """Let it handle this many events in batches of `size`. Returns milliseconds of processor time per event."""
         requests, answers = self._process.stdin, self._process.stdout
         answer = ""
         with suppress(BrokenPipeError):
@@ -51,23 +51,23 @@ class _Warm:
                 requests.write("\n")
                 requests.flush()
                 answer = answers.readline()
-        said = json.loads(answer or '{"failed": "all"}')
-        if said["failed"]:
-            msg = f"{self._subject} failed on {said['failed']} of {events} events; its log: {self._log}"
+        result = json.loads(answer or '{"failed": "all"}')
+        if result["failed"]:
+            msg = f"{self._subject} failed on {result['failed']} of {events} events; its log: {self._log}"
             raise NotHandled(msg)
-        return float(said["seconds"]) * 1000 / events
+        return float(result["seconds"]) * 1000 / events
 
 
-def measure(progress: Progress, *, events: int, rounds: int, sizes: tuple[int, ...]) -> list[Aim]:
-    """Have each function handle `events` in each of some rounds, in turns, and compare the medians.
+def measure(progress: Progress, *, events: int, rounds: int, sizes: tuple[int, ...]) -> list[Target]:
+    """Let each function handle `events` events in each round, in turn, and compare the medians.
 
-    `sizes` are those of batches, each with a figure of its own.
+    `sizes` are the sizes of batches, each with its own figure.
     """
-    aims = []
-    with once(), ExitStack() as stack:
+    targets = []
+    with single_interrupt(), ExitStack() as stack:
         with progress.step("starting the cloud"):
             cloud = stack.enter_context(Cloud())
-            _furnish(cloud)
+            _create_resources(cloud)
             warm = {subject: stack.enter_context(_process(cloud, subject)) for subject in _SUBJECTS}
             for subject in _SUBJECTS:
                 warm[subject].handle(_WARM_UP, sizes[0])
@@ -79,37 +79,37 @@ def measure(progress: Progress, *, events: int, rounds: int, sizes: tuple[int, .
                         taken[subject].append(warm[subject].handle(events, size))
             each = {subject: median(taken[subject]) for subject in _SUBJECTS}
             for subject in _SUBJECTS:
-                progress.say(f"  {subject:<10}  {each[subject]:5.2f} ms of processor time an event")
+                progress.say(f"  {subject:<10}  {each[subject]:5.2f} ms of processor time per event")
             progress.say(f"  ours to plain: {each[OURS] / each[PLAIN]:.2f}")
-            what = f"processor time an event, in batches of {size}, ours to documented"
-            aims.append(Aim(what, each[OURS] / each[DOCUMENTED], at_most=0.5))
-    return aims
+            what = f"processor time per event, in batches of {size}, ours to documented"
+            targets.append(Target(what, each[OURS] / each[DOCUMENTED], maximum=0.5))
+    return targets
 
 
-def _furnish(cloud: Cloud) -> None:
-    """What the three write to."""
+def _create_resources(cloud: Cloud) -> None:
+    """Create the tables and the bus of the three functions."""
     dynamodb = cloud.client("dynamodb")
     tables.create(dynamodb, PREFIXES[OURS], tables.OURS)
     tables.create(dynamodb, PREFIXES[DOCUMENTED], tables.DOCUMENTED)
     tables.create(dynamodb, PREFIXES[PLAIN], tables.PLAIN)
-    tables.fill_shelf(dynamodb, f"{PREFIXES[OURS]}stock", "id")
-    tables.fill_shelf(dynamodb, f"{PREFIXES[DOCUMENTED]}stock", "sku")
+    tables.fill_stock(dynamodb, f"{PREFIXES[OURS]}stock", "id")
+    tables.fill_stock(dynamodb, f"{PREFIXES[DOCUMENTED]}stock", "sku")
     cloud.client("events").create_event_bus(Name=BUS)
 
 
 @contextmanager
 def _process(cloud: Cloud, subject: str) -> Iterator[_Warm]:
     name = f"{subject}.log"
-    with (cloud.logs / name).open("w", encoding="utf-8") as complaints:
+    with (cloud.logs / name).open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "bench.warm", subject],
             cwd=ROOT,
             env={**cloud.environment, **environment(subject)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=complaints,
+            stderr=log,
             text=True,
-            start_new_session=True,  # Ctrl-C is for us alone
+            start_new_session=True,  # so that Ctrl-C interrupts this process only
         )
         try:
             yield _Warm(subject, process, cloud.kept_logs / name)

@@ -1,4 +1,4 @@
-"""How many devices' reports a second go through: the whole system, and an ordered consumer beside a plain one."""
+"""How many device reports per second the whole system processes, and an ordered consumer compared with a plain one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from bench.aims import Aim
-from bench.commits import PATIENCE, ends, put
-from bench.flow import Flow, NeverQuiet
+from bench.commits import TIMEOUT, ends, put
+from bench.flow import Flow, NotIdle
+from bench.targets import Target
 from daybook.contracts import clock
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from daybook.local.progress import Progress
 
-# Two functions that take the same events: one in the order of each device's stream, one as they come.
+# Two consumers of the same events: an ordered one and a plain one.
 ORDERED, PLAIN = "raise-alarm", "track-equipment"
 _DEVICES = 50
 _WARM_UP = 20  # reports
 
 
-def measure(progress: Progress, *, reports: int, rounds: int) -> list[Aim]:
-    """Send bursts of reports; then let each of the two consumers by itself take what waits for it, in turns."""
+def measure(progress: Progress, *, reports: int, rounds: int) -> list[Target]:
+    """Send bursts of reports; then let each of the two consumers alone process its waiting messages, in turn."""
     with up(progress) as cloud:
         ward = _Ward(Connection(STAGE, cloud.session(), endpoint=cloud.endpoint))
         with progress.step("registering devices, and warming up"):
@@ -44,37 +44,37 @@ def measure(progress: Progress, *, reports: int, rounds: int) -> list[Aim]:
                 first, second = (ORDERED, PLAIN) if number % 2 else (PLAIN, ORDERED)
                 for consumer, seconds in ward.in_turns(reports, first, second).items():
                     rates[consumer].append(reports / seconds)
-    progress.say(f"  whole system  {_told(whole)} reports a second, each admitted, published, and taken by both")
+    progress.say(f"  whole system  {_text(whole)} reports per second, each admitted, published, and processed by both")
     for consumer, figures in rates.items():
         kind = "ordered" if consumer == ORDERED else "plain"
-        progress.say(f"  {kind:<12}  {_told(figures)} reports a second, {consumer} by itself")
+        progress.say(f"  {kind:<12}  {_text(figures)} reports per second, {consumer} alone")
     return [
-        Aim("reports a second, ordered to plain", median(rates[ORDERED]) / median(rates[PLAIN]), at_least=0.5),
+        Target("reports per second, ordered to plain", median(rates[ORDERED]) / median(rates[PLAIN]), minimum=0.5),
     ]
 
 
-def _told(figures: list[float]) -> str:
+def _text(figures: list[float]) -> str:
     return f"{median(figures):6.1f} ({min(figures):.1f} to {max(figures):.1f})"
 
 
 @dataclass
 class _Ward:
-    """A ward of monitors, and the stage that they report to."""
+    """A ward of monitors, and the stage to which they report."""
 
     connection: Connection
 
     def register(self) -> None:
-        """Have all of them registered."""
+        """Register all devices."""
         Flow(self.connection).send(EquipmentRegistered, [{"device_id": device} for device in _devices()])
 
     def burst(self, reports: int) -> float:
-        """Send reports, and wait until both consumers are through. Returns the seconds that it took."""
+        """Send reports, and wait until both consumers have committed them. Returns the seconds."""
         began = datetime.now(UTC)
         ids = self._send(reports)
         return (max(ends(self.connection, ids, ORDERED, PLAIN)) - began).total_seconds()
 
     def in_turns(self, reports: int, *consumers: str) -> dict[str, float]:
-        """Send reports, and let each consumer take them by itself. Returns the seconds that each of them took."""
+        """Send reports, and let each consumer process them alone. Returns the seconds of each."""
         with self._paused(consumers) as go:
             ids = self._send(reports)
             self._wait_for_queues(reports, consumers)
@@ -86,7 +86,7 @@ class _Ward:
         return seconds
 
     def _send(self, reports: int) -> set[str]:
-        """Put reports on the ingress bus, each device's a second after its last. Returns the events' ids."""
+        """Put reports on the ingress bus, one second apart for each device. Returns the events' ids."""
         devices, now = _devices(), datetime.now(UTC) - timedelta(seconds=60)
         source, *_ = EquipmentStatusReported.contract.sources
         entries = [
@@ -107,9 +107,9 @@ class _Ward:
         return put(self.connection, entries)
 
     def _wait_for_queues(self, reports: int, consumers: tuple[str, ...]) -> None:
-        """Wait until all reports lie in the queues of both."""
+        """Wait until all reports are in the queues of both consumers."""
         name = "ApproximateNumberOfMessages"
-        deadline = datetime.now(UTC) + PATIENCE
+        deadline = datetime.now(UTC) + TIMEOUT
         urls = [self.connection.sqs.get_queue_url(QueueName=self.connection.names.of(c))["QueueUrl"] for c in consumers]
         while any(
             int(self.connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
@@ -117,13 +117,13 @@ class _Ward:
             for url in urls
         ):
             if datetime.now(UTC) > deadline:
-                msg = f"the reports were not all delivered after {PATIENCE}"
-                raise NeverQuiet(msg)
+                msg = f"the reports were not all delivered after {TIMEOUT}"
+                raise NotIdle(msg)
             time.sleep(0.2)
 
     @contextmanager
     def _paused(self, consumers: tuple[str, ...]) -> Iterator[Any]:
-        """In the block, the consumers take nothing, each until it is told to go. Afterwards all do."""
+        """In the block, each consumer is paused until `go` is called for it. Afterwards all are resumed."""
         lambda_ = self.connection.lambda_
         mappings = {}
         for consumer in consumers:

@@ -1,4 +1,4 @@
-"""How many events a second a replay gives to one consumer, beside the least that must be done for it."""
+"""How many events per second a replay sends to a consumer, compared with the minimum of work for it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench import history
-from bench.aims import Aim
-from bench.flow import NeverQuiet
+from bench.flow import NotIdle
+from bench.targets import Target
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
 from daybook.operate.rate_limit import RateLimit
@@ -32,27 +32,27 @@ _MOST_ENTRIES = 10  # SQS's quota for one SendMessageBatch
 _DATA = {"data", "source", "previous", "hash", "bucket", "position", "story"}
 
 
-def measure(progress: Progress, *, events: int, rounds: int) -> list[Aim]:
-    """Record transactions behind publish's back, and give them to a paused consumer in turns: replayed, and plainly."""
+def measure(progress: Progress, *, events: int, rounds: int) -> list[Target]:
+    """Write transactions to the store without publishing them; send them to a paused consumer in two ways, in turn."""
     with up(progress) as cloud:
         connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
-        past = _Past(connection)
+        history_ = _History(connection)
         with paused(connection, TO), paused(connection, "publish"):
-            with progress.step(f"recording {events} transactions"):
-                past.record(events)
-            ways: dict[str, Callable[[], int]] = {"replay": past.replay, "plain": past.plainly}
+            with progress.step(f"writing {events} transactions"):
+                history_.record(events)
+            ways: dict[str, Callable[[], int]] = {"replay": history_.replay, "plain": history_.send_plainly}
             rates: dict[str, list[float]] = {way: [] for way in ways}
-            with progress.step(f"giving them to {TO} {rounds} times each way"):
+            with progress.step(f"sending them to {TO} {rounds} times in each way"):
                 for number in range(rounds):
                     for way in ways if number % 2 else reversed(ways):
                         rates[way].append(events / _seconds(connection, ways[way], events))
     for way, figures in rates.items():
-        progress.say(f"  {way:<8}  {median(figures):7.1f} events a second ({min(figures):.1f} to {max(figures):.1f})")
-    return [Aim("events a second, replay to plain", median(rates["replay"]) / median(rates["plain"]), at_least=0.8)]
+        progress.say(f"  {way:<8}  {median(figures):7.1f} events per second ({min(figures):.1f} to {max(figures):.1f})")
+    return [Target("events per second, replay to plain", median(rates["replay"]) / median(rates["plain"]), minimum=0.8)]
 
 
-class _Past:
-    """What was recorded, and the two ways of giving it to the consumer."""
+class _History:
+    """The stored events, and two ways to send them to the consumer."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -61,19 +61,19 @@ class _Past:
         self._span = Span(datetime.now(UTC) - timedelta(minutes=30), datetime.now(UTC) + timedelta(minutes=1))
 
     def record(self, events: int) -> None:
-        """Write events to the store, some to a stream."""
+        """Write events to the store, several per stream."""
         puts = list(history.transactions(self._connection.names, events, committed_by=()))
         stored = [item for table, item in puts if table == self._connection.names.store]
         self._streams = list(dict.fromkeys(item["stream"]["S"] for item in stored))
         history.write(self._connection.dynamodb, puts)
 
     def replay(self) -> int:
-        """As `daybook replay --apply` does it. Returns how many events were delivered."""
+        """Send them as `daybook replay --apply` does. Returns the number of delivered events."""
         replay = Replay(self._connection, TO, Selection(span=self._span))
         return sum(outcome.delivered for portion in replay.run(RateLimit()) for outcome in portion.outcomes)
 
-    def plainly(self) -> int:
-        """Query each stream, and send what comes, in as many threads as a replay has. No ledger, no order of time."""
+    def send_plainly(self) -> int:
+        """Query each stream and send its events, with as many threads as a replay. No ledger, no order by time."""
         with ThreadPoolExecutor(max_workers=JOURNAL_SHARDS) as pool:
             return sum(pool.map(self._stream, self._streams))
 
@@ -95,20 +95,20 @@ class _Past:
         return sent
 
 
-def _seconds(connection: Connection, give: Callable[[], int], events: int) -> float:
-    """How long it takes to give all events to the consumer, whose queue is empty before."""
+def _seconds(connection: Connection, send: Callable[[], int], events: int) -> float:
+    """The seconds to send all events to the consumer's queue, which is purged first."""
     connection.sqs.purge_queue(QueueUrl=_queue(connection))
     began = time.monotonic()
-    given = give()
+    sent = send()
     seconds = time.monotonic() - began
-    if given != events:
-        msg = f"{given} of {events} events were given to {TO}"
-        raise NeverQuiet(msg)
+    if sent != events:
+        msg = f"{sent} of {events} events were sent to {TO}"
+        raise NotIdle(msg)
     return seconds
 
 
 def _body(item: dict[str, Any]) -> str:
-    """The least that tells of the event: its metadata and its data, as they are stored."""
+    """The smallest valid message: the event's metadata and data, as they are stored."""
     metadata = unpack_item({name: value for name, value in item.items() if name not in _DATA})
     return f'{{"detail":{{"metadata":{json.dumps(metadata)},"data":{item["data"]["S"]}}}}}'
 
@@ -119,7 +119,7 @@ def _queue(connection: Connection) -> str:
 
 @contextmanager
 def paused(connection: Connection, function: str) -> Iterator[None]:
-    """In the block, the function gets nothing."""
+    """The function receives no messages in the block."""
     lambda_ = connection.lambda_
     found = lambda_.list_event_source_mappings(FunctionName=connection.names.of(function))
     mapping = found["EventSourceMappings"][0]["UUID"]

@@ -1,4 +1,4 @@
-"""A function behind a rule and a queue, put on a cloud without a template: an event's way, and nothing around it."""
+"""Deploy a function with a bus, a rule and a queue, without a template."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from events.orders import OrderPlaced
 if TYPE_CHECKING:
     from daybook.local.cloud import Cloud
 
-_ROLE = "arn:aws:iam::000000000000:role/bench"  # the cloud of a benchmark enforces no permissions
-_CONCURRENCY = 2  # as `local` deploys Daybook's functions: see `daybook.constructs.stage`
+_ROLE = "arn:aws:iam::000000000000:role/bench"  # benchmarks run without IAM
+_CONCURRENCY = 2  # as in a local run: see `daybook.constructs.stage`
 _BATCH = 10
 
 
 def deploy(cloud: Cloud, subject: str) -> str:
-    """Deploy the subject's function behind a bus of its own. Returns the bus."""
+    """Deploy the subject's function with its own bus. Returns the bus's name."""
     bus = BUS if subject == BUS else f"{subject}-bus"
     events, queues, functions = cloud.client("events"), cloud.client("sqs"), cloud.client("lambda")
     events.create_event_bus(Name=bus)

@@ -1,6 +1,6 @@
-"""The handlers that are compared in processes of their own, and the environment that each is deployed with.
+"""The handlers to compare, each in its own process, with the environment of its deployment.
 
-Imports little: a process that measures how long importing takes starts here.
+Imports little, because processes that measure import times start here.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ STAGE = "bench"
 PREFIXES = {OURS: f"daybook-{STAGE}-", DOCUMENTED: "documented-", PLAIN: "plain-"}
 BUS = "documented"
 
-# What Powertools' pages have one set.
+# The settings that Powertools' documentation uses.
 _POWERTOOLS = {"POWERTOOLS_LOG_LEVEL": "INFO"}
 
 
 def environment(subject: str) -> Mapping[str, str]:
-    """The variables that its stack would set."""
+    """The environment variables that its stack would set."""
     prefix = PREFIXES[subject]
     if subject == OURS:
         queue = f"https://sqs.us-east-1.amazonaws.com/000000000000/{prefix}reserve-stock"

@@ -1,11 +1,11 @@
-"""Tables for handlers that are called, or deployed, without a template."""
+"""Tables for handlers that run without a template."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from events.orders import OrderPlaced
 
-# Partition key, and sort key with its type if there is one, of the tables that `reserve_stock` writes to.
+# Partition key, and sort key with its type if there is one, of the tables that `reserve_stock` uses.
 OURS: Mapping[str, tuple[str, tuple[str, str] | None]] = {
     "store": ("stream", ("sequence", "N")),
     "ledger": ("event", ("consumer", "S")),
@@ -19,12 +19,12 @@ DOCUMENTED: Mapping[str, tuple[str, tuple[str, str] | None]] = {
 }
 PLAIN: Mapping[str, tuple[str, tuple[str, str] | None]] = {"events": ("id", None)}
 
-# So much of each article that no run empties the shelf.
+# Enough stock of each article for any run.
 PLENTY = 1_000_000_000
 
 
 def create(dynamodb: Any, prefix: str, tables: Mapping[str, tuple[str, tuple[str, str] | None]]) -> dict[str, str]:
-    """Make the tables. Returns their names on the cloud: `prefix` and their own."""
+    """Create the tables. Returns their names on the cloud: `prefix` and their own."""
     for name, (partition, sort) in tables.items():
         keys = [(partition, "S", "HASH")] + ([(*sort, "RANGE")] if sort else [])
         dynamodb.create_table(
@@ -36,8 +36,8 @@ def create(dynamodb: Any, prefix: str, tables: Mapping[str, tuple[str, tuple[str
     return {name: prefix + name for name in tables}
 
 
-def fill_shelf(dynamodb: Any, table: str, key: str) -> None:
-    """Put plenty of every article on the shelf that a sample order wants."""
+def fill_stock(dynamodb: Any, table: str, key: str) -> None:
+    """Add stock of every article of a sample order."""
     for sku in articles():
         item = {key: {"S": sku}, "available": {"N": str(PLENTY)}, "reserved": {"N": "0"}, "version": {"N": "1"}}
         dynamodb.put_item(TableName=table, Item=item)

@@ -1,4 +1,4 @@
-"""How many deliveries a second go through: the whole system, and each of two functions in its place."""
+"""How many deliveries per second the whole system processes, compared with each of two other functions alone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench import route, tables
-from bench.aims import Aim
-from bench.flow import Flow, NeverQuiet
+from bench.flow import Flow, NotIdle
 from bench.subjects import DOCUMENTED, OURS, PLAIN, PREFIXES
+from bench.targets import Target
 from daybook.contracts import clock
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 _WARM_UP = 20  # orders
 _MOST_ENTRIES = 10  # EventBridge's quota for one PutEvents
-_PATIENCE = timedelta(seconds=300)
+_TIMEOUT = timedelta(seconds=300)
 
-# Deliveries, and the seconds from the first order's sending to the last one's commit.
+# Deliveries, and the seconds from sending the first order to the last commit.
 Burst = tuple[int, float]
 
 
-def measure(progress: Progress, *, orders: int, rounds: int) -> list[Aim]:
-    """Send bursts of orders to each, in turns on one cloud, and compare the medians."""
+def measure(progress: Progress, *, orders: int, rounds: int) -> list[Target]:
+    """Send bursts of orders to each, in turn on one cloud, and compare the medians."""
     with up(progress) as cloud:
         with progress.step("warming up"):
             subjects: dict[str, Callable[[int], Burst]] = {
@@ -53,23 +53,23 @@ def measure(progress: Progress, *, orders: int, rounds: int) -> list[Aim]:
     for subject in subjects:
         an_order = next(deliveries for name, (deliveries, _) in bursts if name == subject) / orders
         span = f"{min(rates[subject]):.1f} to {max(rates[subject]):.1f}"
-        progress.say(f"  {subject:<10}  {each[subject]:6.1f} deliveries a second ({span}), {an_order:.1f} an order")
+        progress.say(f"  {subject:<10}  {each[subject]:6.1f} deliveries per second ({span}), {an_order:.1f} per order")
     return [
-        Aim("deliveries a second, ours to documented", each[OURS] / each[DOCUMENTED], at_least=1.0),
-        Aim("deliveries a second, ours to plain", each[OURS] / each[PLAIN], at_least=0.5),
+        Target("deliveries per second, ours to documented", each[OURS] / each[DOCUMENTED], minimum=1.0),
+        Target("deliveries per second, ours to plain", each[OURS] / each[PLAIN], minimum=0.5),
     ]
 
 
 class _Ours:
-    """The deployed system. A delivery is a row that the ledger has as committed."""
+    """The deployed system. A delivery is a committed row in the ledger."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
         self._flow = Flow(self._connection)
-        self._flow.stock_up()
+        self._flow.receive_stock()
 
     def burst(self, orders: int) -> Burst:
-        """Send orders, and wait until nothing is under way."""
+        """Send orders, and wait until the system is idle."""
         self._flow.place(orders)
         began = self._flow.began
         ends = [at for at in self._commits() if at >= clock.timestamp(began)]
@@ -82,7 +82,7 @@ class _Ours:
 
 
 class _Other:
-    """A function by itself. A delivery is a row in the table that it writes last."""
+    """A function alone. A delivery is a row in the table that it writes last."""
 
     def __init__(self, cloud: Cloud, subject: str, table: str) -> None:
         self._dynamodb = cloud.client("dynamodb")
@@ -90,29 +90,29 @@ class _Other:
         prefix = PREFIXES[subject]
         tables.create(self._dynamodb, prefix, tables.DOCUMENTED if subject == DOCUMENTED else tables.PLAIN)
         if subject == DOCUMENTED:
-            tables.fill_shelf(self._dynamodb, f"{prefix}stock", "sku")
+            tables.fill_stock(self._dynamodb, f"{prefix}stock", "sku")
         self._table = f"{prefix}{table}"
         self._bus = route.deploy(cloud, subject)
         self._before = 0
 
     def burst(self, orders: int) -> Burst:
-        """Send orders, and wait until all are done."""
+        """Send orders, and wait until all are processed."""
         began = datetime.now(UTC)
         entries = [self._entry() for _ in range(orders)]
         for start in range(0, orders, _MOST_ENTRIES):
             answer = self._events.put_events(Entries=entries[start : start + _MOST_ENTRIES])
             if answer["FailedEntryCount"]:
-                msg = "the cloud did not take all orders"
-                raise NeverQuiet(msg)
+                msg = "the cloud did not accept all orders"
+                raise NotIdle(msg)
         ends = self._wait(orders)
         return orders, (max(ends) - began).total_seconds()
 
     def _wait(self, orders: int) -> list[datetime]:
-        deadline = datetime.now(UTC) + _PATIENCE
+        deadline = datetime.now(UTC) + _TIMEOUT
         while (done := self._count() - self._before) < orders:
             if datetime.now(UTC) > deadline:
-                msg = f"{self._table} has {done} of {orders} orders after {_PATIENCE}"
-                raise NeverQuiet(msg)
+                msg = f"{self._table} has {done} of {orders} orders after {_TIMEOUT}"
+                raise NotIdle(msg)
             time.sleep(0.5)
         self._before += done
         return [datetime.fromisoformat(row["at"]["S"]) for row in _rows(self._dynamodb, self._table)]

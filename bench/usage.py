@@ -1,4 +1,4 @@
-"""Reading what a deployed system's functions have used: the recorder's notes, and their logs."""
+"""Read the usage of a deployed system's functions, from the recorder's file and from their logs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _PLATFORM = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A custom metric, as CloudWatch counts them: a name with one value of each of its dimensions."""
+    """A custom metric as CloudWatch counts them: a name with one value of each of its dimensions."""
 
     name: str
     dimensions: tuple[tuple[str, str], ...]
 
 
 class Recording:
-    """What functions have used since the last `mark`, of a run that was started with its `environment`."""
+    """The functions' usage since the last `mark`, in a run that was started with its `environment`."""
 
     def __init__(self, folder: Path) -> None:
         self._notes = folder.resolve() / "usage.jsonl"
@@ -36,15 +36,15 @@ class Recording:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What the functions' processes need: `up(progress, extra=recording.environment)`."""
+        """The environment variables for the functions' processes: `up(progress, extra=recording.environment)`."""
         return {"PYTHONPATH": str(_RECORDER), "DAYBOOK_USAGE": str(self._notes)}
 
     def mark(self) -> None:
-        """Forget what was noted so far."""
+        """Ignore everything recorded so far."""
         self._from = self._notes.stat().st_size if self._notes.exists() else 0
 
     def usage(self, fed: Iterable[str]) -> dict[str, Usage]:
-        """What each function has used; `fed` are those that a queue feeds."""
+        """The usage of each function; `fed` are the functions triggered by a queue."""
         found: dict[str, Usage] = defaultdict(Usage)
         for note in self._lines():
             usage = found[note["function"]]
@@ -71,7 +71,7 @@ class Recording:
 
 
 def add_logs(logs: Any, connection: Connection, usages: Mapping[str, Usage], since: float) -> set[Metric]:
-    """Count what the functions have logged since that time, in seconds since 1970. Returns the metrics found in it."""
+    """Count the functions' log lines since that time, in seconds since 1970. Returns the metrics found in them."""
     metrics: set[Metric] = set()
     for function, usage in usages.items():
         group = f"/aws/lambda/{connection.names.of(function)}"
@@ -95,12 +95,12 @@ def _logged(logs: Any, group: str, since: float) -> Iterator[str]:
 def _metrics(line: str) -> set[Metric]:
     """The metrics in a line of the embedded metric format."""
     try:
-        said = json.loads(line)
-        directives = said["_aws"]["CloudWatchMetrics"]
+        content = json.loads(line)
+        directives = content["_aws"]["CloudWatchMetrics"]
     except (ValueError, KeyError, TypeError):
         return set()
     return {
-        Metric(metric["Name"], tuple(sorted((name, str(said[name])) for name in names)))
+        Metric(metric["Name"], tuple(sorted((name, str(content[name])) for name in names)))
         for directive in directives
         for names in directive["Dimensions"]
         for metric in directive["Metrics"]

@@ -1,7 +1,7 @@
-"""A warm function's process: `python -m bench.warm ours`.
+"""The process of a warm function: `python -m bench.warm ours`.
 
-Takes batches from standard input, each a line of JSON. At an empty line it hands all that have come to the handler and
-answers with the seconds of processor time that they took, and how many messages failed.
+Reads batches from standard input, one JSON document per line. At an empty line it passes them to the handler, and
+answers with their processor time in seconds and the number of failed messages.
 """
 
 import json
@@ -15,7 +15,7 @@ from bench.subjects import MODULES
 
 
 class Context:
-    """Lambda's, with time enough."""
+    """Lambda's context, with enough time left."""
 
     function_name = "reserve-stock"
     function_version = "$LATEST"
@@ -31,7 +31,7 @@ class Context:
 def main(subject: str) -> None:
     """Serve until standard input ends."""
     answers = sys.stdout
-    with open(os.devnull, "w", encoding="utf-8") as sys.stdout:  # noqa: PTH123 - what the function logs
+    with open(os.devnull, "w", encoding="utf-8") as sys.stdout:  # noqa: PTH123 - discards the function's log
         handler = import_module(MODULES[subject]).handler
         batches: list[Any] = []
         for line in sys.stdin:

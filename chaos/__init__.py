@@ -1,4 +1,4 @@
-"""The proof: the deployed system under faults, bad input and long work, and what is left afterwards.
+"""Test the deployed system under faults, invalid input and long load, and check its final state.
 
-`python -m chaos chaos`, `fuzz` and `soak`. `chaos.checker` looks from the outside, and shares no code with the system.
+`python -m chaos chaos`, `fuzz` and `soak`. `chaos.checker` checks from the outside and shares no code with the system.
 """

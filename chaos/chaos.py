@@ -1,7 +1,7 @@
-"""A day in which everything goes wrong that can, at the deployed system, and a look from outside at what is left.
+"""Run the deployed system under all faults at once, then check its final state from the outside.
 
-What is sent, the faults and their order follow from the seed; how calls of many processes come to lie among each other
-does not. So the same seed makes the same day, and not the same run.
+The seed determines the events, the faults and their order, but not how the calls of many processes interleave. So two
+runs with one seed do the same work, but are not identical.
 """
 
 from __future__ import annotations
@@ -15,124 +15,118 @@ from typing import TYPE_CHECKING
 
 from chaos import controls, faults
 from chaos.chaos_report import page
-from chaos.checker.promises import ALL
-from chaos.day import ACTS, END, SHORT, VIEWS, Day
+from chaos.chaos_run import IDLE_TIMEOUT, PHASES, SHORT_PHASES, VIEWS, ChaosRun
+from chaos.checker.invariants import INVARIANTS
 from chaos.deliveries import Deliveries
 from chaos.report import write
-from chaos.running import running
+from chaos.system import system_under_test
 from chaos.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from chaos.checker.breach import Breach
-    from chaos.checker.world import World
-    from chaos.running import Running
+    from chaos.checker.snapshot import Snapshot
+    from chaos.checker.violation import Violation
+    from chaos.system import SystemUnderTest
     from daybook.local.progress import Progress
 
-_SHOWN = 10  # of what is the same, so many are shown
+_SHOWN = 10  # at most, of violations of one invariant
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a day has come to."""
+    """The result of a run."""
 
     seed: int
     scale: int
     seconds: float
-    world: World
-    breaches: Mapping[str, Sequence[Breach]]
+    snapshot: Snapshot
+    violations: Mapping[str, Sequence[Violation]]
     """By the name of each invariant."""
-    complaints: Sequence[str]
-    brought: Mapping[str, int]
-    spared: Sequence[str]
+    problems: Sequence[str]
+    injected: Mapping[str, int]
+    not_killed: Sequence[str]
 
     @property
-    def held(self) -> bool:
-        """Whether everything did."""
-        return not self.complaints and not any(self.breaches.values())
+    def passed(self) -> bool:
+        """Whether there are no violations and no other problems."""
+        return not self.problems and not any(self.violations.values())
 
 
-def live(
-    progress: Progress,
-    *,
-    seed: int,
-    scale: int,
-    short: bool = False,
-) -> Result:
-    """Live through a day with so many orders, readings and transactions, and look at what is left.
+def execute(progress: Progress, *, seed: int, scale: int, short: bool = False) -> Result:
+    """Send this many orders, readings and transactions under faults, and check the final state.
 
-    A `short` one has less of everything, so that it takes some minutes.
+    A `short` run takes some minutes: it has fewer phases and shorter waits.
     """
-    acts = SHORT if short else ACTS
+    phases = SHORT_PHASES if short else PHASES
     began = time.monotonic()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="daybook-proof-")))
-        system = stack.enter_context(running(progress, folder))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="daybook-chaos-")))
+        system = stack.enter_context(system_under_test(progress, folder))
         traffic = Traffic(seed, scale)
-        with progress.step("the morning: goods, devices, and a first look at who calls what"):
-            system.producer.send(traffic.morning())
+        with progress.step("sending initial events without faults, to record which functions make which calls"):
+            system.producer.send(traffic.initial_events())
             first = min(scale // 10, 20)
-            system.producer.send(list(traffic.lot(0, first)))
-            system.rest(seconds=END)
+            system.producer.send(list(traffic.batch(0, first)))
+            system.wait_until_idle(seconds=IDLE_TIMEOUT)
         with Deliveries(system.cloud, seed=seed) as deliveries:
-            day = Day(system, traffic, deliveries, faults.Killing(seed))
+            run = ChaosRun(system, traffic, deliveries, faults.Killing(seed))
             if short:
-                day.patience, day.frozen = 20.0, (3.0,)
-            for number, act in enumerate(acts):
-                begin, end = (first + (scale - first) * place // len(acts) for place in (number, number + 1))
-                with progress.step((act.__doc__ or "").strip().splitlines()[0].rstrip(".")):
-                    day.beside(number + 1)
-                    act(day, list(traffic.lot(begin, end)))
-        with progress.step("the evening: coming to rest, and mending what is dead"):
-            day.beside(len(acts) + 1)
-            day.mend()
-        with progress.step("looking from outside"):
-            world, breaches = _looked(system)
-            if any(breaches.values()):
-                # A timer may have gone off while all was read, table by table. What is broken stays so.
-                system.rest(seconds=END)
-                world, breaches = _looked(system)
-        with progress.step("asking the operator's own commands"):
+                run.phase_timeout, run.suspensions = 20.0, (3.0,)
+            for number, phase in enumerate(phases):
+                begin, end = (first + (scale - first) * place // len(phases) for place in (number, number + 1))
+                with progress.step((phase.__doc__ or "").strip().splitlines()[0].rstrip(".")):
+                    run.send_other_events(number + 1)
+                    phase(run, list(traffic.batch(begin, end)))
+        with progress.step("waiting until the system is idle, and resolving dead letters"):
+            run.send_other_events(len(phases) + 1)
+            run.resolve_dead_letters()
+        with progress.step("checking the invariants"):
+            snapshot, violations = _check(system)
+            if any(violations.values()):
+                # A timer may have fired while the tables were read one by one. A real violation is still there.
+                system.wait_until_idle(seconds=IDLE_TIMEOUT)
+                snapshot, violations = _check(system)
+        with progress.step("running the operator's own checks"):
             for view in VIEWS:
-                day.operate("verify", view)
-            day.operate("audit", "check", "--settled", "0s")
+                run.command("verify", view)
+            run.command("audit", "check", "--settled", "0s")
         return Result(
             seed,
             scale,
             time.monotonic() - began,
-            world,
-            breaches,
-            day.complaints,
-            day.times(),
-            list(day.killing.spared(system.faults)),
+            snapshot,
+            violations,
+            run.problems,
+            run.injected_counts(),
+            list(run.killing.not_killed(system.faults)),
         )
 
 
-def _looked(system: Running) -> tuple[World, dict[str, list[Breach]]]:
-    world = system.look()
-    return world, {invariant.name: list(invariant.breaches(world)) for invariant in ALL}
+def _check(system: SystemUnderTest) -> tuple[Snapshot, dict[str, list[Violation]]]:
+    snapshot = system.snapshot()
+    return snapshot, {invariant.name: list(invariant.violations(snapshot)) for invariant in INVARIANTS}
 
 
 def run(progress: Progress, *, seed: int, scale: int) -> bool:
-    """Live through a day, then through small ones without a guard; write the report. Returns whether all held."""
-    result = live(progress, seed=seed, scale=scale)
-    for line in told(result):
+    """Run with all faults, then run the negative controls; write the report. Returns whether all passed."""
+    result = execute(progress, seed=seed, scale=scale)
+    for line in summary(result):
         progress.say(line)
     progress.say()
-    verdicts = controls.all_of_them(progress, seed=seed)
+    verdicts = controls.run_all(progress, seed=seed)
     for verdict in verdicts:
         progress.say(f"  {verdict}")
     write("chaos", page(result, verdicts))
-    return result.held and all(verdict.as_it_should_be for verdict in verdicts)
+    return result.passed and all(verdict.as_expected for verdict in verdicts)
 
 
-def told(result: Result) -> Iterator[str]:
-    """What a run says at its end."""
-    for what, times in result.brought.items():
-        yield f"  {times:6,}  {what}"
+def summary(result: Result) -> Iterator[str]:
+    """The result as lines of text."""
+    for fault, times in result.injected.items():
+        yield f"  {times:6,}  {fault}"
     yield ""
-    for name, breaches in result.breaches.items():
-        yield f"  {f'BROKEN, {len(breaches)} times' if breaches else 'held'}: {name}"
-        yield from (f"    {breach.what}" for breach in breaches[:_SHOWN])
-    yield from (f"  {complaint}" for complaint in result.complaints)
+    for name, violations in result.violations.items():
+        yield f"  {f'{len(violations)} VIOLATIONS' if violations else 'held'}: {name}"
+        yield from (f"    {violation.message}" for violation in violations[:_SHOWN])
+    yield from (f"  {problem}" for problem in result.problems)

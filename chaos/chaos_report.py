@@ -1,4 +1,4 @@
-"""What the report says of a day of chaos."""
+"""The report of a chaos run."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from chaos.chaos import Result
     from chaos.controls import Verdict
 
-_SHOWN = 10  # of what is the same, so many are shown
+_SHOWN = 10  # at most, of similar lines
 
 
 def page(result: Result, verdicts: Sequence[Verdict]) -> str:
-    """Markdown: what was sent, what was brought about, what was looked at and found."""
-    return "\n\n".join([*_begin(result), *_brought(result), *_looked_at(result), *_controls(verdicts)])
+    """Markdown: what was sent, which faults were injected, what was checked and found."""
+    return "\n\n".join([*_header(result), *_faults(result), *_invariants(result), *_controls(verdicts)])
 
 
-def _begin(result: Result) -> Iterator[str]:
-    accounts = result.world.accounts
-    states = Counter(row["state"] for row in accounts.values())
-    dead = Counter((row["error"], consumer) for (_, consumer), row in accounts.items() if row["state"] == "dead")
+def _header(result: Result) -> Iterator[str]:
+    statuses = result.snapshot.statuses
+    states = Counter(row["state"] for row in statuses.values())
+    dead = Counter((row["error"], consumer) for (_, consumer), row in statuses.items() if row["state"] == "dead")
     left = ", ".join(f"{times} {error} at {consumer}" for (error, consumer), times in sorted(dead.items()))
-    events = sum(1 for _ in result.world.events())
+    events = sum(1 for _ in result.snapshot.events())
     each = f"{result.scale:,}"
     yield "## Chaos"
     yield (
@@ -37,39 +37,40 @@ def _begin(result: Result) -> Iterator[str]:
         f"minutes, on {datetime.now(UTC):%Y-%m-%d}. Machine: {description()}."
     )
     yield (
-        f"**{'All held' if result.held else 'Not all held'}.** {events:,} events were recorded. Of their accounts "
-        f"{states['committed']:,} are committed, {states['discarded']:,} discarded by a decision, {states['dead']:,} "
-        f"dead{f': {left}' if left else ''}."
+        f"**{'All guarantees held' if result.passed else 'Not all guarantees held'}.** {events:,} events were "
+        f"recorded. Their statuses at consumers: {states['committed']:,} committed, {states['discarded']:,} discarded "
+        f"by an operator, {states['dead']:,} dead{f': {left}' if left else ''}."
     )
 
 
-def _brought(result: Result) -> Iterator[str]:
-    yield "What was brought about:"
-    yield table(("fault", "times"), [(what, f"{times:,}") for what, times in result.brought.items()])
-    spared = "; ".join(result.spared[:_SHOWN]) + (" …" if len(result.spared) > _SHOWN else "")
+def _faults(result: Result) -> Iterator[str]:
+    yield "Injected faults:"
+    yield table(("fault", "times"), [(fault, f"{times:,}") for fault, times in result.injected.items()])
+    examples = "; ".join(result.not_killed[:_SHOWN]) + (" …" if len(result.not_killed) > _SHOWN else "")
     yield (
-        f"Of {2 * result.brought[faults.KINDS]} moments, before and after each kind of call, {len(result.spared)} were "
-        f"met by no death, since the call was made too seldom{f': {spared}' if spared else ''}."
+        f"Processes were to be killed at {2 * result.injected[faults.KINDS]} points: before and after each kind of "
+        f"call. {len(result.not_killed)} points were not reached, because the call was too rare"
+        f"{f': {examples}' if examples else ''}."
     )
 
 
-def _looked_at(result: Result) -> Iterator[str]:
-    yield "What was looked at, from the outside, by a checker that shares no code with the system:"
-    yield table(("invariant", "breaches"), [(name, f"{len(found):,}") for name, found in result.breaches.items()])
-    several = [breach.what for found in result.breaches.values() for breach in found[:_SHOWN]]
-    if several or result.complaints:
-        yield "\n".join(f"- {what}" for what in (*several, *result.complaints))
+def _invariants(result: Result) -> Iterator[str]:
+    yield "Invariants, checked from the outside by a checker that shares no code with the system:"
+    yield table(("invariant", "violations"), [(name, f"{len(found):,}") for name, found in result.violations.items()])
+    messages = [violation.message for found in result.violations.values() for violation in found[:_SHOWN]]
+    if messages or result.problems:
+        yield "\n".join(f"- {message}" for message in (*messages, *result.problems))
     else:
-        yield "`daybook verify` of every view and `daybook audit check` find nothing either."
+        yield "`daybook verify` of every view and `daybook audit check` found no problems either."
 
 
 def _controls(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    yield "### Without its guard"
+    yield "### Negative controls"
     yield (
-        "A small day for each guard, which is taken away from the deployed functions. It must break the promise that "
-        "the guard keeps; a small day with all guards, on which each of them is needed, must break none."
+        "Each control removes one guard from the deployed functions. Then the invariant that the guard protects must "
+        "be violated. With all guards, the same scenarios must violate no invariant."
     )
     yield table(
-        ("without", "must break", "was found", "as it should be"),
-        [(v.name, v.expected, v.found, "yes" if v.as_it_should_be else "**no**") for v in verdicts],
+        ("removed guard", "must be violated", "found", "as expected"),
+        [(v.name, v.expected, v.found, "yes" if v.as_expected else "**no**") for v in verdicts],
     )

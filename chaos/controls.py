@@ -1,8 +1,8 @@
-"""Negative controls: without one guard, the invariant that this guard protects must break.
+"""Negative controls: without one guard, the invariant that this guard protects must be violated.
 
-Each guard has a scene, which brings about what the guard is there for. Nothing in a scene is left to chance: calls that
-must meet wait for each other, and what must come later is sent later. With all its guards the system goes through all
-scenes and some ordinary traffic without a breach: so it is the guard, and neither the scene nor the checker.
+Each guard has a scenario in which it is needed. Scenarios are deterministic: calls that must run at the same time wait
+for each other, and later events are sent later. With all guards, all scenarios and some ordinary traffic cause no
+violation. So a violation without a guard is caused by its absence, not by the scenario or the checker.
 """
 
 from __future__ import annotations
@@ -18,311 +18,337 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from chaos.checker.bookkeeping import ACCOUNTED, IN_ORDER, RECORDED_FIRST, STORED_ONCE
-from chaos.checker.letters import LETTERS
-from chaos.checker.promises import ALL
+from chaos.checker.invariants import INVARIANTS
+from chaos.checker.messages import EMAILS
+from chaos.checker.processing import IN_ORDER, PROCESSED, RECORDED_FIRST, STORED_ONCE
 from chaos.checker.stock import STOCK
 from chaos.deliveries import Deliveries
-from chaos.running import Running, running
+from chaos.system import SystemUnderTest, system_under_test
 from chaos.traffic import Traffic
 from daybook.consumers.ordered import as_delivered
 from daybook.contracts.identity import admitted_id
-from daybook.local.faults import ALWAYS, MEETING, Fault, Guard, unhurried
+from daybook.local.faults import ALWAYS, BARRIER_TIMEOUT, Fault, Guard, long_timeouts
 from daybook.local.progress import Progress
 from daybook.local.system import STAGE
 from daybook.operate.connection import Connection
 from daybook.store.ledger import TRYING
 
 if TYPE_CHECKING:
-    from chaos.checker.breach import Breach, Invariant
-    from chaos.checker.world import Sent
+    from chaos.checker.snapshot import Sent
+    from chaos.checker.violation import Invariant, Violation
 
 _SCALE = 20  # orders, readings and transactions
-_FIRST = 100_000  # number of the first scene's order: those of the ordinary traffic are below
-_PATIENCE = 600.0  # seconds until a condition must hold, or all must be at rest
+_FIRST = 100_000  # number of the first scenario's order; ordinary traffic has lower numbers
+_TIMEOUT = 600.0  # seconds until a condition must hold, or the system must be idle
 _COMMIT = "TransactWriteItems"
 
 
-class NeverHappened(RuntimeError):
-    """What a scene waits for did not happen in time: it can show nothing."""
+class ConditionNotMet(RuntimeError):
+    """A scenario's condition was not met in time, so the scenario shows nothing."""
 
 
-class SmallDay:
-    """A system of its own on which the scenes are played, one after another. Each has its own orders and articles."""
+class ControlRun:
+    """A system on which the scenarios run, one after another. Each scenario has its own orders and articles."""
 
-    def __init__(self, system: Running, *, seed: int) -> None:
+    def __init__(self, system: SystemUnderTest, *, seed: int) -> None:
         self.system = system
         self.traffic = Traffic(seed, _SCALE)
         self.connection = Connection(STAGE, system.cloud.session(), endpoint=system.cloud.endpoint)
         self._seed = seed
-        self._scenes = 0
+        self._scenarios = 0
 
-    def with_all_guards(self) -> tuple[Invariant, Breach] | None:
-        """Ordinary traffic, of which all is delivered twice and late, and all scenes. The first breach, if any."""
-        self.system.producer.send(self.traffic.morning())
-        self.rest()
+    def with_all_guards(self) -> tuple[Invariant, Violation] | None:
+        """Ordinary traffic with duplicate and late deliveries, then all scenarios. Returns the first violation."""
+        self.system.producer.send(self.traffic.initial_events())
+        self.wait_until_idle()
         with Deliveries(self.system.cloud, seed=self._seed):
-            self.system.producer.send(self.traffic.lot(0, _SCALE))
-            self.rest()
+            self.system.producer.send(self.traffic.batch(0, _SCALE))
+            self.wait_until_idle()
         for control in CONTROLS:
-            with control.scene(self, self._number()):
+            with control.scenario(self, self._number()):
                 pass
-            self.rest()
-        breach = self._breach(ALL)
-        if breach:  # a timer may have gone off while all was read, table by table; what is broken stays so
-            self.rest()
-            breach = self._breach(ALL)
-        return breach
+            self.wait_until_idle()
+        violation = self._first_violation(INVARIANTS)
+        if violation:  # a timer may have fired while the tables were read; a real violation is still there
+            self.wait_until_idle()
+            violation = self._first_violation(INVARIANTS)
+        return violation
 
-    def without(self, control: Control) -> tuple[Invariant, Breach] | None:
-        """The control's scene without its guard. The first breach that is about this scene, if there is one.
+    def without(self, control: Control) -> tuple[Invariant, Violation] | None:
+        """The control's scenario without its guard. Returns the first violation that is about this scenario, if any.
 
-        The invariant that the guard protects is looked at first.
+        The invariant that the guard protects is checked first.
         """
-        with control.scene(self, self._number(), control.lifted) as subject:
-            breach = self._breach([control.protects, *ALL], subject)
-        self.rest()
-        return breach
+        with control.scenario(self, self._number(), control.fault) as subject:
+            violation = self._first_violation([control.protects, *INVARIANTS], subject)
+        self.wait_until_idle()
+        return violation
 
-    def _breach(self, invariants: Sequence[Invariant], subject: str = "") -> tuple[Invariant, Breach] | None:
-        world = self.system.look()
-        found = ((each, breach) for each in invariants for breach in each.breaches(world))
-        return next(((each, breach) for each, breach in found if subject in breach.what), None)
+    def _first_violation(
+        self, invariants: Sequence[Invariant], subject: str = ""
+    ) -> tuple[Invariant, Violation] | None:
+        snapshot = self.system.snapshot()
+        found = ((each, violation) for each in invariants for violation in each.violations(snapshot))
+        return next(((each, violation) for each, violation in found if subject in violation.message), None)
 
     def _number(self) -> int:
-        self._scenes += 1
-        return _FIRST + self._scenes
+        self._scenarios += 1
+        return _FIRST + self._scenarios
 
-    # --- what scenes are made of ----------------------------------------------------------------------------------
+    # --- steps of scenarios ---------------------------------------------------------------------------------------
 
     def send(self, *events: Sent) -> str:
-        """Put events on the ingress bus. Returns the id that the first has in Daybook."""
+        """Put events on the ingress bus. Returns the first event's id in Daybook."""
         self.system.producer.send(events)
         return admitted_id(self.connection.account, events[0].source, events[0].producer_id)
 
     def order(self, number: int, sku: str = "") -> Sent:
-        """An order of five pieces of the article; of an article that nobody has, unless given."""
+        """An order of five pieces of the article; by default of an article without stock."""
         line = {"sku": sku or f"no-article-{number}", "quantity": 5, "price": {"amount": 450, "currency": "EUR"}}
         return self.traffic.order(number, lines=[line], payment_method="pm_card_visa")
 
-    def stocked(self, number: int) -> tuple[str, str]:
-        """Five pieces of an article that only this scene knows, and the id of the event by which they have come."""
+    def receive_stock(self, number: int) -> tuple[str, str]:
+        """Receive five pieces of a new article. Returns its SKU and the event's id."""
         sku = f"article-{number}"
         event = self.send(*self.traffic.restocking([sku]))
-        self.done(event, "receive-stock")
+        self.wait_until_processed(event, "receive-stock")
         return sku, event
 
-    def done(self, event: str, consumer: str) -> None:
-        """Wait until the consumer has committed the event, or it is dead there."""
-        self.until(lambda: self._has_ended(event, consumer), f"{consumer} is done with {event}")
+    def wait_until_processed(self, event: str, consumer: str) -> None:
+        """Wait until the event is committed or dead at the consumer."""
+        self.until(lambda: self._has_ended(event, consumer), f"{consumer} has processed {event}")
 
-    def struck(self, fault: Fault) -> None:
-        """Wait until the fault has struck once."""
-        self.until(lambda: self.system.faults.brought(fault) > 0, f"the fault {fault.what} {fault.where} has struck")
+    def wait_for_fault(self, fault: Fault) -> None:
+        """Wait until the fault was injected once."""
+        self.until(
+            lambda: self.system.faults.injected_count(fault) > 0, f"the fault {fault.what} {fault.where} was injected"
+        )
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for a condition. Raises NeverHappened."""
-        deadline = time.monotonic() + _PATIENCE
+        """Wait for a condition. Raises ConditionNotMet."""
+        deadline = time.monotonic() + _TIMEOUT
         while not condition():
             if time.monotonic() > deadline:
-                msg = f"not within {_PATIENCE:.0f} s: {what}; {self.system.under_way()} messages are under way"
-                raise NeverHappened(msg)
+                msg = f"not within {_TIMEOUT:.0f} s: {what}; {self.system.messages_in_flight()} messages are in flight"
+                raise ConditionNotMet(msg)
             time.sleep(0.1)
 
-    def rest(self) -> None:
-        """Wait until nothing is under way."""
-        self.system.rest(seconds=_PATIENCE)
+    def wait_until_idle(self) -> None:
+        """Wait until the system is idle."""
+        self.system.wait_until_idle(seconds=_TIMEOUT)
 
     def _has_ended(self, event: str, consumer: str) -> bool:
         row = self.connection.ledger.find(event, consumer)
         return row is not None and row.state != TRYING
 
 
-# --- the scenes -----------------------------------------------------------------------------------------------------
+# --- scenarios ------------------------------------------------------------------------------------------------------
 
-# A scene gives a text that every breach which it can cause has in its sentence. In its block, the breach is there.
-Scene = Callable[..., AbstractContextManager[str]]
+# A scenario yields a text that every violation caused by it mentions. Violations are there within its block.
+Scenario = Callable[..., AbstractContextManager[str]]
 
 
 @contextmanager
-def _delivered_twice(day: SmallDay, number: int, *without: Fault) -> Iterator[str]:
-    """Goods that have come in are delivered again."""
-    sku, _ = day.stocked(number)
-    (event,) = day.connection.store.stream(f"stock/{sku}")
-    sqs = day.system.cloud.client("sqs")
-    url = sqs.get_queue_url(QueueName=day.connection.names.of("receive-stock"))["QueueUrl"]
-    with day.system.faults.bring(*without):
+def _delivered_twice(run: ControlRun, number: int, *without: Fault) -> Iterator[str]:
+    """Received stock is delivered again."""
+    sku, _ = run.receive_stock(number)
+    (event,) = run.connection.store.stream(f"stock/{sku}")
+    sqs = run.system.cloud.client("sqs")
+    url = sqs.get_queue_url(QueueName=run.connection.names.of("receive-stock"))["QueueUrl"]
+    with run.system.faults.inject(*without):
         sqs.send_message(QueueUrl=url, MessageBody=as_delivered(event))
-        day.rest()
+        run.wait_until_idle()
         yield sku
 
 
 @contextmanager
-def _opened_twice(day: SmallDay, number: int, *without: Fault) -> Iterator[str]:
-    """A second order comes under the number of the first."""
-    first, second = day.traffic.order_twice(number)
-    day.done(day.send(first), "admit")
-    with day.system.faults.bring(*without):
-        day.done(day.send(second), "admit")
-        day.rest()
+def _opened_twice(run: ControlRun, number: int, *without: Fault) -> Iterator[str]:
+    """A second order has the number of the first."""
+    first, second = run.traffic.order_twice(number)
+    run.wait_until_processed(run.send(first), "admit")
+    with run.system.faults.inject(*without):
+        run.wait_until_processed(run.send(second), "admit")
+        run.wait_until_idle()
         yield str(number)
 
 
 @contextmanager
-def _taken_at_once(day: SmallDay, number: int, *without: Fault) -> Iterator[str]:
-    """Two orders want the last pieces. Both processes have seen them before either takes them."""
-    sku, _ = day.stocked(number)
-    meeting = Fault.meeting(MEETING, function="reserve-stock", operation=_COMMIT, table="stock", mentions=sku, times=2)
-    day.rest()
-    with unhurried(day.system.cloud, "reserve-stock"), day.system.faults.bring(meeting, *without):
-        day.send(day.order(number, sku))
-        day.struck(meeting)  # only now the other, so that not one process has both
-        day.send(day.order(2 * number, sku))
-        day.rest()
+def _two_orders_at_once(run: ControlRun, number: int, *without: Fault) -> Iterator[str]:
+    """Two orders want the last pieces. Both processes have read the stock before either writes."""
+    sku, _ = run.receive_stock(number)
+    both_have_read = Fault.barrier(
+        BARRIER_TIMEOUT, function="reserve-stock", operation=_COMMIT, table="stock", mentions=sku, times=2
+    )
+    run.wait_until_idle()
+    with long_timeouts(run.system.cloud, "reserve-stock"), run.system.faults.inject(both_have_read, *without):
+        run.send(run.order(number, sku))
+        run.wait_for_fault(both_have_read)  # the second order comes later, so that another process handles it
+        run.send(run.order(2 * number, sku))
+        run.wait_until_idle()
         yield sku
 
 
 @contextmanager
-def _failed(day: SmallDay, number: int, *without: Fault) -> Iterator[str]:
-    """A delivery fails, and must come again."""
-    order = day.order(number)
+def _failed_delivery(run: ControlRun, number: int, *without: Fault) -> Iterator[str]:
+    """A delivery fails and must be redelivered."""
+    order = run.order(number)
     denied = Fault.denied(function="order-status-placed", operation=_COMMIT, mentions=order.data["order_id"])
-    with day.system.faults.bring(denied, *without):
-        event = day.send(order)
-        day.struck(denied)
-        day.rest()
+    with run.system.faults.inject(denied, *without):
+        event = run.send(order)
+        run.wait_for_fault(denied)
+        run.wait_until_idle()
         yield event
 
 
 @contextmanager
-def _never_stored(day: SmallDay, number: int, *without: Fault) -> Iterator[str]:
+def _never_stored(run: ControlRun, number: int, *without: Fault) -> Iterator[str]:
     """An event cannot be stored."""
-    order = day.order(number)
+    order = run.order(number)
     denied = Fault.denied(function="admit", operation=_COMMIT, mentions=order.data["order_id"], times=ALWAYS)
-    with day.system.faults.bring(denied, *without):
-        event = day.send(order)
-        day.struck(denied)
+    with run.system.faults.inject(denied, *without):
+        event = run.send(order)
+        run.wait_for_fault(denied)
         if without:
-            day.done(event, "place-order")
+            run.wait_until_processed(event, "place-order")
         yield event
 
 
 @contextmanager
-def _sent_and_not_noted(day: SmallDay, number: int, *without: Fault) -> Iterator[str]:
-    """A process dies after it has sent an e-mail, and before it could record that."""
-    order = day.order(number)
+def _email_sent_but_not_recorded(run: ControlRun, number: int, *without: Fault) -> Iterator[str]:
+    """A process dies after it has sent an e-mail and before it could record that."""
+    order = run.order(number)
     name = order.data["order_id"]
     death = Fault.death("after", function="mail-cancelled", operation="SendEmail", mentions=name)
-    with day.system.faults.bring(death, *without):
-        day.send(order)
-        day.struck(death)
-        day.rest()
+    with run.system.faults.inject(death, *without):
+        run.send(order)
+        run.wait_for_fault(death)
+        run.wait_until_idle()
         yield name
 
 
 @contextmanager
-def _never_handled(day: SmallDay, number: int, *without: Fault) -> Iterator[str]:
-    """The first report of a device can never be handled, and a second one comes."""
+def _first_report_fails(run: ControlRun, number: int, *without: Fault) -> Iterator[str]:
+    """The first report of a device always fails, and a second one arrives."""
     name = f"MON-{number}"
-    registration, *reports = day.traffic.device(name, reports=2)
-    day.done(day.send(registration), "admit")
-    first = day.send(reports[0])
+    registration, *reports = run.traffic.device(name, reports=2)
+    run.wait_until_processed(run.send(registration), "admit")
+    first = run.send(reports[0])
     denied = Fault.denied(function="raise-alarm", operation=_COMMIT, mentions=first, times=ALWAYS)
-    with day.system.faults.bring(denied, *without):
-        day.done(first, "admit")
-        day.send(reports[1])
-        day.struck(denied)
-        day.rest()
+    with run.system.faults.inject(denied, *without):
+        run.wait_until_processed(first, "admit")
+        run.send(reports[1])
+        run.wait_for_fault(denied)
+        run.wait_until_idle()
         yield f"device/{name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A guard, and the invariant that must break without it. `lifted` is the fault that removes the guard."""
+    """A guard, and the invariant that must be violated without it. `fault` removes the guard."""
 
     name: str
     protects: Invariant
-    scene: Scene
-    lifted: Fault
+    scenario: Scenario
+    fault: Fault
 
 
 CONTROLS = (
     Control(
-        "the ledger's condition", STOCK, _delivered_twice, Fault.unguarded(table="ledger", function="receive-stock")
+        "the ledger's condition",
+        STOCK,
+        _delivered_twice,
+        Fault.without_conditions(table="ledger", function="receive-stock"),
     ),
-    Control("the condition of an append", STORED_ONCE, _opened_twice, Fault.unguarded(table="store", function="admit")),
-    Control("the guard of a change", STOCK, _taken_at_once, Fault.unguarded(table="stock", function="reserve-stock")),
     Control(
-        "the partial answer", ACCOUNTED, _failed, Fault.without(Guard.PARTIAL_ANSWER, function="order-status-placed")
+        "the condition of an append",
+        STORED_ONCE,
+        _opened_twice,
+        Fault.without_conditions(table="store", function="admit"),
     ),
-    Control("store before bus", RECORDED_FIRST, _never_stored, Fault.without(Guard.STORE_FIRST, function="admit")),
     Control(
-        "the attempt before an effect",
-        LETTERS,
-        _sent_and_not_noted,
-        Fault.without(Guard.ATTEMPT, function="mail-cancelled"),
+        "the condition of a change",
+        STOCK,
+        _two_orders_at_once,
+        Fault.without_conditions(table="stock", function="reserve-stock"),
+    ),
+    Control(
+        "the partial answer",
+        PROCESSED,
+        _failed_delivery,
+        Fault.without_guard(Guard.PARTIAL_ANSWER, function="order-status-placed"),
+    ),
+    Control(
+        "store before bus", RECORDED_FIRST, _never_stored, Fault.without_guard(Guard.STORE_FIRST, function="admit")
+    ),
+    Control(
+        "the effect record",
+        EMAILS,
+        _email_sent_but_not_recorded,
+        Fault.without_guard(Guard.EFFECT_RECORD, function="mail-cancelled"),
     ),
     Control(
         "the cursor of an ordered consumer",
         IN_ORDER,
-        _never_handled,
-        Fault.without(Guard.CURSOR, function="raise-alarm"),
+        _first_report_fails,
+        Fault.without_guard(Guard.CURSOR, function="raise-alarm"),
     ),
 )
 
 
-# --- the verdicts ---------------------------------------------------------------------------------------------------
+# --- verdicts -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a small day has shown. `name` is the guard that was missing, `expected` the invariant that must break."""
+    """The result of a control. `name` is the missing guard, `expected` the invariant that must be violated."""
 
     name: str
     expected: str
     found: str
-    as_it_should_be: bool
+    as_expected: bool
 
     def __str__(self) -> str:
-        return f"{'as it should be' if self.as_it_should_be else 'WRONG'}: without {self.name}: {self.found}"
+        return f"{'as expected' if self.as_expected else 'NOT AS EXPECTED'}: without {self.name}: {self.found}"
 
 
 @contextmanager
-def small_day(*, seed: int) -> Iterator[SmallDay]:
-    """Bring up a system for small days, for the length of the block."""
-    quietly = Progress(Console(file=io.StringIO()))
+def control_run(*, seed: int) -> Iterator[ControlRun]:
+    """Start a system for controls, for the length of the block."""
+    silent = Progress(Console(file=io.StringIO()))
     with (
-        tempfile.TemporaryDirectory(prefix="daybook-proof-") as folder,
-        running(quietly, Path(folder), guards=True) as system,
+        tempfile.TemporaryDirectory(prefix="daybook-chaos-") as folder,
+        system_under_test(silent, Path(folder), guards=True) as system,
     ):
-        yield SmallDay(system, seed=seed)
+        yield ControlRun(system, seed=seed)
 
 
-def all_of_them(progress: Progress, *, seed: int) -> list[Verdict]:
-    """A small day with all guards, and then each scene without its guard."""
-    with small_day(seed=seed) as day:
-        with progress.step("a small day with all guards"):
-            verdicts = [with_all_guards(day)]
+def run_all(progress: Progress, *, seed: int) -> list[Verdict]:
+    """Run all scenarios with all guards, then each without its guard."""
+    with control_run(seed=seed) as run:
+        with progress.step("control: all guards"):
+            verdicts = [with_all_guards(run)]
         for control in CONTROLS:
-            with progress.step(f"a small day without {control.name}"):
-                verdicts.append(without(day, control))
+            with progress.step(f"control: without {control.name}"):
+                verdicts.append(without(run, control))
     return verdicts
 
 
-def with_all_guards(day: SmallDay) -> Verdict:
-    """Judge a day with all guards. Before those without: what they break stays broken."""
-    breach = day.with_all_guards()
-    return Verdict("none (all guards are there)", "no promise", _sentence(breach), breach is None)
+def with_all_guards(run: ControlRun) -> Verdict:
+    """The verdict with all guards. Run it first: later controls leave violations behind."""
+    violation = run.with_all_guards()
+    return Verdict("none", "no invariant", _description(violation), violation is None)
 
 
-def without(day: SmallDay, control: Control) -> Verdict:
-    """Judge the control's scene without its guard."""
-    breach = day.without(control)
-    found = _sentence(breach)
-    if breach is None:
-        found += f", and the guard was missing {day.system.faults.brought(control.lifted)} times where it was needed"
-    return Verdict(control.name, control.protects.name, found, breach is not None and breach[0] is control.protects)
+def without(run: ControlRun, control: Control) -> Verdict:
+    """The verdict without the control's guard."""
+    violation = run.without(control)
+    found = _description(violation)
+    if violation is None:
+        found += f", although the missing guard was needed {run.system.faults.injected_count(control.fault)} times"
+    return Verdict(
+        control.name, control.protects.name, found, violation is not None and violation[0] is control.protects
+    )
 
 
-def _sentence(breach: tuple[Invariant, Breach] | None) -> str:
-    return f"{breach[0].name}: {breach[1].what}" if breach else "nothing is broken"
+def _description(violation: tuple[Invariant, Violation] | None) -> str:
+    return f"{violation[0].name}: {violation[1].message}" if violation else "no violation"

@@ -1,8 +1,8 @@
-"""Deliveries as a bad day brings them: every one twice, late, and in another order.
+"""Deliver every event twice, late and in another order.
 
-EventBridge and SQS promise no more than "at least once" and "in any order". The local cloud delivers once and in order;
-so all deliveries are led by another way: the rules' targets are taken away, one queue for each bus takes everything,
-and from there each event goes into the queue of each consumer that listens, as often and as late as chance says.
+EventBridge and SQS guarantee only "at least once" and "in any order", but the local cloud delivers once and in order.
+So this module removes the targets of the rules and sends all events of each bus to one queue. From there it sends each
+event to the queue of each of its consumers, several times and with random delays.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
     from daybook.local.cloud import Cloud
 
 COPIES = 2
-_LONGEST_DELAY = 5  # seconds; the stage waits 20 for an event that has been overtaken
-_TOGETHER = 100  # messages that are shuffled with each other
+_LONGEST_DELAY = 5  # seconds; the stage waits 20 for an earlier event of the stream
+_SHUFFLED = 100  # messages that are shuffled together
 _MOST = 10  # SQS's quota for messages in one call
-_PATIENCE = 5  # calls in a row without an answer, once all is over
+_MOST_FAILURES = 5  # failed calls in a row at the end, after which the cloud counts as gone
 _STAGE = "daybook-local-"
-_RULE = "proof-everything"
+_RULE = "chaos-everything"
 
 
 class Deliveries:
-    """In the block, deliveries on both buses are doubled, shuffled and delayed. `delivered` counts them all.
+    """In the block, deliveries on both buses are doubled, shuffled and delayed. `delivered` counts all of them.
 
-    After the block the rules have their targets again, and what was under way is delivered.
+    After the block the rules have their targets again, and waiting messages are delivered.
     """
 
     def __init__(self, cloud: Cloud, *, seed: int) -> None:
-        patient = Config(read_timeout=30, retries={"total_max_attempts": 1})
-        self._events = cloud.client("events", config=patient)
-        self._sqs = cloud.client("sqs", config=patient)
-        self._chance = random.Random(seed)  # noqa: S311 - to be repeated
+        config = Config(read_timeout=30, retries={"total_max_attempts": 1})
+        self._events = cloud.client("events", config=config)
+        self._sqs = cloud.client("sqs", config=config)
+        self._random = random.Random(seed)  # noqa: S311 - reproducible
         self._targets: list[tuple[str, str, list[dict[str, Any]]]] = []
         self._over = threading.Event()
         self._relays: list[threading.Thread] = []
@@ -51,7 +51,7 @@ class Deliveries:
 
     def __enter__(self) -> Self:
         for bus in ("ingress", "events"):
-            self._lead(f"{_STAGE}{bus}", f"proof-{bus}")
+            self._intercept(f"{_STAGE}{bus}", f"chaos-{bus}")
         return self
 
     def __exit__(
@@ -68,24 +68,24 @@ class Deliveries:
             for relay in self._relays:
                 relay.join()
 
-    def _lead(self, bus: str, queue: str) -> None:
-        """Take the rules' targets away, and lead everything through a queue of our own."""
+    def _intercept(self, bus: str, queue: str) -> None:
+        """Replace the targets of all rules on the bus by one queue for all events."""
         url = self._sqs.create_queue(QueueName=queue)["QueueUrl"]
         arn = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         listeners: dict[str | None, list[str]] = defaultdict(list)
         for page in self._events.get_paginator("list_rules").paginate(EventBusName=bus):
             for rule in page["Rules"]:
-                told = self._events.list_targets_by_rule(EventBusName=bus, Rule=rule["Name"])["Targets"]
-                urls = [self._url(target["Arn"]) for target in told]
+                rule_targets = self._events.list_targets_by_rule(EventBusName=bus, Rule=rule["Name"])["Targets"]
+                urls = [self._url(target["Arn"]) for target in rule_targets]
                 for event_type in json.loads(rule["EventPattern"]).get("detail-type", [None]):
                     listeners[event_type] += urls
-                self._targets.append((bus, rule["Name"], told))
+                self._targets.append((bus, rule["Name"], rule_targets))
         everything = json.dumps({"source": [{"prefix": ""}]})
         self._events.put_rule(Name=_RULE, EventBusName=bus, EventPattern=everything)
         self._events.put_targets(Rule=_RULE, EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
-        for of, rule_name, told in self._targets:
-            if of == bus:
-                ids = [target["Id"] for target in told]
+        for target_bus, rule_name, rule_targets in self._targets:
+            if target_bus == bus:
+                ids = [target["Id"] for target in rule_targets]
                 self._events.remove_targets(EventBusName=bus, Rule=rule_name, Ids=ids)
         relay = threading.Thread(target=self._relay, args=(url, dict(listeners)), daemon=True)
         self._relays.append(relay)
@@ -96,11 +96,11 @@ class Deliveries:
         return url
 
     def _relay(self, url: str, listeners: Mapping[str | None, Sequence[str]]) -> None:
-        unanswered = 0
+        failures = 0
         while True:
             messages: list[Any] = []
             try:
-                while len(messages) < _TOGETHER:
+                while len(messages) < _SHUFFLED:
                     found = self._sqs.receive_message(
                         QueueUrl=url, MaxNumberOfMessages=_MOST, WaitTimeSeconds=0 if messages else 1
                     ).get("Messages", [])
@@ -109,13 +109,13 @@ class Deliveries:
                         break
                 self._deliver(messages, listeners)
                 for begin in range(0, len(messages), _MOST):
-                    self._forget(url, messages[begin : begin + _MOST])
+                    self._delete(url, messages[begin : begin + _MOST])
             except (BotoCoreError, ClientError):
-                unanswered += 1
-                if self._over.is_set() and unanswered > _PATIENCE:  # the cloud is gone
+                failures += 1
+                if self._over.is_set() and failures > _MOST_FAILURES:  # the cloud is gone
                     return
-                continue  # what is not forgotten comes again: once more than twice
-            unanswered = 0
+                continue  # messages that were not deleted are redelivered
+            failures = 0
             if not messages and self._over.is_set():
                 return
 
@@ -126,17 +126,17 @@ class Deliveries:
             for queue in (*listeners.get(None, ()), *listeners.get(event_type, ())):
                 waiting[queue] += [message["Body"]] * COPIES
         for queue, bodies in waiting.items():
-            self._chance.shuffle(bodies)
+            self._random.shuffle(bodies)
             for begin in range(0, len(bodies), _MOST):
                 several = bodies[begin : begin + _MOST]
                 entries = [
-                    {"Id": str(place), "MessageBody": body, "DelaySeconds": self._chance.randint(0, _LONGEST_DELAY)}
+                    {"Id": str(place), "MessageBody": body, "DelaySeconds": self._random.randint(0, _LONGEST_DELAY)}
                     for place, body in enumerate(several)
                 ]
                 self._sqs.send_message_batch(QueueUrl=queue, Entries=entries)
                 self.delivered += len(several)
 
-    def _forget(self, url: str, messages: Sequence[Any]) -> None:
+    def _delete(self, url: str, messages: Sequence[Any]) -> None:
         entries = [
             {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"]} for place, message in enumerate(messages)
         ]

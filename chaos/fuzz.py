@@ -1,4 +1,4 @@
-"""Bad and odd events at both doors: each ends handled, or dead with a reason, and the system goes on."""
+"""Send invalid and unusual events to the ingress bus and to queues: each is handled, or dead with a reason."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from bench import machine
 from chaos import report
-from chaos.fates import ADMIT, Account, Fate, Fates, Put
+from chaos.fuzz_messages import MARKER, Message, generate, waiting_for_newer_code
+from chaos.fuzz_results import ADMIT, LedgerStatuses, MessageResult, SentMessage, Status
 from chaos.memory import CLOUD, Memory
-from chaos.oddities import MARK, Odd, generate, waits_for_newer_code
 from chaos.traffic import INGRESS, Traffic, entry
 from daybook.contracts.identity import admitted_id
 from daybook.local.system import STAGE, up
@@ -26,58 +26,58 @@ from daybook.store.ledger import COMMITTED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from chaos.checker.world import Sent
+    from chaos.checker.snapshot import Sent
     from daybook.local.cloud import Cloud
     from daybook.local.progress import Progress
 
-_SLICE = 500  # messages, after which those that wait are counted
+_BATCH = 500  # messages; then wait for the queues
 _MOST_WAITING = 1_000
-# Seconds in which no queue has grown shorter, after which nothing more is expected; on a busy machine work goes slowly.
-_STILL = 180.0
-_LOOK = 1.0  # seconds between two looks at the queues
-_EARLY = 2_000  # messages, after which memory is looked at for the first time
-_MAY_GROW = 1.25  # times: what a larger batch takes for a moment, and Python does not give back
+# Seconds without any progress of the queues, after which the test stops waiting. A busy machine is slow.
+_NO_PROGRESS_TIMEOUT = 180.0
+_INTERVAL = 1.0  # seconds between two checks of the queues
+_FIRST_MESSAGES = 2_000  # messages after which memory is measured for comparison
+_GROWTH_FACTOR = 1.25  # a larger batch takes more memory for a moment, and Python does not return it
 _MOST_ENTRIES = 10  # quota of PutEvents and of SendMessageBatch
-_MOST_BYTES = 1_000_000  # of a request, with room for what stands around the bodies
-_LARGEST = 3  # functions whose memory is shown
-_SHOWN = 10  # faults of one kind
+_MOST_BYTES = 1_000_000  # of a request, with room for its other fields
+_LARGEST = 3  # number of functions whose memory is shown
+_SHOWN = 10  # at most, of similar problems
 
 
 _MEANINGS = {
-    Fate.DUPLICATE: "of one that was handled, and known as such",
-    Fate.SENT_AGAIN: "dead, until a later one that was sent under its id took its place, which is dead too",
-    Fate.NUDGE: "an ordered consumer was told of an event, and the store, where it looks, has none",
-    Fate.WAITS: "of a version that nobody knows yet; it was in its queue, noted, until that was emptied by hand",
-    Fate.NOT_TAKEN: "AWS's API refused it",
+    Status.DUPLICATE: "recognized as a duplicate of a handled message",
+    Status.REPLACED: "dead; a later dead letter with the same id took its place",
+    Status.WAKE_UP_ONLY: "an ordered consumer read the stream in the store, which has no such event",
+    Status.WAITING: "its version is newer than the deployed code; it stayed in its queue until the test purged it",
+    Status.NOT_ACCEPTED: "AWS's API refused it",
 }
 
 
-# The error of a dead letter that somebody has sent with an error of their own.
-_SAID = "as its sender said"
+# The error of a dead letter that was sent with an error of its own.
+_ERROR_OF_SENDER = "an error given by the sender"
 
 
 def run(progress: Progress, *, seed: int, events: int) -> bool:
-    """Send so many messages to a system of its own, and hold what became of them against what is promised.
+    """Send this many messages to a new system, and check the result of each.
 
-    Writes its part of docs/chaos.md. Returns whether all held; prints what did not.
+    Writes its part of docs/chaos.md. Returns whether there were no problems; prints those found.
     """
     began = time.monotonic()
     with up(progress) as cloud, Memory(cloud) as memory:
         result = Fuzzing(progress, cloud, memory).run(seed, events)
     result.seconds = time.monotonic() - began
-    for fault in result.faults:
-        progress.say(f"  WRONG: {fault}")
+    for problem in result.problems:
+        progress.say(f"  PROBLEM: {problem}")
     report.write("fuzz", result.markdown(seed))
     progress.say(result.summary)
-    return not result.faults
+    return not result.problems
 
 
 @dataclass
 class Result:
-    """What was done, and what was found."""
+    """The results of a run."""
 
-    accounts: list[Account]
-    faults: list[str]
+    results: list[MessageResult]
+    problems: list[str]
     early: Mapping[str, int]
     highest: Mapping[str, int]
     seconds: float = 0.0
@@ -85,16 +85,16 @@ class Result:
     @property
     def summary(self) -> str:
         """One sentence."""
-        fates = Counter(account.fate for account in self.accounts)
-        told = ", ".join(f"{number:,} {fate}" for fate, number in fates.most_common())
-        return f"{len(self.accounts):,} messages: {told}; {len(self.faults)} faults"
+        statuses = Counter(result.status for result in self.results)
+        counts = ", ".join(f"{number:,} {status}" for status, number in statuses.most_common())
+        return f"{len(self.results):,} messages: {counts}; {len(self.problems)} problems"
 
     def grown(self) -> list[str]:
-        """Processes whose memory has gone on growing with the number of messages."""
+        """Processes whose memory grows with the number of messages."""
         return [
             f"a process of {name} has grown from {_mb(self.early[name])} to {_mb(size)} MB"
             for name, size in self.highest.items()
-            if name != CLOUD and size > self.early.get(name, size) * _MAY_GROW
+            if name != CLOUD and size > self.early.get(name, size) * _GROWTH_FACTOR
         ]
 
     def markdown(self, seed: int) -> str:
@@ -102,51 +102,56 @@ class Result:
         return "\n\n".join(self._paragraphs(seed))
 
     def _paragraphs(self, seed: int) -> Iterator[str]:
-        yield "## Bad and odd events"
+        yield "## Fuzz: invalid and unusual events"
         yield (
-            f"{len(self.accounts):,} messages, seed {seed}, in {self.seconds / 60:.0f} minutes, on "
+            f"{len(self.results):,} messages, seed {seed}, in {self.seconds / 60:.0f} minutes, on "
             f"{datetime.now(UTC):%Y-%m-%d}. Machine: {machine.description()}."
         )
-        if self.faults:
-            yield "**Not all held:**"
-            yield "\n".join(f"- {fault}" for fault in self.faults)
+        if self.problems:
+            yield "**There are problems:**"
+            yield "\n".join(f"- {problem}" for problem in self.problems)
         else:
             yield (
-                "**Each was handled, or is dead with a reason; nothing waited, nothing vanished.** An order, a reading "
-                "and a transaction that came after them went all their way. No reason and no line of the log quotes "
-                "what was sent, and no stream has a gap."
+                "**Each was handled, or is dead with a reason; none is waiting or lost.** An order, a reading and a "
+                "transaction that were sent afterwards were handled by all their consumers. No reason and no log line "
+                "contains personal data of a message, and no stream has missing sequence numbers."
             )
-        counts = Counter((account.put.odd.door, account.put.odd.kind, account.fate) for account in self.accounts)
-        kinds = sorted({(account.put.odd.door, account.put.odd.kind) for account in self.accounts})
-        met = [fate for fate in Fate if any(counts[door, kind, fate] for door, kind in kinds)]
+        counts = Counter(
+            (result.sent.message.entry_point, result.sent.message.kind, result.status) for result in self.results
+        )
+        kinds = sorted({(result.sent.message.entry_point, result.sent.message.kind) for result in self.results})
+        met = [status for status in Status if any(counts[entry_point, kind, status] for entry_point, kind in kinds)]
         yield report.table(
-            ("door", "kind", *met),
-            [(door, kind, *(f"{counts[door, kind, fate]:,}" for fate in met)) for door, kind in kinds]
-            + [("all", "", *(f"{sum(account.fate is fate for account in self.accounts):,}" for fate in met))],
+            ("sent to", "kind", *met),
+            [
+                (entry_point, kind, *(f"{counts[entry_point, kind, status]:,}" for status in met))
+                for entry_point, kind in kinds
+            ]
+            + [("all", "", *(f"{sum(result.status is status for result in self.results):,}" for status in met))],
         )
-        told = [f"*{fate}*: {_MEANINGS[fate]}" for fate in met if fate in _MEANINGS]
-        if told:
-            yield f"{'; '.join(told)}."
+        meanings = [f"*{status}*: {_MEANINGS[status]}" for status in met if status in _MEANINGS]
+        if meanings:
+            yield f"{'; '.join(meanings)}."
         errors = Counter(
-            _SAID if account.put.odd.attributes.get("error") else account.error
-            for account in self.accounts
-            if account.fate is Fate.DEAD
+            _ERROR_OF_SENDER if result.sent.message.attributes.get("error") else result.error
+            for result in self.results
+            if result.status is Status.DEAD
         )
-        yield f"Of what is dead: {', '.join(f'{times:,} {error}' for error, times in errors.most_common())}."
+        yield f"Errors of dead letters: {', '.join(f'{times:,} {error}' for error, times in errors.most_common())}."
         yield from self._memory()
 
     def _memory(self) -> Iterator[str]:
-        """What is known of it; nothing on machines that do not tell it in Linux's way."""
+        """The memory of functions; nothing on machines without Linux's /proc."""
         functions = {name: size for name, size in self.highest.items() if name != CLOUD}
         if not functions:
             return
         several = sorted(functions, key=lambda name: functions[name], reverse=True)[:_LARGEST]
         admit = [name for name in functions if name.endswith(f"-{ADMIT}")]
         yield report.table(
-            ("function", "MB at the most", f"MB at the most, after the first {_EARLY:,} messages"),
+            ("function", "maximum MB", f"maximum MB after the first {_FIRST_MESSAGES:,} messages"),
             [(name, _mb(functions[name]), _mb(self.early.get(name, 0))) for name in dict.fromkeys([*admit, *several])],
         )
-        yield f"Resident memory of one process, looked at each second, of {ADMIT}'s and of the {_LARGEST} largest."
+        yield f"Resident memory of one process, measured each second, of {ADMIT} and the {_LARGEST} largest functions."
 
 
 def _mb(size: int) -> str:
@@ -154,7 +159,7 @@ def _mb(size: int) -> str:
 
 
 class Fuzzing:
-    """One run, against a system that is up."""
+    """One run, against a running system."""
 
     def __init__(self, progress: Progress, cloud: Cloud, memory: Memory) -> None:
         self._progress = progress
@@ -164,183 +169,187 @@ class Fuzzing:
         self._sqs = cloud.client("sqs")
         self._events = cloud.client("events")
         self._began = datetime.now(UTC)
-        self._puts: list[Put] = []
-        self._faults: list[str] = []
-        self._newer: list[Odd] = []
+        self._sent: list[SentMessage] = []
+        self._problems: list[str] = []
+        self._newer: list[Message] = []
         pages = self._sqs.get_paginator("list_queues").paginate(QueueNamePrefix=self._connection.names.of(""))
         self._urls = {url.rpartition("/")[2]: url for page in pages for url in page.get("QueueUrls", [])}
 
     def run(self, seed: int, number: int) -> Result:
-        """All of it."""
-        there = consumers(self._connection)
-        handles = {name: consumer.event for name, consumer in there.items()}
-        with self._progress.step(f"making {number:,} messages"):
-            odd = generate(seed, number, handles)
-        # To an ordered consumer a message only says that it should look into the store, whatever its version.
-        keys = [self._waits(one, there) for one in odd]
-        self._newer = [one for one, key in zip(odd, keys, strict=True) if key]
-        others = [one for one, key in zip(odd, keys, strict=True) if not key]
+        """Send all messages and check all results."""
+        deployed = consumers(self._connection)
+        event_types = {name: consumer.event for name, consumer in deployed.items()}
+        with self._progress.step(f"generating {number:,} messages"):
+            generated = generate(seed, number, event_types)
+        # To an ordered consumer a message only says: read the stream. Its version does not matter.
+        keys = [self._waiting_key(one, deployed) for one in generated]
+        self._newer = [one for one, key in zip(generated, keys, strict=True) if key]
+        others = [one for one, key in zip(generated, keys, strict=True) if not key]
         early = self._memory.highest()
-        for begin in range(0, len(others), _EARLY):
-            end = min(begin + _EARLY, len(others))
+        for begin in range(0, len(others), _FIRST_MESSAGES):
+            end = min(begin + _FIRST_MESSAGES, len(others))
             with self._progress.step(f"sending {begin + 1:,} to {end:,}"):
-                for start in range(begin, end, _SLICE):
-                    self._put(others[start : min(start + _SLICE, end)])
-                    self._drained(_MOST_WAITING)
+                for start in range(begin, end, _BATCH):
+                    self._send(others[start : min(start + _BATCH, end)])
+                    self._wait_for_queues(_MOST_WAITING)
             if begin == 0:
-                with self._progress.step("waiting until these are through"):
-                    self._drained(0)
+                with self._progress.step("waiting until these are processed"):
+                    self._wait_for_queues(0)
                 early = self._memory.highest()
-        with self._progress.step("waiting until nothing waits"):
-            for queue, left in self._drained(0).items():
-                self._faults.append(f"{left} messages still wait in {queue}")
-        with self._progress.step("events of newer versions"):
-            self._put(self._newer)
-            self._newer_wait([key for key in keys if key])
-        with self._progress.step("good events"):
-            self._good()
-        with self._progress.step("looking what became of each"):
-            accounts = self._look()
-        result = Result(accounts, self._faults, early, self._memory.highest())
-        result.faults += result.grown()
+        with self._progress.step("waiting until the queues are empty"):
+            for queue, left in self._wait_for_queues(0).items():
+                self._problems.append(f"{left} messages are still waiting in {queue}")
+        with self._progress.step("sending events of newer versions"):
+            self._send(self._newer)
+            self._check_newer([key for key in keys if key])
+        with self._progress.step("sending valid events"):
+            self._check_good_events()
+        with self._progress.step("checking all results"):
+            results = self._check_results()
+        result = Result(results, self._problems, early, self._memory.highest())
+        result.problems += result.grown()
         return result
 
     @staticmethod
-    def _waits(odd: Odd, there: Mapping[str, Consumer]) -> tuple[str, str] | None:
-        consumer = there.get(odd.queue)
-        return waits_for_newer_code(odd, consumer.event) if consumer and not consumer.ordered else None
+    def _waiting_key(message: Message, deployed: Mapping[str, Consumer]) -> tuple[str, str] | None:
+        consumer = deployed.get(message.queue)
+        return waiting_for_newer_code(message, consumer.event) if consumer and not consumer.ordered else None
 
     # --- sending --------------------------------------------------------------------------------------------------
 
-    def _put(self, several: Sequence[Odd]) -> None:
-        by_place = sorted(several, key=lambda odd: odd.queue)
-        for queue, odds in groupby(by_place, key=lambda odd: odd.queue):
-            for batch in _batches(list(odds)):
-                self._puts += self._send(queue, batch) if queue else self._put_events(batch)
+    def _send(self, several: Sequence[Message]) -> None:
+        by_queue = sorted(several, key=lambda message: message.queue)
+        for queue, messages in groupby(by_queue, key=lambda message: message.queue):
+            for batch in _batches(list(messages)):
+                self._sent += self._send_to_queue(queue, batch) if queue else self._put_events(batch)
 
-    def _put_events(self, batch: Sequence[Odd]) -> Iterator[Put]:
+    def _put_events(self, batch: Sequence[Message]) -> Iterator[SentMessage]:
         answer = self._events.put_events(
             Entries=[
-                {"EventBusName": INGRESS, "Source": odd.source, "DetailType": odd.type, "Detail": odd.body}
-                for odd in batch
+                {"EventBusName": INGRESS, "Source": message.source, "DetailType": message.type, "Detail": message.body}
+                for message in batch
             ]
         )
-        for odd, said in zip(batch, answer["Entries"], strict=True):
-            yield Put(odd=odd, envelope=said.get("EventId", ""), refused=said.get("ErrorCode", ""))
+        for message, entry_result in zip(batch, answer["Entries"], strict=True):
+            yield SentMessage(
+                message=message, envelope=entry_result.get("EventId", ""), refused=entry_result.get("ErrorCode", "")
+            )
 
-    def _send(self, queue: str, batch: Sequence[Odd]) -> Iterator[Put]:
+    def _send_to_queue(self, queue: str, batch: Sequence[Message]) -> Iterator[SentMessage]:
         answer = self._sqs.send_message_batch(
             QueueUrl=self._urls[self._connection.names.of(queue)],
             Entries=[
                 {
                     "Id": str(number),
-                    "MessageBody": odd.body,
+                    "MessageBody": message.body,
                     "MessageAttributes": {
-                        name: {"DataType": "String", "StringValue": value} for name, value in odd.attributes.items()
+                        name: {"DataType": "String", "StringValue": value} for name, value in message.attributes.items()
                     },
                 }
-                for number, odd in enumerate(batch)
+                for number, message in enumerate(batch)
             ],
         )
         refused = {failed["Id"]: failed["Code"] for failed in answer.get("Failed", [])}
-        for number, odd in enumerate(batch):
-            yield Put(odd=odd, refused=refused.get(str(number), ""))
+        for number, message in enumerate(batch):
+            yield SentMessage(message=message, refused=refused.get(str(number), ""))
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
     def _waiting(self) -> dict[str, int]:
-        """How many messages each queue holds, of those that hold any."""
+        """The number of messages in each queue that is not empty."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = {}
         for queue, url in self._urls.items():
-            told = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-            if several := sum(int(told.get(name, 0)) for name in names):
+            counts = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+            if several := sum(int(counts.get(name, 0)) for name in names):
                 found[queue] = several
         return found
 
-    def _drained(self, most: int) -> dict[str, int]:
-        """Wait until no more than that wait in all; for none, until nothing is under way either. Returns what waits."""
+    def _wait_for_queues(self, most: int) -> dict[str, int]:
+        """Wait until at most `most` messages are in the queues; for 0, until the system is idle. Returns the rest."""
         fewest, since = None, time.monotonic()
         while True:
             waiting = self._waiting()
             number = sum(waiting.values())
-            if number <= most and (most or self._quiet()):
+            if number <= most and (most or self._is_idle()):
                 return {}
             now = time.monotonic()
             if fewest is None or number < fewest:
                 fewest, since = number, now
-            if now > since + _STILL:
+            if now > since + _NO_PROGRESS_TIMEOUT:
                 return waiting
-            time.sleep(_LOOK)
+            time.sleep(_INTERVAL)
 
-    def _quiet(self) -> bool:
+    def _is_idle(self) -> bool:
         soon = datetime.now(UTC) + timedelta(seconds=30)
         return not wait_until_idle(self._connection, self._began, soon) and not self._waiting()
 
-    def _newer_wait(self, keys: Sequence[tuple[str, str]]) -> None:
-        """They are neither lost nor dead while they wait; then they are taken away, and nothing is left."""
-        until = time.monotonic() + _STILL
+    def _check_newer(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Check that they wait and are neither lost nor dead. Then purge them."""
+        until = time.monotonic() + _NO_PROGRESS_TIMEOUT
         find = self._connection.ledger.find
         while time.monotonic() < until and not all(find(event, consumer) for event, consumer in keys):
-            time.sleep(_LOOK)
+            time.sleep(_INTERVAL)
         waiting = self._waiting()
         for consumer, number in Counter(consumer for _, consumer in keys).items():
             queue = self._connection.names.of(consumer)
             if waiting.get(queue, 0) != number:
-                self._faults.append(f"{waiting.get(queue, 0)} of {number} events of newer versions wait in {queue}")
+                self._problems.append(f"{waiting.get(queue, 0)} of {number} events of newer versions wait in {queue}")
             self._sqs.purge_queue(QueueUrl=self._urls[queue])
-        for queue, left in self._drained(0).items():
-            self._faults.append(f"{left} messages still wait in {queue} after it was emptied")
+        for queue, left in self._wait_for_queues(0).items():
+            self._problems.append(f"{left} messages are still waiting in {queue} after it was purged")
 
-    # --- afterwards -----------------------------------------------------------------------------------------------
+    # --- checking -------------------------------------------------------------------------------------------------
 
-    def _good(self) -> None:
-        """An order, a reading and a transaction go all their way."""
+    def _check_good_events(self) -> None:
+        """Check that an order, a reading and a transaction are handled by all their consumers."""
         traffic = Traffic(seed=0, scale=100)
         order = traffic.order(1, payment_method="pm_card_visa")
-        others = [one for one in traffic.lot(2, 3) if one.type != order.type]
-        ids = self._arrive(list(traffic.morning())) | self._arrive([order, *others])
+        others = [one for one in traffic.batch(2, 3) if one.type != order.type]
+        ids = self._send_good_events(list(traffic.initial_events())) | self._send_good_events([order, *others])
         subscriptions = Subscriptions.of(self._connection)
         for event, one in ids.items():
             for consumer in (ADMIT, *subscriptions.consumers(published_source(one.type), one.type)):
                 row = self._connection.ledger.find(event, consumer)
                 if row is None or row.state != COMMITTED:
                     state = row.state if row else "unknown"
-                    self._faults.append(f"after all that, a good {one.type} is {state} at {consumer}")
+                    self._problems.append(f"a valid {one.type} that was sent afterwards is {state} at {consumer}")
         types = [event.metadata.type for event in self._connection.store.stream(f"order/{order.data['order_id']}")]
         if types != ["OrderPlaced", "OrderConfirmed"]:
-            self._faults.append(f"after all that, a good order came to {types}")
+            self._problems.append(f"a valid order that was sent afterwards has the events {types}")
 
-    def _arrive(self, sent: Sequence[Sent]) -> dict[str, Sent]:
-        """Send events, and wait until all that comes of them is done. By their ids."""
+    def _send_good_events(self, sent: Sequence[Sent]) -> dict[str, Sent]:
+        """Send events, and wait until they and all that follows from them are processed. Returns them by id."""
         for begin in range(0, len(sent), _MOST_ENTRIES):
             self._events.put_events(Entries=[entry(one) for one in sent[begin : begin + _MOST_ENTRIES]])
         ids = {admitted_id(self._connection.account, one.source, one.producer_id): one for one in sent}
-        until = datetime.now(UTC) + timedelta(seconds=_STILL)
+        until = datetime.now(UTC) + timedelta(seconds=_NO_PROGRESS_TIMEOUT)
         if left := wait_until_idle(self._connection, self._began, until, expected=ids):
-            self._faults.append(f"after all that, good events are still under way after minutes: {left[:3]}")
+            self._problems.append(f"valid events that were sent afterwards are still in flight: {left[:3]}")
         return ids
 
-    def _look(self) -> list[Account]:
-        fates = Fates(self._connection)
-        accounts = fates.of(self._puts)
-        lost: dict[tuple[str, str], list[Account]] = defaultdict(list)
-        for account in accounts:
-            if account.fate is Fate.VANISHED or (account.fate is Fate.WAITS and account.put.odd not in self._newer):
-                lost[account.put.odd.door, account.put.odd.kind].append(account)
-        for (door, kind), several in lost.items():
-            some = "; ".join(account.put.odd.queue + " " + account.put.odd.body[:200] for account in several[:3])
-            self._faults.append(f"{len(several)} messages vanished: {kind}, into {door}: {some}")
-        for letter in fates.quoting[:_SHOWN]:
-            self._faults.append(f"the reason of {letter} quotes what was sent")
-        for letter in fates.silent[:_SHOWN]:
-            self._faults.append(f"{letter} is dead without a reason")
+    def _check_results(self) -> list[MessageResult]:
+        statuses = LedgerStatuses(self._connection)
+        results = statuses.results(self._sent)
+        lost: dict[tuple[str, str], list[MessageResult]] = defaultdict(list)
+        for result in results:
+            if result.status is Status.LOST or (
+                result.status is Status.WAITING and result.sent.message not in self._newer
+            ):
+                lost[result.sent.message.entry_point, result.sent.message.kind].append(result)
+        for (entry_point, kind), several in lost.items():
+            some = "; ".join(result.sent.message.queue + " " + result.sent.message.body[:200] for result in several[:3])
+            self._problems.append(f"{len(several)} messages are lost: {kind}, sent to {entry_point}: {some}")
+        for dead_letter in statuses.quoting[:_SHOWN]:
+            self._problems.append(f"the reason of {dead_letter} contains the message's content")
+        for dead_letter in statuses.unexplained[:_SHOWN]:
+            self._problems.append(f"{dead_letter} is dead without a reason")
         with self._cloud.log.open(encoding="utf-8", errors="replace") as log:
-            shown = [line for line in log if MARK in line]
+            shown = [line for line in log if MARKER in line]
         if shown:
-            self._faults.append(f"{len(shown)} lines of the log quote what was sent, for example: {shown[0][:500]}")
-        self._faults += list(self._gaps())
-        return accounts
+            self._problems.append(f"{len(shown)} log lines contain a message's content, for example: {shown[0][:500]}")
+        self._problems += list(self._gaps())
+        return results
 
     def _gaps(self) -> Iterator[str]:
         places: dict[str, list[int]] = defaultdict(list)
@@ -354,19 +363,19 @@ class Fuzzing:
                 places[item["stream"]["S"]].append(int(item["sequence"]["N"]))
         for stream, sequences in places.items():
             if sorted(sequences) != list(range(1, len(sequences) + 1)):
-                yield f"the stream {stream} has gaps"
+                yield f"stream {stream} has missing sequence numbers"
 
 
-def _batches(odds: Sequence[Odd]) -> Iterator[list[Odd]]:
-    """As many together as one request may hold."""
-    batch: list[Odd] = []
+def _batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """Batches as large as one request may be."""
+    batch: list[Message] = []
     size = 0
-    for odd in odds:
-        own = len(odd.body.encode())
+    for message in messages:
+        own = len(message.body.encode())
         if batch and (len(batch) == _MOST_ENTRIES or size + own > _MOST_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(odd)
+        batch.append(message)
         size += own
     if batch:
         yield batch

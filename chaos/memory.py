@@ -1,4 +1,4 @@
-"""How much memory the functions' processes take on this machine, looked at once a second. Linux alone tells it so."""
+"""Measure the memory of the functions' processes once a second. Works on Linux only."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from daybook.local.cloud import Cloud
 
 _PROC = Path("/proc")
-_EACH = 1.0  # seconds
+_INTERVAL = 1.0  # seconds
 _FUNCTION = b"AWS_LAMBDA_FUNCTION_NAME="
-_SESSION = 3  # of the fields behind a process's name in /proc/<pid>/stat: state, parent, group, session (proc(5))
+_SESSION = 3  # index of the session, counted after the process's name, in /proc/<pid>/stat (proc(5))
 CLOUD = "the cloud itself"
 
 
 class Memory:
-    """Looks on while the block lasts. Sizes are bytes of resident memory of one process."""
+    """Measures memory during the block. Sizes are bytes of resident memory of one process."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -44,24 +44,24 @@ class Memory:
         self._thread.join()
 
     def highest(self) -> dict[str, int]:
-        """The most that any process of each function has had so far, by the function's name in AWS; and the cloud's."""
+        """The highest size of any process of each function so far, by the function's name in AWS; and of the cloud."""
         return dict(self._highest)
 
     def now(self) -> dict[str, int]:
-        """What the largest process of each function has at this moment."""
+        """The size of the largest process of each function now."""
         found: dict[str, int] = defaultdict(int)
         for name, size in self._sizes():
             found[name] = max(found[name], size)
         return dict(found)
 
     def _watch(self) -> None:
-        while not self._over.wait(_EACH):
+        while not self._over.wait(_INTERVAL):
             for name, size in self._sizes():
                 self._highest[name] = max(self._highest[name], size)
 
     def _sizes(self) -> Iterator[tuple[str, int]]:
         for process in _PROC.glob("[0-9]*"):
-            # A process may end while it is looked at.
+            # The process may end at any time.
             with suppress(OSError, IndexError, ValueError):
                 fields = (process / "stat").read_text().rpartition(")")[2].split()
                 if int(fields[_SESSION]) == self._cloud.pid:

@@ -1,4 +1,4 @@
-"""Mixed traffic for a long time: nothing grows that should not, and all of it comes to its end."""
+"""Send mixed traffic for a long time: resource use must not grow, and every event must be processed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError
 
 from chaos import report, soak_report
-from chaos.following import ADMIT, Follower
-from chaos.judging import Verdict, judged
-from chaos.plot import draw
-from chaos.samples import Sampler
+from chaos.charts import draw
+from chaos.growth import Comparison, compare
+from chaos.sampling import Sampler
+from chaos.tracking import ADMIT, DeliveryTracker
 from chaos.traffic import Producer, Traffic
 from daybook.contracts.identity import admitted_id
 from daybook.local.errors import LocalRunError
@@ -28,88 +28,93 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from chaos.checker.world import Sent
-    from chaos.samples import Sample
+    from chaos.checker.snapshot import Sent
+    from chaos.sampling import Sample
     from daybook.local.cloud import Cloud
     from daybook.local.progress import Progress
     from daybook.operate.dead_letters.index import DeadLetter
 
 RATE = 1.0
-"""Orders, readings and transactions a second, each: two cores bear several times as much."""
+"""Orders, readings and transactions per second, each. Two cores can process several times as much."""
 PICTURE = ROOT / "docs" / "soak.svg"
 
-_WORLD = 1000  # devices and accounts as for so many orders, however long it lasts
-_SHORTEST, _MOST_SAMPLES = 2.0, 360  # seconds between two looks; longer in a long run: a picture shows no more
+_SCALE = 1000  # devices and accounts as for this many orders, however long the run takes
+_SHORTEST, _MOST_SAMPLES = 2.0, 360  # seconds between two samples; longer in a long run, which needs no more samples
 _FEWEST_SAMPLES = 10  # two in each fifth
-_MISSED = 0.05  # of the looks may get no answer: what is not seen is not known
-_RESTOCK = 100  # orders between two deliveries of goods
-_PATIENCE = timedelta(minutes=10)  # until all has come to its end
-_SHOWN = 10  # of what is the same
+_MISSED = 0.05  # this share of the samples may be missing because the cloud did not answer
+_RESTOCK = 100  # orders between two deliveries of stock
+_IDLE_TIMEOUT = timedelta(minutes=10)
+_SHOWN = 10  # at most, of similar problems
 
 
 class TooShort(LocalRunError):
-    """So short a run says nothing of what grows. Let it last longer."""
+    """The run is too short to measure growth. Choose a longer one."""
 
     exit_code = 2
 
     def __init__(self, minutes: float) -> None:
         least = _FEWEST_SAMPLES * _SHORTEST / 60
-        super().__init__(f"{minutes:g} minutes say nothing of what grows. Let it last longer: --minutes {least:.1f}")
+        super().__init__(f"{minutes:g} minutes are too short to measure growth. Use at least --minutes {least:.1f}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a run has shown. `wrong` are sentences on what has not come to its end, or to another than it should."""
+    """The result of a run. `problems` are sentences about events that were not processed as expected."""
 
     seed: int
-    rate: float  # a second
+    rate: float  # per second
     sent: int  # events
     samples: Sequence[Sample]
-    verdicts: Sequence[Verdict]
-    wrong: Sequence[str]
+    comparisons: Sequence[Comparison]
+    problems: Sequence[str]
 
     @property
-    def held(self) -> bool:
-        """Whether nothing has grown that should not, and all has come to its end."""
-        return all(verdict.held for verdict in self.verdicts) and not self.wrong
+    def passed(self) -> bool:
+        """Whether no quantity grew and there are no problems."""
+        return all(comparison.passed for comparison in self.comparisons) and not self.problems
 
 
 def run(progress: Progress, *, seed: int, minutes: float, rate: float = RATE) -> bool:
-    """Send so many orders, readings and transactions a second, for so long; write the report and its picture.
+    """Send traffic at this rate for this time; write the report and its picture.
 
-    Each sample also goes to `.daybook/soak.jsonl`, as it is taken. Returns whether all held. Raises TooShort.
+    Each sample is also written to `.daybook/soak.jsonl` at once. Returns whether the run passed. Raises TooShort.
     """
-    result = measured(progress, seed=seed, minutes=minutes, rate=rate, notes=private(ROOT) / "soak.jsonl")
+    result = measure(progress, seed=seed, minutes=minutes, rate=rate, samples_file=private(ROOT) / "soak.jsonl")
     with progress.step(f"drawing {PICTURE.relative_to(ROOT)}"):
         draw(result.samples, PICTURE)
     report.write("soak", soak_report.page(result, PICTURE.name))
-    for verdict in result.verdicts:
-        progress.say(f"  {'held' if verdict.held else 'HAS GROWN'}: {soak_report.line(verdict)}")
-    for sentence in result.wrong:
+    for comparison in result.comparisons:
+        progress.say(f"  {'passed' if comparison.passed else 'HAS GROWN'}: {soak_report.line(comparison)}")
+    for sentence in result.problems:
         progress.say(f"  {sentence}")
-    progress.say("All held." if result.held else "Not all held.")
-    return result.held
+    progress.say("The run passed." if result.passed else "The run failed.")
+    return result.passed
 
 
-def measured(progress: Progress, *, seed: int, minutes: float, rate: float, notes: Path) -> Result:
-    """Send mixed traffic to a system of its own, and watch it. `notes` gets a line for each look. Raises TooShort."""
+def measure(progress: Progress, *, seed: int, minutes: float, rate: float, samples_file: Path) -> Result:
+    """Send mixed traffic to a new system and sample it. Each sample is a line of `samples_file`. Raises TooShort."""
     if minutes * 60 < _FEWEST_SAMPLES * _SHORTEST:
         raise TooShort(minutes)
     with up(progress) as cloud:
-        soak = _Soak(cloud, Traffic(seed, _WORLD), rate)
-        with progress.step("the morning: goods and devices"):
-            soak.morning()
-        progress.say(f"{minutes:g} minutes with {rate:g} orders, readings and transactions a second, each:")
-        samples = list(_told(progress, _kept(soak.day(minutes), notes)))
-        with progress.step("the last events come to their end"):
-            wrong = soak.evening()
+        soak = _Soak(cloud, Traffic(seed, _SCALE), rate)
+        with progress.step("sending initial stock and devices"):
+            soak.send_initial_events()
+        progress.say(f"{minutes:g} minutes with {rate:g} orders, readings and transactions per second, each:")
+        samples = list(_printed(progress, _written(soak.run(minutes), samples_file)))
+        with progress.step("waiting until the last events are processed"):
+            problems = soak.problems()
     return Result(
-        seed=seed, rate=rate, sent=soak.sent, samples=samples, verdicts=judged(samples), wrong=wrong + soak.missed
+        seed=seed,
+        rate=rate,
+        sent=soak.sent,
+        samples=samples,
+        comparisons=compare(samples),
+        problems=problems + soak.missed,
     )
 
 
 class _Soak:
-    """One long run. What got no answer is tried again, or told at the end: an hour is not to be lost for it."""
+    """One long run. It goes on if the cloud does not answer; missing samples are reported at the end."""
 
     def __init__(self, cloud: Cloud, traffic: Traffic, rate: float) -> None:
         self._cloud = cloud
@@ -117,107 +122,110 @@ class _Soak:
         self._traffic = traffic
         self._rate = rate
         self._producer = Producer(cloud)
-        self._follower = Follower(self._connection)
+        self._tracker = DeliveryTracker(self._connection)
         self._began = datetime.now(UTC)
-        self._looks = self._missed = 0
+        self._samples = self._missed = 0
 
     @property
     def sent(self) -> int:
-        """How many events were put on the ingress bus."""
+        """The number of events put on the ingress bus."""
         return len(self._producer.sent)
 
     @property
     def missed(self) -> list[str]:
-        """What to say, if too many looks got no answer."""
-        if self._missed <= self._looks * _MISSED:
+        """A problem, if too many samples are missing."""
+        if self._missed <= self._samples * _MISSED:
             return []
-        return [f"{self._missed} of {self._looks} looks got no answer in time: what is not seen is not known"]
+        return [f"{self._missed} of {self._samples} samples are missing: the cloud did not answer in time"]
 
-    def morning(self) -> None:
-        """Send what there must be first, and wait until it is there."""
-        self._send(self._traffic.morning())
-        self._quiet()
+    def send_initial_events(self) -> None:
+        """Send what the traffic needs, and wait until it is processed."""
+        self._send(self._traffic.initial_events())
+        self._wait_until_idle()
 
-    def day(self, minutes: float) -> Iterator[Sample]:
-        """Send for so long, and look meanwhile, each at its time by the clock, however long the one before took."""
+    def run(self, minutes: float) -> Iterator[Sample]:
+        """Send traffic, and take samples at fixed times, however long each takes."""
         began = time.monotonic()
-        sampler = Sampler(self._cloud, self._connection, self._follower, began)
+        sampler = Sampler(self._cloud, self._connection, self._tracker, began)
         every = max(_SHORTEST, minutes * 60 / _MOST_SAMPLES)
-        number, turn = 0, 1
+        number, sample = 0, 1
         while (now := time.monotonic()) < began + minutes * 60:
-            due, look = began + number / self._rate, began + turn * every
-            if now >= look:
-                yield from self._look(sampler)
-                turn = int((now - began) / every) + 1
+            due, sample_due = began + number / self._rate, began + sample * every
+            if now >= sample_due:
+                yield from self._sample(sampler)
+                sample = int((now - began) / every) + 1
             elif now >= due:
-                self._send(self._traffic.lot(number, number + 1))
+                self._send(self._traffic.batch(number, number + 1))
                 number += 1
                 if number % _RESTOCK == 0:
                     self._send(self._traffic.restock(number // _RESTOCK))
             else:
-                time.sleep(min(due, look) - now)
+                time.sleep(min(due, sample_due) - now)
 
-    def evening(self) -> list[str]:
-        """Wait until nothing is under way. Returns what has not come to its end, or to a bad one, in sentences."""
+    def problems(self) -> list[str]:
+        """Wait until the system is idle. Returns a sentence for each event that was not processed as expected."""
         try:
-            left = [f"still under way after {_PATIENCE}: {one}" for one in self._quiet()[:_SHOWN]]
-            if waiting := self._follower.look().open:
-                left.append(f"{waiting} deliveries of what was sent have come to no end by the ledger")
+            left = [f"still in flight after {_IDLE_TIMEOUT}: {one}" for one in self._wait_until_idle()[:_SHOWN]]
+            if waiting := self._tracker.poll().open:
+                left.append(f"{waiting} deliveries have not ended according to the ledger")
             sent = {self._id(event): event for event in self._producer.sent}
-            return left + list(wrongly_dead(sent, list(dead_letters(self._connection, Selection()))))[:_SHOWN]
+            return (
+                left + list(unexpected_dead_letters(sent, list(dead_letters(self._connection, Selection()))))[:_SHOWN]
+            )
         except (BotoCoreError, OSError) as error:
-            return [f"the cloud gave no answer when all was to be looked at: {error}"]
+            return [f"the cloud did not answer the final checks: {error}"]
 
-    def _look(self, sampler: Sampler) -> Iterator[Sample]:
-        self._looks += 1
+    def _sample(self, sampler: Sampler) -> Iterator[Sample]:
+        self._samples += 1
         try:
-            sample, shipped = sampler.take(), self._follower.shipped()
+            sample, shipped = sampler.take(), self._tracker.shipped()
         except (BotoCoreError, OSError):
             self._missed += 1
             return
         yield sample
-        self._send(self._traffic.parcels(shipped))
+        self._send(self._traffic.shipments(shipped))
 
-    def _quiet(self) -> Sequence[object]:
-        # What the functions recorded a moment ago by their clocks was recorded since we began by ours.
-        return wait_until_idle(self._connection, self._began, datetime.now(UTC) + _PATIENCE)
+    def _wait_until_idle(self) -> Sequence[object]:
+        # The functions' clocks may be a little ahead of ours.
+        return wait_until_idle(self._connection, self._began, datetime.now(UTC) + _IDLE_TIMEOUT)
 
     def _send(self, events: Iterable[Sent]) -> None:
         several, now = list(events), datetime.now(UTC)
         for event in several:
-            self._follower.follow(self._id(event), event, now)
+            self._tracker.track(self._id(event), event, now)
         self._producer.send(several)
 
     def _id(self, sent: Sent) -> str:
         return admitted_id(self._connection.account, sent.source, sent.producer_id)
 
 
-def wrongly_dead(sent: Mapping[str, Sent], dead: Sequence[DeadLetter]) -> Iterator[str]:
-    """What is dead and was not sent to be, and what was sent to be and is not. `sent` is by the ids of events."""
-    for letter in dead:
-        meant = sent[letter.event].refused if letter.event in sent else frozenset[str]()
-        if letter.consumer != ADMIT or letter.error not in meant:
-            yield f"{letter.type} {letter.event} is dead at {letter.consumer}: {letter.error}, {letter.reason}"
-    refused = {letter.event for letter in dead if letter.consumer == ADMIT}
+def unexpected_dead_letters(sent: Mapping[str, Sent], dead: Sequence[DeadLetter]) -> Iterator[str]:
+    """Sentences on unexpected dead letters, and on expected ones that are missing. `sent` is by event id."""
+    for dead_letter in dead:
+        expected = sent[dead_letter.event].allowed_errors if dead_letter.event in sent else frozenset[str]()
+        if dead_letter.consumer != ADMIT or dead_letter.error not in expected:
+            where = f"{dead_letter.type} {dead_letter.event} is dead at {dead_letter.consumer}"
+            yield f"{where}: {dead_letter.error}, {dead_letter.reason}"
+    rejected = {dead_letter.event for dead_letter in dead if dead_letter.consumer == ADMIT}
     for event_id, event in sent.items():
-        if not event.taken and event_id not in refused:
-            yield f"{event.type} {event_id} was sent to be refused, and was not"
+        if not event.may_be_admitted and event_id not in rejected:
+            yield f"{event.type} {event_id} should have been rejected, but was not"
 
 
-def _kept(samples: Iterable[Sample], notes: Path) -> Iterator[Sample]:
-    """Write each down at once."""
-    with notes.open("w", encoding="utf-8") as file:
+def _written(samples: Iterable[Sample], samples_file: Path) -> Iterator[Sample]:
+    """Write each sample to the file at once."""
+    with samples_file.open("w", encoding="utf-8") as file:
         for sample in samples:
             file.write(f"{json.dumps(asdict(sample))}\n")
             file.flush()
             yield sample
 
 
-def _told(progress: Progress, samples: Iterable[Sample]) -> Iterator[Sample]:
-    """A line each minute."""
-    told = 0
+def _printed(progress: Progress, samples: Iterable[Sample]) -> Iterator[Sample]:
+    """Print a line each minute."""
+    printed = 0
     for sample in samples:
-        if sample.minutes >= told + 1:
-            told = int(sample.minutes)
-            progress.say(f"  {told:3} min  {soak_report.moment(sample)}")
+        if sample.minutes >= printed + 1:
+            printed = int(sample.minutes)
+            progress.say(f"  {printed:3} min  {soak_report.moment(sample)}")
         yield sample

@@ -36,8 +36,8 @@ _tests_by_folder: dict[str, int] = defaultdict(int)
 
 @pytest.fixture
 def own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Signals mean what they mean in a new program, although a system that this process keeps up listens to them."""
-    monkeypatch.setattr(interrupts, "_asked", interrupts._Asked())  # noqa: SLF001 - one for each program
+    """Signals have the handlers of a new program, even if this process runs a system that has its own handlers."""
+    monkeypatch.setattr(interrupts, "_state", interrupts._State())  # noqa: SLF001 - one for each program
     before = [
         (number, signal.signal(number, handler))
         for number, handler in (

@@ -1,1 +1,1 @@
-"""What Daybook is measured against. Each file is a Lambda function by itself, deployed as it stands."""
+"""Handlers that Daybook is compared with. Each file is deployed as a Lambda function of its own."""

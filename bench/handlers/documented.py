@@ -1,9 +1,9 @@
-"""Reserve stock for a placed order, put together from the parts that AWS documents for it.
+"""Reserve stock for a placed order, built from the parts that AWS documents for this.
 
-The same job as `functions/inventory/reserve_stock.py`, as someone would write it by the pages of Powertools for AWS
-Lambda: a batch processor that reports partial failures, idempotency kept in DynamoDB, the parser's models of SQS and
-EventBridge, Logger, Metrics; and, by those of boto3, clients made once, outside of the handler. It does not call AWS
-more often than it must: one read of stock and reservation, one transaction for stock and reservation, one PutEvents.
+The same job as `functions/inventory/reserve_stock.py`, written as in the documentation of Powertools for AWS Lambda: a
+batch processor with partial batch responses, idempotency in DynamoDB, the parser's models for SQS and EventBridge,
+Logger, Metrics; and as in boto3's: clients created once, outside of the handler. It makes as few calls as possible: one
+read of stock and reservation, one transaction for both, one PutEvents.
 
 https://docs.aws.amazon.com/powertools/python/latest/utilities/batch/
 https://docs.aws.amazon.com/powertools/python/latest/utilities/idempotency/
@@ -98,7 +98,7 @@ def record_handler(record: OrderRecord) -> dict[str, Any]:
         wanted[line.sku] += line.quantity
     available, released = look(order.order_id, list(wanted))
     if released:
-        logger.info("cancelled before its goods were put aside", order_id=order.order_id)
+        logger.info("cancelled before its stock was reserved", order_id=order.order_id)
         return {"order_id": order.order_id, "reserved": False}
     missing = [sku for sku, quantity in wanted.items() if available.get(sku, 0) < quantity]
     if missing:
@@ -163,7 +163,7 @@ def put_event(detail_type: str, detail: dict[str, Any]) -> None:
         ]
     )
     if answer["FailedEntryCount"]:
-        msg = f"EventBridge did not take the event: {answer['Entries'][0].get('ErrorCode')}"
+        msg = f"EventBridge rejected the event: {answer['Entries'][0].get('ErrorCode')}"
         raise RuntimeError(msg)
 
 

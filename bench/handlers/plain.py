@@ -1,4 +1,4 @@
-"""The least that a function can do with an event and keep anything of it: one PutItem."""
+"""The minimum that a function can do with an event: one PutItem."""
 
 import json
 import os

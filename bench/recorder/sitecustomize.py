@@ -1,8 +1,8 @@
-"""Python imports this by itself when this folder is on its path."""  # noqa: INP001 - Python wants it at the top
+"""Python imports this module by itself when its folder is on the path."""  # noqa: INP001 - must be at the top
 
 import os
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ and "DAYBOOK_USAGE" in os.environ:
-    from daybook_usage import doors
+    from daybook_usage import import_hooks
 
-    doors.open_all()
+    import_hooks.install()

@@ -1,4 +1,4 @@
-"""What must hold, looked at from the outside: tables, rules, mailbox, pager and the payment provider's book.
+"""Check the invariants from the outside: tables, rules, e-mails, pages and the payment provider's records.
 
-Nothing here imports the system's own code: what it gets wrong must not be got wrong here in the same way.
+This package imports none of the system's own code, so that an error there cannot also be here.
 """

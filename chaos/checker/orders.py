@@ -1,18 +1,18 @@
-"""Orders, as the store tells of them: what was wanted, what became of the goods, and of the money."""
+"""Orders: all events about an order, with its lines and its total."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaos.checker.world import Event, World
+from chaos.checker.snapshot import Event, Snapshot
 
 COMMITTED = "committed"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """All events about one order, in whatever streams they stand."""
+    """All events about one order, in all streams."""
 
     id: str
     events: Sequence[Event]
@@ -29,18 +29,18 @@ class Order:
         return self.types.get(event_type, ())
 
     def one(self, event_type: str) -> Event | None:
-        """The first of them, of which there should be one at most."""
+        """The first event of a type, of which there should be at most one."""
         return next(iter(self.all(event_type)), None)
 
     @property
     def lines(self) -> Sequence[Mapping[str, Any]]:
-        """What was ordered; nothing, if nobody has placed the order."""
+        """The order lines; empty if the order was never placed."""
         placed = self.one("OrderPlaced")
         return placed.data["lines"] if placed else ()
 
     @property
     def wanted(self) -> Counter[str]:
-        """Pieces by article."""
+        """Ordered pieces by SKU."""
         wanted: Counter[str] = Counter()
         for line in self.lines:
             wanted[line["sku"]] += line["quantity"]
@@ -48,26 +48,26 @@ class Order:
 
     @property
     def total(self) -> tuple[int, str]:
-        """What it costs: minor units, and their currency."""
+        """The total: minor units and currency."""
         return total(self.lines)
 
 
 def total(lines: Iterable[Mapping[str, Any]]) -> tuple[int, str]:
-    """What lines cost together: minor units, and their currency."""
+    """The total of lines: minor units and currency."""
     several = list(lines)
     amount = sum(line["quantity"] * line["price"]["amount"] for line in several)
     return amount, several[0]["price"]["currency"] if several else ""
 
 
-def money(said: Mapping[str, Any]) -> tuple[int, str]:
-    """An amount of money in an event: minor units, and their currency."""
-    return said["amount"], said["currency"]
+def money(amount: Mapping[str, Any]) -> tuple[int, str]:
+    """An amount of money in an event: minor units and currency."""
+    return amount["amount"], amount["currency"]
 
 
-def orders(world: World) -> Iterator[Order]:
-    """All orders that any event tells of."""
+def orders(snapshot: Snapshot) -> Iterator[Order]:
+    """All orders that have an event."""
     found: dict[str, list[Event]] = {}
-    for event in world.events():
+    for event in snapshot.events():
         if "order_id" in event.data:
             found.setdefault(event.data["order_id"], []).append(event)
     return (Order(order, events) for order, events in sorted(found.items()))

@@ -1,16 +1,16 @@
-"""Every view equals a plain recomputation: sort the events that were handled, and fold them."""
+"""Views: each equals a recomputation from the processed events."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from chaos.checker.breach import Breach, Invariant
 from chaos.checker.orders import COMMITTED, total
-from chaos.checker.world import Event, Row, World
+from chaos.checker.snapshot import Event, Row, Snapshot
+from chaos.checker.violation import Invariant, Violation
 
 Rows = Mapping[str, Mapping[str, Any]]
 
-# A later milestone of an order wins: the function that notes it, its event, and the status.
+# A later milestone has priority: the function that records it, its event, and the status.
 _MILESTONES = (
     ("order-status-placed", "OrderPlaced", "placed"),
     ("order-status-out-of-stock", "OutOfStock", "out of stock"),
@@ -22,19 +22,19 @@ _MILESTONES = (
 _DAY, _MINUTE = len("2026-03-01"), len("2026-03-01T12:00")
 
 
-def _order_status(world: World) -> Iterator[Breach]:
+def _order_status(snapshot: Snapshot) -> Iterator[Violation]:
     rows: dict[str, dict[str, Any]] = defaultdict(dict)
     for consumer, event_type, status in _MILESTONES:
-        for event in sorted(_handled(world, event_type, consumer), key=lambda event: event.id):
+        for event in sorted(_handled(snapshot, event_type, consumer), key=lambda event: event.id):
             rows[event.data["order_id"]] |= {"status": status, **_facts(event)}
-    for refund in _handled(world, "PaymentRefunded", "order-status-refunded"):
+    for refund in _handled(snapshot, "PaymentRefunded", "order-status-refunded"):
         row = rows[refund.data["order_id"]]
         row["refunded"] = row.get("refunded", 0) + refund.data["amount"]["amount"]
-    yield from _compare("order-status", rows, live(world.tables["order-status"]))
+    yield from _compare("order-status", rows, live(snapshot.tables["order-status"]))
 
 
 def _facts(event: Event) -> dict[str, Any]:
-    """What a milestone tells beside the status."""
+    """What a milestone adds besides the status."""
     if event.type == "OrderPlaced":
         amount, currency = total(event.data["lines"])
         return {"total": amount, "currency": currency}
@@ -47,49 +47,49 @@ def _facts(event: Event) -> dict[str, Any]:
     return {}
 
 
-def _devices(world: World) -> Iterator[Breach]:
+def _devices(snapshot: Snapshot) -> Iterator[Violation]:
     devices: dict[str, dict[str, Any]] = defaultdict(dict)
     minutes: dict[str, dict[str, Any]] = {}
-    reports = _handled(world, "EquipmentStatusReported", "track-equipment")
+    reports = _handled(snapshot, "EquipmentStatusReported", "track-equipment")
     for report in sorted(reports, key=lambda event: (event.data["measured_at"], event.id)):
-        told, at = report.data, report.data["measured_at"]
-        how = {"status": told["status"], "battery": told.get("battery"), "measured_at": at}
-        values = {each["code"]: {"value": each["value"], "unit": each["unit"]} for each in told["readings"]}
-        device = {name: told.get(name) for name in ("type", "ward", "udi", "serial")}
+        data, at = report.data, report.data["measured_at"]
+        how = {"status": data["status"], "battery": data.get("battery"), "measured_at": at}
+        values = {each["code"]: {"value": each["value"], "unit": each["unit"]} for each in data["readings"]}
+        device = {name: data.get(name) for name in ("type", "ward", "udi", "serial")}
         latest = {code: {**value, "measured_at": at} for code, value in values.items()}
-        devices[told["device_id"]] |= {**how, **device, **latest}
-        minutes[f"{told['device_id']}#{at[_MINUTE - 2 : _MINUTE]}"] = {**how, "readings": values}
-    yield from _compare("devices", devices, live(world.tables["devices"]))
-    yield from _compare("device-history", minutes, live(world.tables["device-history"]))
+        devices[data["device_id"]] |= {**how, **device, **latest}
+        minutes[f"{data['device_id']}#{at[_MINUTE - 2 : _MINUTE]}"] = {**how, "readings": values}
+    yield from _compare("devices", devices, live(snapshot.tables["devices"]))
+    yield from _compare("device-history", minutes, live(snapshot.tables["device-history"]))
 
 
-def _tallies(world: World) -> Iterator[Breach]:
+def _tallies(snapshot: Snapshot) -> Iterator[Violation]:
     sums: dict[str, dict[str, Counter[str]]] = {table: defaultdict(Counter) for table in _SHARDED}
     for event_type, consumer, times in (
         ("TransactionPosted", "tally-transaction", 1),
         ("TransactionReversed", "tally-reversal", -1),
     ):
-        for event in _handled(world, event_type, consumer):
+        for event in _handled(snapshot, event_type, consumer):
             for table, key in _counted_at(event.data):
-                row, told = sums[table][key], event.data
+                row, data = sums[table][key], event.data
                 count, amount = {"debit": ("debit_count", "debited"), "credit": ("credit_count", "credited")}[
-                    told["direction"]
+                    data["direction"]
                 ]
-                row[f"{told['currency']}:{count}"] += times
-                row[f"{told['currency']}:{amount}"] += times * told["amount"]
+                row[f"{data['currency']}:{count}"] += times
+                row[f"{data['currency']}:{amount}"] += times * data["amount"]
     for table, recomputed in sums.items():
         there: dict[str, Counter[str]] = defaultdict(Counter)
-        for key, shard in live(world.tables[table]).items():
+        for key, shard in live(snapshot.tables[table]).items():
             there[key.rpartition("#")[0] if _SHARDED[table] else key].update(shard)
         yield from _compare(table, _without_zeros(recomputed), _without_zeros(there))
 
 
-# Whether a row of the table stands in several shards, whose sum counts: `m-881#2026-03-01#4`.
+# Whether a row of the table is split into shards, whose sum counts: `m-881#2026-03-01#4`.
 _SHARDED = {"account-days": False, "merchant-days": True, "minutes": True}
 
 
 def _counted_at(transaction: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The tables and rows that a transaction counts in."""
+    """The tables and rows in which a transaction counts."""
     at = transaction["posted_at"]
     yield "account-days", f"{transaction['account_id']}#{at[:_DAY]}"
     yield "minutes", at[:_MINUTE]
@@ -98,21 +98,21 @@ def _counted_at(transaction: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _without_zeros(rows: Mapping[str, Counter[str]]) -> Rows:
-    """What comes to nothing is the same as what was never counted."""
+    """Remove zeros: a sum of zero is the same as no row."""
     left = {key: {name: number for name, number in row.items() if number} for key, row in rows.items()}
     return {key: row for key, row in left.items() if row}
 
 
-def _handled(world: World, event_type: str, consumer: str) -> list[Event]:
-    """The events that a view's function has done with. Of others the ledger tells why."""
-    return [event for event in world.events(event_type) if world.state(event.id, consumer) == COMMITTED]
+def _handled(snapshot: Snapshot, event_type: str, consumer: str) -> list[Event]:
+    """The events that a view's function has committed. For others, the ledger has the reason."""
+    return [event for event in snapshot.events(event_type) if snapshot.state(event.id, consumer) == COMMITTED]
 
 
 def live(rows: Iterable[Row]) -> Rows:
-    """The rows of a view's live generation by their keys, without what the system notes beside the fields.
+    """The rows of a view's live generation by key, with only the fields of the view.
 
-    A row `@generation` says which one is live. Without it, it is the first, whose rows have their plain keys; others
-    stand under `@2/<key>`.
+    The row `@generation` says which generation is live. Without it, the first one is, whose rows have plain keys. The
+    rows of other generations have keys such as `@2/<key>`.
     """
     by_id = {row["id"]: row for row in rows}
     generation = by_id.get("@generation", {}).get("live", 0)
@@ -126,20 +126,19 @@ def live(rows: Iterable[Row]) -> Rows:
     }
 
 
-def _compare(table: str, recomputed: Rows, there: Rows) -> Iterator[Breach]:
+def _compare(table: str, recomputed: Rows, there: Rows) -> Iterator[Violation]:
     for key in sorted({*recomputed, *there}):
-        should_be, is_so = recomputed.get(key), there.get(key)
-        if should_be is None or is_so is None:
-            what = "is missing" if is_so is None else "is there, and no event has made it"
-            yield Breach(f"row {key} of {table} {what}")
+        expected, actual = recomputed.get(key), there.get(key)
+        if expected is None or actual is None:
+            what = "is missing" if actual is None else "exists, but no event created it"
+            yield Violation(f"row {key} of {table} {what}")
             continue
-        for name in sorted({*should_be, *is_so}):
-            if (name in should_be, should_be.get(name)) != (name in is_so, is_so.get(name)):
-                yield Breach(
-                    f"row {key} of {table} has {name} {is_so.get(name)}, and by its events it is {should_be.get(name)}"
-                )
+        for name in sorted({*expected, *actual}):
+            value, right = actual.get(name), expected.get(name)
+            if (name in expected, right) != (name in actual, value):
+                yield Violation(f"row {key} of {table} has {name} {value}; expected from its events: {right}")
 
 
-ORDER_STATUS = Invariant("where each order is, a plain recomputation says too", _order_status)
-DEVICES = Invariant("how each device is, a plain recomputation says too", _devices)
-TALLIES = Invariant("what has moved on accounts, a plain recomputation sums up to the same", _tallies)
+ORDER_STATUS = Invariant("the view of orders equals a recomputation from the events", _order_status)
+DEVICES = Invariant("the views of devices equal a recomputation from the events", _devices)
+TALLIES = Invariant("the views of transactions equal a recomputation from the events", _tallies)

@@ -1,1 +1,1 @@
-"""Brings the whole system up on one machine: no Docker, no account, no credentials."""
+"""Run the whole system on one machine: no Docker, no AWS account, no credentials."""

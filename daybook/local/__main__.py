@@ -8,23 +8,23 @@ import sys
 from pathlib import Path
 
 from daybook.local.errors import LocalRunError
-from daybook.local.interrupts import once
+from daybook.local.instructions import instructions
+from daybook.local.interrupts import single_interrupt
 from daybook.local.progress import Progress
 from daybook.local.project import ROOT
+from daybook.local.run_file import exclusive_run, write_run_file
 from daybook.local.system import up
-from daybook.local.welcome import welcome
-from daybook.local.whereabouts import announce, only_run
 
-INTERRUPTED = 130  # as shells say it of a program that Ctrl-C has ended
+INTERRUPTED = 130  # the exit code that shells report for a program ended by Ctrl-C
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code: 2 if it could not begin as told, 1 if something failed."""
+    """Run the command. Returns the exit code: 2 if the arguments cannot be used, 1 if a step failed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no "…" is no reason to stop
+        sys.stdout.reconfigure(errors="replace")  # the terminal's encoding may have no "…"
     options = _parser().parse_args(arguments)
     progress = Progress()
-    with once():
+    with single_interrupt():
         try:
             return _run(progress, options) if options.command == "run" else _demo(progress, options)
         except KeyboardInterrupt:
@@ -38,10 +38,10 @@ def _run(progress: Progress, options: argparse.Namespace) -> int:
     project = options.project.resolve()
     is_up = False
     try:
-        with only_run(project) as file, up(progress, options.port, project=project) as cloud:
-            announce(cloud, file)
+        with exclusive_run(project) as file, up(progress, options.port, project=project) as cloud:
+            write_run_file(cloud, file)
             is_up = True
-            progress.say(welcome(cloud.endpoint))
+            progress.say(instructions(cloud.endpoint))
             cloud.wait()
     except KeyboardInterrupt:
         if not is_up:
@@ -61,10 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="keep the system up until Ctrl-C")
     run.add_argument("--port", type=int, default=4566, help="the loopback port to listen on (%(default)s)")
-    run.add_argument("--project", type=Path, default=ROOT, help="folder of the CDK app (this checkout)")
-    demo = commands.add_parser("demo", help="bring the system up, send it events, show where each one went")
-    demo.add_argument("--business", metavar="NAME", help="show this business alone: shop …")
-    demo.add_argument("--samples", type=Path, default=ROOT / "samples", help="folder of all businesses' samples")
+    run.add_argument("--project", type=Path, default=ROOT, help="folder of the CDK app (default: this checkout)")
+    demo = commands.add_parser("demo", help="start the system, send sample events, show the trace of each")
+    demo.add_argument("--business", metavar="NAME", help="run only this business: shop, hospital or bank")
+    demo.add_argument(
+        "--samples", type=Path, default=ROOT / "samples", help="folder with one folder of samples per business"
+    )
     return parser
 
 

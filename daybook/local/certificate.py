@@ -1,4 +1,4 @@
-"""The certificate of a cloud that lives for minutes and listens on the loopback alone."""
+"""A self-signed certificate for the local cloud, which listens on the loopback only."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LIFE = timedelta(days=30)  # longer than any run is kept up
+_VALIDITY = timedelta(days=30)  # longer than any local run
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The files of a certificate and of its private key."""
+    """The files of a certificate and its private key."""
 
     certificate: Path
     key: Path
 
 
 def self_signed(folder: Path, address: str, *names: str) -> Pair:
-    """Make a certificate for a host by its address and names, in a folder. It is no CA: it vouches for no other."""
-    # Only clouds that enforce permissions pay for these imports.
+    """Create a certificate in `folder` for a host, by its IP address and its names. It cannot sign others (no CA)."""
+    # Imported here, because only clouds that enforce permissions need it.
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
@@ -35,11 +35,11 @@ def self_signed(folder: Path, address: str, *names: str) -> Pair:
     alternatives = [x509.IPAddress(ipaddress.ip_address(address)), *map(x509.DNSName, names)]
     begin = datetime.now(UTC) - timedelta(hours=1)
     certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begin, begin + _LIFE)
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begin, begin + _VALIDITY)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        # Python 3.13 verifies strictly and wants both.
+        # The strict verification of Python 3.13 requires both.
         .add_extension(identifier, critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(key, hashes.SHA256())

@@ -1,19 +1,15 @@
-"""A cloud on this machine: MiniStack, on the loopback only, leaving nothing behind."""
+"""A local AWS cloud (MiniStack) that listens on the loopback only and leaves nothing behind."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import ssl
 import sys
-import tempfile
 import threading
-import time
-import weakref
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,36 +20,35 @@ from botocore.config import Config
 from botocore.loaders import Loader
 
 from daybook.local import certificate, environment, logs
-from daybook.local.errors import PortTaken, StepFailed
-from daybook.local.interrupts import held
-from daybook.local.processes import Child
+from daybook.local.errors import PortTaken
+from daybook.local.program import Program
 from daybook.local.project import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from types import TracebackType
-    from typing import Self
 
 HOST = "127.0.0.1"
-READY_WITHIN = 60.0  # seconds; it takes one or two
-_STEP = "starting the cloud"
-# One for all sessions: each loader parses the models of AWS's services again, which takes 100 ms of processor time.
+# One loader for all sessions: each loader parses the models of AWS's services again, 100 ms of processor time.
 _SERVICE_MODELS = Loader()
-_REACH = ("AWS_ENDPOINT_URL", "AWS_CA_BUNDLE")
+_CONNECTION_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_CA_BUNDLE")
 
 
-class Cloud:
-    """An empty AWS of its own, from `with` until the end of the block.
+class Cloud(Program):
+    """An empty AWS cloud that exists for the length of a `with` block.
 
-    It listens on one port of the loopback and keeps everything (state, logs, temporary files, also those of programs
-    that run with its `environment`) in one folder. Leaving the block ends every process and removes the folder.
-    If it is left by an exception other than an interrupt, the logs are moved to `kept_logs` first.
+    It listens on one port of the loopback. One folder holds everything: state, logs, temporary files, also those of
+    programs that run with its `environment`.
 
-    `port`: a free one unless given; `PortTaken` if it is not free. `project`: whose `.daybook/logs` takes the logs
-    of a failed run. `extra`: environment variables for the cloud and its functions, on top of `environment`.
-    `iam`: whether permissions are enforced, so that each function may do what its role allows and nothing else; the
-    endpoint is then https, with a certificate that is made for this cloud alone.
+    `port`: a free port by default; `PortTaken` if it is in use. `project`: the logs of a failed run go to its
+    `.daybook/logs`. `extra`: environment variables for the cloud and its functions, in addition to `environment`.
+    `iam`: enforce permissions, so that each function can do only what its role allows. The endpoint then uses https,
+    with a certificate made for this cloud.
     """
+
+    step = "starting the cloud"
+    folder_prefix = "daybook-"
+    log_name = "cloud.log"
+    ready_within = 60.0  # usually one or two
 
     def __init__(
         self,
@@ -63,54 +58,28 @@ class Cloud:
         extra: Mapping[str, str] | None = None,
         iam: bool = False,
     ) -> None:
+        super().__init__(project)
         self.port = port or 0
-        self.project = project
         self._iam = iam
         self._certificate: Path | None = None
         self._extra = dict(extra or {})
-        self._child: Child | None = None
-        self._forget_folder: weakref.finalize[Any, Any] | None = None
         self._clients: dict[str, Any] = {}
         self._making_clients = threading.Lock()
 
-    def __enter__(self) -> Self:
-        try:
-            self._launch()
-            self._wait_until_ready()
-        except BaseException as error:
-            self.stop(failed=isinstance(error, Exception))
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop(failed=isinstance(error, Exception))
-
-    @property
-    def log(self) -> Path:
-        """What the cloud itself has to say, functions' output included."""
-        return self.logs / "cloud.log"
-
-    @property
-    def pid(self) -> int | None:
-        """The process of the cloud itself, whose children run the functions; None unless it is up."""
-        return self._child.pid if self._child and self._child.exit_code is None else None
-
     @property
     def reach(self) -> dict[str, str]:
-        """The environment variables by which AWS's programs find this cloud and trust it."""
-        return {name: self.environment[name] for name in _REACH if name in self.environment}
+        """The environment variables with which AWS's tools connect to this cloud."""
+        return {name: self.environment[name] for name in _CONNECTION_VARIABLES if name in self.environment}
 
     def session(self) -> boto3.Session:
-        """Make a session for this cloud; nothing of the user's own settings or credentials has a say in it."""
-        # (name in a file, environment variables, value, conversion): no variable, no file.
-        nobody: dict[str, tuple[None, list[str], str | None, None]] = {
+        """Create a session for this cloud. It ignores the user's own AWS settings and credentials."""
+        # (name in the file, environment variables, value, conversion). No variable, no file.
+        no_settings: dict[str, tuple[None, list[str], str | None, None]] = {
             "profile": (None, [], None, None),
             "config_file": (None, [], os.devnull, None),
             "credentials_file": (None, [], os.devnull, None),
         }
-        session = botocore.session.Session(session_vars=nobody)
+        session = botocore.session.Session(session_vars=no_settings)
         session.register_component("data_loader", _SERVICE_MODELS)
         if self._certificate:
             session.set_config_variable("ca_bundle", str(self._certificate))
@@ -122,8 +91,8 @@ class Cloud:
         )
 
     def client(self, service: str, **settings: Any) -> Any:
-        """Return a boto3 client of this cloud. Without settings, all callers share one client per service: clients are
-        thread-safe.
+        """Return a boto3 client of this cloud. Without settings, all callers share one client per service: boto3
+        clients are thread-safe.
         """
         if settings:
             return self._new_client(service, **settings)
@@ -139,7 +108,7 @@ class Cloud:
         )
 
     def page(self, path: str) -> Any:
-        """Read a page on which the cloud tells of itself, as JSON: `ses/messages` …"""
+        """Read one of MiniStack's own pages as JSON, for example `ses/messages`."""
         connection = self._connection()
         try:
             connection.request("GET", f"/_ministack/{path}")
@@ -149,7 +118,7 @@ class Cloud:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """In the block, the cloud does nothing and answers nobody; then it goes on. Its functions' processes run on."""
+        """Suspend the cloud for the length of the block: it answers no request. Its functions keep running."""
         pid = self.pid
         if pid is None:
             msg = "the cloud is not up"
@@ -161,31 +130,19 @@ class Cloud:
             os.kill(pid, signal.SIGCONT)
 
     def wait(self) -> None:
-        """Wait for the cloud to end, which it does not do by itself: then `StepFailed` says what it said last."""
+        """Wait until the cloud's process ends. It should not end by itself: `StepFailed` then quotes its last log
+        lines.
+        """
         if self._child:
             code = self._child.wait()
-            raise StepFailed("keeping the cloud up", logs.why(self.log, code), self.kept_logs / self.log.name)
-
-    def stop(self, *, failed: bool = False) -> None:
-        """End every process of the cloud and remove its folder; keep the logs if the run failed. Safe to call twice."""
-        with held():
-            if self._child:
-                self._child.end()
-            if self._forget_folder and self._forget_folder.alive:
-                if failed:
-                    logs.keep(self.logs, self.kept_logs)
-                self._forget_folder()
+            raise self._failed("keeping the cloud up", logs.last_lines(self.log, code))
 
     def _launch(self) -> None:
         self.port = _reserved(self.port)
         self.endpoint = f"{'https' if self._iam else 'http'}://{HOST}:{self.port}"
-        self.kept_logs = logs.place(self.project)
-        with held():
-            self.folder = Path(tempfile.mkdtemp(prefix="daybook-")).resolve()
-            self._forget_folder = weakref.finalize(self, _remove, self.folder)
-        self.logs = self.folder / "logs"
+        self._create_folder()
         self.environment = environment.isolated(self.folder, self.endpoint)
-        for name in ("home", "tmp", "state", "logs"):
+        for name in ("home", "tmp", "state"):
             (self.folder / name).mkdir()
         settings = {
             "GATEWAY_PORT": str(self.port),
@@ -195,23 +152,18 @@ class Cloud:
             "LAMBDA_EXECUTOR": "local",
             "STATE_DIR": str(self.folder / "state"),
             "S3_DATA_DIR": str(self.folder / "state" / "s3"),
-            # A Docker that happens to be there is left alone.
+            # Never use a Docker daemon that runs on this machine.
             "DOCKER_HOST": f"unix://{self.folder / 'no-docker'}",
         }
         if self._iam:
             settings |= self._enforcement()
-        tether = str(Path(__file__).with_name("tether.py"))
-        with held():
-            self._child = Child(
-                # -P: this package's modules must not stand in the way of MiniStack's.
-                [sys.executable, "-P", tether, str(self.folder)],
-                environment=self.environment | settings | self._extra,
-                directory=self.folder,
-                log=self.log,
-            )
+        watch = str(Path(__file__).with_name("parent_watch.py"))
+        # -P: the modules in this script's folder must not hide MiniStack's modules.
+        command = [sys.executable, "-P", watch, str(self.folder)]
+        self._start(command, self.environment | settings | self._extra)
 
     def _enforcement(self) -> dict[str, str]:
-        """MiniStack's settings for IAM. Queues' policies refuse all that comes without TLS, so the two go together."""
+        """MiniStack's settings for IAM. The queues' policies refuse requests without TLS, so IAM needs TLS."""
         pair = certificate.self_signed(self.folder, HOST, "localhost")
         self._certificate = pair.certificate
         self.environment |= {"AWS_CA_BUNDLE": str(pair.certificate), "NODE_EXTRA_CA_CERTS": str(pair.certificate)}
@@ -222,25 +174,16 @@ class Cloud:
             "MINISTACK_SSL_KEY": str(pair.key),
         }
 
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + READY_WITHIN
-        while not self._answers():
-            if self._child and self._child.exit_code is not None:
-                _reserved(self.port)
-                why = logs.why(self.log, self._child.exit_code)
-                raise StepFailed(_STEP, why, self.kept_logs / self.log.name)
-            if time.monotonic() > deadline:
-                why = f"It was not ready after {READY_WITHIN:.0f} seconds."
-                raise StepFailed(_STEP, why, self.kept_logs / self.log.name)
-            time.sleep(0.02)
-
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
+        if not self.pid:
+            _reserved(self.port)  # raises PortTaken if that is why the cloud has ended
+            return False
         connection = self._connection()
         with suppress(OSError, http.client.HTTPException):
             connection.request("GET", "/_ministack/ready")
             ready = connection.getresponse().status == http.HTTPStatus.OK
-            # Somebody else's cloud may have been quicker on this port: then ours has ended.
-            return ready and self._child is not None and self._child.exit_code is None
+            # Another cloud may have taken this port first. Then ours has ended.
+            return ready and self.pid is not None
         connection.close()
         return False
 
@@ -252,9 +195,9 @@ class Cloud:
 
 
 def _reserved(port: int) -> int:
-    """Return the port, or a free one for 0; `PortTaken` if nobody may listen there."""
+    """Return the port, or a free one for 0. Raises `PortTaken` if it cannot be used."""
     with socket.socket() as probe:
-        # Connections of the last run that linger on the port are no hindrance; a listener is.
+        # Lingering connections of an earlier run may stay on the port; only a listener blocks it.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -266,10 +209,3 @@ def _reserved(port: int) -> int:
         except OSError:
             raise PortTaken(port) from None
         return int(probe.getsockname()[1])
-
-
-def _remove(folder: Path) -> None:
-    # A killed worker may just have been writing: what it left is found by the second look.
-    deadline = time.monotonic() + 5
-    while folder.exists() and time.monotonic() < deadline:
-        shutil.rmtree(folder, ignore_errors=True)

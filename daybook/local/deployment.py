@@ -1,7 +1,7 @@
-"""The system onto a cloud: the real `cdk` command line, from the very templates that go to AWS.
+"""Deploy the system to a local cloud with the real `cdk` command line and the same templates as on AWS.
 
-Everything is built in the cloud's own folder: the tree's `cdk.out` is not touched, and two runs on one machine do not
-meet. What the steps say is in `cloud.logs`.
+Everything is built in the cloud's own folder, not in the checkout's `cdk.out`, so that two runs on one machine do not
+interfere. The output of each step is in `cloud.logs`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from daybook.local import logs
 from daybook.local.errors import StepFailed
-from daybook.local.interrupts import held
+from daybook.local.interrupts import defer_interrupts
 from daybook.local.processes import Child
 from daybook.local.project import ROOT
 
@@ -26,15 +26,15 @@ _CDK = ROOT / "node_modules" / ".bin" / "cdk"
 
 
 class Step:
-    """A `cdk` command that runs in the background of the block and does not outlive it."""
+    """A `cdk` command that runs in the background for the length of the block."""
 
     def __init__(self, name: str, arguments: Sequence[str], *, cloud: Cloud, directory: Path) -> None:
         self.name = name
         log = f"{arguments[0]}.log"
         self._kept_log = cloud.kept_logs / log
         if not _CDK.exists():
-            raise StepFailed(name, "  The CDK command line is not installed here. Type: make install", self._kept_log)
-        with held():
+            raise StepFailed(name, "  The CDK command line is not installed. Run: make install", self._kept_log)
+        with defer_interrupts():
             self._child = Child(
                 [str(_CDK), *arguments, "--no-notices", "--no-color"],
                 environment=cloud.environment,
@@ -51,31 +51,33 @@ class Step:
         self._child.end()
 
     def finish(self) -> None:
-        """Wait for the command to end. `StepFailed` if it ended badly."""
+        """Wait until the command ends. Raises `StepFailed` if it failed."""
         code = self._child.wait()
         if code:
-            raise StepFailed(self.name, logs.why(self._child.log, code), self._kept_log)
+            raise StepFailed(self.name, logs.last_lines(self._child.log, code), self._kept_log)
 
 
 def synthesise(cloud: Cloud, app_directory: Path, assembly: Path, stage: str, **context: str) -> Step:
-    """Begin to make the templates of the app in `app_directory`, into the folder `assembly`. Needs no running cloud.
+    """Start to synthesize the app in `app_directory` into the folder `assembly`. Needs no running cloud.
 
-    `context` is what the app is told beside the stage.
+    `context` is passed to the app in addition to the stage.
     """
-    told = [part for name, value in (("stage", stage), *context.items()) for part in ("--context", f"{name}={value}")]
-    arguments = ["synth", "--quiet", *told, "--output", str(assembly)]
-    return Step("making the templates", arguments, cloud=cloud, directory=app_directory)
+    options = [
+        part for name, value in (("stage", stage), *context.items()) for part in ("--context", f"{name}={value}")
+    ]
+    arguments = ["synth", "--quiet", *options, "--output", str(assembly)]
+    return Step("synthesizing the templates", arguments, cloud=cloud, directory=app_directory)
 
 
 def bootstrap(cloud: Cloud) -> None:
-    """Prepare the account for CDK: the bucket, roles and version that deployments expect."""
+    """Prepare the account for CDK: create the bucket and the roles that deployments expect."""
     arguments = ["bootstrap", "aws://000000000000/us-east-1"]
     with Step("preparing the account", arguments, cloud=cloud, directory=cloud.folder) as step:
         step.finish()
 
 
 def deploy(cloud: Cloud, assembly: Path, *stacks: str) -> None:
-    """Bring up these stacks of the assembly, and no other; or, if none is named, all."""
+    """Deploy these stacks of the assembly, or all stacks if none is named."""
     which = ["--exclusively", *stacks] if stacks else ["--all"]
     how = ["--method", "direct", "--concurrency", "8", "--require-approval", "never", "--app", str(assembly)]
     with Step("deploying", ["deploy", *which, *how], cloud=cloud, directory=cloud.folder) as step:
@@ -83,7 +85,7 @@ def deploy(cloud: Cloud, assembly: Path, *stacks: str) -> None:
 
 
 def destroy(cloud: Cloud, assembly: Path, *stacks: str) -> None:
-    """Take these stacks of the assembly away, and no other."""
+    """Destroy these stacks of the assembly, and no others."""
     arguments = ["destroy", "--exclusively", *stacks, "--force", "--app", str(assembly)]
     with Step("removing", arguments, cloud=cloud, directory=cloud.folder) as step:
         step.finish()

@@ -1,4 +1,4 @@
-"""The environment of everything that runs locally: made here, not inherited, so that every machine gives the same."""
+"""The environment of local programs. It is built here, not inherited, so that every machine gives the same result."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from daybook.local.project import ROOT, private
 
 REGION = "us-east-1"
-ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - MiniStack takes any
+ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - MiniStack accepts any
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
 def isolated(folder: Path, endpoint: str) -> dict[str, str]:
-    """A complete environment for programs that shall see the cloud at `endpoint`, and nothing of the user's own.
+    """A complete environment for programs that use the cloud at `endpoint`.
 
-    Settings, credentials, proxies and caches of the user do not reach it: what is not listed here is not there.
-    `folder` takes their home and their temporary files.
+    It contains only what is listed here: none of the user's settings, credentials, proxies or caches. `folder` holds
+    the home folder and the temporary files.
     """
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     tools = [str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin")]
@@ -39,6 +39,6 @@ def isolated(folder: Path, endpoint: str) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "CDK_DISABLE_VERSION_CHECK": "1",
         "CDK_DISABLE_CLI_TELEMETRY": "true",
-        # Unpacked once, 200 MB: 3 s a synthesis instead of 11. Survives being killed in the middle.
+        # Unpacked once (200 MB): a synthesis takes 3 s instead of 11. A killed process cannot damage it.
         "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(private(ROOT) / "cache" / "jsii"),
     }

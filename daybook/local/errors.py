@@ -1,4 +1,4 @@
-"""What can go wrong while the system is brought up, each with the next step in its sentence."""
+"""Errors of local runs. Each message says what to do next."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 class LocalRunError(Exception):
-    """The system could not be brought up on this machine. The message is for people."""
+    """The local run failed. The message is written for the user."""
 
     exit_code: ClassVar[int] = 1
 
 
 class PortTaken(LocalRunError):
-    """The port that was asked for is in use, or may not be used. Ask for another."""
+    """The port is in use or not allowed. Choose another."""
 
     def __init__(self, port: int, why: str = "is taken by another program") -> None:
         other = port + 1 if 1024 <= port < 65535 else 4567  # noqa: PLR2004 - the unprivileged ports
@@ -25,37 +25,37 @@ class PortTaken(LocalRunError):
 
 
 class StepFailed(LocalRunError):
-    """A step ended badly. `why` holds the last lines that say something, `log` is where all of it will be kept."""
+    """A step failed. `why` holds the last lines of its log, `log` is the file that will keep all of it."""
 
     def __init__(self, step: str, why: str, log: Path) -> None:
-        super().__init__(f"Failed: {step}.\n{why}\nThe whole log: {log}")
+        super().__init__(f"Failed: {step}.\n{why}\nFull log: {log}")
         self.step, self.why, self.log = step, why, log
 
 
 class AlreadyRunning(LocalRunError):
-    """This checkout already has a run. There is one at a time, so that `daybook --stage local` knows which."""
+    """This checkout already has a local run. Only one is allowed, so that `daybook --stage local` knows the run."""
 
     exit_code = 2
 
     def __init__(self, where: str) -> None:
         super().__init__(
-            f"Daybook already runs from this checkout{where}. Use that, or stop it with Ctrl-C where it was started."
+            f"Daybook already runs from this checkout{where}. Use that run, or stop it with Ctrl-C in its terminal."
         )
 
 
 class UnknownBusiness(LocalRunError):
-    """There is no business of this name. Name one of those that there are."""
+    """There is no business with this name. Use one that the message lists."""
 
     exit_code = 2
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"There is no business {name!r} to show; there are: {', '.join(known)}.")
+        super().__init__(f"There is no business {name!r}. Businesses: {', '.join(known)}.")
 
 
 class NoSamples(LocalRunError):
-    """There is nothing to send: the folder of a business holds no samples. Put some there, or name another folder."""
+    """The folder of a business has no samples. Add some, or name another folder."""
 
     exit_code = 2
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(f"No samples (*.json) are in {folder}; say --samples FOLDER, with a folder for each business.")
+        super().__init__(f"No samples (*.json) in {folder}. Use --samples FOLDER, with one folder per business.")

@@ -1,4 +1,4 @@
-"""Ctrl-C, and whatever else asks a program to end, as one exception that comes once and at a good moment."""
+"""Turn Ctrl-C, SIGTERM and SIGHUP into one KeyboardInterrupt at a safe moment."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class _Asked:
-    """Whether somebody has asked this program to end, and whether this moment is a good one."""
+class _State:
+    """Whether a signal has arrived, and whether the interrupt may be raised now."""
 
     listening = False
     holding = 0
@@ -33,40 +33,40 @@ class _Asked:
             raise KeyboardInterrupt
 
 
-_asked = _Asked()
+_state = _State()
 
 
 @contextmanager
-def once() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the block as Ctrl-C does: with one KeyboardInterrupt.
+def single_interrupt() -> Iterator[None]:
+    """In the block, SIGTERM and SIGHUP act as Ctrl-C does: they raise one KeyboardInterrupt.
 
-    Later signals are ignored until the block is left: tidying up takes a second or two and, cut short, would
-    leave processes behind. May be nested. Outside the main thread, where Python hears no signals, it does nothing.
+    Later signals are ignored until the end of the block, since an interrupted clean-up would leave processes behind.
+    May be nested. Does nothing outside the main thread, where Python receives no signals.
     """
-    if _asked.listening or threading.current_thread() is not threading.main_thread():
+    if _state.listening or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    _asked.listening, _asked.waiting, _asked.raised = True, False, False
+    _state.listening, _state.waiting, _state.raised = True, False, False
     try:
         for number in _SIGNALS:
-            # nohup's wish to survive the terminal is respected; an ignored SIGINT is what shells give to `… &`.
+            # Keep nohup's ignored SIGHUP. But handle an ignored SIGINT: shells set it for `… &`.
             if number is not signal.SIGHUP or before[number] is not signal.SIG_IGN:
-                signal.signal(number, _asked.hear)
+                signal.signal(number, _state.hear)
         yield
     finally:
-        _asked.listening = False
+        _state.listening = False
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """Inside `once`, lets an interrupt that arrives in this block wait for its end: nothing is left half done."""
-    _asked.holding += 1
+def defer_interrupts() -> Iterator[None]:
+    """Within `single_interrupt`, delay an interrupt until the end of this block, so that nothing is left half done."""
+    _state.holding += 1
     try:
         yield
     finally:
-        _asked.holding -= 1
-        if not _asked.holding:
-            _asked.answer()
+        _state.holding -= 1
+        if not _state.holding:
+            _state.answer()

@@ -1,4 +1,4 @@
-"""The mailbox: all e-mails that the cloud has sent. On this machine they go nowhere else."""
+"""The e-mails that functions sent. The local cloud stores them and sends none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One e-mail as its receiver gets it."""
+    """One e-mail."""
 
     id: str
     sender: str
@@ -27,15 +27,15 @@ def mailbox(cloud: Cloud) -> list[Mail]:
     """All e-mails, in the order in which they were sent."""
     sent = [
         Mail(
-            id=said["MessageId"],
-            sender=said["Source"],
-            to=tuple(said["To"]),
-            subject=said["Subject"],
-            text=said["BodyText"],
-            html=said["BodyHtml"] or "",
-            at=datetime.fromtimestamp(said["Timestamp"], UTC),
+            id=mail["MessageId"],
+            sender=mail["Source"],
+            to=tuple(mail["To"]),
+            subject=mail["Subject"],
+            text=mail["BodyText"],
+            html=mail["BodyHtml"] or "",
+            at=datetime.fromtimestamp(mail["Timestamp"], UTC),
         )
-        for of_account in cloud.page("ses/messages")["messages"].values()
-        for said in of_account
+        for mails in cloud.page("ses/messages")["messages"].values()
+        for mail in mails
     ]
     return sorted(sent, key=lambda mail: mail.at)

@@ -1,4 +1,4 @@
-"""Child processes that end, with all that they have started, when they are told to."""
+"""Child processes that end together with all processes they started."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from daybook.local.interrupts import held
+from daybook.local.interrupts import defer_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class Child:
-    """A running command in a session of its own, which writes what it says to a log file.
+    """A running command in its own session. Its output goes to a log file.
 
-    `end` kills it and everything in its session. That also happens when the object is no longer used and when
-    Python exits, so no path out of the program leaves one running. The command's standard input is a pipe that
-    closes when this process dies, however it dies.
+    `end` kills the command and everything in its session. That also happens when this object is garbage collected and
+    when Python exits, so that no process is left behind. The command's standard input is a pipe that closes when this
+    process dies, even if it is killed.
     """
 
     def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], directory: Path, log: Path) -> None:
         self.log = log
-        with held():
+        with defer_interrupts():
             with log.open("wb") as output:
                 process = subprocess.Popen(
                     command,
@@ -43,23 +43,23 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """What the command has returned; None while it runs."""
+        """The exit code of the command; None while it runs."""
         return self._process.poll()
 
     def wait(self) -> int:
-        """Wait until the command has ended, and say what it returned."""
+        """Wait until the command ends. Returns its exit code."""
         return self._process.wait()
 
     def end(self) -> None:
         """Kill the command and everything it has started. Safe to call twice."""
-        with held():
+        with defer_interrupts():
             self._end()
 
 
 def _end_session(process: subprocess.Popen[bytes]) -> None:
-    # SIGKILL, and at once: nothing in there is worth saving, and MiniStack, asked politely, leaves busy workers.
-    # The kernel signals a group as a whole, so a child that is being forked meanwhile does not escape.
-    with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+    # SIGKILL at once: there is no state to save, and MiniStack leaves workers running after SIGTERM.
+    # The kernel signals the whole group, so a child that is being forked does not escape.
+    with suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for a group of zombies
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     if process.stdin:

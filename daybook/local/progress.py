@@ -1,4 +1,4 @@
-"""What is going on, for whoever waits: a moving line on a terminal, plain lines anywhere else."""
+"""Show what the program is doing: a spinner on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _WIDE = 160  # characters
 
 
 class Progress:
-    """Shows each step while it works, and afterwards how long it took."""
+    """Shows each step while it runs, and then how long it took."""
 
     def __init__(self, console: Console | None = None) -> None:
-        # Where there is no terminal, tables and trees have room for their words.
+        # Without a terminal, tables and trees get a fixed width.
         width = None if sys.stdout.isatty() else _WIDE
         self.console = console or Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Say that `what` is being done, from here to the end of the block."""
+        """Show `what` from here to the end of the block."""
         started = time.monotonic()
         if self.console.is_terminal:
             with self.console.status(f"{what} …"):

@@ -1,4 +1,4 @@
-"""Where things are in the application's folder."""
+"""The folders of the application."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ ROOT = application().root
 
 
 def private(project: Path) -> Path:
-    """The folder, ignored by git, for what a local run keeps in a project: logs, caches, where it can be found."""
+    """The folder `.daybook` of a project, ignored by git: logs, caches, the run file."""
     folder = project / ".daybook"
     folder.mkdir(exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""The whole system, up on this machine."""
+"""Start the whole system on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from daybook.application import application
 from daybook.local import deployment
 from daybook.local.cloud import Cloud
-from daybook.local.interrupts import once
+from daybook.local.interrupts import single_interrupt
 from daybook.local.project import ROOT
 from daybook.local.provider import Provider
 from daybook.operate.connection import Connection
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from daybook.local.provider import StandIn
 
 STAGE = "local"
-# The payment provider's address in templates that are made before the provider is started.
+# The payment provider's address in templates that were synthesized before the provider was started.
 PROVIDER_UNKNOWN = "http://provider.invalid"
 
 
 def assembly_of(cloud: Cloud) -> Path:
-    """The folder with the templates that the system on this cloud is deployed from."""
+    """The folder with the templates that were deployed to this cloud."""
     return cloud.folder / "assembly"
 
 
@@ -42,15 +42,15 @@ def up(
     provider: StandIn | None = None,
     templates: Path | None = None,
 ) -> Iterator[Cloud]:
-    """Bring up a cloud with the system deployed on it, for the length of the block; nothing is left afterwards.
+    """Start a cloud and deploy the system to it, for the length of the block. Leaves nothing behind.
 
-    In the block, SIGTERM and a closed terminal are what Ctrl-C is: one KeyboardInterrupt. Raises `PortTaken` if
-    `port` (a free one unless given) is in use, `StepFailed` if a step ends badly. `project` is the folder of the
-    CDK app; `extra` are environment variables for the cloud and the functions; `iam` enforces permissions; `provider`
-    is the payment provider, one of its own unless given. `templates` is an assembly that was made earlier, with the
-    context `stripe_api=PROVIDER_UNKNOWN`; it saves the time to make one from the project.
+    In the block, SIGTERM and SIGHUP act as Ctrl-C: they raise one KeyboardInterrupt. Raises `PortTaken` if `port` (by
+    default a free one) is in use, `StepFailed` if a step fails. `project` is the folder of the CDK app; `extra` are
+    environment variables for the cloud and the functions; `iam` enforces permissions; `provider` is the payment
+    provider, by default a new one. `templates` is an assembly that was synthesized earlier with the context
+    `stripe_api=PROVIDER_UNKNOWN`; using it saves the synthesis.
     """
-    with once(), ExitStack() as stack:
+    with single_interrupt(), ExitStack() as stack:
         with progress.step("starting the cloud"):
             provider = provider or stack.enter_context(Provider(project=project))
             cloud = stack.enter_context(Cloud(port=port, project=project, extra=extra, iam=iam))
@@ -63,24 +63,24 @@ def up(
             with deployment.synthesise(cloud, project, assembly, STAGE, stripe_api=provider.endpoint) as synthesis:
                 with progress.step("preparing the account"):
                     deployment.bootstrap(cloud)
-                with progress.step("making the templates"):
+                with progress.step("synthesizing the templates"):
                     synthesis.finish()
         with progress.step("deploying"):
             deployment.deploy(cloud, assembly)
-            _do_what_a_person_does(cloud, provider.key)
+            _run_setup(cloud, provider.key)
         yield cloud
 
 
 def _copy(templates: Path, assembly: Path, provider: str) -> None:
-    """Copy an assembly, and write the provider's address into the copy."""
+    """Copy an assembly, and replace the provider's address in the copy."""
     shutil.copytree(templates, assembly)
     for template in assembly.glob("*.template.json"):
         text = template.read_text(encoding="utf-8")
         template.write_text(text.replace(PROVIDER_UNKNOWN, provider), encoding="utf-8")
 
 
-def _do_what_a_person_does(cloud: Cloud, provider_key: str) -> None:
-    """Do in the account what each service's module `setup` says that a person must do."""
+def _run_setup(cloud: Cloud, provider_key: str) -> None:
+    """Run each service's module `setup`, which does what an operator does by hand on AWS."""
     connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
     for service in application().of_services("setup"):
         service.on_this_machine(connection, provider_key)

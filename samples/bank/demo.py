@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from daybook.local.demo.business import Business, Closing, Part
-from daybook.local.demo.day import Day
+from daybook.local.demo.business import Business, Phase, Summary
+from daybook.local.demo.driver import DemoDriver
 from daybook.local.demo.samples import FOLDER
 from daybook.operate.drawing import amount, table
 from daybook.operate.tables import PlainTable
@@ -28,26 +28,26 @@ class Bank(Business):
     """A day in the bank."""
 
     name = "bank"
-    adds_up = "Every account's totals are those of its transactions; each matter is one case."
-    worth_reading = {
+    success_message = "Every account's totals are those of its transactions; each matter is one case."
+    further_reading = {
         "functions/fraud/rules.py": "what makes a transaction suspicious, and what each reason weighs",
         "functions/compliance/cash.py": "how cash of one day is taken together",
         "events/accounts.py": "what a transaction must say",
     }
 
-    def parts(self) -> tuple[Part, Part, Part]:
+    def phases(self) -> tuple[Phase, Phase, Phase]:
         """The list is loaded, transactions come, and what came in the wrong order is completed."""
         return (
-            Part("loading the sanctions list", self._morning),
-            Part("posting transactions", self._noon),
-            Part("posting what was taken back before", self._evening),
+            Phase("loading the sanctions list", self._morning),
+            Phase("posting transactions", self._noon),
+            Phase("posting what was taken back before", self._evening),
         )
 
-    def closing(self) -> Closing:
+    def summary(self) -> Summary:
         """The accounts as they are counted, the suspicions and the cases."""
         events = list(self._events())
         transactions = [event for event in events if isinstance(event, Transaction)]
-        rows, complaints = [], []
+        rows, problems = [], []
         for account in sorted({each.account_id for each in transactions}):
             mine = [each for each in transactions if each.account_id == account]
             counted = self._counted(account, mine)
@@ -55,8 +55,8 @@ class Bank(Business):
                 (account, currency, *map(amount, sums.values(), [currency] * 2)) for currency, sums in counted.items()
             ]
             if counted != (right := _recomputed(mine)):
-                complaints.append(f"{account} is counted as {dict(counted)}; its transactions come to {dict(right)}")
-        return Closing(
+                problems.append(f"{account} is counted as {dict(counted)}; its transactions come to {dict(right)}")
+        return Summary(
             tables=[
                 table(
                     "The accounts, as they are counted",
@@ -67,24 +67,24 @@ class Bank(Business):
                 _suspicions(event for event in events if isinstance(event, FraudSuspected)),
                 _cases([event for event in events if isinstance(event, ComplianceCaseOpened | ComplianceCaseChanged)]),
             ],
-            complaints=complaints,
+            problems=problems,
         )
 
-    def _morning(self, day: Day) -> None:
+    def _morning(self, driver: DemoDriver) -> None:
         files = self.first.own["sanctions"]
         texts = [(FOLDER / self.name / files[each]).read_text(encoding="utf-8") for each in ("sdn", "alt")]
-        day.expect(loading(*texts, least_likeness=LEAST_LIKENESS).write(self.surroundings.connection))
-        day.send(self.first.entries)
+        driver.expect(loading(*texts, least_likeness=LEAST_LIKENESS).write(self.system.connection))
+        driver.send(self.first.entries)
 
-    def _noon(self, day: Day) -> None:
-        self.send_samples(day)
+    def _noon(self, driver: DemoDriver) -> None:
+        self.send_samples(driver)
 
-    def _evening(self, day: Day) -> None:
-        day.send(entry for sample in self.samples for entry in sample.then)
+    def _evening(self, driver: DemoDriver) -> None:
+        driver.send(entry for sample in self.samples for entry in sample.then)
 
     def _events(self) -> Iterator[object]:
         """All events of the bank that are in the store."""
-        connection = self.surroundings.connection
+        connection = self.system.connection
         kinds = (TransactionPosted, TransactionReversed, FraudSuspected, ComplianceCaseOpened, ComplianceCaseChanged)
         read = {kind.contract.type: kind for kind in kinds}
         for row in PlainTable(connection, connection.names.store).scan():
@@ -95,7 +95,7 @@ class Bank(Business):
         """What analytics has of an account, by currency."""
         days = sorted({each.posted_at.date() for each in transactions})
         sums: dict[str, Sums] = {}
-        for totals in of_account(self.surroundings.connection, account, days).values():
+        for totals in of_account(self.system.connection, account, days).values():
             for total in totals:
                 mine = sums.setdefault(total.currency, Counter(debit=0, credit=0))
                 mine.update(debit=total.debited, credit=total.credited)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from daybook.local.demo.business import Business, Closing, Part
-from daybook.local.demo.day import Day
+from daybook.local.demo.business import Business, Phase, Summary
+from daybook.local.demo.driver import DemoDriver
 from daybook.operate.drawing import table
 from daybook.operate.tables import DeployedTable, PlainTable
 from events.equipment import EquipmentAlarmEscalated, EquipmentAlarmRaised, StaffPaged
@@ -28,51 +28,51 @@ class Hospital(Business):
     """A day in the hospital."""
 
     name = "hospital"
-    adds_up = "The three systems agree on every patient; each alarm was paged once at each of its levels."
-    worth_reading = {
+    success_message = "The three systems agree on every patient; each alarm was paged once at each of its levels."
+    further_reading = {
         "functions/patients/pharmacy.py": "the function that found what a patient must not be given",
         "functions/equipment/raise_alarm.py": "the one that tells an alarm from noise",
         "events/equipment.py": "what a device must send",
     }
 
-    def parts(self) -> tuple[Part, Part, Part]:
+    def phases(self) -> tuple[Phase, Phase, Phase]:
         """Devices are registered, records and readings come, and time passes."""
         return (
-            Part("registering devices", self._morning),
-            Part("sending records and readings", self._noon),
-            Part("damaging a record, and waiting for those who do not answer", self._evening),
+            Phase("registering devices", self._morning),
+            Phase("sending records and readings", self._noon),
+            Phase("damaging a record, and waiting for those who do not answer", self._evening),
         )
 
-    def closing(self) -> Closing:
+    def summary(self) -> Summary:
         """The ward, the records, and the pager."""
-        here = self.surroundings
+        here = self.system
         there = list(devices(here.connection, _WARD))
         records = Patients.of(here.connection)
         patients = [records.patient(row.patient_id) for row in records.index.scan()]
         paged = pages(here.cloud, here.connection)
-        return Closing(
+        return Summary(
             tables=[_devices(there), _records(patients), _pages(paged)],
-            complaints=[*_disagreements(patients), *self._pages(paged), *self._silence(there)],
+            problems=[*_disagreements(patients), *self._pages(paged), *self._silence(there)],
         )
 
-    def _morning(self, day: Day) -> None:
-        day.send(self.first.entries)
+    def _morning(self, driver: DemoDriver) -> None:
+        driver.send(self.first.entries)
 
-    def _noon(self, day: Day) -> None:
-        self.send_samples(day)
+    def _noon(self, driver: DemoDriver) -> None:
+        self.send_samples(driver)
 
-    def _evening(self, day: Day) -> None:
+    def _evening(self, driver: DemoDriver) -> None:
         for sample in self.samples:
             for system, patient_id in sample.own.get("damages", {}).items():
                 self._damage(system, patient_id)
-            day.wait_for(EquipmentAlarmEscalated.__name__, sample.own.get("escalates", ()))
+            driver.wait_for(EquipmentAlarmEscalated.__name__, sample.own.get("escalates", ()))
             if device := sample.own.get("silent"):
-                day.wait_for("EquipmentFellSilent", [f"device/{device}"])
-            day.send(sample.then)
+                driver.wait_for("EquipmentFellSilent", [f"device/{device}"])
+            driver.send(sample.then)
 
     def _damage(self, system: str, patient_id: str) -> None:
         """Write by hand, past all functions, what nobody has ever said."""
-        records = DeployedTable.of(self.surroundings.connection, SYSTEMS[system])
+        records = DeployedTable.of(self.system.connection, SYSTEMS[system])
         record = records.rows([patient_id])[patient_id]
         known = record.facts[BIRTH_DATE]
         wrong = Fact(value="1900-01-01", revision=known.revision, event=known.event)
@@ -82,7 +82,7 @@ class Hospital(Business):
         """Alarms that were not paged once at each of their levels, and pages that nobody has told of."""
         told: Counter[str] = Counter()
         due: Counter[str] = Counter()
-        for row in PlainTable(self.surroundings.connection, self.surroundings.connection.names.store).scan():
+        for row in PlainTable(self.system.connection, self.system.connection.names.store).scan():
             told.update([row["stream"]] if row["type"] == StaffPaged.__name__ else [])
             due.update([row["stream"]] if row["type"] in _PAGED else [])
         for alarm in sorted(told.keys() | due.keys()):

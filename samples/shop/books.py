@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
-from daybook.local.demo.business import Surroundings
+from daybook.local.demo.business import LocalSystem
 from daybook.local.mailbox import Mail, mailbox
 from daybook.local.provider import Book
 from daybook.operate.connection import Connection
@@ -40,16 +40,16 @@ class Books:
     sent: list[EmailSent]
 
     @classmethod
-    def of(cls, surroundings: Surroundings) -> Self:
+    def of(cls, system: LocalSystem) -> Self:
         """The books as they are now."""
-        connection = surroundings.connection
+        connection = system.connection
         events = list(_events(connection))
         return cls(
             stock=stock(connection),
             reservations=_rows(connection, Reservation),
             orders=_rows(connection, OrderStatus),
-            money=surroundings.provider.book(),
-            mails=mailbox(surroundings.cloud),
+            money=system.provider.book(),
+            mails=mailbox(system.cloud),
             told=Counter(type(event).__name__ for event in events if isinstance(event, _TOLD)),
             sent=[event for event in events if isinstance(event, EmailSent)],
         )
@@ -62,7 +62,7 @@ class Books:
                 pieces.update(reservation.pieces)
         return pieces
 
-    def complaints(self, before: Stock) -> Iterator[str]:
+    def problems(self, before: Stock) -> Iterator[str]:
         """What does not add up, given the shelf as it was before."""
         yield from self._goods(before)
         yield from self._money()

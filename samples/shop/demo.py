@@ -10,8 +10,8 @@ from decimal import Decimal
 from rich.table import Table
 
 from daybook.contracts.values import MINOR_UNIT_DIGITS
-from daybook.local.demo.business import Business, Closing, Example, Part
-from daybook.local.demo.day import Day
+from daybook.local.demo.business import Business, Example, Phase, Summary
+from daybook.local.demo.driver import DemoDriver
 from daybook.local.provider import Fault
 from daybook.operate.drawing import table
 from events.orders import OrderPlaced
@@ -22,8 +22,8 @@ class Shop(Business):
     """A day in the shop. `shelf` is what goods there were before the first order."""
 
     name = "shop"
-    adds_up = "Goods, money and letters add up."
-    worth_reading = {
+    success_message = "Goods, money and letters add up."
+    further_reading = {
         "functions/inventory/reserve_stock.py": "the function that reserved the stock; its line: stacks/inventory.py",
         "functions/payments/charge_order.py": "the one that charged the customer, once",
         "events/orders.py": "what an order must look like",
@@ -39,44 +39,44 @@ class Shop(Business):
     shelf: Stock = {}
     _faults: Sequence[Fault] = ()
 
-    def parts(self) -> tuple[Part, Part, Part]:
+    def phases(self) -> tuple[Phase, Phase, Phase]:
         """Goods come, orders come, and parcels leave."""
         return (
-            Part("putting goods on the shelf", self._morning),
-            Part("sending orders", self._noon),
-            Part("handing parcels over, and letting the time to pay run out", self._evening),
+            Phase("putting goods on the shelf", self._morning),
+            Phase("sending orders", self._noon),
+            Phase("handing parcels over, and letting the time to pay run out", self._evening),
         )
 
-    def closing(self) -> Closing:
+    def summary(self) -> Summary:
         """The shelf, the orders with their money, and the mailbox, side by side with what their keepers say."""
-        books = Books.of(self.surroundings)
-        return Closing(
+        books = Books.of(self.system)
+        return Summary(
             tables=[_goods(books, self.shelf), _orders(books), _mails(books)],
-            complaints=[*self._without_effect(), *books.complaints(self.shelf)],
+            problems=[*self._without_effect(), *books.problems(self.shelf)],
         )
 
-    def _morning(self, day: Day) -> None:
-        day.send(self.first.entries)
+    def _morning(self, driver: DemoDriver) -> None:
+        driver.send(self.first.entries)
 
-    def _noon(self, day: Day) -> None:
-        self.shelf = stock(self.surroundings.connection)
+    def _noon(self, driver: DemoDriver) -> None:
+        self.shelf = stock(self.system.connection)
         outside = [where for sample in self.samples for where in sample.own.get("outside", ())]
         self._faults = [Fault.unavailable(**where) for where in outside]
-        day.meanwhile(self.surroundings.provider.brings(*self._faults))
-        day.send(entry for sample in self.samples if not sample.own.get("late") for entry in sample.entries)
+        driver.keep_until_idle(self.system.provider.inject(*self._faults))
+        driver.send(entry for sample in self.samples if not sample.own.get("late") for entry in sample.entries)
 
-    def _evening(self, day: Day) -> None:
+    def _evening(self, driver: DemoDriver) -> None:
         late = [sample for sample in self.samples if sample.own.get("late")]
-        day.send(entry for sample in late for entry in sample.entries)
-        day.send(entry for sample in self.samples for entry in sample.then)
-        day.wait_for("OrderCancelled", (stream for sample in late for stream in sample.ends))
+        driver.send(entry for sample in late for entry in sample.entries)
+        driver.send(entry for sample in self.samples for entry in sample.then)
+        driver.wait_for("OrderCancelled", (stream for sample in late for stream in sample.ends))
         for order in [order for sample in late for order in sample.own.get("settles", ())]:
-            self.surroundings.provider.settle(order)
+            self.system.provider.settle(order)
 
     def _without_effect(self) -> Iterator[str]:
         """Faults that did not strike as often as told, so that nobody has seen what their sample is to show."""
         for fault in self._faults:
-            times = self.surroundings.provider.brought(fault)
+            times = self.system.provider.injected_count(fault)
             if times != fault.where.get("times", 1):
                 yield f"the payment provider should have failed: {dict(fault.where)}; it failed {times} times"
 

@@ -24,5 +24,5 @@ def test_one_file_and_one_line_are_a_deployed_function(tmp_path: Path) -> None:
         system.receives(an_order("1001", lines=[("mug", 2), ("mug", 1)]), an_order("1002", lines=[("mug", 4)]))
 
         assert system.row("demand", "mug", of="count-demand")["pieces"] == 7
-        placed, *_ = system.journey("order/1001").steps
+        placed, *_ = system.trace("order/1001").steps
         assert "count-demand" in {delivery.consumer for delivery in placed.deliveries}

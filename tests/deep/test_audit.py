@@ -15,10 +15,10 @@ from daybook.contracts import clock
 from daybook.store.attributes import pack_item, unpack_item
 from daybook.store.event_store import Draft, Head, from_item, successor, to_item
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
-from tests.deployed.deployed import Deployed, an_order, brought_up, goods, unique
+from tests.deployed.deployed import Deployed, an_order, deployed_system, stock_received, unique
 from tests.deployed.test_catching_up import catches_up, publish_forgets
 from tests.deployed.test_commands import daybook
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 Found = list[dict[str, Any]]
 
@@ -26,12 +26,12 @@ Found = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def running(templates: Path) -> Iterator[Deployed]:
     """A system of this file's own, since its tables are damaged. Some orders were placed there."""
-    with brought_up(templates, iam=True) as system:
+    with deployed_system(templates, iam=True) as system:
         sku = unique("mug")
-        system.receives(goods(sku, 5))
+        system.receives(stock_received(sku, 5))
         system.receives(*(an_order(f"traffic-{number}", lines=[(sku, 1)]) for number in range(7)))
         for _ in range(12):  # more than nine: the local cloud's scans then give them out of order
-            system.receives(goods(sku, 1))
+            system.receives(stock_received(sku, 1))
         yield system
 
 
@@ -67,7 +67,7 @@ def test_what_comes_while_it_looks_is_no_difference(own: Deployed) -> None:
         own.sends(*(an_order(lines=[(unique("poster"), 1)]) for _ in range(20)))
         differences, _ = checked(own, "--settled", "1m")
         assert differences == []
-    own.settles()
+    own.finishes()
     assert checked(own)[0] == []
 
 
@@ -94,9 +94,9 @@ def test_somebody_else_can_check_the_exported_file_with_the_lines_alone(own: Dep
 
 def test_each_damage_is_found_and_named_and_nothing_else(own: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    own.receives(goods(sku, 2))
+    own.receives(stock_received(sku, 2))
     for _ in range(3):
-        own.receives(goods(sku, 1))
+        own.receives(stock_received(sku, 1))
     own.receives(an_order(order, lines=[(sku, 1)]))
     stock, reservation = f"stock/{sku}", f"reservation/{order}"
     assert checked(own)[0] == []
@@ -150,13 +150,13 @@ def test_an_event_that_was_not_published_is_named_and_catching_up_mends_it(own: 
     order, stopped = unique("order"), clock.now()
     with publish_forgets(own):
         (placed,) = own.sends(an_order(order, lines=[(unique("mug"), 1)]))
-        until(lambda: bool(own.says("admit", placed)), what="the order is in the store")
+        until(lambda: bool(own.log_messages("admit", placed)), what="the order is in the store")
         differences, _ = checked(own)
         assert [(each["kind"], each["event"]) for each in differences] == [("unpublished", placed)]
         assert checked(own, "--settled", "1h")[0] == []
 
     assert catches_up(own, since=stopped) >= 1
-    own.settles()
+    own.finishes()
     assert checked(own)[0] == []
 
 

@@ -3,14 +3,14 @@
 from typing import Any
 
 from daybook.local.faults import Chance, Fault, Faults
-from tests.deployed.deployed import Deployed, an_order, goods, unique
+from tests.deployed.deployed import Deployed, an_order, stock_received, unique
 from tests.deployed.test_conflicts import ORDERS, PIECES, assert_shared_out
 
 
 def test_fifty_orders_at_once_for_twenty_pieces_reserve_twenty(system: Deployed) -> None:
     sku = unique("mug")
     orders = [unique("order") for _ in range(50)]
-    system.receives(goods(sku, 20))
+    system.receives(stock_received(sku, 20))
 
     system.receives(*(an_order(order, lines=[(sku, 1)]) for order in orders))
 
@@ -27,13 +27,13 @@ def test_fifty_orders_at_once_for_twenty_pieces_reserve_twenty(system: Deployed)
 def test_orders_are_shared_out_alike_when_transactions_conflict_at_random(system: Deployed, faults: Faults) -> None:
     sku = unique("mug")
     orders = [unique("order") for _ in range(ORDERS)]
-    system.receives(goods(sku, PIECES))
+    system.receives(stock_received(sku, PIECES))
     conflicts = Fault.conflict(times=Chance(0.3))  # in whatever function, at whatever it writes
 
-    with faults.bring(conflicts):
+    with faults.inject(conflicts):
         system.receives(*(an_order(order, lines=[(sku, 1)]) for order in orders))
 
-    assert faults.brought(conflicts) > ORDERS
+    assert faults.injected_count(conflicts) > ORDERS
     assert_shared_out(system, sku, orders)
     rows = ledger(system, orders)
     # admit, three that listen to an order, two that listen to inventory's word on it; and then four that listen to its

@@ -1,4 +1,4 @@
-"""The whole `make demo`, and one in which something is not as its samples say."""
+"""The whole `make demo`, and one whose samples expect something else."""
 
 import json
 import tempfile
@@ -8,7 +8,7 @@ from tests.deployed.test_demo import SHOWN_BY_ALL, SHOWN_BY_SHOP, run_demo
 from tests.templates.synthesis import ROOT
 
 
-def test_the_demo_shows_every_journey_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_demo_shows_every_trace_and_leaves_nothing_behind(tmp_path: Path) -> None:
     ran = run_demo(temporary=tmp_path)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -18,7 +18,7 @@ def test_the_demo_shows_every_journey_and_leaves_nothing_behind(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_journey_that_ends_otherwise_than_its_sample_says_fails_the_demo() -> None:
+def test_a_trace_that_differs_from_its_sample_fails_the_demo() -> None:
     with tempfile.TemporaryDirectory() as folder:
         samples, temporary = Path(folder, "samples"), Path(folder, "tmp")
         (samples / "shop").mkdir(parents=True)

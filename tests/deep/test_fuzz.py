@@ -1,4 +1,4 @@
-"""A small run of the fuzz: bad and odd events at both doors of the deployed system."""
+"""A small fuzz run: invalid and unusual events, sent to the ingress bus and to queues of the deployed system."""
 
 import io
 from collections import Counter
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from chaos.fates import Fate, Fates, Put
 from chaos.fuzz import Fuzzing, Result
+from chaos.fuzz_messages import EntryPoint, Message
+from chaos.fuzz_results import LedgerStatuses, SentMessage, Status
 from chaos.memory import CLOUD, Memory
-from chaos.oddities import Door, Odd
 from daybook.local.cloud import Cloud
 from daybook.local.progress import Progress
 from daybook.local.system import STAGE, up
@@ -35,36 +35,46 @@ def _silent() -> Progress:
     return Progress(Console(file=io.StringIO()))
 
 
-def test_odd_events_are_handled_or_dead_with_a_reason_and_good_ones_go_their_way(result: Result) -> None:
-    fates = Counter(account.fate for account in result.accounts)
+def test_each_message_is_handled_or_dead_with_a_reason_and_valid_events_are_handled(result: Result) -> None:
+    statuses = Counter(each.status for each in result.results)
 
-    assert result.faults == []
-    assert fates.total() == EVENTS
-    assert fates[Fate.DEAD] > fates[Fate.HANDLED] > 0
-    assert fates[Fate.VANISHED] == 0
+    assert result.problems == []
+    assert statuses.total() == EVENTS
+    assert statuses[Status.DEAD] > statuses[Status.HANDLED] > 0
+    assert statuses[Status.LOST] == 0
 
 
-def test_the_report_says_what_was_sent_by_which_door_and_what_became_of_it(result: Result) -> None:
+def test_the_report_counts_messages_by_entry_point_and_status(result: Result) -> None:
     page = result.markdown(seed=4)
 
     assert "150 messages, seed 4" in page
-    assert all(door in page for door in {account.put.odd.door for account in result.accounts})
+    assert all(point in page for point in {each.sent.message.entry_point for each in result.results})
     assert "ContractBroken" in page
 
 
-@pytest.mark.parametrize("door", [Door.INGRESS, Door.ADMIT, Door.CONSUMER, Door.DEAD_LETTERS])
-def test_a_message_that_the_ledger_does_not_know_has_vanished(cloud: Cloud, door: Door) -> None:
-    queue = {Door.ADMIT: "admit", Door.CONSUMER: "place-order", Door.DEAD_LETTERS: "place-order-dead"}.get(door, "")
-    odd = Odd(
-        door=door, kind="never sent", body='{"data": {}}', queue=queue, source="shop.checkout", type="OrderPlaced"
+@pytest.mark.parametrize("entry_point", EntryPoint)
+def test_a_message_without_a_row_in_the_ledger_is_lost(cloud: Cloud, entry_point: EntryPoint) -> None:
+    queues = {
+        EntryPoint.ADMIT: "admit",
+        EntryPoint.CONSUMER: "place-order",
+        EntryPoint.DEAD_LETTERS: "place-order-dead",
+    }
+    message = Message(
+        entry_point=entry_point,
+        kind="never sent",
+        body='{"data": {}}',
+        queue=queues.get(entry_point, ""),
+        source="shop.checkout",
+        type="OrderPlaced",
     )
+    ledger = LedgerStatuses(Connection(STAGE, cloud.session(), endpoint=cloud.endpoint))
 
-    (account,) = Fates(Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)).of([Put(odd=odd, envelope="none")])
+    (found,) = ledger.results([SentMessage(message=message, envelope="none")])
 
-    assert account.fate is Fate.VANISHED
+    assert found.status is Status.LOST
 
 
-def test_a_process_that_goes_on_growing_is_a_fault_and_the_cloud_itself_is_none() -> None:
+def test_growing_memory_of_a_function_is_a_problem_and_that_of_the_cloud_is_not() -> None:
     early = {"daybook-local-admit": 60_000_000, "daybook-local-record-dead-letters": 60_000_000, CLOUD: 100_000_000}
     late = {"daybook-local-admit": 90_000_000, "daybook-local-record-dead-letters": 62_000_000, CLOUD: 900_000_000}
 

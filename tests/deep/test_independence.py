@@ -11,7 +11,7 @@ from daybook.local import deployment
 from daybook.local.cloud import Cloud
 from daybook.local.system import assembly_of
 from daybook.operate.subscriptions import Subscriptions, listens_since
-from tests.deployed.deployed import CONFIRMED, UNSTOCKED, Deployed, an_order, brought_up, goods, unique
+from tests.deployed.deployed import CONFIRMED, UNSTOCKED, Deployed, an_order, deployed_system, stock_received, unique
 from tests.deployed.test_commands import daybook
 
 INVENTORY = "daybook-local-inventory"
@@ -21,14 +21,14 @@ TO = "reserve-stock"
 @pytest.fixture(scope="module")
 def cloud(templates: Path) -> Iterator[Cloud]:
     """The cloud of a system of this file's own, since parts of it are taken away."""
-    with brought_up(templates, iam=True) as system:
+    with deployed_system(templates, iam=True) as system:
         yield system.cloud
 
 
 def test_a_service_goes_and_comes_back_alone_and_gets_what_it_has_missed(cloud: Cloud) -> None:
     before = Deployed.on(cloud)
     mug, poster, orders = unique("mug"), unique("poster"), [unique("order") for _ in range(4)]
-    before.receives(goods(mug, 5))
+    before.receives(stock_received(mug, 5))
     before.receives(an_order(orders[0], lines=[(mug, 1)]))
     listened, others = listens_since(before.connection, TO), stacks(cloud) - {INVENTORY}
 
@@ -45,7 +45,7 @@ def test_a_service_goes_and_comes_back_alone_and_gets_what_it_has_missed(cloud: 
     after = Deployed.on(cloud)
     assert listens_since(after.connection, TO) > listened
     assert after.row("stock", mug, of=TO) == {}  # this stage's tables go with their stack
-    after.receives(goods(mug, 5), goods(poster, 1))
+    after.receives(stock_received(mug, 5), stock_received(poster, 1))
     after.receives(an_order(orders[0] + "-new", lines=[(poster, 1)]))
     assert [status(after, order) for order in orders[1:]] == ["placed", "placed", "placed"]
 

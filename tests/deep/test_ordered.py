@@ -9,7 +9,7 @@ from daybook.local.progress import Progress
 from daybook.local.system import up
 from daybook.store.ledger import COMMITTED
 from tests.deployed.deployed import Deployed, an_event
-from tests.local.left_behind import until
+from tests.local.processes import until
 from tests.templates.synthesis import ROOT, copy_of_sources
 
 CONTRACT = '''
@@ -79,7 +79,7 @@ def test_each_stream_is_handled_in_its_order_and_a_poisoned_one_stops_alone(tmp_
 
         discard(system, poisoned)
         system.cloud.client("sqs").send_message(QueueUrl=queue(system), MessageBody=dead.details["body"])
-        system.settles(*ids)
+        system.finishes(*ids)
         assert turned(system, "b") == [number for number in range(1, 11) if number != dead.sequence]
         accounts = [system.connection.ledger.find(event, "follow-dial") for event in ids if event != poisoned]
         assert {entry.state for entry in accounts if entry} == {COMMITTED}

@@ -23,7 +23,7 @@ from daybook.local.provider import Provider
 from daybook.runtime.mapping import Mappings
 from daybook.store.timers import slots
 from tests.deployed import test_analytics, test_compliance, test_fraud, test_patients
-from tests.deployed.deployed import Deployed, an_order, goods, impatient, paused, unique
+from tests.deployed.deployed import Deployed, an_order, paused, short_visibility_timeout, stock_received, unique
 from tests.deployed.test_equipment import (
     LOW,
     a_registration,
@@ -36,7 +36,7 @@ from tests.deployed.test_equipment import (
 )
 from tests.deployed.test_permissions import roles
 from tests.deployed.test_shop import a_parcel, a_refund, bounces, expires, kill, mails
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 # Done by AWS with the function's role, so no call of the function shows it.
 BY_LAMBDA_ITSELF = {
@@ -129,15 +129,15 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, fo
     down = [outside.Fault.unavailable(operation=each) for each in ("payment_intents.confirm", "refunds.create")]
     with ExitStack() as stack:
         for consumer in consumers:
-            stack.enter_context(impatient(system, consumer))
-        stack.enter_context(faults.bring(*refused, *busy))
-        stack.enter_context(provider.brings(*down))
+            stack.enter_context(short_visibility_timeout(system, consumer))
+        stack.enter_context(faults.inject(*refused, *busy))
+        stack.enter_context(provider.inject(*down))
         kill(system, "charge-order")  # the next process reads the provider's key
         kill(system, "refund-order")
-        system.receives(goods(sku, 3))
+        system.receives(stock_received(sku, 3))
         system.receives(
             twice,
-            goods(sku, 1),
+            stock_received(sku, 1),
             an_order(opened, lines=[(sku, 9)]),
             an_order(declined, lines=[(sku, 1)], payment_method="pm_card_visa_chargeDeclined"),
         )
@@ -152,8 +152,8 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, fo
         test_compliance.all_that_may_happen(system, folder)
         until(lambda: "EmailBounced" in system.types(f"order/{paid}"), what="a letter has bounced")
         keep_equipment_busy(system)
-        system.settles()
-    assert {fault.where["function"]: faults.brought(fault) for fault in refused} == dict.fromkeys(consumers, 1)
+        system.finishes()
+    assert {fault.where["function"]: faults.injected_count(fault) for fault in refused} == dict.fromkeys(consumers, 1)
     system.sends(twice)
     system.refusals(*system.sends(an_order(lines=[("mug", 0)]), an_order(opened)))
     for consumer in consumers:

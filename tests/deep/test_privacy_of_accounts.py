@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from daybook.local.faults import Fault, Faults
-from tests.deployed.deployed import Deployed, an_event, impatient, unique
+from tests.deployed.deployed import Deployed, an_event, short_visibility_timeout, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_privacy import bury_waits, is_no_event, what_is_kept
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 PAYEE, THEIR_ACCOUNT = uuid.uuid4().hex, uuid.uuid4().hex
 CARD = next(
@@ -40,13 +40,16 @@ def kept(running_system: Deployed, faults: Faults) -> dict[str, str]:
         )
         is_no_event(system, "screen-transaction", json.dumps({"detail": {"name": PAYEE, "card": CARD}}))
         died = Fault.death("before", function="screen-transaction", operation="TransactWriteItems")
-        with impatient(system, "screen-transaction", over=lambda: faults.brought(died)), faults.bring(died):
+        with (
+            short_visibility_timeout(system, "screen-transaction", until_true=lambda: faults.injected_count(died)),
+            faults.inject(died),
+        ):
             (sent,) = system.sends(a_transfer(account))
-            until(lambda: "committed" in system.says("screen-transaction", sent), what="it is screened")
+            until(lambda: "committed" in system.log_messages("screen-transaction", sent), what="it is screened")
         denied = Fault.denied(function="tally-transaction", operation="TransactWriteItems", times=3)
-        with faults.bring(denied):
+        with faults.inject(denied):
             (dead,) = system.sends(a_transfer(account))
-            until(lambda: "dead" in system.says("tally-transaction", dead), what="tally has given it up")
+            until(lambda: "dead" in system.log_messages("tally-transaction", dead), what="tally has given it up")
         letters = [*dead_letters(len(refused) + 2)]
     system.refusals(*refused)
     system.dead(dead, "tally-transaction")

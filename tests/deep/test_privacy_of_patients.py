@@ -7,11 +7,11 @@ import pytest
 
 from daybook.local.faults import Fault, Faults
 from events.patients import PatientRecordsMerged, PatientRecordUpdated, ReconciliationAsked
-from tests.deployed.deployed import Deployed, impatient, unique
+from tests.deployed.deployed import Deployed, short_visibility_timeout, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_patients import entry, receives, sends
 from tests.deployed.test_privacy import bury_waits, is_no_event, what_is_kept
-from tests.local.left_behind import until
+from tests.local.processes import until
 from tests.unit.records import MRN, a_coverage, a_patient, a_prescription, a_stay, an_allergy
 
 NAME, NUMBER, STREET, DRUG = (uuid.uuid4().hex for _ in range(4))
@@ -37,14 +37,20 @@ def kept(running_system: Deployed, faults: Faults) -> dict[str, str]:
         refused = system.sends(*refused_records(ada))
         is_no_event(system, "sync-pharmacy", json.dumps({"detail": {"name": NAME, "address": STREET}}))
         died = Fault.death("before", function="sync-pharmacy", operation="TransactWriteItems")
-        with impatient(system, "sync-pharmacy", over=lambda: faults.brought(died)), faults.bring(died):
+        with (
+            short_visibility_timeout(system, "sync-pharmacy", until_true=lambda: faults.injected_count(died)),
+            faults.inject(died),
+        ):
             (sent,) = sends(system, an_allergy(ada, code="N02BE01", verificationStatus={"text": DRUG}))
             # Nothing is quiet while bury waits: what other tests have left may be dying just now.
-            until(lambda: "committed" in system.says("sync-pharmacy", sent), what="sync-pharmacy has done it at last")
+            until(
+                lambda: "committed" in system.log_messages("sync-pharmacy", sent),
+                what="sync-pharmacy has done it at last",
+            )
         denied = Fault.denied(function="index-patient", operation="TransactWriteItems", times=3)
-        with faults.bring(denied):
+        with faults.inject(denied):
             (dead,) = system.sends(entry(about(ada)))
-            until(lambda: "dead" in system.says("index-patient", dead), what="index-patient has given it up")
+            until(lambda: "dead" in system.log_messages("index-patient", dead), what="index-patient has given it up")
         letters = [*dead_letters(len(refused) + 2)]
     system.refusals(*refused)
     treated = {"coding": [{"system": "http://www.whocc.no/atc", "code": "J01CA04"}], "text": DRUG}

@@ -4,7 +4,7 @@ from tests.deployed.deployed import Deployed, unique
 from tests.deployed.test_analytics import a_minute, a_purchase, entry
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_rebuilding import coming_in, damage, found_among, table_of
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 DAYS = ("account-days", "tally-transaction")
 
@@ -19,7 +19,7 @@ def test_sums_that_were_made_anew_under_load_count_each_transaction_once(system:
         until(lambda: sent, what="transactions come in")
         rebuilt = daybook(system, "rebuild", "account-days", "--apply")
     assert rebuilt.returncode == 0, rebuilt.stderr
-    system.settles(*sent)
+    system.finishes(*sent)
 
     row = table_of(system, *DAYS).row(day) or {}
     assert (row["EUR:debit_count"], row["EUR:debited"]) == (30 + len(sent), sum(range(1, 31)) + 1000 * len(sent))

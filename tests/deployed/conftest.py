@@ -7,7 +7,7 @@ import pytest
 
 from daybook.local.faults import Faults
 from daybook.local.provider import Provider
-from tests.deployed.deployed import Deployed, brought_up
+from tests.deployed.deployed import Deployed, deployed_system
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def provider() -> Iterator[Provider]:
 @pytest.fixture(scope="session")
 def running_system(templates: Path, faults: Faults, provider: Provider) -> Iterator[Deployed]:
     """The system, with permissions enforced. All tests of a worker share it."""
-    with brought_up(templates, iam=True, faults=faults, provider=provider) as system:
+    with deployed_system(templates, iam=True, faults=faults, provider=provider) as system:
         yield system
 
 

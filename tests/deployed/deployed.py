@@ -1,4 +1,4 @@
-"""The deployed system as tests see it: events go in at the front door, and all else is looked at from outside."""
+"""The deployed system as tests see it: they send events to the ingress bus and check everything else from outside."""
 
 import hashlib
 import io
@@ -29,20 +29,20 @@ from daybook.operate.send.send import send
 from daybook.operate.tables import PlainTable
 from daybook.operate.trace.trace import Trace
 from daybook.store.ledger import COMMITTED, DEAD, Entry
-from tests.local.left_behind import until
+from tests.local.processes import until
 
-PATIENCE = timedelta(seconds=240)
+TIMEOUT = timedelta(seconds=240)
 CHECKOUT = "shop.checkout"
 
-# All events of an order whose goods are there and whose card is good, until its parcel is to be packed; sorted, since
-# no service waits for another.
+# All events of an order with stock and a valid card, up to the request for its shipment. Sorted, because services do
+# not wait for each other.
 CONFIRMED = ["EmailSent", "OrderConfirmed", "OrderPlaced", "PaymentSucceeded", "ShipmentRequested", "StockReserved"]
-# The same of one whose goods are not there.
+# The same for an order without stock.
 UNSTOCKED = ["EmailSent", "OrderCancelled", "OrderPlaced", "OutOfStock"]
 
 
 class Log:
-    """What functions have logged so far. Each line is read and parsed once, however often a test asks."""
+    """What functions logged so far. Each line is read and parsed once."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -62,15 +62,15 @@ class Log:
         self._read += len(complete)
         for text in complete.decode(errors="replace").splitlines():
             if text.startswith("{"):
-                with suppress(ValueError):  # what a killed process was just writing
+                with suppress(ValueError):  # a killed process may have written half a line
                     line = json.loads(text)
                     self._lines.setdefault(str(line.get("service")), []).append((text, line))
 
 
 @dataclass
 class Deployed:
-    """The system on the local cloud, as one test sees it. Tests share the system, so each has orders and articles of
-    its own.
+    """The system on the local cloud, as one test sees it. Tests share the system, so each uses its own orders and
+    articles.
     """
 
     cloud: Cloud
@@ -82,35 +82,35 @@ class Deployed:
 
     @classmethod
     def on(cls, cloud: Cloud, provider: StandIn | None = None) -> Self:
-        """The system that is deployed on this cloud."""
+        """The system deployed on this cloud."""
         connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
         return cls(cloud, connection, provider, Log(cloud.log))
 
     def from_now_on(self) -> Self:
-        """The same system, for the next test: nothing was sent yet."""
+        """The same system for the next test, without sent events."""
         return replace(self, _began=datetime.now(UTC), _sent=[])
 
     def sends(self, *events: Mapping[str, Any]) -> list[str]:
-        """Put events on the ingress bus; returns the ids that they have in Daybook."""
+        """Put events on the ingress bus. Returns their ids in Daybook."""
         outcomes = list(send(self.connection, read_entries(json.dumps(events))))
         assert all(outcome.taken for outcome in outcomes), outcomes
         ids = [outcome.event_id or "" for outcome in outcomes]
         self._sent += ids
         return ids
 
-    def settles(self, *events: str) -> None:
-        """Wait until these events, or all that this test has sent, are done, with everything that they have caused.
-        Neither second deliveries nor dead letters that are sent again are waited for.
+    def finishes(self, *events: str) -> None:
+        """Wait until these events, or all that this test has sent, and all that follows from them are processed. Does
+        not wait for duplicates or for retried dead letters.
         """
         wanted = events or self._sent
-        self._assert_nothing(wait_until_done(self.connection, wanted, self._began, datetime.now(UTC) + PATIENCE))
+        self._assert_nothing(wait_until_done(self.connection, wanted, self._began, datetime.now(UTC) + TIMEOUT))
 
     def is_idle(self) -> None:
-        """Wait until nothing is in flight in the whole system, whoever has sent it."""
-        self._assert_nothing(wait_until_idle(self.connection, self._began, datetime.now(UTC) + PATIENCE))
+        """Wait until the whole system is idle."""
+        self._assert_nothing(wait_until_idle(self.connection, self._began, datetime.now(UTC) + TIMEOUT))
 
     def drains(self, consumer: str) -> None:
-        """Wait until no message waits for the consumer, is being handled, or will come again."""
+        """Wait until the consumer's queue is empty: no message waits, is in flight or is delayed."""
         until(
             lambda: not any(messages(self, consumer)),
             what=f"the queue of {consumer} is empty",
@@ -118,40 +118,40 @@ class Deployed:
         )
 
     def _assert_nothing(self, left: Sequence[object]) -> None:
-        """Fail, with what is left, and with what its consumers have logged about it."""
+        """Fail if anything is left, with the log lines about it."""
         if left:
-            told = [f"{len(left)} things are still under way after {PATIENCE}, for example:"]
+            lines = [f"{len(left)} deliveries are not finished after {TIMEOUT}, for example:"]
             for each in left[:5]:
-                told.append(f"  {each}")
+                lines.append(f"  {each}")
                 if isinstance(each, Undelivered):
-                    lines = self.log(each.consumer, each.event.id)
-                    told += [f"    logged: {line}" for line in lines] or ["    nothing is logged about it"]
-            pytest.fail("\n".join(told))
+                    logged = self.log(each.consumer, each.event.id)
+                    lines += [f"    logged: {line}" for line in logged] or ["    no log line about it"]
+            pytest.fail("\n".join(lines))
 
     def receives(self, *events: Mapping[str, Any]) -> None:
-        """Send events that will be admitted, and wait until all that comes of them is done."""
-        self.settles(*self.sends(*events))
+        """Send events that will be admitted, and wait until all that follows from them is processed."""
+        self.finishes(*self.sends(*events))
 
-    def journey(self, stream: str) -> Trace:
-        """What happened on the stream, and what came of it."""
+    def trace(self, stream: str) -> Trace:
+        """The trace of a stream."""
         return Trace.of(self.connection, stream)
 
     def types(self, stream: str) -> list[str]:
-        """The types of all events of the stream's story, sorted."""
-        return sorted(step.event.metadata.type for step in self.journey(stream).steps)
+        """The types of all events of the stream's correlation, sorted."""
+        return sorted(step.event.metadata.type for step in self.trace(stream).steps)
 
     def outcome(self, order: str) -> list[str]:
-        """What inventory has said of the order, event by event."""
+        """The results of the order's reservation, event by event."""
         return [envelope.metadata.type for envelope in self.connection.store.stream(f"reservation/{order}")]
 
     def pieces(self, sku: str) -> tuple[int, int]:
-        """How many pieces of an article are available, and how many are some order's: put aside, or sent."""
+        """The available pieces of an article, and the pieces that orders have reserved or received."""
         reservations = self.items(self.table("reservations", "reserve-stock"))
         theirs = [row["pieces"].get(sku, 0) for row in reservations if row["stage"] in {"reserved", "committed"}]
         return self.row("stock", sku, of="reserve-stock").get("available", 0), sum(theirs)
 
     def row(self, table: str, key: str, *, of: str) -> dict[str, Any]:
-        """A row of a service's table, which is found by a function that was given it; empty if there is none."""
+        """A row of a service's table, found through a function that uses it; empty if there is none."""
         return PlainTable(self.connection, self.table(table, of)).live().row(key) or {}
 
     def items(self, table: str) -> list[dict[str, Any]]:
@@ -159,11 +159,11 @@ class Deployed:
         return list(PlainTable(self.connection, table).scan())
 
     def dead(self, event_id: str, consumer: str) -> Entry:
-        """What the ledger says of an event that is dead at the consumer. Waits for it."""
+        """The ledger's entry of an event that is dead at the consumer. Waits for it."""
         return self._entry(event_id, consumer, DEAD)
 
     def commits(self, event_id: str, consumer: str) -> Entry:
-        """What the ledger says of an event that the consumer has committed. Waits for it."""
+        """The ledger's entry of an event that the consumer has committed. Waits for it."""
         return self._entry(event_id, consumer, COMMITTED)
 
     def _entry(self, event_id: str, consumer: str, state: str) -> Entry:
@@ -177,49 +177,51 @@ class Deployed:
         until(
             is_there,
             what=f"{event_id} is {state} at {consumer}",
-            seen=lambda: (found, self.says(consumer, event_id)),
+            seen=lambda: (found, self.log_messages(consumer, event_id)),
         )
         assert found
         return found
 
     def dead_body(self, body: str, consumer: str) -> Entry:
-        """The same of a message that names no event."""
+        """The same for a message that names no event."""
         return self.dead(f"body-{hashlib.sha256(body.encode()).hexdigest()}", consumer)
 
     def refusals(self, *event_ids: str) -> dict[str, str]:
-        """The kind of reason for which admit refused each of the events. Waits for all of them."""
+        """The error with which admit rejected each event. Waits for all of them."""
         return {event_id: self.dead(event_id, "admit").details["error"] for event_id in event_ids}
 
     def log(self, consumer: str, event_id: str) -> list[dict[str, Any]]:
-        """What the consumer has logged about an event, in order. The last words of a killed process may be lost."""
+        """The consumer's log lines about an event, in order. A killed process may not have written its last lines."""
         self._log = self._log or Log(self.cloud.log)
         return self._log.about(consumer, event_id)
 
     def logged(self, consumer: str, event_id: str, *, last: str = "") -> list[dict[str, Any]]:
-        """The same, once there is a line, or one with the message `last`: a function logs after it has committed, so
-        the line may follow when all that came of an event is done already.
+        """The same, once there is a line, or one with the message `last`. A function logs after its commit, so the line
+        may come after all work is done.
         """
         until(
-            lambda: self.says(consumer, event_id) if not last else last in self.says(consumer, event_id),
+            lambda: (
+                self.log_messages(consumer, event_id) if not last else last in self.log_messages(consumer, event_id)
+            ),
             what=f"{consumer} has logged {last or 'something'} about {event_id}",
-            seen=lambda: self.says(consumer, event_id),
+            seen=lambda: self.log_messages(consumer, event_id),
         )
         return self.log(consumer, event_id)
 
-    def says(self, consumer: str, event_id: str) -> list[str]:
-        """The same, just the messages: `committed`, `duplicate`, `failed` …"""
+    def log_messages(self, consumer: str, event_id: str) -> list[str]:
+        """Only the messages of these lines: `committed`, `duplicate`, `failed` …"""
         return [line["message"] for line in self.log(consumer, event_id)]
 
     def table(self, table: str, function: str) -> str:
-        """The generated name of a service's table, which is found by a function that was given it."""
+        """The generated name of a service's table, found through a function that uses it."""
         return consumers(self.connection)[function].tables[table]
 
 
 @contextmanager
-def brought_up(
+def deployed_system(
     templates: Path, *, iam: bool, faults: Faults | None = None, provider: StandIn | None = None
 ) -> Iterator[Deployed]:
-    """Bring up a system from templates that the fixture of that name has made. At the end of the block it is gone."""
+    """Start a system from synthesized templates, for the length of the block."""
     extra = faults.environment if faults else None
     silent = Progress(Console(file=io.StringIO()))
     with up(silent, iam=iam, extra=extra, provider=provider, templates=templates) as cloud:
@@ -227,12 +229,14 @@ def brought_up(
 
 
 @contextmanager
-def impatient(system: Deployed, consumer: str, *, over: Callable[[], object] | None = None) -> Iterator[None]:
-    """In the block, messages whose process dies come again after 4 seconds; with `over`, only until that is true. The
-    block ends when all have come again, and have been handled.
+def short_visibility_timeout(
+    system: Deployed, consumer: str, *, until_true: Callable[[], object] | None = None
+) -> Iterator[None]:
+    """Set the visibility timeout to 4 seconds in the block, so that the message of a killed process is redelivered
+    soon; with `until_true`, only until that is true. The block ends when the queue is empty.
 
-    A process that starts under load may take longer than that, and its message would come again as if it had died. So
-    one is started before. Say `over` for the one that starts after the death: once the death has struck, that is.
+    A process that starts on a busy machine may take longer than 4 seconds, and its message would be redelivered too. So
+    one is started before. Use `until_true` for the process that starts after a death: once the fault was injected.
     """
     sqs = system.cloud.client("sqs")
     name = system.connection.names.of(consumer)
@@ -244,7 +248,7 @@ def impatient(system: Deployed, consumer: str, *, over: Callable[[], object] | N
 
     def restore() -> None:
         while not ended.wait(0.05):
-            if over and over():
+            if until_true and until_true():
                 break
         sqs.set_queue_attributes(QueueUrl=url, Attributes=usual)
 
@@ -261,7 +265,7 @@ def impatient(system: Deployed, consumer: str, *, over: Callable[[], object] | N
 
 @contextmanager
 def paused(system: Deployed, consumer: str) -> Iterator[None]:
-    """In the block, the consumer gets nothing; afterwards, all that has waited."""
+    """The consumer gets no messages in the block; afterwards it gets all that waited."""
     lambda_ = system.cloud.client("lambda")
     name = system.connection.names.of(consumer)
     (mapping,) = lambda_.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
@@ -273,12 +277,12 @@ def paused(system: Deployed, consumer: str) -> Iterator[None]:
 
 
 def in_queue(system: Deployed, consumer: str) -> int:
-    """How many messages wait for the consumer, as far as nobody has them."""
+    """The number of messages that wait for the consumer."""
     return messages(system, consumer)[0]
 
 
 def messages(system: Deployed, consumer: str) -> tuple[int, int, int]:
-    """How many messages wait for the consumer, are being handled, and will come again after a delay."""
+    """The number of the consumer's messages that wait, are in flight, and are delayed."""
     sqs = system.cloud.client("sqs")
     url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
     names = [f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed")]
@@ -288,7 +292,7 @@ def messages(system: Deployed, consumer: str) -> tuple[int, int, int]:
 
 
 def unique(what: str) -> str:
-    """A name that no other test uses."""
+    """A unique name."""
     return f"{what}-{uuid.uuid4().hex[:8]}"
 
 
@@ -308,7 +312,7 @@ def an_order(
     source: str = CHECKOUT,
     **data: Any,
 ) -> dict[str, Any]:
-    """An OrderPlaced entry: lines are articles and pieces, at 12.50 EUR each, paid by a good card."""
+    """An OrderPlaced entry: lines are articles and pieces at 12.50 EUR each, paid with a valid card."""
     order = {
         "order_id": order_id or unique("order"),
         "customer": {"name": "Ada Lovelace", "email": "ada@example.com"},
@@ -320,7 +324,7 @@ def an_order(
     return an_event("OrderPlaced", order | data, source=source, producer_id=producer_id)
 
 
-def goods(sku: str, quantity: int) -> dict[str, Any]:
+def stock_received(sku: str, quantity: int) -> dict[str, Any]:
     """A StockReceived entry."""
     data = {"sku": sku, "quantity": quantity, "delivery_id": unique("D")}
     return an_event("StockReceived", data, source="warehouse.receiving", producer_id=unique("goods"))

@@ -1,4 +1,4 @@
-"""Units of work in the test's own process, against the deployed system's tables: for races that a test must hold."""
+"""Units of work in the test's own process, on the deployed system's tables, for controlled races."""
 
 import threading
 import time
@@ -13,36 +13,36 @@ from daybook.consumers.consumer import backbone
 from daybook.consumers.delivery import Delivery
 from daybook.consumers.reaction import Reaction
 from daybook.contracts.envelope import Envelope
-from daybook.local.faults.worker.daybook_faults import changes
+from daybook.local.faults.worker.daybook_faults import call_changes
 from daybook.runtime import aws
 from daybook.runtime.settings import settings
 from daybook.store.transaction import Pauses
 from tests.deployed.deployed import Deployed
 
-PATIENCE = 240.0  # seconds
+TIMEOUT = 240.0  # seconds
 
 
 @contextmanager
 def process_of(system: Deployed, function: str) -> Iterator[None]:
-    """In the block, this process has the environment of the deployed function, and clients of its own."""
+    """In the block, this process has the environment of the deployed function, and its own clients."""
     name = system.connection.names.of(function)
-    told = system.cloud.client("lambda").get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    reach = {key: value for key, value in system.cloud.environment.items() if key.startswith("AWS_")}
+    variables = system.cloud.client("lambda").get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    connection = {key: value for key, value in system.cloud.environment.items() if key.startswith("AWS_")}
     with pytest.MonkeyPatch.context() as patch:
-        for variable, value in {**told, **reach}.items():
+        for variable, value in {**variables, **connection}.items():
             patch.setenv(variable, value)
         _forget()
         try:
-            _ = backbone()  # made before several threads want it
+            _ = backbone()  # created before several threads need it
             yield
         finally:
             _forget()
 
 
 def handle(reaction: Reaction[Any], envelopes: Sequence[Envelope]) -> None:
-    """Let the reaction handle all events at once, each in a thread and a unit of work of its own. None may fail."""
-    deadline = time.monotonic() + PATIENCE
-    together = threading.Barrier(len(envelopes), timeout=PATIENCE)
+    """Let the reaction handle all events at once, each in its own thread and unit of work. None may fail."""
+    deadline = time.monotonic() + TIMEOUT
+    together = threading.Barrier(len(envelopes), timeout=TIMEOUT)
 
     def one(envelope: Envelope) -> None:
         together.wait()
@@ -56,8 +56,8 @@ def handle(reaction: Reaction[Any], envelopes: Sequence[Envelope]) -> None:
 
 @contextmanager
 def race(runners: int) -> Iterator[None]:
-    """In the block, no thread writes before all have come so far: each has read what none has written yet."""
-    line, met = threading.Barrier(runners, timeout=PATIENCE), set[int]()
+    """In the block, no thread writes before all threads have read."""
+    line, met = threading.Barrier(runners, timeout=TIMEOUT), set[int]()
 
     def wait(**_: Any) -> None:
         if threading.get_ident() not in met:
@@ -69,9 +69,9 @@ def race(runners: int) -> Iterator[None]:
 
 
 @contextmanager
-def meanwhile(act: Callable[[], None]) -> Iterator[None]:
-    """In the block, another run acts between all that the first run has read and the first that it writes."""
-    waiting = iter([act])
+def before_first_write(action: Callable[[], None]) -> Iterator[None]:
+    """In the block, run `action` after the first unit of work has read and before it writes."""
+    waiting = iter([action])
 
     def write(**_: Any) -> None:
         for other in waiting:
@@ -82,11 +82,11 @@ def meanwhile(act: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def unguarded(table: str, *, rows: str = "") -> Iterator[None]:
+def without_conditions(table: str, *, rows: str = "") -> Iterator[None]:
     """In the block, transactions write to the table, or to rows whose key begins with `rows`, without conditions."""
 
     def strip(params: Any, **_: Any) -> Any:
-        return changes.unguarded(params, table, rows=rows)
+        return call_changes.without_conditions(params, table, rows=rows)
 
     with _registered("provide-client-params.dynamodb.TransactWriteItems", strip):
         yield

@@ -10,7 +10,7 @@ from daybook.local.system import assembly_of
 from daybook.store.attributes import pack
 from daybook.store.event_store import to_item
 from tests.deployed.deployed import Deployed, unique
-from tests.local.left_behind import until
+from tests.local.processes import until
 from tests.templates.synthesis import Assembly
 from tests.templates.test_alarms import Written, own_alarms, read_by, set_off, written
 from tests.unit.builders import goods, recorded

@@ -10,7 +10,7 @@ from daybook.contracts.contract import Event
 from daybook.contracts.values import LARGEST_AMOUNT
 from daybook.local.faults import Chance, Fault, Faults
 from events.accounts import TransactionPosted
-from tests.deployed.deployed import Deployed, an_event, impatient, unique
+from tests.deployed.deployed import Deployed, an_event, short_visibility_timeout, unique
 from tests.deployed.test_commands import daybook
 from tests.unit.test_analytics import a_transaction, the_reversal_of, transaction_data
 
@@ -52,10 +52,13 @@ def test_transactions_that_conflict_and_processes_that_die_count_once(system: De
     conflicts = Fault.conflict(function=TALLY, times=Chance(0.3))
     death = Fault.death("after", function=TALLY, operation="TransactWriteItems", mentions=account, times=1)
 
-    with impatient(system, TALLY, over=lambda: faults.brought(death)), faults.bring(conflicts, death):
+    with (
+        short_visibility_timeout(system, TALLY, until_true=lambda: faults.injected_count(death)),
+        faults.inject(conflicts, death),
+    ):
         system.receives(*(entry(a_purchase(account, "m-881", minute, amount=number)) for number in range(1, 41)))
 
-    assert (faults.brought(death), faults.brought(conflicts) > 5) == (1, True)
+    assert (faults.injected_count(death), faults.injected_count(conflicts) > 5) == (1, True)
     (found,) = shown(system, "account", account, "--since", f"{minute:%Y-%m-%d}", "--until", f"{minute:%Y-%m-%d}")
     assert (found["debit_count"], found["debited"]) == (40, str(sum(range(1, 41))))
 

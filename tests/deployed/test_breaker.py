@@ -6,9 +6,9 @@ from typing import Any
 from daybook.consumers.switch import Switch, Switches
 from daybook.local.provider import ALWAYS, Fault
 from daybook.runtime.mapping import Mappings
-from tests.deployed.deployed import Deployed, an_order, goods, unique
+from tests.deployed.deployed import Deployed, an_order, stock_received, unique
 from tests.deployed.test_commands import daybook
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 CHARGES = "charge-order"
 
@@ -18,23 +18,23 @@ def test_an_outage_of_the_provider_switches_its_consumer_off_and_all_is_paid_onc
 ) -> None:
     assert system.provider
     sku, orders = unique("mug"), [unique("order") for _ in range(20)]
-    system.receives(goods(sku, 20))
+    system.receives(stock_received(sku, 20))
     down = Fault.unavailable(operation="payment_intents.create", times=ALWAYS)
 
-    with system.provider.brings(down):
+    with system.provider.inject(down):
         placed = system.sends(*[an_order(order, lines=[(sku, 1)]) for order in orders])
         until(lambda: switch(system).opened, what="the breaker opens")
         until(lambda: switches(system) and states(system) == ["Disabled"], what="the mapping is off")
         # The other services have done what is theirs.
         until(lambda: all(system.outcome(order) == ["StockReserved"] for order in orders), what="goods are put aside")
-        called = system.provider.brought(down)
+        called = system.provider.injected_count(down)
         switches(system)
     # Each order would have been tried again and again; so not even all have asked once.
     assert called < len(orders)
 
     until(lambda: switches(system) and not switch(system).opened, what="the breaker closes by itself")
     until(lambda: switches(system) and states(system) == ["Enabled"], what="the mapping is on")
-    system.settles(*placed)
+    system.finishes(*placed)
 
     for order in orders:
         assert system.provider.book().taken(order) == {"eur": 1250}
@@ -47,7 +47,7 @@ def test_an_outage_of_the_provider_switches_its_consumer_off_and_all_is_paid_onc
 
 def test_a_consumer_that_is_paused_does_nothing_until_it_is_resumed_and_status_tells(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     assert daybook(system, "pause", CHARGES, "--reason", "a test", "--apply").returncode == 0
 
     switches(system)
@@ -60,7 +60,7 @@ def test_a_consumer_that_is_paused_does_nothing_until_it_is_resumed_and_status_t
     assert system.provider.book().taken(order) == {}
 
     assert daybook(system, "resume", CHARGES, "--apply").returncode == 0
-    system.settles(placed)
+    system.finishes(placed)
     assert system.provider.book().taken(order) == {"eur": 1250}
     assert standing(system)["paused"] is None
 

@@ -6,49 +6,51 @@ from contextlib import contextmanager
 from typing import Any
 
 from daybook.contracts import clock
-from tests.deployed.deployed import Deployed, an_order, goods, unique
+from tests.deployed.deployed import Deployed, an_order, stock_received, unique
 from tests.deployed.test_commands import daybook
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 
 def test_what_the_stream_has_forgotten_reaches_every_consumer_once(system: Deployed) -> None:
     sku = unique("mug")
     orders = [unique("order") for _ in range(5)]
-    system.receives(goods(sku, 3))
+    system.receives(stock_received(sku, 3))
     system.is_idle()
     stopped = clock.now()
 
     with publish_forgets(system):
         placed = system.sends(*(an_order(order, lines=[(sku, 1)]) for order in orders))
-        until(lambda: all(system.says("admit", each) for each in placed), what="the orders are in the store")
+        until(lambda: all(system.log_messages("admit", each) for each in placed), what="the orders are in the store")
 
-    assert not any(system.says("publish", each) for each in placed)
+    assert not any(system.log_messages("publish", each) for each in placed)
     assert catches_up(system, since=stopped) == 5
-    system.settles(*placed)
+    system.finishes(*placed)
     assert handled(system, orders)
     # Once more: the duplicates end at the ledger.
     assert catches_up(system, since=stopped) == sum(len(system.types(f"order/{order}")) for order in orders)
-    until(lambda: all("duplicate" in system.says("reserve-stock", each) for each in placed), what="all came twice")
-    system.settles(*placed)
+    until(
+        lambda: all("duplicate" in system.log_messages("reserve-stock", each) for each in placed), what="all came twice"
+    )
+    system.finishes(*placed)
     assert handled(system, orders)
     assert system.pieces(sku) == (0, 3)
 
 
 def test_the_day_after_an_operator_has_it_published_by_a_command(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     system.is_idle()
     stopped = clock.now()
     with publish_forgets(system):
         (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
-        until(lambda: system.says("admit", placed), what="the order is in the store")
+        until(lambda: system.log_messages("admit", placed), what="the order is in the store")
 
     told = daybook(system, "publish", "--since", stopped)
     assert "1 event recorded from " in told.stdout, told.stderr
-    assert not system.says("publish", placed)
+    assert not system.log_messages("publish", placed)
 
     applied = daybook(system, "publish", "--since", stopped, "--apply", "--json")
-    system.settles(placed)
+    system.finishes(placed)
 
     assert json.loads(applied.stdout)["published"] == 1, applied.stderr
     assert system.outcome(order) == ["StockReserved"]
@@ -65,7 +67,7 @@ def handled(system: Deployed, orders: list[str]) -> bool:
     """Whether all consumers have an account of all events of the orders, and of five orders three are reserved."""
     stories = [system.outcome(order) for order in orders]
     assert sorted(stories) == [["OutOfStock"]] * 2 + [["StockReserved"]] * 3
-    return all(system.journey(f"order/{order}").waiting == 0 for order in orders)
+    return all(system.trace(f"order/{order}").waiting == 0 for order in orders)
 
 
 def catches_up(system: Deployed, *, since: str) -> int:

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.deployed.deployed import Deployed, an_order, goods, unique
-from tests.local.left_behind import LONG_ENOUGH
+from tests.deployed.deployed import Deployed, an_order, stock_received, unique
+from tests.local.processes import TIMEOUT
 
 
 def daybook(system: Deployed, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -20,17 +20,17 @@ def daybook(system: Deployed, *arguments: str, given: str = "") -> subprocess.Co
         capture_output=True,
         text=True,
         check=False,
-        timeout=LONG_ENOUGH,
+        timeout=TIMEOUT,
     )
 
 
 def test_an_order_is_sent_traced_and_listed(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 3))
+    system.receives(stock_received(sku, 3))
 
     sent = daybook(system, "send", "-", "--json", given=json.dumps(an_order(order, lines=[(sku, 1)])))
     event_id = json.loads(sent.stdout)["event_id"]
-    system.settles(event_id)
+    system.finishes(event_id)
     by_stream = daybook(system, "trace", f"order/{order}")
     by_id = daybook(system, "trace", event_id, "--json")
     listed = daybook(system, "events", "--type", "StockReserved", "--json")

@@ -8,9 +8,9 @@ from typing import Any
 from daybook.contracts.contract import Event
 from daybook.local.faults import Fault, Faults
 from events.compliance import ComplianceCaseOpened
-from tests.deployed.deployed import Deployed, an_event, impatient, paused, unique
+from tests.deployed.deployed import Deployed, an_event, paused, short_visibility_timeout, unique
 from tests.deployed.test_commands import daybook
-from tests.local.left_behind import until
+from tests.local.processes import until
 from tests.ops.test_sanctions import alt, sdn
 from tests.unit.branch import DOLLARS, LIMIT, a_threshold, a_transfer, cash, reversal
 
@@ -23,10 +23,13 @@ def test_cash_of_one_day_is_one_case_though_deliveries_are_doubled_and_processes
 ) -> None:
     customer = unique("cus")
     died = Fault.death("after", function="screen-transaction", operation="TransactWriteItems", mentions=customer)
-    with impatient(system, "screen-transaction", over=lambda: faults.brought(died)), faults.bring(died):
+    with (
+        short_visibility_timeout(system, "screen-transaction", until_true=lambda: faults.injected_count(died)),
+        faults.inject(died),
+    ):
         receives(system, *(cash(4_000 * DOLLARS, customer_id=customer, authorisation_id=unique("A")) for _ in range(5)))
 
-    assert faults.brought(died) == 1
+    assert faults.injected_count(died) == 1
     (case,) = cases(system, customer)
     assert (case.rule, system.types(case.stream).count("ComplianceCaseOpened")) == ("cash_of_one_day", 1)
     row = system.row("cash-days", f"{customer}:credit:USD:2026-03-02", of="screen-transaction")
@@ -39,8 +42,8 @@ def test_what_is_reversed_while_it_was_on_its_way_never_counts(system: Deployed)
     with paused(system, "screen-transaction"):
         (posted,) = sends(system, told)
         (taken,) = sends(system, reversal(told))
-        until(lambda: "committed" in system.says("screen-reversal", taken), what="the reversal is seen")
-    system.settles(posted, taken)
+        until(lambda: "committed" in system.log_messages("screen-reversal", taken), what="the reversal is seen")
+    system.finishes(posted, taken)
 
     assert cases(system, customer) == []
     row = system.row("cash-transactions", told.authorisation_id, of="screen-transaction")

@@ -4,9 +4,9 @@ from itertools import chain
 
 from events.inventory import OutOfStock, StockReserved
 from functions.inventory.reserve_stock import handler as reserve_stock
-from tests.deployed.deployed import Deployed, an_order, goods, paused, unique
+from tests.deployed.deployed import Deployed, an_order, paused, stock_received, unique
 from tests.deployed.in_process import handle, process_of
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 ORDERS, PIECES = 50, 20
 
@@ -14,14 +14,14 @@ ORDERS, PIECES = 50, 20
 def test_of_fifty_units_of_work_at_once_twenty_reserve_the_twenty_pieces_and_none_fails(system: Deployed) -> None:
     sku = unique("mug")
     orders = [unique("order") for _ in range(ORDERS)]
-    system.receives(goods(sku, PIECES))
+    system.receives(stock_received(sku, PIECES))
 
     with paused(system, "reserve-stock"):
         placed = system.sends(*(an_order(order, lines=[(sku, 1)]) for order in orders))
         until(lambda: all(system.connection.store.head(f"order/{order}") for order in orders), what="all are recorded")
         with process_of(system, "reserve-stock"):
             handle(reserve_stock, [next(system.connection.store.stream(f"order/{order}")) for order in orders])
-    system.settles(*placed)
+    system.finishes(*placed)
 
     assert_shared_out(system, sku, orders)
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from daybook.local.faults import ALWAYS, Fault, Faults
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED
-from tests.deployed.deployed import CONFIRMED, Deployed, an_event, an_order, goods, in_queue, paused, unique
+from tests.deployed.deployed import CONFIRMED, Deployed, an_event, an_order, in_queue, paused, stock_received, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_equipment import a_registered_device, a_report
-from tests.local.left_behind import LONG_ENOUGH, until
+from tests.local.processes import TIMEOUT, until
 
 RESERVE, ORDERED = "reserve-stock", "raise-alarm"
 
@@ -41,11 +41,11 @@ def test_orders_that_died_of_a_fault_are_tried_again_once_it_is_mended_and_each_
     system: Deployed, faults: Faults
 ) -> None:
     sku, orders = unique("mug"), [unique("dead") for _ in range(3)]
-    system.receives(goods(sku, 9))
+    system.receives(stock_received(sku, 9))
     write: Any = {"function": RESERVE, "operation": "TransactWriteItems", "times": ALWAYS}
     broken = [Fault.denied(mentions=order, **write) for order in orders]
 
-    with faults.bring(*broken):
+    with faults.inject(*broken):
         placed = system.sends(*(an_order(order, lines=[(sku, 2)]) for order in orders))
         assert {system.dead(each, RESERVE).details["error"] for each in placed} == {"AccessDeniedException"}
         groups = json.loads(daybook(system, "dead", "--consumer", RESERVE, "--json").stdout)["groups"]
@@ -54,7 +54,7 @@ def test_orders_that_died_of_a_fault_are_tried_again_once_it_is_mended_and_each_
     names = [f"{each}@{RESERVE}" for each in placed]
     would = daybook(system, "dead", "retry", *names)
     mended = daybook(system, "dead", "retry", *names, "--reason", "the role may write again", "--apply", "--json")
-    system.settles(*placed)
+    system.finishes(*placed)
 
     (group,) = [each for each in groups if each["error"] == "AccessDeniedException"]
     assert group["count"] >= 3
@@ -74,7 +74,7 @@ def test_the_command_that_a_letter_names_shows_the_log_lines_of_its_tries(system
     order = unique("logged")
     denied = Fault.denied(function=RESERVE, operation="TransactWriteItems", mentions=order, times=ALWAYS)
 
-    with faults.bring(denied):
+    with faults.inject(denied):
         (placed,) = system.sends(an_order(order))
         system.dead(placed, RESERVE)
     shown = json.loads(daybook(system, "dead", "show", placed, "--json").stdout)
@@ -85,7 +85,7 @@ def test_the_command_that_a_letter_names_shows_the_log_lines_of_its_tries(system
     assert shown["log_group"] in shown["logs"]
     assert f'"{placed}"' in shown["logs"]
     assert daybook(system, "dead", "retry", placed, "--apply").returncode == 0
-    system.settles(placed)
+    system.finishes(placed)
 
 
 def test_a_refund_that_came_before_its_order_is_admitted_once_the_order_is_there(system: Deployed) -> None:
@@ -96,7 +96,7 @@ def test_a_refund_that_came_before_its_order_is_admitted_once_the_order_is_there
     early = daybook(system, "dead", "retry", refund, "--apply", "--json")
     system.receives(an_order(order))
     done = daybook(system, "dead", "retry", refund, "--apply", "--json")
-    system.settles(refund)
+    system.finishes(refund)
 
     assert (early.returncode, fates(early)) == (1, {f"{refund}@admit": "dead again"})
     assert lines(early)[-1]["failures"][0]["error"] == "StreamNotOpen"
@@ -108,33 +108,33 @@ def test_a_stream_that_was_parked_goes_on_behind_what_is_discarded(system: Deplo
     device = a_registered_device(system)
     denied = Fault.denied(function=ORDERED, operation="TransactWriteItems", mentions=device, times=ALWAYS)
 
-    with faults.bring(denied):
+    with faults.inject(denied):
         (first,) = system.sends(a_report(device, 97))
         system.dead(first, ORDERED)
         until(lambda: parked(system, device), what="the stream is parked")
         others = system.sends(*(a_report(device, 97) for _ in range(3)))
-        until(lambda: all(system.says(ORDERED, each) for each in others), what="its nudges have ended")
+        until(lambda: all(system.log_messages(ORDERED, each) for each in others), what="its nudges have ended")
     assert {state(system, each, ORDERED) for each in others} == {None}
     done = daybook(system, "dead", "discard", f"{first}@{ORDERED}", "--reason", "a broken monitor", "--apply")
 
     assert done.returncode == 0, done.stderr
     until(lambda: {state(system, each, ORDERED) for each in others} == {COMMITTED}, what="the rest is done")
     assert state(system, first, ORDERED) == DISCARDED
-    system.settles(*others)
+    system.finishes(*others)
 
 
 def test_an_event_that_the_bus_would_never_take_is_published_again_once_it_does(
     system: Deployed, faults: Faults
 ) -> None:
     sku, order = unique("mug"), unique("unheard")
-    system.receives(goods(sku, 2))
+    system.receives(stock_received(sku, 2))
     never: Any = {"function": "publish", "operation": "PutEvents", "mentions": order}
 
-    with faults.bring(Fault.partial(0, "MalformedDetail", **never)):
+    with faults.inject(Fault.partial(0, "MalformedDetail", **never)):
         (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
         assert system.dead(placed, "publish").details["error"] == "MalformedDetail"
     done = daybook(system, "dead", "retry", f"{placed}@publish", "--apply", "--json")
-    system.settles(placed)
+    system.finishes(placed)
 
     assert (done.returncode, fates(done)) == (0, {f"{placed}@publish": "done"}), done.stderr
     assert state(system, placed, "publish") == COMMITTED
@@ -146,7 +146,7 @@ def test_ctrl_c_ends_a_retry_with_a_sentence_and_what_was_sent_is_done_all_the_s
 ) -> None:
     order = unique("interrupted")
     denied = Fault.denied(function=RESERVE, operation="TransactWriteItems", mentions=order, times=ALWAYS)
-    with faults.bring(denied):
+    with faults.inject(denied):
         (placed,) = system.sends(an_order(order))
         system.dead(placed, RESERVE)
 
@@ -155,10 +155,10 @@ def test_ctrl_c_ends_a_retry_with_a_sentence_and_what_was_sent_is_done_all_the_s
         command = start(system, "dead", "retry", f"{placed}@{RESERVE}", "--apply")
         until(lambda: in_queue(system, RESERVE) > before, what="the letter is sent")
         command.send_signal(signal.SIGINT)
-        _, said = command.communicate(timeout=LONG_ENOUGH)
+        _, said = command.communicate(timeout=TIMEOUT)
         assert state(system, placed, RESERVE) == DEAD
     system.commits(placed, RESERVE)
-    system.settles(placed)
+    system.finishes(placed)
 
     assert command.returncode == 130
     assert "Interrupted" in said

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.templates.synthesis import ROOT
 
-SHOWN_BY_ALL = ("PaymentRefunded", "OutOfStock", "refused: ContractBroken", "refused: SourceNotAllowed")
+SHOWN_BY_ALL = ("PaymentRefunded", "OutOfStock", "rejected: ContractBroken", "rejected: SourceNotAllowed")
 SHOWN_BY_SHOP = ("The shelf", "The mailbox", "Goods, money and letters add up.")
 
 
@@ -24,7 +24,7 @@ def run_demo(*arguments: str, temporary: Path) -> subprocess.CompletedProcess[st
     )
 
 
-def test_the_demo_of_a_business_shows_its_journeys_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_demo_of_a_business_shows_its_traces_and_leaves_nothing_behind(tmp_path: Path) -> None:
     ran = run_demo("--business", "shop", temporary=tmp_path)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr

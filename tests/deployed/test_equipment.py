@@ -11,9 +11,9 @@ from daybook.local.faults import Fault, Faults
 from daybook.store.cursor import Cursors
 from events.vitals import KINDS
 from samples.hospital.pager import Page, pages
-from tests.deployed.deployed import Deployed, an_event, impatient, unique
+from tests.deployed.deployed import Deployed, an_event, short_visibility_timeout, unique
 from tests.deployed.test_shop import puts_into_queue
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 SPO2 = "59408-5"
 FINE, LOW = 97, 85
@@ -49,7 +49,7 @@ def test_an_alarm_that_nobody_acknowledges_is_paged_on_each_level_and_then_no_mo
     system.receives(a_report(device, LOW))
     until(lambda: sweeps(system) and len(pages_about(system, device)) == 3, what="all levels are paged")
     sweeps(system)
-    system.settles()
+    system.finishes()
 
     assert [page.level for page in pages_about(system, device)] == [1, 2, 3]
     (alarm,) = alarms(system, device)
@@ -63,7 +63,7 @@ def test_a_device_that_falls_silent_is_paged_once_and_is_well_when_it_is_heard_a
 
     until(lambda: sweeps(system) and pages_about(system, device), what="its silence is paged")
     sweeps(system)
-    system.settles()
+    system.finishes()
     (page,) = pages_about(system, device)
     assert "Nothing is heard of the device" in page.text
 
@@ -81,12 +81,12 @@ def test_alarms_go_on_while_the_pager_is_down_and_pages_follow(system: Deployed,
     device = a_device_at_risk(system)
     down = Fault.throttled("Throttled", function=PAGER, operation="Publish", mentions=device, times=1_000)
 
-    with faults.bring(down):
+    with faults.inject(down):
         system.sends(a_report(device, LOW))
-        until(lambda: faults.brought(down) >= 2, what="the page was tried twice")
+        until(lambda: faults.injected_count(down) >= 2, what="the page was tried twice")
         assert [alarm["stage"] for alarm in alarms(system, device)] == ["raised"]
         assert pages_about(system, device) == []
-    system.settles()
+    system.finishes()
 
     assert len(pages_about(system, device)) == 1
 
@@ -105,13 +105,16 @@ def test_a_page_of_which_nobody_knows_whether_it_was_sent_is_shown_and_not_sent_
 ) -> None:
     device = a_device_at_risk(system)
 
-    with impatient(system, PAGER, over=lambda: faults.brought(mishap)), faults.bring(mishap):
+    with (
+        short_visibility_timeout(system, PAGER, until_true=lambda: faults.injected_count(mishap)),
+        faults.inject(mishap),
+    ):
         system.sends(a_report(device, LOW))
         until(lambda: alarms(system, device), what="the alarm is raised")
         (alarm,) = alarms(system, device)
         raised = next(system.connection.store.stream(f"alarm/{alarm['id']}")).metadata.id
         dead = system.dead(raised, PAGER)
-    assert faults.brought(mishap) == 1
+    assert faults.injected_count(mishap) == 1
     assert dead.details["error"] == "OutcomeUnknown"
     assert len(pages_about(system, device)) == sent
 
@@ -127,10 +130,13 @@ def test_a_process_that_dies_as_it_raises_an_alarm_raises_it_once(system: Deploy
     device = a_device_at_risk(system)
     death = Fault.death(when, function="raise-alarm", operation="TransactWriteItems", mentions=f"alarm/{device}")
 
-    with impatient(system, "raise-alarm", over=lambda: faults.brought(death)), faults.bring(death):
+    with (
+        short_visibility_timeout(system, "raise-alarm", until_true=lambda: faults.injected_count(death)),
+        faults.inject(death),
+    ):
         system.receives(a_report(device, LOW))
 
-    assert faults.brought(death) == 1
+    assert faults.injected_count(death) == 1
     assert len(pages_about(system, device)) == 1
     (alarm,) = alarms(system, device)
     assert of(system, alarm["id"]) == ["EquipmentAlarmRaised", "StaffPaged"]
@@ -146,7 +152,7 @@ def assert_all_are_judged_in_order_and_page_once(system: Deployed, *, reports: i
     begin, apart = datetime.now(UTC) - timedelta(seconds=1), timedelta(seconds=1) / reports
 
     ids = system.sends(*[a_report(device, LOW, begin + number * apart) for number in range(reports)])
-    system.settles(*ids)
+    system.finishes(*ids)
 
     stream = [
         envelope.metadata

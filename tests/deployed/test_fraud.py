@@ -13,8 +13,8 @@ from daybook.local.faults import ALWAYS, Every, Fault, Faults
 from daybook.operate.subscriptions import Subscriptions
 from daybook.store.ledger import COMMITTED
 from events.accounts import TransactionPosted
-from tests.deployed.deployed import Deployed, an_event, goods, in_queue, paused, unique
-from tests.local.left_behind import until
+from tests.deployed.deployed import Deployed, an_event, in_queue, paused, stock_received, unique
+from tests.local.processes import until
 
 FRAUD = "score-transaction"
 WRITE: Any = {"function": FRAUD, "operation": "TransactWriteItems"}
@@ -61,14 +61,14 @@ def stopped(system: Deployed, _: Faults) -> Iterator[None]:
 
 @contextmanager
 def slow(_: Deployed, faults: Faults) -> Iterator[None]:
-    with faults.bring(Fault.delay(SO_SLOW, **WRITE, times=ALWAYS)):
+    with faults.inject(Fault.delay(SO_SLOW, **WRITE, times=ALWAYS)):
         yield
 
 
 @contextmanager
 def failing(_: Deployed, faults: Faults) -> Iterator[None]:
     """Each event fails at its first try, and takes its time over that."""
-    with faults.bring(Fault.delay(SO_SLOW, **WRITE, times=ALWAYS), Fault.denied(**WRITE, times=Every(2))):
+    with faults.inject(Fault.delay(SO_SLOW, **WRITE, times=ALWAYS), Fault.denied(**WRITE, times=Every(2))):
         yield
 
 
@@ -77,15 +77,15 @@ def test_while_fraud_is_in_trouble_nobody_waits_for_it_and_then_it_knows_and_sus
     system: Deployed, faults: Faults, mishap: Mishap
 ) -> None:
     usual, account = unique("acc"), unique("acc")
-    system.settles(*records(system, a_life(usual)))
+    system.finishes(*records(system, a_life(usual)))
 
     with mishap(system, faults):
         posted = records(system, a_life(account))
-        (received,) = system.sends(goods(account, 3))
+        (received,) = system.sends(stock_received(account, 3))
         until(lambda: all(is_done(system, event, others(system)) for event in posted), what="all others are done")
         until(lambda: is_done(system, received, ["receive-stock"]), what="other businesses go on")
         assert len(suspicions(system, account)) < 2, "fraud was not behind, so nobody could have waited for it"
-    system.settles(*posted)
+    system.finishes(*posted)
 
     assert nameless(profile(system, account), account) == nameless(profile(system, usual), usual)
     told = nameless(suspicions(system, account), account)
@@ -117,7 +117,7 @@ def others(system: Deployed) -> list[str]:
 def is_done(system: Deployed, event: str, consumers: Iterable[str]) -> bool:
     """Whether the event is published, and committed by these."""
     rows = [system.connection.ledger.find(event, consumer) for consumer in consumers]
-    return bool(system.says("publish", event)) and all(row and row.state == COMMITTED for row in rows)
+    return bool(system.log_messages("publish", event)) and all(row and row.state == COMMITTED for row in rows)
 
 
 def a_payment(account: str, number: int, at: datetime, *, amount: int = 4250, place: Mapping[str, Any] = VIENNA) -> Any:

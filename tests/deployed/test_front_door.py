@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.deployed.deployed import Deployed, an_event, an_order, unique
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 
 def test_events_that_may_not_come_in_are_refused_each_with_its_reason(system: Deployed) -> None:
@@ -21,7 +21,7 @@ def test_events_that_may_not_come_in_are_refused_each_with_its_reason(system: De
 
     ids = system.sends(*bad.values())
     (first,) = system.sends(an_order(order))
-    system.settles(first)
+    system.finishes(first)
     (second,) = system.sends(an_order(order))
 
     assert system.refusals(*ids) == dict(zip(ids, bad, strict=True))
@@ -53,7 +53,7 @@ def test_a_consumer_puts_what_it_cannot_parse_among_its_dead_letters_and_goes_on
 
     dead = system.dead_body(body, consumer)
     assert (dead.details["error"], dead.details["body"]) == ("NotAnEnvelope", body)
-    assert system.journey(f"order/{order}").waiting == 0
+    assert system.trace(f"order/{order}").waiting == 0
 
 
 def test_a_change_of_the_past_is_called_tampering(system: Deployed) -> None:

@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import Any
 
 from daybook.contracts.envelope import GENESIS, Metadata, digest
-from tests.deployed.deployed import CONFIRMED, UNSTOCKED, Deployed, an_order, goods, unique
+from tests.deployed.deployed import CONFIRMED, UNSTOCKED, Deployed, an_order, stock_received, unique
 
 STOCK_OF = "reserve-stock"
 STATUS_OF = "order-status-placed"
@@ -13,12 +13,12 @@ STATUS_OF = "order-status-placed"
 
 def test_an_order_that_the_shelf_can_serve_is_paid_and_confirmed(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 5))
+    system.receives(stock_received(sku, 5))
 
     system.receives(an_order(order, lines=[(sku, 2)]))
 
     assert system.types(f"order/{order}") == CONFIRMED
-    assert system.journey(f"order/{order}").waiting == 0
+    assert system.trace(f"order/{order}").waiting == 0
     assert system.pieces(sku) == (3, 2)
     assert system.row("stock", sku, of=STOCK_OF)["reserved"] == 0
     assert system.row("orders", order, of="place-order")["stage"] == "confirmed"
@@ -27,7 +27,7 @@ def test_an_order_that_the_shelf_can_serve_is_paid_and_confirmed(system: Deploye
 
 def test_an_order_for_more_than_the_shelf_holds_reserves_nothing(system: Deployed) -> None:
     sku, other, order = unique("mug"), unique("poster"), unique("order")
-    system.receives(goods(sku, 1), goods(other, 10))
+    system.receives(stock_received(sku, 1), stock_received(other, 10))
 
     system.receives(an_order(order, lines=[(sku, 2), (other, 1)]))
 
@@ -41,11 +41,11 @@ def test_an_order_for_more_than_the_shelf_holds_reserves_nothing(system: Deploye
 
 def test_an_order_that_is_sent_twice_is_done_once(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 5))
+    system.receives(stock_received(sku, 5))
     twice = an_order(order, lines=[(sku, 2)], producer_id=unique("checkout"))
 
     first, second = system.sends(twice, twice)
-    system.settles(first)
+    system.finishes(first)
     system.drains("admit")
 
     assert first == second
@@ -55,9 +55,9 @@ def test_an_order_that_is_sent_twice_is_done_once(system: Deployed) -> None:
 
 def test_every_event_of_a_story_names_its_beginning_and_its_cause(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 5), an_order(order, lines=[(sku, 1)]))
+    system.receives(stock_received(sku, 5), an_order(order, lines=[(sku, 1)]))
 
-    placed, outcome, *later = (step.event.metadata for step in system.journey(f"order/{order}").steps)
+    placed, outcome, *later = (step.event.metadata for step in system.trace(f"order/{order}").steps)
 
     assert placed.correlation_id == placed.id
     assert placed.causation_id is None
@@ -71,7 +71,7 @@ def test_every_event_of_a_story_names_its_beginning_and_its_cause(system: Deploy
 def test_the_store_holds_streams_without_gaps_and_its_chain_of_hashes_is_whole(system: Deployed) -> None:
     sku = unique("mug")
     for _ in range(3):
-        system.receives(goods(sku, 1), goods(sku, 2))
+        system.receives(stock_received(sku, 1), stock_received(sku, 2))
 
     streams: dict[str, list[dict[str, Any]]] = {}
     for item in system.items(system.connection.names.store):

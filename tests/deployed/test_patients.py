@@ -14,9 +14,9 @@ from events.patients import (
     ReconciliationAsked,
     RecordDivergenceFound,
 )
-from tests.deployed.deployed import Deployed, an_event, impatient, paused, unique
+from tests.deployed.deployed import Deployed, an_event, paused, short_visibility_timeout, unique
 from tests.deployed.test_commands import daybook
-from tests.local.left_behind import until
+from tests.local.processes import until
 from tests.unit.records import MRN, a_coverage, a_patient, a_prescription, a_stay, an_allergy
 
 # Each system's table, and one of the functions that keep it.
@@ -43,12 +43,15 @@ def test_the_systems_agree_though_deliveries_are_late_and_doubled_and_out_of_ord
             PatientRecordsMerged(patient_id=augusta, into=ada, revision=4),
         )
         died = Fault.death("after", function="sync-billing", operation="TransactWriteItems")
-        with impatient(system, "sync-billing", over=lambda: faults.brought(died)), faults.bring(died):
+        with (
+            short_visibility_timeout(system, "sync-billing", until_true=lambda: faults.injected_count(died)),
+            faults.inject(died),
+        ):
             second = sends(system, a_coverage(ada), an_allergy(augusta), a_stay(ada))
-            until(lambda: faults.brought(died) == 1, what="sync-billing has died")
-    system.settles(*first, *second)
+            until(lambda: faults.injected_count(died) == 1, what="sync-billing has died")
+    system.finishes(*first, *second)
 
-    assert faults.brought(died) == 1
+    assert faults.injected_count(died) == 1
     assert each_knows(system, ada, "names") == [[{"family": "Noel"}]] * 3
     assert each_knows(system, ada, "deceased") == ["1852-11-27"] * 3
     assert each_knows(system, augusta, "link") == [ada] * 3
@@ -63,11 +66,14 @@ def test_a_prescription_that_meets_an_allergy_is_told_once_whichever_comes_first
     events = [an_allergy(ada), a_prescription(ada)]
     died = Fault.death("after", function="sync-pharmacy", operation="TransactWriteItems")
 
-    with impatient(system, "sync-pharmacy", over=lambda: faults.brought(died)), faults.bring(died):
+    with (
+        short_visibility_timeout(system, "sync-pharmacy", until_true=lambda: faults.injected_count(died)),
+        faults.inject(died),
+    ):
         for event in events if allergy_first else reversed(events):
             receives(system, event)
 
-    assert faults.brought(died) == 1
+    assert faults.injected_count(died) == 1
     assert types(system, ada).count("AllergyConflictFound") == 1
 
 
@@ -127,8 +133,8 @@ def test_what_is_on_the_way_to_a_paused_system_is_no_divergence(system: Deployed
     with paused(system, "sync-billing"):
         (sent,) = sends(system, a_patient(ada, identifier=None))
         (asked,) = sends(system, ReconciliationAsked(patient_id=ada))
-        until(lambda: "committed" in system.says("reconcile-records", asked), what="the records are reconciled")
-    system.settles(sent, asked)
+        until(lambda: "committed" in system.log_messages("reconcile-records", asked), what="the records are reconciled")
+    system.finishes(sent, asked)
 
     assert divergences(system, ada) == []
     assert row(system, "billing", ada)["facts"]["birth_date"]["value"] == "1815-12-10"

@@ -2,8 +2,8 @@
 
 import json
 
-from tests.deployed.deployed import Deployed, an_order, impatient
-from tests.local.left_behind import until
+from tests.deployed.deployed import Deployed, an_order, short_visibility_timeout
+from tests.local.processes import until
 
 
 def test_a_function_without_its_permissions_fails_and_goes_on_once_it_has_them(system: Deployed) -> None:
@@ -11,14 +11,14 @@ def test_a_function_without_its_permissions_fails_and_goes_on_once_it_has_them(s
     (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
     policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
 
-    with impatient(system, "place-order"):
+    with short_visibility_timeout(system, "place-order"):
         iam.delete_role_policy(RoleName=role, PolicyName=name)
         try:
             (placed,) = system.sends(an_order())
             until(lambda: system.log("place-order", placed), what="place-order has tried")
         finally:
             iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
-    system.settles(placed)
+    system.finishes(placed)
 
     first, *_, last = system.logged("place-order", placed, last="committed")
     assert (first["message"], last["message"]) == ("failed", "committed")

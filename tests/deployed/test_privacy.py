@@ -20,10 +20,10 @@ from events.accounts import Counterparty
 from events.equipment import EquipmentAlarmAcknowledged
 from events.patients import AllergyConflictFound, PatientRecordUpdated
 from events.values import Address, Customer
-from tests.deployed.deployed import Deployed, an_event, an_order, goods, impatient, unique
+from tests.deployed.deployed import Deployed, an_event, an_order, short_visibility_timeout, stock_received, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_equipment import FINE, a_report, alarms, an_acknowledgement
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 NAME, EMAIL = uuid.uuid4().hex, uuid.uuid4().hex
 CUSTOMER = {"name": f"Ada {NAME}", "email": f"{EMAIL}@example.com"}
@@ -55,7 +55,7 @@ def traces(running_system: Deployed, faults: Faults) -> Traces:
     """What is left of orders that have met all that an order can meet."""
     system = running_system.from_now_on()
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 5))
+    system.receives(stock_received(sku, 5))
     with bury_waits(system) as dead_letters:
         somebody_sees_to_an_alarm(system)
         refused = system.sends(*refused_orders(), an_acknowledgement(f"{unique('MON')}:fault:1", **ACKNOWLEDGED))
@@ -181,17 +181,20 @@ def fails_and_is_done(system: Deployed, faults: Faults, order: str, sku: str) ->
         Fault.conflict(function="place-order", times=3),
         Fault.death("before", function="order-status-placed", operation=write),
     ]
-    with impatient(system, "order-status-placed", over=lambda: faults.brought(met[-1])), faults.bring(*met):
+    with (
+        short_visibility_timeout(system, "order-status-placed", until_true=lambda: faults.injected_count(met[-1])),
+        faults.inject(*met),
+    ):
         system.receives(personal(an_order(order, lines=[(sku, 2)])))
-    assert [faults.brought(fault) for fault in met] == [1, 3, 1]
+    assert [faults.injected_count(fault) for fault in met] == [1, 3, 1]
 
 
 def dies_at_last(system: Deployed, faults: Faults) -> None:
     """An order is forbidden at a consumer as often as it may try."""
     denied = Fault.denied(function="place-order", operation="TransactWriteItems", times=3)
-    with faults.bring(denied):
+    with faults.inject(denied):
         (placed,) = system.sends(personal(an_order()))
-        until(lambda: "dead" in system.says("place-order", placed), what="place-order has given it up")
+        until(lambda: "dead" in system.log_messages("place-order", placed), what="place-order has given it up")
 
 
 @contextmanager

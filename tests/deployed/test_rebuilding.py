@@ -9,16 +9,16 @@ from typing import Any
 
 from daybook.operate.tables import PlainTable, generations
 from daybook.store.attributes import pack, pack_item
-from tests.deployed.deployed import Deployed, an_order, goods, unique
+from tests.deployed.deployed import Deployed, an_order, stock_received, unique
 from tests.deployed.test_commands import daybook
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 STATUS = ("order-status", "order-status-placed")
 
 
 def test_a_view_that_was_damaged_by_hand_is_found_out_and_made_anew_while_orders_come_in(system: Deployed) -> None:
     sku, names = unique("mug"), [unique("rebuilt") for _ in range(4)]
-    system.receives(goods(sku, 500), *(an_order(name, lines=[(sku, 1)]) for name in names))
+    system.receives(stock_received(sku, 500), *(an_order(name, lines=[(sku, 1)]) for name in names))
     changed, lost, sound, _ = names
     ghost = unique("ghost")
     view = table_of(system, *STATUS)
@@ -36,7 +36,7 @@ def test_a_view_that_was_damaged_by_hand_is_found_out_and_made_anew_while_orders
         until(lambda: sent, what="orders come in")
         rebuilt = daybook(system, "rebuild", "order-status", "--apply", "--json")
     assert rebuilt.returncode == 0, rebuilt.stderr
-    system.settles(*sent)
+    system.finishes(*sent)
 
     assert table_of(system, *STATUS).rows(names) == before
     assert sound in before

@@ -3,9 +3,9 @@
 import json
 
 from daybook.contracts import clock
-from tests.deployed.deployed import Deployed, an_order, goods, in_queue, paused, unique
+from tests.deployed.deployed import Deployed, an_order, in_queue, paused, stock_received, unique
 from tests.deployed.test_commands import daybook
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 TO = "reserve-stock"
 
@@ -13,7 +13,7 @@ TO = "reserve-stock"
 def test_what_a_consumer_has_lost_it_gets_once_beside_the_traffic_of_the_day(system: Deployed) -> None:
     mug, began = unique("mug"), clock.now()
     lost, live = [unique("lost") for _ in range(25)], [unique("live") for _ in range(10)]
-    system.receives(goods(mug, 100))
+    system.receives(stock_received(mug, 100))
     with paused(system, TO):
         placed = system.sends(*(an_order(order, lines=[(mug, 1)]) for order in lost))
         until(lambda: in_queue(system, TO) >= len(lost), what="all orders wait in the queue")
@@ -24,7 +24,7 @@ def test_what_a_consumer_has_lost_it_gets_once_beside_the_traffic_of_the_day(sys
     told = daybook(system, "replay", "--to", TO, "--missing", "--since", began)
     placed += system.sends(*(an_order(order, lines=[(mug, 1)]) for order in live))
     applied = daybook(system, "replay", "--to", TO, "--missing", "--since", began, "--apply", "--json")
-    system.settles(*placed)
+    system.finishes(*placed)
 
     assert "25 OrderPlaced" in told.stdout, told.stderr
     assert "charge-order (charge/{order_id})" in told.stdout

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from daybook.local.faults import Fault, Faults
-from tests.deployed.deployed import CONFIRMED, Deployed, an_order, goods, unique
+from tests.deployed.deployed import CONFIRMED, Deployed, an_order, stock_received, unique
 from tests.deployed.test_commands import daybook
 from tests.deployed.test_equipment import LOW, PAGER, a_device_at_risk, a_report, alarms, pages_about
 from tests.deployed.test_equipment import of as told_of
 from tests.deployed.test_shop import MAIL, a_confirmed_order, bounces, confirmed, mails
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 WHY = "found out by a test"
 
 
 def a_letter_in_doubt(system: Deployed, faults: Faults, when: Any) -> tuple[str, str]:
     """An order whose letter got no answer, before or after it was sent; and how operators call the dead letter."""
-    with faults.bring(Fault.timeout(when, function=MAIL, operation="SendEmail")):
+    with faults.inject(Fault.timeout(when, function=MAIL, operation="SendEmail")):
         order = a_confirmed_order(system, letter=False)
         event = confirmed(system, order)
         assert system.dead(event, MAIL).details["error"] == "OutcomeUnknown"
@@ -38,7 +38,7 @@ def test_a_letter_that_was_not_sent_is_sent_once_when_somebody_says_so(system: D
     done = resolve(system, letter, "no-effect", "--reason", WHY, "--apply")
     again = resolve(system, letter, "no-effect", "--reason", WHY, "--apply")
     system.commits(letter.partition("@")[0], MAIL)
-    system.settles()
+    system.finishes()
 
     assert "Nothing was changed" in announced.stdout
     assert (done.returncode, again.returncode) == (0, 0), done.stderr + again.stderr
@@ -63,19 +63,19 @@ def test_a_letter_that_was_sent_is_told_of_and_not_sent_again_and_its_bounce_is_
     )
     bounces(system, order, mail)
     until(lambda: "EmailBounced" in system.types(f"order/{order}"), what="the bounce is recorded")
-    system.settles()
+    system.finishes()
 
     assert done.returncode == 0, done.stderr
     stream = [each.metadata for each in system.connection.store.stream(f"letter/{order}.confirmed")]
     assert [metadata.type for metadata in stream] == ["EmailSent", "EmailBounced"]
     assert (json.loads(done.stdout)["told"], stream[0].producer) == ([stream[0].id], MAIL)
     assert len(mails(system, order)) == 1
-    assert system.journey(f"order/{order}").waiting == 0
+    assert system.trace(f"order/{order}").waiting == 0
 
 
 def test_a_page_that_was_sent_is_told_of_and_not_sent_again(system: Deployed, faults: Faults) -> None:
     device = a_device_at_risk(system)
-    with faults.bring(Fault.timeout("after", function=PAGER, operation="Publish")):
+    with faults.inject(Fault.timeout("after", function=PAGER, operation="Publish")):
         system.sends(a_report(device, LOW))
         until(lambda: alarms(system, device), what="the alarm is raised")
         (alarm,) = alarms(system, device)
@@ -101,7 +101,7 @@ def test_a_refused_order_is_mended_and_is_confirmed_and_shipped_like_any_other(
     system: Deployed, tmp_path: Path
 ) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 3))
+    system.receives(stock_received(sku, 3))
     (refused,) = system.sends(an_order(order, lines=[(sku, 0)]))
     assert system.refusals(refused) == {refused: "ContractBroken"}
 
@@ -115,7 +115,7 @@ def test_a_refused_order_is_mended_and_is_confirmed_and_shipped_like_any_other(
     done = daybook(system, "dead", "edit", refused, "--with", str(file), "--reason", WHY, "--apply", "--json")
     again = daybook(system, "dead", "edit", refused, "--with", str(file), "--reason", WHY, "--apply")
     admitted = json.loads(done.stdout)["event"]
-    system.settles(admitted)
+    system.finishes(admitted)
     traced = json.loads(daybook(system, "trace", f"order/{order}", "--json").stdout)
 
     assert "lines.0.quantity" in printed.stderr

@@ -26,12 +26,12 @@ from tests.deployed.deployed import (
     Deployed,
     an_event,
     an_order,
-    goods,
-    impatient,
     paused,
+    short_visibility_timeout,
+    stock_received,
     unique,
 )
-from tests.local.left_behind import until
+from tests.local.processes import until
 
 ACCOUNT = "000000000000"  # the local cloud's
 SERVICE_DESK = "shop.service-desk"
@@ -64,12 +64,12 @@ def test_an_order_whose_parcel_is_handed_over_is_fulfilled(system: Deployed) -> 
 
 def test_a_bank_that_pays_after_the_order_has_expired_has_its_money_back(system: Deployed, provider: Provider) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 2))
+    system.receives(stock_received(sku, 2))
     system.sends(in_dollars(order, sku, "pm_usBankAccount_success"))
     until(lambda: "processing" in {payment.status for payment in payments(provider, order)}, what="the bank is at it")
     expires(system, order)
     provider.settle(order)
-    system.settles()
+    system.finishes()
 
     assert system.types(f"order/{order}") == sorted(
         [*EXPIRED, "StockReserved", "PaymentSucceeded", "RefundRequested", "PaymentRefunded", "EmailSent"]
@@ -84,7 +84,7 @@ def test_a_bank_that_pays_after_the_order_has_expired_has_its_money_back(system:
 
 def test_an_order_that_is_cancelled_before_its_goods_were_put_aside_takes_none(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 2))
+    system.receives(stock_received(sku, 2))
 
     with paused(system, "reserve-stock"):
         (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
@@ -93,7 +93,7 @@ def test_an_order_that_is_cancelled_before_its_goods_were_put_aside_takes_none(s
             lambda: system.row("reservations", order, of="release-stock").get("stage") == "released",
             what="what was never put aside is released",
         )
-    system.settles(placed)
+    system.finishes(placed)
 
     assert system.types(f"order/{order}") == EXPIRED
     assert system.pieces(sku) == (2, 0)
@@ -102,12 +102,12 @@ def test_an_order_that_is_cancelled_before_its_goods_were_put_aside_takes_none(s
 
 def test_an_order_whose_payment_is_told_before_the_order_itself_is_confirmed(system: Deployed) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 2))
+    system.receives(stock_received(sku, 2))
 
     with paused(system, "place-order"):
         (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
         until(lambda: "NotYet" in str(system.log("confirm-order", paid(system, order))), what="confirm-order waits")
-    system.settles(placed)
+    system.finishes(placed)
 
     assert system.types(f"order/{order}") == CONFIRMED
     assert system.pieces(sku) == (1, 1)
@@ -119,24 +119,27 @@ def test_a_process_that_dies_as_it_reads_the_providers_key_charges_once(
     death = Fault.death("after", function=CHARGE, operation="GetSecretValue")
 
     kill(system, CHARGE)  # whoever has the key at hand does not ask for it
-    with impatient(system, CHARGE, over=lambda: faults.brought(death)), faults.bring(death):
+    with (
+        short_visibility_timeout(system, CHARGE, until_true=lambda: faults.injected_count(death)),
+        faults.inject(death),
+    ):
         order = a_confirmed_order(system)
 
-    assert faults.brought(death) == 1
+    assert faults.injected_count(death) == 1
     assert charges(provider, order) == 1
 
 
 def test_a_process_that_dies_while_the_provider_charges_does_so_once(system: Deployed, provider: Provider) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     slow = outside.Fault.delayed(60, "after", operation="payment_intents.confirm", order=order)
 
-    with provider.brings(slow):
-        with impatient(system, CHARGE):
+    with provider.inject(slow):
+        with short_visibility_timeout(system, CHARGE):
             (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
             until(lambda: provider.book().taken(order), what="the money is taken")
             kill(system, CHARGE)
-        system.settles(placed)
+        system.finishes(placed)
 
     assert system.types(f"order/{order}") == CONFIRMED
     assert (provider.book().taken(order), charges(provider, order)) == ({"eur": 1250}, 1)
@@ -147,10 +150,10 @@ def test_a_provider_that_answers_too_late_has_not_declined(system: Deployed, pro
     order = unique("order")
     slow = outside.Fault.delayed(4, when, operation="payment_intents.confirm", order=order)
 
-    with provider.brings(slow):
+    with provider.inject(slow):
         a_confirmed_order(system, order)
 
-    assert provider.brought(slow) == 1
+    assert provider.injected_count(slow) == 1
     assert (provider.book().taken(order), charges(provider, order)) == ({"eur": 1250}, 1)
     *waiting, last = system.logged(CHARGE, reserved(system, order), last="committed")
     assert {line["message"] for line in waiting} == {"waits"}
@@ -160,15 +163,15 @@ def test_a_provider_that_answers_too_late_has_not_declined(system: Deployed, pro
 
 def test_orders_go_on_while_the_e_mail_service_is_down_and_letters_follow(system: Deployed, faults: Faults) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     down = Fault.throttled("TooManyRequestsException", function=MAIL, operation="SendEmail", times=1_000)
 
-    with faults.bring(down):
+    with faults.inject(down):
         system.sends(an_order(order, lines=[(sku, 1)]))
-        until(lambda: faults.brought(down) >= 2, what="the letter was tried twice")
+        until(lambda: faults.injected_count(down) >= 2, what="the letter was tried twice")
         until(lambda: system.row("orders", order, of="place-order").get("stage") == "confirmed", what="it is confirmed")
         assert mails(system, order) == []
-    system.settles()
+    system.finishes()
 
     assert system.types(f"order/{order}") == CONFIRMED
     assert [mail.subject for mail in mails(system, order)] == [f"Your order {order} is confirmed"]
@@ -187,10 +190,13 @@ def test_orders_go_on_while_the_e_mail_service_is_down_and_letters_follow(system
 def test_a_letter_of_which_nobody_knows_whether_it_was_sent_is_shown_and_not_sent_again(
     system: Deployed, faults: Faults, mishap: Fault, sent: int
 ) -> None:
-    with impatient(system, MAIL, over=lambda: faults.brought(mishap)), faults.bring(mishap):
+    with (
+        short_visibility_timeout(system, MAIL, until_true=lambda: faults.injected_count(mishap)),
+        faults.inject(mishap),
+    ):
         order = a_confirmed_order(system, letter=False)
         dead = system.dead(confirmed(system, order), MAIL)
-    assert faults.brought(mishap) == 1
+    assert faults.injected_count(mishap) == 1
     assert dead.details["error"] == "OutcomeUnknown"
     assert len(mails(system, order)) == sent
 
@@ -206,10 +212,10 @@ def test_a_letter_to_an_address_that_the_service_does_not_take_is_told_and_the_o
     system: Deployed, faults: Faults
 ) -> None:
     sku, order = unique("mug"), unique("order")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     refused = Fault.throttled("BadRequestException", function=MAIL, operation="SendEmail")
 
-    with faults.bring(refused):
+    with faults.inject(refused):
         system.receives(an_order(order, lines=[(sku, 1)]))
 
     assert system.types(f"order/{order}") == sorted([*CONFIRMED[1:], EmailRefused.__name__])
@@ -254,9 +260,9 @@ def test_more_is_never_paid_back_than_was_paid(system: Deployed, provider: Provi
 def a_confirmed_order(system: Deployed, order: str | None = None, *, letter: bool = True) -> str:
     """Place an order that is paid and confirmed, and wait until it is."""
     sku, order = unique("mug"), order or unique("order")
-    system.receives(goods(sku, 1))
+    system.receives(stock_received(sku, 1))
     (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
-    system.settles(placed)
+    system.finishes(placed)
     assert system.types(f"order/{order}") == (CONFIRMED if letter else CONFIRMED[1:])
     return order
 

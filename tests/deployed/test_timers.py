@@ -8,8 +8,8 @@ import pytest
 from daybook.contracts.envelope import Metadata
 from daybook.local.faults import Fault, Faults
 from events.orders import PaymentWindowEnded
-from tests.deployed.deployed import Deployed, an_order, impatient, unique
-from tests.local.left_behind import until
+from tests.deployed.deployed import Deployed, an_order, short_visibility_timeout, unique
+from tests.local.processes import until
 
 ARMED_BY, HEARD_BY = "place-order", "cancel-expired"
 
@@ -20,7 +20,7 @@ def test_a_timer_fires_at_its_time_once_and_its_event_is_heard(system: Deployed)
 
     until(lambda: sweeps(system) and fired(system, hasty), what="the timer has fired")
     sweeps(system)
-    system.settles()
+    system.finishes()
 
     assert len(fired(system, hasty)) == 1
     assert fired(system, patient) == []
@@ -45,12 +45,12 @@ def test_a_timer_fires_when_its_time_has_come_and_not_before(system: Deployed) -
 def test_a_sweep_that_is_killed_after_its_transaction_has_fired_once(system: Deployed, faults: Faults) -> None:
     order = unique("hasty")
     death = Fault.death("after", function="fire-timers", operation="TransactWriteItems", mentions=order)
-    with faults.bring(death):
+    with faults.inject(death):
         system.receives(an_order(order, pay_within=1))
-        until(lambda: is_swept(system) and faults.brought(death), what="a sweep is killed")
-    assert faults.brought(death) == 1
+        until(lambda: is_swept(system) and faults.injected_count(death), what="a sweep is killed")
+    assert faults.injected_count(death) == 1
     sweeps(system)
-    system.settles()
+    system.finishes()
 
     assert len(fired(system, order)) == 1
     assert armed(system, order) == 0
@@ -63,11 +63,14 @@ def test_a_function_that_is_killed_at_its_commit_has_armed_with_its_work_or_not_
     order = unique("patient")
     death = Fault.death(when, function=ARMED_BY, operation="TransactWriteItems", mentions=order)
 
-    with impatient(system, ARMED_BY, over=lambda: faults.brought(death)), faults.bring(death):
+    with (
+        short_visibility_timeout(system, ARMED_BY, until_true=lambda: faults.injected_count(death)),
+        faults.inject(death),
+    ):
         (placed,) = system.sends(an_order(order))
-        until(lambda: faults.brought(death), what="the function is killed")
+        until(lambda: faults.injected_count(death), what="the function is killed")
         until(lambda: armed(system, order) == number, what="what it had committed is armed, and no more")
-        system.settles(placed)
+        system.finishes(placed)
 
     assert armed(system, order) == 1
     first, *_ = system.logged(ARMED_BY, placed)

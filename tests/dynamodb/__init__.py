@@ -1,10 +1,10 @@
-"""An exact DynamoDB in this process's memory, for what this project asks of DynamoDB.
+"""An in-memory DynamoDB that exactly implements the operations that this project uses.
 
     with answering(DynamoDB(definitions)):
         boto3.client("dynamodb").put_item(...)
 
-It answers at botocore's `before-send` event: botocore validates and serialises each request, and parses each answer.
-A request that it cannot answer exactly raises NotSupported in the test that sent it.
+It answers at botocore's `before-send` event: botocore still validates and serializes each request, and parses each
+answer. A request that it cannot answer exactly raises NotSupported in the test that sent it.
 """
 
 from tests.dynamodb.errors import NotSupported

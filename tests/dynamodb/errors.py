@@ -1,10 +1,10 @@
-"""How a request ends that is not served: with an error of AWS's, or with one of this DynamoDB's own."""
+"""The errors of requests: AWS's errors, and one for what is not implemented."""
 
 from typing import Any
 
 
 class ServiceError(Exception):
-    """DynamoDB refuses the request. `more` are members of the error besides its message."""
+    """DynamoDB refuses the request. `more` are other members of the error."""
 
     def __init__(self, code: str, message: str, **more: Any) -> None:
         super().__init__(message)
@@ -14,14 +14,14 @@ class ServiceError(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The error on the wire."""
+        """The error's body in the response."""
         return {"__type": f"com.amazonaws.dynamodb.v20120810#{self.code}", "message": self.message, **self.more}
 
 
 class NotSupported(BaseException):
-    """The request uses a part of DynamoDB that is not implemented here. Add it to `tests/dynamodb`, with its tests.
+    """The request uses a part of DynamoDB that is not implemented here. Add it to `tests/dynamodb`, with tests.
 
-    A BaseException, so that no consumer takes it for a failed delivery and hides it.
+    It is a BaseException, so that a consumer cannot catch it as a failed delivery.
     """
 
 

@@ -1,6 +1,6 @@
-"""DynamoDB's expressions: a parser of what this project uses, and what each part means for an item.
+"""DynamoDB's expressions: a parser for the parts that this project uses, and their evaluation.
 
-Grammar: "Expressions" in the Developer Guide. What is not used (`contains`, `size`, `DELETE`, list indexes …) raises
+Grammar: "Expressions" in the Developer Guide. Other parts (`contains`, `size`, `DELETE`, list indexes …) raise
 NotSupported.
 """
 
@@ -21,7 +21,7 @@ KINDS = (CONDITION, FILTER, KEY_CONDITION, UPDATE, PROJECTION)
 NAMES, VALUES = "ExpressionAttributeNames", "ExpressionAttributeValues"
 
 _LONGEST = 4096  # bytes
-_MOST_OPTIONS = 100  # of IN
+_MOST_OPTIONS = 100  # operands of IN
 _TOKEN = re.compile(r"\s*(?:([#:]?[A-Za-z0-9_]+)|(<>|<=|>=|[=<>(),.+\-]))")
 _RESERVED = frozenset(word.upper() for word in ReservedKeywords.get_reserved_keywords())
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -36,7 +36,7 @@ _INCORRECT_TYPE = "An operand in the update expression has an incorrect data typ
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What an expression is about: an item, and what its placeholders stand for."""
+    """What an expression is evaluated with: an item, and the values of its placeholders."""
 
     item: Item
     names: Mapping[str, str]
@@ -48,16 +48,16 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """An attribute, or one within maps: `notes.#name`."""
+    """An attribute, or an attribute within maps: `notes.#name`."""
 
     parts: tuple[str, ...]
 
     def named(self, names: Mapping[str, str]) -> tuple[str, ...]:
-        """The path with what its placeholders stand for."""
+        """The path with its placeholders replaced."""
         return tuple(names[part] if part.startswith("#") else part for part in self.parts)
 
     def value(self, scope: Scope) -> Value | None:
-        """What stands there; None if nothing does."""
+        """The value at the path; None if there is none."""
         found: Value | None = {"M": scope.item}
         for name in self.named(scope.names):
             found = found.get("M", {}).get(name) if found else None
@@ -71,33 +71,33 @@ class Placeholder:
     name: str
 
     def value(self, scope: Scope) -> Value:
-        """What the placeholder stands for."""
+        """The placeholder's value."""
         return scope.values[self.name]
 
 
 @dataclass(frozen=True, slots=True)
 class IfNotExists:
-    """The value at a path, and if there is none, another."""
+    """The value at a path, or another value if there is none."""
 
     path: Path
     other: "Operand"
 
     def value(self, scope: Scope) -> Value:
-        """What there is of the two."""
+        """The first of the two that exists."""
         found = self.path.value(scope)
-        return _there(self.other, scope) if found is None else found
+        return _required(self.other, scope) if found is None else found
 
 
 @dataclass(frozen=True, slots=True)
 class ListAppend:
-    """One list, and another behind it."""
+    """Two lists, concatenated."""
 
     first: "Operand"
     second: "Operand"
 
     def value(self, scope: Scope) -> Value:
-        """The list of both."""
-        lists = [_there(operand, scope) for operand in (self.first, self.second)]
+        """The concatenated list."""
+        lists = [_required(operand, scope) for operand in (self.first, self.second)]
         if not all("L" in each for each in lists):
             raise invalid(_INCORRECT_TYPE)
         return {"L": [each for part in lists for each in part["L"]]}
@@ -105,7 +105,7 @@ class ListAppend:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """A number and another, or without the other."""
+    """A number plus or minus another."""
 
     left: "Operand"
     right: "Operand"
@@ -113,7 +113,7 @@ class Sum:
 
     def value(self, scope: Scope) -> Value:
         """The sum or the difference."""
-        left, right = _there(self.left, scope), _there(self.right, scope)
+        left, right = _required(self.left, scope), _required(self.right, scope)
         if "N" not in left or "N" not in right:
             raise invalid(_INCORRECT_TYPE)
         return added(left, right, sign=self.sign)
@@ -122,7 +122,7 @@ class Sum:
 Operand = Path | Placeholder | IfNotExists | ListAppend | Sum
 
 
-def _there(operand: Operand, scope: Scope) -> Value:
+def _required(operand: Operand, scope: Scope) -> Value:
     found = operand.value(scope)
     if found is None:
         raise invalid("The provided expression refers to an attribute that does not exist in the item")
@@ -134,7 +134,7 @@ def _there(operand: Operand, scope: Scope) -> Value:
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """All parts hold (AND), or one of them (OR)."""
+    """All parts are true (AND), or at least one (OR)."""
 
     parts: tuple["Condition", ...]
     test: Callable[[Iterator[bool]], bool]
@@ -145,7 +145,7 @@ class Every:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The part does not hold."""
+    """The part is false."""
 
     part: "Condition"
 
@@ -155,7 +155,7 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """A comparison. Values of different types are different, and neither is less. What is not there equals nothing."""
+    """A comparison. Values of different types are never equal, and neither is less. A missing value equals nothing."""
 
     left: Path
     operator: str
@@ -174,7 +174,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A value that is not less than one, and not more than another."""
+    """A value between two others, inclusive."""
 
     left: Path
     low: Placeholder
@@ -207,7 +207,7 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """There is something at the path."""
+    """There is a value at the path."""
 
     path: Path
 
@@ -252,17 +252,17 @@ def _bad_operand(where: str, value: Value) -> Exception:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One action of an update: SET, REMOVE or ADD, of what is at a path."""
+    """One action of an update: SET, REMOVE or ADD, at a path."""
 
     verb: str
     path: Path
     operand: Operand | None = None
 
     def value(self, scope: Scope) -> Value | None:
-        """What is to stand there afterwards; None if nothing is."""
+        """The new value at the path; None if it is removed."""
         if self.verb == "SET":
             assert self.operand
-            return _there(self.operand, scope)
+            return _required(self.operand, scope)
         if self.verb == "REMOVE":
             return None
         assert isinstance(self.operand, Placeholder)
@@ -280,7 +280,7 @@ Actions = tuple[Action, ...]
 
 
 def updated(actions: Actions, scope: Scope) -> dict[str, Value]:
-    """The item after the update. All actions see the item before it."""
+    """The item after the update. All actions read the item as it was before."""
     changes = [(action.path.named(scope.names), action.value(scope)) for action in actions]
     item = dict(scope.item)
     for path, value in changes:
@@ -307,7 +307,7 @@ def _place(within: dict[str, Value], path: Sequence[str], value: Value | None) -
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """An expression, and the placeholders that it uses. What `content` is depends on the kind of expression."""
+    """A parsed expression and its placeholders. The type of `content` depends on the kind of expression."""
 
     content: Any
     paths: tuple[Path, ...]
@@ -317,7 +317,7 @@ class Parsed:
 
 @lru_cache(maxsize=4096)
 def parse(kind: str, text: str) -> Parsed:
-    """Parse an expression of one kind. Raises ServiceError for what DynamoDB would refuse, and NotSupported."""
+    """Parse an expression of one kind. Raises ServiceError for what DynamoDB rejects, and NotSupported."""
     if len(text.encode()) > _LONGEST:
         msg = f"Invalid {kind}: Expression size has exceeded the maximum allowed size; expression size: {len(text)}"
         raise invalid(msg)
@@ -520,7 +520,7 @@ class _Parser:
 
 
 class Expressions:
-    """The expressions of one request (or of one part of it), and what their placeholders stand for."""
+    """The expressions of one request (or of one part of it), and the values of their placeholders."""
 
     def __init__(self, request: Mapping[str, Any]) -> None:
         self.names: Mapping[str, str] = request.get(NAMES, {})
@@ -568,20 +568,20 @@ class Expressions:
         return self._parsed[kind].content if kind in self._parsed else None
 
     def paths(self, kind: str) -> list[tuple[str, ...]]:
-        """The paths that the expression of that kind names."""
+        """The paths that the expression of that kind uses."""
         return [path.named(self.names) for path in self._parsed[kind].paths] if kind in self._parsed else []
 
     def holds(self, kind: str, item: Item) -> bool:
-        """Whether the condition of that kind holds of the item. Without a condition it does."""
+        """Whether the condition of that kind is true for the item. A missing condition is true."""
         condition = self.content(kind)
         return condition is None or condition.holds(Scope(item, self.names, self.values))
 
     def updated(self, item: Item) -> dict[str, Value]:
-        """The item after the update that the request asks for."""
+        """The item after the request's update."""
         return updated(self.content(UPDATE) or (), Scope(item, self.names, self.values))
 
     def projected(self, item: Item) -> Item:
-        """What the request wants of the item."""
+        """The attributes of the item that the request wants."""
         if PROJECTION not in self._parsed:
             return item
         paths = self.paths(PROJECTION)

@@ -1,4 +1,4 @@
-"""DynamoDB's operations, as far as this project calls them."""
+"""The operations of DynamoDB that this project calls."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ Request = Mapping[str, Any]
 Answer = dict[str, Any]
 
 # DynamoDB's quotas.
-_PAGE = 1024 * 1024  # bytes that one Query or Scan reads
+_PAGE = 1024 * 1024  # bytes read by one Query or Scan
 _MOST_WRITES, _LARGEST_TRANSACTION = 100, 4 * 1024 * 1024
 _MOST_READS, _LARGEST_BATCH = 100, 16 * 1024 * 1024
 _MOST_BATCH_WRITES = 25
@@ -65,7 +65,7 @@ _PARAMETERS = {
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """One write, alone or as a part of a transaction. `change` makes the item after of that before."""
+    """One write, alone or as a part of a transaction. `change` creates the new item from the old one."""
 
     table: Table
     key: Item
@@ -78,7 +78,7 @@ class _Write:
         return _place(self.table, self.key)
 
     def outcome(self) -> tuple[Item | None, Item | None]:
-        """The item before and the item after. Raises ServiceError."""
+        """The item before and after the write. Raises ServiceError."""
         before = self.table.items.find(self.key)
         if not self.expressions.holds(CONDITION, before or {}):
             raise condition_failed(**({"Item": before} if self.shows_item and before else {}))
@@ -89,11 +89,11 @@ class _Write:
 
 
 class DynamoDB:
-    """The DynamoDB of one account and region, with these tables (CreateTable requests). Any thread may ask it."""
+    """The DynamoDB of one account and region, with these tables (CreateTable requests). It is thread-safe."""
 
     def __init__(self, tables: Iterable[Request] = ()) -> None:
         self._tables = {definition["TableName"]: Table(definition) for definition in tables}
-        self._held: set[tuple[str, str]] = set()
+        self._locked: set[tuple[str, str]] = set()
         self._transactions: dict[str, Any] = {}
         self._lock = RLock()
         self._operations: dict[str, Callable[[Request], Answer]] = {
@@ -122,7 +122,7 @@ class DynamoDB:
 
     @contextmanager
     def lagging_indexes(self) -> Iterator[None]:
-        """Within the block no index sees what is written. At its end all see everything."""
+        """In the block, indexes do not see new writes. At its end they see all."""
         with self._lock:
             for table in self._tables.values():
                 table.indexes_lag = True
@@ -136,15 +136,15 @@ class DynamoDB:
 
     @contextmanager
     def conflicting(self, table: str, key: Item) -> Iterator[None]:
-        """Within the block a transaction of another party's holds the item: other writes of it meet a conflict."""
+        """In the block, another transaction locks the item: other writes of it get a conflict."""
         place = _place(self._table(table), key)
         with self._lock:
-            self._held.add(place)
+            self._locked.add(place)
         try:
             yield
         finally:
             with self._lock:
-                self._held.discard(place)
+                self._locked.discard(place)
 
     # --- tables -----------------------------------------------------------------------------------------------------
 
@@ -190,7 +190,7 @@ class DynamoDB:
             msg = f"ReturnValues {wanted}"
             raise NotSupported(msg)
         write = self._write(kind, request)
-        if write.place in self._held:
+        if write.place in self._locked:
             raise ServiceError("TransactionConflictException", "Transaction is ongoing for the item")
         before, after = write.outcome()
         write.table.replace(before, after)
@@ -200,9 +200,9 @@ class DynamoDB:
         token, parts = request["ClientRequestToken"], request["TransactItems"]
         if token in self._transactions:
             if self._transactions[token] != parts:
-                msg = "A request with this ClientRequestToken was made before, and asked for something else"
+                msg = "A request with this ClientRequestToken was made before with other parameters"
                 raise ServiceError("IdempotentParameterMismatchException", msg)
-            return {}  # it has happened already
+            return {}  # already done
         if len(parts) > _MOST_WRITES:
             msg = f"Member must have length less than or equal to {_MOST_WRITES}"
             raise invalid(msg)
@@ -224,7 +224,7 @@ class DynamoDB:
         return {}
 
     def _outcome(self, write: _Write) -> tuple[Item | None, Item | None] | ServiceError:
-        if write.place in self._held:
+        if write.place in self._locked:
             return ServiceError("TransactionConflict", "Transaction is ongoing for the item")
         try:
             return write.outcome()
@@ -241,8 +241,8 @@ class DynamoDB:
 
     def _batch_write(self, request: Request) -> Answer:
         writes = []
-        for table, asked in request["RequestItems"].items():
-            for each in asked:
+        for table, requests in request["RequestItems"].items():
+            for each in requests:
                 ((kind, content),) = each.items()
                 writes.append(self._write(kind.removesuffix("Request"), {"TableName": table, **content}))
         if not 0 < len(writes) <= _MOST_BATCH_WRITES:
@@ -274,7 +274,7 @@ class DynamoDB:
             if len({_place(table, key) for key in keys}) < len(keys):
                 raise invalid("Provided list of item keys contains duplicates")
             answer["Responses"][name] = items = []
-            for key in sorted(keys, key=repr, reverse=True):  # in no order that anyone asked for
+            for key in sorted(keys, key=repr, reverse=True):  # in an order that no caller expects
                 found = table.items.find(key)
                 read += size_of_item(found) if found else 0
                 if read > _LARGEST_BATCH:
@@ -323,7 +323,7 @@ def _place(table: Table, key: Item) -> tuple[str, str]:
 
 
 def _reason(outcome: object) -> Answer:
-    """Why a part of a transaction has failed, if it has."""
+    """The cancellation reason of a part of a transaction."""
     if not isinstance(outcome, ServiceError):
         return {"Code": "None"}
     codes = {"ConditionalCheckFailedException": "ConditionalCheckFailed", "ValidationException": "ValidationError"}
@@ -343,7 +343,7 @@ def _updated(table: Table, key: Item, expressions: Expressions, before: Item) ->
 
 
 def _check_paths(table: Table, expressions: Expressions) -> None:
-    """An update leaves the key alone, and changes no place twice."""
+    """Check that an update does not change the key, and changes no path twice."""
     seen: list[tuple[str, ...]] = []
     for action in expressions.content(UPDATE) or ():
         path = action.path.named(expressions.names)
@@ -362,7 +362,7 @@ def _check_paths(table: Table, expressions: Expressions) -> None:
 
 
 def _partition(collection: Collection, expressions: Expressions) -> Value:
-    """The partition that a key condition names, after a check that it is one. Raises ServiceError."""
+    """The partition of a key condition, which is checked. Raises ServiceError."""
     condition = expressions.content(KEY_CONDITION)
     parts = condition.parts if isinstance(condition, Every) and condition.test is all else (condition,)
     found: dict[str, Any] = {}
@@ -399,7 +399,7 @@ def _start(collection: Collection, request: Request) -> Item | None:
 
 
 def _page(found: Iterable[Item], collection: Collection, expressions: Expressions, limit: int | None) -> Answer:
-    """One page: as many items as are asked for, or 1 MB, before the filter."""
+    """One page: as many items as requested, or 1 MB, before the filter."""
     if collection.carries is not None and (
         missing := [path[0] for path in expressions.paths(PROJECTION) if path[0] not in collection.carries]
     ):

@@ -1,4 +1,4 @@
-"""Tables and their indexes: items by partition, in the order of their sort keys."""
+"""Tables and their indexes: items by partition, sorted by their sort keys."""
 
 import time
 from bisect import bisect_right, insort
@@ -15,20 +15,20 @@ Position = tuple[Comparable, ...]
 
 _NOT_VALID = "One or more parameter values are not valid."
 _INVALID = "One or more parameter values were invalid:"
-# The largest keys, in bytes.
+# The maximum sizes of keys, in bytes.
 _PARTITION_KEY, _SORT_KEY = 2048, 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The names of a table's, or an index', key attributes."""
+    """The names of the key attributes of a table or of an index."""
 
     partition: str
     sort: str | None
 
     @classmethod
     def of(cls, schema: Iterable[Mapping[str, str]]) -> "Keys":
-        """The keys that a KeySchema names."""
+        """The keys of a KeySchema."""
         by_role = {each["KeyType"]: each["AttributeName"] for each in schema}
         return cls(by_role["HASH"], by_role.get("RANGE"))
 
@@ -45,20 +45,20 @@ class _Partition:
 
 
 class Collection:
-    """The items of a table, or of an index. `tie` are the names of the table's keys, by which items of an index differ
-    that have the same keys there.
+    """The items of a table or of an index. `tie` are the names of the table's keys, which distinguish items of an index
+    with the same index keys.
     """
 
     def __init__(self, keys: Keys, tie: tuple[str, ...] = (), *, carries: frozenset[str] | None = None) -> None:
         self.keys = keys
         self.carries = carries
-        # All that says where an item stands, beside its partition.
+        # The attributes that determine an item's position within its partition.
         self._place = tuple(dict.fromkeys((*keys.names[1:], *tie)))
         self.start = tuple(dict.fromkeys((*keys.names, *tie)))
         self._partitions: dict[Comparable, _Partition] = {}
 
     def holds(self, item: Item) -> bool:
-        """Whether the item has the keys. An index leaves others out."""
+        """Whether the item has the keys. An index does not contain other items."""
         return all(name in item for name in self.keys.names)
 
     def find(self, key: Item) -> Item | None:
@@ -67,7 +67,7 @@ class Collection:
         return partition.items.get(self._position(key)) if partition else None
 
     def put(self, item: Item) -> None:
-        """Keep the item, or what the index carries of it."""
+        """Store the item, or the attributes that the index projects."""
         if self.carries is not None:
             item = {name: value for name, value in item.items() if name in self.carries}
         partition = self._partitions.setdefault(comparable(item[self.keys.partition]), _Partition())
@@ -86,7 +86,7 @@ class Collection:
             del self._partitions[name]
 
     def query(self, partition: Value, *, forward: bool, after: Item | None) -> Iterator[Item]:
-        """The items of a partition in order, beyond the key `after`."""
+        """The items of a partition in order, after the key `after`."""
         found = self._partitions.get(comparable(partition), _Partition())
         order = found.order
         if after is not None:
@@ -95,9 +95,9 @@ class Collection:
         return (found.items[position] for position in (order if forward else reversed(order)))
 
     def scan(self, segment: int, segments: int, *, after: Item | None) -> Iterator[Item]:
-        """The items of one of so many segments, in an order of DynamoDB's own, beyond the key `after`."""
-        begin = _scattered(comparable(after[self.keys.partition])) if after else None
-        for place in sorted(map(_scattered, self._partitions)):
+        """The items of one segment, in an order of DynamoDB's own, after the key `after`."""
+        begin = _hash_position(comparable(after[self.keys.partition])) if after else None
+        for place in sorted(map(_hash_position, self._partitions)):
             if place[0] * segments >> 32 == segment and (begin is None or place >= begin):
                 partition = self._partitions[place[2]]
                 passed = bisect_right(partition.order, self._position(after)) if after and place == begin else 0
@@ -110,26 +110,26 @@ class Collection:
         return tuple(comparable(item[name]) for name in self._place)
 
 
-def _scattered(partition: Comparable) -> tuple[int, str, Comparable]:
-    """Where a partition stands among all: by a hash, as in DynamoDB, so that no test relies on an order."""
+def _hash_position(partition: Comparable) -> tuple[int, str, Comparable]:
+    """The position of a partition: by a hash, as in DynamoDB, so that no test relies on an order."""
     digest = blake2b(repr(partition).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big"), str(partition), partition
 
 
 class Table:
-    """A table, made of a CreateTable request."""
+    """A table, created from a CreateTable request."""
 
     def __init__(self, definition: Mapping[str, Any]) -> None:
         self.definition = definition
         self.name: str = definition["TableName"]
-        self.made = round(time.time(), 3)  # DynamoDB says no more than milliseconds
+        self.created = round(time.time(), 3)  # DynamoDB rounds to milliseconds
         self.keys = Keys.of(definition["KeySchema"])
         self.items = Collection(self.keys)
         self.indexes = {
             index["IndexName"]: _index(index, self.keys) for index in definition.get("GlobalSecondaryIndexes", ())
         }
         self.kinds = {each["AttributeName"]: each["AttributeType"] for each in definition["AttributeDefinitions"]}
-        self._late: list[tuple[Item | None, Item | None]] = []
+        self._pending: list[tuple[Item | None, Item | None]] = []
         self.indexes_lag = False
         if self.kinds.keys() != {*self.keys.names, *(n for index in self.indexes.values() for n in index.keys.names)}:
             msg = (
@@ -142,7 +142,7 @@ class Table:
             raise NotSupported(msg)
 
     def collection(self, index: str | None) -> Collection:
-        """The table's own items, or those of an index."""
+        """The items of the table, or of an index."""
         if index is None:
             return self.items
         if index not in self.indexes:
@@ -151,24 +151,24 @@ class Table:
         return self.indexes[index]
 
     def replace(self, before: Item | None, after: Item | None) -> None:
-        """Put one item in the place of another. The indexes follow at once, or once they no longer lag."""
+        """Replace an item. The indexes follow at once, or when they no longer lag."""
         if after is not None:
             self.items.put(after)
         elif before is not None:
             self.items.remove(before)
-        self._late.append((before, after))
+        self._pending.append((before, after))
         if not self.indexes_lag:
             self.catch_up()
 
     def catch_up(self) -> None:
-        """Let the indexes see all that was written."""
-        for before, after in self._late:
+        """Apply all writes to the indexes."""
+        for before, after in self._pending:
             for index in self.indexes.values():
                 if before is not None and index.holds(before):
                     index.remove(before)
                 if after is not None and index.holds(after):
                     index.put(after)
-        self._late.clear()
+        self._pending.clear()
 
     def check_key(self, key: Mapping[str, Value]) -> None:
         """Raise ServiceError unless this is a key of the table."""
@@ -213,17 +213,17 @@ class Table:
                 raise invalid(msg)
 
     def described(self) -> dict[str, Any]:
-        """The table as DescribeTable tells of it."""
-        told = {
+        """The answer of DescribeTable."""
+        described = {
             "TableName": self.name,
             "TableStatus": "ACTIVE",
-            "CreationDateTime": self.made,
+            "CreationDateTime": self.created,
             "KeySchema": self.definition["KeySchema"],
             "AttributeDefinitions": self.definition["AttributeDefinitions"],
         }
         if indexes := self.definition.get("GlobalSecondaryIndexes"):
-            told["GlobalSecondaryIndexes"] = [{**index, "IndexStatus": "ACTIVE"} for index in indexes]
-        return told
+            described["GlobalSecondaryIndexes"] = [{**index, "IndexStatus": "ACTIVE"} for index in indexes]
+        return described
 
 
 def _index(definition: Mapping[str, Any], table: Keys) -> Collection:

@@ -1,4 +1,4 @@
-"""Attribute values: which are allowed, how large they are, and how they compare."""
+"""Attribute values: validation, size and comparison."""
 
 from collections.abc import Mapping
 from decimal import Context, Decimal, Inexact, InvalidOperation
@@ -21,7 +21,7 @@ _SIGN = 1
 
 
 def checked(value: Value) -> Value:
-    """The value as DynamoDB keeps it: equal values become equal. Raises ServiceError."""
+    """The value as DynamoDB stores it, so that equal values become equal. Raises ServiceError."""
     if len(value) != 1:
         raise invalid("Supplied AttributeValue must contain exactly one of the supported datatypes")
     ((kind, content),) = value.items()
@@ -52,7 +52,7 @@ def checked_item(item: Item) -> dict[str, Value]:
 
 
 def size(value: Value) -> int:
-    """How many bytes DynamoDB counts for the value."""
+    """The bytes that DynamoDB counts for the value."""
     ((kind, content),) = value.items()
     match kind:
         case "S":
@@ -81,13 +81,13 @@ def size_of_item(item: Item) -> int:
 
 
 def comparable(value: Value) -> Comparable:
-    """What Python sorts as DynamoDB sorts keys: texts by their UTF-8 bytes, numbers by what they say."""
+    """A value that Python sorts as DynamoDB sorts keys: texts by their UTF-8 bytes, numbers by value."""
     ((kind, content),) = value.items()
     return Decimal(content) if kind == "N" else str(content)
 
 
 def added(value: Value, other: Value, *, sign: int = 1) -> Value:
-    """The sum of two numbers, or of a number and the negative of another."""
+    """The sum or, with sign -1, the difference of two numbers."""
     try:
         result = _ARITHMETIC.add(Decimal(value["N"]), _ARITHMETIC.multiply(Decimal(other["N"]), sign))
     except Inexact:

@@ -1,4 +1,4 @@
-"""Where botocore would send a request to DynamoDB, this process's own answers."""
+"""Answer requests in this process instead of sending them to DynamoDB."""
 
 import json
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ _AWS = ".amazonaws.com"
 
 
 class _Body:
-    """A body as urllib3 would hand it out."""
+    """A response body with urllib3's interface."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
 
     def stream(self, **_: Any) -> Iterator[bytes]:
-        """All of it at once."""
+        """The whole body at once."""
         yield self._content
 
 
 class _Wire:
-    """Answers requests to AWS while there is a DynamoDB to do so. Those to another endpoint go where they should."""
+    """Answers requests to AWS while a DynamoDB is set. Requests to other endpoints are sent."""
 
     def __init__(self) -> None:
         self.dynamodb: DynamoDB | None = None
@@ -49,13 +49,13 @@ class _Wire:
 
 
 _wire = _Wire()
-# As moto does: sessions that are made from here on ask it.
+# As in moto: all sessions that are created from here on use it.
 BUILTIN_HANDLERS.append(("before-send.dynamodb", _wire))
 
 
 @contextmanager
 def answering(dynamodb: DynamoDB) -> Iterator[DynamoDB]:
-    """Let this DynamoDB answer within the block."""
+    """Let this DynamoDB answer all requests in the block."""
     before, _wire.dynamodb = _wire.dynamodb, dynamodb
     try:
         yield dynamodb

@@ -1,4 +1,4 @@
-"""One system for all tests of faults: without its guards, functions leave it broken, so no other test can use it."""
+"""One system for all tests of faults. Tests without guards damage its state, so no other test may use it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from daybook.local.cloud import Cloud
 from daybook.local.faults import Faults
-from tests.deployed.deployed import Deployed, an_order, brought_up, goods
+from tests.deployed.deployed import Deployed, an_order, deployed_system, stock_received
 
 
 @pytest.fixture(scope="package")
@@ -17,13 +17,13 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
 
 @pytest.fixture(scope="package")
 def cloud(templates: Path, faults: Faults) -> Iterator[Cloud]:
-    with brought_up(templates, iam=False, faults=faults) as system:
+    with deployed_system(templates, iam=False, faults=faults) as system:
         # The first order starts the functions' processes.
-        system.receives(goods("mug", 1), an_order())
+        system.receives(stock_received("mug", 1), an_order())
         yield system.cloud
 
 
 @pytest.fixture
 def system(cloud: Cloud) -> Deployed:
-    """As each test finds it: events that other tests sent are not waited for."""
+    """The system as each test sees it: it does not wait for events of other tests."""
     return Deployed.on(cloud)

@@ -1,6 +1,6 @@
-"""Each promise holds, and is broken as soon as its one guard is taken away: so it is the guard that keeps it.
+"""Each guarantee holds, and is violated when its guard is removed. So the guard keeps it.
 
-More of them stand in test_faults.py: the ledger's condition, the guard of a change, the second opening of a stream.
+test_faults.py has more: the ledger's condition, the condition of a change, the second opening of a stream.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from daybook.store.ledger import COMMITTED
 from daybook.store.state import State
 from events.inventory import StockReceived
 from events.orders import OrderPlaced
-from tests.deployed.deployed import Deployed, an_order, impatient, unique
-from tests.deployed.in_process import handle, meanwhile, process_of, race, unguarded
-from tests.faults.breaking import both_ways, eventually, expected_to_hold, unless
+from tests.deployed.deployed import Deployed, an_order, short_visibility_timeout, unique
+from tests.deployed.in_process import before_first_write, handle, process_of, race, without_conditions
+from tests.faults.guards import eventually, expected_to_hold, removed_unless, with_and_without_guard
 from tests.unit import builders
 from tests.unit.world import Context
 
@@ -34,67 +34,65 @@ class Count(State, table="orders", key="name"):
 
 
 @reaction(OrderPlaced)
-def counting(order: OrderPlaced, work: Work) -> None:
-    """Count an order under the article that it wants."""
+def count_orders(order: OrderPlaced, work: Work) -> None:
+    """Count an order for its article."""
     count = work.read(Count, order.lines[0].sku)
     work.save(count.evolve(total=count.total + 1))
 
 
 @reaction(OrderPlaced, emits=(StockReceived,))
-def noting(order: OrderPlaced, work: Work) -> None:
-    """Append an event to a stream that many append to."""
+def append_event(order: OrderPlaced, work: Work) -> None:
+    """Append an event to a stream to which others append at the same time."""
     line = order.lines[0]
     work.emit(StockReceived(sku=line.sku, quantity=line.quantity, delivery_id=order.order_id))
 
 
-class Course(State, table="stock", key="name"):
-    """How a stream was followed: the sequences of its events, as they were handled."""
+class Sequences(State, table="stock", key="name"):
+    """The sequence numbers of a stream's events in the order in which they were processed."""
 
     name: str
     sequences: list[int] = []
 
 
-def one_consumer(body: Body) -> Body:
-    """Bodies that are called `handler` are one consumer, named as this module is, and have one cursor."""
-    body.__name__ = "handler"
-    return body
+def record_sequence(goods: StockReceived, work: Work) -> None:
+    """Record the sequence number of the processed event."""
+    row = work.read(Sequences, f"sequences of {goods.sku}")
+    work.save(Sequences(name=row.name, sequences=[*row.sequences, work.cause.sequence]))
 
 
-@one_consumer
-def follow(goods: StockReceived, work: Work) -> None:
-    """Write down the place of what is handled."""
-    course = work.read(Course, f"course of {goods.sku}")
-    work.save(Course(name=course.name, sequences=[*course.sequences, work.cause.sequence]))
-
-
-@one_consumer
-def refuse(_: StockReceived, __: Work) -> None:
-    """Find that nothing can be made of it."""
+def reject(_: StockReceived, __: Work) -> None:
+    """Reject every event."""
     raise Rejected("no such article")
 
 
-@both_ways
-def test_only_the_version_of_a_saved_row_keeps_one_from_overwriting_what_another_saved(
-    system: Deployed, guarded: bool
-) -> None:
+@with_and_without_guard
+def test_only_the_version_of_a_saved_row_prevents_a_lost_update(system: Deployed, guarded: bool) -> None:
     sku = unique("mug")
 
-    with process_of(system, "place-order"), race(2), held(guarded, unguarded(system.table("orders", "place-order"))):
-        handle(counting, two_orders(sku))
+    with (
+        process_of(system, "place-order"),
+        race(2),
+        guard_or(guarded, without_conditions(system.table("orders", "place-order"))),
+    ):
+        handle(count_orders, two_orders(sku))
 
     with expected_to_hold(guarded):
         assert system.row("orders", sku, of="place-order")["total"] == 2
 
 
-@both_ways
-def test_only_the_condition_of_an_append_keeps_a_stream_whole_when_two_append_at_once(
+@with_and_without_guard
+def test_only_the_condition_of_an_append_keeps_a_stream_complete_under_concurrent_appends(
     system: Deployed, guarded: bool
 ) -> None:
     sku = unique("mug")
     orders = two_orders(sku)
 
-    with process_of(system, "reserve-stock"), race(2), held(guarded, unguarded(system.connection.names.store)):
-        handle(noting, orders)
+    with (
+        process_of(system, "reserve-stock"),
+        race(2),
+        guard_or(guarded, without_conditions(system.connection.names.store)),
+    ):
+        handle(append_event, orders)
 
     with expected_to_hold(guarded):
         stream = [envelope.metadata for envelope in system.connection.store.stream(f"stock/{sku}")]
@@ -102,8 +100,8 @@ def test_only_the_condition_of_an_append_keeps_a_stream_whole_when_two_append_at
         assert {metadata.causation_id for metadata in stream} == {order.metadata.id for order in orders}
 
 
-@both_ways
-def test_only_the_way_over_the_stream_keeps_its_order_when_messages_come_in_reverse(
+@with_and_without_guard
+def test_only_reading_the_stream_keeps_its_order_when_messages_arrive_in_reverse(
     system: Deployed, guarded: bool
 ) -> None:
     sku = unique("mug")
@@ -111,38 +109,42 @@ def test_only_the_way_over_the_stream_keeps_its_order_when_messages_come_in_reve
 
     with process_of(system, "receive-stock"):
         for arrival in reversed(arrivals):
-            deliver(reaction(StockReceived, ordered=guarded)(follow), arrival)
+            deliver(reaction(StockReceived, ordered=guarded)(record_sequence), arrival)
 
     with expected_to_hold(guarded):
-        assert system.row("stock", f"course of {sku}", of="receive-stock")["sequences"] == [1, 2, 3]
+        assert system.row("stock", f"sequences of {sku}", of="receive-stock")["sequences"] == [1, 2, 3]
 
 
-@both_ways
-def test_only_the_cursors_condition_keeps_a_stream_where_another_run_has_parked_it(
+@with_and_without_guard
+def test_only_the_cursors_condition_keeps_a_stream_blocked_that_another_process_has_blocked(
     system: Deployed, guarded: bool
 ) -> None:
     sku = unique("mug")
     first, _, third = three_arrivals(system, sku)
-    following, refusing = (reaction(StockReceived, ordered=True)(body) for body in (follow, refuse))
+    following, refusing = (reaction(StockReceived, ordered=True)(body) for body in (record_sequence, reject))
 
     with process_of(system, "receive-stock"):
-        without = held(guarded, unguarded(system.connection.names.ledger, rows="cursor#"))
-        with without, meanwhile(lambda: deliver(refusing, first)):
+        without = guard_or(guarded, without_conditions(system.connection.names.ledger, rows="cursor#"))
+        with without, before_first_write(lambda: deliver(refusing, first)):
             deliver(following, third)
 
     with expected_to_hold(guarded):
-        assert system.row("stock", f"course of {sku}", of="receive-stock") == {}
+        assert system.row("stock", f"sequences of {sku}", of="receive-stock") == {}
 
 
-@both_ways
-def test_only_the_partial_answer_keeps_a_message_that_failed(system: Deployed, faults: Faults, guarded: bool) -> None:
+@with_and_without_guard
+def test_only_the_partial_batch_response_keeps_a_failed_message(
+    system: Deployed, faults: Faults, guarded: bool
+) -> None:
     order = unique("order")
     failing = Fault.denied(function="place-order", operation="TransactWriteItems", mentions=order)
 
-    with faults.bring(failing, *unless(guarded, Fault.without(Guard.PARTIAL_ANSWER, function="place-order"))):
+    with faults.inject(
+        failing, *removed_unless(guarded, Fault.without_guard(Guard.PARTIAL_ANSWER, function="place-order"))
+    ):
         (placed,) = system.sends(an_order(order))
-        eventually(lambda: faults.brought(failing), "place-order has failed")
-        eventually(lambda: in_queue(system, "place-order"), "its message is done with, or lost", expected=0)
+        eventually(lambda: faults.injected_count(failing), "place-order has failed")
+        eventually(lambda: in_queue(system, "place-order"), "its message is deleted", expected=0)
 
     with expected_to_hold(guarded):
         entry = system.connection.ledger.find(placed, "place-order")
@@ -150,42 +152,42 @@ def test_only_the_partial_answer_keeps_a_message_that_failed(system: Deployed, f
         assert entry.done, entry
 
 
-@both_ways
-def test_only_the_way_over_the_store_keeps_what_was_handled_in_the_store(
+@with_and_without_guard
+def test_only_store_before_publish_keeps_every_processed_event_in_the_store(
     system: Deployed, faults: Faults, guarded: bool
 ) -> None:
     order = unique("order")
     unstored = Fault.denied(function="admit", operation="TransactWriteItems", mentions=order, times=ALWAYS)
 
-    with faults.bring(unstored, *unless(guarded, Fault.without(Guard.STORE_FIRST, function="admit"))):
+    with faults.inject(unstored, *removed_unless(guarded, Fault.without_guard(Guard.STORE_FIRST, function="admit"))):
         (sent,) = system.sends(an_order(order))
-        eventually(lambda: faults.brought(unstored), "admit was not let into the store")
+        eventually(lambda: faults.injected_count(unstored), "admit could not write to the store")
         if not guarded:
-            eventually(lambda: handled(system, sent), "somebody has handled it")
+            eventually(lambda: handled(system, sent), "a consumer has processed it")
 
         assert not list(system.connection.store.stream(f"order/{order}"))
         with expected_to_hold(guarded):
             assert handled(system, sent) == []
 
 
-@both_ways
-def test_only_the_record_of_an_attempt_keeps_an_e_mail_from_being_sent_again(
+@with_and_without_guard
+def test_only_the_effect_record_prevents_an_e_mail_from_being_sent_again(
     system: Deployed, faults: Faults, guarded: bool
 ) -> None:
     order = unique("order")
     death = Fault.death("after", function="mail-cancelled", operation="SendEmail", mentions=order)
-    without = unless(guarded, Fault.without(Guard.ATTEMPT, function="mail-cancelled"))
+    without = removed_unless(guarded, Fault.without_guard(Guard.EFFECT_RECORD, function="mail-cancelled"))
 
-    with impatient(system, "mail-cancelled"), faults.bring(death, *without):
+    with short_visibility_timeout(system, "mail-cancelled"), faults.inject(death, *without):
         system.sends(an_order(order, lines=[(unique("never-there"), 1)]))
-        eventually(lambda: faults.brought(death), "the e-mail is out, and its process is dead")
-        eventually(lambda: system.says("mail-cancelled", cancellation(system, order)), "it was delivered again")
+        eventually(lambda: faults.injected_count(death), "the e-mail was sent and its process was killed")
+        eventually(lambda: system.log_messages("mail-cancelled", cancellation(system, order)), "it was delivered again")
 
     with expected_to_hold(guarded):
         assert len([mail for mail in mailbox(system.cloud) if order in mail.subject]) == 1
 
 
-def held(guarded: bool, without: AbstractContextManager[None]) -> AbstractContextManager[None]:
+def guard_or(guarded: bool, without: AbstractContextManager[None]) -> AbstractContextManager[None]:
     return nullcontext() if guarded else without
 
 
@@ -194,7 +196,7 @@ def two_orders(sku: str) -> list[Envelope]:
 
 
 def three_arrivals(system: Deployed, sku: str) -> list[Envelope]:
-    """Goods that have arrived three times: a stream of three events, in the store."""
+    """Stock that was received three times: a stream of three events in the store."""
     arrivals = [builders.recorded(builders.goods(sku))]
     while len(arrivals) < 3:
         arrivals.append(builders.recorded(builders.goods(sku), after=arrivals[-1]))
@@ -204,7 +206,7 @@ def three_arrivals(system: Deployed, sku: str) -> list[Envelope]:
 
 
 def deliver(handler: Reaction[StockReceived], *events: Envelope) -> None:
-    """Hand the handler a batch, as Lambda does. Nothing of it may come again."""
+    """Call the handler with a batch, as Lambda does. No message of it may fail."""
     batch = {"Records": [builders.Message(builders.from_the_bus(event)).record() for event in events]}
     assert handler(batch, Context()) == {"batchItemFailures": []}
 
@@ -215,13 +217,13 @@ def handled(system: Deployed, event: str) -> list[str]:
 
 
 def cancellation(system: Deployed, order: str) -> str:
-    """The id of the event that says that the order is cancelled."""
+    """The id of the order's OrderCancelled."""
     stream = system.connection.store.stream(f"order/{order}")
     return next(event.metadata.id for event in stream if event.metadata.type == "OrderCancelled")
 
 
 def in_queue(system: Deployed, consumer: str) -> int:
-    """How many messages wait, are being handled, or will come again."""
+    """The number of messages in the queue: waiting, in flight or delayed."""
     sqs = system.cloud.client("sqs")
     url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
     return sum(map(int, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=_WAITING)["Attributes"].values()))

@@ -1,4 +1,4 @@
-"""One stand-in for the payment provider, started once; every test finds it with empty books."""
+"""One stand-in for the payment provider, started once and reset for every test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +21,6 @@ def running_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provi
 
 @pytest.fixture
 def provider(running_provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")  # a proxy of the user's would be asked by Stripe's client
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")  # or Stripe's client would use the user's proxy
     running_provider.reset()
     return running_provider

@@ -1,4 +1,4 @@
-"""The demo's businesses: what each must bring along, and how they share a day."""
+"""The demo's businesses: the interface of each, and how they share the phases."""
 
 import io
 from pathlib import Path
@@ -9,10 +9,10 @@ from rich.console import Console
 
 from daybook.local.__main__ import main
 from daybook.local.demo import businesses
-from daybook.local.demo.business import Business, Closing, Part
-from daybook.local.demo.day import Day
+from daybook.local.demo.business import Business, Phase, Summary
+from daybook.local.demo.driver import DemoDriver
 from daybook.local.demo.samples import FOLDER, all_samples
-from daybook.local.demo.show import go_by
+from daybook.local.demo.show import run_phases
 from daybook.local.progress import Progress
 from daybook.local.project import ROOT
 from daybook.operate.send.entries import problem
@@ -25,72 +25,74 @@ def test_every_business_has_a_folder_of_samples_and_every_folder_its_business() 
 
 
 @pytest.mark.parametrize("business", BUSINESSES)
-def test_a_sample_s_events_keep_their_contracts_unless_they_are_to_be_refused(business: str) -> None:
+def test_events_of_samples_match_their_contracts_unless_they_must_be_rejected(business: str) -> None:
     for sample in all_samples(FOLDER / business):
         entries = (*sample.entries, *sample.then)
         wrong = {entry.producer_id for entry in entries if problem(entry)}
 
-        assert wrong <= sample.refused.keys(), sample.name
+        assert wrong <= sample.rejected.keys(), sample.name
         assert all(entry.producer_id for entry in entries), sample.name
 
 
 @pytest.mark.parametrize("business", BUSINESSES.values())
-def test_what_a_business_calls_worth_reading_is_there(business: type[Business]) -> None:
-    assert [file for file in business.worth_reading if not (ROOT / file).is_file()] == []
+def test_files_of_further_reading_exist(business: type[Business]) -> None:
+    assert [file for file in business.further_reading if not (ROOT / file).is_file()] == []
 
 
-def test_a_business_that_is_not_there_is_said_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_business_is_an_error_that_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--business", "bakery"]) == 2
 
-    said = capsys.readouterr()
-    assert "no business 'bakery' to show; there are: bank" in said.err
-    assert said.out == ""  # nothing was started
+    output = capsys.readouterr()
+    assert "no business 'bakery'. Businesses: bank" in output.err
+    assert output.out == ""  # nothing was started
 
 
-def test_a_folder_without_samples_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_samples_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--business", "shop", "--samples", str(tmp_path)]) == 2
 
-    assert f"No samples (*.json) are in {tmp_path / 'shop'}" in capsys.readouterr().err
+    assert f"No samples (*.json) in {tmp_path / 'shop'}" in capsys.readouterr().err
 
 
-def test_businesses_have_each_part_of_the_day_together_and_all_is_quiet_after_it() -> None:
+def test_businesses_run_each_phase_together_and_the_system_is_idle_after_it() -> None:
     happened: list[str] = []
     shown = io.StringIO()
 
-    go_by(Progress(Console(file=shown)), Watched(happened), [Told("bakery", happened), Told("bank", happened)])
+    run_phases(
+        Progress(Console(file=shown)), Watched(happened), [Recorded("bakery", happened), Recorded("bank", happened)]
+    )
 
     assert happened == [
-        *("bakery: morning", "bank: morning", "quiet"),
-        *("bakery: noon", "bank: noon", "quiet"),
-        *("bakery: evening", "bank: evening", "quiet"),
+        *("bakery: first phase", "bank: first phase", "idle"),
+        *("bakery: second phase", "bank: second phase", "idle"),
+        *("bakery: third phase", "bank: third phase", "idle"),
     ]
-    assert "noon at the bakery; noon at the bank … " in shown.getvalue()
+    assert "second phase at the bakery; second phase at the bank … " in shown.getvalue()
 
 
-class Watched(Day):
-    """A day that tells when all must be quiet."""
+class Watched(DemoDriver):
+    """A driver that records when the system must be idle."""
 
     def __init__(self, happened: list[str]) -> None:
         self.happened = happened
 
-    def settle(self) -> None:
-        self.happened.append("quiet")
+    def wait_until_idle(self) -> None:
+        self.happened.append("idle")
 
 
-class Told(Business):
-    """A business that tells what happens."""
+class Recorded(Business):
+    """A business that records its phases."""
 
-    adds_up: ClassVar[str] = ""
-    worth_reading: ClassVar[dict[str, str]] = {}
+    success_message: ClassVar[str] = ""
+    further_reading: ClassVar[dict[str, str]] = {}
 
     def __init__(self, what: str, happened: list[str]) -> None:
         self.what, self.happened = what, happened
 
-    def parts(self) -> tuple[Part, Part, Part]:
-        return self._part("morning"), self._part("noon"), self._part("evening")
+    def phases(self) -> tuple[Phase, Phase, Phase]:
+        return self._part("first phase"), self._part("second phase"), self._part("third phase")
 
-    def closing(self) -> Closing:
-        return Closing((), ())
+    def summary(self) -> Summary:
+        return Summary((), ())
 
-    def _part(self, part: str) -> Part:
-        return Part(f"{part} at the {self.what}", lambda _: self.happened.append(f"{self.what}: {part}"))
+    def _part(self, part: str) -> Phase:
+        return Phase(f"{part} at the {self.what}", lambda _: self.happened.append(f"{self.what}: {part}"))

@@ -1,4 +1,4 @@
-"""The cloud on this machine: alone on the loopback, deaf to the user's settings, gone without a trace."""
+"""The local cloud listens on the loopback only, ignores the user's settings and leaves nothing behind."""
 
 import io
 import json
@@ -15,7 +15,7 @@ import pytest
 from daybook.local.cloud import Cloud
 from daybook.local.errors import PortTaken
 from daybook.local.project import ROOT
-from tests.local.left_behind import alive, answers, family, until
+from tests.local.processes import is_listening, process_tree, running, until
 
 BUSY = """
 import os, pathlib, threading
@@ -26,7 +26,7 @@ def handler(event, context):
 
 
 def a_busy_function(cloud: Cloud) -> None:
-    """Deploy a function that never returns, invoke it, and wait until it is at work."""
+    """Deploy a function that never returns, invoke it, and wait until it runs."""
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as bundle:
         bundle.writestr("busy.py", BUSY)
@@ -43,27 +43,27 @@ def a_busy_function(cloud: Cloud) -> None:
     until((cloud.folder / "tmp" / "busy").exists, what="the function is at work")
 
 
-def test_a_taken_port_is_an_error_that_says_which_and_what_to_type() -> None:
+def test_a_taken_port_is_an_error_that_suggests_another() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortTaken, match=rf"Port {port} is taken.*make run PORT=\d+"), Cloud(port=port):
             pass  # pragma: no cover
 
 
-def test_stopping_leaves_no_process_port_or_folder_even_while_a_function_is_busy(tmp_path: Path) -> None:
+def test_stop_ends_all_processes_and_removes_the_folder_even_while_a_function_is_busy(tmp_path: Path) -> None:
     with Cloud(project=tmp_path) as cloud:
         a_busy_function(cloud)
         assert cloud.pid
-        processes = family(cloud.pid)
-        assert len(alive(processes)) >= 2
+        processes = process_tree(cloud.pid)
+        assert len(running(processes)) >= 2
 
-    until(lambda: not alive(processes), what="every process has ended")
-    assert not answers(cloud.port)
+    until(lambda: not running(processes), what="every process has ended")
+    assert not is_listening(cloud.port)
     assert not cloud.folder.exists()
     cloud.stop()  # a second time does no harm
 
 
-def test_killing_the_program_that_started_the_cloud_ends_the_cloud_and_its_functions(tmp_path: Path) -> None:
+def test_the_cloud_and_its_functions_end_when_their_parent_process_is_killed(tmp_path: Path) -> None:
     program = """if True:
         from tests.local.test_cloud import Cloud, a_busy_function
         with Cloud() as cloud:
@@ -77,24 +77,24 @@ def test_killing_the_program_that_started_the_cloud_ends_the_cloud_and_its_funct
     ) as starter:
         assert starter.stdout
         folder = Path(starter.stdout.readline().decode().strip())
-        processes = family(starter.pid)
+        processes = process_tree(starter.pid)
         starter.kill()
 
-    until(lambda: not alive(processes), what="every process has ended")
+    until(lambda: not running(processes), what="every process has ended")
     assert not folder.exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_cloud_listens_on_one_port_of_the_loopback_and_nowhere_else(tmp_path: Path) -> None:
+def test_the_cloud_listens_only_on_one_port_of_the_loopback(tmp_path: Path) -> None:
     with Cloud(project=tmp_path) as cloud:
         a_busy_function(cloud)
         assert cloud.pid
 
-        assert listeners(family(cloud.pid)) == {f"0100007F:{cloud.port:04X}"}
+        assert listeners(process_tree(cloud.pid)) == {f"0100007F:{cloud.port:04X}"}
 
 
 def listeners(pids: set[int]) -> set[str]:
-    """Local addresses, as the kernel writes them, on which the processes listen or receive datagrams."""
+    """Local addresses, in the kernel's format, on which the processes listen or receive datagrams."""
     files = [file for pid in pids for file in Path(f"/proc/{pid}/fd").iterdir()]
     inodes = {str(file.readlink())[8:-1] for file in files if str(file.readlink()).startswith("socket:")}
     tables = [Path("/proc/net", name).read_text() for name in ("tcp", "tcp6", "udp", "udp6")]
@@ -102,9 +102,7 @@ def listeners(pids: set[int]) -> set[str]:
     return {row[1] for row in rows if row[3] in ("0A", "07") and row[9] in inodes}
 
 
-def test_the_users_own_settings_reach_neither_clients_nor_children(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clients_and_child_processes_ignore_the_users_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "AWS_PROFILE": "nobody",
         "AWS_ACCESS_KEY_ID": "real",
@@ -125,7 +123,7 @@ def test_the_users_own_settings_reach_neither_clients_nor_children(
         assert not {"real", "nobody", "http://127.0.0.1:9"} & set(cloud.environment.values())
 
 
-def test_the_logs_of_a_failed_run_are_kept_where_the_error_can_name_them(tmp_path: Path) -> None:
+def test_the_logs_of_a_failed_run_are_kept(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), Cloud(project=tmp_path) as cloud:
         raise ZeroDivisionError
 

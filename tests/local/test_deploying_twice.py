@@ -1,7 +1,7 @@
-"""A stage is deployed twice at once: the second is told so, and the first goes on undisturbed.
+"""Two deployments of a stage at the same time: the second fails with a reason, and the first is not affected.
 
-From one checkout it is CDK that refuses the second; from two it is CloudFormation, which lets nobody update a stack
-that is being updated. The local cloud does, so the test refuses in its place: what is shown is what CDK makes of that.
+From one checkout, CDK refuses the second. From two, CloudFormation refuses it, because the stack is being updated. The
+local cloud does not, so the test refuses in its place and checks what CDK prints.
 """
 
 import http.client
@@ -16,9 +16,9 @@ from pathlib import Path
 from daybook.local import environment
 from daybook.local.cloud import Cloud
 from daybook.local.project import ROOT
-from tests.local.left_behind import until
+from tests.local.processes import until
 
-# An app that takes its time: until it may go on.
+# An app that waits until it may continue.
 APP = """
 import pathlib, time
 pathlib.Path("began").touch()
@@ -38,58 +38,58 @@ TOPIC = f"""
 import aws_cdk
 app = aws_cdk.App()
 stack = aws_cdk.Stack(app, "{STACK}", synthesizer=aws_cdk.LegacyStackSynthesizer())
-says = app.node.get_context("says")
-aws_cdk.CfnResource(stack, "Topic", type="AWS::SNS::Topic", properties={{"DisplayName": says}})
+name = app.node.get_context("name")
+aws_cdk.CfnResource(stack, "Topic", type="AWS::SNS::Topic", properties={{"DisplayName": name}})
 app.synth()
 """
 
-# As CloudFormation words it (https://github.com/convox/praxis/issues/309 quotes it whole).
+# CloudFormation's error (https://github.com/convox/praxis/issues/309 quotes it).
 REFUSAL = f"""<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack:{STACK} is in \
 UPDATE_IN_PROGRESS state and can not be updated.</Message></Error></ErrorResponse>"""
 
 NOWHERE = "http://127.0.0.1:1"
 
 
-def test_the_second_of_two_who_deploy_from_one_checkout_is_told_who_is_at_it(tmp_path: Path) -> None:
+def test_a_second_deployment_from_the_same_checkout_is_refused_by_cdk(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
     with cdk("synth", tmp_path) as first:
         try:
             until((tmp_path / "began").exists, what="the first makes its templates")
 
             with cdk("deploy", tmp_path) as second:
-                said, _ = second.communicate(timeout=60)
+                output, _ = second.communicate(timeout=60)
         finally:
             (tmp_path / "go").touch()
         first.communicate(timeout=60)
 
     assert second.returncode == 1
-    assert "is currently synthing to" in said
-    assert "Invoke the CLI in sequence" in said
+    assert "is currently synthing to" in output
+    assert "Invoke the CLI in sequence" in output
     assert first.returncode == 0
 
 
-def test_who_deploys_from_another_checkout_is_told_that_the_stack_is_being_updated(tmp_path: Path) -> None:
+def test_a_second_deployment_from_another_checkout_is_refused_by_cloudformation(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(TOPIC)
     with Cloud() as cloud:
-        with cdk("deploy", tmp_path, cloud.endpoint, "--context", "says=first") as first:
+        with cdk("deploy", tmp_path, cloud.endpoint, "--context", "name=first") as first:
             first.communicate(timeout=60)
         assert first.returncode == 0
 
         with (
-            somebody_updates_every_stack(cloud.endpoint) as endpoint,
-            cdk("deploy", tmp_path, endpoint, "--context", "says=second") as second,
+            every_stack_being_updated(cloud.endpoint) as endpoint,
+            cdk("deploy", tmp_path, endpoint, "--context", "name=second") as second,
         ):
-            said, _ = second.communicate(timeout=60)
+            output, _ = second.communicate(timeout=60)
         template = cloud.client("cloudformation").get_template(StackName=STACK)["TemplateBody"]
 
     assert second.returncode == 1
-    assert said.rstrip().endswith(f"{STACK} is in UPDATE_IN_PROGRESS state and can not be updated.")
+    assert output.rstrip().endswith(f"{STACK} is in UPDATE_IN_PROGRESS state and can not be updated.")
     assert "first" in str(template)
 
 
 @contextmanager
-def somebody_updates_every_stack(cloud: str) -> Iterator[str]:
-    """The endpoint of a cloud that is this one, but for what CloudFormation says to who would update a stack."""
+def every_stack_being_updated(cloud: str) -> Iterator[str]:
+    """A proxy of the cloud that refuses to update any stack, as CloudFormation does during an update."""
 
     class Between(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -122,7 +122,7 @@ def somebody_updates_every_stack(cloud: str) -> Iterator[str]:
 
 
 def cdk(command: str, folder: Path, endpoint: str = NOWHERE, *options: str) -> subprocess.Popen[str]:
-    """A command of CDK on the app in the folder."""
+    """Run a CDK command on the app in the folder."""
     (folder / "home").mkdir(exist_ok=True)
     (folder / "tmp").mkdir(exist_ok=True)
     program = str(ROOT / "node_modules" / ".bin" / "cdk")

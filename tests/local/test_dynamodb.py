@@ -1,4 +1,4 @@
-"""The DynamoDB that unit tests keep in memory answers as that of the local cloud."""
+"""The in-memory DynamoDB of unit tests gives the same answers as the local cloud."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 
 from daybook.local.cloud import Cloud
-from tests.dynamodb import DynamoDB, answering, in_use
-from tests.dynamodb.comparing import Asked, Recording, answers
-from tests.dynamodb.requests import DEFINITION, REQUESTS, TABLE, corners
+from tests.dynamodb import DynamoDB, answering, requests_in_use
+from tests.dynamodb.comparison import Call, Recording, answers
+from tests.dynamodb.random_requests import DEFINITION, REQUESTS, TABLE, edge_cases
 from tests.tables import Definition
 
 _numbers = count(1)
@@ -25,40 +25,40 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="module")
-def there(cloud: Cloud) -> Any:
+def local_cloud(cloud: Cloud) -> Any:
     return cloud.client("dynamodb")
 
 
-def test_all_that_is_asked_of_it_is_answered_as_by_the_local_cloud(there: Any) -> None:
-    recording = Recording(in_use.tables())
+def test_all_requests_of_the_code_have_the_same_answers_as_in_the_local_cloud(local_cloud: Any) -> None:
+    recording = Recording(requests_in_use.tables())
     with answering(recording):
-        in_use.ask(client())
-    for table in in_use.tables():
-        there.create_table(**table)
+        requests_in_use.send_all(client())
+    for table in requests_in_use.tables():
+        local_cloud.create_table(**table)
 
-    assert here(in_use.tables(), recording.asked) == answers(there, recording.asked)
-
-
-def test_every_condition_and_update_is_answered_as_by_the_local_cloud(there: Any) -> None:
-    assert_same_answers(there, corners())
+    assert here(requests_in_use.tables(), recording.calls) == answers(local_cloud, recording.calls)
 
 
-@given(asked=REQUESTS)
-def test_random_requests_are_answered_as_by_the_local_cloud(there: Any, asked: list[Asked]) -> None:
-    assert_same_answers(there, asked)
+def test_every_condition_and_update_has_the_same_answer_as_in_the_local_cloud(local_cloud: Any) -> None:
+    assert_same_answers(local_cloud, edge_cases())
 
 
-def assert_same_answers(there: Any, asked: list[Asked]) -> None:
-    there.create_table(**DEFINITION)
+@given(calls=REQUESTS)
+def test_random_requests_have_the_same_answers_as_in_the_local_cloud(local_cloud: Any, calls: list[Call]) -> None:
+    assert_same_answers(local_cloud, calls)
+
+
+def assert_same_answers(local_cloud: Any, calls: list[Call]) -> None:
+    local_cloud.create_table(**DEFINITION)
     try:
-        assert here([DEFINITION], asked) == answers(there, asked)
+        assert here([DEFINITION], calls) == answers(local_cloud, calls)
     finally:
-        there.delete_table(TableName=TABLE)
+        local_cloud.delete_table(TableName=TABLE)
 
 
-def here(tables: list[Definition], asked: list[Asked]) -> list[Any]:
+def here(tables: list[Definition], calls: list[Call]) -> list[Any]:
     with answering(DynamoDB(tables)):
-        return answers(client(), asked)
+        return answers(client(), calls)
 
 
 def client() -> Any:

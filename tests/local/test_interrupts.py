@@ -1,29 +1,29 @@
-"""Signals that ask for the end: one exception, at a good moment."""
+"""Signals raise one exception, at a safe moment."""
 
 import signal
 
 import pytest
 
-from daybook.local.interrupts import held, once
+from daybook.local.interrupts import defer_interrupts, single_interrupt
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_waits_for_the_end_of_a_held_block(number: signal.Signals) -> None:
+def test_an_interrupt_is_deferred_until_the_end_of_the_block(number: signal.Signals) -> None:
     done = []
 
     def work() -> None:
-        with held():
-            with held():
+        with defer_interrupts():
+            with defer_interrupts():
                 signal.raise_signal(number)
             done.append("inside")
         done.append("outside")  # pragma: no cover
 
-    with once(), pytest.raises(KeyboardInterrupt):
+    with single_interrupt(), pytest.raises(KeyboardInterrupt):
         work()
     assert done == ["inside"]
 
 
-def test_later_interrupts_do_not_disturb_the_tidying_up() -> None:
+def test_later_interrupts_do_not_stop_the_clean_up() -> None:
     done = []
 
     def work() -> None:
@@ -31,16 +31,16 @@ def test_later_interrupts_do_not_disturb_the_tidying_up() -> None:
             signal.raise_signal(signal.SIGINT)
         finally:
             signal.raise_signal(signal.SIGTERM)
-            with held():
+            with defer_interrupts():
                 signal.raise_signal(signal.SIGINT)
             done.append("tidied up")
 
-    with once(), pytest.raises(KeyboardInterrupt):
+    with single_interrupt(), pytest.raises(KeyboardInterrupt):
         work()
     assert done == ["tidied up"]
 
 
-def test_a_program_under_nohup_outlives_its_terminal_and_still_ends_on_ctrl_c() -> None:
+def test_a_program_under_nohup_ignores_sighup_and_still_ends_on_ctrl_c() -> None:
     done = []
 
     def work() -> None:
@@ -48,10 +48,10 @@ def test_a_program_under_nohup_outlives_its_terminal_and_still_ends_on_ctrl_c() 
         done.append("outlived the terminal")
         signal.raise_signal(signal.SIGINT)
 
-    # `nohup … &` in a script ignores both. Only SIGHUP is meant to stay ignored.
+    # `nohup … &` in a script ignores both signals. Only SIGHUP must stay ignored.
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
     try:
-        with once(), pytest.raises(KeyboardInterrupt):
+        with single_interrupt(), pytest.raises(KeyboardInterrupt):
             work()
     finally:
         for number, handler in before.items():
@@ -59,8 +59,8 @@ def test_a_program_under_nohup_outlives_its_terminal_and_still_ends_on_ctrl_c() 
     assert done == ["outlived the terminal"]
 
 
-def test_afterwards_signals_mean_what_they_meant_before() -> None:
+def test_the_handlers_are_restored_afterwards() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with once(), once():
+    with single_interrupt(), single_interrupt():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before

@@ -1,4 +1,4 @@
-"""A cloud that enforces permissions: over TLS, with a certificate of its own that its clients verify."""
+"""A cloud that enforces permissions uses TLS with its own certificate, which clients verify."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ LIST_QUEUES = "import boto3; print(len(boto3.client('sqs').list_queues().get('Qu
 
 
 def role(cloud: Cloud, *actions: str) -> str:
-    """Make a role that may do these actions, on everything; its ARN."""
+    """Create a role that allows these actions on every resource. Returns its ARN."""
     iam = cloud.client("iam")
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     may = {"Effect": "Allow", "Action": actions, "Resource": "*"}
@@ -25,7 +25,7 @@ def role(cloud: Cloud, *actions: str) -> str:
     return str(made["Role"]["Arn"])
 
 
-def test_a_role_may_do_what_it_is_allowed_and_nothing_else(tmp_path: Path) -> None:
+def test_a_role_may_only_do_what_its_policy_allows(tmp_path: Path) -> None:
     with Cloud(project=tmp_path, iam=True) as cloud:
         arn = role(cloud, "sqs:ListQueues")
         credentials = cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
@@ -41,14 +41,14 @@ def test_a_role_may_do_what_it_is_allowed_and_nothing_else(tmp_path: Path) -> No
             sqs.create_queue(QueueName="forbidden")
 
 
-def test_only_who_is_told_of_the_certificate_trusts_the_cloud(tmp_path: Path) -> None:
+def test_only_clients_with_the_certificate_trust_the_cloud(tmp_path: Path) -> None:
     with Cloud(project=tmp_path, iam=True) as cloud:
-        told = {"AWS_ACCESS_KEY_ID": environment.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": environment.SECRET_KEY}
-        told |= {"AWS_DEFAULT_REGION": environment.REGION, **cloud.reach}
+        variables = {"AWS_ACCESS_KEY_ID": environment.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": environment.SECRET_KEY}
+        variables |= {"AWS_DEFAULT_REGION": environment.REGION, **cloud.reach}
 
         assert cloud.endpoint.startswith("https://127.0.0.1:")
         assert subprocess.check_output([sys.executable, "-c", LIST_QUEUES], env=cloud.environment) == b"0\n"
-        assert subprocess.check_output([sys.executable, "-c", LIST_QUEUES], env=told) == b"0\n"
+        assert subprocess.check_output([sys.executable, "-c", LIST_QUEUES], env=variables) == b"0\n"
         with pytest.raises(SSLError):
             cloud.client("sqs", verify=True).list_queues()
 

@@ -1,4 +1,4 @@
-"""The process of the payment provider's stand-in: alone on the loopback, gone without a trace."""
+"""The stand-in's process listens on the loopback only and leaves nothing behind."""
 
 import os
 import signal
@@ -13,41 +13,41 @@ from daybook.local.errors import StepFailed
 from daybook.local.project import ROOT
 from daybook.local.provider import Provider
 from daybook.local.provider.server.service import Service
-from tests.local.left_behind import a_free_port, alive, answers, family, until
+from tests.local.processes import a_free_port, is_listening, process_tree, running, until
 
 
-def test_stopping_leaves_no_process_port_or_folder(tmp_path: Path) -> None:
-    before = family(os.getpid())
+def test_stop_ends_the_process_and_removes_the_folder(tmp_path: Path) -> None:
+    before = process_tree(os.getpid())
     with Provider(project=tmp_path) as provider:
-        processes = family(os.getpid()) - before
-        assert answers(provider.port)
+        processes = process_tree(os.getpid()) - before
+        assert is_listening(provider.port)
 
-    until(lambda: not alive(processes), what="the process has ended")
-    assert not answers(provider.port)
+    until(lambda: not running(processes), what="the process has ended")
+    assert not is_listening(provider.port)
     assert not provider.folder.exists()
     provider.stop()  # a second time does no harm
 
 
-def test_it_listens_on_the_port_that_was_asked_for(tmp_path: Path) -> None:
+def test_it_listens_on_the_given_port(tmp_path: Path) -> None:
     port = a_free_port()
     with Provider(port=port, project=tmp_path) as provider:
         assert provider.endpoint == f"http://127.0.0.1:{port}"
         assert provider.book().payments == ()
 
 
-def test_a_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_taken_port_is_an_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(StepFailed, match=f"cannot listen on port {port}"), Provider(port=port, project=tmp_path):
+        with pytest.raises(StepFailed, match=f"Cannot listen on port {port}"), Provider(port=port, project=tmp_path):
             pass  # pragma: no cover
 
 
-def test_two_of_them_know_nothing_of_each_other(tmp_path: Path) -> None:
+def test_two_providers_can_run_at_the_same_time(tmp_path: Path) -> None:
     with Provider(project=tmp_path) as one, Provider(project=tmp_path) as other:
         assert one.port != other.port
 
 
-def test_killing_the_program_that_started_it_ends_it(tmp_path: Path) -> None:
+def test_it_ends_when_its_parent_process_is_killed(tmp_path: Path) -> None:
     program = """if True:
         from daybook.local.provider import Provider
         with Provider() as provider:
@@ -60,15 +60,15 @@ def test_killing_the_program_that_started_it_ends_it(tmp_path: Path) -> None:
     ) as starter:
         assert starter.stdout
         folder = Path(starter.stdout.readline().decode().strip())
-        processes = family(starter.pid)
+        processes = process_tree(starter.pid)
         assert len(processes) == 2
         starter.kill()
 
-    until(lambda: not alive(processes), what="every process has ended")
+    until(lambda: not running(processes), what="every process has ended")
     assert not folder.exists()
 
 
-def test_the_log_of_a_failed_run_is_kept_where_the_error_can_name_it(tmp_path: Path) -> None:
+def test_the_log_of_a_failed_run_is_kept(tmp_path: Path) -> None:
     def run() -> None:
         with provider:
             provider.book()

@@ -1,4 +1,4 @@
-"""The provider's books, with which ours are compared."""
+"""The provider's records, which tests compare with ours."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import stripe
 
 from daybook.local.provider import Provider, StandIn
-from tests.local.paying import a_client, an_intent, confirm, paid, processing, refund, refused, retrieve
+from tests.local.stripe_client import a_client, an_intent, confirm, paid, processing, refund, refused, retrieve
 
 
-def test_a_charge_tells_what_was_taken_for_what_by_which_call(provider: Provider) -> None:
+def test_a_charge_has_its_order_its_amount_and_its_idempotency_key(provider: Provider) -> None:
     intent = an_intent(provider, order="1001", amount=4200)
     confirm(provider, intent.id, key="charge/1001")
 
@@ -21,7 +21,7 @@ def test_a_charge_tells_what_was_taken_for_what_by_which_call(provider: Provider
     assert timedelta(0) <= datetime.now(UTC) - charge.at < timedelta(minutes=1)
 
 
-def test_a_refund_tells_what_was_given_back_for_what_by_which_call(provider: Provider) -> None:
+def test_a_refund_has_its_order_its_amount_and_its_idempotency_key(provider: Provider) -> None:
     intent = paid(provider, order="1001")
     refund(provider, intent.id, amount=1200, key="refund/1001", metadata={"why": "cancelled"})
 
@@ -32,7 +32,7 @@ def test_a_refund_tells_what_was_given_back_for_what_by_which_call(provider: Pro
     assert given_back.metadata == {"order": "1001", "why": "cancelled"}
 
 
-def test_sums_are_told_by_currency_of_one_order_or_of_all(provider: Provider) -> None:
+def test_sums_are_by_currency_for_one_order_or_for_all(provider: Provider) -> None:
     refund(provider, paid(provider, order="1001", amount=4200).id, amount=200)
     paid(provider, order="1001", amount=100)
     paid(provider, order="1002", amount=1000, currency="usd")
@@ -47,7 +47,7 @@ def test_sums_are_told_by_currency_of_one_order_or_of_all(provider: Provider) ->
     assert book.orders == {"1001", "1002", "1003"}
 
 
-def test_payments_are_in_the_book_whatever_became_of_them(provider: Provider) -> None:
+def test_the_book_has_payments_of_every_status(provider: Provider) -> None:
     paid(provider, order="1001")
     an_intent(provider, order="1002")
     with refused(stripe.CardError):
@@ -65,7 +65,7 @@ def test_payments_are_in_the_book_whatever_became_of_them(provider: Provider) ->
     ]
 
 
-def test_calls_are_counted_replays_and_refusals_included(provider: Provider) -> None:
+def test_calls_are_counted_with_replays_and_errors(provider: Provider) -> None:
     for _ in range(2):
         an_intent(provider, key="charge/1001")
     with refused():
@@ -75,7 +75,7 @@ def test_calls_are_counted_replays_and_refusals_included(provider: Provider) -> 
     assert provider.book().calls == {"payment_intents.create": 3, "balance.retrieve": 1}
 
 
-def test_of_many_calls_at_once_with_one_key_one_takes_the_money(provider: Provider) -> None:
+def test_of_many_concurrent_calls_with_one_key_only_one_charges(provider: Provider) -> None:
     intent = an_intent(provider)
 
     def attempt(_: int) -> bool:
@@ -89,13 +89,13 @@ def test_of_many_calls_at_once_with_one_key_one_takes_the_money(provider: Provid
     assert provider.book().taken() == {"eur": 4200}
 
 
-def test_the_books_can_be_read_by_who_knows_the_endpoint_alone(provider: Provider) -> None:
+def test_the_book_can_be_read_with_the_endpoint_only(provider: Provider) -> None:
     paid(provider)
 
     assert StandIn(provider.endpoint).book().taken() == {"eur": 4200}
 
 
-def test_a_reset_empties_the_books_and_forgets_the_keys(provider: Provider) -> None:
+def test_a_reset_removes_all_records_and_keys(provider: Provider) -> None:
     paid(provider, key="charge/1001")
     provider.reset()
 

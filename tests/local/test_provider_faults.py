@@ -1,4 +1,4 @@
-"""What may go wrong between us and the provider, brought about on request and seen through Stripe's client."""
+"""Faults of the provider, seen through Stripe's client."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,26 +7,26 @@ import pytest
 import stripe
 
 from daybook.local.provider import ALWAYS, Fault, Provider
-from tests.local.left_behind import until
-from tests.local.paying import a_client, an_intent, cancel, confirm, paid, refund, refused, retrieve
+from tests.local.processes import until
+from tests.local.stripe_client import a_client, an_intent, cancel, confirm, paid, refund, refused, retrieve
 
 CONFIRM = "payment_intents.confirm"
 
 
-def test_a_call_that_is_dropped_before_never_happened(provider: Provider) -> None:
+def test_a_call_that_is_dropped_before_has_no_effect(provider: Provider) -> None:
     intent = an_intent(provider)
     lost = Fault.dropped("before", operation=CONFIRM)
-    with provider.brings(lost), pytest.raises(stripe.APIConnectionError):
+    with provider.inject(lost), pytest.raises(stripe.APIConnectionError):
         confirm(provider, intent.id)
 
-    assert provider.brought(lost) == 1
+    assert provider.injected_count(lost) == 1
     assert retrieve(provider, intent.id).status == "requires_confirmation"
     assert provider.book().taken() == {}
 
 
-def test_a_call_that_is_dropped_after_has_taken_effect_and_its_key_tells(provider: Provider) -> None:
+def test_a_call_that_is_dropped_after_took_effect_and_its_key_returns_the_answer(provider: Provider) -> None:
     intent = an_intent(provider)
-    with provider.brings(Fault.dropped("after", operation=CONFIRM)):
+    with provider.inject(Fault.dropped("after", operation=CONFIRM)):
         with pytest.raises(stripe.APIConnectionError):
             confirm(provider, intent.id, key="charge/1001")
         assert provider.book().taken() == {"eur": 4200}
@@ -35,9 +35,9 @@ def test_a_call_that_is_dropped_after_has_taken_effect_and_its_key_tells(provide
     assert provider.book().taken() == {"eur": 4200}
 
 
-def test_stripes_client_tries_again_by_itself_with_a_key_of_its_own(provider: Provider) -> None:
+def test_stripes_client_retries_with_its_own_key(provider: Provider) -> None:
     intent = an_intent(provider)
-    with provider.brings(Fault.dropped("after", operation=CONFIRM)):
+    with provider.inject(Fault.dropped("after", operation=CONFIRM)):
         assert a_client(provider, retries=1).v1.payment_intents.confirm(intent.id).status == "succeeded"
 
     assert provider.book().calls[CONFIRM] == 2
@@ -45,9 +45,11 @@ def test_stripes_client_tries_again_by_itself_with_a_key_of_its_own(provider: Pr
 
 
 @pytest.mark.parametrize(("when", "taken"), [("before", {}), ("after", {"eur": 4200})])
-def test_a_500_may_have_done_nothing_or_all_and_is_given_again(provider: Provider, when: Any, taken: Any) -> None:
+def test_a_500_may_have_had_no_effect_or_all_and_is_repeated_for_the_key(
+    provider: Provider, when: Any, taken: Any
+) -> None:
     intent = an_intent(provider)
-    with provider.brings(Fault.server_error(when, operation=CONFIRM)), refused(stripe.APIError) as first:
+    with provider.inject(Fault.server_error(when, operation=CONFIRM)), refused(stripe.APIError) as first:
         confirm(provider, intent.id, key="charge/1001")
     with refused(stripe.APIError) as again:
         confirm(provider, intent.id, key="charge/1001")
@@ -59,9 +61,9 @@ def test_a_500_may_have_done_nothing_or_all_and_is_given_again(provider: Provide
 
 
 @pytest.mark.parametrize(("when", "taken"), [("before", {}), ("after", {"eur": 4200})])
-def test_after_a_503_the_key_tells_the_truth(provider: Provider, when: Any, taken: Any) -> None:
+def test_after_a_503_the_key_returns_the_real_answer(provider: Provider, when: Any, taken: Any) -> None:
     intent = an_intent(provider)
-    with provider.brings(Fault.unavailable(when, operation=CONFIRM)), refused(stripe.APIError) as refusal:
+    with provider.inject(Fault.unavailable(when, operation=CONFIRM)), refused(stripe.APIError) as refusal:
         confirm(provider, intent.id, key="charge/1001")
 
     assert refusal.status == 503
@@ -73,8 +75,8 @@ def test_after_a_503_the_key_tells_the_truth(provider: Provider, when: Any, take
 @pytest.mark.parametrize(
     ("fault", "code"), [(Fault.rate_limited(), "rate_limit"), (Fault.lock_timeout(), "lock_timeout")]
 )
-def test_a_429_did_nothing_and_leaves_the_key_unused(provider: Provider, fault: Fault, code: str) -> None:
-    with provider.brings(fault), refused(stripe.RateLimitError) as refusal:
+def test_a_429_has_no_effect_and_does_not_use_the_key(provider: Provider, fault: Fault, code: str) -> None:
+    with provider.inject(fault), refused(stripe.RateLimitError) as refusal:
         paid(provider, key="charge/1001")
 
     assert (refusal.status, refusal.error["code"]) == (429, code)
@@ -82,35 +84,35 @@ def test_a_429_did_nothing_and_leaves_the_key_unused(provider: Provider, fault: 
     assert headers(paid(provider, key="charge/1001")).get("Idempotent-Replayed") is None
 
 
-def test_stripes_client_sends_again_what_waited_too_long_for_a_lock(provider: Provider) -> None:
+def test_stripes_client_retries_after_a_lock_timeout(provider: Provider) -> None:
     intent = an_intent(provider)
-    with provider.brings(Fault.lock_timeout(operation=CONFIRM)):
+    with provider.inject(Fault.lock_timeout(operation=CONFIRM)):
         assert a_client(provider, retries=1).v1.payment_intents.confirm(intent.id).status == "succeeded"
 
 
-def test_any_error_can_be_brought_about(provider: Provider) -> None:
-    conflict = Fault.error(409, "invalid_request_error", "Somebody is at it.", code="lock_timeout")
-    with provider.brings(conflict), refused(stripe.APIError) as refusal:
+def test_any_error_can_be_injected(provider: Provider) -> None:
+    conflict = Fault.error(409, "invalid_request_error", "The object is locked.", code="lock_timeout")
+    with provider.inject(conflict), refused(stripe.APIError) as refusal:
         a_client(provider).v1.balance.retrieve()
 
-    assert (refusal.status, refusal.error["message"]) == (409, "Somebody is at it.")
+    assert (refusal.status, refusal.error["message"]) == (409, "The object is locked.")
 
 
-def test_who_waits_for_a_late_answer_in_vain_finds_it_by_the_key(provider: Provider) -> None:
+def test_a_client_that_timed_out_gets_the_answer_by_the_key(provider: Provider) -> None:
     intent = an_intent(provider)
     late = Fault.delayed(60, "after", operation=CONFIRM)
     impatient = a_client(provider, timeout=0.2)
-    with provider.brings(late):
+    with provider.inject(late):
         with pytest.raises(stripe.APIConnectionError):
             impatient.v1.payment_intents.confirm(intent.id, options={"idempotency_key": "charge/1001"})
         assert provider.book().taken() == {"eur": 4200}
         assert confirm(provider, intent.id, key="charge/1001").status == "succeeded"
 
 
-def test_who_hangs_up_early_is_charged_all_the_same_later(provider: Provider) -> None:
+def test_a_client_that_timed_out_before_the_execution_is_charged_later(provider: Provider) -> None:
     intent = an_intent(provider)
     slow = Fault.delayed(60, "before", operation=CONFIRM)
-    with provider.brings(slow):
+    with provider.inject(slow):
         with pytest.raises(stripe.APIConnectionError):
             a_client(provider, timeout=0.2).v1.payment_intents.confirm(intent.id)
         assert provider.book().taken() == {}
@@ -119,46 +121,46 @@ def test_who_hangs_up_early_is_charged_all_the_same_later(provider: Provider) ->
 
 
 def test_a_delay_ends_by_itself(provider: Provider) -> None:
-    with provider.brings(Fault.delayed(0.01)):
+    with provider.inject(Fault.delayed(0.01)):
         assert paid(provider).status == "succeeded"
 
 
-def test_a_fault_strikes_the_first_so_many_calls_or_always(provider: Provider) -> None:
+def test_a_fault_affects_the_first_calls_or_all(provider: Provider) -> None:
     twice, always = Fault.rate_limited(times=2), Fault.rate_limited(times=ALWAYS)
-    with provider.brings(twice):
+    with provider.inject(twice):
         outcomes = [is_refused(provider) for _ in range(3)]
-    with provider.brings(always):
+    with provider.inject(always):
         outcomes += [is_refused(provider) for _ in range(3)]
 
     assert outcomes == [True, True, False, True, True, True]
-    assert (provider.brought(twice), provider.brought(always)) == (2, 3)
+    assert (provider.injected_count(twice), provider.injected_count(always)) == (2, 3)
     assert not is_refused(provider)
 
 
-def test_a_fault_goes_on_counting_when_it_is_brought_again(provider: Provider) -> None:
+def test_the_count_of_a_fault_continues_when_it_is_injected_again(provider: Provider) -> None:
     once = Fault.rate_limited(times=1)
-    with provider.brings(once):
+    with provider.inject(once):
         assert is_refused(provider)
-    with provider.brings(once):
+    with provider.inject(once):
         assert not is_refused(provider)
 
 
-def test_faults_of_nested_blocks_strike_each_their_own(provider: Provider) -> None:
-    with provider.brings(Fault.rate_limited(operation="refunds.create")):
-        with provider.brings(Fault.rate_limited(operation=CONFIRM)), refused(stripe.RateLimitError):
+def test_faults_of_nested_blocks_are_independent(provider: Provider) -> None:
+    with provider.inject(Fault.rate_limited(operation="refunds.create")):
+        with provider.inject(Fault.rate_limited(operation=CONFIRM)), refused(stripe.RateLimitError):
             confirm(provider, an_intent(provider).id)
         with refused(stripe.RateLimitError):
             refund(provider, paid(provider).id)
 
 
-def test_a_fault_can_be_meant_for_one_order_from_its_first_call_to_its_refund(provider: Provider) -> None:
-    with provider.brings(Fault.rate_limited(order="1001", times=ALWAYS)):
+def test_a_fault_can_select_one_order_in_every_operation(provider: Provider) -> None:
+    with provider.inject(Fault.rate_limited(order="1001", times=ALWAYS)):
         assert an_intent(provider, order="1002").id
         with refused(stripe.RateLimitError):
             an_intent(provider, order="1001")
     intent = paid(provider, order="1001")
     given_back = refund(provider, intent.id, amount=100)
-    with provider.brings(Fault.rate_limited(order="1001", times=ALWAYS)):
+    with provider.inject(Fault.rate_limited(order="1001", times=ALWAYS)):
         for act in (retrieve, confirm, cancel, refund):
             with refused(stripe.RateLimitError):
                 act(provider, intent.id)
@@ -168,30 +170,30 @@ def test_a_fault_can_be_meant_for_one_order_from_its_first_call_to_its_refund(pr
             a_client(provider).v1.refunds.list({"payment_intent": intent.id})
 
 
-def test_a_fault_can_be_meant_for_one_intent_or_one_payment_method(provider: Provider) -> None:
+def test_a_fault_can_select_one_intent_or_one_payment_method(provider: Provider) -> None:
     one, other = an_intent(provider), an_intent(provider, payment_method="pm_card_mastercard")
-    with provider.brings(Fault.rate_limited(intent=one.id)):
+    with provider.inject(Fault.rate_limited(intent=one.id)):
         assert confirm(provider, other.id).status == "succeeded"
         with refused(stripe.RateLimitError):
             confirm(provider, one.id)
-    with provider.brings(Fault.rate_limited(payment_method="pm_card_mastercard")):
+    with provider.inject(Fault.rate_limited(payment_method="pm_card_mastercard")):
         assert confirm(provider, one.id).status == "succeeded"
         with refused(stripe.RateLimitError):
             an_intent(provider, payment_method="pm_card_mastercard")
 
 
-def test_a_reset_lifts_faults_and_lets_go_whom_they_hold_up(provider: Provider) -> None:
+def test_a_reset_removes_faults_and_ends_their_delays(provider: Provider) -> None:
     slow = Fault.delayed(60, operation="balance.retrieve")
-    with ThreadPoolExecutor() as elsewhere, provider.brings(slow):
+    with ThreadPoolExecutor() as elsewhere, provider.inject(slow):
         held_up = elsewhere.submit(a_client(provider).v1.balance.retrieve)
-        until(lambda: provider.brought(slow), what="the call is held up")
+        until(lambda: provider.injected_count(slow), what="the call is held up")
         provider.reset()
         assert held_up.result().object == "balance"
         assert a_client(provider).v1.balance.retrieve().object == "balance"
 
 
 def is_refused(provider: Provider) -> bool:
-    """Whether a call is turned away as one too many."""
+    """Whether a call is rejected by the rate limit."""
     try:
         a_client(provider).v1.balance.retrieve()
     except stripe.RateLimitError:

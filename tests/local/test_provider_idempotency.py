@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import stripe
 
 from daybook.local.provider import Fault, Provider
-from tests.local.left_behind import until
-from tests.local.paying import a_client, an_intent, confirm, paid, refund, refused, retrieve
+from tests.local.processes import until
+from tests.local.stripe_client import a_client, an_intent, confirm, paid, refund, refused, retrieve
 
 
-def test_the_same_request_with_the_same_key_is_done_once_and_answered_twice(provider: Provider) -> None:
+def test_the_same_request_with_the_same_key_is_executed_once(provider: Provider) -> None:
     first = an_intent(provider, key="charge/1001")
     again = an_intent(provider, key="charge/1001")
 
@@ -19,7 +19,7 @@ def test_the_same_request_with_the_same_key_is_done_once_and_answered_twice(prov
     assert len(provider.book().payments) == 1
 
 
-def test_the_answer_is_the_first_one_even_if_much_has_happened_since(provider: Provider) -> None:
+def test_a_key_returns_its_first_answer_even_if_the_state_has_changed(provider: Provider) -> None:
     intent = an_intent(provider, key="open/1001")
     confirm(provider, intent.id, key="charge/1001")
 
@@ -27,7 +27,7 @@ def test_the_answer_is_the_first_one_even_if_much_has_happened_since(provider: P
     assert retrieve(provider, intent.id).status == "succeeded"
 
 
-def test_money_is_taken_and_given_back_once_for_a_key(provider: Provider) -> None:
+def test_a_key_charges_and_refunds_once(provider: Provider) -> None:
     intent = an_intent(provider)
     for _ in range(3):
         confirm(provider, intent.id, key="charge/1001")
@@ -37,7 +37,7 @@ def test_money_is_taken_and_given_back_once_for_a_key(provider: Provider) -> Non
     assert provider.book().returned() == {"eur": 100}
 
 
-def test_an_error_that_came_after_the_execution_began_is_given_again(provider: Provider) -> None:
+def test_an_error_of_the_execution_is_repeated_for_the_key(provider: Provider) -> None:
     intent = an_intent(provider, payment_method="pm_card_visa_chargeDeclined")
     messages = set()
     for _ in range(2):
@@ -50,7 +50,7 @@ def test_an_error_that_came_after_the_execution_began_is_given_again(provider: P
     assert len(provider.book().charges) == 1
 
 
-def test_a_request_that_was_malformed_leaves_its_key_unused(provider: Provider) -> None:
+def test_an_invalid_request_does_not_use_its_key(provider: Provider) -> None:
     with refused():
         an_intent(provider, amount=1, key="charge/1001")
 
@@ -81,12 +81,12 @@ def test_a_key_cannot_be_used_for_another_endpoint(provider: Provider) -> None:
     assert provider.book().taken() == {}
 
 
-def test_a_key_whose_request_still_runs_is_in_use(provider: Provider) -> None:
+def test_a_key_is_in_use_while_its_request_runs(provider: Provider) -> None:
     slow = Fault.delayed(60, operation="payment_intents.create")
     with ThreadPoolExecutor() as elsewhere:
-        with provider.brings(slow):
+        with provider.inject(slow):
             first = elsewhere.submit(an_intent, provider, key="charge/1001")
-            until(lambda: provider.brought(slow), what="the first request runs")
+            until(lambda: provider.injected_count(slow), what="the first request runs")
             with refused(stripe.APIError) as refusal:
                 an_intent(provider, key="charge/1001")
         answered = first.result()
@@ -96,7 +96,7 @@ def test_a_key_whose_request_still_runs_is_in_use(provider: Provider) -> None:
     assert len(provider.book().payments) == 1
 
 
-def test_a_key_that_was_forgotten_takes_the_money_again(provider: Provider) -> None:
+def test_a_forgotten_key_charges_again(provider: Provider) -> None:
     paid(provider, key="charge/1001")
     provider.forget_keys()
     paid(provider, key="charge/1001")
@@ -104,12 +104,12 @@ def test_a_key_that_was_forgotten_takes_the_money_again(provider: Provider) -> N
     assert provider.book().taken() == {"eur": 8400}
 
 
-def test_a_key_that_is_forgotten_while_its_request_runs_is_in_use_all_the_same(provider: Provider) -> None:
+def test_a_key_cannot_be_forgotten_while_its_request_runs(provider: Provider) -> None:
     slow = Fault.delayed(60, operation="payment_intents.create")
     with ThreadPoolExecutor() as elsewhere:
-        with provider.brings(slow):
+        with provider.inject(slow):
             first = elsewhere.submit(an_intent, provider, key="charge/1001")
-            until(lambda: provider.brought(slow), what="the first request runs")
+            until(lambda: provider.injected_count(slow), what="the first request runs")
             provider.forget_keys()
         answered = first.result()
 
@@ -124,11 +124,11 @@ def test_a_key_is_at_most_255_characters_long(provider: Provider) -> None:
     assert refusal.status == 400
 
 
-def test_requests_without_a_key_are_all_done(provider: Provider) -> None:
+def test_requests_without_a_key_are_all_executed(provider: Provider) -> None:
     assert paid(provider).id != paid(provider).id
 
 
-def test_reading_pays_no_heed_to_keys(provider: Provider) -> None:
+def test_reading_ignores_keys(provider: Provider) -> None:
     intent = an_intent(provider)
     intents = a_client(provider).v1.payment_intents
     before = intents.retrieve(intent.id, options={"idempotency_key": "look"})
@@ -141,5 +141,5 @@ def test_reading_pays_no_heed_to_keys(provider: Provider) -> None:
 def headers(answered: stripe.PaymentIntent) -> dict[str, str]:
     """The answer's headers that are about idempotency."""
     assert answered.last_response
-    said = dict(answered.last_response.headers)
-    return {name: value for name, value in said.items() if name.startswith("Idempoten")}
+    every = dict(answered.last_response.headers)
+    return {name: value for name, value in every.items() if name.startswith("Idempoten")}

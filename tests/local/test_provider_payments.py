@@ -1,4 +1,4 @@
-"""The life of a payment intent at the stand-in, through Stripe's client, as docs.stripe.com tells it."""
+"""The lifecycle of a payment intent, through Stripe's client, as docs.stripe.com describes it."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 import stripe
 
 from daybook.local.provider import NothingToSettle, Provider
-from tests.local.paying import a_client, an_intent, cancel, confirm, paid, processing, refused, retrieve
+from tests.local.stripe_client import a_client, an_intent, cancel, confirm, paid, processing, refused, retrieve
 
 CODES = {
     "pm_card_visa_chargeDeclined": ("card_declined", "generic_decline"),
@@ -32,14 +32,14 @@ def test_a_new_intent_with_a_payment_method_waits_to_be_confirmed(provider: Prov
     assert (intent.latest_charge, intent.last_payment_error, intent.canceled_at) == (None, None, None)
 
 
-def test_a_new_intent_without_a_payment_method_wants_one(provider: Provider) -> None:
+def test_a_new_intent_without_a_payment_method_requires_one(provider: Provider) -> None:
     intent = an_intent(provider, payment_method=None)
 
     assert (intent.status, intent.payment_method) == ("requires_payment_method", None)
 
 
 @pytest.mark.parametrize("method", ["pm_card_visa", "pm_card_mastercard"])
-def test_confirming_takes_the_money(provider: Provider, method: str) -> None:
+def test_confirming_charges(provider: Provider, method: str) -> None:
     intent = confirm(provider, an_intent(provider, payment_method=method).id)
 
     assert (intent.status, intent.amount_received) == ("succeeded", 4200)
@@ -57,7 +57,7 @@ def test_the_payment_method_may_come_with_the_confirmation(provider: Provider) -
     assert confirm(provider, intent.id, payment_method="pm_card_visa").status == "succeeded"
 
 
-def test_a_test_payment_method_becomes_one_with_an_id_of_its_own(provider: Provider) -> None:
+def test_a_test_payment_method_gets_a_new_id(provider: Provider) -> None:
     intent = an_intent(provider, payment_method="pm_card_visa")
 
     assert str(intent.payment_method).startswith("pm_")
@@ -76,7 +76,7 @@ def test_an_intent_without_a_payment_method_cannot_be_confirmed(provider: Provid
 
 
 @pytest.mark.parametrize("method", CODES)
-def test_a_declined_card_says_why_and_the_intent_wants_another(provider: Provider, method: str) -> None:
+def test_a_declined_card_has_a_reason_and_the_intent_requires_another(provider: Provider, method: str) -> None:
     code, decline_code = CODES[method]
     intent = an_intent(provider, payment_method=method)
     with refused(stripe.CardError) as refusal:
@@ -107,14 +107,14 @@ def test_another_card_may_pay_after_one_was_declined(provider: Provider) -> None
     assert [charge.status for charge in provider.book().charges] == ["failed", "succeeded"]
 
 
-def test_an_intent_whose_card_is_declined_at_its_creation_exists_all_the_same(provider: Provider) -> None:
+def test_an_intent_exists_even_if_its_card_is_declined_at_creation(provider: Provider) -> None:
     with refused(stripe.CardError) as refusal:
         paid(provider, payment_method="pm_card_visa_chargeDeclined")
 
     assert retrieve(provider, refusal.error["payment_intent"]["id"]).status == "requires_payment_method"
 
 
-def test_an_unknown_payment_method_is_missing(provider: Provider) -> None:
+def test_an_unknown_payment_method_is_not_found(provider: Provider) -> None:
     with refused() as creating:
         an_intent(provider, payment_method="pm_card_nobody")
     with refused() as confirming:
@@ -136,7 +136,7 @@ def test_an_unknown_intent_is_not_found(provider: Provider) -> None:
 
 
 @pytest.mark.parametrize("method", ["pm_card_authenticationRequired", "pm_card_threeDSecure2Required"])
-def test_a_card_that_wants_its_owner_makes_the_intent_require_action(provider: Provider, method: str) -> None:
+def test_a_card_that_needs_authentication_makes_the_intent_require_action(provider: Provider, method: str) -> None:
     intent = paid(provider, payment_method=method, return_url="https://shop.example/back")
 
     assert intent.status == "requires_action"
@@ -146,17 +146,19 @@ def test_a_card_that_wants_its_owner_makes_the_intent_require_action(provider: P
 
 
 @pytest.mark.parametrize(
-    "asked", [{"off_session": True}, {"off_session": "one_off"}, {"error_on_requires_action": True}]
+    "parameters", [{"off_session": True}, {"off_session": "one_off"}, {"error_on_requires_action": True}]
 )
-def test_a_card_that_wants_its_absent_owner_is_declined(provider: Provider, asked: dict[str, Any]) -> None:
+def test_a_card_that_needs_authentication_is_declined_off_session(
+    provider: Provider, parameters: dict[str, Any]
+) -> None:
     with refused(stripe.CardError) as refusal:
-        paid(provider, payment_method="pm_card_authenticationRequired", **asked)
+        paid(provider, payment_method="pm_card_authenticationRequired", **parameters)
 
     assert (refusal.status, refusal.error["code"]) == (402, "authentication_required")
     assert refusal.error["payment_intent"]["status"] == "requires_payment_method"
 
 
-def test_an_owner_may_authenticate_or_fail_to(provider: Provider) -> None:
+def test_authentication_may_succeed_or_fail(provider: Provider) -> None:
     one = paid(provider, order="1001", payment_method="pm_card_authenticationRequired")
     other = paid(provider, order="1002", payment_method="pm_card_authenticationRequired")
     provider.settle(order="1001")
@@ -170,7 +172,7 @@ def test_an_owner_may_authenticate_or_fail_to(provider: Provider) -> None:
 
 
 @pytest.mark.parametrize("method", ["pm_usBankAccount_success", "pm_usBankAccount_processing"])
-def test_a_bank_account_pays_when_the_bank_says_so(provider: Provider, method: str) -> None:
+def test_a_bank_debit_succeeds_when_it_is_settled(provider: Provider, method: str) -> None:
     intent = processing(provider, method, order="1001")
     assert (intent.status, intent.amount_received) == ("processing", 0)
     assert provider.book().taken() == {}
@@ -182,7 +184,7 @@ def test_a_bank_account_pays_when_the_bank_says_so(provider: Provider, method: s
     assert provider.book().taken(order="1001") == {"usd": 4200}
 
 
-def test_a_bank_may_also_refuse_in_the_end(provider: Provider) -> None:
+def test_a_bank_debit_may_fail_when_it_is_settled(provider: Provider) -> None:
     intent = processing(provider)
     provider.settle(payment=intent.id, fails="insufficient_funds")
 
@@ -193,7 +195,7 @@ def test_a_bank_may_also_refuse_in_the_end(provider: Provider) -> None:
     assert [(charge.status, charge.failure) for charge in provider.book().charges] == [("failed", "insufficient_funds")]
 
 
-def test_what_does_not_wait_cannot_be_settled(provider: Provider) -> None:
+def test_only_a_pending_payment_can_be_settled(provider: Provider) -> None:
     paid(provider, order="1001")
 
     with pytest.raises(NothingToSettle, match="order 1001"):
@@ -216,7 +218,7 @@ def test_a_payment_method_must_be_of_an_allowed_type(provider: Provider) -> None
     assert "(us_bank_account) is not allowed for this PaymentIntent" in refusal.error["message"]
 
 
-def test_an_intent_that_may_redirect_its_customer_needs_to_know_where_to(provider: Provider) -> None:
+def test_an_intent_that_may_redirect_needs_a_return_url(provider: Provider) -> None:
     intent = an_intent(provider, automatic_payment_methods={"enabled": True})
     with refused() as refusal:
         confirm(provider, intent.id)
@@ -242,7 +244,7 @@ def test_an_intent_that_is_not_paid_can_be_cancelled(provider: Provider, reason:
     assert provider.book().taken() == {}
 
 
-def test_a_bank_debit_under_way_cannot_be_cancelled(provider: Provider) -> None:
+def test_a_pending_bank_debit_cannot_be_cancelled(provider: Provider) -> None:
     intent = processing(provider, "pm_usBankAccount_success")
     with refused() as refusal:
         cancel(provider, intent.id)
@@ -300,7 +302,7 @@ def test_a_page_holds_at_most_a_hundred(provider: Provider) -> None:
     assert (refusal.status, refusal.error["param"]) == (400, "limit")
 
 
-def test_the_balance_tells_what_was_taken_and_not_given_back(provider: Provider) -> None:
+def test_the_balance_is_charges_minus_refunds(provider: Provider) -> None:
     paid(provider, amount=4200, currency="eur")
     paid(provider, amount=1000, currency="usd")
 

@@ -4,10 +4,10 @@ import pytest
 import stripe
 
 from daybook.local.provider import Provider
-from tests.local.paying import a_client, an_intent, paid, processing, refund, refused
+from tests.local.stripe_client import a_client, an_intent, paid, processing, refund, refused
 
 
-def test_a_refund_gives_all_back_unless_told_how_much(provider: Provider) -> None:
+def test_a_refund_without_an_amount_is_complete(provider: Provider) -> None:
     intent = paid(provider, order="1001")
     given_back = refund(provider, intent.id, metadata={"why": "cancelled"}, reason="requested_by_customer")
 
@@ -43,7 +43,7 @@ def test_more_than_is_left_cannot_be_refunded(provider: Provider) -> None:
     assert provider.book().returned() == {"usd": 4000}
 
 
-def test_what_was_not_paid_cannot_be_refunded(provider: Provider) -> None:
+def test_an_unpaid_intent_cannot_be_refunded(provider: Provider) -> None:
     with refused(stripe.CardError) as declined:
         paid(provider, payment_method="pm_card_visa_chargeDeclined")
     for identifier in (an_intent(provider).id, processing(provider).id, declined.error["payment_intent"]["id"]):
@@ -51,11 +51,11 @@ def test_what_was_not_paid_cannot_be_refunded(provider: Provider) -> None:
             refund(provider, identifier)
 
         assert (refusal.status, refusal.error["type"]) == (400, "invalid_request_error")
-        said = f"This PaymentIntent ({identifier}) does not have a successful charge to refund."
-        assert refusal.error["message"] == said
+        message = f"This PaymentIntent ({identifier}) does not have a successful charge to refund."
+        assert refusal.error["message"] == message
 
 
-def test_a_refund_of_nothing_that_is_known_is_refused(provider: Provider) -> None:
+def test_a_refund_of_an_unknown_payment_is_an_error(provider: Provider) -> None:
     with refused() as unknown:
         refund(provider, "pi_nobody")
     with refused() as missing:

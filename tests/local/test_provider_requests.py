@@ -1,4 +1,4 @@
-"""What the stand-in says of requests before it does anything: the key, the URL, the parameters."""
+"""The stand-in's checks of a request before its execution: the key, the URL, the parameters."""
 
 import http.client
 import json
@@ -10,11 +10,11 @@ from stripe.params import PaymentIntentConfirmParams, PaymentIntentCreateParams,
 
 from daybook.local.provider import Provider
 from daybook.local.provider.server import form, parameters
-from tests.local.paying import NO_REDIRECTS, a_client, an_intent, cancel, paid, refund, refused
+from tests.local.stripe_client import NO_REDIRECTS, a_client, an_intent, cancel, paid, refund, refused
 
 
 @pytest.mark.parametrize("key", ["sk_test_anything", "rk_test_restricted"])
-def test_any_key_of_test_mode_opens_the_account(provider: Provider, key: str) -> None:
+def test_any_key_of_test_mode_is_accepted(provider: Provider, key: str) -> None:
     balance = a_client(provider, key=key).v1.balance.retrieve()
 
     assert (balance.object, balance.livemode) == ("balance", False)
@@ -24,7 +24,7 @@ def test_any_key_of_test_mode_opens_the_account(provider: Provider, key: str) ->
 @pytest.mark.parametrize(
     "key", ["sk_live_4eC39HqLyjWDarjtT1zdp7dc", "pk_test_4eC39HqLyjWDarjt", "nonsense", "sk_test_"]
 )
-def test_any_other_key_is_refused_without_being_quoted(provider: Provider, key: str) -> None:
+def test_any_other_key_is_rejected_and_masked(provider: Provider, key: str) -> None:
     with refused(stripe.AuthenticationError) as refusal:
         a_client(provider, key=key).v1.balance.retrieve()
 
@@ -35,7 +35,7 @@ def test_any_other_key_is_refused_without_being_quoted(provider: Provider, key: 
     assert key not in refusal.error["message"]
 
 
-def test_a_request_without_a_key_is_told_how_to_send_one(provider: Provider) -> None:
+def test_a_request_without_a_key_is_an_error(provider: Provider) -> None:
     status, body = plain(provider, "GET", "/v1/balance")
 
     assert status == 401
@@ -45,7 +45,7 @@ def test_a_request_without_a_key_is_told_how_to_send_one(provider: Provider) -> 
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/v1/customers"), ("DELETE", "/v1/balance"), ("POST", "/v1/refunds/re_1/cancel")]
 )
-def test_an_unknown_url_is_refused_as_unrecognised(provider: Provider, method: str, path: str) -> None:
+def test_an_unknown_url_is_an_error(provider: Provider, method: str, path: str) -> None:
     status, body = plain(provider, method, path, key=provider.key)
 
     assert status == 404
@@ -53,7 +53,7 @@ def test_an_unknown_url_is_refused_as_unrecognised(provider: Provider, method: s
     assert body["error"]["message"].startswith(f"Unrecognized request URL ({method}: {path}).")
 
 
-def test_a_url_that_lacks_its_id_says_so(provider: Provider) -> None:
+def test_a_url_without_its_id_is_an_error(provider: Provider) -> None:
     _, body = plain(provider, "GET", "/v1/payment_intents/", key=provider.key)
 
     assert "make sure you passed a valid (non-empty) identifier" in body["error"]["message"]
@@ -77,7 +77,7 @@ def test_an_unknown_parameter_is_named(provider: Provider) -> None:
     assert refusal.error["message"] == "Received unknown parameter: colour"
 
 
-def test_payment_method_types_are_no_longer_taken(provider: Provider) -> None:
+def test_payment_method_types_are_no_longer_supported(provider: Provider) -> None:
     with refused() as refusal:
         an_intent(provider, payment_method_types=["card"])
 
@@ -85,7 +85,7 @@ def test_payment_method_types_are_no_longer_taken(provider: Provider) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "code", "param"),
+    ("parameters", "code", "param"),
     [
         ({"amount": "4.20"}, "parameter_invalid_integer", "amount"),
         ({"amount": 0}, "parameter_invalid_integer", "amount"),
@@ -104,10 +104,10 @@ def test_payment_method_types_are_no_longer_taken(provider: Provider) -> None:
     ],
 )
 def test_a_malformed_parameter_is_named(
-    provider: Provider, asked: dict[str, Any], code: str | None, param: str
+    provider: Provider, parameters: dict[str, Any], code: str | None, param: str
 ) -> None:
     with refused() as refusal:
-        an_intent(provider, **asked)
+        an_intent(provider, **parameters)
 
     assert refusal.status == 400
     assert (refusal.error.get("code"), refusal.error["param"]) == (code, param)
@@ -133,7 +133,7 @@ def test_an_amount_of_more_than_eight_digits_is_too_large(provider: Provider) ->
 
 
 @pytest.mark.parametrize("currency", ["xxx", "EUR", "euro"])
-def test_a_currency_that_is_unknown_or_not_in_lower_case_is_refused(provider: Provider, currency: str) -> None:
+def test_a_currency_that_is_unknown_or_not_in_lower_case_is_an_error(provider: Provider, currency: str) -> None:
     with refused() as refusal:
         an_intent(provider, currency=currency)
 
@@ -144,7 +144,7 @@ def test_a_currency_that_is_unknown_or_not_in_lower_case_is_refused(provider: Pr
 @pytest.mark.parametrize(
     ("currency", "refused_amount", "taken_amount"), [("kwd", 5124, 5120), ("isk", 550, 500), ("ugx", 501, 500)]
 )
-def test_three_decimal_amounts_end_in_0_and_those_of_iceland_and_uganda_in_00(
+def test_amounts_must_be_multiples_of_the_currencys_smallest_unit(
     provider: Provider, currency: str, refused_amount: int, taken_amount: int
 ) -> None:
     with refused() as refusal:
@@ -154,7 +154,7 @@ def test_three_decimal_amounts_end_in_0_and_those_of_iceland_and_uganda_in_00(
     assert an_intent(provider, amount=taken_amount, currency=currency).amount == taken_amount
 
 
-def test_reasons_must_be_among_those_that_are_documented(provider: Provider) -> None:
+def test_reasons_must_be_documented(provider: Provider) -> None:
     with refused() as cancelling:
         cancel(provider, an_intent(provider).id, cancellation_reason="out_of_stock")
     with refused() as refunding:
@@ -178,7 +178,7 @@ def test_the_stand_in_knows_no_parameter_that_stripes_client_does_not() -> None:
         ("a[b][0][c]=1&description=", {"a": {"b": [{"c": "1"}]}, "description": ""}),
     ],
 )
-def test_names_of_a_form_say_where_in_a_tree_a_value_stands(text: str, tree: dict[str, Any]) -> None:
+def test_names_of_form_fields_are_paths_in_a_tree(text: str, tree: dict[str, Any]) -> None:
     assert form.decode(text) == tree
 
 

@@ -32,7 +32,7 @@ def printed(result: Any) -> list[dict[str, Any]]:
         an_order(),
         [an_order()],
         {"Entries": [an_order()]},
-        {"story": "…", "entries": [an_order()], "ends": {}},
+        {"description": "…", "entries": [an_order()], "ends": {}},
         an_order(Detail=json.dumps(an_order()["Detail"]), EventBusName="other", Time="2026-03-01T09:30:00Z"),
     ],
     ids=["one", "list", "Entries", "sample", "detail as text, another bus, a time"],

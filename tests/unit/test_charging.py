@@ -161,7 +161,7 @@ def test_a_payment_that_cannot_be_called_off_any_more_is_waited_for(till: Till) 
 def test_a_payment_that_nobody_confirmed_in_time_is_called_off(till: Till) -> None:
     stock = till.reserved()
     envelope, message = the_message(stock)
-    with till.provider.brings(Fault.dropped("before", operation=CONFIRM, order=till.order)):
+    with till.provider.inject(Fault.dropped("before", operation=CONFIRM, order=till.order)):
         till.world.deliver(charge_order.handler, message)
 
     outlive(till, afterwards(envelope, stock))
@@ -198,10 +198,10 @@ def test_one_call_that_goes_wrong_changes_nothing_for_the_customer(
     till: Till, bad: str, operation: str, method: str
 ) -> None:
     fault = BAD[bad](operation=operation, order=till.order)
-    with till.provider.brings(fault):
+    with till.provider.inject(fault):
         charge(till, till.reserved(method))
 
-    assert till.provider.brought(fault) == 1
+    assert till.provider.injected_count(fault) == 1
     adds_up(till)
     assert till.dead() == []
 
@@ -210,10 +210,10 @@ def test_one_call_that_goes_wrong_changes_nothing_for_the_customer(
 def test_a_look_at_the_payment_that_goes_wrong_is_taken_again(till: Till, bad: str) -> None:
     lost = Fault.dropped("after", operation=CONFIRM, order=till.order)
     look = BAD[bad](operation=RETRIEVE, order=till.order)
-    with till.provider.brings(lost, look):
+    with till.provider.inject(lost, look):
         charge(till, till.reserved())
 
-    assert till.provider.brought(look) == 1
+    assert till.provider.injected_count(look) == 1
     assert till.taken() == {"eur": 4200}
     assert len(till.told()) == 1
     adds_up(till)
@@ -221,7 +221,7 @@ def test_a_look_at_the_payment_that_goes_wrong_is_taken_again(till: Till, bad: s
 
 @pytest.mark.parametrize("bad", BAD)
 def test_a_payment_whose_calling_off_goes_wrong_is_not_taken_all_the_same(till: Till, bad: str) -> None:
-    with till.provider.brings(BAD[bad](operation=CANCEL, order=till.order)):
+    with till.provider.inject(BAD[bad](operation=CANCEL, order=till.order)):
         charge(till, till.reserved("pm_card_authenticationRequired"))
 
     assert till.told() == failed(till, "authentication_required")
@@ -230,7 +230,7 @@ def test_a_payment_whose_calling_off_goes_wrong_is_not_taken_all_the_same(till: 
 
 @pytest.mark.parametrize("operation", [CREATE, CONFIRM])
 def test_a_provider_that_never_answers_leaves_a_dead_letter(till: Till, operation: str) -> None:
-    with till.provider.brings(Fault.dropped("after", operation=operation, order=till.order, times=ALWAYS)):
+    with till.provider.inject(Fault.dropped("after", operation=operation, order=till.order, times=ALWAYS)):
         charge(till, till.reserved())
 
     adds_up(till)
@@ -243,7 +243,7 @@ def test_an_answer_that_comes_too_late_is_asked_for_again(
 ) -> None:
     monkeypatch.setenv(here.CALL_TIMEOUT, "0.3")
     slow = Fault.delayed(1.0, when, operation=operation, order=till.order)
-    with till.provider.brings(slow):
+    with till.provider.inject(slow):
         charge(till, till.reserved())
 
     assert till.taken() in ({"eur": 4200}, {})
@@ -261,7 +261,7 @@ def test_a_confirmation_that_was_overtaken_by_a_slow_one_before_it_is_no_refusal
         operation=CONFIRM,
         order=till.order,
     )
-    with till.provider.brings(overtaken):
+    with till.provider.inject(overtaken):
         charge(till, till.reserved())
 
     assert till.taken() == {"eur": 4200}
@@ -273,7 +273,7 @@ def test_a_key_that_is_in_use_is_waited_for(till: Till) -> None:
     in_use = Fault.error(
         409, "invalid_request_error", "in use", code="idempotency_key_in_use", operation=CREATE, order=till.order
     )
-    with till.provider.brings(in_use):
+    with till.provider.inject(in_use):
         charge(till, till.reserved())
 
     assert till.taken() == {"eur": 4200}
@@ -308,7 +308,7 @@ def test_once_the_key_is_right_the_order_is_charged(till: Till) -> None:
 
 # Guards: the note of the payment's id.
 def test_keys_that_the_provider_forgets_between_attempts_cost_no_second_charge(till: Till) -> None:
-    with till.provider.brings(
+    with till.provider.inject(
         Fault.dropped("after", operation=CREATE, order=till.order),
         Fault.dropped("after", operation=CONFIRM, order=till.order),
     ):
@@ -320,7 +320,7 @@ def test_keys_that_the_provider_forgets_between_attempts_cost_no_second_charge(t
 
 # Guards: the idempotency key.
 def test_a_payment_whose_making_was_not_heard_of_is_not_made_again(till: Till) -> None:
-    with till.provider.brings(Fault.dropped("after", operation=CREATE, order=till.order)):
+    with till.provider.inject(Fault.dropped("after", operation=CREATE, order=till.order)):
         charge(till, till.reserved())
 
     assert till.payments() == ["succeeded"]
@@ -330,7 +330,7 @@ def test_a_payment_that_another_account_does_not_know_is_never_told_as_failed(ti
     unknown = Fault.error(
         404, "invalid_request_error", "none", code="resource_missing", operation=RETRIEVE, order=till.order
     )
-    with till.provider.brings(Fault.dropped("after", operation=CONFIRM, order=till.order), unknown):
+    with till.provider.inject(Fault.dropped("after", operation=CONFIRM, order=till.order), unknown):
         charge(till, till.reserved())
 
     assert till.taken() == {"eur": 4200}
@@ -350,7 +350,7 @@ def test_whenever_a_process_dies_the_customer_is_charged_once_and_it_is_told(
 ) -> None:
     faults.die_at_call(call, after=after)
     accidents = [Fault.dropped("after", operation=lost, order=till.order)] if lost else []
-    with till.provider.brings(*accidents):
+    with till.provider.inject(*accidents):
         charge(till, till.reserved(), between=till.provider.forget_keys)
 
     assert till.taken() == {"eur": 4200}
@@ -423,7 +423,7 @@ def test_whatever_goes_wrong_the_customer_is_charged_once_at_most_and_what_is_to
     this.world.clear("ledger")
     before = len(this.world.dead_letters())
     stock = this.reserved(method)
-    with this.provider.brings(*(BAD[bad](operation=call, order=this.order) for bad, call in accidents)):
+    with this.provider.inject(*(BAD[bad](operation=call, order=this.order) for bad, call in accidents)):
         charge(
             this,
             late(stock) if is_late else stock,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from daybook.local.welcome import welcome
+from daybook.local.instructions import instructions
 from daybook.operate.glossary import terms
 from daybook.operate.program import app
 from daybook.operate.send import command as send
@@ -25,7 +25,7 @@ TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
 BY_HAND = {
     page: text for page, text in TEXTS.items() if page not in {f"docs/{name}" for name in (*GENERATED, "chaos.md")}
 }
-WELCOME = welcome("http://127.0.0.1:4566")
+WELCOME = instructions("http://127.0.0.1:4566")
 STAGES = {"local", "prod"}
 
 # Command lines in code blocks, and commands that sentences name: these have no arguments.

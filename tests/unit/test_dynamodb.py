@@ -11,9 +11,9 @@ from hypothesis import given
 from moto import mock_aws
 
 from daybook.store.schema import Index, Schema
-from tests.dynamodb import DynamoDB, NotSupported, answering, in_use
-from tests.dynamodb.comparing import Asked, Recording, answers
-from tests.dynamodb.requests import DEFINITION, REQUESTS, corners
+from tests.dynamodb import DynamoDB, NotSupported, answering, requests_in_use
+from tests.dynamodb.comparison import Call, Recording, answers
+from tests.dynamodb.random_requests import DEFINITION, REQUESTS, edge_cases
 from tests.tables import Definition, definition
 
 TABLE = "things"
@@ -43,22 +43,24 @@ def client(boto_client: Any, dynamodb: DynamoDB) -> Any:  # noqa: ARG001 - it an
 # --- against moto -----------------------------------------------------------------------------------------------------
 
 
-def test_all_that_is_asked_of_it_is_answered_as_by_moto(boto_client: Any) -> None:
-    recording = Recording(in_use.tables())
+def test_all_requests_of_the_code_have_the_same_answers_as_in_moto(boto_client: Any) -> None:
+    recording = Recording(requests_in_use.tables())
     with answering(recording):
-        in_use.ask(boto_client)
+        requests_in_use.send_all(boto_client)
 
-    assert here(boto_client, in_use.tables(), recording.asked) == on_moto(boto_client, in_use.tables(), recording.asked)
-
-
-def test_every_condition_and_update_is_answered_as_by_moto(boto_client: Any) -> None:
-    assert here(boto_client, [DEFINITION], corners()) == on_moto(boto_client, [DEFINITION], corners())
+    assert here(boto_client, requests_in_use.tables(), recording.calls) == on_moto(
+        boto_client, requests_in_use.tables(), recording.calls
+    )
 
 
-@given(asked=REQUESTS)
-def test_random_requests_are_answered_as_by_moto(boto_client: Any, asked: list[Asked]) -> None:
+def test_every_condition_and_update_has_the_same_answer_as_in_moto(boto_client: Any) -> None:
+    assert here(boto_client, [DEFINITION], edge_cases()) == on_moto(boto_client, [DEFINITION], edge_cases())
+
+
+@given(calls=REQUESTS)
+def test_random_requests_have_the_same_answers_as_in_moto(boto_client: Any, calls: list[Call]) -> None:
     for ours, theirs in zip(
-        here(boto_client, [DEFINITION], asked), on_moto(boto_client, [DEFINITION], asked), strict=True
+        here(boto_client, [DEFINITION], calls), on_moto(boto_client, [DEFINITION], calls), strict=True
     ):
         assert ours == theirs or _differs_from_aws(ours, theirs)
 
@@ -73,16 +75,16 @@ def _differs_from_aws(ours: Any, motos: Any) -> bool:
     return bool(motos == ("ValidationException", [], None) and ours[0] == "TransactionCanceledException")
 
 
-def here(client: Any, tables: list[Definition], asked: list[Asked]) -> list[Any]:
+def here(client: Any, tables: list[Definition], calls: list[Call]) -> list[Any]:
     with answering(DynamoDB(tables)):
-        return answers(client, asked)
+        return answers(client, calls)
 
 
-def on_moto(client: Any, tables: list[Definition], asked: list[Asked]) -> list[Any]:
+def on_moto(client: Any, tables: list[Definition], calls: list[Call]) -> list[Any]:
     with mock_aws():
         for table in tables:
             client.create_table(**table)
-        return answers(client, asked)
+        return answers(client, calls)
 
 
 # --- by AWS's documentation -------------------------------------------------------------------------------------------
@@ -121,7 +123,7 @@ def of_kind(client: Any, kind: str = "k") -> list[dict[str, Any]]:
     return items
 
 
-def test_a_table_that_is_not_there_is_named_with_those_that_are(client: Any) -> None:
+def test_an_unknown_table_is_an_error_that_lists_the_known_ones(client: Any) -> None:
     with refused("ResourceNotFoundException", r"Table: other not found; the tables here are \['things'\]"):
         client.get_item(TableName="other", Key=KEY)
 
@@ -138,7 +140,7 @@ def test_a_table_that_is_not_there_is_named_with_those_that_are(client: Any) -> 
     ],
     ids=" ".join,
 )
-def test_what_is_not_implemented_is_an_error_in_the_test_that_asks_it(client: Any, request_: dict[str, Any]) -> None:
+def test_what_is_not_implemented_raises_not_supported(client: Any, request_: dict[str, Any]) -> None:
     with pytest.raises(NotSupported):
         client.update_item(TableName=TABLE, Key=KEY, **request_)
 
@@ -170,9 +172,7 @@ def test_what_is_not_implemented_is_an_error_in_the_test_that_asks_it(client: An
     ],
     ids=lambda each: each[:40] if isinstance(each, str) else "",
 )
-def test_an_update_that_aws_refuses_is_refused(
-    client: Any, expression: str, values: dict[str, Any], about: str
-) -> None:
+def test_an_invalid_update_is_an_error(client: Any, expression: str, values: dict[str, Any], about: str) -> None:
     put(client, word={"S": "x"})
 
     with refused("ValidationException", about):
@@ -193,7 +193,7 @@ def test_an_update_that_aws_refuses_is_refused(
         ({**KEY, "a": {"S": "x" * 400 * KILOBYTES}}, "Item size has exceeded"),
     ],
 )
-def test_an_item_that_aws_refuses_is_refused(client: Any, item: dict[str, Any], about: str) -> None:
+def test_an_invalid_item_is_an_error(client: Any, item: dict[str, Any], about: str) -> None:
     with refused("ValidationException", about):
         client.put_item(TableName=TABLE, Item=item)
 
@@ -209,12 +209,12 @@ def test_an_item_that_aws_refuses_is_refused(client: Any, item: dict[str, Any], 
         ("((p = :v))", "redundant parentheses"),
     ],
 )
-def test_a_key_condition_that_names_no_one_partition_is_refused(client: Any, condition: str, about: str) -> None:
+def test_a_key_condition_without_one_partition_is_an_error(client: Any, condition: str, about: str) -> None:
     with refused("ValidationException", about):
         client.query(TableName=TABLE, KeyConditionExpression=condition, ExpressionAttributeValues={":v": {"S": "a"}})
 
 
-def test_a_filter_may_not_be_about_a_key(client: Any) -> None:
+def test_a_filter_on_a_key_is_an_error(client: Any) -> None:
     with refused("ValidationException", "Primary key attribute: s"):
         client.query(
             TableName=TABLE,
@@ -224,7 +224,7 @@ def test_a_filter_may_not_be_about_a_key(client: Any) -> None:
         )
 
 
-def test_numbers_are_sorted_by_what_they_say(client: Any) -> None:
+def test_numbers_are_sorted_by_value(client: Any) -> None:
     for number in (10, 9, -1, 100):
         put(client, number)
 
@@ -245,7 +245,7 @@ def test_values_of_different_types_are_different_and_neither_is_less(client: Any
             )
 
 
-def test_all_parts_of_an_update_see_the_item_before_it(client: Any) -> None:
+def test_all_parts_of_an_update_read_the_item_before_it(client: Any) -> None:
     put(client, a={"N": "1"}, b={"N": "2"})
 
     after = update(client, "SET a = b, b = a, c = if_not_exists(c, :one) + :one", one={"N": "1"})
@@ -265,7 +265,7 @@ def test_a_page_holds_one_megabyte(client: Any) -> None:
     assert query(client) == ["0", "1", "2", "3", "4"]
 
 
-def test_segments_of_a_scan_hold_all_items_between_them_and_none_twice(client: Any) -> None:
+def test_the_segments_of_a_scan_contain_each_item_once(client: Any) -> None:
     for number in range(40):
         client.put_item(TableName=TABLE, Item={"p": {"S": f"p-{number}"}, "s": {"N": "1"}})
 
@@ -284,7 +284,7 @@ def test_segments_of_a_scan_hold_all_items_between_them_and_none_twice(client: A
     assert sorted(chain.from_iterable(found)) == sorted(f"p-{number}" for number in range(40))
 
 
-def test_an_index_holds_only_what_has_its_keys_and_only_what_it_carries(client: Any) -> None:
+def test_an_index_contains_only_items_with_its_keys_and_only_projected_attributes(client: Any) -> None:
     put(client, 2, kind={"S": "k"}, size={"N": "3"}, more={"S": "x"})
     put(client, 1)
 
@@ -300,7 +300,7 @@ def test_an_index_cannot_be_read_consistently(client: Any) -> None:
         client.scan(TableName=TABLE, IndexName="by-kind", ConsistentRead=True)
 
 
-def test_an_index_can_lag_until_it_is_told_not_to(client: Any, dynamodb: DynamoDB) -> None:
+def test_an_index_can_lag(client: Any, dynamodb: DynamoDB) -> None:
     put(client, 1, kind={"S": "k"})
     with dynamodb.lagging_indexes():
         put(client, 2, kind={"S": "k"})
@@ -329,7 +329,7 @@ def cancelled(client: Any, *parts: dict[str, Any]) -> list[dict[str, Any]]:
     return reasons
 
 
-def test_a_transaction_happens_as_a_whole_or_not_at_all(client: Any) -> None:
+def test_a_transaction_is_atomic(client: Any) -> None:
     put(client, 1, a={"S": "x"})
     no_number = {"TableName": TABLE, "Key": KEY | {"s": {"N": "1"}}, "UpdateExpression": "ADD a :one"}
     no_number["ExpressionAttributeValues"] = {":one": {"N": "1"}}
@@ -340,7 +340,7 @@ def test_a_transaction_happens_as_a_whole_or_not_at_all(client: Any) -> None:
     assert query(client) == ["1"]
 
 
-def test_a_cancelled_transaction_shows_the_item_to_those_who_ask(client: Any) -> None:
+def test_a_cancelled_transaction_returns_the_item_if_requested(client: Any) -> None:
     put(client, 1, a={"S": "x"})
 
     reasons = cancelled(client, a_put(1, **NEW, ReturnValuesOnConditionCheckFailure="ALL_OLD"), a_put(2))
@@ -355,7 +355,7 @@ def test_a_cancelled_transaction_shows_the_item_to_those_who_ask(client: Any) ->
     ]
 
 
-def test_a_transaction_that_is_sent_twice_happens_once(client: Any) -> None:
+def test_a_transaction_with_the_same_token_happens_once(client: Any) -> None:
     again = {"TransactItems": [a_put(1, **NEW)], "ClientRequestToken": "token"}
 
     client.transact_write_items(**again)
@@ -365,7 +365,7 @@ def test_a_transaction_that_is_sent_twice_happens_once(client: Any) -> None:
         client.transact_write_items(**again | {"TransactItems": [a_put(2)]})
 
 
-def test_a_transaction_has_at_most_100_parts_each_about_another_item(client: Any) -> None:
+def test_a_transaction_has_at_most_100_parts_on_different_items(client: Any) -> None:
     client.transact_write_items(TransactItems=[a_put(number) for number in range(100)])
 
     with refused("ValidationException", "less than or equal to 100"):
@@ -374,7 +374,7 @@ def test_a_transaction_has_at_most_100_parts_each_about_another_item(client: Any
         client.transact_write_items(TransactItems=[a_put(1), a_put(1)])
 
 
-def test_a_write_of_an_item_that_another_transaction_holds_meets_a_conflict(client: Any, dynamodb: DynamoDB) -> None:
+def test_a_write_of_a_locked_item_is_a_conflict(client: Any, dynamodb: DynamoDB) -> None:
     with dynamodb.conflicting(TABLE, KEY):
         assert [reason["Code"] for reason in cancelled(client, a_put(1), a_put(2))] == ["TransactionConflict", "None"]
         with refused("TransactionConflictException", "ongoing for the item"):

@@ -396,7 +396,7 @@ def samples() -> Iterator[tuple[str, Any]]:
     for file in FOLDER.glob("*/*.json"):
         sample = Sample.read(file)
         for entry in chain(sample.entries, sample.then):
-            if entry.type == PatientRecordUpdated.contract.type and entry.producer_id not in sample.refused:
+            if entry.type == PatientRecordUpdated.contract.type and entry.producer_id not in sample.rejected:
                 yield f"{sample.name}, {entry.producer_id}", json.loads(entry.detail)["data"]["resource"]
 
 

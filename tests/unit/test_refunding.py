@@ -130,10 +130,10 @@ BAD: dict[str, Callable[..., Fault]] = {
 def test_one_call_that_goes_wrong_changes_nothing_for_the_customer(till: Till, bad: str, forgets: bool) -> None:
     asked = till.refund(till.paid(), 200)
     fault = BAD[bad](operation=CREATE, order=till.order)
-    with till.provider.brings(fault):
+    with till.provider.inject(fault):
         pay_back(till, asked, between=till.provider.forget_keys if forgets else lambda: None)
 
-    assert till.provider.brought(fault) == 1
+    assert till.provider.injected_count(fault) == 1
     assert till.dead() == []
     returned_once(till, asked)
 
@@ -143,7 +143,7 @@ def test_a_look_at_the_refunds_that_goes_wrong_is_taken_again(till: Till, bad: s
     asked = till.refund(till.paid(), 200)
     lost = Fault.dropped("after", operation=CREATE, order=till.order)
     wrong = BAD.get(bad, Fault.server_error)
-    with till.provider.brings(lost, wrong(operation=LIST, order=till.order)):
+    with till.provider.inject(lost, wrong(operation=LIST, order=till.order)):
         pay_back(till, asked, between=till.provider.forget_keys)
 
     assert till.dead() == []
@@ -153,7 +153,7 @@ def test_a_look_at_the_refunds_that_goes_wrong_is_taken_again(till: Till, bad: s
 def test_a_refund_that_was_made_unheard_is_found_among_others_and_not_made_again(till: Till) -> None:
     payment = till.paid()
     pay_back(till, till.refund(payment, 200, "R-1"))
-    with till.provider.brings(Fault.dropped("after", operation=CREATE, order=till.order)):
+    with till.provider.inject(Fault.dropped("after", operation=CREATE, order=till.order)):
         pay_back(till, till.refund(payment, 200, "R-2"), between=till.provider.forget_keys)
 
     assert [refund.metadata["refund"] for refund in till.refunds()] == ["R-1", "R-2"]
@@ -164,7 +164,7 @@ def test_a_refund_that_was_made_unheard_is_found_among_others_and_not_made_again
 
 def test_a_full_refund_that_was_made_unheard_is_found(till: Till) -> None:
     asked = till.refund(till.paid())
-    with till.provider.brings(Fault.dropped("after", operation=CREATE, order=till.order)):
+    with till.provider.inject(Fault.dropped("after", operation=CREATE, order=till.order)):
         pay_back(till, asked, between=till.provider.forget_keys)
 
     assert till.dead() == []
@@ -181,7 +181,7 @@ def test_an_answer_that_is_still_on_its_way_is_not_a_reason_to_pay_back_twice(
     till.use_key(till.provider.key)
     slow = Fault.delayed(30, "before", operation=CREATE, order=till.order)
     _, message = the_message(asked)
-    with till.provider.brings(slow):
+    with till.provider.inject(slow):
         for tries in (1, 2):
             delivered = Message(message.body, tries=tries, id=message.id)
             assert till.world.deliver(refund_order.handler, delivered) == [delivered]
@@ -194,7 +194,7 @@ def test_an_answer_that_is_still_on_its_way_is_not_a_reason_to_pay_back_twice(
 
 def test_a_provider_that_never_answers_leaves_a_dead_letter_and_one_refund(till: Till) -> None:
     asked = till.refund(till.paid(), 200)
-    with till.provider.brings(
+    with till.provider.inject(
         Fault.dropped("after", operation=CREATE, order=till.order),
         Fault.unavailable(operation=LIST, order=till.order, times=ALWAYS),
     ):
@@ -228,7 +228,7 @@ def test_whenever_a_process_dies_each_refund_is_paid_back_once_and_told(
     asked = till.refund(till.paid(), 200)
     faults.die_at_call(call, after=after)
     accidents = [Fault.dropped("after", operation=CREATE, order=till.order)] if lost else []
-    with till.provider.brings(*accidents):
+    with till.provider.inject(*accidents):
         pay_back(till, asked, between=till.provider.forget_keys)
 
     returned_once(till, asked)

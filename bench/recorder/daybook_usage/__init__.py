@@ -1,1 +1,1 @@
-"""What a function's process uses of AWS, noted from inside it. Only `bench` puts this on a path."""
+"""Records a function's use of AWS within its process. Only `bench` adds this package to the path."""

@@ -1,24 +1,23 @@
-"""What a function calls, and what DynamoDB counts for it.
+"""Record a function's calls and their capacity units in DynamoDB.
 
-Writes are counted by DynamoDB's own answer, which is asked for: two units for each started KB of an item in a
-transaction, one outside, and one for each started KB of what stands in an index. Reads are counted here, by the size of
-what came back.
+Write units are from DynamoDB's own answer: two for each started KB of an item in a transaction, one outside, and one
+for each started KB in an index. Read units are calculated here from the size of the answer.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from .note import note
+from .record import record
 from .sizes import item_bytes, read_units
 
 _PARAMS = "daybook-usage"
-# Of these DynamoDB tells read units under the same name.
+# For these DynamoDB reports read units under the same name.
 _READS = {"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"}
-_EVENT_BYTES = 65_536  # what EventBridge bills as one event
+_EVENT_BYTES = 65_536  # EventBridge bills this as one event
 
 
 def handlers() -> list[tuple[str, Any]]:
-    """What to add to botocore's own handlers."""
+    """The handlers to add to botocore's own."""
     return [("provide-client-params", _calling), ("after-call", _answered)]
 
 
@@ -33,7 +32,7 @@ def _answered(parsed: Mapping[str, Any], model: Any, context: Mapping[str, Any],
     params = context.get(_PARAMS, {})
     refused = "Error" in parsed
     table, index = (0.0, 0.0) if model.name in _READS else _written(parsed)
-    note(
+    record(
         kind="call",
         service=model.service_model.service_name,
         operation=model.name,
@@ -47,13 +46,13 @@ def _answered(parsed: Mapping[str, Any], model: Any, context: Mapping[str, Any],
 
 
 def _events(entry: Mapping[str, Any]) -> int:
-    """As how many events EventBridge bills the entry."""
+    """The number of events that EventBridge bills for the entry."""
     size = sum(len(str(entry.get(part, "")).encode()) for part in ("Source", "DetailType", "Detail"))
     return -(-size // _EVENT_BYTES)
 
 
 def _written(parsed: Mapping[str, Any]) -> tuple[float, float]:
-    """Write request units: those of tables, and those of their indexes."""
+    """Write request units of tables and of their indexes."""
     consumed = parsed.get("ConsumedCapacity") or []
     table = index = 0.0
     for each in [consumed] if isinstance(consumed, Mapping) else consumed:
@@ -64,7 +63,7 @@ def _written(parsed: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _read(operation: str, params: Mapping[str, Any], parsed: Mapping[str, Any]) -> float:
-    """Read request units. What is not there costs as much as the smallest item."""
+    """Read request units. A missing item costs as much as the smallest."""
     if operation == "GetItem":
         return read_units(item_bytes(parsed.get("Item", {})), consistent=params.get("ConsistentRead", False))
     if operation in {"Query", "Scan"}:

@@ -1,14 +1,14 @@
-"""How long a function runs, and for how many messages."""
+"""Record how long a function runs, and its number of messages."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
-from .note import note
+from .record import record
 
 
 def timed(handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """The handler, with a note of each of its runs."""
+    """Wrap the handler so that each run is recorded."""
 
     def run(event: Any, context: Any) -> Any:
         records = event.get("Records", []) if isinstance(event, dict) else []
@@ -16,7 +16,7 @@ def timed(handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         try:
             return handler(event, context)
         finally:
-            note(
+            record(
                 kind="run",
                 seconds=time.perf_counter() - began,
                 processor=time.process_time() - busy,

@@ -1,4 +1,4 @@
-"""How large DynamoDB takes items to be.
+"""Sizes of items as DynamoDB counts them.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 """
@@ -6,16 +6,16 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCal
 from collections.abc import Mapping
 from typing import Any
 
-_READ_BYTES = 4096  # what one read request unit reads, consistently
+_READ_BYTES = 4096  # bytes of one read request unit with consistent reads
 
 
 def item_bytes(item: Mapping[str, Any]) -> int:
-    """An item's names and values."""
+    """The bytes of an item's names and values."""
     return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
 
 
 def read_units(size: int, *, consistent: bool) -> float:
-    """Units for reading so many bytes at once: half of them where a stale answer will do."""
+    """Read request units for this many bytes; half with eventually consistent reads."""
     return max(1, -(-size // _READ_BYTES)) * (1.0 if consistent else 0.5)
 
 

@@ -1,6 +1,6 @@
-"""The system at work, shown: businesses have a day on it, and each journey is drawn, to the books at the end.
+"""The demo: businesses send events to the system, and the demo shows the trace of each and the final state.
 
-A business is a folder in `samples/` with a module `demo`; `business.py` says what it must tell of itself.
+A business is a folder in `samples/` with a module `demo`; `business.py` defines its interface.
 """
 
 from daybook.local.demo.show import businesses, demo

@@ -1,4 +1,4 @@
-"""A business, as the demo knows it."""
+"""The interface between the demo and a business."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 from rich.table import Table
 
 from daybook.local.cloud import Cloud
-from daybook.local.demo.day import Day
+from daybook.local.demo.driver import DemoDriver
 from daybook.local.demo.samples import Sample
 from daybook.local.provider import StandIn
 from daybook.operate.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What businesses find on this machine: the cloud, the stage on it, and the things of other people."""
+class LocalSystem:
+    """What a business can use: the cloud, the deployed stage on it, and the payment provider."""
 
     cloud: Cloud
     connection: Connection
@@ -24,25 +24,25 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A part of the day: what is said while it happens (`sending orders`), and what happens."""
+class Phase:
+    """One phase of the demo: `label` is shown while `run` runs, for example `sending orders`."""
 
-    says: str
-    happens: Callable[[Day], None]
+    label: str
+    run: Callable[[DemoDriver], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
-    """The books in the evening: what they show, and a sentence on each thing in them that does not add up."""
+class Summary:
+    """The final state of a business as tables, and one sentence for each problem found in it."""
 
     tables: Sequence[Table]
-    complaints: Sequence[str]
+    problems: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What `make run` tells its user to try: first `sample`, a file of events that does `what`, then an event of his
-    own: its source, its type and its data. `stream` is where to look for what came of it.
+    """What `make run` suggests to its user: first send the file `sample`, which does `what`; then send an own event
+    with this source, type and data. `stream` is the stream to look at afterwards.
     """
 
     what: str
@@ -54,41 +54,41 @@ class Example:
 
 
 class Business(ABC):
-    """One business, on one day.
+    """One business in the demo.
 
-    `first` is its first sample: what must be there before all else. `samples` are the others, whose journeys are shown.
+    `first` is the sample that must be processed before all others. `samples` are the others, whose traces are shown.
     """
 
     name: ClassVar[str]
-    """What `make demo BUSINESS=…` calls it, and the folder of its samples."""
-    adds_up: ClassVar[str]
-    """The sentence that ends a day without complaints."""
-    worth_reading: ClassVar[Mapping[str, str]]
-    """Files of its own to look at next, and what each is."""
+    """The value of `make demo BUSINESS=…`, and the name of its folder of samples."""
+    success_message: ClassVar[str]
+    """Printed when there are no problems."""
+    further_reading: ClassVar[Mapping[str, str]]
+    """Files to read next, each with a description."""
 
     example: ClassVar[Example | None] = None
-    """What to try first, if it is this business that a newcomer should begin with."""
+    """What `make run` suggests; None for all businesses but one."""
 
-    def __init__(self, samples: Sequence[Sample], surroundings: Surroundings) -> None:
+    def __init__(self, samples: Sequence[Sample], system: LocalSystem) -> None:
         self.first, *self.samples = samples
-        self.surroundings = surroundings
+        self.system = system
 
-    def send_samples(self, day: Day) -> None:
-        """Send what all samples but the first begin with. Of one that says `one_by_one` each event is sent when the one
-        before it is recorded.
+    def send_samples(self, driver: DemoDriver) -> None:
+        """Send the `entries` of all samples but the first. With `one_by_one`, send each event when the previous one is
+        recorded.
         """
-        day.send(entry for sample in self.samples if not sample.own.get("one_by_one") for entry in sample.entries)
+        driver.send(entry for sample in self.samples if not sample.own.get("one_by_one") for entry in sample.entries)
         for sample in self.samples:
             if sample.own.get("one_by_one"):
-                day.send_one_by_one(sample.entries)
+                driver.send_one_by_one(sample.entries)
 
     @abstractmethod
-    def parts(self) -> tuple[Part, Part, Part]:
-        """Its morning, its noon and its evening.
+    def phases(self) -> tuple[Phase, Phase, Phase]:
+        """The three phases of this business.
 
-        All businesses have each part together, and after each the demo waits until all is quiet.
+        All businesses run each phase together. After each phase the demo waits until the system is idle.
         """
 
     @abstractmethod
-    def closing(self) -> Closing:
-        """Its books, once the day is over."""
+    def summary(self) -> Summary:
+        """The final state, after the last phase."""

@@ -1,4 +1,4 @@
-"""Samples: events to send, and how each must end."""
+"""Samples: events to send, and the expected result of each."""
 
 import json
 import re
@@ -18,19 +18,19 @@ from daybook.operate.trace.trace import Trace
 
 FOLDER = ROOT / "samples"
 
-_OF_ALL = ("story", "entries", "then", "ends", "refused", "may_repeat")
+_COMMON_KEYS = ("description", "entries", "then", "ends", "rejected", "may_repeat")
 
 
-# A moment near that at which the sample is read: `{now-90s}`.
+# A time relative to when the sample is read: `{now-90s}`.
 _NOW = re.compile(r"\{now([+-]\d+)s\}")
 
 
-def _moment(near: re.Match[str]) -> str:
-    return clock.timestamp(datetime.now(UTC) + timedelta(seconds=int(near[1])))
+def _time(match: re.Match[str]) -> str:
+    return clock.timestamp(datetime.now(UTC) + timedelta(seconds=int(match[1])))
 
 
-class Refusal(NamedTuple):
-    """An event that must not be admitted, by its producer's id and by ours, and the kind of reason."""
+class Rejection(NamedTuple):
+    """An event that admit must reject: the producer's id, the event's id, and the expected error."""
 
     producer_id: str
     event_id: str
@@ -41,61 +41,61 @@ class Refusal(NamedTuple):
 class Sample:
     """One file of a business in `samples/`.
 
-    `then` are the events that follow once all that came of the `entries` is done. `ends` maps each stream to the types
-    of all events of its story; in whatever order, since services do not wait for each other. `refused` maps the
-    producer's id of each event that must not be admitted to the kind of reason. Of the types in `may_repeat` there may
-    be more: they come again as time passes, and a slow machine takes longer. `own` is what else the file says: its
-    business knows what that means. Where the file says `{now-90s}` stands the time 90 seconds before it is read.
+    `then`: events to send when the `entries` and all that follows from them are processed. `ends`: for each stream, the
+    types of all events of its correlation, in any order, since services do not wait for each other. `rejected`: for
+    each event that must be rejected, the producer's id and the error. Types in `may_repeat` may occur more often: they
+    repeat as time passes, and a slow machine takes longer. `own`: the other keys of the file, which only its business
+    knows. The file may contain times such as `{now-90s}`: 90 seconds before it is read.
     """
 
     name: str
-    story: str
+    description: str
     entries: tuple[Entry, ...]
     then: tuple[Entry, ...]
     ends: Mapping[str, tuple[str, ...]]
-    refused: Mapping[str, str]
+    rejected: Mapping[str, str]
     may_repeat: frozenset[str]
     own: Mapping[str, Any]
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """The sample in a file. Raises NotSendable, and KeyError for one without a story."""
-        text = _NOW.sub(_moment, file.read_text(encoding="utf-8"))
-        said = json.loads(text)
+        """Read the sample in a file. Raises NotSendable, and KeyError if there is no description."""
+        text = _NOW.sub(_time, file.read_text(encoding="utf-8"))
+        content = json.loads(text)
         return cls(
             name=file.stem,
-            story=said["story"],
+            description=content["description"],
             entries=tuple(read_entries(text)),
-            then=tuple(read_entries(json.dumps(said["then"]))) if "then" in said else (),
-            ends={stream: tuple(types) for stream, types in said.get("ends", {}).items()},
-            refused=said.get("refused", {}),
-            may_repeat=frozenset(said.get("may_repeat", ())),
-            own={name: value for name, value in said.items() if name not in _OF_ALL},
+            then=tuple(read_entries(json.dumps(content["then"]))) if "then" in content else (),
+            ends={stream: tuple(types) for stream, types in content.get("ends", {}).items()},
+            rejected=content.get("rejected", {}),
+            may_repeat=frozenset(content.get("may_repeat", ())),
+            own={name: value for name, value in content.items() if name not in _COMMON_KEYS},
         )
 
-    def refusals(self, account: str) -> Iterator[Refusal]:
-        """The events that must not be admitted, sent to that account."""
+    def rejections(self, account: str) -> Iterator[Rejection]:
+        """The events that must be rejected, with their ids in this AWS account."""
         for entry in (*self.entries, *self.then):
-            if (producer_id := entry.producer_id) and (error := self.refused.get(producer_id)):
-                yield Refusal(producer_id, admitted_id(account, entry.source, producer_id), error)
+            if (producer_id := entry.producer_id) and (error := self.rejected.get(producer_id)):
+                yield Rejection(producer_id, admitted_id(account, entry.source, producer_id), error)
 
-    def complaint(self, journey: Trace) -> str | None:
-        """What is wrong with the journey of one of its streams; None if it has ended as it must."""
-        types = tuple(step.event.metadata.type for step in journey.steps)
-        found, meant = Counter(types), Counter(self.ends[journey.what])
-        if meant - found or (found - meant).keys() - self.may_repeat:
-            return f"{journey.what} went {' → '.join(types)}; it should have gone {' → '.join(self.ends[journey.what])}"
+    def problem(self, trace: Trace) -> str | None:
+        """What is wrong with the trace of one of its streams; None if it is as expected."""
+        types = tuple(step.event.metadata.type for step in trace.steps)
+        found, expected = Counter(types), Counter(self.ends[trace.what])
+        if expected - found or (found - expected).keys() - self.may_repeat:
+            return f"{trace.what} went {' → '.join(types)}; it should have gone {' → '.join(self.ends[trace.what])}"
         unfinished = [
             f"{delivery.consumer} of {step.event.metadata.type} is {delivery.state}"
-            for step in journey.steps
+            for step in trace.steps
             for delivery in step.deliveries
             if delivery.state != "committed"
         ]
-        return f"{journey.what}: {', '.join(unfinished)}" if unfinished else None
+        return f"{trace.what}: {', '.join(unfinished)}" if unfinished else None
 
 
 def all_samples(folder: Path) -> list[Sample]:
-    """The samples in a folder, in the order of their names. Raises NoSamples, and what reading one raises."""
+    """The samples in a folder, sorted by name. Raises NoSamples, and whatever reading a file raises."""
     files = sorted(folder.glob("*.json"))
     if not files:
         raise NoSamples(folder)

@@ -1,17 +1,29 @@
-"""What AWS may do to a function, brought about in the deployed functions of a local run that asks for it.
+"""Inject faults into the AWS calls of the functions of a local run.
 
     faults = Faults(folder)
     with up(progress, extra=faults.environment) as cloud:
-        with faults.bring(Fault.death(function="reserve-stock", operation="TransactWriteItems", when="after")):
+        with faults.inject(Fault.death(function="reserve-stock", operation="TransactWriteItems", when="after")):
             ...
 
-`worker` is what the functions' processes import; no bundle holds it.
+The functions' processes import `worker`; no bundle contains it.
 """
 
 from daybook.local.faults.fault import ALWAYS, Chance, Every, Fault, Only
 from daybook.local.faults.guard import Guard
+from daybook.local.faults.injection import Faults
+from daybook.local.faults.long_timeouts import BARRIER_TIMEOUT, long_timeouts
 from daybook.local.faults.recording import Call, Use
-from daybook.local.faults.seam import Faults
-from daybook.local.faults.unhurried import MEETING, unhurried
 
-__all__ = ["ALWAYS", "MEETING", "Call", "Chance", "Every", "Fault", "Faults", "Guard", "Only", "Use", "unhurried"]
+__all__ = [
+    "ALWAYS",
+    "BARRIER_TIMEOUT",
+    "Call",
+    "Chance",
+    "Every",
+    "Fault",
+    "Faults",
+    "Guard",
+    "Only",
+    "Use",
+    "long_timeouts",
+]

@@ -1,4 +1,4 @@
-"""One thing that goes wrong: which calls it strikes, and how often."""
+"""A fault: which calls it affects, and how often."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ When = Literal["before", "after"]
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """Strike every so-manieth call that fits."""
+    """Affect every nth matching call."""
 
     nth: int
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Strike each call that fits with this probability. The same seed strikes the same calls, counted as they come."""
+    """Affect each matching call with this probability. The same seed affects the same calls, by their number."""
 
     probability: float
     seed: int = 0
@@ -32,7 +32,7 @@ class Chance:
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """Strike one call that fits, this one: the first is 1."""
+    """Affect one matching call; the first is number 1."""
 
     number: int
 
@@ -42,11 +42,11 @@ Times = int | Every | Only | Chance
 
 
 class Where(TypedDict, total=False):
-    """Which calls a fault strikes; what is not said, fits all.
+    """Which calls a fault affects. A key that is not given matches every call.
 
-    `function` is the consumer's name, `service` and `operation` are botocore's, `table` is named as the service's stack
-    names it (the backbone's are `store` and `ledger`), `mentions` are texts that the call's body holds, such as an
-    order's number. `times`: the first so many calls, `Every`, `Only` or `Chance`.
+    `function` is the consumer's name; `service` and `operation` are botocore's names; `table` is the name in the
+    service's stack (`store` and `ledger` for the backbone); `mentions` are texts that the body of the call contains,
+    such as an order id. `times`: the number of calls from the first on, or `Every`, `Only` or `Chance`.
     """
 
     function: str
@@ -59,10 +59,11 @@ class Where(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault, made by one of the methods below. It is counted by itself, from the first time it is brought.
+    """A fault, created by one of the methods below. Its own count starts when it is first injected.
 
-    A call that AWS throttles or does not answer is sent again by botocore. `throttled` and `timeout` strike, as
-    `death`, `delay`, `meeting` and `conflict` do, each such attempt by itself: three in a row reach the function.
+    botocore retries a call that AWS throttles or does not answer. `throttled`, `timeout`, `death`, `delay`, `barrier`
+    and
+    `conflict` affect each of these attempts separately: the function sees an error only after three in a row.
     """
 
     what: str
@@ -72,63 +73,63 @@ class Fault:
 
     @classmethod
     def death(cls, when: When, **where: Unpack[Where]) -> Self:
-        """The process is killed, before the call is sent or after it took effect."""
+        """Kill the process before the call is sent, or after it took effect."""
         return cls("death", where, {"when": when})
 
     @classmethod
     def delay(cls, seconds: float, when: When = "before", **where: Unpack[Where]) -> Self:
-        """The call, or its answer, takes so much longer."""
+        """Delay the call, or its answer, by this time."""
         return cls("delay", where, {"when": when, "seconds": seconds})
 
     @classmethod
-    def meeting(cls, seconds: float, **where: Unpack[Where]) -> Self:
-        """Of every two calls the first is not sent before the second is there, from another process; it waits so long
-        at the most. So both have read before either writes.
+    def barrier(cls, seconds: float, **where: Unpack[Where]) -> Self:
+        """Hold the first of every two calls until another process makes the second, for at most this time. So both
+        processes have read before either writes.
         """
-        return cls("meeting", where, {"when": "before", "seconds": seconds})
+        return cls("barrier", where, {"when": "before", "seconds": seconds})
 
     @classmethod
     def throttled(cls, code: str = "ThrottlingException", **where: Unpack[Where]) -> Self:
-        """AWS refuses the call, which has no effect, with this code."""
+        """AWS refuses the call with this error code; the call has no effect."""
         return cls("error", where, {"when": "before", "code": code})
 
     @classmethod
     def denied(cls, **where: Unpack[Where]) -> Self:
-        """AWS refuses the call as forbidden. botocore does not send it again."""
+        """AWS refuses the call with AccessDenied. botocore does not retry it."""
         return cls("error", where, {"when": "before", "code": "AccessDeniedException"})
 
     @classmethod
     def conflict(cls, **where: Unpack[Where]) -> Self:
-        """A transaction is cancelled: another one holds an item of its `table` (of its first part, if unsaid)."""
+        """A transaction is cancelled because another one holds an item of `table` (by default, of its first part)."""
         return cls("conflict", {"operation": "TransactWriteItems", **where}, {"when": "before"})
 
     @classmethod
     def timeout(cls, when: When, **where: Unpack[Where]) -> Self:
-        """No answer comes, and that at once: the call never arrived (`before`), or it took effect (`after`)."""
+        """The call times out at once: it never arrived (`before`), or it took effect (`after`)."""
         return cls("timeout", where, {"when": when})
 
     @classmethod
     def partial(cls, take: int, code: str = "ThrottlingException", **where: Unpack[Where]) -> Self:
-        """Of a PutEvents or BatchGetItem only the last `take` entries or keys are taken; calls with no more pass.
+        """AWS processes only the last `take` entries or keys of a PutEvents or BatchGetItem. Calls with no more pass.
 
-        The entries that are not taken have the error `code`; keys come back as UnprocessedKeys.
+        The other entries have the error `code`; the other keys are returned as UnprocessedKeys.
         """
         return cls("partial", where, {"take": take, "code": code})
 
     @classmethod
-    def unguarded(cls, **where: Unpack[Where]) -> Self:
-        """Transactions write to the `table` without their conditions there, always unless told otherwise."""
-        return cls("unguarded", {"operation": "TransactWriteItems", "times": ALWAYS, **where})
+    def without_conditions(cls, **where: Unpack[Where]) -> Self:
+        """Remove the conditions on `table` from transactions. `times` defaults to ALWAYS."""
+        return cls("without_conditions", {"operation": "TransactWriteItems", "times": ALWAYS, **where})
 
     @classmethod
-    def without(cls, guard: Guard, **where: Unpack[Where]) -> Self:
-        """Functions lack this guard of their own code, always unless told otherwise. Its count is how often they would
-        have needed it. Only in a run whose `Faults` were made with `guards=True`.
+    def without_guard(cls, guard: Guard, **where: Unpack[Where]) -> Self:
+        """Remove this guard from the functions' own code. `times` defaults to ALWAYS. The count says how often the
+        guard would have acted. Only for a run whose `Faults` were created with `guards=True`.
         """
-        return cls("without", {"times": ALWAYS, **where, "operation": guard})
+        return cls("without_guard", {"times": ALWAYS, **where, "operation": guard})
 
     def rule(self) -> dict[str, Any]:
-        """The fault as the plan holds it."""
+        """The fault as it is written to the plan."""
         times = self.where.get("times", 1)
-        often = {"first": times} if isinstance(times, int) else asdict(times)
-        return {"id": self.id, "what": self.what, **self.where, **self.details, "times": often}
+        frequency = {"first": times} if isinstance(times, int) else asdict(times)
+        return {"id": self.id, "what": self.what, **self.where, **self.details, "times": frequency}

@@ -1,16 +1,16 @@
-"""The guards in functions' own code that `Fault.without` removes, to show what each of them is good for."""
+"""Guards in the functions' own code that `Fault.without_guard` removes, to show that tests notice."""
 
 from enum import StrEnum
 
 
 class Guard(StrEnum):
-    """What keeps a promise. Conditions of transactions are not among them: see Fault.unguarded."""
+    """Code that keeps a guarantee. For conditions of transactions, see `Fault.without_conditions`."""
 
     PARTIAL_ANSWER = "partial-answer"
-    """A batch's answer names the messages that must come again."""
+    """The response for a batch names the messages that SQS must redeliver."""
     STORE_FIRST = "store-first"
-    """Nothing is on the event bus before it is in the store."""
-    ATTEMPT = "attempt"
-    """An effect notes its attempt before it calls the world outside."""
+    """An event is stored before it is published."""
+    EFFECT_RECORD = "effect-record"
+    """An effect writes its effect record before it calls an external system."""
     CURSOR = "cursor"
-    """An ordered consumer goes through a stream from its own cursor, whatever message nudges it."""
+    """An ordered consumer reads a stream from its own cursor, whichever message wakes it up."""

@@ -1,4 +1,4 @@
-"""What functions have sent to AWS, as it was recorded."""
+"""The recorded calls of functions to AWS."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One thing that a call does, as permissions see it: a transaction has one for each of its parts.
+    """One action of a call, as permissions see it: a transaction has one for each of its parts.
 
-    `resource` is a table (with `/index/<name>` for its indexes), a queue or a bus; `stream` the partition key in the
+    `resource` is a table (with `/index/<name>` for an index), a queue or a bus; `stream` is the partition key in the
     event store or the ledger.
     """
 
@@ -26,7 +26,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a function to AWS, whatever became of it."""
+    """One call of a function to AWS, successful or not."""
 
     function: str
     service: str
@@ -35,15 +35,15 @@ class Call:
 
     @classmethod
     def read(cls, line: str) -> Self:
-        """The call in a line of the recording."""
-        said = json.loads(line)
-        return cls(said["function"], said["service"], said["operation"], tuple(Use(*use) for use in said["uses"]))
+        """Read a call from a line of the recording."""
+        call = json.loads(line)
+        return cls(call["function"], call["service"], call["operation"], tuple(Use(*use) for use in call["uses"]))
 
 
 def traces(file: Path) -> list[str]:
     """The trace headers in a recording, in the order in which they were sent."""
-    said = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
-    return [header for header in said if header is not None]
+    headers = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    return [header for header in headers if header is not None]
 
 
 def calls(file: Path) -> list[Call]:

@@ -1,13 +1,13 @@
-"""A stand-in for the payment provider, Stripe, on the local run: the outside world of the payments service.
+"""A stand-in for the payment provider, Stripe, for local runs.
 
     with Provider() as provider:
         client = StripeClient(provider.key, base_addresses={"api": provider.endpoint})
-        with provider.brings(Fault.dropped("after", operation="payment_intents.confirm", order="1001")):
+        with provider.inject(Fault.dropped("after", operation="payment_intents.confirm", order="1001")):
             ...
         assert provider.book().taken(order="1001") == {"eur": 4200}
 
-It answers what the payments service calls, as Stripe documents it; the modules in `server` name the pages. All else is
-refused. Where Stripe leaves something open, their comments say what was assumed.
+It implements the requests that the payments service sends, as Stripe documents them; the modules in `server` name the
+pages. It rejects all others. Where Stripe's documentation leaves something open, comments state the assumption.
 """
 
 from daybook.local.provider.book import Book, Charge, Payment, Refund

@@ -1,4 +1,4 @@
-"""What the provider has in its books about us, for tests and the demo to compare with ours."""
+"""The provider's records of our payments, for tests and the demo to compare with ours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Sums = dict[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What all entries have. `order` is the one in the metadata; amounts are in minor units, as Stripe counts them."""
+    """The fields of all entries. `order` is the order id in the metadata; amounts are in minor units, as in Stripe."""
 
     id: str
     order: str | None
@@ -26,9 +26,9 @@ class Entry:
     at: datetime
 
     @classmethod
-    def read(cls, said: Mapping[str, Any]) -> Self:
-        """The entry as the stand-in tells it."""
-        return cls(**{**said, "at": datetime.fromtimestamp(said["at"], UTC)})
+    def read(cls, fields: Mapping[str, Any]) -> Self:
+        """Read an entry from the stand-in's JSON."""
+        return cls(**{**fields, "at": datetime.fromtimestamp(fields["at"], UTC)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +40,10 @@ class Payment(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge(Entry):
-    """An attempt to take the money of a payment intent: `succeeded`, `failed` with a code, or still `pending`.
+    """An attempt to charge a payment intent: `succeeded`, `failed` with a code, or still `pending`.
 
-    `payment` is the intent's id, `payment_method` the name of the test payment method, `idempotency_key` that of the
-    call that attempted it.
+    `payment` is the intent's id, `payment_method` the name of the test payment method, `idempotency_key` the key of the
+    request.
     """
 
     payment: str
@@ -55,7 +55,7 @@ class Charge(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund(Entry):
-    """Money given back. Its metadata are its own on top of the intent's."""
+    """A refund. Its metadata includes the intent's."""
 
     payment: str
     charge: str
@@ -64,7 +64,7 @@ class Refund(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """All entries in the order in which they were made, and how often each operation was called, replays included."""
+    """All entries in order, and the number of calls of each operation, replays included."""
 
     payments: tuple[Payment, ...]
     charges: tuple[Charge, ...]
@@ -72,30 +72,30 @@ class Book:
     calls: Mapping[str, int]
 
     @classmethod
-    def read(cls, said: Mapping[str, Any]) -> Self:
-        """The book as the stand-in tells it."""
+    def read(cls, fields: Mapping[str, Any]) -> Self:
+        """Read the book from the stand-in's JSON."""
         return cls(
-            tuple(map(Payment.read, said["payments"])),
-            tuple(map(Charge.read, said["charges"])),
-            tuple(map(Refund.read, said["refunds"])),
-            said["calls"],
+            tuple(map(Payment.read, fields["payments"])),
+            tuple(map(Charge.read, fields["charges"])),
+            tuple(map(Refund.read, fields["refunds"])),
+            fields["calls"],
         )
 
     @property
     def orders(self) -> set[str]:
-        """Every order that somebody tried to pay."""
+        """Every order with a payment intent."""
         return {payment.order for payment in self.payments if payment.order is not None}
 
     def taken(self, order: str | None = None) -> Sums:
-        """What was taken from customers, for this order or for all, by currency."""
+        """The sum of successful charges, for this order or for all, by currency."""
         return _sums(charge for charge in self.charges if charge.status == "succeeded" and _of(charge, order))
 
     def returned(self, order: str | None = None) -> Sums:
-        """What was given back, for this order or for all, by currency."""
+        """The sum of refunds, for this order or for all, by currency."""
         return _sums(refund for refund in self.refunds if _of(refund, order))
 
     def kept(self, order: str | None = None) -> Sums:
-        """What was taken and not given back, for this order or for all, by currency."""
+        """Charges minus refunds, for this order or for all, by currency."""
         returned = self.returned(order)
         return {currency: total - returned.get(currency, 0) for currency, total in self.taken(order).items()}
 

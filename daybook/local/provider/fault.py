@@ -1,4 +1,4 @@
-"""One thing that goes wrong between us and the provider: which calls it strikes, and how often."""
+"""A fault between the payments service and the provider: which calls it affects, and how often."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Times = int | None
 
 
 class Where(TypedDict, total=False):
-    """Which calls a fault strikes; what is not said, fits all.
+    """Which calls a fault affects. A key that is not given matches every call.
 
-    `operation` is named as Stripe's client names it: `payment_intents.create`, `.retrieve`, `.confirm`, `.cancel`,
-    `.list`, `refunds.create`, `.retrieve`, `.list`, `balance.retrieve`. `order` is the order in the metadata, `intent`
-    the id of the payment intent, `payment_method` the name of the test payment method. `times`: the first so many calls
-    that fit, one unless said, or `ALWAYS`.
+    `operation` has the name in Stripe's client: `payment_intents.create`, `.retrieve`, `.confirm`, `.cancel`, `.list`,
+    `refunds.create`, `.retrieve`, `.list`, `balance.retrieve`. `order` is the order id in the metadata, `intent` the id
+    of the payment intent, `payment_method` the name of the test payment method. `times`: the number of matching calls
+    from the first on, by default one, or `ALWAYS`.
     """
 
     operation: str
@@ -34,10 +34,10 @@ class Where(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault, made by one of the methods below. It is counted by itself, from the first time it is brought.
+    """A fault, created by one of the methods below. Its own count starts when it is first injected.
 
-    Stripe's client sends a call again by itself, twice unless told otherwise, after a dropped connection and after most
-    errors below. Each such try counts.
+    Stripe's client retries, by default twice, after a dropped connection and after most errors below. Each attempt
+    counts.
     """
 
     what: str
@@ -52,16 +52,16 @@ class Fault:
 
     @classmethod
     def delayed(cls, seconds: float, when: When = "before", **where: Unpack[Where]) -> Self:
-        """The call takes so much longer, at most until the fault is lifted.
+        """Delay the call by this time, at most until the fault is lifted.
 
-        `before`: its idempotency key is in use meanwhile; `after`: its answer is on its way, and is given again to
-        whoever asks with the same key.
+        `before`: the idempotency key is in use meanwhile. `after`: the answer is delayed; another request with the same
+        key gets it at once.
         """
         return cls("delayed", where, {"when": when, "seconds": seconds})
 
     @classmethod
     def server_error(cls, when: When = "before", **where: Unpack[Where]) -> Self:
-        """Stripe fails, having done nothing (`before`) or all (`after`), and gives the same key the same 500 again.
+        """Stripe fails after doing nothing (`before`) or everything (`after`). The same key gets the same 500 again.
 
         docs.stripe.com/error-low-level#server-errors: "treat the result of a 500 request as indeterminate".
         """
@@ -69,18 +69,18 @@ class Fault:
 
     @classmethod
     def unavailable(cls, when: When = "before", **where: Unpack[Where]) -> Self:
-        """503 from in front of Stripe's API: nothing was done (`before`), or the true answer is lost (`after`)."""
+        """503 from a proxy before Stripe's API: nothing was done (`before`), or the real answer is lost (`after`)."""
         return cls.error(503, "api_error", "Stripe is temporarily unavailable.", when=when, **where)
 
     @classmethod
     def rate_limited(cls, **where: Unpack[Where]) -> Self:
-        """429: too many requests, and nothing was done. docs.stripe.com/rate-limits."""
+        """429: too many requests; nothing was done. docs.stripe.com/rate-limits."""
         message = "Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits."
         return cls.error(429, "invalid_request_error", message, code="rate_limit", **where)
 
     @classmethod
     def lock_timeout(cls, **where: Unpack[Where]) -> Self:
-        """429: another request holds the object, and nothing was done. Stripe's client is told to send the call again.
+        """429: another request has locked the object; nothing was done. Stripe tells its client to retry.
 
         docs.stripe.com/rate-limits#object-lock-timeouts.
         """
@@ -107,12 +107,12 @@ class Fault:
     ) -> Self:
         """Any HTTP status with an error of this type, message and code.
 
-        `kept`: whether it comes from within the execution, and so is what the idempotency key is answered from then on.
-        `retry`: what Stripe says about sending the call again, if it says anything.
+        `kept`: the error occurs during execution, so the idempotency key gets it again. `retry`: the value of the
+        header Stripe-Should-Retry, if any.
         """
-        said = {"type": kind, "message": message, "code": code}
+        fields = {"type": kind, "message": message, "code": code}
         headers = {} if retry is None else {"Stripe-Should-Retry": str(retry).lower()}
-        error = {name: value for name, value in said.items() if value is not None}
+        error = {name: value for name, value in fields.items() if value is not None}
         return cls(
             "error",
             where,
@@ -120,5 +120,5 @@ class Fault:
         )
 
     def rule(self) -> dict[str, Any]:
-        """The fault as the stand-in is told of it."""
+        """The fault as it is sent to the stand-in."""
         return {"id": self.id, "what": self.what, "times": 1, **self.where, **self.details}

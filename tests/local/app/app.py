@@ -1,4 +1,4 @@
-"""The smallest system: what `python -m daybook.local run` brings up in its tests."""
+"""The smallest system: tests of `python -m daybook.local run` deploy it."""
 
 from aws_cdk import App, Stack
 from aws_cdk.aws_events import EventBus

@@ -1,4 +1,4 @@
-"""A bill is the use times the price, and what AWS rounds up is rounded up."""
+"""A bill is usage times price, with AWS's rounding."""
 
 import pytest
 
@@ -6,12 +6,12 @@ from bench import bill, prices
 from bench.bill import DYNAMODB, EVENTBRIDGE, LAMBDA, OTHERS, SQS, XRAY, Usage, cost
 
 
-def test_a_price_is_for_so_many_units() -> None:
+def test_a_price_is_for_a_number_of_units() -> None:
     assert prices.WRITE_UNIT.of(2_000_000) == pytest.approx(1.25)
     assert prices.MAIL.of(3_000) == pytest.approx(0.30)
 
 
-def test_a_run_is_billed_by_the_started_millisecond_at_half_a_gigabyte() -> None:
+def test_a_run_is_billed_per_started_millisecond_at_512_mb() -> None:
     usage = Usage()
     for _ in range(1_000):
         usage.ran(seconds=0.0031, processor=0.001, messages=1, size=800)
@@ -20,7 +20,7 @@ def test_a_run_is_billed_by_the_started_millisecond_at_half_a_gigabyte() -> None
     assert cost(usage)[LAMBDA] == pytest.approx(1_000 * 0.20 / 1_000_000 + 4 * 0.5 * 0.0000133334)
 
 
-def test_a_queues_messages_are_sent_one_by_one_and_received_and_deleted_by_the_batch() -> None:
+def test_messages_of_a_queue_are_sent_singly_and_received_and_deleted_in_batches() -> None:
     usage = Usage(fed=True)
     usage.ran(seconds=0.01, processor=0.001, messages=10, size=15_000)
 
@@ -28,14 +28,14 @@ def test_a_queues_messages_are_sent_one_by_one_and_received_and_deleted_by_the_b
     assert usage.alone().queue_requests == 10 + 10 + 10
 
 
-def test_a_large_batch_is_received_for_as_many_requests_as_it_has_chunks_of_64_kilobytes() -> None:
+def test_a_large_batch_costs_one_request_for_each_64_kb() -> None:
     usage = Usage(fed=True)
     usage.ran(seconds=0.01, processor=0.001, messages=10, size=10 * 20_000)
 
     assert usage.queue_requests == 10 + 4 + 1
 
 
-def test_what_no_queue_feeds_pays_for_its_own_calls_to_sqs_alone() -> None:
+def test_a_function_without_a_queue_pays_only_for_its_own_calls_to_sqs() -> None:
     usage = Usage()
     usage.ran(seconds=0.01, processor=0.001, messages=100, size=0)
     usage.calls["sqs", "SendMessage"] = 2
@@ -44,14 +44,14 @@ def test_what_no_queue_feeds_pays_for_its_own_calls_to_sqs_alone() -> None:
     assert cost(usage)[SQS] == pytest.approx(2 * 0.40 / 1_000_000)
 
 
-def test_a_refused_part_of_a_transaction_costs_what_it_would_have_written() -> None:
+def test_a_rejected_part_of_a_transaction_costs_as_much_as_its_write() -> None:
     usage = Usage(written=4, indexed=1, refused=3)
 
     assert usage.write_units == 4 + 1 + 3 * 2
     assert cost(usage)[DYNAMODB] == pytest.approx(11 * 0.625 / 1_000_000)
 
 
-def test_mails_are_priced_by_the_call_and_traces_by_the_run() -> None:
+def test_e_mails_are_billed_per_call_and_traces_per_run() -> None:
     usage = Usage(runs=100, events=7)
     usage.calls["sesv2", "SendEmail"] = 2
     usage.calls["dynamodb", "TransactWriteItems"] = 5

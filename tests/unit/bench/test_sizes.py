@@ -1,11 +1,11 @@
-"""Items are as large as DynamoDB takes them to be, and reads are billed by the started 4 KB."""
+"""Sizes of items as DynamoDB counts them; reads are billed per started 4 KB."""
 
 import pytest
 
 from bench.recorder.daybook_usage.sizes import item_bytes, read_units
 
 
-def test_an_item_is_its_names_and_its_values() -> None:
+def test_the_size_of_an_item_is_its_names_and_values() -> None:
     assert item_bytes({"sku": {"S": "mug"}}) == 3 + 3
     assert item_bytes({"münze": {"S": "é"}}) == 6 + 2
     assert item_bytes({"n": {"N": "1250"}}) == 1 + 4
@@ -14,6 +14,6 @@ def test_an_item_is_its_names_and_its_values() -> None:
 
 
 @pytest.mark.parametrize(("size", "units"), [(0, 1), (4096, 1), (4097, 2)])
-def test_reads_are_billed_by_the_started_four_kilobytes(size: int, units: int) -> None:
+def test_reads_are_billed_per_started_four_kb(size: int, units: int) -> None:
     assert read_units(size, consistent=True) == units
     assert read_units(size, consistent=False) == units / 2

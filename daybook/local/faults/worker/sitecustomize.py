@@ -1,7 +1,7 @@
-"""Python imports this by itself when this folder is on its path: it lets faults into a function's process.
+"""Installs the faults in a function's process. Python imports this module by itself when its folder is on the path.
 
-Nothing happens until botocore is imported, or a module whose guard can be removed, and nothing at all in a process that
-is no function.
+It does nothing until botocore, or a module with a removable guard, is imported, and nothing at all in a process that
+is not a function.
 """  # noqa: INP001 - Python wants it at the top of a folder
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def _let_faults_in(handlers: Any) -> None:
-    """Botocore's list of handlers, which every session copies, is added to."""
-    hooks = importlib.import_module("daybook_faults.hooks")  # not before it is needed
+def _add_handlers(handlers: Any) -> None:
+    """Add to botocore's list of handlers, which every session copies."""
+    hooks = importlib.import_module("daybook_faults.hooks")
     handlers.BUILTIN_HANDLERS.extend(hooks.handlers())
 
 
 def _changes() -> Mapping[str, Sequence[Callable[[Any], None]]]:
-    """What is done to which modules, once they are loaded."""
-    changes: dict[str, list[Callable[[Any], None]]] = {"botocore.handlers": [_let_faults_in]}
+    """The patches for each module, applied when it was imported."""
+    changes: dict[str, list[Callable[[Any], None]]] = {"botocore.handlers": [_add_handlers]}
     if "DAYBOOK_FAULTS_GUARDS" in os.environ:
         for module, make_removable in importlib.import_module("daybook_faults.guards").GUARDS:
             changes.setdefault(module, []).append(make_removable)
@@ -35,7 +35,7 @@ def _changes() -> Mapping[str, Sequence[Callable[[Any], None]]]:
 
 
 class _Changing(Loader):
-    """Loads a module as its own loader does, and changes it."""
+    """Loads a module with its own loader, then patches it."""
 
     def __init__(self, loader: Loader, changes: Sequence[Callable[[Any], None]]) -> None:
         self._loader = loader
@@ -50,8 +50,8 @@ class _Changing(Loader):
             change(module)
 
 
-class _Door(MetaPathFinder):
-    """Waits for these modules."""
+class _Finder(MetaPathFinder):
+    """Finds the modules to patch."""
 
     def __init__(self, changes: Mapping[str, Sequence[Callable[[Any], None]]]) -> None:
         self._waiting = dict(changes)
@@ -59,7 +59,7 @@ class _Door(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        del path, target  # the other finders' business
+        del path, target
         changes = self._waiting.pop(fullname, None)
         if changes is None:
             return None
@@ -70,4 +70,4 @@ class _Door(MetaPathFinder):
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ and "DAYBOOK_FAULTS_PLAN" in os.environ:
-    sys.meta_path.insert(0, _Door(_changes()))
+    sys.meta_path.insert(0, _Finder(_changes()))

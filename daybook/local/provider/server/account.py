@@ -1,4 +1,4 @@
-"""What the provider has of us: intents to pay, charges, refunds. It is lost with the process."""
+"""The state of the stand-in: payment intents, charges, refunds. It is in memory only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _identifier(kind: str) -> str:
 
 @dataclass
 class PaymentMethod:
-    """A card or a bank account. Stripe makes one anew each time that a test payment method is named."""
+    """A card or a bank account. Stripe creates one each time a test payment method is named."""
 
     name: str
     behaviour: Method
@@ -36,7 +36,7 @@ class PaymentMethod:
 
 @dataclass
 class Intent:
-    """The wish to be paid once: docs.stripe.com/payments/paymentintents/lifecycle."""
+    """A payment intent: docs.stripe.com/payments/paymentintents/lifecycle."""
 
     amount: int
     currency: str
@@ -98,7 +98,7 @@ class Intent:
 
 @dataclass
 class Charge:
-    """One attempt to take the money of an intent: docs.stripe.com/api/charges/object."""
+    """One attempt to charge an intent: docs.stripe.com/api/charges/object."""
 
     intent: Intent
     method: PaymentMethod
@@ -111,13 +111,13 @@ class Charge:
 
     @property
     def left(self) -> int:
-        """What can still be refunded."""
+        """The amount that can still be refunded."""
         return self.intent.amount - self.refunded if self.status == "succeeded" else 0
 
 
 @dataclass
 class Refund:
-    """Money given back: docs.stripe.com/api/refunds/object."""
+    """A refund: docs.stripe.com/api/refunds/object."""
 
     charge: Charge
     amount: int
@@ -148,27 +148,27 @@ class Refund:
 
 
 class Account:
-    """All of it. Whoever reads or changes it holds `lock`."""
+    """All state. Hold `lock` to read or change it."""
 
     def __init__(self) -> None:
         self.lock = RLock()
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, with nothing."""
+        """Remove everything."""
         self.intents: dict[str, Intent] = {}
         self.charges: dict[str, Charge] = {}
         self.refunds: dict[str, Refund] = {}
         self.methods: dict[str, PaymentMethod] = {}
 
     def intent(self, identifier: str, param: str = "intent", status: int = 404) -> Intent:
-        """The intent of that id; refused if there is none, as `missing` says."""
+        """The intent with that id. Raises `missing` if there is none."""
         if identifier not in self.intents:
             raise missing("payment_intent", identifier, param, status)
         return self.intents[identifier]
 
     def method(self, identifier: str) -> PaymentMethod:
-        """A test payment method by its name, or one that was made of it before by its id."""
+        """A test payment method by its name, or one created from it earlier by its id."""
         if identifier in TEST_METHODS:
             made = PaymentMethod(identifier, TEST_METHODS[identifier])
             self.methods[made.id] = made
@@ -178,6 +178,6 @@ class Account:
         return self.methods[identifier]
 
     def charged(self, charge: Charge) -> Charge:
-        """Put a charge in the books, as the latest of its intent."""
+        """Record a charge as the latest of its intent."""
         charge.intent.charge = self.charges[charge.id] = charge
         return charge

@@ -1,4 +1,4 @@
-"""From a request to its answer: the key, the operation, the faults, the idempotency key, the account."""
+"""Handles a request: authentication, operation, faults, idempotency key, account."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from daybook.local.provider.server import operations
 from daybook.local.provider.server.account import Account
+from daybook.local.provider.server.faults import ActiveFault, ActiveFaults, Call
 from daybook.local.provider.server.idempotency import Keys
 from daybook.local.provider.server.refusal import INVALID, Answer, Refusal
-from daybook.local.provider.server.strikes import Call, Strike, Strikes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from daybook.local.provider.server.operations import Operation
 
-ORDER = "order"  # the key of an intent's metadata that says which order it pays
+ORDER = "order"  # the metadata key of an intent's order id
 _KEYS = ("sk_test_", "rk_test_")  # secret and restricted keys of test mode: docs.stripe.com/keys
-_SHOWN = 4  # characters at the end of a key that Stripe's message shows
+_SHOWN = 4  # characters of a key, at its end, that Stripe's message shows
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, read from the wire."""
+    """A parsed request."""
 
     method: str
     path: str
@@ -36,17 +36,17 @@ class Request:
 
 
 class Api:
-    """Stripe's API, over an account of its own that begins empty."""
+    """Stripe's API with an account that is empty at first."""
 
     def __init__(self) -> None:
         self.account = Account()
         self.keys = Keys()
-        self.strikes = Strikes()
+        self.faults = ActiveFaults()
         self.calls: Counter[str] = Counter()
 
     def forget(self) -> None:
-        """Begin anew: nothing in the books, no key used, no fault at work."""
-        self.strikes.forget()
+        """Remove all records, idempotency keys and faults."""
+        self.faults.forget()
         with self.account.lock:
             self.account.forget()
             self.calls.clear()
@@ -68,51 +68,58 @@ class Api:
             return refusal.answer()
         with self.account.lock:
             self.calls[operation.name] += 1
-            strike = self.strikes.on(self._call(operation, identifier, request.form))
-        if strike is None:
+            fault = self.faults.on(self._call(operation, identifier, request.form))
+        if fault is None:
             return self._once(operation, identifier, request)
-        if strike.strikes("dropped", "before"):
+        if fault.applies("dropped", "before"):
             return None
-        if not strike.kept and strike.strikes("error", "before"):
-            return strike.answer()
-        answer = self._once(operation, identifier, request, strike)
-        strike.delay("after")
-        if not strike.kept and strike.strikes("error", "after"):
-            return strike.answer()
-        return None if strike.strikes("dropped", "after") else answer
+        if not fault.kept and fault.applies("error", "before"):
+            return fault.answer()
+        answer = self._once(operation, identifier, request, fault)
+        fault.delay("after")
+        if not fault.kept and fault.applies("error", "after"):
+            return fault.answer()
+        return None if fault.applies("dropped", "after") else answer
 
-    def _once(self, operation: Operation, identifier: str, request: Request, strike: Strike | None = None) -> Answer:
-        """Do it, or say again what was answered to the same idempotency key.
+    def _once(
+        self, operation: Operation, identifier: str, request: Request, fault: ActiveFault | None = None
+    ) -> Answer:
+        """Execute the operation, or repeat the answer to the same idempotency key.
 
-        What fails before the execution begins is not kept: a malformed request, a key that is in use.
+        Errors before the execution are not kept: an invalid request, a key that is in use.
         """
         key = request.idempotency_key if request.method == "POST" else None
         try:
-            asked = operation.read(request.form)
-            if before := self.keys.claim(key, request.path, asked):
+            params = operation.read(request.form)
+            if before := self.keys.claim(key, request.path, params):
                 return before
         except Refusal as refusal:
             return refusal.answer()
-        answer = self._execute(operation, identifier, asked, key, strike)
+        answer = self._execute(operation, identifier, params, key, fault)
         self.keys.keep(key, answer)
         return answer
 
     def _execute(
-        self, operation: Operation, identifier: str, asked: Mapping[str, Any], key: str | None, strike: Strike | None
+        self,
+        operation: Operation,
+        identifier: str,
+        params: Mapping[str, Any],
+        key: str | None,
+        fault: ActiveFault | None,
     ) -> Answer:
-        if strike:
-            strike.delay("before")
-            if strike.kept and strike.strikes("error", "before"):
-                return strike.answer()
+        if fault:
+            fault.delay("before")
+            if fault.kept and fault.applies("error", "before"):
+                return fault.answer()
         try:
             with self.account.lock:
-                answer = Answer(HTTPStatus.OK, operation.perform(self.account, identifier, asked, key))
+                answer = Answer(HTTPStatus.OK, operation.perform(self.account, identifier, params, key))
         except Refusal as refusal:
             answer = refusal.answer()
-        return strike.answer() if strike and strike.kept and strike.strikes("error", "after") else answer
+        return fault.answer() if fault and fault.kept and fault.applies("error", "after") else answer
 
     def _call(self, operation: Operation, identifier: str, form: Mapping[str, Any]) -> Call:
-        """What faults tell this call apart by. A call about an intent has that intent's order and payment method."""
+        """The properties by which faults select calls. A call about an intent has its order and payment method."""
         intents = self.account.intents
         refund = self.account.refunds.get(identifier)
         intent = intents.get(identifier) or intents.get(str(form.get("payment_intent")))

@@ -1,4 +1,4 @@
-"""What the stand-in offers besides Stripe's API: its books, its faults, and the acts of banks and customers."""
+"""The stand-in's own API besides Stripe's: its records, its faults, and actions of banks and customers."""
 
 from __future__ import annotations
 
@@ -18,42 +18,44 @@ if TYPE_CHECKING:
 PREFIX = "/_stand-in/"
 
 
-def answer(api: Api, method: str, path: str, asked: Any) -> Answer:
-    """Do what was asked at a path below `PREFIX`; 404 with a sentence if there is no such thing."""
+def answer(api: Api, method: str, path: str, params: Any) -> Answer:
+    """Answer a request at a path below `PREFIX`; 404 if there is no such path."""
     match (method, *path.removeprefix(PREFIX).split("/")):
         case ("GET", "book"):
             return Answer(HTTPStatus.OK, _book(api))
         case ("POST", "faults"):
-            for rule in asked:
-                api.strikes.bring(rule)
+            for rule in params:
+                api.faults.inject(rule)
         case ("GET", "faults", identifier):
-            return Answer(HTTPStatus.OK, {"count": api.strikes.count(identifier)})
+            return Answer(HTTPStatus.OK, {"count": api.faults.count(identifier)})
         case ("DELETE", "faults", identifier):
-            api.strikes.lift(identifier)
+            api.faults.lift(identifier)
         case ("POST", "settle"):
-            return _settle(api.account, asked)
+            return _settle(api.account, params)
         case ("POST", "forget-keys"):
             api.keys.forget()
         case ("POST", "reset"):
             api.forget()
         case _:
-            return Answer(HTTPStatus.NOT_FOUND, {"error": f"{method} {path}: there is nothing of that name"})
+            return Answer(HTTPStatus.NOT_FOUND, {"error": f"{method} {path}: no such path"})
     return Answer(HTTPStatus.OK, {})
 
 
-def _settle(account: Account, asked: Mapping[str, Any]) -> Answer:
+def _settle(account: Account, params: Mapping[str, Any]) -> Answer:
     with account.lock:
         waiting = [
             intent
             for intent in account.intents.values()
             if intent.status in ("processing", "requires_action")
-            and intent.id == (asked["intent"] or intent.id)
-            and asked["order"] in (None, intent.metadata.get(ORDER))
+            and intent.id == (params["intent"] or intent.id)
+            and params["order"] in (None, intent.metadata.get(ORDER))
         ]
         if len(waiting) != 1:
-            said = f"{len(waiting)} payments wait to be settled, of order {asked['order']}, intent {asked['intent']}"
-            return Answer(HTTPStatus.CONFLICT, {"error": said})
-        return Answer(HTTPStatus.OK, intents.settle(account, waiting[0], asked["fails"]).as_stripe())
+            message = (
+                f"{len(waiting)} payments wait to be settled, of order {params['order']}, intent {params['intent']}"
+            )
+            return Answer(HTTPStatus.CONFLICT, {"error": message})
+        return Answer(HTTPStatus.OK, intents.settle(account, waiting[0], params["fails"]).as_stripe())
 
 
 def _book(api: Api) -> dict[str, Any]:

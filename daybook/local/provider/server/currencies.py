@@ -1,4 +1,4 @@
-"""Which amounts Stripe takes in which currency: docs.stripe.com/currencies."""
+"""The currencies and amounts that Stripe accepts: docs.stripe.com/currencies."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _ZERO_DECIMAL: Final = _codes("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv x
 _THREE_DECIMAL: Final = _codes("bhd jod kwd omr tnd")
 # Whole units only, written as two-decimal amounts that end in 00 ("special cases" of the page).
 _ENDING_IN_00: Final = _codes("isk ugx")
-# In minor units, "minimum charge amount" of the page. Others must be worth the minimum of the currency that the
-# account is paid out in, by the rate of the day: the stand-in, which has no rates, takes them.
+# In minor units: "minimum charge amount" of the page. For other currencies, Stripe requires the value of the minimum of
+# the account's payout currency at the current rate. The stand-in has no rates and accepts any amount.
 _SMALLEST: Final = {
     **dict.fromkeys(_codes("usd ars aud brl cad chf cop eur idr ils inr jpy krw nzd php rub sgd zar"), 50),
     **dict.fromkeys(_codes("aed myr pln ron"), 200),
@@ -36,13 +36,13 @@ _SMALLEST: Final = {
     "huf": 17500,
 }
 # "The amount value supports up to eight digits": docs.stripe.com/api/payment_intents/create. The page on currencies
-# allows most cards twelve; the narrower rule holds for every payment method.
+# allows most cards twelve; the stricter rule holds for every payment method.
 _LARGEST: Final = 99_999_999
 _SIGNS: Final = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
 
 
 def known(currency: str) -> str:
-    """Return the currency; refused if Stripe does not take it. It must be in lower case, says the page."""
+    """Return the currency. Rejects one that Stripe does not support. The page requires lower case."""
     if currency not in _SUPPORTED:
         supported = ", ".join(_SUPPORTED)
         raise invalid(
@@ -52,7 +52,9 @@ def known(currency: str) -> str:
 
 
 def chargeable(amount: int, currency: str) -> int:
-    """Return the amount, in minor units; refused if it is too small, too large or not a multiple of the least one."""
+    """Return the amount, in minor units. Rejects one that is too small, too large or not a multiple of the smallest
+    unit.
+    """
     smallest = _SMALLEST.get(currency, 1)
     if amount < smallest:
         raise invalid("amount_too_small", f"Amount must be at least {money(smallest, currency)} {currency}", "amount")
@@ -62,7 +64,7 @@ def chargeable(amount: int, currency: str) -> int:
 
 
 def whole(amount: int, currency: str) -> int:
-    """Return the amount; refused if it has a fraction that Stripe does not move in this currency.
+    """Return the amount. Rejects a fraction that this currency does not allow.
 
     Three-decimal amounts must end in 0, amounts in ISK and UGX in 00.
     """
@@ -77,7 +79,7 @@ def whole(amount: int, currency: str) -> int:
 
 
 def money(amount: int, currency: str) -> str:
-    """The amount as Stripe's messages write it: $10.00."""
+    """The amount in the format of Stripe's messages: $10.00."""
     digits = 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
     figure = f"{amount / 10**digits:,.{digits}f}"
     return f"{_SIGNS[currency]}{figure}" if currency in _SIGNS else f"{figure} {currency}"

@@ -1,4 +1,4 @@
-"""Parameters as Stripe's clients send them: a form whose names say where in a tree each value stands."""
+"""Decode the forms that Stripe's clients send: field names contain the path of each value in a tree."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def decode(text: str) -> dict[str, Any]:
         *path, last = name.replace("]", "").split("[")
         node = tree
         for part in path:
-            below = node.get(part)
-            if not isinstance(below, dict):
-                below = node[part] = {}
-            node = below
+            child = node.get(part)
+            if not isinstance(child, dict):
+                child = node[part] = {}
+            node = child
         node[last or str(len(node))] = value
     return {name: _with_lists(value) for name, value in tree.items()}
 
@@ -26,4 +26,4 @@ def _with_lists(value: Any) -> Any:
         return value
     if all(name.isdecimal() for name in value):
         return [_with_lists(value[name]) for name in sorted(value, key=int)]
-    return {name: _with_lists(below) for name, below in value.items()}
+    return {name: _with_lists(child) for name, child in value.items()}

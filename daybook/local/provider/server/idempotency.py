@@ -18,47 +18,49 @@ LONGEST_KEY = 255  # characters
 @dataclass
 class _Use:
     path: str
-    asked: Mapping[str, Any]
-    answer: Answer | None = None  # none while the first request runs
+    params: Mapping[str, Any]
+    answer: Answer | None = None  # None while the first request runs
 
 
 class Keys:
-    """The keys that were used, with what was asked and answered. Nothing is kept for a request without a key."""
+    """The used keys, each with its request and answer. Requests without a key are not stored."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._uses: dict[str, _Use] = {}
 
-    def claim(self, key: str | None, path: str, asked: Mapping[str, Any]) -> Answer | None:
-        """What was answered before, marked as a replay; None if this request is the first and may run.
+    def claim(self, key: str | None, path: str, params: Mapping[str, Any]) -> Answer | None:
+        """The earlier answer, marked as a replay; None if this request is the first and may run.
 
-        Refused if the key was used for another request, or if the first request with it is still running.
+        Raises Refusal if the key was used for another request, or if its first request is still running.
         """
         if key is None:
             return None
         if len(key) > LONGEST_KEY:
             raise invalid(None, f"Idempotency keys are at most {LONGEST_KEY} characters long.")
         with self._lock:
-            use = self._uses.setdefault(key, mine := _Use(path, asked))
+            use = self._uses.setdefault(key, mine := _Use(path, params))
             if use is mine:
                 return None
             if use.path != path:
                 raise _misused(key, f"for the same endpoint they were first used for ('{path}' vs '{use.path}')")
-            if use.asked != asked:
+            if use.params != params:
                 raise _misused(key, "with the same parameters they were first used with")
             if use.answer is None:
                 raise _in_use(key)
             return replace(use.answer, headers={**use.answer.headers, "Idempotent-Replayed": "true"})
 
     def keep(self, key: str | None, answer: Answer) -> None:
-        """Give this answer to whoever asks again: "regardless of whether it succeeds or fails", 500 included."""
+        """Store the answer for later requests with this key: "regardless of whether it succeeds or fails", 500
+        included.
+        """
         if key is not None:
             with self._lock:
                 if key in self._uses:
                     self._uses[key].answer = answer
 
     def forget(self) -> None:
-        """Forget every key whose request has been answered, as Stripe may after 24 hours."""
+        """Forget all keys whose requests were answered, as Stripe may after 24 hours."""
         with self._lock:
             self._uses = {key: use for key, use in self._uses.items() if use.answer is None}
 

@@ -1,4 +1,4 @@
-"""The life of a payment intent: docs.stripe.com/payments/paymentintents/lifecycle."""
+"""The lifecycle of a payment intent: docs.stripe.com/payments/paymentintents/lifecycle."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ _AUTHENTICATION_FAILED: Final = (
 )
 
 
-def create(account: Account, asked: Mapping[str, Any], key: str | None) -> Intent:
-    """Make an intent, and try to be paid if it is to be confirmed: docs.stripe.com/api/payment_intents/create."""
-    method = account.method(asked["payment_method"]) if "payment_method" in asked else None
-    allowed = asked.get("allowed_payment_method_types")
-    automatic = asked.get("automatic_payment_methods", {"enabled": True, "allow_redirects": "always"})
+def create(account: Account, params: Mapping[str, Any], key: str | None) -> Intent:
+    """Create an intent, and charge it if `confirm` is set: docs.stripe.com/api/payment_intents/create."""
+    method = account.method(params["payment_method"]) if "payment_method" in params else None
+    allowed = params.get("allowed_payment_method_types")
+    automatic = params.get("automatic_payment_methods", {"enabled": True, "allow_redirects": "always"})
     intent = Intent(
-        amount=asked["amount"],
-        currency=asked["currency"],
-        kinds=[kind for kind in kinds_for(asked["currency"]) if allowed is None or kind in allowed],
+        amount=params["amount"],
+        currency=params["currency"],
+        kinds=[kind for kind in kinds_for(params["currency"]) if allowed is None or kind in allowed],
         may_redirect=allowed is None and automatic["allow_redirects"] == "always",
-        metadata=asked.get("metadata", {}),
+        metadata=params.get("metadata", {}),
         automatic=automatic if allowed is None else None,
         allowed=allowed,
-        described={name: asked[name] for name in _DESCRIPTIONS if name in asked},
+        described={name: params[name] for name in _DESCRIPTIONS if name in params},
     )
     if method:
         _accept(intent, method)
     account.intents[intent.id] = intent
-    return _attempt(account, intent, asked, key) if asked.get("confirm") else intent
+    return _attempt(account, intent, params, key) if params.get("confirm") else intent
 
 
-def confirm(account: Account, intent: Intent, asked: Mapping[str, Any], key: str | None) -> Intent:
-    """Try to be paid: docs.stripe.com/api/payment_intents/confirm. A declined card is a Refusal with status 402."""
+def confirm(account: Account, intent: Intent, params: Mapping[str, Any], key: str | None) -> Intent:
+    """Charge the intent: docs.stripe.com/api/payment_intents/confirm. A declined card raises Refusal with 402."""
     if intent.status == "succeeded":
         raise unexpected_state(
             intent.as_stripe(),
@@ -69,14 +69,14 @@ def confirm(account: Account, intent: Intent, asked: Mapping[str, Any], key: str
             f"You cannot confirm this PaymentIntent because it has a status of {intent.status}. Only a PaymentIntent "
             f"with one of the following statuses may be confirmed: {', '.join(_CONFIRMABLE)}.",
         )
-    if "payment_method" in asked:
-        _accept(intent, account.method(asked["payment_method"]))
-    intent.described |= {name: asked[name] for name in _DESCRIPTIONS if name in asked}
-    return _attempt(account, intent, asked, key)
+    if "payment_method" in params:
+        _accept(intent, account.method(params["payment_method"]))
+    intent.described |= {name: params[name] for name in _DESCRIPTIONS if name in params}
+    return _attempt(account, intent, params, key)
 
 
-def cancel(intent: Intent, asked: Mapping[str, Any]) -> Intent:
-    """Give up: docs.stripe.com/api/payment_intents/cancel. "In rare cases", it says, an intent in processing can be."""
+def cancel(intent: Intent, params: Mapping[str, Any]) -> Intent:
+    """Cancel the intent: docs.stripe.com/api/payment_intents/cancel. It allows `processing` only "in rare cases"."""
     debited = bool(intent.method and intent.method.behaviour.outcome is Outcome.SETTLING)
     if intent.status in ("succeeded", "canceled") or (intent.status == "processing" and debited):
         raise unexpected_state(
@@ -88,15 +88,15 @@ def cancel(intent: Intent, asked: Mapping[str, Any]) -> Intent:
     if intent.charge and intent.charge.status == "pending":
         intent.charge.status = "failed"
     intent.status, intent.next_action = "canceled", None
-    intent.cancelled_at, intent.cancellation_reason = time.time(), asked.get("cancellation_reason")
+    intent.cancelled_at, intent.cancellation_reason = time.time(), params.get("cancellation_reason")
     return intent
 
 
 def settle(account: Account, intent: Intent, failure: str | None) -> Intent:
-    """What the bank says at last, or the customer who was asked to authenticate: paid, or failed with that code.
+    """The bank or the authenticating customer completes the payment: it succeeds, or fails with this code.
 
-    A failed bank debit has its code from docs.stripe.com/error-codes; that its type is invalid_request_error, and what
-    its message says, is assumed.
+    The code of a failed bank debit is from docs.stripe.com/error-codes. Its type (invalid_request_error) and its
+    message are assumed.
     """
     charge, message = intent.charge, "The customer's bank account could not be debited."
     if intent.status == "requires_action" and intent.method:
@@ -122,11 +122,11 @@ def _accept(intent: Intent, method: PaymentMethod) -> None:
         intent.status = "requires_confirmation"
 
 
-def _attempt(account: Account, intent: Intent, asked: Mapping[str, Any], key: str | None) -> Intent:
+def _attempt(account: Account, intent: Intent, params: Mapping[str, Any], key: str | None) -> Intent:
     method = intent.method
     if method is None:
         raise unexpected_state(intent.as_stripe(), _NEEDS_METHOD)
-    if intent.may_redirect and not asked.get("return_url") and not asked.get("off_session"):
+    if intent.may_redirect and not params.get("return_url") and not params.get("off_session"):
         raise invalid(None, _NEEDS_RETURN_URL, payment_intent=intent.as_stripe())
     intent.next_action = intent.error = None
     match method.behaviour.outcome:
@@ -135,9 +135,9 @@ def _attempt(account: Account, intent: Intent, asked: Mapping[str, Any], key: st
         case Outcome.PROCESSING | Outcome.SETTLING:
             account.charged(Charge(intent, method, key, "pending"))
             intent.status = "processing"
-        case Outcome.NEEDS_AUTHENTICATION if not (asked.get("off_session") or asked.get("error_on_requires_action")):
+        case Outcome.NEEDS_AUTHENTICATION if not (params.get("off_session") or params.get("error_on_requires_action")):
             intent.status = "requires_action"
-            intent.next_action = _next_action(asked.get("return_url"))
+            intent.next_action = _next_action(params.get("return_url"))
         case _:
             charge = account.charged(Charge(intent, method, key, "pending"))
             raise _declined(intent, charge, method.behaviour.decline or AUTHENTICATION_REQUIRED)
@@ -164,7 +164,7 @@ def _declined(intent: Intent, charge: Charge, decline: Decline) -> Refusal:
 
 
 def _failed(intent: Intent, charge: Charge, decline: Decline, *, kind: str) -> Refusal:
-    """The intent goes back to wanting another payment method: docs.stripe.com/declines/card."""
+    """The intent requires another payment method again: docs.stripe.com/declines/card."""
     refusal = Refusal(
         HTTPStatus.PAYMENT_REQUIRED,
         kind,

@@ -1,4 +1,4 @@
-"""Lists, newest first, a page at a time: docs.stripe.com/api/pagination."""
+"""Paginated lists, newest first: docs.stripe.com/api/pagination."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 _PAGE = 10
 
 
-def page(objects: Sequence[Mapping[str, Any]], asked: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """The page of the objects, given as they came to be, that was asked for."""
+def page(objects: Sequence[Mapping[str, Any]], params: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The requested page of `objects`, which are in order of creation."""
     newest = list(reversed(objects))
     start = 0
-    if after := asked.get("starting_after"):
+    if after := params.get("starting_after"):
         ids = [each["id"] for each in newest]
         if after not in ids:
             raise missing("object", after, "starting_after")
         start = ids.index(after) + 1
-    end = start + asked.get("limit", _PAGE)
+    end = start + params.get("limit", _PAGE)
     return {"object": "list", "data": newest[start:end], "has_more": end < len(newest), "url": path}

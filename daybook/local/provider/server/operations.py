@@ -1,4 +1,4 @@
-"""Which requests the stand-in answers, by the names that Stripe's client has for them."""
+"""The supported requests, by their names in Stripe's client."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from daybook.local.provider.server import intents, listing, parameters, refunds
 from daybook.local.provider.server.account import Account
 from daybook.local.provider.server.refusal import INVALID, Refusal, invalid
 
-# The account, the id in the path, the parameters, the idempotency key -> the object to answer.
+# Account, id in the path, parameters, idempotency key -> the object to return.
 Perform = Callable[[Account, str, Mapping[str, Any], str | None], dict[str, Any]]
 Reading = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One kind of request: how it is recognised, what it may be asked, what it does."""
+    """One kind of request: how it is recognized, how its parameters are read, how it is executed."""
 
     name: str
     method: str
@@ -29,14 +29,14 @@ class Operation:
 
 
 def _refund_to_create(form: Mapping[str, Any]) -> dict[str, Any]:
-    asked = parameters.CREATE_REFUND.read(form)
-    if not {"charge", "payment_intent"} & set(asked):
+    params = parameters.CREATE_REFUND.read(form)
+    if not {"charge", "payment_intent"} & set(params):
         raise invalid("parameter_missing", "Missing required param: charge.", "charge")
-    return asked
+    return params
 
 
 def _balance(account: Account) -> dict[str, Any]:
-    """docs.stripe.com/api/balance/balance_retrieve. All that was taken is still on its way to the account."""
+    """docs.stripe.com/api/balance/balance_retrieve. All payments are still pending."""
     sums: dict[str, int] = {"usd": 0}
     for charge in account.charges.values():
         sums[charge.intent.currency] = sums.get(charge.intent.currency, 0) + charge.left
@@ -55,14 +55,14 @@ OPERATIONS: Final = (
         "POST",
         "/v1/payment_intents",
         parameters.intent_to_create,
-        lambda account, _, asked, key: intents.create(account, asked, key).as_stripe(),
+        lambda account, _, params, key: intents.create(account, params, key).as_stripe(),
     ),
     Operation(
         "payment_intents.list",
         "GET",
         "/v1/payment_intents",
         parameters.LIST.read,
-        lambda account, _, asked, __: listing.page(_all(account.intents), asked, "/v1/payment_intents"),
+        lambda account, _, params, __: listing.page(_all(account.intents), params, "/v1/payment_intents"),
     ),
     Operation(
         "payment_intents.retrieve",
@@ -76,8 +76,8 @@ OPERATIONS: Final = (
         "POST",
         "/v1/payment_intents/{id}/confirm",
         parameters.CONFIRM_INTENT.read,
-        lambda account, identifier, asked, key: intents.confirm(
-            account, account.intent(identifier), asked, key
+        lambda account, identifier, params, key: intents.confirm(
+            account, account.intent(identifier), params, key
         ).as_stripe(),
     ),
     Operation(
@@ -85,22 +85,22 @@ OPERATIONS: Final = (
         "POST",
         "/v1/payment_intents/{id}/cancel",
         parameters.CANCEL_INTENT.read,
-        lambda account, identifier, asked, _: intents.cancel(account.intent(identifier), asked).as_stripe(),
+        lambda account, identifier, params, _: intents.cancel(account.intent(identifier), params).as_stripe(),
     ),
     Operation(
         "refunds.create",
         "POST",
         "/v1/refunds",
         _refund_to_create,
-        lambda account, _, asked, key: refunds.create(account, asked, key).as_stripe(),
+        lambda account, _, params, key: refunds.create(account, params, key).as_stripe(),
     ),
     Operation(
         "refunds.list",
         "GET",
         "/v1/refunds",
         parameters.LIST_REFUNDS.read,
-        lambda account, _, asked, __: listing.page(
-            [refund.as_stripe() for refund in refunds.select(account, asked)], asked, "/v1/refunds"
+        lambda account, _, params, __: listing.page(
+            [refund.as_stripe() for refund in refunds.select(account, params)], params, "/v1/refunds"
         ),
     ),
     Operation(
@@ -123,9 +123,9 @@ _PATTERNS: Final = [(each, re.compile(re.sub(r"\{id\}", r"([^/]+)", each.path)))
 
 
 def find(method: str, path: str) -> tuple[Operation, str]:
-    """The operation that a request asks for, and the id in its path if it has one.
+    """The operation for a request, and the id in its path if there is one.
 
-    Raises Refusal as Stripe does for a URL that it does not recognise.
+    Raises Refusal for an unknown URL, as Stripe does.
     """
     for operation, pattern in _PATTERNS:
         if operation.method == method and (match := pattern.fullmatch(path)):

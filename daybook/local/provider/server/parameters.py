@@ -1,7 +1,7 @@
-"""What each operation may be asked, and what Stripe says of a request that is not of that form.
+"""The parameters of each operation, and Stripe's errors for invalid ones.
 
-Only parameters that the stand-in heeds, or that change nothing it shows, are known here. Any other is refused as one
-that Stripe does not know: better that than to pretend.
+Only parameters that the stand-in implements, or that have no visible effect, are known. It rejects any other as
+unknown, so that it never ignores one silently.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any, Final
 from daybook.local.provider.server import currencies
 from daybook.local.provider.server.refusal import invalid
 
-Read = Callable[[str, Any], Any]  # a parameter's name and what came for it -> its value
+Read = Callable[[str, Any], Any]  # a parameter's name and raw value -> its value
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The parameters of one operation: how each is read, and which there must be."""
+    """The parameters of one operation: how to read each, and which are required."""
 
     known: Mapping[str, Read] = field(default_factory=dict)
     required: tuple[str, ...] = ()
 
     def read(self, form: Mapping[str, Any]) -> dict[str, Any]:
-        """The values that came, by name. Raises Refusal as Stripe does for what is missing, unknown or malformed."""
+        """The values by name. Raises Refusal for a missing, unknown or malformed parameter, as Stripe does."""
         for name in form:
             if name == "payment_method_types":
                 raise invalid("payment_method_types_no_longer_supported", _NO_LONGER, name)
@@ -33,7 +33,7 @@ class Parameters:
         for name in self.required:
             if name not in form:
                 raise invalid("parameter_missing", f"Missing required param: {name}.", name)
-        return {name: self.known[name](name, came) for name, came in form.items()}
+        return {name: self.known[name](name, value) for name, value in form.items()}
 
 
 # docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-…
@@ -43,23 +43,23 @@ _NO_LONGER: Final = (
 )
 
 
-def text(name: str, came: Any) -> str:
-    """A string that is not empty."""
-    if came == "":
+def text(name: str, value: Any) -> str:
+    """A non-empty string."""
+    if value == "":
         raise invalid(
             "parameter_invalid_empty",
             f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a field; however "
             f"'{name}' cannot be unset. You should remove '{name}' from your request or supply a non-empty value.",
             name,
         )
-    if not isinstance(came, str):
-        raise invalid(None, f"Invalid string: {came}", name)
-    return came
+    if not isinstance(value, str):
+        raise invalid(None, f"Invalid string: {value}", name)
+    return value
 
 
-def whole_number(name: str, came: Any) -> int:
-    """A whole number from 1 on."""
-    digits = text(name, came)
+def whole_number(name: str, value: Any) -> int:
+    """A positive integer."""
+    digits = text(name, value)
     if not digits.removeprefix("-").isdecimal():
         raise invalid("parameter_invalid_integer", f"Invalid integer: {digits}", name)
     if int(digits) < 1:
@@ -67,68 +67,68 @@ def whole_number(name: str, came: Any) -> int:
     return int(digits)
 
 
-def page_size(name: str, came: Any) -> int:
-    """How many objects of a list are wanted: docs.stripe.com/api/pagination."""
-    size = whole_number(name, came)
+def page_size(name: str, value: Any) -> int:
+    """The size of a page: docs.stripe.com/api/pagination."""
+    size = whole_number(name, value)
     if size > _LARGEST_PAGE:
         raise invalid("parameter_invalid_integer", f"This value must be less than or equal to {_LARGEST_PAGE}.", name)
     return size
 
 
-def truth(name: str, came: Any) -> bool:
+def truth(name: str, value: Any) -> bool:
     """True or false."""
-    return bool(one_of("true", "false")(name, came) == "true")
+    return bool(one_of("true", "false")(name, value) == "true")
 
 
-def absence(name: str, came: Any) -> bool:
-    """Whether the customer is away, be it once or time and again."""
-    return bool(one_of("true", "false", "one_off", "recurring")(name, came) != "false")
+def absence(name: str, value: Any) -> bool:
+    """Whether the payment is off session, once or repeatedly."""
+    return bool(one_of("true", "false", "one_off", "recurring")(name, value) != "false")
 
 
 def one_of(*allowed: str) -> Read:
     """One of these words."""
 
-    def read(name: str, came: Any) -> str:
-        if text(name, came) not in allowed:
+    def read(name: str, value: Any) -> str:
+        if text(name, value) not in allowed:
             raise invalid(None, f"Invalid {name}: must be one of {', '.join(allowed)}", name)
-        return str(came)
+        return str(value)
 
     return read
 
 
-def texts(name: str, came: Any) -> list[str]:
+def texts(name: str, value: Any) -> list[str]:
     """A list of strings."""
-    if not isinstance(came, list):
+    if not isinstance(value, list):
         raise invalid(None, "Invalid array", name)
-    return [text(name, each) for each in came]
+    return [text(name, each) for each in value]
 
 
-def mapping(name: str, came: Any) -> dict[str, str]:
-    """Keys and values of the user's own: docs.stripe.com/api/metadata. An empty value unsets its key."""
-    if came == "":
+def mapping(name: str, value: Any) -> dict[str, str]:
+    """The user's own keys and values: docs.stripe.com/api/metadata. An empty value unsets its key."""
+    if value == "":
         return {}
-    if not isinstance(came, dict):
+    if not isinstance(value, dict):
         raise invalid(None, "Invalid object", name)
-    return {key: text(f"{name}[{key}]", value) for key, value in came.items() if value != ""}
+    return {key: text(f"{name}[{key}]", entry) for key, entry in value.items() if entry != ""}
 
 
-def tree(name: str, came: Any) -> dict[str, Any]:
-    """Parameters within a parameter, whatever they are."""
-    if not isinstance(came, dict):
+def tree(name: str, value: Any) -> dict[str, Any]:
+    """Nested parameters of any kind."""
+    if not isinstance(value, dict):
         raise invalid(None, "Invalid object", name)
-    return came
+    return value
 
 
-def automatic(name: str, came: Any) -> dict[str, Any]:
-    """`automatic_payment_methods`: whether the account's own settings say how can be paid."""
+def automatic(name: str, value: Any) -> dict[str, Any]:
+    """`automatic_payment_methods`: use the payment methods of the account's settings."""
     within = Parameters({"enabled": truth, "allow_redirects": one_of("always", "never")}, required=("enabled",))
-    return {"allow_redirects": "always", **within.read(tree(name, came))}
+    return {"allow_redirects": "always", **within.read(tree(name, value))}
 
 
 _LARGEST_PAGE: Final = 100
 _REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 
-# How a payment is confirmed; when an intent is created, these need confirm=true.
+# Parameters of confirmation. Creating an intent with them requires confirm=true.
 CONFIRMING: Final[Mapping[str, Read]] = {
     "error_on_requires_action": truth,
     "mandate_data": tree,
@@ -137,8 +137,8 @@ CONFIRMING: Final[Mapping[str, Read]] = {
 }
 
 
-def _currency(_: str, came: Any) -> str:
-    return currencies.known(text("currency", came))
+def _currency(_: str, value: Any) -> str:
+    return currencies.known(text("currency", value))
 
 
 NOTHING: Final = Parameters()
@@ -174,16 +174,16 @@ LIST_REFUNDS: Final = Parameters({**LIST.known, "charge": text, "payment_intent"
 
 
 def intent_to_create(form: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a new intent, which must also fit each other."""
-    asked = CREATE_INTENT.read(form)
-    currencies.chargeable(asked["amount"], asked["currency"])
+    """The parameters of a new intent, checked together."""
+    params = CREATE_INTENT.read(form)
+    currencies.chargeable(params["amount"], params["currency"])
     for name in CONFIRMING:
-        if name in asked and not asked.get("confirm"):
+        if name in params and not params.get("confirm"):
             raise invalid(None, f"{name} can only be used with confirm=true.", name)
-    if "automatic_payment_methods" in asked and "allowed_payment_method_types" in asked:
+    if "automatic_payment_methods" in params and "allowed_payment_method_types" in params:
         raise invalid(
             "parameters_exclusive",
             "You may only specify one of these parameters: automatic_payment_methods, allowed_payment_method_types.",
             "allowed_payment_method_types",
         )
-    return asked
+    return params

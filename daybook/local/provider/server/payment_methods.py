@@ -13,18 +13,18 @@ Kind = Literal["card", "us_bank_account"]
 
 
 class Outcome(Enum):
-    """What becomes of an attempt to pay."""
+    """The result of an attempt to pay."""
 
     PAID = auto()
     DECLINED = auto()
     NEEDS_AUTHENTICATION = auto()
-    PROCESSING = auto()  # until somebody lets it settle; can be cancelled
-    SETTLING = auto()  # until somebody lets it settle; cannot be cancelled any more
+    PROCESSING = auto()  # until a test settles it; can be cancelled
+    SETTLING = auto()  # until a test settles it; cannot be cancelled
 
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """Why a card is declined: docs.stripe.com/declines/codes. `param` is the field at fault, if one is."""
+    """Why a card is declined: docs.stripe.com/declines/codes. `param` is the invalid field, if any."""
 
     code: str
     message: str
@@ -34,14 +34,14 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How one of the test payment methods behaves."""
+    """The behaviour of a test payment method."""
 
     kind: Kind = "card"
     outcome: Outcome = Outcome.PAID
     decline: Decline | None = None
 
     def takes(self, currency: str) -> bool:
-        """Whether it can pay in this currency. Bank debits are in US dollars only."""
+        """Whether it supports this currency. Bank debits support US dollars only."""
         return self.kind in kinds_for(currency)
 
 
@@ -53,7 +53,7 @@ AUTHENTICATION_REQUIRED: Final = Decline(
 
 
 def kinds_for(currency: str) -> tuple[Kind, ...]:
-    """The kinds of payment method that can pay in this currency."""
+    """The kinds of payment method that support this currency."""
     return ("card", "us_bank_account") if currency == "usd" else ("card",)
 
 

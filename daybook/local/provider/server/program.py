@@ -1,20 +1,20 @@
-"""The stand-in's process, started by path. It ends with the process that started it, like the cloud's: see `tether`."""
+"""The stand-in's process, started by its path. It ends with its parent process: see `parent_watch`."""
 
 import sys
 import threading
 from pathlib import Path
 
+from daybook.local.parent_watch import exit_with_parent
 from daybook.local.provider.server.service import Service
-from daybook.local.tether import end_with_starter
 
 
 def main(folder: Path, port: int) -> None:
-    """Serve on the port, a free one for 0; the file `port` in the folder says on which, once requests are taken."""
-    threading.Thread(target=end_with_starter, args=(str(folder),), daemon=True).start()
+    """Serve on the port, or on a free one for 0. Once ready, it writes the port to the file `port` in `folder`."""
+    threading.Thread(target=exit_with_parent, args=(str(folder),), daemon=True).start()
     try:
         service = Service(port)
     except (OSError, OverflowError) as error:
-        sys.exit(f"It cannot listen on port {port}: {error}")
+        sys.exit(f"Cannot listen on port {port}: {error}")
     draft = folder / "port.draft"
     draft.write_text(str(service.server_port))
     draft.rename(folder / "port")

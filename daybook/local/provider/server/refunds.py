@@ -1,4 +1,4 @@
-"""Giving money back: docs.stripe.com/refunds."""
+"""Refunds: docs.stripe.com/refunds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from daybook.local.provider.server.account import Account
 
 
-def create(account: Account, asked: Mapping[str, Any], key: str | None) -> Refund:
-    """Refund a payment, all that is left of it unless told how much: docs.stripe.com/api/refunds/create."""
-    charge = _charge(account, asked)
+def create(account: Account, params: Mapping[str, Any], key: str | None) -> Refund:
+    """Refund a payment, by default all that is left of it: docs.stripe.com/api/refunds/create."""
+    charge = _charge(account, params)
     if not charge.left:
         raise invalid("charge_already_refunded", f"Charge {charge.id} has already been refunded.")
-    amount: int = asked.get("amount", charge.left)
+    amount: int = params.get("amount", charge.left)
     currency = charge.intent.currency
     if amount > charge.left:
         raise invalid(
@@ -28,40 +28,40 @@ def create(account: Account, asked: Mapping[str, Any], key: str | None) -> Refun
             f"({currencies.money(charge.left, currency)})",
             "amount",
         )
-    refund = Refund(charge, currencies.whole(amount, currency), key, asked.get("reason"), asked.get("metadata", {}))
+    refund = Refund(charge, currencies.whole(amount, currency), key, params.get("reason"), params.get("metadata", {}))
     charge.refunded += amount
     account.refunds[refund.id] = refund
     return refund
 
 
 def retrieve(account: Account, identifier: str) -> Refund:
-    """The refund of that id."""
+    """The refund with that id."""
     if identifier not in account.refunds:
         raise missing("refund", identifier, "refund", 404)
     return account.refunds[identifier]
 
 
-def select(account: Account, asked: Mapping[str, Any]) -> list[Refund]:
+def select(account: Account, params: Mapping[str, Any]) -> list[Refund]:
     """The refunds of one payment, or all: docs.stripe.com/api/refunds/list."""
-    if "payment_intent" in asked:
-        account.intent(asked["payment_intent"], "payment_intent", 400)
+    if "payment_intent" in params:
+        account.intent(params["payment_intent"], "payment_intent", 400)
     return [
         refund
         for refund in account.refunds.values()
-        if refund.charge.intent.id == asked.get("payment_intent", refund.charge.intent.id)
-        and refund.charge.id == asked.get("charge", refund.charge.id)
+        if refund.charge.intent.id == params.get("payment_intent", refund.charge.intent.id)
+        and refund.charge.id == params.get("charge", refund.charge.id)
     ]
 
 
-def _charge(account: Account, asked: Mapping[str, Any]) -> Charge:
-    if "payment_intent" in asked:
-        intent = account.intent(asked["payment_intent"], "payment_intent", 400)
+def _charge(account: Account, params: Mapping[str, Any]) -> Charge:
+    if "payment_intent" in params:
+        intent = account.intent(params["payment_intent"], "payment_intent", 400)
         charge = intent.charge
-    elif asked["charge"] in account.charges:
-        charge = account.charges[asked["charge"]]
+    elif params["charge"] in account.charges:
+        charge = account.charges[params["charge"]]
         intent = charge.intent
     else:
-        raise missing("charge", asked["charge"], "charge")
+        raise missing("charge", params["charge"], "charge")
     if charge is None or charge.status != "succeeded":
         raise invalid(
             None, f"This PaymentIntent ({intent.id}) does not have a successful charge to refund.", "payment_intent"

@@ -1,4 +1,4 @@
-"""HTTP, on the loopback."""
+"""The HTTP server, on the loopback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 
 
 class Service(ThreadingHTTPServer):
-    """Stripe's API and, below `control.PREFIX`, the stand-in's own, on this port or a free one for 0."""
+    """Stripe's API and, below `control.PREFIX`, the stand-in's own API, on this port or a free one for 0."""
 
     daemon_threads = True
     allow_reuse_port = False  # a taken port is an error
@@ -29,7 +29,7 @@ class Service(ThreadingHTTPServer):
         super().__init__((HOST, port), _Handler)
 
     def server_bind(self) -> None:
-        """Bind without looking up the host's name, as the standard library's HTTP server does."""
+        """Bind without looking up the host's name, unlike the standard library's HTTP server."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, int(self.server_address[1])
 
@@ -38,7 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Service
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # an answer is sent in one piece
+    wbufsize = -1  # send an answer in one piece
 
     def do_GET(self) -> None:
         self._serve()
@@ -49,8 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
         url = urlsplit(self.path)
         if url.path.startswith(control.PREFIX):
-            asked = json.loads(body) if body else None
-            self._send(control.answer(self.server.api, self.command, url.path, asked))
+            params = json.loads(body) if body else None
+            self._send(control.answer(self.server.api, self.command, url.path, params))
             return
         request = Request(
             method=self.command,

@@ -1,1 +1,1 @@
-"""Faults, from inside a function's process. Only `daybook.local.faults` puts this on a path."""
+"""Faults within a function's process. Only `daybook.local.faults` adds this package to the path."""

@@ -1,19 +1,19 @@
-"""Guards of the kernel, and how each is made removable: right after its module was loaded, in this process alone.
+"""The guards in daybook's code, and the patches that make them removable, applied when their module is imported.
 
-A guard is missing where the plan says so at the moment in which it is needed; otherwise all is as it was.
+A guard is off while the plan says so. Otherwise the code behaves as usual.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from .changes import unguarded
+from .call_changes import without_conditions
 from .plan import Plan
 
 
 def _is_missing(guard: str) -> bool:
-    """Whether the function lacks the guard now, which it needs. `guard` is named as in `daybook.local.faults.Guard`."""
-    return any(True for _ in _plan().striking("", guard, fits=lambda _: True))
+    """Whether the guard, which is needed now, is off. `guard` is a value of `daybook.local.faults.Guard`."""
+    return any(True for _ in _plan().matching("", guard, fits=lambda _: True))
 
 
 @cache
@@ -64,14 +64,14 @@ def _put_on_the_bus(items: list[Mapping[str, Any]]) -> None:
     )
 
 
-_NO_ROW = 0  # the number of an attempt that was not recorded: those that are begin with 1
+_NO_ROW = 0  # the number of an effect record that was not written: real numbers begin with 1
 
 
 def _attempt(attempts: Any) -> None:
     begin, write, conclusion = attempts.Attempts.begin, attempts.Attempts.write, attempts.Attempt.conclusion
 
     def begin_unrecorded(self: Any, purpose: str, **about: Any) -> Any:
-        if not _is_missing("attempt"):
+        if not _is_missing("effect-record"):
             return begin(self, purpose, **about)
         return attempts.Attempt(purpose, in_doubt=False, notes={}, _number=_NO_ROW, _attempts=self)
 
@@ -83,7 +83,7 @@ def _attempt(attempts: Any) -> None:
         part = conclusion(self, events)
         if self._number != _NO_ROW:
             return part
-        return unguarded({"TransactItems": [part]}, part["Update"]["TableName"])["TransactItems"][0]
+        return without_conditions({"TransactItems": [part]}, part["Update"]["TableName"])["TransactItems"][0]
 
     attempts.Attempts.begin = begin_unrecorded
     attempts.Attempts.write = write_to_row
@@ -99,7 +99,7 @@ def _cursor(reaction: Any) -> None:
     reaction.OrderedReaction.handle = handle
 
 
-# The module that holds a guard, and what makes it removable.
+# The modules with guards, and the patch for each.
 GUARDS: Sequence[tuple[str, Callable[[Any], None]]] = (
     ("daybook.consumers.consumer", _partial_answer),
     ("daybook.store.transaction", _store_first),

@@ -1,4 +1,4 @@
-"""Which faults strike: the plan is read again whenever it changes, and counts are kept across processes."""
+"""The plan of faults. It is read again whenever it changes; its counts are shared by all processes."""
 
 import fcntl
 import json
@@ -12,11 +12,11 @@ Rule = dict[str, Any]
 
 
 class Plan:
-    """The faults that are switched on, for one function."""
+    """The faults that are injected at present, for one function."""
 
     @classmethod
     def of_this_process(cls) -> Self:
-        """The plan of the function that this process runs."""
+        """The plan for the function that this process runs."""
         stage, name = os.environ["DAYBOOK_STAGE"], os.environ["AWS_LAMBDA_FUNCTION_NAME"]
         return cls(Path(os.environ["DAYBOOK_FAULTS_PLAN"]), name.removeprefix(f"daybook-{stage}-"))
 
@@ -26,18 +26,18 @@ class Plan:
         self._read: tuple[int, int] | None = None
         self._rules: list[Rule] = []
 
-    def striking(
+    def matching(
         self, service: str, operation: str, *, fits: Callable[[Rule], bool], when: str | None = None
     ) -> Iterator[Rule]:
-        """The faults that strike this call at this moment, each counted as it is taken.
+        """The faults to inject into this call now. Each is counted when it is yielded.
 
-        `when` is `before` or `after` for those that strike an attempt, None for those that change the call itself.
+        `when` is `before` or `after` for faults of an attempt, None for faults that change the call itself.
         """
         here = {"function": self.function, "service": service, "operation": operation, "when": when}
         for rule in self._current():
             if rule.get("when") != when or any(rule.get(name, value) != value for name, value in here.items()):
                 continue
-            if fits(rule) and self._strikes(rule):
+            if fits(rule) and self._takes_turn(rule):
                 yield rule
 
     def _current(self) -> list[Rule]:
@@ -49,21 +49,21 @@ class Plan:
             self._rules, self._read = json.loads(self._file.read_text(encoding="utf-8")), version
         return self._rules
 
-    def _strikes(self, rule: Rule) -> bool:
-        """Whether it is this call's turn. Said before the act: a process that dies has counted its death."""
+    def _takes_turn(self, rule: Rule) -> bool:
+        """Whether the fault affects this call. It is counted before it runs, so that a killed process counts."""
         count = os.open(self._file.with_name(f"{rule['id']}.count"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(count, fcntl.LOCK_EX)
-            seen, struck = map(int, (os.read(count, 100) or b"0 0").split())
+            seen, injected = map(int, (os.read(count, 100) or b"0 0").split())
             seen += 1
-            strikes = _turn(rule, seen)
-            os.pwrite(count, f"{seen} {struck + strikes}\n".encode(), 0)
+            affected = _is_turn(rule, seen)
+            os.pwrite(count, f"{seen} {injected + affected}\n".encode(), 0)
         finally:
             os.close(count)
-        return strikes
+        return affected
 
 
-def _turn(rule: Rule, seen: int) -> bool:
+def _is_turn(rule: Rule, seen: int) -> bool:
     match rule["times"]:
         case {"first": first}:
             return bool(seen <= first)
@@ -72,7 +72,7 @@ def _turn(rule: Rule, seen: int) -> bool:
         case {"nth": nth}:
             return bool(seen % nth == 0)
         case {"probability": probability, "seed": seed}:
-            return bool(random.Random(f"{seed} {seen}").random() < probability)  # noqa: S311 - to be repeated
+            return bool(random.Random(f"{seed} {seen}").random() < probability)  # noqa: S311 - reproducible
         case other:
-            msg = f"no fault strikes {other}"
+            msg = f"unknown value of times: {other}"
             raise ValueError(msg)

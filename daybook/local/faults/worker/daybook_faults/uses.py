@@ -1,11 +1,11 @@
-"""What a call does, as permissions see it: actions on tables, queues, buses and objects."""
+"""The actions of a call as permissions see them: on tables, queues, buses and objects."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 Use = tuple[str, str | None, str | None]
 
-# Where permissions are called otherwise than the client is.
+# Services whose IAM prefix differs from the client's name.
 _PREFIXES = {"sesv2": "ses"}
 _PARTS = {
     "Put": "PutItem",
@@ -17,7 +17,7 @@ _PARTS = {
 
 
 def uses(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[Use]:
-    """Action, resource, and partition key in the event store or the ledger; the latter two where there are any."""
+    """Yield action, resource, and the partition key in the event store or the ledger; None where there is none."""
     action = f"{_PREFIXES.get(service, service)}:{operation}"
     if "TransactItems" in params:
         for item in params["TransactItems"]:
@@ -27,13 +27,13 @@ def uses(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[Us
         index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
         yield action, params["TableName"] + index, _stream(params)
     else:
-        named = [resource for told, read in _RESOURCES if told in params for resource in read(params)]
-        yield from ((action, resource, None) for resource in named)
-        if not named:
+        resources = [resource for name, read in _RESOURCES if name in params for resource in read(params)]
+        yield from ((action, resource, None) for resource in resources)
+        if not resources:
             yield action, None, None
 
 
-# What names the resources of a call, by the parameter that tells of them.
+# How to read the resources of a call from a parameter with this name.
 _RESOURCES: tuple[tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]], ...] = (
     ("RequestItems", lambda params: params["RequestItems"]),
     ("QueueUrl", lambda params: [params["QueueUrl"].rpartition("/")[2]]),
@@ -43,7 +43,7 @@ _RESOURCES: tuple[tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]], ...]
     ("ConfigurationSetName", lambda params: [f"configuration-set/{params['ConfigurationSetName']}"]),
     ("TopicArn", lambda params: [params["TopicArn"].rpartition(":")[2]]),
     ("UUID", lambda params: [f"event-source-mapping:{params['UUID']}"]),
-    # Secrets Manager puts six characters behind the name.
+    # Secrets Manager appends six characters to the name.
     ("SecretId", lambda params: [f"secret:{params['SecretId']}-000000"]),
 )
 

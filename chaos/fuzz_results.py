@@ -1,0 +1,187 @@
+"""The result of each message that the fuzz test sent, according to the ledger, which must have a row for each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from chaos.fuzz_messages import MARKER, EntryPoint, Message
+from daybook.contracts.envelope import NotAnEnvelope, read_detail
+from daybook.contracts.identity import admitted_id, content_hash
+from daybook.operate.consumers import consumers
+from daybook.operate.dead_letters.index import body
+from daybook.store.ledger import COMMITTED, DEAD, TRYING, from_item
+from events.catalogue import CATALOGUE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from daybook.operate.connection import Connection
+    from daybook.store.ledger import Entry
+
+ADMIT = "admit"
+# Partition keys of rows that are not about events.
+_OTHER_ROWS = ("cursor#", "attempt#", "switch")
+_BODY_KEY = "dead/"
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Status(StrEnum):
+    """The result of one message."""
+
+    HANDLED = "handled"
+    DUPLICATE = "duplicate"  # of a handled message
+    DEAD = "dead"
+    REPLACED = "replaced"  # dead; then a later dead letter with the same id took its place
+    WAKE_UP_ONLY = "wake-up only"  # an ordered consumer read the store, which has no such event
+    WAITING = "waiting"  # for newer code
+    NOT_ACCEPTED = "not accepted"  # by AWS's API
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentMessage:
+    """A message that was sent. `envelope` is EventBridge's id for it; `refused` is the error code if AWS refused it."""
+
+    message: Message
+    envelope: str = ""
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageResult:
+    """The result of a message; its error if it is dead."""
+
+    sent: SentMessage
+    status: Status
+    error: str = ""
+
+
+class LedgerStatuses:
+    """The ledger, as it was when this object was created.
+
+    `quoting` lists dead letters whose reason contains the message's content, `unexplained` those without a reason.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._account = connection.account
+        self._ordered = {name for name, consumer in consumers(connection).items() if consumer.ordered}
+        self._rows: dict[tuple[str, str], Entry] = {}
+        self._bodies: dict[tuple[str, str], Entry] = {}
+        self._envelopes: dict[str, Entry] = {}
+        self._counted: set[tuple[str, str]] = set()
+        self.quoting: list[str] = []
+        self.unexplained: list[str] = []
+        for entry in _rows(connection):
+            self._rows[entry.event, entry.consumer] = entry
+            if entry.state == DEAD:
+                self._read_dead(connection, entry)
+
+    def results(self, sent: Sequence[SentMessage]) -> list[MessageResult]:
+        """The result of each message."""
+        return [self._result(each) for each in sent]
+
+    def _result(self, sent: SentMessage) -> MessageResult:
+        message = sent.message
+        if sent.refused:
+            return MessageResult(sent=sent, status=Status.NOT_ACCEPTED, error=sent.refused)
+        consumer = message.queue.removesuffix("-dead") or ADMIT
+        if message.entry_point is EntryPoint.INGRESS:
+            dead = self._envelopes.get(sent.envelope)
+        else:
+            dead = self._bodies.get((consumer, _digest(message.body)))
+        if dead:
+            return MessageResult(sent=sent, status=Status.DEAD, error=str(dead.details["error"]))
+        entry, same = self._row(sent, consumer)
+        if entry is None:
+            # To an ordered consumer, a message only says: read the stream. None of these events is in the store.
+            woken_up = message.entry_point is EntryPoint.CONSUMER and consumer in self._ordered
+            status = Status.WAKE_UP_ONLY if woken_up and _is_envelope(message.body) else Status.LOST
+        elif entry.state == COMMITTED and same:
+            key = entry.event, entry.consumer
+            status = Status.DUPLICATE if key in self._counted else Status.HANDLED
+            self._counted.add(key)
+        elif entry.state == DEAD and message.entry_point is not EntryPoint.CONSUMER:
+            status = Status.REPLACED
+        elif entry.state == TRYING:
+            status = Status.WAITING
+        else:
+            status = Status.LOST
+        return MessageResult(sent=sent, status=status)
+
+    def _row(self, sent: SentMessage, consumer: str) -> tuple[Entry | None, bool]:
+        """The row of the message's event, and whether it has the same content as the message."""
+        message = sent.message
+        parsed = _parsed(message.body)
+        if message.entry_point in {EntryPoint.CONSUMER, EntryPoint.DEAD_LETTERS}:
+            named = message.attributes.get("event_id") if message.entry_point is EntryPoint.DEAD_LETTERS else None
+            return self._rows.get((named or str(_part(parsed, "detail", "metadata", "id")), consumer)), True
+        if message.entry_point is EntryPoint.INGRESS:
+            source, event_type, envelope, detail = message.source, message.type, sent.envelope, parsed
+            account = self._account
+        else:
+            source, event_type, envelope = (str(_part(parsed, name)) for name in ("source", "detail-type", "id"))
+            account, detail = str(_part(parsed, "account")), _part(parsed, "detail")
+        event_class = CATALOGUE.get(event_type)
+        data = _part(detail, "data")
+        name = event_class.contract.name(data) if event_class else None
+        producer_id = name or _part(detail, "metadata", "id") or envelope
+        entry = self._rows.get((admitted_id(account, source, str(producer_id)), consumer))
+        if entry is None:
+            return None, False
+        version = _part(detail, "metadata", "version") or 1
+        same = entry.details.get("content_hash") == content_hash(event_type, version, json.dumps(data))
+        return entry, same
+
+    def _read_dead(self, connection: Connection, entry: Entry) -> None:
+        key = str(entry.details.get("body_key", ""))
+        text = body(connection, entry)
+        self._bodies[entry.consumer, key.removeprefix(_BODY_KEY) or _digest(text)] = entry
+        if entry.consumer == ADMIT:
+            for envelope in _UUID.findall(text):
+                self._envelopes.setdefault(envelope, entry)
+        if MARKER in f"{entry.details.get('reason')}{entry.details.get('error')}":
+            self.quoting.append(f"{entry.event}@{entry.consumer}")
+        if not entry.details.get("error") or not entry.details.get("reason"):
+            self.unexplained.append(f"{entry.event}@{entry.consumer}")
+
+
+def _rows(connection: Connection) -> Iterator[Entry]:
+    pages = connection.dynamodb.get_paginator("scan").paginate(
+        TableName=connection.names.ledger,
+        ConsistentRead=True,
+        FilterExpression="attribute_exists(#state)",
+        ExpressionAttributeNames={"#state": "state"},
+    )
+    items = (item for page in pages for item in page["Items"])
+    return (from_item(item) for item in items if not item["event"]["S"].startswith(_OTHER_ROWS))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_envelope(text: str) -> bool:
+    """Whether it is an event in the form in which the event bus delivers it."""
+    try:
+        read_detail(_part(_parsed(text), "detail"))
+    except NotAnEnvelope:
+        return False
+    return True
+
+
+def _part(value: Any, *path: str) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

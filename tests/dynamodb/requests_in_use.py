@@ -1,0 +1,233 @@
+"""All DynamoDB requests of this project: every expression in the kernel and in the operator's commands."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from boto3.dynamodb.conditions import Attr, Key
+
+from daybook.consumers.effect_records import Attempts
+from daybook.consumers.generations import Generations
+from daybook.consumers.switch import Paused, Switches
+from daybook.consumers.view import Add, Change, SetIfNewer, row_changes
+from daybook.consumers.work import Backbone, Work
+from daybook.contracts.contract import Place
+from daybook.operate.connection import Connection
+from daybook.operate.dead_letters.index import Selection, change, dead_letters
+from daybook.operate.tables import PlainTable
+from daybook.runtime import settings
+from daybook.runtime.names import Names
+from daybook.runtime.settings import Settings
+from daybook.store.attributes import pack, pack_item
+from daybook.store.cursor import Cursor, Cursors, Hold
+from daybook.store.event_store import STORY, EventStore, journal_bucket, journal_shard, successor
+from daybook.store.journal import Journal, Span
+from daybook.store.ledger import COMMITTED, DEAD, DEAD_INDEX, AlreadyDone, Entry, Ledger, Note
+from daybook.store.schema import Index, Schema
+from daybook.store.state import KEY, State, row_table
+from daybook.store.timers import DueTable, Timer, Watermark, slots
+from daybook.store.transaction import Pauses, Refused, write
+from tests.tables import Definition, backbone_tables, definition
+from tests.unit.builders import a_draft, goods, recorded
+
+NAMES = Names("same")
+STOCK, VIEW, WARDS = NAMES.of("stock"), NAMES.of("view"), NAMES.of("wards")
+_WATERMARK = Watermark(datetime(2026, 11, 23, 19, 10, tzinfo=UTC))
+LONG = Pauses(lambda: 30.0)
+
+
+class Stock(State, table="stock-of-a-test", key="sku"):
+    """A row to read, save and change."""
+
+    sku: str
+    left: int = 0
+    note: str = ""
+
+
+def tables() -> list[Definition]:
+    """The tables of these requests."""
+    by_ward = Schema(KEY, indexes=(Index("by-ward", "ward", KEY, carries=None),))
+    return [
+        *backbone_tables(NAMES),
+        *(definition(name, row_table()) for name in (STOCK, VIEW)),
+        definition(WARDS, by_ward),
+    ]
+
+
+def send_all(client: Any) -> None:
+    """Send all requests once, and those with a condition that may fail twice."""
+    _store(client)
+    _ledger(client)
+    _switches(client)
+    _attempts(client)
+    _cursors(client)
+    _timers(client)
+    _work(client)
+    _views(client)
+    _commands(client)
+
+
+def _twice(client: Any, *parts: dict[str, Any]) -> None:
+    for _ in range(2):
+        try:
+            write(client, {str(number): part for number, part in enumerate(parts)}, LONG)
+        except Refused:
+            return
+
+
+def _store(client: Any) -> None:
+    store, now = EventStore(client, NAMES.store), datetime.now(UTC)
+    first = recorded(goods(), id="first")
+    second = successor(a_draft(goods(), id="second"), None, first.metadata.recorded_at)
+    for envelope in (first, replace(second, story=True)):
+        _twice(client, store.append(envelope))
+    store.head("stock/mug")
+    store.head("stock/nothing")
+    list(store.stream("stock/mug", after=0))
+    list(store.story(first.metadata.correlation_id))
+    journal, span = Journal(client, NAMES.store), Span(now - timedelta(days=400), now)
+    list(journal.of_stream("stock/mug"))
+    bucket = journal_bucket(first.metadata.recorded_at, journal_shard("stock/mug"))
+    wanted: dict[str, Any] = {"event_types": ["StockReceived", "OrderPlaced"], "stream_prefix": "stock/"}
+    list(journal.lines(bucket, span))
+    list(journal.lines(bucket, span, oldest_first=True, **wanted))
+    list(journal.lines(bucket, span, event_type="StockReceived", event_id="first", page_size=1))
+
+
+def _ledger(client: Any) -> None:
+    ledger = Ledger(client, NAMES.ledger)
+    note = Note(message="m", deliveries=1, at="2026", error="KeyError", reason="why", tried=1)
+    for noted in (note, replace(note, error="", deliveries=2)):
+        ledger.note("one", "consumer", ("stock/mug", 1), noted)
+    details = {"error": "KeyError", "reason": "why", "body": "{}"}
+    ledger.bury(Entry("one", "consumer", DEAD, "2026", "stock/mug", 1, details=details))
+    ledger.bury(Entry("two", "consumer", DEAD, "2027", details=details))
+    done = Entry("one", "consumer", COMMITTED, "2028", "stock/mug", 1, ["two"], details={"more": {"a": [1, None]}})
+    _twice(client, ledger.record(done))
+    _twice(client, ledger.record(done, happened=True))
+    with suppress(AlreadyDone):
+        ledger.bury(done)
+    ledger.find("one", "consumer")
+    ledger.of_event("one")
+    list(ledger.several([{"event": event, "consumer": "consumer"} for event in ("one", "two", "three")], LONG))
+
+
+def _switches(client: Any) -> None:
+    switches = Switches(client, NAMES.ledger)
+    paused = Paused(by="ada", reason="why", since="2026", operation="o-1")
+    for consumer in ("paused", "broken"):
+        switches.failed(consumer, "one")
+        switches.failed(consumer, "two")
+        switches.answered(consumer)
+        _twice(client, switches.pause(consumer, paused))
+        switches.switched_off(consumer)
+        switches.switched_on(consumer)
+        _twice(client, switches.resume(consumer))
+        switches.switched_on(consumer)
+        for seconds in (-60, 60):
+            switches.open(consumer, seconds)
+            switches.failed(consumer, "three")
+            switches.claim(consumer, "t-1", 30)
+            switches.claim(consumer, "t-2", 30)
+            switches.open_again(consumer, "t-1", seconds)
+            switches.let_go(consumer, "t-2")
+            switches.claim(consumer, "t-2", -60)
+            switches.close(consumer, "t-2")
+    list(switches.all())
+
+
+def _attempts(client: Any) -> None:
+    attempts = Attempts(client, NAMES.ledger, "effect")
+    attempt = attempts.begin("purpose", cause="one", seconds=-60)
+    attempt.note(payment="p-1", session="s-1")
+    attempt.withdraw()
+    attempts.begin("purpose", cause="one", seconds=-60).leave()
+    again = attempts.begin("purpose", cause="one", seconds=30)
+    _twice(client, again.conclusion(["three"]))
+    attempts.find("purpose")
+
+
+def _cursors(client: Any) -> None:
+    cursors = Cursors(client, NAMES.ledger, "ordered")
+    hold = Hold(event="one", sequence=2, reason="KeyError", since="2026")
+    for cursor in (Cursor("s", 1, 1), Cursor("s", 2, 2, hold), Cursor("s", 3, 3)):
+        _twice(client, cursors.part(cursor))
+    cursors.read("s")
+
+
+def _timers(client: Any) -> None:
+    due, at = DueTable(client, NAMES.due), "2026-11-23T19:10:00.000000Z"
+    timer = Timer(a_draft(goods(), id="timer", time=at), Place.OPENS)
+    _twice(client, due.arm(timer))
+    due.search(due.watermark() or _WATERMARK)
+    for slot in slots(_WATERMARK.minute):
+        for item in due.due(slot, at):
+            _twice(client, *due.move(item, _WATERMARK.minute + timedelta(minutes=9)).values())
+            due.remove(item)
+    due.set_watermark(_WATERMARK)
+    due.watermark()
+
+
+def _work(client: Any) -> None:
+    environment = {settings.table_variable(Stock.table): STOCK, settings.STAGE: NAMES.stage}
+    backbone = Backbone(
+        client,
+        EventStore(client, NAMES.store),
+        Ledger(client, NAMES.ledger),
+        DueTable(client, NAMES.due),
+        Settings(environment),
+    )
+
+    def work() -> Work:
+        return Work(backbone, "consumer", recorded(goods()).metadata, emits=(), pauses=LONG)
+
+    for left in (3, 9):
+        saving = work()
+        saving.save(saving.read(Stock, "mug").evolve(left=left))
+        _twice(client, *saving.parts()[0].values())
+    for least, difference in ((0, -2), (-5, -12), (None, 4), (0, -99)):
+        changing = work()
+        changing.change(changing.read(Stock, "mug"), at_least=least, left=difference)
+        _twice(client, *changing.parts()[0].values())
+
+
+def _views(client: Any) -> None:
+    for order in (2, 1, 3):
+        changes: list[Change] = [
+            SetIfNewer(Stock, "mug", order=order, fields={"note": str(order)}),
+            Add(Stock, "mug", {"left": order}),
+            Add(Stock, "cup", {"left": order}),
+        ]
+        _twice(client, *(each.part(VIEW) for each in row_changes(changes, f"event-{order}")))
+    for version in (1, 2, 2):
+        _twice(client, Generations(version=version).part(VIEW))
+
+
+def _commands(client: Any) -> None:
+    connection = Connection(NAMES.stage)
+    connection.dynamodb = client
+    everywhere, here = Selection(), Selection(consumer="consumer")
+    found = [*dead_letters(connection, here), *dead_letters(connection, everywhere)]
+    for letter in found:
+        _twice(client, change(connection, letter, {"state": "discarded"}, remove=("dead",)))
+    table = PlainTable(connection, WARDS)
+    for number, ward in enumerate(("3", "3", "4")):
+        client.put_item(TableName=WARDS, Item=pack_item({KEY: f"row-{number}", "ward": ward, "beds": number}))
+    list(table.scan())
+    list(table.scan(Attr("ward").eq("3")))
+    list(table.query("by-ward", Key("ward").eq("3") & Key(KEY).gte("row-1"), Attr("beds").lt(5)))
+    table.rows(["row-2", "row-0", "none"])
+    keys = [{KEY: "row-0"}, {KEY: "row-2"}]
+    list(connection.items(WARDS, keys, [KEY, "ward"]))
+    only = {"ProjectionExpression": "#id", "ExpressionAttributeNames": {"#id": KEY}}
+    for segment in range(2):
+        client.scan(TableName=WARDS, Segment=segment, TotalSegments=2, Limit=1, ConsistentRead=True, **only)
+    client.scan(TableName=NAMES.ledger, IndexName=DEAD_INDEX)
+    client.query(
+        TableName=NAMES.store,
+        IndexName=STORY,
+        KeyConditionExpression="story = :story",
+        ExpressionAttributeValues={":story": pack("first")},
+    )
+    client.batch_write_item(RequestItems={WARDS: [{"DeleteRequest": {"Key": {KEY: pack("row-0")}}}]})
