@@ -52,7 +52,7 @@ class Delivery:
         self._everywhere = {"account": connection.account, "region": connection.region, "resources": []}
 
     def deliver(self, events: Iterable[Line]) -> Iterator[Outcome]:
-        """Put events into the queue, in their order, just as the consumer's rule would, and tell what became of each.
+        """Put events into the queue, in their order, just as the consumer's rule would, and yield the outcome of each.
 
         Events are read as they are needed, so that there may be any number. What SQS could not take just then is tried
         again a few times. What was delivered before is done once all the same: the ledger sees to it.

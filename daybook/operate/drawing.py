@@ -126,8 +126,8 @@ def _delivery(trace: Trace, step: Step, delivery: Delivery) -> Text:
 
 
 def _summary(trace: Trace) -> Text:
-    told = f"{number_of(len(trace.steps), 'event')}, {number_of(trace.deliveries, 'delivery')}"
-    summary = Text.assemble(told, ", ", (f"waiting {trace.waiting}", "yellow" if trace.waiting else ""))
+    counts = f"{number_of(len(trace.steps), 'event')}, {number_of(trace.deliveries, 'delivery')}"
+    summary = Text.assemble(counts, ", ", (f"waiting {trace.waiting}", "yellow" if trace.waiting else ""))
     if trace.cut:
         summary.append(" (there are more events; raise --limit)", style="yellow")
     return summary

@@ -164,5 +164,5 @@ def _not_asked(error: BotoCoreError, stage: str) -> str:
 
 def _or_local(stage: str) -> str:
     """Of whom AWS knows nothing may have forgotten to say which stage is meant."""
-    unless = "the stage is dev unless told; " if stage == "dev" else ""
+    unless = "the stage is dev by default; " if stage == "dev" else ""
     return f"({unless}the system that `make run` keeps up on this machine is --stage local)"

@@ -44,6 +44,6 @@ def _without_personal(value: object, written: Any) -> Any:
         case ((list() | tuple()), list()):
             return [_without_personal(inner, part) for inner, part in zip(value, written, strict=True)]
         case (BaseModel(), _) | (_, dict() | list()):
-            return HIDDEN  # written in a way of its own, in which fields cannot be told apart
+            return HIDDEN  # written in a way of its own, in which fields cannot be distinguished
         case _:
             return written

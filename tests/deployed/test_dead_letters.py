@@ -24,7 +24,7 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 def fates(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     """How each letter fared, by its id."""
-    return {told["id"]: told["fate"] for told in lines(done)[:-1]}
+    return {told["id"]: told["result"] for told in lines(done)[:-1]}
 
 
 def a_refund(order: str) -> dict[str, Any]:

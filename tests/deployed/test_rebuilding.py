@@ -57,7 +57,7 @@ def test_a_rebuild_that_is_only_told_of_changes_nothing(system: Deployed) -> Non
     told = daybook(system, "rebuild", "order-status")
 
     assert told.returncode == 0
-    assert "repeat with --apply" in told.stdout
+    assert "repeat the command with --apply" in told.stdout
     assert generations(system.connection, table) == before
 
 

@@ -35,7 +35,7 @@ def test_what_a_consumer_has_lost_it_gets_once_beside_the_traffic_of_the_day(sys
 
     again = daybook(system, "replay", "--to", TO, "--all", "--since", began, "--apply")
     assert "Nothing is missing at reserve-stock" in again.stdout, again.stderr
-    assert "Passed over, since reserve-stock is done with them" in again.stdout
+    assert "Passed over, since reserve-stock has processed them" in again.stdout
     finished = daybook(system, "replay", "--resume", json.loads(applied.stdout)["operation"], "--apply")
     assert (finished.returncode, "was finished" in finished.stderr) == (0, True)
 

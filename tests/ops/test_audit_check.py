@@ -43,7 +43,7 @@ def found(*options: str, settled: str = "0s") -> list[tuple[str, str, str]]:
     assert result.exit_code == bool(differences)
     assert sum(last["differences"].values()) == len(differences)
     return sorted(
-        (each["kind"], f"{each['stream']}#{each['sequence']}" if each["stream"] else each["event"], each["told"])
+        (each["kind"], f"{each['stream']}#{each['sequence']}" if each["stream"] else each["event"], each["text"])
         for each in differences
     )
 

@@ -178,7 +178,7 @@ def test_who_has_forgotten_to_name_the_stage_is_told_which_it_is_and_how_to_name
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    assert "the stage is dev unless told" in events().stderr
+    assert "the stage is dev by default" in events().stderr
     assert "is --stage local" in events().stderr
     assert "is --stage local" in events("--stage", "prod").stderr
     assert "unless told" not in events("--stage", "prod").stderr

@@ -140,7 +140,7 @@ class Stage:
         def wait(_: float) -> None:
             next(acts, lambda: None)()
 
-        return rebuild(self.view, long_ago(), pause=wait, tell=at_each_step or (lambda _: None))
+        return rebuild(self.view, long_ago(), pause=wait, progress=at_each_step or (lambda _: None))
 
     def told(self) -> list[str]:
         """What the store says of operators' acts."""
@@ -412,7 +412,7 @@ def test_a_view_that_changes_places_while_it_is_verified_has_no_differences(stag
 
     # Somebody has damaged the old view, so that there is something to look at again.
     stage.world.put(Tally(name="ghost", total=1))
-    found = verify(stage.view, long_ago(), tell=step, pause=lambda _: None)
+    found = verify(stage.view, long_ago(), progress=step, pause=lambda _: None)
 
     assert (found.differences, found.busy) == ([], [])
 
@@ -426,7 +426,7 @@ def test_verifying_takes_what_is_handled_meanwhile_for_no_difference(stage: Stag
             stage.handles(waiting)
             stage.came(3)
 
-    found = verify(stage.view, long_ago(), tell=step, pause=lambda _: None)
+    found = verify(stage.view, long_ago(), progress=step, pause=lambda _: None)
 
     assert (found.differences, found.busy) == ([], [])
 
@@ -438,7 +438,7 @@ def test_a_row_that_keeps_changing_is_told_as_busy(stage: Stage) -> None:
     def step(_: str) -> None:  # somebody writes to it all the time, past all events
         stage.world.put(Tally(name="a", total=100 + next(written)))
 
-    found = verify(stage.view, long_ago(), tell=step, pause=lambda _: None)
+    found = verify(stage.view, long_ago(), progress=step, pause=lambda _: None)
 
     assert [each.key for each in found.differences] == []
     assert found.busy == ["a"]

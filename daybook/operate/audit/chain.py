@@ -72,10 +72,10 @@ class Chain:
                 "journal", "it stands where neither the journal nor the correlation index finds it", m.sequence, m.id
             )
 
-    def _say(self, kind: Any, told: str, sequence: Any, event: str = "") -> None:
+    def _say(self, kind: Any, text: str, sequence: Any, event: str = "") -> None:
         if not isinstance(sequence, int):
             sequence = str(sequence)  # of what is no event it may be any number
-        self._report(Difference(kind=kind, told=told, stream=self.stream, sequence=sequence, event=event))
+        self._report(Difference(kind=kind, text=text, stream=self.stream, sequence=sequence, event=event))
 
 
 def _is_read(bucket: object, m: Metadata) -> bool:

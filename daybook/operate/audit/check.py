@@ -23,7 +23,7 @@ from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 
 # The states of events at consumers. The ledger's table has other rows too, cursors and attempts for example.
 _STATES = {TRYING, COMMITTED, DEAD, DISCARDED}
-# So many events that are gone are remembered, so that none is told twice.
+# So many events that are gone are remembered, so that none is reported twice.
 _MOST_REMEMBERED = 20_000
 # Items between two looks at how far a segment is, and whether to stop.
 _STEP = 500
@@ -129,10 +129,10 @@ class _Audit:
         """Name the events that the ledger says were emitted and the store does not have."""
         missing, twice, all_ = self.emitted.difference()
         if not all_:
-            told = (
+            text = (
                 "more emitted events are not in the store than can be named; check less at once by --since and --until"
             )
-            self.findings.add(Difference(kind="ledger", told=told))
+            self.findings.add(Difference(kind="ledger", text=text))
         if missing:
             _read_all(lambda number, _: self._name(missing, number), tick)
         if twice:
@@ -143,17 +143,17 @@ class _Audit:
         for item in table.segment(number, consistent=self.scope.consistent):
             row = unpack_item(item)
             if key(event := str(row.get("id", ""))) in twice:
-                told = "it was emitted once, and stands in the store more often"
+                text = "it was emitted once, and stands in the store more often"
                 place = {"stream": row["stream"], "sequence": row["sequence"]}
-                self.findings.add(Difference(kind="ledger", told=told, event=event, **place))
+                self.findings.add(Difference(kind="ledger", text=text, event=event, **place))
                 yield
 
     def _name(self, missing: set[int], number: int) -> Iterator[None]:
         for item in self._ledger(number):
             for event in (each["S"] for each in item.get("emitted", {}).get("L", ())):
                 if key(event) in missing and event not in self.gone:
-                    told = f"{item['consumer']['S']} has emitted it for {item['event']['S']}; the store has it not"
-                    self.findings.add(Difference(kind="ledger", told=told, event=event))
+                    text = f"{item['consumer']['S']} has emitted it for {item['event']['S']}; the store has it not"
+                    self.findings.add(Difference(kind="ledger", text=text, event=event))
                     yield
 
     def _ledger(self, number: int) -> Iterator[Item]:
@@ -219,8 +219,8 @@ class _Claims:
         for operation, rows in decisions.items():
             if (f"operation/{operation}", 1) not in known:
                 for row in rows:
-                    told = f"it was discarded by operation/{operation}, of which the store has nothing"
-                    self._say("operation", told, row, str(row.get("stream", "")), row.get("sequence", 0))
+                    text = f"it was discarded by operation/{operation}, of which the store has nothing"
+                    self._say("operation", text, row, str(row.get("stream", "")), row.get("sequence", 0))
 
     def _ids(self, places: list[tuple[str, int]]) -> dict[tuple[str, int], Any]:
         connection = self.audit.connection
@@ -228,8 +228,8 @@ class _Claims:
         rows = table.rows({"stream": stream, "sequence": sequence} for stream, sequence in places)
         return {(row["stream"], row["sequence"]): row.get("id", "") for row in rows}
 
-    def _say(self, kind: Any, told: str, row: Row, stream: str, sequence: int) -> None:
+    def _say(self, kind: Any, text: str, row: Row, stream: str, sequence: int) -> None:
         consumer = "" if row["consumer"] == ADMIT else row["consumer"]
         self.audit.findings.add(
-            Difference(kind=kind, told=told, stream=stream, sequence=sequence, event=row["event"], consumer=consumer)
+            Difference(kind=kind, text=text, stream=stream, sequence=sequence, event=row["event"], consumer=consumer)
         )

@@ -38,7 +38,7 @@ CHECK_EXAMPLES = """
 - `daybook audit check --json | jq -r 'select(.kind == "undelivered") | .consumer' | sort | uniq -c`
 """
 
-# The progress is told each time that so many events were written.
+# The number of events between two updates of the progress.
 _STEP = 500
 _MOST_SHOWN = 100  # differences
 _STATES = ("committed", "dead", "discarded", "open", "in a blocked stream", "set aside by publish")
@@ -173,7 +173,7 @@ def _summary(found: Findings, shown: list[Difference]) -> Iterator[str]:
     yield f"Checked {number_of(number['events'])} of {number['streams']} streams, each hash computed again,"
     yield f"and {number['rows']} rows of the ledger. The processing statuses of the events: {statuses}."
     for difference in shown:
-        yield f"{difference.kind:11}  {difference.where}: {difference.told}".replace("  : ", "  ")
+        yield f"{difference.kind:11}  {difference.where}: {difference.text}".replace("  : ", "  ")
     differences = found.differences.total()
     if not differences:
         yield "Nothing is missing, changed or undelivered."

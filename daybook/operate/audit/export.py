@@ -153,8 +153,7 @@ def _opened(connection: Connection, bucket: str, span: Span) -> Iterator[Line]:
     try:
         first = next(lines, None)
     except KeyError as error:
-        msg = "an item in the journal lacks part of an event"
-        raise NotAnEvent(msg) from error
+        raise NotAnEvent("an item in the journal lacks part of an event") from error
     return chain([first] if first else [], lines)
 
 
@@ -164,8 +163,8 @@ def _bodies(connection: Connection, lines: Sequence[Line]) -> list[Envelope | st
     return [_event(each, found.get((each.stream, each.sequence))) for each in lines]
 
 
-def _event(told: Line, item: Any) -> Envelope | str:
-    place = f"{told.stream} #{told.sequence} ({told.id})"
+def _event(line_: Line, item: Any) -> Envelope | str:
+    place = f"{line_.stream} #{line_.sequence} ({line_.id})"
     if item is None:
         return place
     try:

@@ -19,7 +19,7 @@ class Difference:
     """
 
     kind: Kind
-    told: str
+    text: str
     stream: str = ""
     sequence: int | str = 0
     event: str = ""

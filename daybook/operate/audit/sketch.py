@@ -1,7 +1,7 @@
 """What two sets differ in, found out without keeping either.
 
 One set is added, the other is taken away; what they share cancels out, and what is left can be read off. The memory is
-fixed, however large the sets are; only the number of differences that can be told is limited, not what is compared.
+fixed, however large the sets are; only the number of differences that can be named is limited, not what is compared.
 
 It is an invertible Bloom lookup table: Goodrich and Mitzenmacher, Invertible Bloom Lookup Tables (2011),
 https://arxiv.org/abs/1101.2245; used for this by Eppstein, Goodrich, Uyeda and Varghese, What's the Difference? (2011).
@@ -44,7 +44,7 @@ class Sketch:
     def difference(self) -> tuple[set[int], set[int], bool]:
         """The keys of what only the first set has, and only the second; and whether these are all. Empties the sketch.
 
-        A text that one of the sets had several times is told once.
+        A text that one of the sets had several times is named once.
         """
         first: set[int] = set()
         second: set[int] = set()

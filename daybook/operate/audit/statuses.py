@@ -48,7 +48,7 @@ class Judged:
         return cls(clock.timestamp(since) if since else "", clock.timestamp(settled))
 
     def holds(self, row: Row) -> bool:
-        """Whether what the row tells of has happened in it."""
+        """Whether what the row records has happened in it."""
         return self.since <= str(row.get("at", "")) < self.settled
 
 
@@ -159,8 +159,8 @@ class Statuses:
             elif (m.id, PUBLISH) in aside:
                 self.findings.count("set aside by publish")
             elif missing == names and not some:
-                told = f"it was not published, it seems: it never reached {', '.join(missing)}"
-                self._say("unpublished", told, m)
+                text = f"it was not published, it seems: it never reached {', '.join(missing)}"
+                self._say("unpublished", text, m)
             else:
                 for name in missing:
                     self._say("undelivered", f"it never reached {name}", m, name)
@@ -175,9 +175,9 @@ class Statuses:
             self.findings.count(status)
         return status is not None
 
-    def _say(self, kind: Any, told: str, m: Metadata, consumer: str = "") -> None:
+    def _say(self, kind: Any, text: str, m: Metadata, consumer: str = "") -> None:
         self.findings.add(
-            Difference(kind=kind, told=told, stream=m.stream, sequence=m.sequence, event=m.id, consumer=consumer)
+            Difference(kind=kind, text=text, stream=m.stream, sequence=m.sequence, event=m.id, consumer=consumer)
         )
 
 

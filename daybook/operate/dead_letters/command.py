@@ -107,12 +107,13 @@ def list_(
     """
     with connected(stage) as connection:
         wanted = selection(consumer, error, event_type, stream, since)
-        found = list(islice(index.dead_letters(connection, wanted), limit + 1))
-        for dead_letter in found[:limit]:
+        found = index.dead_letters(connection, wanted)
+        dead_letter: index.DeadLetter | None = None
+        for dead_letter in islice(found, limit):
             answer({"id": dead_letter.id, **asdict(dead_letter)}, _line(dead_letter), as_json=as_json)
-        if not found:
+        if dead_letter is None:
             note(f"There are no dead letters{'' if wanted.everything else ' of that kind'}")
-        if len(found) > limit:
+        if next(found, None):
             note(f"There are more than these {limit}. Raise --limit, or see them in groups: daybook dead")
         note_that_the_index_lags(stage)
 

@@ -17,7 +17,7 @@ from daybook.operate.dead_letters.retry import FIRE_TIMERS
 from daybook.operate.masking import shown
 from daybook.store.ledger import Entry
 
-# Clocks differ, and what is logged is told a moment later.
+# Clocks differ, and log lines arrive a moment later.
 _AROUND = timedelta(minutes=1)
 
 
@@ -70,7 +70,7 @@ class Details:
         """The command that shows the log lines of its tries."""
         times = [self.dead_letter.at, *(each["at"] for each in self.attempts)]
         begin, end = (clock.moment(at) for at in (min(times), max(times)))
-        # What could not be read has no event's id; its lines tell only of the message.
+        # What could not be read has no event's id; its lines name only the message.
         known = not self.dead_letter.event.startswith("body-")
         words = ["aws", "logs", "filter-log-events", "--log-group-name", self.log_group]
         words += ["--filter-pattern", f'"{self.dead_letter.event}"'] if known else []

@@ -225,11 +225,11 @@ def _is_admitted(row: LedgerEntry | None, refused: Refused, mended: Mended) -> b
         msg = f"{dead_letter} was decided meanwhile ({row.state}), and not as you have mended it: daybook trace {event}"
         raise Decided(msg)
     if row.state == COMMITTED:
-        told = f"an event with other content was admitted in place of {dead_letter}: look at it (daybook trace {event})"
-        msg = f"{told}; if all is well, discard the dead letter: daybook dead discard {dead_letter}"
+        what = f"an event with other content was admitted in place of {dead_letter}: look at it (daybook trace {event})"
+        msg = f"{what}; if all is well, discard the dead letter: daybook dead discard {dead_letter}"
     else:
-        told = f"an earlier mending of {dead_letter} was refused, and {event} discarded, so that its name is not free"
-        msg = f"{told}; send the event again (daybook send), and discard this: daybook dead discard {dead_letter}"
+        what = f"an earlier mending of {dead_letter} was refused, and {event} discarded, so that its name is not free"
+        msg = f"{what}; send the event again (daybook send), and discard this: daybook dead discard {dead_letter}"
     raise MendedBefore(msg)
 
 
@@ -243,8 +243,8 @@ def _watch(
             return
         # A refusal counts if it is of this very message: those before may still be on their way to the ledger.
         if row and row.state == DEAD and row.at != known and row.details.get("body") == mended.body:
-            told = f"{row.details.get('error')}: {row.details.get('reason')}"
-            msg = f"the mended event was refused, too ({told}); {refused.dead_letter.id} stays as it is, mend it again"
+            what = f"{row.details.get('error')}: {row.details.get('reason')}"
+            msg = f"the mended event was refused, too ({what}); {refused.dead_letter.id} stays as it is, mend it again"
             raise RefusedAgain(msg)
     msg = (
         f"admit has recorded no result of the mended event for {_LONGEST_WAIT:.0f} seconds; it has it in its queue. "

@@ -84,14 +84,14 @@ def edit(
                 msg = f"the mended event would be refused: {error}. Nothing was sent"
                 raise editing.NotMended(msg) from error
             if not apply:
-                told = {
+                data = {
                     "dead_letter": refused.dead_letter.id,
                     "event": mended.event,
                     "type": mended.type,
                     "source": mended.source,
                 }
                 preview(
-                    told,
+                    data,
                     f"Would give {mended.type} from {mended.source} to admit, as event {mended.event}, and, once it is "
                     f"admitted, discard the dead letter {refused.dead_letter.id} ({refused.dead_letter.error}).",
                     as_json=as_json,

@@ -120,6 +120,6 @@ def preview_of(found: Failures, would: str, *lines: str, do: str, as_json: bool,
     if not found.count and not as_json:
         answer(None, *lines or ["There are no such dead letters."], "Nothing was changed.", as_json=False)
         return
-    told = {"count": found.count, "groups": found.as_data(), "others": found.others, **data}
+    summary = {"count": found.count, "groups": found.as_data(), "others": found.others, **data}
     title = f"{would} {number_of(found.count, 'dead letter')}"
-    preview(told, found.table(title, "count", "consumer", "error", "reason"), *lines, do=do, as_json=as_json)
+    preview(summary, found.table(title, "count", "consumer", "error", "reason"), *lines, do=do, as_json=as_json)

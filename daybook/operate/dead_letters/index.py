@@ -33,7 +33,7 @@ class NoBody(OperatorError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A dead letter, as the index lists it. `at` is since when it is dead; `stream` is empty where nothing told it."""
+    """A dead letter, as the index lists it. `at` is since when it is dead; `stream` is empty if it is not known."""
 
     event: str
     consumer: str

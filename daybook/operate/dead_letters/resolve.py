@@ -50,7 +50,7 @@ FILL_IN: Final = "FILL IN"
 
 # How long to wait for the effect.
 _LONGEST_WAIT: Final = 60.0  # seconds
-# Positions of the parts of a transaction that tells an outcome.
+# Parts of a transaction that records an outcome.
 _LEDGER, _ATTEMPT = "ledger", "effect record"
 
 
@@ -91,7 +91,7 @@ class Doubt:
 
     @property
     def templates(self) -> list[dict[str, Any]]:
-        """For each type of event that may tell the outcome: what it has to say. What the dead letter's event says
+        """For each type of event that may say the outcome: its fields. What the dead letter's event says
         already is filled in, hidden where it is about a person; the rest says FILL_IN, with an example.
         """
         known = shown(self.stored)
@@ -173,7 +173,9 @@ def had_no_effect(
             doubt.number,
             values={":withdrawn": WITHDRAWN, ":operation": operation.id},
         )
-        if not operation.try_to_commit(_told(operation, doubt, NO_EFFECT, reason), {_ATTEMPT: {"Update": withdrawal}}):
+        if not operation.try_to_commit(
+            _resolved(operation, doubt, NO_EFFECT, reason), {_ATTEMPT: {"Update": withdrawal}}
+        ):
             raise _taken_up(doubt)
     known = connection.ledger.find(doubt.dead_letter.event, doubt.consumer.name)
     for outcome in Delivery(connection, doubt.consumer.name).deliver([line_of(doubt.stored)]):
@@ -203,7 +205,7 @@ def took_effect(connection: Connection, doubt: Doubt, outcome: Event | None, rea
         if outcome:
             parts["event"] = connection.store.append(_envelope(connection, doubt, outcome, event_id, now))
         try:
-            operation.commit(_told(operation, doubt, TOOK_EFFECT, reason, told), parts)
+            operation.commit(_resolved(operation, doubt, TOOK_EFFECT, reason, told), parts)
         except Refused as refused:
             if _LEDGER in refused.failed and (done := done_before(connection, doubt.dead_letter.id)):
                 return done
@@ -217,7 +219,7 @@ def took_effect(connection: Connection, doubt: Doubt, outcome: Event | None, rea
 
 
 def outcome_in(doubt: Doubt, text: str) -> Event:
-    """The event in `text` that tells the outcome: `{"DetailType": …, "data": {…}}`, or as `daybook send` takes it.
+    """The event in `text` that says the outcome: `{"DetailType": …, "data": {…}}`, or as `daybook send` takes it.
 
     What is hidden in a template is taken from the dead letter's event. Raises NotTellable.
     """
@@ -233,14 +235,14 @@ def outcome_in(doubt: Doubt, text: str) -> Event:
         msg = f"{event_type}: fill in {', '.join(left)}"
         raise NotTellable(msg)
     try:
-        told = catalogue()[event_type].read(json.dumps(data), version=contract.version)
+        said = catalogue()[event_type].read(json.dumps(data), version=contract.version)
     except ContractBroken as error:
         raise NotTellable(str(error)) from error
     for _, name, _, _ in Formatter().parse(doubt.consumer.purpose):
-        if name and getattr(told, name, getattr(event, name)) != getattr(event, name):
-            msg = f"{event_type}: {name} is not that of the dead letter's event; it would tell of something else"
+        if name and getattr(said, name, getattr(event, name)) != getattr(event, name):
+            msg = f"{event_type}: {name} is not that of the dead letter's event; it would be about something else"
             raise NotTellable(msg)
-    return told
+    return said
 
 
 def _stored(connection: Connection, dead_letter: DeadLetter) -> Envelope:
@@ -286,7 +288,7 @@ def _taken_up(doubt: Doubt) -> TakenUp:
     return TakenUp(f"{doubt.purpose} was changed by another process just now; nothing was changed here, look again")
 
 
-def _told(
+def _resolved(
     operation: Operation, doubt: Doubt, outcome: Outcome, reason: str, told: tuple[str, ...] = ()
 ) -> EffectResolved:
     dead_letter = doubt.dead_letter

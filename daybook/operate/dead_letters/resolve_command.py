@@ -86,15 +86,15 @@ def resolve(
         if outcome is Outcome.TOOK_EFFECT and not (event or no_event):
             _show_templates(doubt, stage)
             return
-        told = resolving.outcome_in(doubt, text_of(event)) if event else None
+        said = resolving.outcome_in(doubt, text_of(event)) if event else None
         if not apply:
             data: dict[str, object] = {
                 "dead_letter": doubt.dead_letter.id,
                 "purpose": doubt.purpose,
                 "outcome": outcome.value,
             }
-            data["event"] = told.contract.type if told else None
-            preview(data, *_foreseen(doubt, outcome, told), as_json=as_json)
+            data["event"] = said.contract.type if said else None
+            preview(data, *_foreseen(doubt, outcome, said), as_json=as_json)
             return
         because(reason)
         if doubt.withdrawn and outcome is Outcome.NO_EFFECT:
@@ -102,7 +102,7 @@ def resolve(
         interrupted = "Interrupted. Repeat the command: it finds how far it came, and nothing is done twice."
         with progress(f"waiting for {doubt.consumer.name}", lambda: interrupted):
             if outcome is Outcome.TOOK_EFFECT:
-                done = resolving.took_effect(connection, doubt, told, reason)
+                done = resolving.took_effect(connection, doubt, said, reason)
             else:
                 done = resolving.had_no_effect(connection, doubt, reason)
         _report(done, stage, as_json=as_json)
@@ -110,14 +110,14 @@ def resolve(
             fail(f"it is {done.state} again: {done.error}: {done.reason}", exit_code=1)
 
 
-def _foreseen(doubt: resolving.Doubt, outcome: Outcome, told: Event | None) -> Iterator[str]:
+def _foreseen(doubt: resolving.Doubt, outcome: Outcome, said: Event | None) -> Iterator[str]:
     what, name = doubt.purpose, doubt.consumer.name
     if outcome is Outcome.NO_EFFECT and doubt.withdrawn:
         yield f"It is recorded already that {what} had no effect. {name} would receive its event again."
     elif outcome is Outcome.NO_EFFECT:
         yield f"Would record that {what} had no effect. {name} would receive its event again: it happens then."
-    elif told:
-        yield f"Would record that {what} took effect, by {told.contract.type} on {told.stream}."
+    elif said:
+        yield f"Would record that {what} took effect, by {said.contract.type} on {said.stream}."
     else:
         yield f"Would record that {what} took effect, and no event of it."
     if doubt.consumer.can_ask:

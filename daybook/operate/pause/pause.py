@@ -21,7 +21,7 @@ from daybook.runtime.mapping import Mappings
 
 # Functions of the backbone that can be paused as consumers can, and what that means.
 BACKBONE = {
-    "admit": "nothing from outside is taken in; producers are not told, and their events wait for 14 days at the most",
+    "admit": "nothing from outside is taken in; producers do not notice, and their events wait for 14 days at the most",
     "publish": "no event reaches any consumer; what is recorded waits for 24 hours, and is then to be caught up on",
 }
 # How long Lambda is waited for. It takes some ten seconds.

@@ -153,8 +153,8 @@ def _follow(portions: Iterable[Portion], summary: Summary, done: str, *interrupt
 
 def _passed_over(wanted: Replay, summary: Summary) -> list[str]:
     has = "has received" if wanted.selection.missing else "has processed"
-    told = f"Passed over, since {wanted.consumer.name} {has} them: {summary.passed_over}."
-    return [told] if summary.passed_over else []
+    number = f"Passed over, since {wanted.consumer.name} {has} them: {summary.passed_over}."
+    return [number] if summary.passed_over else []
 
 
 def _numbers(summary: Summary) -> str:

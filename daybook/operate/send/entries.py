@@ -60,8 +60,7 @@ def read_entries(text: str) -> list[Entry]:
     if isinstance(value, dict):
         value = next((value[name] for name in ("entries", "Entries") if name in value), [value])
     if not isinstance(value, list) or not value:
-        msg = 'there are no events in it; give one entry, a list of entries, or {"entries": [...]}'
-        raise NotSendable(msg)
+        raise NotSendable('there are no events in it; give one entry, a list of entries, or {"entries": [...]}')
     return [_entry(number, given) for number, given in enumerate(value, 1)]
 
 

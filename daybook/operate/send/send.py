@@ -52,7 +52,7 @@ class Outcome:
 def send(
     connection: Connection, events: Sequence[Entry], *, pause: Callable[[float], None] = time.sleep
 ) -> Iterator[Outcome]:
-    """Put events on the ingress bus, batch by batch, and tell what became of each.
+    """Put events on the ingress bus, batch by batch, and yield the outcome of each.
 
     Entries that EventBridge could not take just then are tried again a few times; `pause` waits so many seconds before
     that. A call that gets no answer is not repeated, since its events may have been taken all the same: PerhapsSent.

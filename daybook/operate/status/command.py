@@ -67,8 +67,7 @@ def show_status(
     Exit code 1, with `--check`: something needs attention.
     """
     if watch and (as_json or check):
-        msg = "--watch is for people: use --json and --check without it"
-        raise typer.BadParameter(msg)
+        raise typer.BadParameter("--watch is for people: use --json and --check without it")
     with connected(stage) as connection:
         if watch:
             keep_showing(connection, consumers or [], everything=everything)
@@ -170,16 +169,16 @@ def _row(each: Status) -> tuple[object, ...]:
 
 def _state(each: Status) -> str:
     """Whether it gets messages; if not, why, since when, and for how long."""
-    told = []
+    reasons = []
     if paused := each.switch.paused:
-        told.append(f"paused by {plain(paused.by)} since {paused.since[:16]}Z")
+        reasons.append(f"paused by {plain(paused.by)} since {paused.since[:16]}Z")
     if each.breaker is BreakerState.OPEN:
-        told.append(f"breaker open since {each.switch.opened_at[:16]}Z, tries at {each.switch.retry_at[11:19]}Z")
+        reasons.append(f"breaker open since {each.switch.opened_at[:16]}Z, tries at {each.switch.retry_at[11:19]}Z")
     elif each.breaker is BreakerState.HALF_OPEN:
-        told.append(f"breaker open since {each.switch.opened_at[:16]}Z, tries now")
-    if not told and any(state != "Enabled" for state in each.mappings):
-        told.append(", ".join(state.lower() for state in each.mappings))
-    return "; ".join(told)
+        reasons.append(f"breaker open since {each.switch.opened_at[:16]}Z, tries now")
+    if not reasons and any(state != "Enabled" for state in each.mappings):
+        reasons.append(", ".join(state.lower() for state in each.mappings))
+    return "; ".join(reasons)
 
 
 def _beside(each: Status) -> str:

@@ -19,7 +19,7 @@ EXAMPLES = """
 
 def doctor(*, stage: Stage = "dev", as_json: AsJson = False) -> None:
     """See what a person must still do in the account, since no deployment can: verify the sender of e-mails, leave
-    SES's sandbox, put the Stripe key into its secret, confirm who is told of alarms.
+    SES's sandbox, put the Stripe key into its secret, confirm who receives alarms.
 
     Changes nothing. Stripe is asked whether it takes the key, which is never shown. With `--json`, one object a line.
 

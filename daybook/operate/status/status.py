@@ -206,9 +206,9 @@ def _from_cloudwatch(connection: Connection, names: Sequence[str], now: datetime
     period = int(WINDOW.total_seconds())
 
     def query(number: int, what: str, namespace: str, metric: str, statistic: str, **dimensions: str) -> dict[str, Any]:
-        told = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+        named = [{"Name": name, "Value": value} for name, value in dimensions.items()]
         stat = {
-            "Metric": {"Namespace": namespace, "MetricName": metric, "Dimensions": told},
+            "Metric": {"Namespace": namespace, "MetricName": metric, "Dimensions": named},
             "Period": period,
             "Stat": statistic,
         }
@@ -225,9 +225,9 @@ def _from_cloudwatch(connection: Connection, names: Sequence[str], now: datetime
         pages = client.get_paginator("get_metric_data").paginate(
             MetricDataQueries=some, StartTime=now - WINDOW, EndTime=now, ScanBy="TimestampDescending"
         )
-        for told in chain.from_iterable(page["MetricDataResults"] for page in pages):
-            if told["Values"]:
-                values.setdefault(told["Id"], told["Values"][0])
+        for result in chain.from_iterable(page["MetricDataResults"] for page in pages):
+            if result["Values"]:
+                values.setdefault(result["Id"], result["Values"][0])
     return _Numbers(
         oldest={name: values[f"oldest{n}"] for n, name in enumerate(names) if f"oldest{n}" in values},
         rate={name: values[f"rate{n}"] / (period / 60) for n, name in enumerate(names) if f"rate{n}" in values},

@@ -42,7 +42,7 @@ _ON_THE_WAY = 2.0  # seconds
 # DynamoDB's quota for one BatchWriteItem.
 _MOST_DELETIONS = 25
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 class BeingRebuilt(OperatorError):
@@ -72,7 +72,7 @@ def rebuild(
     *,
     reason: str = "",
     anew: bool = False,
-    tell: Tell = lambda _: None,
+    progress: Progress = lambda _: None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Rebuilt:
     """Rebuild the view from all events recorded since then, and make it live.
@@ -85,16 +85,16 @@ def rebuild(
     operation = Operation.begin(view.connection)
     there = _begin(view, operation, reason, anew=anew)
     try:
-        tell("waiting until all that is being handled has ended")
+        progress("waiting until all that is being handled has ended")
         pause(_settling(view))
-        events = _fold_all(view, there, since, tell, pause)
+        events = _fold_all(view, there, since, progress, pause)
         live = _switch(view, operation, there, events)
     except BaseException:
         _give_up(view, operation, there)
         raise
-    tell("the new view is live; waiting until nobody reads the one before")
+    progress("the new view is live; waiting until nobody reads the one before")
     pause(_settling(view))
-    return Rebuilt(live.live, events, _delete_others(view, live, tell))
+    return Rebuilt(live.live, events, _delete_others(view, live, progress))
 
 
 def abandon(view: View, *, reason: str = "") -> None:
@@ -108,8 +108,7 @@ def abandon(view: View, *, reason: str = "") -> None:
 
 def _number(there: Generations) -> int:
     if there.building is None:
-        msg = "no generation is being built"
-        raise TakenOver(msg)
+        raise TakenOver("no generation is being built")
     return there.building
 
 
@@ -135,7 +134,9 @@ def _settling(view: View) -> float:
     return view.longest + _ON_THE_WAY
 
 
-def _fold_all(view: View, there: Generations, since: datetime, tell: Tell, pause: Callable[[float], None]) -> int:
+def _fold_all(
+    view: View, there: Generations, since: datetime, progress: Progress, pause: Callable[[float], None]
+) -> int:
     """Fold in all events that were processed before the functions wrote both generations."""
     end = datetime.now(UTC) + CLOCKS_DIFFER
     generation = _number(there)
@@ -156,10 +157,10 @@ def _fold_all(view: View, there: Generations, since: datetime, tell: Tell, pause
             span = Span(start, complete)
             for hour in reversed(list(span.hours())):
                 events += sum(view.connection.each(partial(of_bucket, span=span), hour))
-                tell(f"{events} events, up to {hour[0][:13]}h")
+                progress(f"{events} events, up to {hour[0][:13]}h")
             start = complete
         if start < end:
-            tell(f"{events} events; waiting until the journal is complete up to {end:%H:%M:%S}")
+            progress(f"{events} events; waiting until the journal is complete up to {end:%H:%M:%S}")
             pause(min((end - start) / timedelta(seconds=1), 10.0))
     return events
 
@@ -230,7 +231,7 @@ def _abandon(view: View, operation: Operation, there: Generations, reason: str) 
         raise TakenOver(msg)
 
 
-def _delete_others(view: View, live: Generations, tell: Tell) -> int:
+def _delete_others(view: View, live: Generations, progress: Progress) -> int:
     """Delete the rows of all generations but the live one, as long as no other is being built."""
     deleted = 0
     dynamodb = view.connection.dynamodb
@@ -243,7 +244,7 @@ def _delete_others(view: View, live: Generations, tell: Tell) -> int:
         while request:
             request = dynamodb.batch_write_item(RequestItems=request).get("UnprocessedItems") or {}
         deleted += len(keys)
-        tell(f"the new view is live; {deleted} old rows deleted")
+        progress(f"the new view is live; {deleted} old rows deleted")
     return deleted
 
 

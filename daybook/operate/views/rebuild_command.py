@@ -81,7 +81,7 @@ def rebuild(
         began = time.monotonic()
         stopped = f"Interrupted; whether the new view is live is shown by: daybook verify {view} --stage {stage}"
         with progress("beginning", lambda: stopped) as update:
-            result = rebuilding.rebuild(found, start, reason=reason, anew=anew, tell=update)
+            result = rebuilding.rebuild(found, start, reason=reason, anew=anew, progress=update)
         seconds = time.monotonic() - began
         report(
             {

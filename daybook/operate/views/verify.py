@@ -1,7 +1,7 @@
 """Holding a view against the store: it is computed afresh in memory, and each row compared with the one that is live.
 
 Events keep coming in meanwhile. So what differs is looked at again: with what has been handled since, and the row as it
-is then. A row that changes faster than that is told apart, as busy.
+is then. A row that changes faster than that is listed as busy.
 """
 
 import time
@@ -25,7 +25,7 @@ from daybook.store.state import KEY
 # Seconds before each further look. The last comes when the journal, which lags, is complete up to the one before.
 _LOOKS = (0.0, 1.0, 1.0, 1.0)
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,16 @@ class Verified:
 
 
 def verify(
-    view: View, since: datetime, *, tell: Tell = lambda _: None, pause: Callable[[float], None] = time.sleep
+    view: View, since: datetime, *, progress: Progress = lambda _: None, pause: Callable[[float], None] = time.sleep
 ) -> Verified:
     """Compare the live view with what its functions make of all that was recorded since then, and that they handled.
 
     Takes memory for all rows of the view. `pause` waits so many seconds. Raises NotProjected, EventGone, and botocore's
     errors.
     """
-    history = _History(view, since, tell)
+    history = _History(view, since, progress)
     history.read()
-    tell("comparing")
+    progress("comparing")
     table = PlainTable(view.connection, view.table)
     rows: dict[str, Row] = {row[KEY]: row for row in table.live().scan()}
     keys = history.fold.rows.keys() | rows.keys()
@@ -71,7 +71,7 @@ def verify(
     for number, seconds in enumerate(_LOOKS):
         if not suspects:
             break
-        tell(f"{len(suspects)} of {len(keys)} rows differ; looking again")
+        progress(f"{len(suspects)} of {len(keys)} rows differ; looking again")
         last = number == len(_LOOKS) - 1
         lag = INDEX_LAG.total_seconds() if last and view.connection.stage != LOCAL else 0.0
         pause(seconds + lag)
@@ -89,12 +89,12 @@ def verify(
 class _History:
     """What was recorded and handled, folded up to a moment that comes nearer with each reading."""
 
-    def __init__(self, view: View, since: datetime, tell: Tell) -> None:
+    def __init__(self, view: View, since: datetime, progress: Progress) -> None:
         self.fold = Fold(left_out={})
         self._view = view
         self._folding = Folding(view)
         self._since = since
-        self._tell = tell
+        self._progress = progress
         self._recent: set[str] = set()
 
     def read(self) -> None:
@@ -113,7 +113,7 @@ class _History:
             for fold, seen in self._view.connection.each(lambda bucket: self._of(bucket, span, again), hour):
                 self.fold.merge(fold)
                 self._recent |= seen
-            self._tell(f"{self.fold.events} events, up to {hour[0][:13]}h")
+            self._progress(f"{self.fold.events} events, up to {hour[0][:13]}h")
         self._since = max(self._since, recent)
 
     def _of(self, bucket: str, span: Span, again: str) -> tuple[Fold, set[str]]:

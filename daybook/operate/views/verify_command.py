@@ -50,7 +50,7 @@ def verify(
         found = View.named(connection, view)
         start = missing_events.span(connection, since, None, datetime.now(UTC)).since
         with progress("reading the journal") as update:
-            verified = verifying.verify(found, start, tell=update)
+            verified = verifying.verify(found, start, progress=update)
         number = len(verified.differences)
         for difference in verified.differences if as_json else verified.differences[:_MOST_LISTED]:
             answer(_data(difference, reveal=reveal), _line(difference, reveal=reveal), as_json=as_json)

@@ -171,8 +171,8 @@ class Folding:
 
     def _changes(self, consumer: str, events: Sequence[Envelope]) -> Iterator[RowChange]:
         for together in batches(events, lambda event: event.size, most=MOST_READS, most_bytes=_LARGEST_REQUEST):
-            told = [{"id": e.metadata.id, "version": e.metadata.version, "data": e.data} for e in together]
-            for event, projected in zip(together, self._project(consumer, told), strict=True):
+            given = [{"id": e.metadata.id, "version": e.metadata.version, "data": e.data} for e in together]
+            for event, projected in zip(together, self._project(consumer, given), strict=True):
                 if "error" in projected:
                     msg = (
                         f"{consumer} cannot say what {event.metadata.id} changes: {projected['error']}: "
@@ -183,9 +183,9 @@ class Folding:
                     if row["table"] == self._view.name:
                         yield RowChange.from_data(row)
 
-    def _project(self, consumer: str, told: Sequence[Mapping[str, Any]]) -> list[Any]:
+    def _project(self, consumer: str, given: Sequence[Mapping[str, Any]]) -> list[Any]:
         answer = self._lambda.invoke(
-            FunctionName=self._connection.names.of(consumer), Payload=json.dumps({PROJECT: told}).encode()
+            FunctionName=self._connection.names.of(consumer), Payload=json.dumps({PROJECT: given}).encode()
         )
         said = json.loads(answer["Payload"].read() or "null")
         if answer.get("FunctionError") or not isinstance(said, dict) or "projected" not in said:
