@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from daybook.contracts import clock
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
+from daybook.store.transaction import is_failed_condition
 
 MOVING = "moving"
 WAITING = "waiting"  # an event is being retried
@@ -118,7 +119,7 @@ class Cursors:
         try:
             self._dynamodb.update_item(**self.part(cursor)["Update"])
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
+            if not is_failed_condition(error):
                 raise
             msg = "another invocation has written the cursor"
             raise Overtaken(msg) from error

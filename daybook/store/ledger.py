@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.schema import Index, Schema
-from daybook.store.transaction import Pauses, batch_get
+from daybook.store.transaction import Pauses, batch_get, is_failed_condition
 
 TRYING = "trying"  # not done yet; the message is redelivered
 COMMITTED = "committed"
@@ -186,7 +186,7 @@ class Ledger:
         try:
             self._dynamodb.update_item(**update)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
+            if not is_failed_condition(error):
                 raise
             msg = "the event is already committed or discarded at this consumer"
             raise AlreadyDone(msg) from error

@@ -39,6 +39,11 @@ class OutOfTime(TimeoutError):
     """The time ran out before the work was done, for example during retries. The delivery is retried."""
 
 
+def is_failed_condition(error: ClientError) -> bool:
+    """Whether DynamoDB rejected a single write because its condition failed."""
+    return bool(error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")
+
+
 class Pauses:
     """Exponential back-off with jitter, as long as time remains. `remaining` returns the remaining seconds."""
 
