@@ -1,4 +1,4 @@
-"""Which stage is deployed, and what checks its templates. `cdk deploy --all -c stage=prod`."""
+"""The CDK app: the stacks of one stage, checked by cdk-nag. `cdk deploy --all -c stage=prod`."""
 
 import sys
 
@@ -11,7 +11,7 @@ from daybook.runtime.names import BadStage
 
 
 def main() -> None:
-    """Make the templates of the stage that the context names. A finding of cdk-nag is an error."""
+    """Synthesize the templates of the stage in the CDK context. Each cdk-nag finding is an error."""
     app = App()
     try:
         stage = Stage.of(app)

@@ -1,1 +1,1 @@
-"""Daybook: an event-driven backend on AWS. This package is what an application stands on; it knows no application."""
+"""Daybook: an event-driven backend on AWS. Applications import this package; it imports no application."""

@@ -1,12 +1,12 @@
-"""The application that Daybook serves here, as its pyproject.toml says:
+"""The application that this process serves, as configured in its pyproject.toml:
 
     [tool.daybook]
     catalogue = "events.catalogue:CATALOGUE"  # all its contracts
     services = "functions"  # the package with one folder for each service
     samples = "samples"  # the package with one folder for each business
 
-The operator's commands and the local run find it in the current folder or one above, else in this checkout. Functions
-never ask: they get what they need when they are made.
+The operator's commands and the local system look for it in the current folder, in the folders above, and then in this
+checkout. Lambda functions do not use this module: their files pass what they need as arguments.
 """
 
 import sys
@@ -28,7 +28,7 @@ _CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 class NoApplication(LookupError):
-    """No pyproject.toml with a table [tool.daybook] is in the current folder, above it, or in the checkout."""
+    """No pyproject.toml with a table [tool.daybook] in the current folder, above it, or in the checkout."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
@@ -38,22 +38,22 @@ class NoApplication(LookupError):
 
 @dataclass(frozen=True)
 class Application:
-    """An application in the folder `root`: its contracts, its services, and its samples."""
+    """An application in the folder `root`: its contracts, services and samples."""
 
     root: Path
     settings: dict[str, str]
 
     @classmethod
     def found_from(cls, folder: Path) -> Self:
-        """The application in the folder, above it, or in this checkout. Raises NoApplication."""
+        """The application in `folder`, above it, or in this checkout. Raises NoApplication."""
         here = folder.resolve()
-        for place in (here, *here.parents, _CHECKOUT):
+        for root in (here, *here.parents, _CHECKOUT):
             try:
-                said: dict[str, Any] = tomllib.loads((place / _FILE).read_text(encoding="utf-8"))
+                project: dict[str, Any] = tomllib.loads((root / _FILE).read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
-            if settings := said.get("tool", {}).get("daybook"):
-                return cls(place, settings)
+            if settings := project.get("tool", {}).get("daybook"):
+                return cls(root, settings)
         raise NoApplication(here)
 
     @cached_property
@@ -68,17 +68,17 @@ class Application:
         return self.settings["services"]
 
     def of_services(self, name: str) -> Iterator[ModuleType]:
-        """The module of that name of each service that has one, in the order of the services' names."""
-        return self._parts(self.services, name)
+        """The module `name` of each service that has one, ordered by service name."""
+        return self._submodules(self.services, name)
 
     def of_samples(self, name: str) -> Iterator[ModuleType]:
-        """The module of that name of each business that has one, in the order of the businesses' names."""
-        return self._parts(self.settings["samples"], name)
+        """The module `name` of each business that has one, ordered by business name."""
+        return self._submodules(self.settings["samples"], name)
 
-    def _parts(self, package: str, name: str) -> Iterator[ModuleType]:
-        for part in iter_modules(self._module(package).__path__, f"{package}."):
-            if part.ispkg and find_spec(f"{part.name}.{name}"):
-                yield self._module(f"{part.name}.{name}")
+    def _submodules(self, package: str, name: str) -> Iterator[ModuleType]:
+        for found in iter_modules(self._module(package).__path__, f"{package}."):
+            if found.ispkg and find_spec(f"{found.name}.{name}"):
+                yield self._module(f"{found.name}.{name}")
 
     def _module(self, name: str) -> ModuleType:
         if str(self.root) not in sys.path:

@@ -1,1 +1,1 @@
-"""The backbone's functions: they admit and publish events, record dead letters, fire timers, control consumers."""
+"""The backbone's Lambda functions: admit and publish events, record dead letters, fire timers, control consumers."""

@@ -1,7 +1,7 @@
-"""Admit events from outside: what keeps its contract is appended to its stream, all else is refused with a reason.
+"""Admit events from external producers: append valid events to their streams, and reject all others with a reason.
 
-Store first: nothing is on the event bus that did not pass here, or was emitted by a function. Events of one stream that
-come in one batch are one transaction with consecutive sequences.
+Store first: every event on the event bus was stored by admit or by a consumer before. Events of one stream in one batch
+are appended in one transaction, with consecutive sequences.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,17 +26,17 @@ from daybook.store.transaction import Pauses, Refused, write
 
 CONSUMER = "admit"
 
-# Why an id cannot be used again.
-_ADMITTED = "an event with this id was admitted before, with other content; give each event an id of its own"
+# Why an id cannot be reused.
+_ADMITTED = "an event with this id was admitted before, with different content; give each event its own id"
 _DISCARDED = (
-    "an event with this id was refused before, and somebody has decided what becomes of it: it was mended and admitted "
-    "under another id, or given up; if this is another event, give it an id of its own"
+    "an event with this id was rejected before, and an operator has corrected it or discarded it; if this is another "
+    "event, give it its own id"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """One message, and the event that was found in it."""
+    """One message and its event."""
 
     message: str
     body: str
@@ -49,20 +49,20 @@ class _Arrival:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where arrivals would stand in their stream, and which of them have no place in it."""
+    """The arrivals to append, with their positions in the stream, and the arrivals to reject."""
 
-    fitting: list[tuple[_Arrival, Envelope]]
-    misfits: list[tuple[_Arrival, Refusal]]
+    appends: list[tuple[_Arrival, Envelope]]
+    rejections: list[tuple[_Arrival, Refusal]]
 
 
 class Admit:
-    """The handler that admits events of the types in a catalogue."""
+    """The Lambda handler that admits events of the types in a catalogue."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
     def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        """Take an SQS batch from the ingress bus, and name the messages that must come again."""
+        """Handle an SQS batch from the ingress bus. Returns the messages that SQS must redeliver."""
         admission = _Admission(self._catalogue, context)
         streams: dict[str, list[_Arrival]] = {}
         for record in batch["Records"]:
@@ -75,7 +75,7 @@ class Admit:
 
 
 class _Admission:
-    """The admission of one batch. `failed` are the messages that must come again."""
+    """The admission of one batch. `failed` are the ids of the messages that SQS must redeliver."""
 
     def __init__(self, catalogue: Catalogue, context: Any) -> None:
         self._catalogue = catalogue
@@ -86,60 +86,60 @@ class _Admission:
         self._context = context
 
     def examine(self, message: str, body: str) -> _Arrival | None:
-        """The event in a message; none if it is refused, or must come again."""
+        """The event in a message, or None if the message is rejected or must be redelivered."""
         try:
             return _Arrival(message, body, examine(body, self._catalogue))
         except Refusal as refusal:
             try:
-                self._refuse(message, body, refusal)
-            except Exception as error:  # noqa: BLE001 - whatever it was, this message comes again and the others go on
+                self._reject(message, body, refusal)
+            except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
                 self._fail({"message_id": message}, error)
         return None
 
     def admit_all(self, arrivals: Sequence[_Arrival]) -> None:
-        """Append the events of one stream, but for those that are refused or were admitted before."""
+        """Append the events of one stream, except rejected events and duplicates."""
         try:
             self._admit(arrivals)
-        except Exception as error:  # noqa: BLE001 - whatever it was, these messages come again and the others go on
+        except Exception as error:  # noqa: BLE001 - any error: these messages are redelivered, the others are handled
             for arrival in arrivals:
                 if arrival.message not in self._settled:
                     self._fail(_about(arrival), error)
 
     def _admit(self, arrivals: Sequence[_Arrival]) -> None:
-        # One that opens the stream goes before those that continue it, which may have overtaken it in the queue.
-        waiting, repetitions = _each_once(sorted(arrivals, key=lambda arrival: not arrival.opens))
+        # The event that opens the stream goes first: events that continue it may have overtaken it in the queue.
+        waiting, duplicates = _deduplicated(sorted(arrivals, key=lambda arrival: not arrival.opens))
         stream = waiting[0].candidate.stream
-        # An opening needs no look at the stream: the append's condition finds a second one.
-        looked = not waiting[0].opens
-        head = backbone().store.head(stream) if looked else None
+        # An opening event needs no read of the stream: the append's condition detects a second opening.
+        head_is_read = not waiting[0].opens
+        head = backbone().store.head(stream) if head_is_read else None
         pauses = Pauses(lambda: self._context.get_remaining_time_in_millis() / 1000)
-        refused: dict[str, Refusal] = {}
+        rejected: dict[str, Refusal] = {}
         while waiting:
-            plan = _place(waiting, head)
-            if not plan.fitting and not looked:  # then no condition will tell
-                looked, head = True, backbone().store.head(stream)
+            plan = _plan(waiting, head)
+            if not plan.appends and not head_is_read:  # rejecting them needs the real head of the stream
+                head_is_read, head = True, backbone().store.head(stream)
                 continue
             try:
-                self._append(plan.fitting, pauses)
+                self._append(plan.appends, pauses)
             except Refused as conflict:
-                known = [arrival for arrival, _ in plan.fitting if _ledger_part(arrival) in conflict.failed]
+                known = [arrival for arrival, _ in plan.appends if _ledger_part(arrival) in conflict.failed]
                 for arrival in known:
                     self._settle(arrival)
                 waiting = [arrival for arrival in waiting if arrival not in known]
-                if not known:  # others have appended to the stream
+                if not known:  # another process has appended to the stream
                     pauses.pause()
                 if waiting:
-                    looked, head = True, backbone().store.head(stream)
+                    head_is_read, head = True, backbone().store.head(stream)
             else:
-                for arrival, refusal in plan.misfits:
+                for arrival, refusal in plan.rejections:
                     self._settle(arrival, refusal)
-                    refused[arrival.candidate.id] = refusal
+                    rejected[arrival.candidate.id] = refusal
                 break
-        for arrival in repetitions:
-            self._settle(arrival, refused.get(arrival.candidate.id))
+        for arrival in duplicates:
+            self._settle(arrival, rejected.get(arrival.candidate.id))
 
-    def _refuse(self, message: str, body: str, refusal: Refusal) -> None:
-        """Put the message among the dead letters, with the reason as attributes."""
+    def _reject(self, message: str, body: str, refusal: Refusal) -> None:
+        """Send the message to the dead-letter queue, with the reason as attributes."""
         dead_letter.send(
             aws.client("sqs"),
             settings().dead_letter_queue_url,
@@ -151,7 +151,7 @@ class _Admission:
             event_type=refusal.event_type,
         )
         about = {"message_id": message, "event_id": refusal.event_id, "event_type": refusal.event_type}
-        self._log.warning("refused", extra=about | {"error": refusal.code, "reason": refusal.reason})
+        self._log.warning("rejected", extra=about | {"error": refusal.code, "reason": refusal.reason})
         observability.count(self.metrics, observability.REFUSED)
 
     def _fail(self, about: Mapping[str, str], error: Exception) -> None:
@@ -159,17 +159,17 @@ class _Admission:
         log_failure(self._log, about, error)
         observability.count(self.metrics, observability.FAILED)
 
-    def _append(self, fitting: Sequence[tuple[_Arrival, Envelope]], pauses: Pauses) -> None:
-        """All of them in one transaction, with their rows in the ledger."""
-        if not fitting:
+    def _append(self, appends: Sequence[tuple[_Arrival, Envelope]], pauses: Pauses) -> None:
+        """Append all of them in one transaction, with their rows in the ledger."""
+        if not appends:
             return
         parts = {
             _ledger_part(arrival): backbone().ledger.record(_entry(arrival.candidate, envelope))
-            for arrival, envelope in fitting
+            for arrival, envelope in appends
         }
-        parts |= {f"event {envelope.metadata.id}": backbone().store.append(envelope) for _, envelope in fitting}
+        parts |= {f"event {envelope.metadata.id}": backbone().store.append(envelope) for _, envelope in appends}
         write(backbone().dynamodb, parts, pauses)
-        for arrival, envelope in fitting:
+        for arrival, envelope in appends:
             self._settled.add(arrival.message)
             m = envelope.metadata
             self._log.info(
@@ -177,66 +177,64 @@ class _Admission:
                 extra=_about(arrival)
                 | {"stream": m.stream, "sequence": m.sequence, "correlation_id": m.correlation_id},
             )
-        observability.count(self.metrics, observability.ADMITTED, len(fitting))
+        observability.count(self.metrics, observability.ADMITTED, len(appends))
 
     def _settle(self, arrival: _Arrival, refusal: Refusal | None = None) -> None:
-        """Drop what was admitted before; refuse it if that was with other content, if it was decided that this event is
-        not to be admitted, or as told if nothing is known of it.
-        """
+        """Settle an arrival that is not appended: drop a duplicate, reject a reused id, else reject with `refusal`."""
         earlier = backbone().ledger.find(arrival.candidate.id, CONSUMER)
-        decided = earlier is not None and earlier.done
-        if earlier and decided and earlier.details.get("content_hash") != arrival.candidate.content_hash:
-            told = _DISCARDED if earlier.state == DISCARDED else _ADMITTED
-            # Not under the event's own id: that stands for what was admitted, or decided.
-            refusal = Refusal("IdReused", told, event_type=arrival.candidate.contract.type)
-        elif decided:
+        done = earlier is not None and earlier.done
+        if earlier and done and earlier.details.get("content_hash") != arrival.candidate.content_hash:
+            reason = _DISCARDED if earlier.state == DISCARDED else _ADMITTED
+            # Without the event's id, which belongs to the earlier event.
+            refusal = Refusal("IdReused", reason, event_type=arrival.candidate.contract.type)
+        elif done:
             refusal = None
             self._log.info("duplicate", extra=_about(arrival))
             observability.count(self.metrics, observability.DUPLICATES)
         if refusal:
-            self._refuse(arrival.message, arrival.body, refusal)
+            self._reject(arrival.message, arrival.body, refusal)
         self._settled.add(arrival.message)
 
 
 def _ledger_part(arrival: _Arrival) -> str:
-    """The name of the arrival's row in the ledger among the parts of the transaction."""
+    """The name of the transaction part with the arrival's row in the ledger."""
     return f"ledger {arrival.candidate.id}"
 
 
-def _each_once(arrivals: Iterable[_Arrival]) -> tuple[list[_Arrival], list[_Arrival]]:
-    """The first arrival of each event, and the others: a batch may hold the same event twice."""
+def _deduplicated(arrivals: Iterable[_Arrival]) -> tuple[list[_Arrival], list[_Arrival]]:
+    """The first arrival of each event, and the duplicates: a batch may contain the same event twice."""
     first: dict[str, _Arrival] = {}
-    repetitions = [arrival for arrival in arrivals if first.setdefault(arrival.candidate.id, arrival) is not arrival]
-    return list(first.values()), repetitions
+    duplicates = [arrival for arrival in arrivals if first.setdefault(arrival.candidate.id, arrival) is not arrival]
+    return list(first.values()), duplicates
 
 
-def _place(waiting: Sequence[_Arrival], head: Head | None) -> _Plan:
-    """Each arrival's place in the stream that so far ends with `head`, one after the other."""
+def _plan(waiting: Sequence[_Arrival], head: Head | None) -> _Plan:
+    """Give each arrival its position in the stream after `head`, or a reason to reject it."""
     plan = _Plan([], [])
     now = clock.now()
     for arrival in waiting:
         place = arrival.candidate.contract.place
         if place is Place.OPENS and head:
-            told = "it opens a stream that is open already; was another event given the same id?"
-            plan.misfits.append((arrival, _refusal(arrival, "StreamAlreadyOpen", told)))
+            reason = "the event opens a stream that is already open; check whether another event has the same id"
+            plan.rejections.append((arrival, _refusal(arrival, "StreamAlreadyOpen", reason)))
             continue
         if place is Place.CONTINUES and not head:
-            told = "it continues a stream that nothing has opened; send what opens it first"
-            plan.misfits.append((arrival, _refusal(arrival, "StreamNotOpen", told)))
+            reason = "the event continues a stream that does not exist; send the event that opens it first"
+            plan.rejections.append((arrival, _refusal(arrival, "StreamNotOpen", reason)))
             continue
         try:
             envelope = successor(_draft(arrival.candidate), head, now)
         except EventTooLarge:
-            plan.misfits.append((arrival, _refusal(arrival, "EventTooLarge", too_large().reason)))
+            plan.rejections.append((arrival, _refusal(arrival, "EventTooLarge", too_large().reason)))
             continue
-        plan.fitting.append((arrival, envelope))
+        plan.appends.append((arrival, envelope))
         head = Head.at(envelope)
     return plan
 
 
 def _draft(candidate: Candidate) -> Draft:
-    # What only joins a stream, a device's reports for example, is a story of its own each time.
-    own_story = candidate.id if candidate.contract.place is Place.JOINS else None
+    # Each event that joins a stream, such as a device's report, begins a correlation of its own.
+    own_correlation = candidate.id if candidate.contract.place is Place.JOINS else None
     return Draft(
         id=candidate.id,
         type=candidate.contract.type,
@@ -246,7 +244,7 @@ def _draft(candidate: Candidate) -> Draft:
         data=candidate.data,
         producer=candidate.source,
         source=candidate.contract.published_source,
-        correlation_id=candidate.correlation_id or own_story,
+        correlation_id=candidate.correlation_id or own_correlation,
         causation_id=candidate.causation_id,
     )
 
@@ -263,9 +261,9 @@ def _entry(candidate: Candidate, envelope: Envelope) -> Entry:
     )
 
 
-def _refusal(arrival: _Arrival, code: str, told: str) -> Refusal:
+def _refusal(arrival: _Arrival, code: str, reason: str) -> Refusal:
     candidate = arrival.candidate
-    return Refusal(code, told, event_id=candidate.id, event_type=candidate.contract.type)
+    return Refusal(code, reason, event_id=candidate.id, event_type=candidate.contract.type)
 
 
 def _about(arrival: _Arrival) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""The event bus, and the only code that puts events there.
+"""Writing to the event bus. No other code puts events there.
 
-It reads EventBridge's answer entry by entry, retries entries that were not taken, sends what can never be published to
-a dead-letter queue, and goes on. If all else fails it raises: the invocation is repeated, and duplicates end at the
-ledger.
+It checks EventBridge's answer for each entry, retries entries that failed, and sends entries that can never be
+published to a dead-letter queue. Any other failure is raised: Lambda repeats the invocation, and consumers detect the
+duplicates by the ledger.
 """
 
 import json
@@ -23,16 +23,16 @@ from daybook.store.transaction import OutOfTime, Pauses
 
 CONSUMER = "publish"
 
-# EventBridge's quotas for one PutEvents: entries, and bytes (1 MB by now, and 256 KB before).
+# EventBridge's quotas for one PutEvents: entries, and bytes (1 MB now, 256 KB earlier).
 _MOST_ENTRIES = 10
 _MOST_BYTES = 256_000
 
-# What it says of a whole request that no retry will mend.
-_IMPOSSIBLE = {"ValidationException", "ParamValidationError"}
+# Non-retryable errors of a whole request.
+_INVALID_REQUEST = {"ValidationException", "ParamValidationError"}
 
-# What EventBridge says of an entry that no retry will mend
+# Non-retryable errors of an entry
 # (https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html).
-_FOR_GOOD = {
+_INVALID_ENTRY = {
     "InvalidArgument",
     "MalformedDetail",
     "NoDetailType",
@@ -44,12 +44,12 @@ _FOR_GOOD = {
 
 
 class NotPublished(RuntimeError):
-    """EventBridge did not take all entries in the time there was. The invocation is repeated."""
+    """EventBridge did not accept all entries in time. Lambda repeats the invocation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An item of the store, and what logs call it."""
+    """An item of the store's table, and its name in logs."""
 
     item: Mapping[str, Any]
     name: str
@@ -57,17 +57,17 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
-    """An item of the store, and the event in it."""
+    """An item of the store's table, and its event."""
 
     stored: Stored
     envelope: Envelope
 
 
 class BusWriter:
-    """Puts events on the event bus, for one invocation of a function. Use it in a `with` block, which writes metrics.
+    """Puts events on the event bus, for one invocation of a function. Use it in a `with` block, which emits metrics.
 
-    `published` and `set_aside` count the events that were put, and those that can never be. Dead letters, logs and
-    metrics are those of `publish`, whichever function it is.
+    `published` and `set_aside` count the published events, and those that can never be published. Dead letters, logs
+    and metrics have the consumer name `publish`, in all functions that use this class.
     """
 
     def __init__(self, context: Any) -> None:
@@ -90,12 +90,12 @@ class BusWriter:
         return float(self._context.get_remaining_time_in_millis()) / 1000
 
     def put(self, items: Iterable[Stored]) -> None:
-        """Put the events in these items on the bus, in their order. Raises NotPublished, and botocore's errors."""
-        for together in _batches(self._readable(items)):
-            self._put(together)
+        """Put the events of these items on the bus, in order. Raises NotPublished and botocore's errors."""
+        for batch in _batches(self._readable(items)):
+            self._put(batch)
 
     def tampered(self, change: str, name: str) -> None:
-        """Report that an item was changed or deleted: this system only ever appends."""
+        """Report that an item was changed or deleted. This system only appends items."""
         self._log.critical("tampered", extra={"change": change, "record": name})
         observability.count(self._metrics, observability.TAMPERED)
 
@@ -110,37 +110,37 @@ class BusWriter:
         while waiting:
             try:
                 answer = aws.client("events").put_events(Entries=[self._entry(event.envelope) for event in waiting])
-            except (ClientError, ParamValidationError) as refused:
-                if kind(refused) not in _IMPOSSIBLE:
+            except (ClientError, ParamValidationError) as error:
+                if kind(error) not in _INVALID_REQUEST:
                     raise
-                self._put_alone(waiting, kind(refused))
+                self._put_one_by_one(waiting, kind(error))
                 return
-            again = []
+            failed = []
             for event, result in zip(waiting, answer["Entries"], strict=True):
-                error = result.get("ErrorCode")
-                if not error:
+                code = result.get("ErrorCode")
+                if not code:
                     self._published(event.envelope)
-                elif error in _FOR_GOOD:
-                    self._never_taken(event, error)
+                elif code in _INVALID_ENTRY:
+                    self._cannot_publish(event, code)
                 else:
-                    again.append(event)
-            waiting = again
+                    failed.append(event)
+            waiting = failed
             if waiting:
                 self._wait(len(waiting))
 
-    def _put_alone(self, refused: Sequence[_Outgoing], error: str) -> None:
-        """EventBridge takes no request with one of these in it: find out which, and set it aside."""
-        if len(refused) == 1:
-            self._never_taken(refused[0], error)
+    def _put_one_by_one(self, events: Sequence[_Outgoing], error: str) -> None:
+        """Find the events that make a request invalid, and set them aside."""
+        if len(events) == 1:
+            self._cannot_publish(events[0], error)
             return
-        for event in refused:
+        for event in events:
             self._put([event])
 
     def _wait(self, waiting: int) -> None:
         try:
             self.pauses.pause()
         except OutOfTime as error:
-            msg = f"EventBridge did not take {waiting} entries"
+            msg = f"EventBridge did not accept {waiting} entries in time"
             raise NotPublished(msg) from error
 
     def _entry(self, envelope: Envelope) -> dict[str, str]:
@@ -158,8 +158,8 @@ class BusWriter:
         observability.count(self._metrics, observability.PUBLISHED)
         self.published += 1
 
-    def _never_taken(self, event: _Outgoing, error: str) -> None:
-        self._set_aside(event.stored, error, "EventBridge will never take this entry", event.envelope)
+    def _cannot_publish(self, event: _Outgoing, error: str) -> None:
+        self._set_aside(event.stored, error, "EventBridge cannot accept this entry", event.envelope)
 
     def _set_aside(self, stored: Stored, error: str, reason: str, envelope: Envelope | None = None) -> None:
         dead_letter.send(
@@ -178,7 +178,7 @@ class BusWriter:
 
 
 def _batches(events: Iterable[_Outgoing]) -> Iterator[list[_Outgoing]]:
-    """As many events together as one request may hold, in their order."""
+    """The events in batches, each as large as one request allows, in order."""
     batch: list[_Outgoing] = []
     size = 0
     for event in events:

@@ -1,8 +1,8 @@
-"""Switch mappings off and on, each minute, as the consumers' switches say: those of breakers that are open, and of
-consumers that an operator has paused, are off; those that are off without a reason any more go on again.
+"""Apply the consumers' switches to their event source mappings, each minute.
 
-The row is what holds. So what was begun and not ended, here or by an operator's command, is ended by the next minute;
-and a mapping that a deployment has switched on meanwhile is off again.
+A mapping is off while an operator has paused its consumer, or its circuit breaker is open. It is switched on again when
+neither is the case. The switch in the ledger's table is the desired state. So the next run completes a change that this
+function or an operator's command has not finished, and switches off a mapping that a deployment has switched on.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ CONSUMER = "control-consumers"
 
 
 class NotSwitched(RuntimeError):
-    """Some mappings could not be switched. The next minute tries it again."""
+    """Some mappings could not be switched. The next run tries again."""
 
 
 def handler(_: Mapping[str, Any], __: Any) -> None:
-    """Bring all mappings to where their switches stand. Raises NotSwitched, when some of it failed."""
+    """Apply all switches to their mappings. Raises NotSwitched if some of them failed."""
     names = settings().names
     switches = Switches(backbone().dynamodb, names.ledger)
     mappings = Mappings(aws.client("lambda"), names)
@@ -32,8 +32,8 @@ def handler(_: Mapping[str, Any], __: Any) -> None:
     for switch in switches.all():
         _count(switch)
         try:
-            _follow(switch, switches, mappings)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next minute tries it and the others go on
+            _apply(switch, switches, mappings)
+        except Exception as error:  # noqa: BLE001 - any error: the next run tries again, the others are handled
             log_failure(observability.logger(CONSUMER), {"of": switch.consumer}, error)
             failed += 1
     if failed:
@@ -41,31 +41,31 @@ def handler(_: Mapping[str, Any], __: Any) -> None:
         raise NotSwitched(msg)
 
 
-def _follow(switch: Switch, switches: Switches, mappings: Mappings) -> None:
-    """Have a consumer's mapping follow its switch, which may change at any moment."""
+def _apply(switch: Switch, switches: Switches, mappings: Mappings) -> None:
+    """Apply a consumer's switch to its mapping. The switch may change meanwhile."""
     if not switch.lets_through(clock.now()):
         if not switch.off:
             switches.switched_off(switch.consumer)
         if mappings.switch(switch.consumer, on=False):
-            _tell("switched off", switch)
+            _log("switched off", switch)
     elif switch.off:
         if mappings.switch(switch.consumer, on=True):
-            _tell("switched on", switch)
+            _log("switched on", switch)
         elif mappings.settled(switch.consumer, on=True):
             switches.switched_on(switch.consumer)
-        # An operator may have paused it between the look at its switch and the call.
+        # An operator may have paused the consumer after its switch was read.
         now = switches.find(switch.consumer)
         if not now.lets_through(clock.now()):
             mappings.switch(switch.consumer, on=False)
 
 
-def _tell(what: str, switch: Switch) -> None:
+def _log(message: str, switch: Switch) -> None:
     about = {"of": switch.consumer, "breaker": switch.breaker(clock.now()), "retry_at": switch.retry_at}
-    observability.logger(CONSUMER).info(what, extra=about | {"paused": bool(switch.paused)})
+    observability.logger(CONSUMER).info(message, extra=about | {"paused": bool(switch.paused)})
 
 
 def _count(switch: Switch) -> None:
-    """Say in the consumer's name that its breaker is open, for as long as it is: the alarm on it lasts as long."""
+    """Emit the consumer's metric BREAKER_OPEN in each run while its breaker is open, so that the alarm stays on."""
     if switch.opened:
         metrics = observability.metrics(settings().names.stage, switch.consumer)
         observability.count(metrics, observability.BREAKER_OPEN)

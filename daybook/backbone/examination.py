@@ -1,4 +1,4 @@
-"""What admit asks of an event from outside, before it may be stored. Pure: it knows neither store nor ledger."""
+"""The checks of admit on an event from an external producer. Pure functions: they read neither store nor ledger."""
 
 import json
 import math
@@ -12,16 +12,16 @@ from daybook.contracts.contract import Contract, ContractBroken, Event, UnknownV
 from daybook.contracts.envelope import MAX_EVENT_BYTES
 from daybook.contracts.identity import admitted_id, content_hash, is_event_id
 
-# How far a producer's clock may be ahead of ours.
+# How far a producer's clock may be ahead of this system's.
 CLOCK_SKEW = timedelta(minutes=5)
-# No business fact that a running system reports is older; a time before this is a wrong unit or an unset clock.
+# Producers report current facts. An earlier time comes from a wrong unit or a clock that was not set.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 _LONGEST_ID = 256  # characters
 
 
 class Refusal(Exception):
-    """The event cannot be admitted. `code` is the kind of reason; `reason` is a sentence that quotes nothing of it."""
+    """The event is rejected. `code` is the kind of reason; `reason` is a sentence that never quotes the event."""
 
     def __init__(self, code: str, reason: str, *, event_id: str = "", event_type: str = "") -> None:
         super().__init__(reason)
@@ -33,7 +33,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An event that keeps its contract. Whether it fits into its stream is for the store to say."""
+    """A valid event. Whether its stream accepts it is not checked yet."""
 
     id: str
     contract: Contract
@@ -49,7 +49,7 @@ class Candidate:
 
 
 def examine(body: str, catalogue: Catalogue) -> Candidate:
-    """The candidate in the body of an SQS message that EventBridge sent. Raises Refusal."""
+    """The valid event in the body of an SQS message from EventBridge. Raises Refusal."""
     envelope = _json_object(body)
     try:
         account, source, event_type = envelope["account"], envelope["source"], envelope["detail-type"]
@@ -83,17 +83,17 @@ def _candidate(
     detail: Any,
 ) -> Candidate:
     if event_class is None:
-        raise Refusal("UnknownType", "no contract has this detail-type; see the modules in events/ for those there are")
+        raise Refusal("UnknownType", "no contract has this detail-type; the contracts are in the modules in events/")
     contract = event_class.contract
     if source not in contract.sources:
-        allowed = ", ".join(contract.sources) or "none outside"
-        raise Refusal("SourceNotAllowed", f"this source may not send {contract.type}; those that may: {allowed}")
+        allowed = ", ".join(contract.sources) or "none"
+        raise Refusal("SourceNotAllowed", f"this source may not send {contract.type}; allowed sources: {allowed}")
     if "data" not in detail:
         raise Refusal("NoData", 'the detail has no "data"; send {"data": {…}}')
     data = _dumped(detail["data"])
     version = metadata.get("version", 1)
     if type(version) is not int:
-        raise Refusal("BadMetadata", "metadata.version must be a whole number")
+        raise Refusal("BadMetadata", "metadata.version must be an integer")
     event = _read(event_class, data, version)
     return Candidate(
         id=event_id,
@@ -122,7 +122,7 @@ def _json_object(body: str) -> dict[str, Any]:
 
 
 def _not_finite(_: str) -> Never:
-    msg = "JSON has no such number"
+    msg = "JSON has no infinite numbers and no NaN"
     raise ValueError(msg)
 
 
@@ -136,12 +136,12 @@ def _finite(text: str) -> float:
 def _metadata(detail: object) -> dict[str, Any]:
     metadata = detail.get("metadata") if isinstance(detail, dict) else None
     if not isinstance(detail, dict) or not isinstance(metadata, dict | None):
-        raise Refusal("BadMetadata", 'the detail must be {"data": {…}}, with "metadata": {…} at will')
+        raise Refusal("BadMetadata", 'the detail must be {"data": {…}}, optionally with "metadata": {…}')
     return metadata or {}
 
 
 def _name(event_class: type[Event] | None, detail: dict[str, Any]) -> str | None:
-    """What its producer tells the event by from all others, if its contract has a field for that."""
+    """The producer's id of the event in its data, if its contract has a field for it."""
     return event_class.contract.name(detail.get("data")) if event_class else None
 
 
@@ -150,11 +150,11 @@ def _text(metadata: dict[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID:
-        raise Refusal("BadMetadata", f"metadata.{name} must be a text of 1 to {_LONGEST_ID} characters")
+        raise Refusal("BadMetadata", f"metadata.{name} must be a string of 1 to {_LONGEST_ID} characters")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise Refusal("NotJson", "a text in the event is not valid Unicode") from error
+        raise Refusal("NotJson", "a string in the event is not valid Unicode") from error
     return value
 
 
@@ -163,16 +163,17 @@ def _dumped(data: object) -> str:
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
-        raise Refusal("NotJson", "a text in the event is not valid Unicode") from error
+        raise Refusal("NotJson", "a string in the event is not valid Unicode") from error
     if size > MAX_EVENT_BYTES:
         raise too_large()
     return text
 
 
 def too_large() -> Refusal:
-    """The refusal of an event over the limit, whether it is seen before or after the envelope is made."""
+    """The rejection of an event that is too large."""
     return Refusal(
-        "EventTooLarge", f"the event is larger than {MAX_EVENT_BYTES} bytes; put large content elsewhere and name it"
+        "EventTooLarge",
+        f"the event is larger than {MAX_EVENT_BYTES} bytes; store large content elsewhere and refer to it",
     )
 
 
@@ -196,13 +197,13 @@ def _moment(text: str) -> datetime:
     try:
         return clock.moment(text)
     except (ValueError, OverflowError) as error:
-        raise Refusal("BadTime", "the time is not of the form 2026-03-01T09:30:00Z") from error
+        raise Refusal("BadTime", "the time must have the form 2026-03-01T09:30:00Z") from error
 
 
 def _time(moment: datetime) -> str:
     if moment > datetime.now(UTC) + CLOCK_SKEW:
         minutes = int(CLOCK_SKEW.total_seconds() // 60)
-        raise Refusal("BadTime", f"the time is more than {minutes} minutes ahead; set the producer's clock")
+        raise Refusal("BadTime", f"the time is more than {minutes} minutes in the future; check the producer's clock")
     if moment < EARLIEST:
-        raise Refusal("BadTime", f"the time is before {EARLIEST:%Y}; was it sent in another unit?")
+        raise Refusal("BadTime", f"the time is before {EARLIEST:%Y}; check its unit")
     return clock.timestamp(moment)

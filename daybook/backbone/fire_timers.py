@@ -1,7 +1,7 @@
-"""Record the events whose time has come: each minute, all that is due since the last finished minute.
+"""Fire timers: each minute, record the events of all timers that are due, from the first unfinished minute on.
 
-That the event is appended and that its row goes is one transaction: a sweep that dies anywhere, or runs beside another,
-records nothing twice. Nothing is ever cancelled; who handles the event looks whether it still applies.
+One transaction appends the event and deletes the timer's row. So a run that dies at any point, or runs concurrently
+with another, records no event twice. Timers are never cancelled: the event's consumer checks whether it still applies.
 """
 
 import json
@@ -29,31 +29,31 @@ from daybook.store.transaction import OutOfTime, Pauses, Refused, write
 CONSUMER = "fire-timers"
 
 _MINUTE = timedelta(minutes=1)
-# What the watermark, or one row, may take at the least of the time that is left.
-_ENOUGH = 5.0  # seconds
+# The next row, or the watermark, is handled only if this much time is left.
+_MIN_REMAINING = 5.0  # seconds
 
 # The part of the transaction that deletes the timer's row.
 _ROW = "timer"
 
 
 class NotSwept(RuntimeError):
-    """Some timers could not be fired. The next sweep tries them again."""
+    """Some timers could not be fired. The next run tries them again."""
 
 
 def handler(_: Mapping[str, Any], context: Any) -> None:
-    """Fire all that is due. Raises NotSwept, when some of it failed."""
-    sweep = _Sweep(context)
+    """Fire all timers that are due. Raises NotSwept if some of them failed."""
+    run = _Run(context)
     try:
-        sweep.run(clock.moment(clock.now()))
+        run.fire_due(clock.moment(clock.now()))
     finally:
-        observability.flush(sweep.metrics)
-    if sweep.failed:
-        msg = f"{sweep.failed} timers could not be fired"
+        observability.flush(run.metrics)
+    if run.failed:
+        msg = f"{run.failed} timers could not be fired"
         raise NotSwept(msg)
 
 
-class _Sweep:
-    """One sweep. `failed` is how often it could not fire a row; the next one must try again."""
+class _Run:
+    """One run. `failed` counts the timers that could not be fired."""
 
     def __init__(self, context: Any) -> None:
         self.metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
@@ -63,8 +63,8 @@ class _Sweep:
         self._log = observability.logger(CONSUMER)
         self._context = context
 
-    def run(self, now: datetime) -> None:
-        """Go through the minutes from the watermark up to now, and move the watermark past those that are finished."""
+    def fire_due(self, now: datetime) -> None:
+        """Fire the timers of all minutes from the watermark to now, and move the watermark past finished minutes."""
         start = self._start(now)
         if start is None:
             return
@@ -81,56 +81,53 @@ class _Sweep:
             self._due.set_watermark(Watermark(finished))
 
     def _start(self, now: datetime) -> datetime | None:
-        """The minute to begin with; None if it is still searched for when time runs out.
+        """The first minute; None if the time ran out during the search for it.
 
-        Without a watermark (before the first sweep, or because its row was lost) it is the oldest timer's. None that is
-        armed meanwhile is older than the margin, since a timer for the past is armed for its present.
+        Without a watermark (before the first run, or because its row was lost) it is the oldest timer's minute. A timer
+        that is scheduled during the search cannot be older than the margin, because the past becomes the present.
         """
         mark = self._due.watermark()
         if mark and not mark.after:
             return mark.minute
         mark = self._due.search(mark or Watermark(minute(now - MARGIN)))
-        while mark.after and self._remaining() > _ENOUGH:
+        while mark.after and self._remaining() > _MIN_REMAINING:
             mark = self._due.search(mark)
         self._due.set_watermark(mark)
         if mark.after:
-            self._log.info("out of time", extra={"minute": "searched for"})
+            self._log.info("out of time", extra={"minute": "not found yet"})
             return None
         return mark.minute
 
     def _fire_all(self, at: datetime, now: datetime) -> None:
-        """Fire what is due of one minute. Raises OutOfTime."""
+        """Fire the due timers of one minute. Raises OutOfTime."""
         for slot in slots_of(at):
-            self._look_at_the_time()
+            self._check_time()
             for item in self._due.due(slot, clock.timestamp(now)):
-                self._look_at_the_time()
+                self._check_time()
                 try:
                     self._fire(item)
                 except OutOfTime:
                     raise
-                except Exception as error:  # noqa: BLE001 - whatever it was, the next sweep tries it and the others go on
-                    self._tell_failure(error)
+                except Exception as error:  # noqa: BLE001 - any error: the next run tries again, the others are fired
+                    log_failure(self._log, {}, error)
                     self.failed += 1
                     if at + MARGIN <= now:
-                        self._bring_along(item, now)
+                        self._move_to_present(item, now)
 
-    def _bring_along(self, item: Mapping[str, Any], now: datetime) -> None:
-        """Move a row that cannot be fired to the present, so that the watermark need not wait for it.
+    def _move_to_present(self, item: Mapping[str, Any], now: datetime) -> None:
+        """Move a row that cannot be fired to the present minute, so that the watermark can move past its old minute.
 
-        Otherwise sweeps would begin there for as long as it fails, and in a day no longer come as far as the present.
+        Otherwise each run would begin at the old minute, and after a day could not reach the present in time.
         """
         try:
             write(backbone().dynamodb, self._due.move(item, now), Pauses(self._remaining))
-        except Refused:  # another sweep has fired or moved it
+        except Refused:  # a concurrent run has fired or moved it
             return
         except OutOfTime:
             raise
-        except Exception as error:  # noqa: BLE001 - then the watermark waits
-            self._tell_failure(error)
+        except Exception as error:  # noqa: BLE001 - any error: the watermark stays before this minute
+            log_failure(self._log, {}, error)
             self._stuck = True
-
-    def _tell_failure(self, error: Exception) -> None:
-        log_failure(self._log, {}, error)
 
     def _fire(self, item: Mapping[str, Any]) -> None:
         try:
@@ -146,7 +143,7 @@ class _Sweep:
                 self._set_aside(item, error, timer)
                 return
             except Refused as refused:
-                if _ROW in refused.failed:  # another sweep has fired it
+                if _ROW in refused.failed:  # a concurrent run has fired it
                     return
                 pauses.pause()  # the stream has grown
             else:
@@ -157,10 +154,10 @@ class _Sweep:
         draft, store = timer.draft, backbone().store
         head = store.head(draft.stream)
         if head is None and timer.place is Place.CONTINUES:
-            msg = f"{draft.type} continues a stream that nothing has opened"
+            msg = f"{draft.type} continues a stream that does not exist"
             raise StreamNotOpen(msg)
         if head and timer.place is Place.OPENS:
-            msg = f"{draft.type} opens a stream that is open already"
+            msg = f"{draft.type} opens a stream that is already open"
             raise StreamTaken(msg)
         envelope = successor(draft, head, clock.now())
         write(backbone().dynamodb, {_ROW: self._due.disarm(item), "event": store.append(envelope)}, pauses)
@@ -174,7 +171,7 @@ class _Sweep:
         observability.late(self.metrics, late)
 
     def _set_aside(self, item: Mapping[str, Any], error: Exception, timer: Timer | None = None) -> None:
-        """Among the dead letters first, and only then out of the table."""
+        """Send the row to the dead-letter queue, and then delete it."""
         dead_letter.send(
             aws.client("sqs"),
             settings().dead_letter_queue_url,
@@ -189,9 +186,9 @@ class _Sweep:
         self._log.error("set aside", extra={"error": kind(error), "reason": reason(error)})
         observability.count(self.metrics, observability.SET_ASIDE)
 
-    def _look_at_the_time(self) -> None:
-        if self._remaining() < _ENOUGH:
-            msg = "the next sweep goes on where this one ends"
+    def _check_time(self) -> None:
+        if self._remaining() < _MIN_REMAINING:
+            msg = "the next run continues where this one ends"
             raise OutOfTime(msg)
 
     def _remaining(self) -> float:

@@ -1,6 +1,6 @@
-"""Publish what is recorded: read the store's change stream, and put every event on the event bus.
+"""Publish events: read the store's change stream, and put all new events on the event bus (an outbox relay).
 
-DynamoDB keeps the change stream for 24 hours. What is older is published by `republish`.
+DynamoDB keeps the change stream for 24 hours. Use `republish` for older events.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +10,9 @@ from daybook.backbone.bus import BusWriter, Stored
 
 
 def handler(batch: Mapping[str, Any], context: Any) -> None:
-    """Publish a batch of the store's change stream, in its order.
+    """Publish a batch of the store's change stream, in order.
 
-    Raises NotPublished, or botocore's errors, if the batch must be repeated.
+    Raises NotPublished or botocore's errors; Lambda then repeats the batch.
     """
     with BusWriter(context) as bus:
         bus.put(_inserted(batch["Records"], bus))

@@ -1,7 +1,7 @@
-"""Bury dead letters: note each in the ledger as dead, with reason and body, and only then let its queue forget it.
+"""Record dead letters: write each to the ledger, with reason and body, and then let SQS delete it from its queue.
 
-SQS only carries them: it cannot be searched, and forgets after 14 days. All dead-letter queues end here, those of
-consumers and their rules, of admit and of publish.
+An SQS queue cannot be searched, and deletes messages after 14 days. This function receives from all dead-letter queues:
+those of the consumers (also used by their rules), of admit, of publish, and of fire-timers.
 """
 
 import hashlib
@@ -20,36 +20,36 @@ from daybook.runtime.settings import settings
 from daybook.store.ledger import COMMITTED, DEAD, AlreadyDone, Entry
 
 CONSUMER = "record-dead-letters"
-# What it could not admit holds its producer's metadata, not ours.
+# Messages from admit contain the producer's metadata, not this system's.
 ADMIT = "admit"
 
-# A DynamoDB item holds 400 KB, tries and all; larger bodies go to the bucket.
+# The limit of a DynamoDB item is 400 KB, including the failed attempts. Larger bodies are stored in the bucket.
 MAX_BODY_BYTES = 200_000
 
 _LONGEST_REASON = 1_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What a message says of itself."""
+class _Identity:
+    """The event that a message is about."""
 
-    event: str  # its event's id, or a hash of the body where there is none to be read
+    event: str  # the event's id, or a hash of the body if the message has no readable id
     stream: str
     sequence: int
     event_type: str
 
 
 def handler(batch: Mapping[str, Any], _: Any) -> dict[str, Any]:
-    """Take an SQS batch of one dead-letter queue, and name the messages that must come again."""
+    """Handle an SQS batch of one dead-letter queue. Returns the messages that SQS must redeliver."""
     failed = []
     for record in batch["Records"]:
         consumer = _consumer(record["eventSourceARN"])
         metrics = observability.metrics(settings().names.stage, consumer)
         try:
-            _bury(record, consumer)
+            _record(record, consumer)
         except AlreadyDone:
-            observability.logger(CONSUMER).info("done already", extra=_about(record, consumer))
-        except Exception as error:  # noqa: BLE001 - whatever it was, this message comes again and the others go on
+            observability.logger(CONSUMER).info("already done", extra=_about(record, consumer))
+        except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
             log_failure(observability.logger(CONSUMER), _about(record, consumer), error)
             failed.append({"itemIdentifier": record["messageId"]})
         else:
@@ -58,23 +58,23 @@ def handler(batch: Mapping[str, Any], _: Any) -> dict[str, Any]:
     return {"batchItemFailures": failed}
 
 
-def _bury(record: Mapping[str, Any], consumer: str) -> None:
-    told = _read(record, consumer)
+def _record(record: Mapping[str, Any], consumer: str) -> None:
+    identity = _identify(record, consumer)
     try:
-        _file(record, consumer, told)
+        _write(record, consumer, identity)
     except AlreadyDone:
-        done = backbone().ledger.find(told.event, consumer)
+        done = backbone().ledger.find(identity.event, consumer)
         if consumer != ADMIT or done is None or done.state != COMMITTED:
             raise
-        # It was refused, and so is another event than that which was admitted under this id.
-        _file(record, consumer, replace(told, event=_by_body(record["body"])))
+        # The rejected message has the id of an admitted event, so it is recorded under the hash of its body.
+        _write(record, consumer, replace(identity, event=_body_hash(record["body"])))
 
 
-def _file(record: Mapping[str, Any], consumer: str, told: _Told) -> None:
-    """Note the message as dead under what it tells. Raises AlreadyDone."""
+def _write(record: Mapping[str, Any], consumer: str, identity: _Identity) -> None:
+    """Write the dead letter to the ledger. Raises AlreadyDone."""
     body = record["body"]
-    error, sentence = _reason(record, backbone().ledger.find(told.event, consumer))
-    details: dict[str, object] = {"error": error, "reason": sentence, "event_type": told.event_type}
+    error, reason = _reason(record, backbone().ledger.find(identity.event, consumer))
+    details: dict[str, object] = {"error": error, "reason": reason, "event_type": identity.event_type}
     if len(body.encode()) > MAX_BODY_BYTES:
         key = f"dead/{hashlib.sha256(body.encode()).hexdigest()}"
         aws.client("s3").put_object(Bucket=settings().bodies_bucket, Key=key, Body=body.encode())
@@ -83,46 +83,46 @@ def _file(record: Mapping[str, Any], consumer: str, told: _Told) -> None:
         details["body"] = body
     backbone().ledger.bury(
         Entry(
-            event=told.event,
+            event=identity.event,
             consumer=consumer,
             state=DEAD,
             at=clock.now(),
-            stream=told.stream,
-            sequence=told.sequence,
+            stream=identity.stream,
+            sequence=identity.sequence,
             details=details,
         )
     )
     observability.logger(CONSUMER).warning(
-        "buried", extra=_about(record, consumer) | {"event_id": told.event, "error": error}
+        "dead letter recorded", extra=_about(record, consumer) | {"event_id": identity.event, "error": error}
     )
 
 
 def _consumer(queue_arn: str) -> str:
-    """The consumer whose dead-letter queue it is."""
+    """The consumer to which the dead-letter queue belongs."""
     return queue_arn.rpartition(":")[2].removeprefix(settings().names.of("")).removesuffix("-dead")
 
 
-def _read(record: Mapping[str, Any], consumer: str) -> _Told:
-    """Which event the message is about: by its attributes, else by its body, else by what it is."""
+def _identify(record: Mapping[str, Any], consumer: str) -> _Identity:
+    """The event that the message is about: from its attributes, else from its body, else from a hash of its body."""
     metadata = {} if consumer == ADMIT else _metadata(record["body"])
     event_id = _attribute(record, "event_id") or metadata.get("id")
     if not is_event_id(event_id):
-        event_id = _by_body(record["body"])
+        event_id = _body_hash(record["body"])
     stream, sequence = _text(metadata.get("stream")), metadata.get("sequence")
     event_type = _text(_attribute(record, "event_type")) or _text(metadata.get("type"))
-    told = _Told(str(event_id), "", 0, event_type)
+    identity = _Identity(str(event_id), "", 0, event_type)
     if stream and type(sequence) is int and 0 < sequence < LARGEST_NUMBER:
-        return replace(told, stream=stream, sequence=sequence)
-    return told
+        return replace(identity, stream=stream, sequence=sequence)
+    return identity
 
 
-def _by_body(body: str) -> str:
-    """What stands for the id of an event that has none, or whose id stands for another."""
+def _body_hash(body: str) -> str:
+    """The id of a message without an event id of its own."""
     return f"body-{hashlib.sha256(body.encode()).hexdigest()}"
 
 
 def _text(value: object) -> str:
-    """The value, if it is a text that DynamoDB takes, of a length that a part of the metadata can have; else none."""
+    """The value, if it is a valid Unicode string that is short enough for the metadata; else an empty string."""
     try:
         return value if isinstance(value, str) and len(value.encode()) <= LONGEST_TEXT else ""
     except UnicodeEncodeError:
@@ -137,9 +137,9 @@ def _metadata(body: str) -> dict[str, Any]:
 
 
 def _reason(record: Mapping[str, Any], noted: Entry | None) -> tuple[str, str]:
-    """Kind and sentence: by who sent the message here, else by EventBridge, else by the tries that were noted."""
+    """The error and its reason: from the message's attributes, else from EventBridge's, else from the last attempt."""
     if error := _text(_attribute(record, "error")):
-        return error, (_attribute(record, "reason") or "nothing more was said")[:_LONGEST_REASON]
+        return error, (_attribute(record, "reason") or "no reason given")[:_LONGEST_REASON]
     if code := _text(_attribute(record, "ERROR_CODE")):
         return code, "EventBridge could not deliver the event to the queue"
     if noted and noted.tries:
@@ -147,7 +147,7 @@ def _reason(record: Mapping[str, Any], noted: Entry | None) -> tuple[str, str]:
         return str(last["error"]), str(last["reason"])
     return (
         "GivenUp",
-        "SQS has delivered the message as often as it may, and nothing was noted: its process died each time",
+        "SQS reached the maximum receive count and no failure was noted: the process died each time",
     )
 
 

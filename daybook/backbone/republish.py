@@ -1,7 +1,7 @@
-"""Republish what was recorded in a span of time, read from the journal: oldest first, each stream in order.
+"""Republish all events that were recorded in a time span, read from the journal: oldest first, each stream in order.
 
-DynamoDB keeps the store's change stream for 24 hours. What was not published by then is published here. The journal is
-an index and may lag by moments: end the span some minutes ago, which the change stream still covers.
+DynamoDB keeps the store's change stream for 24 hours. This function publishes events that publish has missed for
+longer. The journal is eventually consistent, so end the span some minutes ago; the change stream has the newer events.
 """
 
 import heapq
@@ -23,31 +23,31 @@ from daybook.store.transaction import Pauses, batch_get
 Item = Mapping[str, Any]
 Place = tuple[str, int]  # stream and sequence
 
-# DynamoDB's quota for one BatchGetItem. At 64 KiB an event, they stay below its 16 MB too.
+# DynamoDB's quota for one BatchGetItem. 100 events of 64 KiB are also below its limit of 16 MB.
 _MOST_READS = 100
 
-
-# A span is left for the next invocation when less time than this remains: a portion of it takes a second or two.
-_ENOUGH = 10.0  # seconds
+# A further portion begins only if this much time is left. A portion takes one or two seconds.
+_MIN_REMAINING = 10.0  # seconds
 
 
 class BadRange(ValueError):
-    """Republish was invoked with something else than a span of the past."""
+    """Republish was invoked with an invalid time span."""
 
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Some of what was recorded, `since` a moment: who stops before it goes on from there."""
+    """Consecutive lines of the span. `since` is where a later invocation continues if it must begin with them."""
 
     since: str
     lines: Sequence[Line]
 
 
 def handler(request: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Publish a span of the past again: {"since": RFC 3339, "until": RFC 3339}.
+    """Publish a time span again: {"since": RFC 3339, "until": RFC 3339}.
 
-    The answer is {"published": so many events, "set_aside": so many that can never be, "next": the `since` to go on
-    from, or null at the span's end}. Raises NotPublished, or botocore's errors, if it must be repeated, and BadRange.
+    Returns {"published": the number of events, "set_aside": the number of events that can never be published, "next":
+    the `since` of the next invocation, or null at the end of the span}. Raises BadRange, and NotPublished or botocore's
+    errors if the invocation must be repeated.
     """
     span = span_of(request)
     with BusWriter(context) as bus:
@@ -56,11 +56,11 @@ def handler(request: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _republish(span: Span, bus: BusWriter) -> str | None:
-    """Publish the span while time remains. Returns where to go on, None at its end."""
+    """Publish the span while time remains. Returns where to continue, or None at the end of the span."""
     dynamodb, table = aws.client("dynamodb"), settings().names.store
     for number, portion in enumerate(portions(Journal(dynamodb, table), span)):
-        # The first is always done: however short the time, each invocation gets ahead.
-        if number and bus.remaining() < _ENOUGH:
+        # Always publish the first portion, so that each invocation makes progress.
+        if number and bus.remaining() < _MIN_REMAINING:
             return portion.since
         bus.put(_stored(portion.lines, items(dynamodb, table, portion.lines, bus.pauses), bus))
     return None
@@ -76,16 +76,16 @@ def _stored(lines: Iterable[Line], found: Mapping[Place, Item], bus: BusWriter) 
 
 
 def span_of(request: object) -> Span:
-    """The span in {"since": RFC 3339, "until": RFC 3339}: since included, until not. Raises BadRange."""
+    """The span in {"since": RFC 3339, "until": RFC 3339}: since inclusive, until exclusive. Raises BadRange."""
     if not isinstance(request, Mapping) or request.keys() != {"since", "until"}:
-        msg = 'republish takes {"since": <RFC 3339>, "until": <RFC 3339>} and no more'
+        msg = 'the request must be {"since": <RFC 3339>, "until": <RFC 3339>}'
         raise BadRange(msg)
     span = Span(*(_moment(name, request[name]) for name in ("since", "until")))
     if span.since >= span.until:
         msg = "since must be before until"
         raise BadRange(msg)
     if clock.timestamp(span.until) > clock.now():
-        msg = "until must be in the past: what is recorded later would seem to be published"
+        msg = "until must be in the past: events that are recorded later would be missed"
         raise BadRange(msg)
     return span
 
@@ -94,14 +94,14 @@ def _moment(name: str, value: object) -> datetime:
     try:
         return clock.moment(str(value))
     except ValueError as error:
-        msg = f"{name} is not an RFC 3339 time with a zone"
+        msg = f"{name} must be an RFC 3339 time with a time zone"
         raise BadRange(msg) from error
 
 
 def portions(journal: Journal, span: Span) -> Iterator[Portion]:
-    """All lines of the span in the order of recording, read as they are asked for: at least one portion an hour.
+    """All lines of the span in the order of recording, read lazily. There is at least one portion for each hour.
 
-    What was recorded at one moment is never parted, so that whoever goes on from a portion gets ahead.
+    Lines with the same time are always in the same portion, so that continuing from a portion makes progress.
     """
     since = clock.timestamp(span.since)
     for buckets in reversed(list(span.hours())):
@@ -109,16 +109,16 @@ def portions(journal: Journal, span: Span) -> Iterator[Portion]:
         waiting = Portion(max(since, hour), [])
         shards = [journal.lines(bucket, span, oldest_first=True) for bucket in buckets]
         lines = heapq.merge(*shards, key=attrgetter("order"))
-        for moment, together in groupby(lines, key=attrgetter("recorded_at")):
+        for moment, simultaneous in groupby(lines, key=attrgetter("recorded_at")):
             if len(waiting.lines) >= _MOST_READS:
                 yield waiting
                 waiting = Portion(moment, [])
-            waiting = Portion(waiting.since, [*waiting.lines, *together])
+            waiting = Portion(waiting.since, [*waiting.lines, *simultaneous])
         yield waiting
 
 
 def items(dynamodb: Any, table: str, lines: Sequence[Line], pauses: Pauses) -> dict[Place, Item]:
-    """The events of the lines as they stand in the store, read consistently. Raises OutOfTime."""
+    """The items of the lines in the store's table. A consistent read. Raises OutOfTime."""
     found: dict[Place, Item] = {}
     for start in range(0, len(lines), _MOST_READS):
         keys = [pack_item({"stream": x.stream, "sequence": x.sequence}) for x in lines[start : start + _MOST_READS]]

@@ -1,1 +1,1 @@
-"""CDK constructs: the backbone's stack, a service's stack, and what stands between a rule and a function."""
+"""CDK constructs: the backbone's stack, the services' stacks, and the listeners (rule, queue, function) in them."""

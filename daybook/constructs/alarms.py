@@ -1,16 +1,17 @@
-"""Alarms: each notifies the stage's topic, once something is wrong and again when it is well, and names the section of
-the runbook that says what to do.
+"""CloudWatch alarms. Each notifies the stage's topic when it goes off and when it returns to OK, and names the section
+of the runbook that says what to do.
 """
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 MINUTE = Duration.minutes(1)
 
-# The sections of docs/runbook.md: what the names of alarms end in.
+# The sections of docs/runbook.md. An alarm's name ends with the name of its section.
 _SECTIONS = (
     "dead",
     "not-recorded",
@@ -28,7 +29,7 @@ _SECTIONS = (
 
 
 class NoSection(ValueError):
-    """An alarm's name ends in nothing that the runbook has a section for. Write one, and add it here."""
+    """An alarm's name ends with no section of the runbook. Write the section, and add it to _SECTIONS."""
 
 
 def alarm(
@@ -42,7 +43,7 @@ def alarm(
     meaning: str,
     topic: sns.ITopic,
 ) -> cloudwatch.Alarm:
-    """Alarm when the metric, minute by minute, has been at `at_least` or above for so many minutes."""
+    """An alarm that goes off when the metric was `at_least` or more in each of `minutes` consecutive minutes."""
     made = cloudwatch.Alarm(
         scope,
         construct_id,
@@ -54,7 +55,23 @@ def alarm(
         evaluation_periods=minutes,
         treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
     )
-    return _told(made, topic)
+    return _notifying(made, topic)
+
+
+def throttled_alarm(
+    scope: Construct, construct_id: str, *, name: str, function: lambda_.IFunction, topic: sns.ITopic
+) -> cloudwatch.Alarm:
+    """An alarm that goes off when Lambda throttled the function with this name in each of 5 consecutive minutes."""
+    return alarm(
+        scope,
+        construct_id,
+        name=f"{name}-throttled",
+        metric=function.metric_throttles(period=MINUTE, statistic="sum"),
+        at_least=1,
+        minutes=5,
+        meaning=f"Lambda throttled {name} in each of the last 5 minutes: the account's concurrency is used up.",
+        topic=topic,
+    )
 
 
 def silence_alarm(
@@ -68,7 +85,10 @@ def silence_alarm(
     meaning: str,
     topic: sns.ITopic,
 ) -> cloudwatch.Alarm:
-    """Alarm when the metric has been below 1 for so many minutes; when it is missing too, if that is `breaching`."""
+    """An alarm that goes off when the metric was below 1 in each of `minutes` consecutive minutes.
+
+    `breaching`: minutes without data count as below 1.
+    """
     missing = cloudwatch.TreatMissingData
     made = cloudwatch.Alarm(
         scope,
@@ -81,18 +101,18 @@ def silence_alarm(
         evaluation_periods=minutes,
         treat_missing_data=missing.BREACHING if breaching else missing.NOT_BREACHING,
     )
-    return _told(made, topic)
+    return _notifying(made, topic)
 
 
 def _section(name: str) -> str:
-    """Where the runbook says what to do. Raises NoSection."""
+    """The runbook's section for the alarm. Raises NoSection."""
     for section in _SECTIONS:
         if name.endswith(f"-{section}"):
             return f"docs/runbook.md#{section}"
     raise NoSection(name)
 
 
-def _told(made: cloudwatch.Alarm, topic: sns.ITopic) -> cloudwatch.Alarm:
+def _notifying(made: cloudwatch.Alarm, topic: sns.ITopic) -> cloudwatch.Alarm:
     made.add_alarm_action(actions.SnsAction(topic))
     made.add_ok_action(actions.SnsAction(topic))
     return made

@@ -1,5 +1,6 @@
-"""The backbone: two buses, the event store, the ledger, and the functions that keep them."""
+"""The backbone's stack: two buses, the event store, the ledger, the due table, and the backbone's functions."""
 
+from collections.abc import Mapping
 from typing import cast
 
 import jsii
@@ -18,7 +19,7 @@ from constructs import Construct
 
 from daybook.application import application, catalogue
 from daybook.constructs import bundle
-from daybook.constructs.alarms import MINUTE, alarm, silence_alarm
+from daybook.constructs.alarms import MINUTE, alarm, silence_alarm, throttled_alarm
 from daybook.constructs.backbone_access import BackboneAccess
 from daybook.constructs.function import Function
 from daybook.constructs.layer import packages
@@ -30,31 +31,31 @@ from daybook.runtime.settings import BODIES, DEAD_LETTERS
 from daybook.store import event_store as store
 from daybook.store import ledger, timers
 
-# Every EventBridge event has a source. A filter here would drop without a word.
+# Matches all events: each has a source. A narrower pattern would drop events silently.
 _EVERYTHING = events.EventPattern(source=events.Match.prefix(""))
 
-_ALLOWED_LATENESS = 300_000  # milliseconds from a timer's time to its event's recording
+_ALLOWED_LATENESS = 300_000  # milliseconds from a timer's scheduled time to the recording of its event
 _ALLOWED_LAG = 60_000  # milliseconds from recording to publishing
 
 
 @jsii.implements(lambda_.IEventSourceDlq)
 class _ToQueue:
-    """A queue that is told of batches that were given up. CDK's own would grant more than sending."""
+    """A queue as the destination of failed batches. CDK's class would grant more permissions than sending."""
 
     def __init__(self, queue_arn: str) -> None:
         self._queue_arn = queue_arn
 
     def bind(
         self,
-        target: lambda_.IEventSourceMapping,  # noqa: ARG002 - the protocol's
-        target_handler: lambda_.IFunction,  # noqa: ARG002 - the protocol's
+        target: lambda_.IEventSourceMapping,  # noqa: ARG002 - required by the protocol
+        target_handler: lambda_.IFunction,  # noqa: ARG002 - required by the protocol
     ) -> lambda_.DlqDestinationConfig:
         """The queue as a destination."""
         return lambda_.DlqDestinationConfig(destination=self._queue_arn)
 
 
 class Backbone(Stack):
-    """Everything that all services stand on. They find it by its names."""
+    """The stack that all services use. They find its resources by name."""
 
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         names = stage.names
@@ -64,7 +65,10 @@ class Backbone(Stack):
         self._layers = packages(self, stage=stage)
         self._alarms = self._alarm_topic()
         self._event_bus = events.EventBus(
-            self, "EventBus", event_bus_name=names.event_bus, description="Every stored event; rules listen here"
+            self,
+            "EventBus",
+            event_bus_name=names.event_bus,
+            description="All stored events; consumers' rules match them",
         )
         self._store = self._event_store()
         table(self, "Ledger", stage=stage, name=names.ledger, schema=ledger.SCHEMA)
@@ -99,7 +103,7 @@ class Backbone(Stack):
             Validations.of(mail).acknowledge(
                 Acknowledgment(
                     id="Serverless::Serverless-SNSRedrivePolicy",
-                    reason="SNS tries mail again by itself, and nobody would look for an alarm in a queue.",
+                    reason="SNS retries e-mail by itself, and nobody would look for an alarm in a queue.",
                 )
             )
         return topic
@@ -111,14 +115,14 @@ class Backbone(Stack):
             stage=self._stage,
             name=self._stage.names.store,
             schema=store.SCHEMA,
-            # Both images: what stood there before is the evidence, should someone change the past.
+            # Both images: if somebody changes a stored event, the old image is the evidence.
             stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
         )
 
     def _admit(self) -> Listener:
         names = self._stage.names
         ingress = events.EventBus(
-            self, "IngressBus", event_bus_name=names.ingress_bus, description="The front door; only admit listens here"
+            self, "IngressBus", event_bus_name=names.ingress_bus, description="Events from producers, for admit only"
         )
         listener = Listener(
             self,
@@ -135,8 +139,8 @@ class Backbone(Stack):
         )
         backbone = BackboneAccess(self, stage=self._stage)
         backbone.allow_ledger(listener.function)
-        from_outside = [c for c in catalogue().values() if c.contract.sources]
-        backbone.allow_append(listener.function, from_outside, looks_at_openings=True)
+        external = [c for c in catalogue().values() if c.contract.sources]
+        backbone.allow_append(listener.function, external, reads_openings=True)
         return listener
 
     def _publish(self) -> list[cloudwatch.IWidget]:
@@ -157,10 +161,10 @@ class Backbone(Stack):
             event_source_arn=stream,
             starting_position=lambda_.StartingPosition.TRIM_HORIZON,
             batch_size=100,
-            # Ten batches of a shard at once; a stream stays with one, and so in order.
+            # Ten batches of a shard at once. The records of one stream stay in order.
             parallelization_factor=10,
-            # A batch that fails is halved until what is to blame stands alone. It is tried for as long as the stream
-            # keeps it, but for the last hour: so the queue is told of what is given up while it can still be read.
+            # A failed batch is split until the failing record is alone. It is retried for 23 of the 24 hours that the
+            # change stream keeps it, so that a record that is given up can still be read when the queue gets it.
             max_record_age=Duration.hours(23),
             bisect_batch_on_error=True,
             on_failure=_ToQueue(set_aside.queue_arn),
@@ -173,7 +177,7 @@ class Backbone(Stack):
                 left=[function.metric("IteratorAge", period=MINUTE, statistic="max", label="milliseconds")],
             ),
             cloudwatch.GraphWidget(
-                title="Publish: runs",
+                title="Publish: invocations",
                 width=12,
                 left=[
                     function.metric_invocations(period=MINUTE, label="invocations"),
@@ -184,44 +188,41 @@ class Backbone(Stack):
         ]
 
     def _bus_writer(self, scope: Construct, name: str, set_aside: sqs.Queue) -> Function:
-        function = Function(
+        function = self._function(scope, name, environment={DEAD_LETTERS: set_aside.queue_url})
+        function.allow(["events:PutEvents"], self._event_bus.event_bus_arn)
+        function.allow(["sqs:SendMessage"], set_aside.queue_arn)
+        return function
+
+    def _function(
+        self, scope: Construct, name: str, *, environment: Mapping[str, str], timeout: Duration | None = None
+    ) -> Function:
+        return Function(
             scope,
             "Function",
             stage=self._stage,
             consumer=name,
-            handler=f"daybook.backbone.{name}.handler",
+            handler=f"daybook.backbone.{name.replace('-', '_')}.handler",
             code=self._code,
             layers=self._layers,
-            environment={DEAD_LETTERS: set_aside.queue_url},
-            timeout=Duration.seconds(60),
+            environment=environment,
+            timeout=timeout or Duration.seconds(60),
         )
-        function.allow(["events:PutEvents"], self._event_bus.event_bus_arn)
-        function.allow(["sqs:SendMessage"], set_aside.queue_arn)
-        return function
 
     def _fire_timers(self) -> None:
         scope = Construct(self, "FireTimers")
         name = self._stage.names.due
         due = table(scope, "Due", stage=self._stage, name=name, schema=timers.SCHEMA)
         set_aside = dead_letter_queue(scope, stage=self._stage, consumer="fire-timers", alarms=self._alarms)
-        function = Function(
-            scope,
-            "Function",
-            stage=self._stage,
-            consumer="fire-timers",
-            handler="daybook.backbone.fire_timers.handler",
-            code=self._code,
-            layers=self._layers,
-            environment={DEAD_LETTERS: set_aside.queue_url},
-            timeout=Duration.seconds(60),
-        )
-        on_timers = ["Query", "Scan", "PutItem", "DeleteItem"]  # Scan: where to begin, when the watermark is lost
-        function.allow([f"dynamodb:{action}" for action in on_timers], due.table_arn)
+        function = self._function(scope, "fire-timers", environment={DEAD_LETTERS: set_aside.queue_url})
+        actions = ["Query", "Scan", "PutItem", "DeleteItem"]  # Scan: to find the oldest row if the watermark is lost
+        function.allow([f"dynamodb:{action}" for action in actions], due.table_arn)
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
         fired = [c for c in catalogue().values() if c.contract.timer]
-        BackboneAccess(scope, stage=self._stage).allow_append(function, fired, looks_at_openings=True)
+        BackboneAccess(scope, stage=self._stage).allow_append(function, fired, reads_openings=True)
         self._each_minute(scope, function, "fire-timers")
-        self._watch_scheduled(function, "fire-timers", fails="some timers cannot be fired", silent="no timer is fired")
+        self._watch_scheduled(
+            function, "fire-timers", fails="some timers cannot be fired", silent="timers are not fired"
+        )
         name = self._stage.names.of("fire-timers")
         alarm(
             self,
@@ -230,25 +231,15 @@ class Backbone(Stack):
             metric=own_metric(self._stage, "fire-timers", observability.LATENESS, statistic="max"),
             at_least=_ALLOWED_LATENESS,
             minutes=1,
-            meaning=f"A timer was fired {_ALLOWED_LATENESS // 1000} s or more after its time.",
+            meaning=f"A timer was fired {_ALLOWED_LATENESS // 1000} s or more after its scheduled time.",
             topic=self._alarms,
         )
 
     def _control_consumers(self) -> None:
         scope = Construct(self, "ControlConsumers")
-        function = Function(
-            scope,
-            "Function",
-            stage=self._stage,
-            consumer="control-consumers",
-            handler="daybook.backbone.control_consumers.handler",
-            code=self._code,
-            layers=self._layers,
-            environment={},
-            timeout=Duration.seconds(60),
-        )
+        function = self._function(scope, "control-consumers", environment={})
         BackboneAccess(scope, stage=self._stage).allow_switches(function)
-        # Listing takes no resource, and changing is narrowed by the function that a mapping belongs to
+        # Listing mappings has no resource-level permissions. The condition limits updates to mappings of this stage
         # (https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html).
         function.allow(["lambda:ListEventSourceMappings"], "*")
         ours = self.format_arn(
@@ -274,15 +265,15 @@ class Backbone(Stack):
         Validations.of(function.role or function).acknowledge(
             Acknowledgment(
                 id=f"AwsSolutions::AwsSolutions-IAM5[Resource::{every_mapping}]",
-                reason="Lambda names mappings by chance; the condition narrows it to those of the stage's functions.",
+                reason="Mappings have random ids; the condition limits this to mappings of the stage's functions.",
             ),
         )
         self._each_minute(scope, function, "control-consumers")
         self._watch_scheduled(
             function,
             "control-consumers",
-            fails="some mappings cannot be switched",
-            silent="paused is not off, and off stays off",
+            fails="some event source mappings cannot be switched on or off",
+            silent="paused consumers may still receive messages, and stopped consumers stay stopped",
         )
 
     def _each_minute(self, scope: Construct, function: Function, name: str) -> None:
@@ -296,7 +287,7 @@ class Backbone(Stack):
         Validations.of(schedule).acknowledge(
             Acknowledgment(
                 id="Serverless::Serverless-EventBusDLQ",
-                reason="The next minute's run does all that one did not which was never started.",
+                reason="The next run, one minute later, does the work of a run that was not started.",
             )
         )
 
@@ -310,7 +301,7 @@ class Backbone(Stack):
             metric=function.metric_errors(period=MINUTE, statistic="sum"),
             at_least=1,
             minutes=3,
-            meaning=f"{name} has failed in each of 3 minutes: {fails}.",
+            meaning=f"{name} failed in each of the last 3 minutes: {fails}.",
             topic=self._alarms,
         )
         silence_alarm(
@@ -320,7 +311,7 @@ class Backbone(Stack):
             metric=function.metric_invocations(period=MINUTE, statistic="sum"),
             minutes=5,
             breaching=not self._stage.on_laptop,
-            meaning=f"{name} has not run for 5 minutes: {silent}.",
+            meaning=f"{name} did not run in the last 5 minutes: {silent}.",
             topic=self._alarms,
         )
 
@@ -337,17 +328,12 @@ class Backbone(Stack):
         Validations.of(bodies).acknowledge(
             Acknowledgment(
                 id="AwsSolutions::AwsSolutions-S1",
-                reason="Only bury writes and only operators read here; what they do stands in the ledger.",
+                reason="Only record-dead-letters writes and only operators read here; the ledger records both.",
             )
         )
-        function = Function(
+        function = self._function(
             scope,
-            "Function",
-            stage=self._stage,
-            consumer="record-dead-letters",
-            handler="daybook.backbone.record_dead_letters.handler",
-            code=self._code,
-            layers=self._layers,
+            "record-dead-letters",
             environment={BODIES: bodies.bucket_name},
             timeout=self._stage.function_timeout,
         )
@@ -360,11 +346,11 @@ class Backbone(Stack):
         Validations.of(function.role or function).acknowledge(
             Acknowledgment(
                 id=f"AwsSolutions::AwsSolutions-IAM5[Resource::{every_queue}]",
-                reason="bury drains the dead-letter queues of all services, of those too that are yet to come.",
+                reason="record-dead-letters reads the dead-letter queues of all services, also of future ones.",
             ),
             Acknowledgment(
                 id=f"AwsSolutions::AwsSolutions-IAM5[Resource::{every_body}]",
-                reason="Bodies are named by their hash; bury may write under one prefix of its own bucket.",
+                reason="Objects are named by their hash; the function may write under one prefix of its own bucket.",
             ),
         )
         return function
@@ -378,19 +364,11 @@ class Backbone(Stack):
             metric=function.metric("IteratorAge", period=MINUTE, statistic="max"),
             at_least=_ALLOWED_LAG,
             minutes=5,
-            meaning=f"Events lie {_ALLOWED_LAG // 1000} s or more between store and bus; after 24 h all is lost to it.",
+            meaning=f"Events are published {_ALLOWED_LAG // 1000} s or more after they were stored. The change stream "
+            "keeps them for 24 hours; after that they must be republished.",
             topic=self._alarms,
         )
-        alarm(
-            self,
-            "PublishThrottled",
-            name=f"{name}-throttled",
-            metric=function.metric_throttles(period=MINUTE, statistic="sum"),
-            at_least=1,
-            minutes=5,
-            meaning=f"Lambda has refused to run {name} in each of 5 minutes: the account's concurrency is used up.",
-            topic=self._alarms,
-        )
+        throttled_alarm(self, "PublishThrottled", name=name, function=function, topic=self._alarms)
         alarm(
             self,
             "StoreTampered",
@@ -398,6 +376,6 @@ class Backbone(Stack):
             metric=own_metric(self._stage, "publish", observability.TAMPERED),
             at_least=1,
             minutes=1,
-            meaning="An event in the store was changed or deleted. Nothing in this system does that.",
+            meaning="An event in the store was changed or deleted. No code of this system does that.",
             topic=self._alarms,
         )

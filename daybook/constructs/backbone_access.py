@@ -1,4 +1,4 @@
-"""The backbone as the services see it: found by agreed names, so that no stack exports or imports anything."""
+"""The services' access to the backbone. They find it by name, so that no stack exports or imports values."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ from daybook.store.ledger_keys import SWITCHES
 
 
 class BackboneAccess(Construct):
-    """What a stack may ask of the backbone: its buses and topic, and grants on its tables."""
+    """The backbone's event bus and alarm topic, and grants on its tables."""
 
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         super().__init__(scope, "Backbone")
@@ -23,67 +23,67 @@ class BackboneAccess(Construct):
 
     @property
     def event_bus(self) -> events.IEventBus:
-        """The bus that rules listen to."""
+        """The bus of all stored events, for the consumers' rules."""
         found = self.node.try_find_child("EventBus")
         return found or events.EventBus.from_event_bus_name(self, "EventBus", self._names.event_bus)  # type: ignore[return-value]
 
     @property
     def alarms(self) -> sns.ITopic:
-        """The topic that alarms notify."""
+        """The topic for alarms."""
         found = self.node.try_find_child("Alarms")
         arn = Stack.of(self).format_arn(service="sns", resource=self._names.alarms)
         return found or sns.Topic.from_topic_arn(self, "Alarms", arn)  # type: ignore[return-value]
 
     def allow_ledger(self, role: iam.IGrantable) -> None:
-        """Look an event up, and note what became of it."""
+        """Allow to read and write processing statuses."""
         _allow(role, ["dynamodb:GetItem", "dynamodb:UpdateItem"], self._table_arn(self._names.ledger))
 
     def allow_breaker(self, role: iam.IGrantable) -> None:
-        """Look an event up beside the consumer's switch."""
+        """Allow to read a processing status and the consumer's switch in one call."""
         _allow(role, ["dynamodb:BatchGetItem"], self._table_arn(self._names.ledger))
 
     def allow_switches(self, role: iam.IGrantable) -> None:
-        """Read the switches of all consumers, and note what their mappings are told."""
+        """Allow to read and write the switches of all consumers."""
         switches = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [SWITCHES]}}
         actions = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"]
         _allow(role, actions, self._table_arn(self._names.ledger), switches)
 
     def allow_append(
-        self, role: iam.IGrantable, contracts: Iterable[type[Event]], *, looks_at_openings: bool = False
+        self, role: iam.IGrantable, contracts: Iterable[type[Event]], *, reads_openings: bool = False
     ) -> None:
-        """Append events of these types to streams of their kinds, and read where such a stream ends if need be.
+        """Allow to append events of these types to streams of their kinds, and to read the ends of streams.
 
-        A unit of work never looks at a stream that it opens; who has to say what else stands there, does. Neither
-        updating nor deleting is ever allowed to anyone.
+        A unit of work does not read a stream that it opens. `reads_openings` is for functions that also read such
+        streams. No function is ever allowed to update or delete events.
         """
         contracts = list(contracts)
         arn = self._table_arn(self._names.store)
         kinds = sorted({f"{c.contract.stream_kind}/*" for c in contracts})
-        looked_at = [c.contract for c in contracts if looks_at_openings or c.contract.place is not Place.OPENS]
-        looking = sorted({f"{contract.stream_kind}/*" for contract in looked_at})
+        read = [c.contract for c in contracts if reads_openings or c.contract.place is not Place.OPENS]
+        read_kinds = sorted({f"{contract.stream_kind}/*" for contract in read})
         if kinds:
             _allow(role, ["dynamodb:PutItem"], arn, _IN_A_TRANSACTION | _on_streams(kinds))
-        if looking:
-            _allow(role, ["dynamodb:Query"], arn, _on_streams(looking))
+        if read_kinds:
+            _allow(role, ["dynamodb:Query"], arn, _on_streams(read_kinds))
 
     def allow_reading_by_time(self, role: iam.IGrantable) -> None:
-        """Find in the journal what was recorded when, and read it from the store."""
+        """Allow to query the journal, and to read events from the store."""
         store = self._table_arn(self._names.store)
         _allow(role, ["dynamodb:Query"], f"{store}/index/{JOURNAL}")
         _allow(role, ["dynamodb:BatchGetItem"], store)
 
     def allow_recall(self, role: iam.IGrantable, contract: type[Event]) -> None:
-        """Read the streams that events of this type stand in, and what became of their events at which consumer."""
+        """Allow to read the streams of this type of event, and the processing statuses of events."""
         self.allow_follow(role, contract)
         _allow(role, ["dynamodb:BatchGetItem"], self._table_arn(self._names.ledger))
 
     def allow_follow(self, role: iam.IGrantable, contract: type[Event]) -> None:
-        """Read the streams that events of this type stand in."""
+        """Allow to read the streams of this type of event."""
         kinds = [f"{contract.contract.stream_kind}/*"]
         _allow(role, ["dynamodb:Query"], self._table_arn(self._names.store), _on_streams(kinds))
 
     def allow_arm(self, role: iam.IGrantable, contracts: Iterable[type[Event]]) -> None:
-        """Arm timers, if any of these types of events is a timer's."""
+        """Allow to schedule timers, if any of these contracts has `timer=True`."""
         if any(c.contract.timer for c in contracts):
             _allow(role, ["dynamodb:PutItem"], self._table_arn(self._names.due), _IN_A_TRANSACTION)
 

@@ -1,4 +1,4 @@
-"""One Lambda function, with its own role and log group, and nothing granted that its job does not need."""
+"""A Lambda function with its own role and log group, and only the permissions that it needs."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from constructs import Construct
 from daybook.constructs.stage import Stage
 from daybook.runtime.settings import STAGE
 
-MEMORY = 512  # MB; also decides the share of a processor: about 0.3 of one
+MEMORY = 512  # MB; it also determines the CPU share: about 0.3 of one CPU
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 
@@ -44,7 +44,7 @@ class Function(lambda_.Function):
             scope,
             f"{construct_id}Role",
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=f"What {name} may do, and no more",
+            description=f"The permissions of {name}",
         )
         log_group.grant_write(role)
         super().__init__(
@@ -63,23 +63,23 @@ class Function(lambda_.Function):
             timeout=timeout,
             tracing=lambda_.Tracing.ACTIVE,
         )
-        # X-Ray's two actions know no resources (https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html).
+        # X-Ray's two actions have no resource types (https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html).
         Validations.of(role).acknowledge(
             Acknowledgment(
                 id="AwsSolutions-IAM5[Resource::*]",
-                reason="X-Ray's PutTraceSegments and PutTelemetryRecords take no resource.",
+                reason="X-Ray's PutTraceSegments and PutTelemetryRecords have no resource-level permissions.",
             )
         )
 
-        latest = "The runtime is the version that the locked packages are built and tested for."
-        by_mapping = (
-            "A mapping invokes it, which has its dead letters; or an operator, who waits; or a schedule, "
-            "which comes again in a minute."
+        latest = "The locked packages are built and tested for this version of the runtime."
+        own_handling = (
+            "It is invoked by a mapping with a dead-letter queue of its own, by an operator who waits for the result, "
+            "or by a schedule that invokes it again after a minute."
         )
         Validations.of(self).acknowledge(
             Acknowledgment(id="AwsSolutions::AwsSolutions-L1", reason=latest),
             Acknowledgment(id="Serverless::Serverless-LambdaLatestVersion", reason=latest),
-            Acknowledgment(id="Serverless::Serverless-LambdaDLQ", reason=by_mapping),
+            Acknowledgment(id="Serverless::Serverless-LambdaDLQ", reason=own_handling),
         )
 
     def allow(self, actions: list[str], arn: str) -> None:

@@ -1,7 +1,7 @@
-"""The layer of third-party packages, built for Lambda's platform by uv alone.
+"""Lambda layers of third-party packages, built with uv for Lambda's platform.
 
-Reproducible: pinned by hashes, without what records how or where it was installed, and with byte code that is checked
-by hash and made only by an interpreter of the runtime's version.
+The build is reproducible: packages are pinned by hashes, installation records are removed, and byte code is validated
+by hash and compiled only by an interpreter of the runtime's version.
 """
 
 import hashlib
@@ -20,23 +20,23 @@ from daybook.application import application
 from daybook.constructs.stage import Stage
 
 RUNTIME = "3.13"
-# The runtime stands on Amazon Linux 2023, which has glibc 2.34 (https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html).
-# Of the wheels' platforms up to that, uv knows this one; rapidfuzz has none for older ones.
+# The runtime uses Amazon Linux 2023, with glibc 2.34 (https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html).
+# uv supports this platform, which needs glibc 2.28; rapidfuzz has no wheels for older ones.
 PLATFORM = "aarch64-manylinux_2_28"
 
-# What all functions import. What only one service does is a layer of its own: requirements-lambda-<service>.txt.
+# The packages of all functions. A service's own packages are in a second layer: requirements-lambda-<service>.txt.
 _LOCK = "requirements-lambda.txt"
 _IN_LAMBDA = "/opt/python"
 
 
 class LayerNotBuilt(RuntimeError):
-    """uv could not install the locked packages. What it said is above; is the package index reachable?"""
+    """uv could not install the locked packages. See its output, and check that the package index is reachable."""
 
 
 def packages(stack: Stack, *, stage: Stage, service: str = "") -> list[lambda_.ILayerVersion]:
-    """The layers of third-party packages: the one of all, and the service's own, if it has one.
+    """The layers of third-party packages: the layer of all functions, and the service's own, if it has one.
 
-    On a laptop there are none, since the virtual environment has the packages.
+    On a laptop there are none, because functions use the virtual environment.
     """
     if stage.on_laptop:
         return []
@@ -58,7 +58,7 @@ def packages(stack: Stack, *, stage: Stage, service: str = "") -> list[lambda_.I
 
 @cache
 def folder(lock: Path) -> Path:
-    """The folder that a layer is made of. Built once for a lock and an interpreter, then found again."""
+    """The folder with a layer's content. It is built once for each lock file and interpreter, and then reused."""
     python = _interpreter()
     recipe = [lock.read_bytes(), Path(__file__).read_bytes(), str(python is not None).encode()]
     target = application().root / "build" / f"layer-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:16]}"
@@ -73,14 +73,14 @@ def folder(lock: Path) -> Path:
             _compile(python, packages)
         else:
             print(
-                f"no Python {RUNTIME} was found: the layer has no byte code, and cold starts take longer. "
-                f"`uv python install {RUNTIME}` brings one; remove {target.parent} then",
+                f"Python {RUNTIME} was not found: the layer has no byte code, and cold starts take longer. "
+                f"Run `uv python install {RUNTIME}` and remove {target.parent} to build it again.",
                 file=sys.stderr,
             )
         try:
             Path(temporary).rename(target)
         except OSError:
-            if not target.exists():  # else another synthesis was faster, with the same result
+            if not target.exists():  # otherwise a concurrent synthesis has built the same layer
                 raise
         Path(temporary).mkdir(exist_ok=True)
     return target
@@ -106,7 +106,7 @@ def _install(packages: Path, lock: Path) -> None:
     for leftover in ("bin", ".lock"):
         path = packages / leftover
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    # These say where from and by whom a package was installed, and differ from machine to machine.
+    # These files record the source and the installer of a package, and differ between machines.
     for record in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"):
         for file in packages.glob(f"*.dist-info/{record}"):
             file.unlink()

@@ -1,4 +1,4 @@
-"""What stands between a bus and a function: rule → queue (+ dead-letter queue) → function, and the alarms on it."""
+"""A listener: rule → queue (with dead-letter queue) → function, and the alarms on them."""
 
 from collections.abc import Mapping
 
@@ -11,29 +11,29 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from daybook.constructs.alarms import MINUTE, alarm
+from daybook.constructs.alarms import MINUTE, alarm, throttled_alarm
 from daybook.constructs.function import Function
 from daybook.constructs.stage import Stage
 from daybook.runtime import observability
 from daybook.runtime.settings import DEAD_LETTERS, QUEUE, RETRY
 
-# The longest that SQS keeps a message. The default, 4 days, would delete one without a trace.
+# SQS's maximum retention. With the default of 4 days, messages would be deleted earlier.
 KEEP = Duration.days(14)
 
-# What a mapping needs of its function's role.
+# The permissions that an event source mapping needs in its function's role.
 FROM_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 
 NO_DESTINATION = Acknowledgment(
     id="Serverless::Serverless-LambdaEventSourceMappingDestination",
-    reason="A mapping of SQS takes no destination: the queue's redrive policy does that.",
+    reason="An SQS mapping has no failure destination: the queue's redrive policy is used instead.",
 )
 
-_ALLOWED_DELAY = 300  # seconds that the oldest message may wait before someone should look
+_ALLOWED_DELAY = 300  # seconds; an alarm goes off when the oldest message has waited longer
 
 
 def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: sns.ITopic) -> sqs.Queue:
-    """Where messages of a consumer go that cannot be processed, or, by its rule, not be delivered: on their way to
-    record-dead-letters, which notes them in the ledger as dead.
+    """The dead-letter queue of a consumer and its rule, with alarms. record-dead-letters receives its messages, and
+    records them in the ledger.
     """
     queue = sqs.Queue(
         scope,
@@ -65,7 +65,7 @@ def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: 
         metric=own_metric(stage, consumer, observability.BURIED),
         at_least=1,
         minutes=1,
-        meaning=f"{name} could not process a message. It stands in the ledger as dead, with the reason.",
+        meaning=f"{name} could not process a message. The ledger has the dead letter, with the reason.",
         topic=alarms,
     )
     alarm(
@@ -75,14 +75,14 @@ def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: 
         metric=queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="max"),
         at_least=_ALLOWED_DELAY,
         minutes=1,
-        meaning=f"A dead letter of {name} has waited {_ALLOWED_DELAY} s or more for record-dead-letters: is it down?",
+        meaning=f"A dead letter of {name} has waited {_ALLOWED_DELAY} s or more: record-dead-letters may be failing.",
         topic=alarms,
     )
     return queue
 
 
 def own_metric(stage: Stage, consumer: str, name: str, statistic: str = "sum") -> cloudwatch.Metric:
-    """What a function has written itself: a count, unless another statistic is named."""
+    """A metric that a function emits itself, minute by minute."""
     return cloudwatch.Metric(
         namespace=observability.NAMESPACE,
         metric_name=name,
@@ -93,7 +93,7 @@ def own_metric(stage: Stage, consumer: str, name: str, statistic: str = "sum") -
 
 
 class Listener(Construct):
-    """One consumer's way from a bus to its function. Each scales, fails, is paused and is deployed alone."""
+    """Connects a bus to one consumer's function. Each listener scales, fails, is paused and is deployed on its own."""
 
     def __init__(
         self,
@@ -186,12 +186,12 @@ class Listener(Construct):
                 ],
             ),
             cloudwatch.GraphWidget(
-                title=f"{title}: age of the oldest",
+                title=f"{title}: age of the oldest message",
                 width=8,
                 left=[self.queue.metric_approximate_age_of_oldest_message(period=MINUTE, label="seconds")],
             ),
             cloudwatch.GraphWidget(
-                title=f"{title}: runs",
+                title=f"{title}: invocations",
                 width=8,
                 left=[
                     self.function.metric_invocations(period=MINUTE, label="invocations"),
@@ -211,16 +211,7 @@ class Listener(Construct):
             metric=self.queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="max"),
             at_least=_ALLOWED_DELAY,
             minutes=5,
-            meaning=f"The oldest message of {name} has waited {_ALLOWED_DELAY} s or more: it fails, or falls behind.",
+            meaning=f"The oldest message of {name} has waited {_ALLOWED_DELAY} s or more: it fails, or is too slow.",
             topic=topic,
         )
-        alarm(
-            self,
-            "Throttled",
-            name=f"{name}-throttled",
-            metric=self.function.metric_throttles(period=MINUTE, statistic="sum"),
-            at_least=1,
-            minutes=5,
-            meaning=f"Lambda has refused to run {name} in each of 5 minutes: the account's concurrency is used up.",
-            topic=topic,
-        )
+        throttled_alarm(self, "Throttled", name=name, function=self.function, topic=topic)

@@ -140,8 +140,8 @@ class Service(Stack):
             metric=own_metric(self.stage, handler.name, observability.BREAKER_OPEN),
             at_least=1,
             minutes=1,
-            meaning=f"What {handler.name} calls in the world outside does not answer. It is left alone, and "
-            "messages wait; one tries now and then, and all go on by themselves once it is answered. Is it down?",
+            meaning=f"The external system that {handler.name} calls does not answer. The circuit breaker is open and "
+            "messages wait; trial calls find out when it answers again, and processing then continues automatically.",
             topic=self._backbone.alarms,
         )
         return listener
@@ -217,7 +217,8 @@ class Service(Stack):
             metric=own_metric(self.stage, handler.name, observability.NEWER_VERSION),
             at_least=1,
             minutes=1,
-            meaning=f"{handler.name} waits with events of a version that it does not know. Deploy newer code.",
+            meaning=f"{handler.name} has received events of a version that it does not know. They wait until newer "
+            "code is deployed.",
             topic=self._backbone.alarms,
         )
         return listener

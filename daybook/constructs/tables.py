@@ -1,4 +1,4 @@
-"""Tables: on demand, encrypted, recoverable to any second of the last 35 days, and kept when their stack goes."""
+"""DynamoDB tables: on demand, encrypted, with point-in-time recovery, and protected against deletion."""
 
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
@@ -16,7 +16,10 @@ def table(
     name: str | None = None,
     stream: dynamodb.StreamViewType | None = None,
 ) -> dynamodb.Table:
-    """A table of this system. Without a name it gets a generated one, so that a service can go and come back."""
+    """A table with the keys and indexes of a schema.
+
+    Without a name, CloudFormation generates one, so that a deleted service can be deployed again beside its old table.
+    """
 
     def key(attribute: str) -> dynamodb.Attribute:
         kind = dynamodb.AttributeType.NUMBER if attribute in schema.numbers else dynamodb.AttributeType.STRING
@@ -30,7 +33,7 @@ def table(
         sort_key=key(schema.sort) if schema.sort else None,
         stream=stream,
         billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-        # By a key that DynamoDB owns: all is encrypted at rest, at no price.
+        # Encrypted at rest with a key that DynamoDB owns, without extra cost.
         encryption=dynamodb.TableEncryption.DEFAULT,
         point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
             point_in_time_recovery_enabled=True

@@ -1,1 +1,1 @@
-"""Consumers: reactions, views and effects, and the pipeline that handles their deliveries."""
+"""Consumers (reactions, views and effects), and the pipeline that handles their deliveries."""

@@ -1,6 +1,6 @@
-"""Consumers: what a function is, which type of event it handles, and how.
+"""Consumers: the handlers that Lambda calls, each for one type of event.
 
-A function's file holds its body and says by a decorator what it is:
+A function's file contains its body. A decorator says which kind of consumer it is:
 
     @reaction(OrderPlaced, emits=(StockReserved, OutOfStock))
     def handler(order: OrderPlaced, work: Work) -> None: ...
@@ -11,8 +11,7 @@ A function's file holds its body and says by a decorator what it is:
     @effect(StockReserved, purpose="charge/{order_id}", emits=(PaymentSucceeded, PaymentFailed))
     def handler(stock: StockReserved, attempt: Attempt) -> Event: ...
 
-The decorated name is the handler that Lambda calls. What is common to the three kinds stands here; each has a module of
-its own.
+Lambda calls the decorated name. This module has what the three kinds share; each kind has a module of its own.
 """
 
 import json
@@ -54,7 +53,7 @@ def backbone() -> Backbone:
 
 
 class Consumer(ABC, Generic[E]):
-    """One function's part in the system: which type of event it handles, and how. Lambda calls it with SQS batches."""
+    """A handler for one type of event. Lambda calls it with SQS batches."""
 
     kind: ClassVar[str]
     ordered: ClassVar[bool] = False
@@ -67,28 +66,28 @@ class Consumer(ABC, Generic[E]):
         self.handler = f"{body.__module__}.{body.__name__}"  # as Lambda finds it
 
     def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        """Handle an SQS batch, and name the messages that are redelivered (ReportBatchItemFailures)."""
+        """Handle an SQS batch. Returns the messages that SQS must redeliver (ReportBatchItemFailures)."""
         return Pipeline(self, backbone().ledger, context).handle_batch(batch["Records"])
 
     def handle(self, delivery: Delivery, pipeline: Pipeline) -> None:
-        """Handle one delivery: its event, as one attempt."""
+        """Handle one delivery as one delivery attempt."""
         pipeline.handle(delivery, partial(self.attempt, delivery))
 
     def attempt(self, delivery: Delivery, pauses: Pauses) -> None:
-        """Do all that the event asks for, as one transaction.
+        """Process the event in one transaction.
 
-        Raises Duplicate if it was done before, ContractBroken and UnknownVersion if it cannot be read, OutOfTime if
-        others were in the way for too long, and what the body raises.
+        Raises Duplicate if it was processed before, ContractBroken and UnknownVersion if it cannot be read, OutOfTime
+        if conflicts took too long, and any error of the body.
         """
         event = self.event_type.read(delivery.data, version=delivery.metadata.version)
         self.react(event, delivery.metadata, pauses)
 
     @abstractmethod
     def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
-        """What this kind of consumer does with an event."""
+        """Process one event, in the way of this kind of consumer."""
 
     def read(self, body: str) -> tuple[Metadata, str]:
-        """The event's metadata in the body of a message, and its data as JSON text. Raises NotAnEnvelope."""
+        """The metadata of the event in a message body, and its data as JSON text. Raises NotAnEnvelope."""
         try:
             detail = json.loads(body)["detail"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -96,12 +95,12 @@ class Consumer(ABC, Generic[E]):
             raise NotAnEnvelope(msg) from error
         metadata, data = read_detail(detail)
         if metadata.type != self.event_type.contract.type:
-            msg = f"the message holds another type of event than {self.event_type.contract.type}"
+            msg = f"the message must contain an event of the type {self.event_type.contract.type}"
             raise NotAnEnvelope(msg)
         return metadata, data
 
-    def noted(self, metadata: Metadata) -> Entry | None:
-        """The ledger's row that would hold a note on why the message of this event is redelivered."""
+    def ledger_row(self, metadata: Metadata) -> Entry | None:
+        """The ledger row that holds the note on why this event's message is redelivered, if there is one."""
         return backbone().ledger.find(metadata.id, self.name)
 
     def commit(
@@ -113,10 +112,11 @@ class Consumer(ABC, Generic[E]):
         beside: Callable[[Work], Mapping[str, Mapping[str, Any]]] = lambda _: {},
         happened: bool = False,
     ) -> None:
-        """Do all that is decided, in one transaction with the named parts that belong beside it.
+        """Commit what `decide` says, in one transaction with the named parts that `beside` returns.
 
-        `happened`: it records what an external system has done, and no decision to discard the event holds it up.
-        Raises Duplicate if the event was done before, Overtaken if one of the parts beside was refused.
+        `happened`: the unit of work records what an external system has done, so it is committed even if the event was
+        discarded meanwhile. Raises Duplicate if the event was processed before, Overtaken if a condition of one of the
+        parts in `beside` failed.
         """
         while True:
             work = Work(backbone(), self.name, metadata, emits=self.emits, pauses=pauses)
@@ -130,7 +130,7 @@ class Consumer(ABC, Generic[E]):
                     raise Overtaken from None
                 if LEDGER in refused.failed:
                     raise Duplicate from None
-                # Beside a row that was written meanwhile it is what the faster one has opened: the body looks again.
+                # If a row has changed too, another unit of work may have opened the stream: the body runs again.
                 if refused.failed.keys() <= final.keys():
                     raise final[next(iter(refused.failed))] from None
                 pauses.pause()
@@ -138,8 +138,8 @@ class Consumer(ABC, Generic[E]):
                 return
 
     def description(self) -> dict[str, Any]:
-        """What it is, for those who operate it, as JSON can hold it: `service`, `kind`, `event`, `emits`, `ordered`; an
-        effect's `purpose`, and whether it `can_ask` what became of an attempt.
+        """The consumer's description for the operator's commands, as JSON values: `service`, `kind`, `event`, `emits`,
+        `ordered`; for an effect also `purpose`, and `can_ask`: whether it can query the outcome of an earlier call.
         """
         return {
             "service": self.service,

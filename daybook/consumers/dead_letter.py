@@ -1,19 +1,19 @@
-"""Sending a message to a dead-letter queue with the reason it cannot be processed.
+"""Sending a message to a dead-letter queue, with the reason why it cannot be processed.
 
-The body stays as it came. The reason travels beside it as message attributes and never quotes the body.
+The body is unchanged. The reason is in message attributes, and never quotes the body.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-# Attributes count towards the size of a message: a reason must not make one too large.
+# SQS counts attributes as part of the message's size, so the reason must stay short.
 _MOST_TEXT = 1_000  # characters
 
 
 def send(sqs: Any, queue_url: str, body: str, *, consumer: str, error: str, reason: str, **about: str | None) -> None:
-    """Put `body` into the queue. `error` is the kind of failure, `reason` a sentence; `about` what else is known.
+    """Send `body` to the queue. `error` is the kind of error, `reason` a sentence; `about` are further attributes.
 
-    What is empty is left out: SQS takes no empty attribute.
+    Empty attributes are left out, because SQS does not accept them.
     """
     attributes: Mapping[str, str | None] = {"consumer": consumer, "error": error, "reason": reason, **about}
     sqs.send_message(
@@ -28,5 +28,5 @@ def send(sqs: Any, queue_url: str, body: str, *, consumer: str, error: str, reas
 
 
 def _printable(text: str) -> str:
-    """What SQS takes: no control characters (https://www.w3.org/TR/REC-xml/#charsets)."""
+    """The text without control characters, which SQS does not accept (https://www.w3.org/TR/REC-xml/#charsets)."""
     return "".join(character if character.isprintable() else " " for character in text)

@@ -1,4 +1,4 @@
-"""Effects: consumers that call an external system, and do nothing else."""
+"""Effects (side effects): consumers that call an external system, and do nothing else."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,20 +21,20 @@ from daybook.store.transaction import OutOfTime, Pauses
 
 EffectBody = Callable[[E, Attempt], Event | None]
 
-# What code raises that does not understand what it has; calls that fail raise other errors.
+# Errors that indicate a bug in this system's code. Failed calls raise other errors.
 _BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError)
 
 
 class NoPurpose(TypeError):
-    """An effect's purpose names no field of its event, or one that it has not. It must tell one thing from another."""
+    """An effect's idempotency key names no field of its event, or a field that does not exist."""
 
 
 class Effect(Consumer[E]):
-    """A consumer that calls the world outside, and does nothing else.
+    """A consumer that calls an external system, and does nothing else.
 
-    Before its body is run, the attempt is noted for good under its purpose; after it, the outcome is committed as an
-    event. An attempt without an outcome is taken up again by a body that can ask what became of it. Otherwise it was
-    the only one: whoever finds it, raises OutcomeUnknown.
+    Before the body runs, an effect record is written under the idempotency key. After it, the outcome is committed as
+    an event. If a delivery finds an effect record without an outcome, the call may have taken effect. A body that can
+    query the outcome (`can_ask`) then continues from it; otherwise the delivery ends with OutcomeUnknown.
     """
 
     kind = "effect"
@@ -52,7 +52,7 @@ class Effect(Consumer[E]):
         super().__init__(event_type, body)
         named = {field for _, field, _, _ in Formatter().parse(purpose) if field is not None}
         if not named or named - event_type.model_fields.keys():
-            msg = f"{body.__module__}: the purpose {purpose!r} must be told by fields of {event_type.__name__}"
+            msg = f"{body.__module__}: the idempotency key {purpose!r} must name fields of {event_type.__name__}"
             raise NoPurpose(msg)
         self.emits = emits
         self.body = body
@@ -67,7 +67,7 @@ class Effect(Consumer[E]):
         here = backbone()
         table = here.settings.names.ledger
         switches = Switches(here.dynamodb, table)
-        # A commit would find out, but too late: what is done or discarded is not to be attempted.
+        # The commit would also detect a duplicate, but only after the call.
         row, switch = switches.beside(metadata.id, self.name, pauses)
         if row and row.done:
             raise Duplicate
@@ -78,46 +78,46 @@ class Effect(Consumer[E]):
         try:
             attempt = attempts.begin(purpose, cause=metadata.id, seconds=pauses.remaining)
         except Concluded:
-            circuit.came_to_nothing()
+            circuit.not_called()
             self.commit(lambda _: None, metadata, pauses)
             return
         except Exception:
-            circuit.came_to_nothing()
+            circuit.not_called()
             raise
         try:
             outcome = self._outcome(event, attempt, pauses)
         except Exception as error:
-            self._learn(circuit, attempt, error)
+            self._update_breaker(circuit, attempt, error)
             raise
         try:
-            self._conclude(attempt, outcome, metadata, pauses)
+            self._commit_outcome(attempt, outcome, metadata, pauses)
         except Exception:
-            self._learn(circuit, attempt)
+            self._update_breaker(circuit, attempt)
             raise
-        self._learn(circuit, attempt)
+        self._update_breaker(circuit, attempt)
 
-    def _learn(self, circuit: Circuit, attempt: Attempt, error: Exception | None = None) -> None:
-        """What the way in which the body has ended says of the world outside."""
+    def _update_breaker(self, circuit: Circuit, attempt: Attempt, error: Exception | None = None) -> None:
+        """Update the circuit breaker by the result of the body: did the external system answer?"""
         log, about = observability.logger(self.name), {"event_id": circuit.event}
         if isinstance(error, NothingDone) or (isinstance(error, OutcomeUnknown) and error.unanswered):
             if circuit.failed():
-                log.error("breaker opens", extra=about | {"pause": circuit.switch.pause, "error": kind(error)})
+                log.error("breaker opened", extra=about | {"pause": circuit.switch.pause, "error": kind(error)})
                 metrics = observability.metrics(backbone().settings.names.stage, self.name)
                 observability.count(metrics, observability.BREAKER_OPEN)
             error.patience = circuit.switch.patience(backbone().settings.retry.patience)
-        elif attempt.untouched or isinstance(error, Busy | OutcomeUnknown | OutOfTime):
-            circuit.came_to_nothing()
+        elif attempt.not_called or isinstance(error, Busy | OutcomeUnknown | OutOfTime):
+            circuit.not_called()
         elif circuit.answered():
-            log.info("breaker closes", extra=about)
+            log.info("breaker closed", extra=about)
 
     def _outcome(self, event: E, attempt: Attempt, pauses: Pauses) -> Event | None:
         if attempt.in_doubt and not self.can_ask:
-            _leave(attempt)
-            msg = "it was attempted before, and nothing tells how that ended"
+            _release(attempt)
+            msg = "an earlier call has no recorded outcome, and the external system cannot be asked for it"
             raise OutcomeUnknown(msg, final=True)
         if pauses.remaining < self.calls * backbone().settings.call_timeout:
             _withdraw(attempt, pauses)
-            msg = "too little time is left to wait for the answers of the world outside"
+            msg = "not enough time is left for the calls to the external system"
             raise OutOfTime(msg)
         try:
             return self.body(event, attempt)
@@ -127,18 +127,18 @@ class Effect(Consumer[E]):
             _withdraw(attempt, pauses)
             raise
         except NotYet:
-            _leave(attempt)
+            _release(attempt)
             raise
         except Exception as error:
-            if attempt.untouched:
+            if attempt.not_called:
                 _withdraw(attempt, pauses)
                 raise
-            _leave(attempt)
-            msg = f"the call ended in {kind(error)}, and whether it took effect is not known"
+            _release(attempt)
+            msg = f"the call failed with {kind(error)}; it is not known whether it took effect"
             raise OutcomeUnknown(msg, final=not self.can_ask, unanswered=_is_no_answer(error)) from error
 
-    def _conclude(self, attempt: Attempt, outcome: Event | None, metadata: Metadata, pauses: Pauses) -> None:
-        def tell(work: Work) -> None:
+    def _commit_outcome(self, attempt: Attempt, outcome: Event | None, metadata: Metadata, pauses: Pauses) -> None:
+        def emit_outcome(work: Work) -> None:
             if outcome is not None:
                 work.emit(outcome)
 
@@ -147,27 +147,27 @@ class Effect(Consumer[E]):
 
         while True:
             try:
-                self.commit(tell, metadata, pauses, beside=conclusion, happened=True)
+                self.commit(emit_outcome, metadata, pauses, beside=conclusion, happened=True)
             except Overtaken as error:
-                msg = "another process has concluded the attempt"
+                msg = "another process has taken over the effect record"
                 raise Busy(msg) from error
             except (ClientError, BotoCoreError):
-                pauses.pause()  # it has happened, and only this process knows: for as long as there is time
+                pauses.pause()  # only this process knows the outcome, so it retries as long as time remains
             else:
                 return
 
 
 def _is_no_answer(error: Exception) -> bool:
-    """Whether the call itself has failed, and not what the body makes of its answer."""
+    """Whether the call itself failed, and not the body's handling of the answer."""
     return not isinstance(error, _BUGS)
 
 
 def _withdraw(attempt: Attempt, pauses: Pauses) -> None:
-    """Note that the attempt had no effect, for as long as there is time. Of one that is in doubt nobody can say so of
-    what was tried before: it stays open.
+    """Record that the call had no effect; retry this as long as time remains. A record in doubt stays open, because an
+    earlier call may have taken effect.
     """
     if attempt.in_doubt:
-        _leave(attempt)
+        _release(attempt)
         return
     while True:
         try:
@@ -178,8 +178,8 @@ def _withdraw(attempt: Attempt, pauses: Pauses) -> None:
             return
 
 
-def _leave(attempt: Attempt) -> None:
-    """Leave the attempt open and free to look at. If that fails, it is free once this process must have ended."""
+def _release(attempt: Attempt) -> None:
+    """Leave the effect record open for the next delivery. If this fails, its lease expires when this process ends."""
     with suppress(ClientError, BotoCoreError):
         attempt.leave()
 
@@ -187,15 +187,14 @@ def _leave(attempt: Attempt) -> None:
 def effect(
     event_type: type[E], *, purpose: str, emits: tuple[type[Event], ...], can_ask: bool = False, calls: int = 1
 ) -> Callable[[EffectBody[E]], Effect[E]]:
-    """Make a body that calls the world outside into a handler for one type of event. It returns the outcome.
+    """Decorate a body that calls an external system as a handler for one type of event. It returns the outcome event.
 
-    `purpose` names what is to happen once, in the business's words and by fields of the event: `charge/{order_id}`.
-    `can_ask`: the body finds out what became of an attempt that is in doubt, and goes on from there; otherwise such an
-    attempt ends as OutcomeUnknown. `calls` are the most that the body makes, each of which has the stage's time.
+    `purpose` is the idempotency key of the call, with fields of the event: `charge/{order_id}`. `can_ask`: the body can
+    query the outcome of an earlier call whose outcome is unknown, and continue from it; otherwise such a delivery ends
+    with OutcomeUnknown. `calls` is the maximum number of calls that the body makes; each has the stage's call timeout.
 
-    The body raises NothingDone if the outside certainly did nothing and the delivery should be tried again, Rejected if
-    it never will, NotYet if the outcome is not there yet. Any other error leaves the outcome unknown, but for what the
-    body does while `attempt.preparing()`. An attempt that is in doubt stays so, whatever the body raises: only an
-    outcome ends it.
+    The body raises NothingDone if the call certainly had no effect and must be retried, Rejected if it can never
+    succeed, NotYet if the outcome is not available yet. After any other error the outcome is unknown, except inside
+    `attempt.preparing()`. Once the outcome is unknown, no error of the body changes that: only an outcome does.
     """
     return lambda body: Effect(event_type, emits, body, purpose=purpose, can_ask=can_ask, calls=calls)

@@ -1,8 +1,8 @@
-"""Attempts: what an effect is about to do in the world outside, noted for good before it does it.
+"""Effect records: written before an effect calls an external system, and kept permanently.
 
-One row in the ledger's table for each purpose, which is named in the words of the business: partition key
-`attempt#charge/1001`, sort key the consumer. It guards that one purpose is pursued once, whatever becomes of messages,
-processes and the events that ask for it. While an attempt is *open* nobody knows whether it took effect.
+One row in the ledger's table for each idempotency key: partition key `attempt#charge/1001`, sort key the consumer. It
+guarantees that a call is made once for each key, even if messages are redelivered, processes die, or several events
+cause the same call. While a record is *open*, it is not known whether the call took effect.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,51 +19,52 @@ from daybook.consumers.failure import NotYet
 from daybook.contracts import clock
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack_item, unpack_item
+from daybook.store.transaction import is_failed_condition
 
 T = TypeVar("T")
 
-OPEN = "open"  # it was begun, and its outcome is not known
-WITHDRAWN = "withdrawn"  # it certainly had no effect, and may be begun again
-CONCLUDED = "concluded"  # its outcome is an event
+OPEN = "open"  # begun, with an unknown outcome
+WITHDRAWN = "withdrawn"  # certainly without effect; may begin again
+CONCLUDED = "concluded"  # its outcome is recorded
 
-# Clocks of two processes differ by less (AWS keeps them in step by its Time Sync Service).
+# The clocks of two processes differ by less than this (they are synchronised by the Amazon Time Sync Service).
 _CLOCKS_DIFFER = timedelta(seconds=2)
 
 
 class NothingDone(NotYet):
-    """The world outside certainly did nothing: it is down, or busy, or lets nobody in. The delivery comes again,
-    without counting: that is not the event's fault.
+    """The call certainly had no effect: the external system is down, overloaded, or denies access. The event is retried
+    later, and this is not a failed delivery attempt.
     """
 
 
 class OutcomeUnknown(Exception):
-    """An effect was attempted, and whether it happened is not known.
+    """A call was made, and it is not known whether it took effect.
 
-    Where the other side can say, the delivery comes again and asks it. Otherwise, `final`, a person must find out: it
-    is a dead letter at once, and nothing is attempted again until somebody has decided. `unanswered`: it was the call
-    that failed, and not this system's own code; so it is no fault of the event, and does not count.
+    If the external system can be asked, the delivery is retried and asks it. Otherwise (`final`) the message becomes a
+    dead letter at once, and the call is not repeated until an operator has found out the outcome. `unanswered`: the
+    call failed, and not this system's own code, so this is not a failed delivery attempt.
     """
 
     def __init__(self, sentence: str, *, final: bool, unanswered: bool = False) -> None:
         super().__init__(sentence)
         self.final = final
         self.unanswered = unanswered
-        self.patience: float | None = None  # seconds; unless set, as long as the stage's settings say
+        self.patience: float | None = None  # the retry window in seconds; None: the stage's setting
 
 
 class Busy(NotYet):
-    """Another process is at it, or another event has asked for the same and its outcome is not known yet."""
+    """Another process is making the call, or the outcome of the same call for another event is not known yet."""
 
 
 class Concluded(Exception):
-    """What the event asks for was done already, for another event that asked for the same."""
+    """The call was already made for another event with the same idempotency key."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One purpose, in the hands of this process. `notes` are what earlier attempts at it have noted.
+    """An effect record that this process holds. `notes` are the facts that earlier deliveries have noted.
 
-    `in_doubt`: it was begun before, and may have taken effect.
+    `in_doubt`: an earlier delivery began the call, and it may have taken effect.
     """
 
     purpose: str
@@ -71,11 +72,11 @@ class Attempt:
     notes: Mapping[str, str]
     _number: int
     _attempts: "Attempts" = field(repr=False)
-    untouched: bool = False
-    """Whether it has failed, or ended, before anything was asked of the world outside."""
+    not_called: bool = False
+    """Whether the body ended or failed before it called the external system."""
 
     def note(self, **facts: str) -> None:
-        """Note for good what a later look must know, such as the other side's id of what was begun. Raises Busy."""
+        """Note facts permanently for later deliveries, such as the external system's id of the call. Raises Busy."""
         self._attempts.write(
             self.purpose,
             "SET " + ", ".join(f"notes.#note_{name} = :note_{name}" for name in facts),
@@ -87,36 +88,36 @@ class Attempt:
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
-        """What the body does in the block asks nothing of the world outside: if it fails there, nothing has happened,
-        and the delivery is tried again as any other. So it stands before the body's first call, never behind one.
+        """A block for code before the first call to the external system. If it fails, the delivery is retried like any
+        other, because no call was made. Do not use it after a call.
         """
-        self.untouched = True
+        self.not_called = True
         yield
-        self.untouched = False
+        self.not_called = False
 
     def without_asking(self, outcome: T) -> T:
-        """The outcome of what the world outside need not be asked for. It says nothing of how that is."""
-        self.untouched = True
+        """Return an outcome for which no call was needed. The circuit breaker then ignores this delivery."""
+        self.not_called = True
         return outcome
 
     def withdraw(self) -> None:
-        """Note that it had no effect. Raises Busy."""
+        """Record that the call had no effect. Raises Busy."""
         values = {":withdrawn": WITHDRAWN}
         self._attempts.write(self.purpose, "SET #state = :withdrawn REMOVE #until", self._number, values=values)
 
     def leave(self) -> None:
-        """Leave it open, for the next delivery to look at whenever it comes. Raises Busy."""
+        """Leave the record open, and release it for the next delivery. Raises Busy."""
         self._attempts.write(self.purpose, "REMOVE #until", self._number)
 
     def conclusion(self, events: list[str]) -> dict[str, Any]:
-        """The part of a transaction that notes the outcome: the ids of the events that tell it."""
+        """The part of a transaction that records the outcome: the ids of the outcome events."""
         values = {":concluded": CONCLUDED, ":now": clock.now(), ":events": events}
         expression = "SET #state = :concluded, concluded_at = :now, events = :events REMOVE #until"
         return {"Update": self._attempts.update(self.purpose, expression, self._number, values=values)}
 
 
 class Attempts:
-    """One consumer's attempts. `table` is the ledger's."""
+    """Reads and writes one consumer's effect records. `table` is the ledger's table."""
 
     def __init__(self, dynamodb: Any, table: str, consumer: str) -> None:
         self._dynamodb = dynamodb
@@ -124,20 +125,20 @@ class Attempts:
         self._consumer = consumer
 
     def find(self, purpose: str) -> dict[str, Any] | None:
-        """What is noted of the attempt: `state`, `cause`, `number`, `notes`, and `until`, as long as its process may be
-        alive. None, if nothing was ever attempted. Read consistently.
+        """The record with this idempotency key: `state`, `cause`, `number`, `notes`, and `until`, when the lease of the
+        process that holds it ends. None if there is no record. A consistent read.
         """
         found = self._dynamodb.get_item(TableName=self._table, Key=self._key(purpose), ConsistentRead=True)
         return unpack_item(found["Item"]) if "Item" in found else None
 
     def begin(self, purpose: str, *, cause: str, seconds: float) -> Attempt:
-        """Note that the purpose is about to be pursued for the event `cause`, by a process that lives so long.
+        """Record that a call is about to be made for the event `cause`, by a process that ends within `seconds`.
 
-        Raises Concluded if that was done for another event, Busy if somebody else is at it.
+        Raises Concluded if the call was already made for another event, Busy if another process is making it.
         """
         now = datetime.now(UTC)
         values = {":open": OPEN, ":withdrawn": WITHDRAWN, ":cause": cause, ":none": {}, ":zero": 0, ":one": 1}
-        # Of a call whose answer is lost, botocore sends another, which finds what the first has written.
+        # botocore repeats an update whose answer was lost. The token shows that the row is from this process.
         token = uuid4().hex
         values |= {":now": clock.timestamp(now), ":until": _until(now, seconds), ":token": token}
         update: dict[str, Any] = {
@@ -153,7 +154,7 @@ class Attempts:
         try:
             row = unpack_item(self._dynamodb.update_item(**update)["Attributes"])
         except ClientError as error:
-            if not _refused(error):
+            if not is_failed_condition(error):
                 raise
             row = self.find(purpose) or {}
             if row.get("token") != token:
@@ -161,18 +162,18 @@ class Attempts:
         return Attempt(purpose, in_doubt=False, notes=row["notes"], _number=row["number"], _attempts=self)
 
     def _take_over(self, purpose: str, row: Mapping[str, Any], cause: str, seconds: float) -> Attempt:
-        """The attempt that is there already, once its process must have ended."""
+        """Take over the existing record, if the process that held it must have ended."""
         if row["state"] == CONCLUDED:
             raise Concluded
         if row["cause"] != cause:
-            msg = "another event has asked for the same, and its outcome is not known yet"
+            msg = "another event has the same idempotency key, and the outcome of its call is not known yet"
             raise Busy(msg)
         if row.get("until", "") > clock.now():
-            msg = "another process is at it"
-            raise Busy(msg, patience=inf)  # it ends, or must have ended, soon
+            msg = "another process is making the call"
+            raise Busy(msg, patience=inf)  # its lease ends soon
         until = {":until": _until(datetime.now(UTC), seconds), ":one": 1}
         number = row["number"]
-        # Whoever began it, and is still waiting for the answer, must not take this attempt for the one it began.
+        # Without the token, a repeated update of the process that began it does not find its own token here.
         expression = "SET #until = :until, #number = #number + :one REMOVE #token"
         self.write(purpose, expression, number, values=until)
         return Attempt(purpose, in_doubt=True, notes=row["notes"], _number=number + 1, _attempts=self)
@@ -186,7 +187,7 @@ class Attempts:
         names: Mapping[str, str] | None = None,
         values: Mapping[str, object] | None = None,
     ) -> dict[str, Any]:
-        """An update of an open attempt, if nobody has taken it over."""
+        """An update of an open record, on the condition that no other process has taken it over."""
         used = {name: text for name, text in _NAMES.items() if name in f"{expression} #state #number"}
         return {
             "TableName": self._table,
@@ -206,13 +207,13 @@ class Attempts:
         names: Mapping[str, str] | None = None,
         values: Mapping[str, object] | None = None,
     ) -> None:
-        """Write such an update. Raises Busy if somebody has taken the attempt over."""
+        """Write such an update. Raises Busy if another process has taken over the record."""
         try:
             self._dynamodb.update_item(**self.update(purpose, expression, number, names=names, values=values))
         except ClientError as error:
-            if not _refused(error):
+            if not is_failed_condition(error):
                 raise
-            msg = "another process has taken the attempt over"
+            msg = "another process has taken over the effect record"
             raise Busy(msg, patience=inf) from error
 
     def _key(self, purpose: str) -> dict[str, Any]:
@@ -225,7 +226,3 @@ _NAMES = {"#state": "state", "#until": "until", "#number": "number", "#token": "
 
 def _until(now: datetime, seconds: float) -> str:
     return clock.timestamp(now + timedelta(seconds=seconds) + _CLOCKS_DIFFER)
-
-
-def _refused(error: ClientError) -> bool:
-    return bool(error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")

@@ -1,7 +1,8 @@
-"""What can go wrong with a delivery, and how it comes again.
+"""The errors of delivery attempts, and how they are logged.
 
-A body raises Rejected for what no repetition will mend, and NotYet for what has overtaken its cause. All other errors
-are taken for passing ones: the delivery is tried again, some times, at growing distances.
+A body raises Rejected if a retry cannot help (a non-retryable error), and NotYet if the event must be retried later,
+because something that it needs is not there yet. Any other error is retried with growing back-off, a limited number of
+times.
 """
 
 from collections.abc import Mapping
@@ -12,18 +13,18 @@ from typing import Any
 from aws_lambda_powertools.logging import Logger
 from botocore.exceptions import ClientError
 
-# This system's own code: Daybook, and the application's functions.
+# This system's own code: Daybook and the application's functions.
 _OWN = ("daybook.", "functions.")
 
 
 class Rejected(Exception):
-    """The event can never be processed: it goes to the dead letters at once. The sentence must not quote the event."""
+    """The event can never be processed: it becomes a dead letter at once. The message must not quote the event."""
 
 
 class NotYet(Exception):
-    """What the event needs is not there yet, because the event has overtaken it. It comes again, without counting.
+    """Something that the event needs is not there yet. It is retried later, and this is not a failed delivery attempt.
 
-    `patience` is for how many seconds that is believed; unless given, as long as the stage's settings say.
+    `patience` is the retry window in seconds; the default is the stage's setting. After it the event is a dead letter.
     """
 
     def __init__(self, sentence: str, *, patience: float | None = None) -> None:
@@ -32,18 +33,20 @@ class NotYet(Exception):
 
 
 class ProcessDied(Exception):
-    """The process died each time while it handled the message: out of memory, out of time, or killed."""
+    """The process died each time it handled the message: out of memory, timed out, or killed."""
 
 
 def kind(error: BaseException) -> str:
-    """The kind of an error, to group by: its class, and for AWS's errors their code."""
+    """The kind of an error, for grouping: its class name, or the code of an AWS error."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", "ClientError"))
     return type(error).__name__
 
 
 def reason(error: BaseException) -> str:
-    """A sentence on the error that quotes no input: its author's, if it is this system's own, else where it arose."""
+    """A description of the error that never quotes input: the message of this system's own errors, else the place where
+    the error arose.
+    """
     if isinstance(error, ClientError):
         return f"{kind(error)} on {error.operation_name}"
     if type(error).__module__.startswith(_OWN):
@@ -52,26 +55,26 @@ def reason(error: BaseException) -> str:
 
 
 def frames(error: BaseException) -> list[str]:
-    """Where the error and its causes arose, frame by frame, without their messages: these may quote the event."""
-    told: list[str] = []
+    """The stack frames of the error and its causes, without their messages, which may quote the event."""
+    lines: list[str] = []
     causes: list[BaseException] = []
     cause: BaseException | None = error
     while cause and cause not in causes:
-        told += [f"because of {kind(cause)}"] if causes else []
-        told += [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(cause.__traceback__)]
+        lines += [f"caused by {kind(cause)}"] if causes else []
+        lines += [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(cause.__traceback__)]
         causes.append(cause)
         cause = cause.__cause__
-    return told
+    return lines
 
 
 def log_failure(log: Logger, about: Mapping[str, Any], error: BaseException) -> None:
     """Log an error with the place where it arose, and without its message, which may quote the event."""
-    told = {"error": kind(error), "reason": reason(error), "error_location": _place(error.__traceback__)}
-    log.error("failed", extra={**about, **told, "frames": frames(error)})
+    failure = {"error": kind(error), "reason": reason(error), "error_location": _place(error.__traceback__)}
+    log.error("failed", extra={**about, **failure, "frames": frames(error)})
 
 
 def _place(trace: TracebackType | None) -> str:
-    """The innermost place in this system's own code, or else the innermost of all."""
+    """The innermost frame in this system's own code or, without one, the innermost frame."""
     at = [(str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename, line) for frame, line in walk_tb(trace)]
     if not at:
         return "an unknown place"

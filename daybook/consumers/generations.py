@@ -1,8 +1,8 @@
-"""Generations of a view: it is rebuilt beside the one that people read, which it then replaces.
+"""Generations of a view: a rebuild creates a new generation beside the live one, and then makes it live.
 
-The rows of the first generation stand under their plain keys, those of generation 2 under `@2/<key>`, all in one table.
-One more row, `@generation`, says which of them is live, and which is being built. Functions write both; readers read
-the live one (LiveView).
+All generations are in one table. Rows of the first generation have their plain keys, rows of generation 2 have the keys
+`@2/<key>`. One more row, `@generation`, says which generation is live, and which is being built. Functions write to
+both; readers read the live one (LiveView).
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.state import KEY, State
 
-# The row that says which generation is live. No row of a view may have a key that begins as this does.
+# The row that says which generation is live. Keys of a view's rows must not begin with RESERVED.
 RESERVED = "@"
 POINTER = "@generation"
 
@@ -21,10 +21,10 @@ R = TypeVar("R", bound=State)
 
 @dataclass(frozen=True, slots=True)
 class Generations:
-    """What stands in a view's table: the generation that people read, and one that is being built beside it.
+    """The generations in a view's table: the live one, and one that is being built, if any.
 
-    `last` is the highest number that was ever given, so that none is given twice; `version` counts how often this was
-    written; `operation` is the act of the operator who builds.
+    `last` is the highest number ever used, so that no number is used twice; `version` counts the writes of the row;
+    `operation` is the id of the operation that builds.
     """
 
     live: int = 0
@@ -35,7 +35,7 @@ class Generations:
 
     @classmethod
     def in_item(cls, item: Mapping[str, Any] | None) -> Self:
-        """What the pointer's item says; without one, there is but the first generation."""
+        """The generations in the pointer's item. Without an item there is only the first generation."""
         if item is None:
             return cls()
         values = unpack_item(item)
@@ -47,7 +47,7 @@ class Generations:
         return (self.live,) if self.building is None else (self.live, self.building)
 
     def part(self, table: str) -> dict[str, Any]:
-        """The part of a transaction that writes the pointer, if nobody has since the version before was read."""
+        """The part of a transaction that writes the pointer, on the condition that it has not changed."""
         values = {name: getattr(self, name) for name in self.__slots__}
         put: dict[str, Any] = {
             "TableName": table,
@@ -62,23 +62,24 @@ class Generations:
 
 
 def generation_name(table: str, generation: int, operation: str) -> str:
-    """What the ledger notes of an event that was written to a generation while that was being built, in this act of an
-    operator's: a table that is lost and made again begins to count again.
+    """The mark in the ledger that an event was also written to a generation while an operation was building it.
+
+    It contains the operation, because a table that was lost and created again counts generations from the start.
     """
     return f"{table}@{generation}:{operation}"
 
 
 def row_id(generation: int, key: str) -> str:
-    """Under which id a row stands in its table."""
+    """The id of a row in its table."""
     return f"{_prefix(generation)}{key}"
 
 
-def row_key(generation: int, stands_under: str) -> str | None:
-    """The key of a row of this generation that stands under that id; None for a row of another, and for the pointer."""
+def row_key(generation: int, item_id: str) -> str | None:
+    """The key of the row with that id in its table; None for a row of another generation and for the pointer."""
     if generation:
         prefix = _prefix(generation)
-        return stands_under.removeprefix(prefix) if stands_under.startswith(prefix) else None
-    return None if stands_under.startswith(RESERVED) else stands_under
+        return item_id.removeprefix(prefix) if item_id.startswith(prefix) else None
+    return None if item_id.startswith(RESERVED) else item_id
 
 
 def _prefix(generation: int) -> str:
@@ -86,25 +87,22 @@ def _prefix(generation: int) -> str:
 
 
 class LiveView:
-    """Reads a view as people should see it: the generation that is live at this moment.
-
-    `dynamodb` is a client of botocore or boto3, `table` the view's deployed name.
-    """
+    """Reads the live generation of a view. `dynamodb` is a botocore or boto3 client, `table` the deployed name."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def row(self, row: type[R], key: str) -> R | None:
-        """The row with that key, read consistently, or None.
+        """The row with that key, or None. Consistent reads.
 
-        Rows of a generation that was live a moment ago are kept for longer than this takes.
+        The live generation may change between the two reads; a replaced generation is kept for longer than that.
         """
         live = Generations.in_item(self._item(POINTER)).live
         item = self._item(row_id(live, key))
         return row.from_item({**item, KEY: pack(key)}) if item else None
 
-    def _item(self, stands_under: str) -> Any:
-        key = {KEY: pack(stands_under)}
+    def _item(self, item_id: str) -> Any:
+        key = {KEY: pack(item_id)}
         found = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return found.get("Item")

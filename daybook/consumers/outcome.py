@@ -1,4 +1,4 @@
-"""What the end of a delivery attempt means: a pure function of the error, the attempts before, and the settings."""
+"""The outcome of a delivery attempt: a pure function of its error, the earlier attempts, and the retry settings."""
 
 import math
 import random
@@ -13,33 +13,35 @@ from daybook.runtime.retry import Retry
 from daybook.store.cursor import Overtaken
 from daybook.store.transaction import OutOfTime
 
-# How soon a message is redelivered that was handed back.
+# A message that was handed back is redelivered within this time.
 _SOON = 5.0  # seconds
-# The longest that SQS hides a message (12 hours), less the time since it was received.
-_LONGEST_HIDING = 11 * 3_600  # seconds
+# SQS's maximum visibility timeout is 12 hours from when the message was received; one hour is a margin.
+_MAX_VISIBILITY = 11 * 3_600  # seconds
+# The log message of a delivery that waits for something, such as another event or an external system.
+RETRY_LATER = "retry later"
 
 
 class Duplicate(Exception):
-    """The event was done before. Nothing was changed, and nothing need be."""
+    """The event was processed before. Nothing was changed."""
 
 
 class Verdict(Enum):
-    """What becomes of a delivery."""
+    """The result of a delivery."""
 
     COMMITTED = auto()
-    DUPLICATE = auto()  # the event was done before
+    DUPLICATE = auto()  # the event was processed before
     RETRY = auto()  # the message is redelivered
-    DEAD = auto()  # the message is a dead letter
-    OVERTAKEN = auto()  # another run is further in the stream; only where order matters
+    DEAD = auto()  # the message becomes a dead letter
+    OVERTAKEN = auto()  # another invocation has moved the cursor of the stream; only for ordered consumers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a delivery has ended.
+    """The outcome of a delivery.
 
-    Of a retry, `log` is what its log line says, and `seconds` the time until the redelivery; 0 stands for the queue's
-    own visibility time-out, without a note in the ledger. `counts`: it is a failed attempt, of which there may only be
-    so many. `conflicts` is how often others' writes made the body run again.
+    For a retry, `log` is its log message, and `seconds` the time until the redelivery; 0 means the queue's visibility
+    timeout, without a note in the ledger. `counts`: it counts as a failed delivery attempt, whose number is limited.
+    `conflicts` is how often concurrent writes made a rerun necessary.
     """
 
     verdict: Verdict
@@ -58,9 +60,9 @@ _VERDICTS: dict[type, Verdict] = {
 
 
 def outcome_of(error: Exception | None, *, failed: int, age: float, retry: Retry) -> Outcome:
-    """The outcome of an attempt that has ended in this error, or in none.
+    """The outcome of a delivery attempt that raised `error`, or none.
 
-    `failed` attempts have counted before; the message was put into its queue `age` seconds ago.
+    `failed` is the number of earlier failed attempts; `age` is in seconds since the message was sent to its queue.
     """
     if (verdict := _VERDICTS.get(type(error))) or error is None:
         return Outcome(verdict=verdict or Verdict.COMMITTED)
@@ -68,25 +70,25 @@ def outcome_of(error: Exception | None, *, failed: int, age: float, retry: Retry
         case OutOfTime():
             return handed_back()
         case BreakerOpen():
-            # Not all at once: each is redelivered up to half as late again.
+            # Up to 50 % later, so that the messages are not all redelivered at once.
             seconds = max(error.seconds, _SOON) * random.uniform(1, 1.5)  # noqa: S311 - spreads load
-            return _retry("breaker is open", error, math.ceil(min(seconds, _LONGEST_HIDING)))
+            return _retry("breaker is open", error, math.ceil(min(seconds, _MAX_VISIBILITY)))
         case UnknownVersion() | NotYet() | OutcomeUnknown(final=False, unanswered=True):
-            return _retry("waits", error, retry.wait(age)) if age <= _window(error, retry) else _dead(error)
+            return _retry(RETRY_LATER, error, retry.wait(age)) if age <= _retry_window(error, retry) else _dead(error)
         case Rejected() | ContractBroken() | OutcomeUnknown(final=True):
             return _dead(error)
     return _failed_attempt(error, failed, retry)
 
 
-def _window(error: UnknownVersion | NotYet | OutcomeUnknown, retry: Retry) -> float:
-    """For how many seconds such an error is taken for a passing one: for ever, where newer code must be deployed."""
+def _retry_window(error: UnknownVersion | NotYet | OutcomeUnknown, retry: Retry) -> float:
+    """For how many seconds a delivery with this error is retried. Without limit if newer code must be deployed."""
     if isinstance(error, UnknownVersion):
         return math.inf
     return retry.patience if error.patience is None else error.patience
 
 
 def _failed_attempt(error: Exception, failed: int, retry: Retry) -> Outcome:
-    """Any other error is taken for a passing one: the delivery is retried some times, at growing distances."""
+    """Any other error may be temporary: the delivery is retried with growing back-off, up to the limit of attempts."""
     if failed + 1 >= retry.tries:
         return Outcome(verdict=Verdict.DEAD, error=error, counts=True)
     return Outcome(verdict=Verdict.RETRY, error=error, seconds=retry.distance(failed), counts=True)
@@ -97,7 +99,7 @@ def _dead(error: Exception) -> Outcome:
 
 
 def handed_back() -> Outcome:
-    """Not this time: another invocation gets the message soon."""
+    """The message was not attempted. It is redelivered soon."""
     return Outcome(
         verdict=Verdict.RETRY,
         log="handed back",
@@ -106,7 +108,7 @@ def handed_back() -> Outcome:
 
 
 def unsettled(error: Exception) -> Outcome:
-    """The delivery could not be handled, or how it ended could not be written: the queue delivers it again."""
+    """The delivery was not handled, or its outcome not recorded. It is redelivered after the visibility timeout."""
     return Outcome(verdict=Verdict.RETRY, error=error)
 
 

@@ -1,14 +1,15 @@
-"""How a consumer handles a batch of deliveries: each by itself, in these steps.
+"""How a consumer handles a batch of deliveries: each on its own, in these steps.
 
-    receive   read the message; one that holds no event is a dead letter at once
-    check     was the event done before? is there time? may the process die of it?
-    attempt   the consumer's own step: all that the event asks for, in one transaction
-    outcome   what the end of that means (outcome.py)
-    settle    write down what becomes of the delivery (settlement.py)
+    receive   read the message; a message without an event becomes a dead letter at once
+    check     was the event processed before? is enough time left? has the message killed its process too often?
+    attempt   the consumer's own step: process the event in one transaction
+    outcome   decide what the result means (outcome.py)
+    settle    record the outcome, and retry or end the delivery (settlement.py)
 
-A message that is redelivered without a note of the reason is a *suspect*: the process that had it has died, of this
-message or of another in its batch. So suspects are handled one in an invocation, after all others, and after a note;
-the one to blame is found, and ends as a dead letter.
+A message that is redelivered without a note of the reason is a *suspected poison message*, or *suspect*: its process
+died, because of this message or another one in its batch. At most one suspect is handled in each invocation, after all
+other messages and after a note in the ledger. So the message that kills the process is identified, and becomes a dead
+letter.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,24 +25,24 @@ from daybook.runtime.settings import settings
 from daybook.store.ledger import Entry, Ledger
 from daybook.store.transaction import Pauses
 
-# What one delivery may take, at the least, of the time that is left. Below that it is handed back.
+# A delivery attempt starts only if this much time is left. Otherwise the message is handed back.
 ENOUGH = 3.0  # seconds
 
 
 class Handler(Protocol):
-    """A consumer, as the pipeline needs to know it."""
+    """The part of a consumer that the pipeline needs."""
 
     @property
     def name(self) -> str: ...
 
     def read(self, body: str) -> tuple[Metadata, str]:
-        """The event's metadata in the body of a message, and its data as JSON text. Raises NotAnEnvelope."""
+        """The metadata of the event in a message body, and its data as JSON text. Raises NotAnEnvelope."""
 
-    def noted(self, metadata: Metadata) -> Entry | None:
-        """The ledger's row that would hold a note on why the message of this event is redelivered."""
+    def ledger_row(self, metadata: Metadata) -> Entry | None:
+        """The ledger row that holds the note on why this event's message is redelivered, if there is one."""
 
     def handle(self, delivery: Delivery, pipeline: "Pipeline") -> None:
-        """Handle the delivery, with the steps of the pipeline."""
+        """Handle the delivery with the steps of the pipeline."""
 
 
 class Pipeline:
@@ -54,46 +55,46 @@ class Pipeline:
         self._retry = settings().retry
 
     def handle_batch(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Handle all messages: first those that are no suspects, then one suspect; the others are handed back.
+        """Handle all messages that are not suspects, then one suspect. The other suspects are handed back.
 
-        The answer names the messages that are redelivered (ReportBatchItemFailures).
+        Returns the messages that SQS must redeliver (ReportBatchItemFailures).
         """
         deliveries = [delivery for record in records if (delivery := self._receive(record))]
         suspects = [delivery for delivery in deliveries if delivery.suspect]
         for delivery in [each for each in deliveries if not each.suspect] + suspects[:1]:
             try:
                 self._consumer.handle(delivery, self)
-            except Exception as error:  # noqa: BLE001 - whatever it was, this message is redelivered and the others go on
+            except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
                 self.settlement.unsettled(delivery.about, error)
         for delivery in suspects[1:]:
             self.settlement.settle(delivery, handed_back())
         self.settlement.flush()
-        return {"batchItemFailures": [{"itemIdentifier": message} for message in self.settlement.again]}
+        return {"batchItemFailures": [{"itemIdentifier": message} for message in self.settlement.redelivered]}
 
     def _receive(self, record: Mapping[str, Any]) -> Delivery | None:
-        """The delivery, if it is one that should be handled."""
+        """The delivery, or None if it is settled already."""
         try:
             try:
                 metadata, data = self._consumer.read(record["body"])
             except NotAnEnvelope as error:
                 self.settlement.unreadable(record, error)
                 return None
-            # Only a redelivery is worth a look: the ledger's condition finds every other duplicate without one.
+            # A first delivery has no note. If it is a duplicate, the ledger's condition detects it without this read.
             redelivered = int(record["attributes"]["ApproximateReceiveCount"]) > 1
-            return Delivery(record, metadata, data, self._consumer.noted(metadata) if redelivered else None)
-        except Exception as error:  # noqa: BLE001 - whatever it was, this message is redelivered and the others go on
+            return Delivery(record, metadata, data, self._consumer.ledger_row(metadata) if redelivered else None)
+        except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
             self.settlement.unsettled({"message_id": str(record["messageId"])}, error)
             return None
 
     def handle(self, delivery: Delivery, step: Callable[[Pauses], None]) -> None:
-        """One delivery, whose attempt is this step."""
+        """Handle one delivery, with `step` as the delivery attempt."""
         outcome = self.check(delivery)
-        if outcome is None and delivery.suspect and self.settlement.accuse(delivery):
+        if outcome is None and delivery.suspect and self.settlement.note_suspect(delivery):
             return
         self.settlement.settle(delivery, outcome or self.attempt(delivery, step))
 
     def check(self, delivery: Delivery) -> Outcome | None:
-        """The outcome of what need not, or must not, be attempted; else None."""
+        """The outcome of a delivery that must not be attempted; None for all others."""
         if delivery.row and delivery.row.done:
             return Outcome(verdict=Verdict.DUPLICATE)
         if self.remaining() < ENOUGH:
@@ -104,11 +105,11 @@ class Pipeline:
         return None
 
     def attempt(self, delivery: Delivery, step: Callable[[Pauses], None]) -> Outcome:
-        """Do what the event asks for; the outcome is what the end of that means."""
+        """Run the delivery attempt, and decide on its outcome."""
         pauses, error = Pauses(self.remaining), None
         try:
             step(pauses)
-        except Exception as raised:  # noqa: BLE001 - whatever it was, it concerns this delivery alone
+        except Exception as raised:  # noqa: BLE001 - any error becomes the outcome of this delivery
             error = raised
         outcome = outcome_of(error, failed=delivery.failed, age=delivery.age, retry=self._retry)
         return replace(outcome, conflicts=pauses.taken)

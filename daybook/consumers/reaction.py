@@ -1,6 +1,6 @@
-"""Reactions: consumers that decide. They read and write their service's state, and emit events.
+"""Reactions (event handlers): consumers that read and write their service's state, and emit events.
 
-With `ordered=True` a reaction handles the events of each stream in the stream's order, however they arrive.
+With `ordered=True` a reaction processes the events of each stream in order, in whatever order they arrive.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ ReactionBody = Callable[[E, Work], None]
 
 
 class Reaction(Consumer[E]):
-    """A consumer that decides: it reads and writes its service's state, and emits events."""
+    """A consumer that reads and writes its service's state, and emits events."""
 
     kind = "reaction"
 
@@ -36,19 +36,19 @@ class Reaction(Consumer[E]):
 
 
 class OrderedReaction(Reaction[E]):
-    """A reaction that handles the events of a stream in the stream's order. A message only wakes it up."""
+    """A reaction that processes the events of each stream in order. Its messages are only wake-up messages."""
 
     ordered = True
 
     def handle(self, delivery: Delivery, pipeline: Pipeline) -> None:
-        """Handle what waits in the delivery's stream, each event as one attempt."""
-        self._stream().go_on(delivery, pipeline, self.attempt_in_order)
+        """Process the waiting events of the message's stream, each as one delivery attempt."""
+        self._stream().process(delivery, pipeline, self.attempt_in_order)
 
-    def noted(self, metadata: Metadata) -> Entry | None:
-        return self._stream().noted(metadata)
+    def ledger_row(self, metadata: Metadata) -> Entry | None:
+        return self._stream().ledger_row(metadata)
 
     def attempt_in_order(self, delivery: Delivery, pauses: Pauses, *, cursor: Mapping[str, Any]) -> None:
-        """The same as `attempt`, in one transaction with the cursor. Raises Overtaken if another run was faster."""
+        """Like `attempt`, in one transaction with the cursor. Raises Overtaken if another invocation was faster."""
         event = self.event_type.read(delivery.data, version=delivery.metadata.version)
         self.commit(partial(self.body, event), delivery.metadata, pauses, beside=lambda _: {"cursor": cursor})
 
@@ -60,9 +60,9 @@ class OrderedReaction(Reaction[E]):
 def reaction(
     event_type: type[E], *, emits: tuple[type[Event], ...] = (), ordered: bool = False
 ) -> Callable[[ReactionBody[E]], Reaction[E]]:
-    """Make a body that decides into a handler for one type of event. `emits` are all events that it may emit.
+    """Decorate a body as a handler for one type of event. `emits` lists all events that it may emit.
 
-    `ordered` has it handle the events of each stream in the stream's order; one that fails holds up its own stream.
+    `ordered`: it processes the events of each stream in order; an event that fails delays only its own stream.
     """
     made = OrderedReaction[E] if ordered else Reaction[E]
     return lambda body: made(event_type, emits, body)

@@ -1,6 +1,6 @@
-"""Writing down how deliveries have ended: notes in the ledger, dead letters, visibility time-outs, logs and metrics.
+"""Recording outcomes of deliveries: notes in the ledger, dead letters, visibility timeouts, logs and metrics.
 
-Nothing else in a consumer writes any of these.
+No other code of a consumer writes these.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 from daybook.consumers import dead_letter
 from daybook.consumers.delivery import Delivery
 from daybook.consumers.failure import kind, log_failure, reason
-from daybook.consumers.outcome import Outcome, Verdict, unsettled
+from daybook.consumers.outcome import RETRY_LATER, Outcome, Verdict, unsettled
 from daybook.contracts import clock
 from daybook.contracts.contract import UnknownVersion
 from daybook.contracts.envelope import Metadata
@@ -19,20 +19,20 @@ from daybook.store.ledger import AlreadyDone, Ledger, Note
 
 
 class Settlement:
-    """How the deliveries of one batch have ended. `again` are the messages that are redelivered, with the seconds until
-    then; 0 stands for the queue's own visibility time-out.
+    """Records the outcomes of one batch. `redelivered` has the ids of the messages that are redelivered, with the
+    seconds until then; 0 means the queue's visibility timeout.
     """
 
     def __init__(self, consumer: str, ledger: Ledger) -> None:
-        self.again: dict[str, int] = {}
+        self.redelivered: dict[str, int] = {}
         self._consumer = consumer
         self._ledger = ledger
         self.log = observability.logger(consumer)
         self._metrics = observability.metrics(settings().names.stage, consumer)
 
     def settle(self, delivery: Delivery, outcome: Outcome) -> Outcome:
-        """Write down how the delivery has ended. The answer is how it ends after all: a note may find that the
-        event was done meanwhile, and what cannot be written is redelivered.
+        """Record the outcome of a delivery. Returns the final outcome: the note may show that the event was processed
+        meanwhile, and a delivery whose outcome cannot be recorded is redelivered.
         """
         self._count(observability.CONFLICTS, outcome.conflicts)
         if outcome.counts and outcome.error:
@@ -49,21 +49,21 @@ class Settlement:
         return outcome
 
     def unreadable(self, record: Mapping[str, Any], error: Exception) -> None:
-        """A message that holds no event is a dead letter at once."""
+        """Make a message without an event a dead letter."""
         self._send_to_dead_letters(record, error)
         self.log.warning("unreadable", extra={"message_id": record["messageId"], "reason": reason(error)})
 
     def unsettled(self, about: Mapping[str, Any], error: Exception) -> None:
-        """The delivery could not be handled at all: the queue delivers the message again."""
+        """Redeliver a message that could not be handled, after the queue's visibility timeout."""
         self.failure(about, error)
-        self.again[about["message_id"]] = 0
+        self.redelivered[about["message_id"]] = 0
 
-    def accuse(self, delivery: Delivery) -> Outcome | None:
-        """Note that the process may die of this message. None if that is noted, else how the delivery ends.
+    def note_suspect(self, delivery: Delivery) -> Outcome | None:
+        """Note that the process may die while it handles this message. Returns None, or the outcome if that failed.
 
-        This delivery stays without a note of its end: if the process dies, the message is redelivered as a suspect.
+        The note does not count this delivery. So if the process dies, the message is redelivered as a suspect again.
         """
-        return self._noted(delivery, deliveries=delivery.receive_count - 1, crashes=delivery.crashes + 1)
+        return self._note(delivery, deliveries=delivery.receive_count - 1, crashes=delivery.crashes + 1)
 
     def failure(self, about: Mapping[str, Any], error: Exception) -> None:
         """Log an error, with the place where it arose."""
@@ -71,7 +71,7 @@ class Settlement:
         self._count(observability.FAILED)
 
     def flush(self) -> None:
-        """Write out the metrics of the batch."""
+        """Emit the metrics of the batch."""
         observability.flush(self._metrics)
 
     def _committed(self, delivery: Delivery, outcome: Outcome) -> None:
@@ -85,10 +85,10 @@ class Settlement:
         self._count(observability.DUPLICATES)
 
     def _dead(self, delivery: Delivery, outcome: Outcome, error: Exception) -> Outcome:
-        """Put the message among the dead letters, with the reason; for good, unless somebody decides otherwise."""
+        """Send the message to the dead-letter queue, with the reason."""
         try:
             self._send_to_dead_letters(delivery.record, error, delivery.metadata)
-        except Exception as not_sent:  # noqa: BLE001 - the message is redelivered, and then ends the same
+        except Exception as not_sent:  # noqa: BLE001 - the message is redelivered, with the same outcome
             self.unsettled(delivery.about, not_sent)
             return unsettled(not_sent)
         self.log.warning("dead", extra=delivery.about | {"error": kind(error), "reason": reason(error)})
@@ -96,31 +96,31 @@ class Settlement:
 
     def _retry(self, delivery: Delivery, outcome: Outcome) -> Outcome:
         if not outcome.seconds:
-            self.again[delivery.id] = 0
+            self.redelivered[delivery.id] = 0
             return outcome
         error = outcome.error
-        # A suspect that is handed back stays one: nobody has looked at it.
-        if (error or not delivery.suspect) and (end := self._noted(delivery, error if outcome.counts else None)):
-            return end
+        # A suspect that is handed back was not attempted, so it stays a suspect: no note.
+        if (error or not delivery.suspect) and (final := self._note(delivery, error if outcome.counts else None)):
+            return final
         if outcome.log:
-            told = {"error": kind(error), "reason": reason(error)} if error else {}
-            self.log.info(outcome.log, extra=delivery.about | told | {"seconds": outcome.seconds})
-        if outcome.log == "waits":
+            failure = {"error": kind(error), "reason": reason(error)} if error else {}
+            self.log.info(outcome.log, extra=delivery.about | failure | {"seconds": outcome.seconds})
+        if outcome.log == RETRY_LATER:
             self._count(observability.WAITING)
         if isinstance(error, UnknownVersion):
             self._count(observability.NEWER_VERSION)
-        self.again[delivery.id] = outcome.seconds
+        self.redelivered[delivery.id] = outcome.seconds
         try:
             aws.client("sqs").change_message_visibility(
                 QueueUrl=settings().queue_url,
                 ReceiptHandle=delivery.record["receiptHandle"],
                 VisibilityTimeout=outcome.seconds,
             )
-        except Exception as not_changed:  # noqa: BLE001 - then it is redelivered after the queue's own time
+        except Exception as not_changed:  # noqa: BLE001 - it is redelivered after the queue's visibility timeout
             self.failure(delivery.about, not_changed)
         return outcome
 
-    def _noted(
+    def _note(
         self,
         delivery: Delivery,
         error: Exception | None = None,
@@ -128,7 +128,7 @@ class Settlement:
         deliveries: int | None = None,
         crashes: int | None = None,
     ) -> Outcome | None:
-        """Note in the ledger why the message is redelivered. None if that is done, else how the delivery ends."""
+        """Note in the ledger why the message is redelivered. Returns None, or the final outcome if that failed."""
         m = delivery.metadata
         note = Note(
             message=delivery.id,
@@ -144,7 +144,7 @@ class Settlement:
         except AlreadyDone:
             self._duplicate(delivery)
             return Outcome(verdict=Verdict.DUPLICATE)
-        except Exception as not_noted:  # noqa: BLE001 - without a note it is redelivered as a suspect; no harm in that
+        except Exception as not_noted:  # noqa: BLE001 - without a note it is redelivered as a suspect, which is safe
             self.unsettled(delivery.about, not_noted)
             return unsettled(not_noted)
         return None

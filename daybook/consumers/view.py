@@ -1,11 +1,11 @@
-"""Views: consumers that keep rows for people to read, made from events alone, so that they can be rebuilt.
+"""Views (projections, read models): rows for readers, computed from events only, so that they can be rebuilt.
 
-A view's function only says what an event changes. There are two ways, and both give the same rows in whatever order and
-however often the events arrive:
+A view's function only returns the changes for an event. There are two kinds of change. Both give the same rows in
+whatever order and however often the events arrive:
 
-* *set if newer* writes fields unless what stands there comes from a newer event, field by field, by an order that is in
-  the events themselves (a version, a time of measurement, a milestone), never by arrival;
-* *add* adds whole numbers, which is exact in any order. The ledger sees to it that each event is added once.
+* *set if newer* writes a field unless a newer event has already written it. The order comes from the events (a version,
+  a time of measurement, a milestone), never from the order of arrival
+* *add* adds integers, in any order. The ledger guarantees that each event is added once
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,26 +24,27 @@ from daybook.store.ledger import COMMITTED, Entry
 from daybook.store.state import KEY, State
 from daybook.store.transaction import MAX_WRITES, Pauses, Refused, TooManyWrites, batch_get, write
 
-# Beside each field that is set stands the place of its event in the order, under the field's name with this behind it.
+# The suffix of the attribute with a field's order: `status@` holds the order of the event that has set `status`.
 ORDER = "@"
 _ORDER_DIGITS = 20
 
-# One event may change so many rows: as many again, of the generation that is being built, and the ledger's row still go
-# into one transaction.
+# The most rows that one event may change: twice as many during a rebuild, plus the ledger's row, fit one transaction.
 MOST_ROWS = MAX_WRITES // 2 - 1
 
-# By this a view's function knows that it is only asked what events would change.
+# The key of an invocation that only asks for the changes of events (see View.__call__).
 PROJECT = "project"
 
 
 class ReservedKey(ValueError):
-    """A view's function names a row by a key that generations are told by. Give it another."""
+    """A view's function uses a row key with the prefix that is reserved for generations. Use another key."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetIfNewer:
-    """Write `fields` of a row, each unless a newer event has written it. `order` is a number of up to 20 digits or a
-    text that sorts, such as a time as this system writes it; it must be of one kind for one field.
+    """Write `fields` of a row, each unless a newer event has written it.
+
+    `order` is a non-negative integer of up to 20 digits, or a text that sorts, such as a time as this system writes it.
+    All orders of one field must have the same type.
     """
 
     row: type[State]
@@ -54,7 +55,7 @@ class SetIfNewer:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Add whole numbers to fields of a row."""
+    """Add integers to fields of a row."""
 
     row: type[State]
     key: str
@@ -66,8 +67,9 @@ Change = SetIfNewer | Add
 
 @dataclass(slots=True)
 class RowChange:
-    """All that one event, or several, change in one row. `table` is named as the stack names it. Values are attributes,
-    as DynamoDB's low-level API writes them; beside each stands the place of its event in the order.
+    """All changes of one or several events to one row. `table` is the table's name in its stack.
+
+    `sets` maps a field to its value, as an attribute of DynamoDB's low-level API, and its order as text.
     """
 
     table: str
@@ -76,17 +78,17 @@ class RowChange:
     adds: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def from_data(cls, told: Mapping[str, Any]) -> Self:
-        """The change in what `as_data` gave."""
-        sets = {name: (value, stamp) for name, (value, stamp) in told["sets"].items()}
-        return cls(told["table"], told["key"], sets, dict(told["adds"]))
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """The change from the result of `as_data`."""
+        sets = {name: (value, stamp) for name, (value, stamp) in data["sets"].items()}
+        return cls(data["table"], data["key"], sets, dict(data["adds"]))
 
     def as_data(self) -> dict[str, Any]:
-        """The change as what JSON can hold."""
+        """The change as JSON values."""
         return {"table": self.table, "key": self.key, "sets": self.sets, "adds": self.adds}
 
     def merge(self, other: "RowChange") -> None:
-        """Change what the other changes too: of each field the newest value counts, and what is added is summed up."""
+        """Merge another change into this one: the newest value of each field wins, and additions are summed."""
         for name, difference in other.adds.items():
             self.adds[name] = self.adds.get(name, 0) + difference
         for name, (value, stamp) in other.sets.items():
@@ -94,8 +96,9 @@ class RowChange:
                 self.sets[name] = (value, stamp)
 
     def part(self, table: str, generation: int = 0) -> dict[str, Any]:
-        """The update of the row in a generation: every set only if all of them are newer than what is there. `table` is
-        the deployed name.
+        """The update of the row in a generation, on the condition that no field has a newer value.
+
+        `table` is the deployed name. If the condition fails, DynamoDB returns the row (see without_superseded).
         """
         names: dict[str, str] = {}
         values: dict[str, Any] = {}
@@ -124,9 +127,7 @@ class RowChange:
         return {"Update": update}
 
     def without_superseded(self, found: Mapping[str, Any]) -> "RowChange | None":
-        """What is left to do on a row that already holds `found`: the fields that no newer event has set. None, if that
-        is nothing.
-        """
+        """The change without the fields for which the row `found` has newer values. None if nothing is left."""
         orders = unpack_item(found)
         newer = {
             name: (value, stamp) for name, (value, stamp) in self.sets.items() if orders.get(name + ORDER, "") < stamp
@@ -135,11 +136,11 @@ class RowChange:
 
 
 def row_changes(changes: Change | Iterable[Change], event_id: str) -> list[RowChange]:
-    """What an event changes, row by row. Raises ReservedKey."""
+    """The changes of an event, one RowChange for each row. Raises ReservedKey."""
     rows: dict[tuple[str, str], RowChange] = {}
     for change in [changes] if isinstance(changes, SetIfNewer | Add) else changes:
         if change.key.startswith(RESERVED):
-            msg = f"a row of the view {change.row.table} is named with {RESERVED} first, which is kept for generations"
+            msg = f"a key of the view {change.row.table} begins with {RESERVED}, which is reserved for generations"
             raise ReservedKey(msg)
         row = rows.setdefault((change.row.table, change.key), RowChange(change.row.table, change.key))
         if isinstance(change, Add):
@@ -153,10 +154,9 @@ def row_changes(changes: Change | Iterable[Change], event_id: str) -> list[RowCh
 
 
 class Projection:
-    """The changes of one event, as a transaction that may have to give up fields to newer events.
+    """The transaction with the changes of one event. Fields that newer events have set are dropped from it.
 
-    `generations` tells of each table, by its name in the stack, what is live there and what is being built. Raises
-    TooManyWrites.
+    `generations` has the generations of each table, by its name in the stack. Raises TooManyWrites.
     """
 
     def __init__(
@@ -173,13 +173,13 @@ class Projection:
         self._rows: list[tuple[RowChange, int]] = []
         self._also: set[str] = set()
         for change in changes:
-            there = generations[change.table]
-            self._rows += [(change, generation) for generation in there.written]
-            if there.building is not None:
-                self._also.add(generation_name(change.table, there.building, there.operation))
+            current = generations[change.table]
+            self._rows += [(change, generation) for generation in current.written]
+            if current.building is not None:
+                self._also.add(generation_name(change.table, current.building, current.operation))
         if len({(change.table, change.key) for change, _ in self._rows}) > MOST_ROWS:
             msg = (
-                f"{consumer} changes more than {MOST_ROWS} rows for one event, which would be too many during a rebuild"
+                f"{consumer} changes more than {MOST_ROWS} rows for one event; a rebuild could not write twice as many"
             )
             raise TooManyWrites(msg)
 
@@ -198,38 +198,36 @@ class Projection:
         rows = {_name(*each): each[0].part(table(each[0].table), each[1]) for each in self._rows}
         return {LEDGER: self._backbone.ledger.record(entry), **rows}
 
-    def give_up_superseded(self, failed: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """Leave out what newer events have set, by the rows that a refused transaction found."""
-        left = []
+    def drop_superseded(self, failed: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Drop the fields that newer events have set. `failed` are the rows whose conditions failed (see Refused)."""
+        remaining = []
         for row, generation in self._rows:
             name = _name(row, generation)
             rest = row.without_superseded(failed[name] or {}) if name in failed else row
             if rest:
-                left.append((rest, generation))
-        self._rows = left
+                remaining.append((rest, generation))
+        self._rows = remaining
 
 
 def _name(row: RowChange, generation: int) -> str:
-    """What a row's part of the transaction is named."""
+    """The name of a row's part of the transaction."""
     return f"row {row.table}/{row_id(generation, row.key)}"
 
 
 def _stamp(order: int | str, event_id: str) -> str:
-    """The order as text that sorts. The event's id decides between equals, so that arrival never does."""
+    """The order as text that sorts. The event id decides between equal orders, so that arrival never does."""
     if isinstance(order, int) and not 0 <= order < 10**_ORDER_DIGITS:
-        msg = (
-            f"an order must be a whole number of up to {_ORDER_DIGITS} digits, and not negative: it is compared as text"
-        )
+        msg = f"an order must be a non-negative integer of up to {_ORDER_DIGITS} digits: it is compared as text"
         raise ValueError(msg)
-    placed = f"{order:0{_ORDER_DIGITS}d}" if isinstance(order, int) else order
-    return f"{placed}#{event_id}"
+    text = f"{order:0{_ORDER_DIGITS}d}" if isinstance(order, int) else order
+    return f"{text}#{event_id}"
 
 
 ViewBody = Callable[[E], Change | Iterable[Change]]
 
 
 class View(Consumer[E]):
-    """A consumer that keeps rows for people to read, made from nothing but the events."""
+    """A consumer that keeps rows for readers, computed from events only."""
 
     kind = "view"
 
@@ -238,20 +236,20 @@ class View(Consumer[E]):
         self.body = body
 
     def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        """Handle an SQS batch; or say what events would change, and change nothing.
+        """Handle an SQS batch. Or, if invoked by a rebuild, return the changes of events without writing them.
 
-        That is asked as {"project": [{"id", "version", "data"}, …]}, and answered as {"projected": […]}: for each event
-        {"rows": [RowChange.as_data(), …]}, or {"error", "reason"}.
+        A rebuild sends {"project": [{"id", "version", "data"}, …]}. The result is {"projected": […]}, with one of
+        {"rows": [RowChange.as_data(), …]} and {"error", "reason"} for each event.
         """
         if PROJECT in batch:
-            return {"projected": [self._projected(told) for told in batch[PROJECT]]}
-        # For this invocation alone: whoever builds a generation waits until every invocation before has ended.
+            return {"projected": [self._project(event) for event in batch[PROJECT]]}
+        # Read again in each invocation: a rebuild waits until all invocations that began before it have ended.
         self._generations: dict[str, Generations] = {}
         return super().__call__(batch, context)
 
     def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
         rows = row_changes(self.body(event), metadata.id)
-        self._look_at_generations({row.table for row in rows} - self._generations.keys(), pauses)
+        self._read_generations({row.table for row in rows} - self._generations.keys(), pauses)
         projection = Projection(backbone(), self.name, metadata, rows, self._generations)
         while True:
             try:
@@ -259,12 +257,12 @@ class View(Consumer[E]):
             except Refused as refused:
                 if LEDGER in refused.failed:
                     raise Duplicate from None
-                projection.give_up_superseded(refused.failed)
+                projection.drop_superseded(refused.failed)
                 pauses.pause()
             else:
                 return
 
-    def _look_at_generations(self, tables: Iterable[str], pauses: Pauses) -> None:
+    def _read_generations(self, tables: Iterable[str], pauses: Pauses) -> None:
         names = {backbone().settings.table(table): table for table in tables}
         if not names:
             return
@@ -273,14 +271,14 @@ class View(Consumer[E]):
         found = {names[name]: item for name, item in batch_get(backbone().dynamodb, request, pauses)}
         self._generations |= {table: Generations.in_item(found.get(table)) for table in names.values()}
 
-    def _projected(self, told: Mapping[str, Any]) -> dict[str, Any]:
+    def _project(self, record: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            event = self.event_type.read(told["data"], version=told["version"])
-            return {"rows": [row.as_data() for row in row_changes(self.body(event), told["id"])]}
-        except Exception as error:  # noqa: BLE001 - whoever asked is told of each event by itself
+            event = self.event_type.read(record["data"], version=record["version"])
+            return {"rows": [row.as_data() for row in row_changes(self.body(event), record["id"])]}
+        except Exception as error:  # noqa: BLE001 - each event has a result of its own
             return {"error": kind(error), "reason": reason(error)}
 
 
 def view(event_type: type[E]) -> Callable[[ViewBody[E]], View[E]]:
-    """Make a body that maps an event to changes of rows into a handler for one type of event."""
+    """Decorate a body that maps an event to changes of rows as a handler for one type of event."""
     return lambda body: View(event_type, body)

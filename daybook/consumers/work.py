@@ -1,7 +1,7 @@
-"""The unit of work: what one received event does, as one transaction.
+"""The unit of work: everything that a consumer does for one event, as one transaction.
 
-A function's body reads state, decides, and says what changes: rows and new events. It calls no AWS API itself. When it
-has returned, everything is committed at once together with the ledger's row, or nothing is.
+A function's body reads state, decides, and registers changes: rows and new events. It calls no AWS API itself. When it
+returns, all changes are committed together with the ledger's row, or none.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ H = TypeVar("H", bound=Event)
 # DynamoDB's quota for one BatchGetItem.
 _MAX_READS = 100
 
-# The name of the ledger's part in every transaction of a consumer.
+# The name of the ledger's part in each transaction of a consumer.
 LEDGER = "ledger"
 
 
@@ -38,36 +38,36 @@ class NotDeclared(TypeError):
 
 
 class NotATimersEvent(TypeError):
-    """A function arms an event whose contract is not a timer's, or emits one whose contract is. Use the other."""
+    """A function uses `arm` for an event whose contract has no `timer=True`, or `emit` for one that has it."""
 
 
 class NoSuchField(TypeError):
-    """A function changes a field that its row does not have. Is it misspelled?"""
+    """A function changes a field that its row does not have. Check the spelling."""
 
 
 class WrittenTwice(ValueError):
-    """A unit of work saves a row that it also changes or saves again. One row, one way of writing it."""
+    """A unit of work saves a row that it also changes or saves again. Write each row in one way, and save it once."""
 
 
 class NotRead(TypeError):
-    """A function sets a least for a row that it has not read. Read it first: the body decides on what it has seen."""
+    """A function uses `at_least` for a row that it has not read. Read the row first."""
 
 
 class RowExists(RuntimeError):
-    """A row that was saved without having been read is there already. Read it first, or give the row another key."""
+    """A row that was saved without being read exists already. Read it first, or use another key."""
 
 
 class StreamTaken(RuntimeError):
-    """An event that opens its stream found it open. Two causes share one id, which a contract should have prevented."""
+    """An event that opens its stream found the stream already open. Two events use the same id for their stream."""
 
 
 class StreamNotOpen(RuntimeError):
-    """An event that continues its stream found none. What should have opened it has not happened."""
+    """An event that continues its stream found no stream. The event that opens it was never recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """The parts of the backbone that a unit of work stands on."""
+    """The parts of the backbone that a unit of work uses."""
 
     dynamodb: Any
     store: EventStore
@@ -78,7 +78,7 @@ class Backbone:
 
 @dataclass(frozen=True, slots=True)
 class Past(Generic[H]):
-    """An event that was recorded before, and what is told of it."""
+    """An event in a stream's history, with its metadata."""
 
     event: H
     metadata: Metadata
@@ -86,7 +86,7 @@ class Past(Generic[H]):
 
 @dataclass(slots=True)
 class _Change:
-    """The sum of all changes to one row: differences, and the least that each field may be left with."""
+    """All changes to one row: the sum of the differences, and the minimum value of each field afterwards."""
 
     row: type[State]
     differences: Counter[str] = field(default_factory=Counter)
@@ -94,7 +94,7 @@ class _Change:
 
 
 class Work:
-    """What a body sees. `cause` is the metadata of the event that is being handled."""
+    """The unit of work that a body gets. `cause` is the metadata of the event that is being processed."""
 
     def __init__(
         self,
@@ -119,21 +119,21 @@ class Work:
 
     @property
     def now(self) -> datetime:
-        """This moment, the same however often it is asked."""
+        """The time at which the unit of work began."""
         return clock.moment(self._now)
 
     def read(self, row: type[R], key: str) -> R:
-        """The row with that key, read consistently; a blank one if there is none."""
+        """The row with that key, or a blank row. A consistent read."""
         return self.read_all(row, [key])[key]
 
     def read_all(self, row: type[R], keys: Iterable[str]) -> dict[str, R]:
-        """The rows with those keys, in one call; blank ones where there are none."""
+        """The rows with those keys, in one call; blank rows for keys that do not exist. A consistent read."""
         wanted = list(dict.fromkeys(keys))
         self.prefetch((row, wanted))
         return {key: cast("R", self._rows[row.table, key][0]) for key in wanted}
 
     def prefetch(self, *wanted: tuple[type[State], Iterable[str]]) -> None:
-        """Read rows of several tables in one call, so that `read` and `read_all` find them at hand."""
+        """Read rows of several tables in one call, so that `read` and `read_all` need no further calls."""
         missing = [
             (row, key) for row, keys in wanted for key in dict.fromkeys(keys) if (row.table, key) not in self._rows
         ]
@@ -141,9 +141,9 @@ class Work:
             self._fetch(missing[start : start + _MAX_READS])
 
     def history(self, stream: str, *types: type[H]) -> list[Past[H]]:
-        """The events of these types in a stream, from its beginning, read consistently. For streams that stay short.
+        """All events of these types in a stream, in order. A consistent read. Use it only for streams that stay short.
 
-        Raises UnknownVersion and ContractBroken, as reading an event does that is delivered.
+        Raises UnknownVersion and ContractBroken.
         """
         read = {event.contract.type: event for event in types}
         return [
@@ -153,9 +153,7 @@ class Work:
         ]
 
     def on_the_way(self, deliveries: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Those of the deliveries, each an event's id and a consumer, of which nothing has come yet and still may: they
-        were not handled, or failed and will be tried again.
-        """
+        """Those deliveries (event id, consumer) that are still pending: not processed yet, or failed and retried."""
         wanted = list(dict.fromkeys(deliveries))
         keys = [ledger_keys.of_event(event, consumer) for event, consumer in wanted]
         states: dict[tuple[str, str], str] = {}
@@ -165,73 +163,75 @@ class Work:
         return {each for each in wanted if states.get(each, TRYING) == TRYING}
 
     def save(self, row: State) -> None:
-        """Write the whole row, if it is still as this unit of work has read it; unread, if there is none yet.
+        """Write the whole row, on the condition that it has not changed since this unit of work read it, or does not
+        exist if it was not read.
 
-        If another was faster, the body runs again on what that one left.
+        If another unit of work was faster, the body runs again on the new row.
         """
-        place = (row.table, row.row_id)
-        if place in self._saved or place in self._changed:
+        key = (row.table, row.row_id)
+        if key in self._saved or key in self._changed:
             msg = f"{type(row).__name__} is written twice in one unit of work"
             raise WrittenTwice(msg)
-        self._saved[place] = row
+        self._saved[key] = row
 
     def change(self, row: State, *, at_least: int | None = None, **differences: int) -> None:
-        """Add to whole-number fields of the row, without regard to who else does so at the same time.
+        """Add to integer fields of the row. Concurrent additions do not conflict with each other.
 
-        `at_least` is what each lowered field must be left with; when it would be less, the body runs again on the row
-        as it is then. Rows that many write at once are best changed, not saved.
+        `at_least` is the minimum value of each lowered field afterwards; if the value would be lower, the body runs
+        again on the current row. Use `change` instead of `save` for rows with many concurrent writes.
         """
         if unknown := differences.keys() - type(row).model_fields:
             msg = f"{type(row).__name__} has no field {', '.join(sorted(unknown))}"
             raise NoSuchField(msg)
-        place = (row.table, row.row_id)
-        if at_least is not None and place not in self._rows:
-            msg = f"{self._consumer} sets a least for a {type(row).__name__} that it has not read"
+        key = (row.table, row.row_id)
+        if at_least is not None and key not in self._rows:
+            msg = f"{self._consumer} uses at_least for a {type(row).__name__} that it has not read; read it first"
             raise NotRead(msg)
-        if place in self._saved:
+        if key in self._saved:
             msg = f"{type(row).__name__} is written twice in one unit of work"
             raise WrittenTwice(msg)
-        change = self._changed.setdefault(place, _Change(type(row)))
+        change = self._changed.setdefault(key, _Change(type(row)))
         change.differences.update(differences)
         if at_least is not None:
             for name in differences:
                 change.at_least[name] = max(at_least, change.at_least.get(name, at_least))
 
     def emit(self, event: Event) -> None:
-        """Say that something has happened. It is stored with all else that this unit of work does, then published."""
+        """Emit an event. It is stored in the unit of work's transaction, and published after that."""
         if event.contract.timer:
-            msg = f"{self._consumer} emits {type(event).__name__}, which is a timer's; arm it"
+            msg = f"{self._consumer} emits {type(event).__name__}, whose contract has timer=True; use work.arm"
             raise NotATimersEvent(msg)
         self._emitted.append((self._new_id(event), event))
 
     def arm(self, event: Event, at: datetime) -> None:
-        """Have the event recorded at that time; at once, if it lies in the past. Nothing can take it back: whoever
-        handles the event looks whether it still applies.
+        """Schedule the event: it is recorded at that time, or at once if the time has passed.
+
+        A timer cannot be cancelled. The consumer of the event must check whether it still applies.
         """
         if not event.contract.timer:
-            msg = f"{self._consumer} arms a timer with {type(event).__name__}, whose contract is not a timer's"
+            msg = f"{self._consumer} arms {type(event).__name__}, whose contract has no timer=True; use work.emit"
             raise NotATimersEvent(msg)
-        # Minutes that have passed may be finished: no sweep looks there any more.
+        # Not earlier than now: fire-timers does not query finished minutes again.
         self._armed.append((self._new_id(event), event, max(clock.timestamp(at), self._now)))
 
-    # --- what the runtime asks for once the body has returned -------------------------------------------------------
+    # --- for the runtime, after the body has returned ----------------------------------------------------------------
 
     @property
     def emitted(self) -> list[Event]:
-        """The events, in the order in which the body emitted them."""
+        """The emitted events, in order."""
         return [event for _, event in self._emitted]
 
     @property
     def emitted_ids(self) -> list[str]:
-        """Their ids."""
+        """The ids of the emitted events, in order."""
         return [event_id for event_id, _ in self._emitted]
 
     def parts(self, *, happened: bool = False) -> tuple[dict[str, dict[str, Any]], dict[str, Exception]]:
-        """The parts of the transaction by name, and the errors of those whose refusal is final, if nothing else was
-        refused beside them.
+        """The parts of the transaction by name, and the errors for parts whose failed condition is final, if no other
+        part failed with them.
 
-        Any other refused part means that another was faster, and that the body should run again. `happened`: it is an
-        account of what the world outside has done (see Ledger.record).
+        A failed condition of any other part means that another unit of work was faster, and the body must run again.
+        `happened`: see Ledger.record.
         """
         entry = Entry(
             event=self.cause.id,
@@ -244,28 +244,28 @@ class Work:
         )
         parts = {LEDGER: self._backbone.ledger.record(entry, happened=happened)}
         final: dict[str, Exception] = {}
-        for place, row in self._saved.items():
-            name = f"row {'/'.join(place)}"
-            if place not in self._rows:
-                exists = f"{self._consumer} saves a {type(row).__name__} unread that is there already"
-                final[name] = RowExists(exists)
-            parts[name] = self._saving(place, row)
-        for place, change in self._changed.items():
-            parts[f"row {'/'.join(place)}"] = self._changing(place, change)
-        parts |= self._arming()
+        for key, row in self._saved.items():
+            name = f"row {'/'.join(key)}"
+            if key not in self._rows:
+                msg = f"{self._consumer} saves a {type(row).__name__} that exists already, without reading it"
+                final[name] = RowExists(msg)
+            parts[name] = self._put(key, row)
+        for key, change in self._changed.items():
+            parts[f"row {'/'.join(key)}"] = self._update(key, change)
+        parts |= self._timers()
         for stream, drafts in self._drafts().items():
             kind = stream.partition("/")[0]
             first, *later = (event.contract.place for event in self.emitted if event.stream == stream)
-            taken = StreamTaken(f"{self._consumer} opens a stream of {kind} that is open already")
+            already_open = StreamTaken(f"{self._consumer} opens a stream of the kind {kind} that is already open")
             if Place.OPENS in later:
-                raise taken
+                raise already_open
             head = None if first is Place.OPENS else self._backbone.store.head(stream)
             if head is None and first is Place.CONTINUES:
-                msg = f"{drafts[0].type} continues a stream of {kind} that nothing has opened"
+                msg = f"{drafts[0].type} continues a stream of the kind {kind} that does not exist"
                 raise StreamNotOpen(msg)
             for draft in drafts:
                 if head is None and first is Place.OPENS:
-                    final[f"event {draft.id}"] = taken
+                    final[f"event {draft.id}"] = already_open
                 envelope = successor(draft, head, self._now)
                 head = Head.at(envelope)
                 parts[f"event {draft.id}"] = self._backbone.store.append(envelope)
@@ -279,11 +279,11 @@ class Work:
         ordinal = sum(type(each) is type(event) for each in earlier)
         return emitted_id(self.cause.id, self._consumer, type(event).__name__, ordinal)
 
-    def _arming(self) -> dict[str, dict[str, Any]]:
+    def _timers(self) -> dict[str, dict[str, Any]]:
         parts = {}
         for event_id, event, at in self._armed:
             draft = self._draft(event_id, event, at)
-            successor(draft, None, self._now)  # raises EventTooLarge now, when somebody can still do something about it
+            successor(draft, None, self._now)  # raises EventTooLarge in this delivery, not when the timer fires
             parts[f"timer {event_id}"] = self._backbone.due.arm(Timer(draft, event.contract.place))
         return parts
 
@@ -322,8 +322,8 @@ class Work:
             found = rows[table, unpack(item[KEY])].from_item(item)
             self._rows[found.table, found.row_id] = (found, unpack_item(item).get(VERSION, 0))
 
-    def _saving(self, place: tuple[str, str], row: State) -> dict[str, Any]:
-        version = self._rows[place][1] if place in self._rows else 0
+    def _put(self, key: tuple[str, str], row: State) -> dict[str, Any]:
+        version = self._rows[key][1] if key in self._rows else 0
         put: dict[str, Any] = {
             "TableName": self._backbone.settings.table(row.table),
             "Item": row.to_item(version + 1),
@@ -336,8 +336,8 @@ class Work:
             put["ConditionExpression"] = "attribute_not_exists(#version)"
         return {"Put": put}
 
-    def _changing(self, place: tuple[str, str], change: _Change) -> dict[str, Any]:
-        # The version counts changes too, so that a row that someone saves meanwhile is not overwritten.
+    def _update(self, key: tuple[str, str], change: _Change) -> dict[str, Any]:
+        # Changes raise the version too, so that a `save` based on an older row fails.
         names = {"#version": VERSION}
         values = {":one": pack(1)}
         additions = ["#version :one"]
@@ -349,12 +349,12 @@ class Work:
             if difference < 0 and name in change.at_least:
                 needed = change.at_least[name] - difference
                 values[f":m{number}"] = pack(needed)
-                # A field that is not there counts as 0.
+                # A missing field counts as 0.
                 absent = f"attribute_not_exists(#f{number}) OR " if needed <= 0 else ""
                 conditions.append(f"({absent}#f{number} >= :m{number})")
         update: dict[str, Any] = {
             "TableName": self._backbone.settings.table(change.row.table),
-            "Key": {KEY: pack(place[1])},
+            "Key": {KEY: pack(key[1])},
             "UpdateExpression": "ADD " + ", ".join(additions),
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,

@@ -1,1 +1,1 @@
-"""What an event is: its contract, its envelope, its versions, and the catalogue of all contracts of an application."""
+"""Events: contracts, versions, envelopes, and the catalogue of all contracts of an application."""

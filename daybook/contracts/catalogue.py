@@ -1,8 +1,8 @@
-"""All contracts of an application, by their type.
+"""All contracts of an application, by event type.
 
     CATALOGUE = Catalogue.of_package("events")
 
-Only those import it who must know every event: admit, the backbone's stack, and the operator's commands.
+Only code that must know every event imports the catalogue: admit, the backbone's stack, and the operator's commands.
 """
 
 import pkgutil
@@ -16,14 +16,14 @@ from daybook.contracts.contract import ContractError, Event
 
 
 class Catalogue(Mapping[str, type[Event]]):
-    """The contracts in some modules, with those of operations, by type.
+    """The contracts in the given modules and those of operations, by event type.
 
-    `foreign` are those that sources send that do not know this system, by source and detail-type. `package` is the
-    package that the modules were found in.
+    `foreign` maps source and detail-type to the contracts of sources that do not know this system (see Event).
+    `package` is the package of the modules.
     """
 
     def __init__(self, *modules: ModuleType, package: str = "") -> None:
-        """Raises ContractError if two contracts have one type, or streams of one kind have two owners."""
+        """Raises ContractError if two contracts have the same type, or one kind of stream has two owners."""
         self.package = package
         self._contracts: dict[str, type[Event]] = {}
         owners: dict[str, str] = {}
@@ -37,7 +37,10 @@ class Catalogue(Mapping[str, type[Event]]):
             for source in contract.sources if contract.foreign else ():
                 other = self.foreign.setdefault((source, str(contract.foreign)), event)
                 if other is not event:
-                    msg = f"{contract.type} and {other.contract.type} are both sent as {contract.foreign!r} by {source}"
+                    msg = (
+                        f"{contract.type} and {other.contract.type} have the same detail-type {contract.foreign!r} and "
+                        f"source {source}; each pair needs one contract"
+                    )
                     raise ContractError(msg)
 
     @classmethod
@@ -58,7 +61,7 @@ class Catalogue(Mapping[str, type[Event]]):
     def _add(self, event: type[Event], owners: dict[str, str]) -> None:
         contract = event.contract
         if contract.type in self._contracts:
-            msg = f"two contracts are named {contract.type}; a detail-type must mean one thing"
+            msg = f"two contracts have the name {contract.type}; a detail-type must have one contract"
             raise ContractError(msg)
         owner = owners.setdefault(contract.stream_kind, contract.service)
         if owner != contract.service:

@@ -1,4 +1,4 @@
-"""What an event is: a frozen fact in the past tense, that knows its stream, its version and who may say it.
+"""Contracts: an event is a frozen fact in the past tense. It knows its stream, its version and its allowed sources.
 
     class OrderPlaced(Event, opens="order/{order_id}", sources=("shop.checkout",)):
         '''A customer has placed an order.'''
@@ -23,41 +23,41 @@ _STREAM = re.compile(r"(?P<kind>[a-z][a-z0-9-]*)/\{(?P<field>[a-z_]+)\}")
 
 
 class Place(StrEnum):
-    """Where in its stream an event may stand."""
+    """At which position of its stream an event is allowed."""
 
-    OPENS = "opens"  # first, and only first: a second order 1001 is refused
-    CONTINUES = "continues"  # after another: a parcel for an order that nobody placed is refused
-    JOINS = "joins"  # either: the reports of a device
+    OPENS = "opens"  # only the first: a second order 1001 is rejected
+    CONTINUES = "continues"  # any but the first: a shipment of an order that was never placed is rejected
+    JOINS = "joins"  # any: the reports of a device
 
 
 class Personal:
-    """Marks a field that is about a person: `name: Annotated[str, PERSONAL]`. No log shows it."""
+    """Marks a field with personal data: `name: Annotated[str, PERSONAL]`. Logs never contain it."""
 
 
 PERSONAL = Personal()
 
 
 class Part(BaseModel):
-    """A part of a contract: as frozen as the whole, and as silent about its content when it is refused."""
+    """A part of a contract. Like an event it is frozen, and its validation errors do not quote the input."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class ContractError(TypeError):
-    """A contract is declared in a way that cannot work. Raised when its class is made, so never in production."""
+    """A contract's declaration is invalid. Raised when its class is defined, so never while events are processed."""
 
 
 class ContractBroken(ValueError):
-    """The data do not keep their contract. The sentence names fields and rules, and never quotes the data."""
+    """The data violate their contract. The message names fields and rules, and never quotes the data."""
 
 
 class UnknownVersion(ValueError):
-    """The event's version is newer than this code knows. Deploy the code that knows it, then process it again."""
+    """This code does not know the event's version. Deploy the code that does, then process the event again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What holds for all events of one type, apart from their fields."""
+    """The properties that all events of one type share, apart from their fields. Event describes them."""
 
     type: str
     version: int
@@ -73,26 +73,30 @@ class Contract:
 
     @property
     def published_source(self) -> str:
-        """The `source` under which the event bus carries it."""
+        """The `source` of these events on the event bus."""
         return f"daybook.{self.service}"
 
     def name(self, data: object) -> str | None:
-        """What its producer tells an event with these data by from all others, if there is a field for that."""
+        """The producer's id of an event with these data, if the contract has a field for it (`identified_by`)."""
         key = data.get(self.identified_by) if self.identified_by and isinstance(data, Mapping) else None
         return f"{self.type}/{key}" if isinstance(key, str) else None
 
 
 class Event(Part):
-    """The base of all contracts. Unknown fields pass, missing ones do not; nothing can be changed afterwards.
+    """The base class of all contracts. Unknown fields are ignored, missing fields are errors, instances are frozen.
 
-    Class arguments: exactly one of `opens`, `continues` and `joins` (see Place), each a stream like
-    `order/{order_id}`; `sources`, those outside that may send it (none: only the owning service emits it);
-    `timer`, for what is recorded once its time has come (see Work.arm); `version`, from 1. A version n needs a static
-    method `upcast_<m>` for each m below n, which turns the data of version m into those of version m + 1. `foreign` is
-    the detail-type of sources that do not know this system, as AWS's own services; a static method `translated` turns
-    the detail that they send into `{"metadata": {…}, "data": {…}}`. `happened` names a field, a UtcTime, that says when
-    it happened: what the metadata say of that does not count. `identified_by` names a field by which its producer tells
-    it from all others of the type: the same again is a repetition, and with other content it is refused.
+    Class arguments:
+
+    * exactly one of `opens`, `continues` and `joins` (see Place): a stream such as `order/{order_id}`
+    * `sources`: the external sources that may send the event. Without any, only the owning service emits it
+    * `version`: from 1. Version n needs a static method `upcast_<m>` for each m below n, which converts the data of
+      version m to version m + 1
+    * `timer`: the event is recorded at a scheduled time (see Work.arm)
+    * `foreign`: the detail-type that sources use which do not know this system, such as AWS services. A static method
+      `translated` converts their detail to `{"metadata": {…}, "data": {…}}`
+    * `happened`: a field, a UtcTime, with the time of the event; the time in the metadata is then ignored
+    * `identified_by`: a field with the producer's id of the event, unique within its type. A second event with this id
+      is a duplicate if its content is the same, and is rejected otherwise
     """
 
     contract: ClassVar[Contract]
@@ -120,19 +124,19 @@ class Event(Part):
         ((place, stream),) = given
         match = _STREAM.fullmatch(stream)
         if match is None:
-            msg = f"{cls.__name__}: the stream {stream!r} is not of the form kind/{{field}}"
+            msg = f"{cls.__name__}: the stream {stream!r} must have the form kind/{{field}}"
             raise ContractError(msg)
         if any(source.startswith("daybook.") for source in sources):
-            msg = f"{cls.__name__}: sources named daybook.* are this system's own and never come from outside"
+            msg = f"{cls.__name__}: sources named daybook.* are internal; remove them from sources="
             raise ContractError(msg)
         if timer and sources:
-            msg = f"{cls.__name__} is a timer's, and so comes from no source outside"
+            msg = f"{cls.__name__} has timer=True, so external sources cannot send it; remove sources= or timer="
             raise ContractError(msg)
         if foreign and not (sources and hasattr(cls, "translated")):
-            msg = f"{cls.__name__} is sent as {foreign!r}: say by which sources, and how it is translated"
+            msg = f"{cls.__name__} has foreign={foreign!r}: it also needs sources= and a static method translated"
             raise ContractError(msg)
         if hasattr(cls, "translated") and not foreign:
-            msg = f"{cls.__name__}: say by which detail-type its sources send what it translates"
+            msg = f"{cls.__name__} has a method translated: it also needs foreign=, the detail-type of its sources"
             raise ContractError(msg)
         missing = [m for m in range(1, version) if not hasattr(cls, f"upcast_{m}")]
         if missing:
@@ -158,31 +162,31 @@ class Event(Part):
             msg = f"{cls.__name__} has no field {cls.contract.stream_field!r}, which its stream is named by"
             raise ContractError(msg)
         if cls.contract.happened and cls.contract.happened not in cls.model_fields:
-            msg = f"{cls.__name__} has no field {cls.contract.happened!r}, which is to say when it happened"
+            msg = f"{cls.__name__} has no field {cls.contract.happened!r}, which happened= names"
             raise ContractError(msg)
         if cls.contract.identified_by and cls.contract.identified_by not in cls.model_fields:
-            msg = f"{cls.__name__} has no field {cls.contract.identified_by!r}, which is to tell it from others"
+            msg = f"{cls.__name__} has no field {cls.contract.identified_by!r}, which identified_by= names"
             raise ContractError(msg)
 
     @property
     def stream(self) -> str:
-        """The stream this event belongs to: `order/1001`."""
+        """The stream of this event: `order/1001`."""
         return f"{self.contract.stream_kind}/{getattr(self, self.contract.stream_field)}"
 
     @property
     def happened(self) -> datetime | None:
-        """When it happened, if its contract has a field that says so."""
+        """The time of the event, if its contract has a field for it (`happened`)."""
         return getattr(self, self.contract.happened) if self.contract.happened else None
 
     @classmethod
     def read(cls, data: str, *, version: int) -> Self:
         """The event in `data`, JSON text of the given version.
 
-        Raises UnknownVersion for a version this code does not know, ContractBroken for all else that is wrong.
+        Raises UnknownVersion if this code does not know the version, ContractBroken for any other fault.
         """
         newest = cls.contract.version
         if version > newest or version < 1:
-            msg = f"this version of {cls.__name__} is not known here; the newest known is {newest}"
+            msg = f"unknown version of {cls.__name__}; the newest version that this code knows is {newest}"
             raise UnknownVersion(msg)
         try:
             if version == newest:
@@ -196,23 +200,26 @@ class Event(Part):
         try:
             fields = cast("dict[str, Any]", json.loads(data))
         except (ValueError, RecursionError) as error:
-            msg = f"{cls.__name__}: its data are not JSON"
+            msg = f"{cls.__name__}: the data are not JSON"
             raise ContractBroken(msg) from error
         for older in range(version, cls.contract.version):
             try:
                 fields = getattr(cls, f"upcast_{older}")(fields)
             except (LookupError, TypeError, ValueError, AttributeError) as error:
-                msg = f"{cls.__name__}: its data of version {older} cannot be read as version {older + 1}"
+                msg = f"{cls.__name__}: the data of version {older} cannot be converted to version {older + 1}"
                 raise ContractBroken(msg) from error
         return cls.model_validate_json(json.dumps(fields), strict=True)
 
     @classmethod
     def translate(cls, detail: Any) -> dict[str, Any]:
-        """What a source that does not know this system sends, in this system's form. Raises ContractBroken."""
+        """Convert a detail from a source that does not know this system to this system's form. Raises ContractBroken.
+
+        Returns {"metadata": {…}, "data": {…}}.
+        """
         try:
             return cast("dict[str, Any]", getattr(cls, "translated")(detail))  # noqa: B009 - only some have it
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            msg = f"{cls.__name__}: the detail is not of the form in which its source sends it"
+            msg = f"{cls.__name__}: the detail does not have the form that its source sends"
             raise ContractBroken(msg) from error
 
     def to_json(self) -> str:
@@ -221,45 +228,45 @@ class Event(Part):
 
 
 def _reason(model: type[BaseModel], error: ValidationError) -> str:
-    """Which fields break which rules. All of it comes from contracts and pydantic, nothing from the input."""
+    """Which fields violate which rules. The text comes from contracts and pydantic only, never from the input."""
     problems = error.errors(include_url=False, include_input=False)
-    # A list with a bad item is also told to be too short: only the item is to blame.
+    # pydantic also reports a list with an invalid item as too short. Only the item is reported here.
     inner = [
         problem
         for problem in problems
         if not any(other["loc"][: len(problem["loc"])] == problem["loc"] != other["loc"] for other in problems)
     ]
-    known = _words(model)
-    told = []
+    known = _names_in(model)
+    violations = []
     for problem in inner[:5]:
-        # The key of a mapping is input too.
+        # The keys of a mapping are input, so they are not quoted either.
         path = ".".join(str(part) if isinstance(part, int) or part in known else "…" for part in problem["loc"])
-        told.append(f"{path or 'data'}: {_rule(problem)}")
-    more = f" (and {len(inner) - len(told)} more)" if len(inner) > len(told) else ""
-    return f"{model.__name__}: {'; '.join(told)}{more}"
+        violations.append(f"{path or 'data'}: {_rule(problem)}")
+    more = f" (and {len(inner) - len(violations)} more)" if len(inner) > len(violations) else ""
+    return f"{model.__name__}: {'; '.join(violations)}{more}"
 
 
 def _rule(problem: ErrorDetails) -> str:
-    """The rule that is broken. Of the kind of a part that is none of those there may be, pydantic would quote it."""
-    if problem["type"] == "union_tag_invalid":
+    """The violated rule."""
+    if problem["type"] == "union_tag_invalid":  # pydantic's message would quote the input
         return "{discriminator} must be one of {expected_tags}".format(**problem["ctx"])
     return problem["msg"].removeprefix("Value error, ")
 
 
-def _words(annotation: object) -> frozenset[str]:
-    """The names of all fields in a type, at whatever depth, and of the kinds of parts that there may be."""
+def _names_in(annotation: object) -> frozenset[str]:
+    """The names of all fields of a type, nested ones included, and all its literals and union tags."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         fields = annotation.model_fields
-        return frozenset(fields).union(*(_words(field.annotation) for field in fields.values()))
+        return frozenset(fields).union(*(_names_in(field.annotation) for field in fields.values()))
     if get_origin(annotation) is Literal:
         return frozenset(map(str, get_args(annotation)))
     if isinstance(annotation, Tag):
         return frozenset({annotation.tag})
-    return frozenset[str]().union(*(_words(part) for part in get_args(annotation)))
+    return frozenset[str]().union(*(_names_in(part) for part in get_args(annotation)))
 
 
 def personal_fields(model: type[BaseModel]) -> frozenset[str]:
-    """The fields of a contract, or of a part of one, that are about a person, wherever in the type the mark stands."""
+    """The fields of a contract or part that are marked as Personal, anywhere in their type."""
     return frozenset(
         name
         for name, field in model.model_fields.items()

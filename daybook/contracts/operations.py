@@ -1,7 +1,7 @@
-"""What operators do: each act is a fact like any other, on a stream of its own.
+"""The events of operations: each change by an operator is recorded as an event, in a stream of its own.
 
-The operator's commands append these events themselves, with the operator's own rights; no function emits them, and
-nobody may send them. An act that takes long, or concerns much, tells of itself in several events of one stream.
+The operator's commands append these events themselves, with the operator's permissions. No function emits them, and no
+source may send them. A long operation records several events in its stream.
 """
 
 from typing import Annotated, Literal
@@ -11,38 +11,38 @@ from pydantic import Field
 from daybook.contracts.contract import Event, Part
 from daybook.contracts.values import Identifier, UtcTime
 
-# With it an event of a hundred letters stays far below 64 KiB: ids and consumers have their own limits.
+# Keeps an event with this many dead letters far below 64 KiB: event ids and consumer names have limits of their own.
 MOST_LETTERS = 50
 
-# Characters. With the longest all events of operators stay far below 64 KiB.
+# Characters.
 LONGEST_REASON = 500
 
-OperationId = Annotated[Identifier, Field(description="Names one act: one command that was carried out.")]
+OperationId = Annotated[Identifier, Field(description="The id of the operation: of one command with --apply.")]
 Operator = Annotated[
-    str, Field(min_length=1, max_length=256, description="Who did it: the ARN of AWS's caller identity, or user@host.")
+    str, Field(min_length=1, max_length=256, description="The operator: the AWS caller identity's ARN, or user@host.")
 ]
 Reason = Annotated[str, Field(max_length=LONGEST_REASON, description="Why, in the operator's words.")]
 EventId = Annotated[str, Field(min_length=1, max_length=256, description="An event's id.")]
-Consumer = Annotated[str, Field(min_length=1, max_length=64, description="A consumer, by its name: `reserve-stock`.")]
-View = Annotated[Identifier, Field(description="A view, by the name of its table in its stack: `order-status`.")]
-Generation = Annotated[int, Field(ge=1, description="Which making of the view: those before have smaller numbers.")]
-Since = Annotated[UtcTime, Field(description="From then on, by the time of recording.")]
-Until = Annotated[UtcTime, Field(description="Before then.")]
+Consumer = Annotated[str, Field(min_length=1, max_length=64, description="A consumer's name: `reserve-stock`.")]
+View = Annotated[Identifier, Field(description="A view: the name of its table in its stack, `order-status`.")]
+Generation = Annotated[int, Field(ge=1, description="The view's generation. Each rebuild gets the next number.")]
+Since = Annotated[UtcTime, Field(description="Events recorded at this time or later.")]
+Until = Annotated[UtcTime, Field(description="Events recorded before this time.")]
 
 
 class Letter(Part):
-    """A dead letter: an event, the consumer at which it was dead, and the kind of failure."""
+    """A dead letter: an event, the consumer that could not process it, and the kind of error."""
 
     event: EventId
     consumer: Consumer
     error: str = Field(default="", max_length=256)
 
 
-Letters = Annotated[tuple[Letter, ...], Field(min_length=1, max_length=MOST_LETTERS, description="Which dead letters.")]
+Letters = Annotated[tuple[Letter, ...], Field(min_length=1, max_length=MOST_LETTERS, description="The dead letters.")]
 
 
 class DeadLettersRetried(Event, joins="operation/{operation_id}"):
-    """These dead letters are given to their consumers once more. How that ends, the ledger says."""
+    """An operator has sent dead letters to their consumers again. The ledger has the results."""
 
     operation_id: OperationId
     operator: Operator
@@ -60,7 +60,7 @@ class DeadLettersRetried(Event, joins="operation/{operation_id}"):
 
 
 class DeadLettersDiscarded(Event, joins="operation/{operation_id}"):
-    """It was decided that these dead letters will not be processed."""
+    """An operator has decided that these dead letters will not be processed."""
 
     operation_id: OperationId
     operator: Operator
@@ -71,14 +71,14 @@ class DeadLettersDiscarded(Event, joins="operation/{operation_id}"):
 
 
 class DeadLetterEdited(Event, joins="operation/{operation_id}"):
-    """What admit had refused was mended, and the mended event was admitted under the id `admitted`."""
+    """An operator has corrected an event that admit had rejected. It was admitted under the id `admitted`."""
 
     operation_id: OperationId
     operator: Operator
     reason: Reason = Field(min_length=1)
     letter: Letter
     admitted: EventId
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the body that was refused.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="The SHA-256 of the rejected body.")
 
     example = {
         "operation_id": "6f1d2c3b-7a8e-4f90-9b1a-2c3d4e5f6071",
@@ -91,17 +91,17 @@ class DeadLetterEdited(Event, joins="operation/{operation_id}"):
 
 
 class EffectResolved(Event, joins="operation/{operation_id}"):
-    """Somebody has found out how an effect ended whose outcome was unknown. `told` are the ids of the events that say
-    so in its service's words.
+    """An operator has found out the outcome of an effect whose outcome was unknown. `told` are the ids of the service's
+    events that record the outcome.
     """
 
     operation_id: OperationId
     operator: Operator
     reason: Reason = Field(min_length=1)
     letter: Letter
-    purpose: str = Field(min_length=1, max_length=512, description="What was attempted: `letter/1001/confirmed`.")
-    outcome: Literal["took-effect", "no-effect"] = Field(description="What was found out.")
-    told: tuple[EventId, ...] = Field(default=(), max_length=10, description="Ids of the events that tell it.")
+    purpose: str = Field(min_length=1, max_length=512, description="The idempotency key: `letter/1001/confirmed`.")
+    outcome: Literal["took-effect", "no-effect"] = Field(description="The outcome that the operator has found out.")
+    told: tuple[EventId, ...] = Field(default=(), max_length=10, description="Ids of the events that record it.")
 
     example = {
         "operation_id": "6f1d2c3b-7a8e-4f90-9b1a-2c3d4e5f6071",
@@ -118,7 +118,7 @@ class EffectResolved(Event, joins="operation/{operation_id}"):
 
 
 class ReplayStarted(Event, joins="operation/{operation_id}"):
-    """A consumer is given events of the past. Those which: recorded in the span, and of these what else is said."""
+    """An operator sends past events to a consumer: those recorded in the time span that match all given filters."""
 
     operation_id: OperationId
     operator: Operator
@@ -126,11 +126,11 @@ class ReplayStarted(Event, joins="operation/{operation_id}"):
     consumer: Consumer
     since: Since
     until: Until
-    types: tuple[str, ...] = Field(default=(), max_length=100, description="Of these types only.")
-    selected_stream: str = Field(default="", max_length=512, description="On this stream only.")
-    selected_correlation_id: str = Field(default="", max_length=256, description="Of this story only.")
-    selected_events: tuple[EventId, ...] = Field(default=(), max_length=100, description="These events only.")
-    missing: bool = Field(default=False, description="Only what the ledger has no row of at the consumer.")
+    types: tuple[str, ...] = Field(default=(), max_length=100, description="Only events of these types.")
+    selected_stream: str = Field(default="", max_length=512, description="Only events of this stream.")
+    selected_correlation_id: str = Field(default="", max_length=256, description="Only events of this correlation.")
+    selected_events: tuple[EventId, ...] = Field(default=(), max_length=100, description="Only these events.")
+    missing: bool = Field(default=False, description="Only events that the consumer never received.")
 
     example = {
         "operation_id": "6f1d2c3b-7a8e-4f90-9b1a-2c3d4e5f6071",
@@ -143,12 +143,12 @@ class ReplayStarted(Event, joins="operation/{operation_id}"):
 
 
 class ReplayFinished(Event, joins="operation/{operation_id}"):
-    """All events of a replay were looked at, and those that the consumer lacked were given to it."""
+    """A replay has ended: every selected event that the consumer had not processed was sent to it."""
 
     operation_id: OperationId
     operator: Operator
     consumer: Consumer
-    delivered: int = Field(ge=0, description="How many events the consumer was given.")
+    delivered: int = Field(ge=0, description="How many events were sent to the consumer.")
 
     example = {
         "operation_id": "6f1d2c3b-7a8e-4f90-9b1a-2c3d4e5f6071",
@@ -159,7 +159,7 @@ class ReplayFinished(Event, joins="operation/{operation_id}"):
 
 
 class SpanPublished(Event, joins="operation/{operation_id}"):
-    """What was recorded in a span of time was put on the event bus once more."""
+    """An operator has put all events that were recorded in a time span on the event bus again."""
 
     operation_id: OperationId
     operator: Operator
@@ -178,7 +178,7 @@ class SpanPublished(Event, joins="operation/{operation_id}"):
 
 
 class RebuildStarted(Event, joins="operation/{operation_id}"):
-    """A view is made anew, beside the one that people read."""
+    """An operator rebuilds a view: a new generation is built beside the live one."""
 
     operation_id: OperationId
     operator: Operator
@@ -195,19 +195,19 @@ class RebuildStarted(Event, joins="operation/{operation_id}"):
 
 
 class ViewRebuilt(Event, joins="operation/{operation_id}"):
-    """A view that was made anew has taken the place of the one before."""
+    """A rebuild has ended: the new generation of the view is live."""
 
     operation_id: OperationId
     operator: Operator
     view: View
     generation: Generation
-    events: int = Field(ge=0, description="From how many of the past it was made.")
+    events: int = Field(ge=0, description="How many past events it was built from.")
 
     example = {**RebuildStarted.example, "events": 1200}
 
 
 class RebuildAbandoned(Event, joins="operation/{operation_id}"):
-    """A rebuild has ended without a new view. People read the one from before."""
+    """A rebuild was abandoned. The generation that was live before stays live."""
 
     operation_id: OperationId
     operator: Operator
@@ -219,7 +219,7 @@ class RebuildAbandoned(Event, joins="operation/{operation_id}"):
 
 
 class ConsumerPaused(Event, joins="operation/{operation_id}"):
-    """A consumer gets no messages until it is resumed. They wait in its queue."""
+    """An operator has paused a consumer. Its messages wait in its queue until it is resumed."""
 
     operation_id: OperationId
     operator: Operator
@@ -235,7 +235,7 @@ class ConsumerPaused(Event, joins="operation/{operation_id}"):
 
 
 class ConsumerResumed(Event, joins="operation/{operation_id}"):
-    """A consumer that was paused gets its messages again."""
+    """An operator has resumed a paused consumer. It receives messages again."""
 
     operation_id: OperationId
     operator: Operator

@@ -1,4 +1,4 @@
-"""Values for contracts of any business: identifiers, money and times, each a type with its limits."""
+"""Types for contracts of any business: identifiers, money and times, with their limits."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer
 from daybook.contracts import clock
 from daybook.contracts.contract import Part
 
-# Part of a stream's name and of keys: no slash, no hash, no space.
+# Part of stream names and keys, so it contains no slash, no hash and no space.
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 _DIGITS = {
@@ -22,31 +22,31 @@ _DIGITS = {
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
 }
-# Decimal digits of the minor unit, by currency: ISO 4217 list one, without metals, funds and test codes.
+# Decimal digits of the minor unit, by currency: ISO 4217 list one, without precious metals, funds and test codes.
 MINOR_UNIT_DIGITS: Final = {code: digits for digits, codes in _DIGITS.items() for code in codes.split()}
 
 
 def _known_currency(code: str) -> str:
     if code not in MINOR_UNIT_DIGITS:
-        msg = "not the ISO 4217 code of a currency that has a minor unit"
+        msg = "must be the ISO 4217 code of a currency that has a minor unit"
         raise ValueError(msg)
     return code
 
 
 Currency = Annotated[str, AfterValidator(_known_currency), Field(description="ISO 4217 code: EUR.")]
 
-# Largest whole number that every JSON reader keeps exact (RFC 8259, section 6).
+# The largest integer that every JSON reader represents exactly (RFC 8259, section 6).
 LARGEST_AMOUNT: Final = 2**53 - 1
 
 
 class Money(Part):
-    """An amount: whole minor units (cents, or yen, which have none) of one currency. Never a float."""
+    """An amount of money: whole minor units of one currency (cents; for JPY, which has none, yen). Never a float."""
 
     amount: int = Field(ge=0, le=LARGEST_AMOUNT, description="Minor units of the currency: 1250 is 12.50 EUR.")
     currency: Currency
 
     def times(self, quantity: int) -> "Money":
-        """So many of it."""
+        """The amount, multiplied by `quantity`."""
         return Money(amount=self.amount * quantity, currency=self.currency)
 
 
@@ -54,7 +54,7 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
-        msg = "outside of the calendar in UTC"
+        msg = "out of range in UTC"
         raise ValueError(msg) from error
 
 
@@ -62,5 +62,5 @@ UtcTime = Annotated[
     AwareDatetime,
     AfterValidator(_in_utc),
     PlainSerializer(clock.timestamp, return_type=str, when_used="json"),
-    Field(description="RFC 3339 with a zone; kept in UTC."),
+    Field(description="RFC 3339 with a time zone; stored in UTC."),
 ]

@@ -1,20 +1,22 @@
-"""The names that users and tools may rely on. All carry the stage, so that several stages share an account.
+"""The stable names of resources. All contain the stage, so that several stages can share an account.
 
-Services find the backbone by these names and not by exports of CloudFormation, which would lock stacks together.
+Services find the backbone by these names and not by CloudFormation exports, which would couple the stacks.
 """
 
 import re
 from dataclasses import dataclass
 
-# With it the longest name of a function, 64 characters (Lambda's quota), still holds a consumer's of 40.
+# Leaves 40 characters for a consumer's name in the name of a function, which has at most 64 (Lambda's quota).
 _STAGE = re.compile(r"[a-z][a-z0-9]{0,14}")
 
 
 class BadStage(ValueError):
-    """A stage's name cannot be part of names. Use up to 15 lower-case letters and digits, a letter first."""
+    """The name of a stage is invalid. Use up to 15 lower-case letters and digits, beginning with a letter."""
 
     def __init__(self, stage: str) -> None:
-        super().__init__(f"{stage!r} cannot be a stage: use up to 15 lower-case letters and digits, a letter first")
+        super().__init__(
+            f"{stage!r} is not a valid stage name: use up to 15 lower-case letters and digits, beginning with a letter"
+        )
 
 
 def consumer_name(module: str, function: str) -> str:
@@ -32,7 +34,7 @@ def service_name(module: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of one stage. Raises BadStage for one whose name cannot be part of them."""
+    """The names of one stage. Raises BadStage if the stage's name is invalid."""
 
     stage: str
 
@@ -42,12 +44,12 @@ class Names:
 
     @property
     def ingress_bus(self) -> str:
-        """The front door: the only bus that a producer may put events on."""
+        """The bus for producers: the only one on which they may put events."""
         return self.of("ingress")
 
     @property
     def event_bus(self) -> str:
-        """The bus that every stored event is published on, and that rules listen to."""
+        """The bus on which all stored events are published. The consumers' rules match events on it."""
         return self.of("events")
 
     @property
@@ -62,16 +64,16 @@ class Names:
 
     @property
     def due(self) -> str:
-        """The due table: what timers will record."""
+        """The due table, with the timers."""
         return self.of("due")
 
     @property
     def alarms(self) -> str:
-        """The topic that every alarm notifies."""
+        """The SNS topic of all alarms."""
         return self.of("alarms")
 
     def of(self, name: str) -> str:
-        """A stack, or a consumer's function and queue."""
+        """The name of a stack, or of a consumer's function and queue."""
         return f"daybook-{self.stage}-{name}"
 
     def dead_letters(self, name: str) -> str:

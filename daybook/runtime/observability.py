@@ -1,6 +1,6 @@
-"""What a function tells of itself: one JSON line a delivery, and metrics in the embedded metric format.
+"""Logs (one JSON line for each delivery) and metrics (in CloudWatch's embedded metric format).
 
-Neither holds an event's data: they are about people, and logs are read by many.
+Neither contains an event's data, which may be personal: many people can read logs.
 """
 
 from functools import cache
@@ -10,13 +10,13 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
 NAMESPACE = "Daybook"
 
-# The names of the metrics, for the code that writes them and the alarms that read them.
+# The names of the metrics. The functions emit them, and alarms use them.
 AGE = "EventAge"  # milliseconds from recording to commit
 COMMITTED = "Committed"
 DUPLICATES = "Duplicates"
-CONFLICTS = "Conflicts"  # runs that others' writes made necessary, beyond the first
+CONFLICTS = "Conflicts"  # reruns of a body or a transaction because of concurrent writes
 FAILED = "Failed"
-WAITING = "Waiting"  # for what the event has overtaken, or for newer code
+WAITING = "Waiting"  # retried later: the event has overtaken another event, or needs newer code
 NEWER_VERSION = "NewerVersion"
 BURIED = "Buried"
 ADMITTED = "Admitted"
@@ -25,22 +25,22 @@ PUBLISHED = "Published"
 SET_ASIDE = "SetAside"
 TAMPERED = "Tampered"
 FIRED = "Fired"
-BREAKER_OPEN = "BreakerOpen"  # once when it opens, and each minute that it is
-LATENESS = "Lateness"  # milliseconds from a timer's time to its event's recording
+BREAKER_OPEN = "BreakerOpen"  # once when a circuit breaker opens, and each minute while it is open
+LATENESS = "Lateness"  # milliseconds from a timer's scheduled time to the recording of its event
 
 
 @cache
 def logger(consumer: str) -> Logger:
-    """The consumer's logger. Keys of one delivery are given line by line, so that none leaks into the next.
+    """The consumer's logger. Pass the fields of a delivery with each line, so that none leaks into the next delivery.
 
-    No line says where it was logged: of an error that is no help, and `error_location` says where it arose.
+    Lines have no `location`: for an error it would be the line that logs it, and `error_location` is where it arose.
     """
     return Logger(service=consumer, use_rfc3339=True, serialize_stacktrace=False, location=None)
 
 
 @cache
 def metrics(stage: str, consumer: str) -> Metrics:
-    """The consumer's metrics, with stage and consumer as dimensions. Whoever adds to them flushes them."""
+    """The consumer's metrics, with stage and consumer as dimensions. The caller must flush them."""
     made = Metrics(namespace=NAMESPACE, service=consumer)
     made.set_default_dimensions(stage=stage)
     return made
@@ -52,16 +52,16 @@ def count(to: Metrics, name: str, number: int = 1) -> None:
 
 
 def age(to: Metrics, milliseconds: float) -> None:
-    """Note how old an event was when it was done."""
+    """Record the age of a committed event: the time since it was recorded."""
     to.add_metric(name=AGE, unit=MetricUnit.Milliseconds, value=milliseconds)
 
 
 def late(to: Metrics, milliseconds: float) -> None:
-    """Note how late a timer was fired."""
+    """Record how late a timer was fired."""
     to.add_metric(name=LATENESS, unit=MetricUnit.Milliseconds, value=milliseconds)
 
 
 def flush(to: Metrics) -> None:
-    """Write out what was noted, if anything was."""
+    """Emit the metrics, if there are any."""
     if to.metric_set:
         to.flush_metrics()

@@ -1,4 +1,4 @@
-"""How deliveries are retried in a stage, and how its breakers work: settings in a function's environment."""
+"""Settings of retries and circuit breakers, which a function reads from its environment."""
 
 import json
 import random
@@ -8,17 +8,17 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """How deliveries come again in a stage. Distances and patience are in seconds."""
+    """The retry settings of a stage. Back-off and retry window are in seconds."""
 
-    tries: int  # the last of them ends among the dead letters
-    crashes: int  # how often a process may die of one message
-    first: int  # distance between the first two tries
-    longest: int  # and the most that it grows to
-    patience: int  # how long NotYet is believed
+    tries: int  # delivery attempts; if the last one fails, the message becomes a dead letter
+    crashes: int  # how often a process may die while it handles one message
+    first: int  # the back-off after the first failed attempt
+    longest: int  # the maximum back-off
+    patience: int  # the retry window of NotYet
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The settings as a function's environment holds them."""
+        """The settings in a function's environment."""
         return cls(**json.loads(text))
 
     def to_json(self) -> str:
@@ -26,11 +26,11 @@ class Retry:
         return json.dumps(asdict(self))
 
     def distance(self, before: int) -> int:
-        """Seconds until the next try, after so many before: doubled each time, half of it by chance."""
+        """The back-off in seconds after `before` earlier failures: doubled each time, with half of it random."""
         return self._jittered(min(self.first * 2**before, self.longest))
 
     def wait(self, age: float) -> int:
-        """Seconds until what is not there yet is looked for again, by the message's age: the older, the longer."""
+        """The back-off in seconds of a delivery that must wait (NotYet). It grows with the message's age in seconds."""
         return self._jittered(min(max(age, self.first), self.longest))
 
     @staticmethod
@@ -40,15 +40,15 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerSettings:
-    """How breakers work in a stage. Pauses are in seconds."""
+    """The circuit breaker settings of a stage. Times are in seconds."""
 
-    failures: int  # so many in a row open it
-    first: int  # the pause before the first try
-    longest: int  # it doubles with each try that fails, up to this
+    failures: int  # the number of consecutive failures that opens the breaker
+    first: int  # how long it is open before the first trial call
+    longest: int  # the maximum: the time doubles with each failed trial call
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The settings as a function's environment holds them."""
+        """The settings in a function's environment."""
         return cls(**json.loads(text))
 
     def to_json(self) -> str:

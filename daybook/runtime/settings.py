@@ -1,4 +1,4 @@
-"""What a deployed function is told by its environment. The only place that reads it."""
+"""The settings of a deployed function, from its environment variables. No other module reads them."""
 
 import os
 from collections.abc import Mapping
@@ -15,25 +15,27 @@ RETRY = "DAYBOOK_RETRY"
 BODIES = "DAYBOOK_BODIES_BUCKET"
 CALL_TIMEOUT = "DAYBOOK_CALL_TIMEOUT"
 BREAKER = "DAYBOOK_BREAKER"
-# What the function is, for those who operate it (see Consumer.description). No function reads it.
+# Describes the consumer, for the operator's commands (see Consumer.description). Functions do not read it.
 CONSUMER = "DAYBOOK_CONSUMER"
 
 
 def table_variable(table: str) -> str:
-    """The variable that holds the generated name of a service's table: `DAYBOOK_TABLE_ORDER_STATUS`."""
+    """The variable with the generated name of a service's table: `DAYBOOK_TABLE_ORDER_STATUS`."""
     return "DAYBOOK_TABLE_" + table.upper().replace("-", "_")
 
 
 def option_variable(option: str) -> str:
-    """The variable that holds what a stack's line hands to a function: `DAYBOOK_OPTION_SENDER`."""
+    """The variable with an option that a stack passes to a function: `DAYBOOK_OPTION_SENDER`."""
     return "DAYBOOK_OPTION_" + option.upper().replace("-", "_")
 
 
 class SettingMissing(LookupError):
-    """The function's environment lacks a variable that its stack should have set. Compare the stack's line."""
+    """An environment variable of the function is not set. Its declaration in the stack must name what it uses."""
 
     def __init__(self, variable: str) -> None:
-        super().__init__(f"the environment variable {variable} is not set; does the stack's line name what is used?")
+        super().__init__(
+            f"the environment variable {variable} is not set; the function's declaration in its stack must name it"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +46,27 @@ class Settings:
 
     @property
     def names(self) -> Names:
-        """The names of the stage that the function belongs to."""
+        """The names of the function's stage."""
         return Names(self._read(STAGE))
 
     @property
     def queue_url(self) -> str:
-        """The queue that the function's messages come from."""
+        """The queue from which the function receives messages."""
         return self._read(QUEUE)
 
     @property
     def retry(self) -> Retry:
-        """How failed deliveries come again."""
+        """The settings of retries."""
         return Retry.from_json(self._read(RETRY))
 
     @property
     def bodies_bucket(self) -> str:
-        """Where the bodies of dead letters are kept that are too large for the ledger."""
+        """The bucket for the bodies of dead letters that are too large for the ledger."""
         return self._read(BODIES)
 
     @property
     def dead_letter_queue_url(self) -> str:
-        """Where the function puts what it cannot process."""
+        """The queue for messages that the function cannot process."""
         return self._read(DEAD_LETTERS)
 
     def table(self, table: str) -> str:
@@ -73,16 +75,16 @@ class Settings:
 
     @property
     def call_timeout(self) -> float:
-        """How many seconds an effect waits for one answer from the world outside."""
+        """How many seconds an effect waits for an answer from an external system."""
         return float(self._read(CALL_TIMEOUT))
 
     @property
     def breaker(self) -> BreakerSettings:
-        """How an effect leaves alone what does not answer."""
+        """The settings of an effect's circuit breaker."""
         return BreakerSettings.from_json(self._read(BREAKER))
 
     def option(self, option: str) -> str:
-        """What the stack's line hands to the function under that name."""
+        """The option with this name that the stack passes to the function."""
         return self._read(option_variable(option))
 
     def _read(self, variable: str) -> str:

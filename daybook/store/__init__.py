@@ -1,1 +1,1 @@
-"""The tables: event store and journal, ledger, timers, rows of state, and the transactions that write them."""
+"""The tables: event store and journal, ledger, timers, services' rows, and the transactions that write them."""

@@ -1,8 +1,8 @@
-"""Cursors: how far an ordered consumer has come in each stream, and what holds a stream up there.
+"""Cursors: the position of an ordered consumer in each stream, and the event that blocks the stream, if any.
 
-One row in the ledger's table for each consumer and stream: partition key `cursor#<stream>`, sort key the consumer. It
-moves in the transaction of the work, on the condition that nobody has written it since it was read. That guards the
-order, and that each event is handled once, whatever becomes of the messages.
+One row in the ledger's table for each consumer and stream: partition key `cursor#<stream>`, sort key the consumer. The
+cursor moves in the same transaction as the work, on the condition that it has not changed since it was read. This
+guarantees that events are processed in order and once, even if messages are lost, duplicated or late.
 """
 
 from dataclasses import dataclass
@@ -13,40 +13,43 @@ from botocore.exceptions import ClientError
 from daybook.contracts import clock
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
+from daybook.store.transaction import is_failed_condition
 
 MOVING = "moving"
-WAITING = "waiting"  # an event will be tried again
-PARKED = "parked"  # an event is dead, and waits for somebody's decision
+WAITING = "waiting"  # an event is being retried
+PARKED = "parked"  # the stream is blocked: an event is dead, and waits for an operator's decision
 
 
 class Overtaken(Exception):
-    """Another run has written the cursor since it was read. Read it again: what it said may no longer hold."""
+    """Another invocation has written the cursor since it was read. Read it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """The event that holds a stream up.
+    """The event that a stream waits for.
 
-    One message brings it again, `message`, and the rest of the stream with it; all other messages of the stream end
-    quietly, until the moment `until`. Without these two the stream is parked, `since` then.
+    While the event is retried, only the message `message` continues the stream, until the time `until`; all other
+    messages of the stream end without effect. Without `message` and `until` the stream is blocked, since the time
+    `since`.
     """
 
     event: str
     sequence: int
-    reason: str = ""  # of one that is dead: the kind of error
+    reason: str = ""  # for a dead event: the kind of error
     message: str = ""
     until: str = ""
     since: str = ""
 
     @property
     def parked(self) -> bool:
-        """Whether only the event itself, sent again, sets the stream going; else it comes again by itself."""
+        """Whether the stream is blocked by a dead event. Otherwise the event is being retried."""
         return not self.message
 
     def lets_through(self, event: str, message: str, sent: str) -> bool:
-        """Whether this message, which tells of this event and was sent then, may go on with the stream.
+        """Whether the message `message`, about the event `event` and sent at the time `sent`, may continue the stream.
 
-        What was parked must have been sent again: the event's own first nudge may still be in the queue.
+        A blocked stream continues only with a message that was sent after it was blocked: an operator has sent the dead
+        event again. An older message about the same event may still be in the queue.
         """
         if self.parked:
             return event == self.event and sent > self.since
@@ -55,7 +58,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in a stream: all events up to `sequence` are done. `version` counts how often the row was written."""
+    """A position in a stream: all events up to `sequence` are done. `version` counts the writes of the row."""
 
     stream: str
     sequence: int = 0
@@ -63,16 +66,16 @@ class Cursor:
     hold: Hold | None = None
 
     def moved(self, sequence: int) -> Self:
-        """The cursor once the event at `sequence` is done: nothing holds it."""
+        """The cursor after the event at `sequence` is done, without a hold."""
         return type(self)(self.stream, sequence, self.version + 1)
 
     def held(self, hold: Hold) -> Self:
-        """The cursor where it is, held up."""
+        """The cursor at the same position, with a hold."""
         return type(self)(self.stream, self.sequence, self.version + 1, hold)
 
 
 class Cursors:
-    """Reads one consumer's cursors, and writes them. `table` is the ledger's."""
+    """Reads and writes one consumer's cursors. `table` is the ledger's table."""
 
     def __init__(self, dynamodb: Any, table: str, consumer: str) -> None:
         self._dynamodb = dynamodb
@@ -80,7 +83,7 @@ class Cursors:
         self._consumer = consumer
 
     def read(self, stream: str) -> Cursor:
-        """The cursor in the stream, read consistently; one at its beginning if there is none yet."""
+        """The cursor in the stream, or a new one at its beginning. A consistent read."""
         answer = self._dynamodb.get_item(TableName=self._table, Key=self._key(stream), ConsistentRead=True)
         if "Item" not in answer:
             return Cursor(stream)
@@ -88,7 +91,7 @@ class Cursors:
         return Cursor(stream, row["sequence"], row["version"], Hold(**row["hold"]) if "hold" in row else None)
 
     def part(self, cursor: Cursor) -> dict[str, Any]:
-        """The part of a transaction that writes the cursor, if the row is still the one it was made from."""
+        """The part of a transaction that writes the cursor, on the condition that the row has not changed."""
         hold = cursor.hold
         state = MOVING if hold is None else PARKED if hold.parked else WAITING
         values: dict[str, object] = {"state": state, "at": clock.now(), "stream": cursor.stream}
@@ -112,13 +115,13 @@ class Cursors:
         return {"Update": update}
 
     def write(self, cursor: Cursor) -> None:
-        """Write the cursor alone. Raises Overtaken."""
+        """Write only the cursor. Raises Overtaken."""
         try:
             self._dynamodb.update_item(**self.part(cursor)["Update"])
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
+            if not is_failed_condition(error):
                 raise
-            msg = "another run has written the cursor"
+            msg = "another invocation has written the cursor"
             raise Overtaken(msg) from error
 
     def _key(self, stream: str) -> dict[str, Any]:

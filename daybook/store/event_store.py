@@ -1,9 +1,10 @@
-"""The event store: streams of events, only ever appended to.
+"""The event store: append-only streams of events.
 
-Partition key `stream` (`order/1001`), sort key `sequence` (1, 2, 3 …, no gaps). An append is conditional on its
-sequence being free. Each event carries the hash of its predecessor, so that a change of the past shows.
-Besides, each event stands in the journal, the index by time of recording, and, when it is on another stream than the
-one its story began on, in the index of stories.
+Partition key `stream` (`order/1001`), sort key `sequence` (1, 2, 3 …, without gaps). An append has the condition that
+its sequence is free. Each event contains the hash of its predecessor, so a change of a stored event can be detected.
+
+Two indexes: the journal has all events by the time of recording. The correlation index has the events that are not in
+the stream in which their correlation began.
 """
 
 import zlib
@@ -18,15 +19,15 @@ from daybook.store.schema import Index, Schema
 JOURNAL = "journal"
 STORY = "story"
 
-# One partition of an index takes 1,000 writes a second (DynamoDB's quota); eight take what one stage may record.
-# Events keep the shard they were written with: a larger number later reads the old ones too, a smaller one would not.
+# One partition of an index accepts 1,000 writes a second (DynamoDB's quota); 8 shards accept 8,000.
+# The number can grow later. It must not shrink: readers would miss the events in the shards that are gone.
 JOURNAL_SHARDS = 8
 
-# A reserved word in DynamoDB's expressions.
+# `stream` is a reserved word in DynamoDB's expressions.
 _STREAM_NAME = {"#stream": "stream"}
 
 _METADATA = tuple(field.name for field in fields(Metadata))
-# What the indexes carry beside the keys: enough to list and to draw a journey, without the body.
+# The attributes in the indexes besides the keys: enough to list events and draw an event trace, without the data.
 INDEXED = ("id", "type", "recorded_at", "correlation_id", "causation_id")
 
 SCHEMA = Schema(
@@ -39,7 +40,7 @@ SCHEMA = Schema(
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest event of a stream, as far as its successor needs to know it."""
+    """The newest event of a stream: the fields that its successor needs."""
 
     sequence: int
     recorded_at: str
@@ -50,14 +51,14 @@ class Head:
 
     @classmethod
     def at(cls, envelope: Envelope) -> Self:
-        """The head of a stream that ends with this event."""
+        """The head of the stream whose newest event is this one."""
         m = envelope.metadata
         return cls(m.sequence, m.recorded_at, envelope.hash, m.id, m.correlation_id, envelope.story)
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An event that is about to be appended. Without a correlation id it begins a story."""
+    """An event that is to be appended. `successor` says how a missing correlation id is filled in."""
 
     id: str
     type: str
@@ -72,10 +73,10 @@ class Draft:
 
 
 def successor(draft: Draft, head: Head | None, now: str) -> Envelope:
-    """The draft as its stream's next event after `head` (None: as its first), recorded at `now`.
+    """The draft as the next event of its stream after `head` (None: as the first event), recorded at `now`.
 
-    A draft without a correlation id joins the story of its predecessor in the stream, with that as its cause, or begins
-    one of its own. Raises EventTooLarge.
+    A draft without a correlation id gets that of its predecessor in the stream, which becomes its cause. As the first
+    event of its stream it begins a new correlation. Raises EventTooLarge.
     """
     correlation_id, causation_id = draft.correlation_id, draft.causation_id
     if correlation_id is None:
@@ -96,35 +97,35 @@ def successor(draft: Draft, head: Head | None, now: str) -> Envelope:
         ),
         draft.data,
         source=draft.source,
-        story=_needs_story(draft.id, correlation_id, head),
+        story=_is_in_correlation_index(draft.id, correlation_id, head),
         previous=head.hash if head else GENESIS,
     )
 
 
-def _needs_story(event_id: str, correlation_id: str, head: Head | None) -> bool:
-    """Whether the index must hold the event: not where its story began on this very stream."""
+def _is_in_correlation_index(event_id: str, correlation_id: str, head: Head | None) -> bool:
+    """False for events in the stream in which their correlation began: reading that stream finds them."""
     if event_id == correlation_id:
         return False
     return head is None or head.correlation_id != correlation_id or head.story
 
 
 def journal_bucket(recorded_at: str, shard: int) -> str:
-    """The journal's partition for an hour and a shard: `2026-03-01T09#3`."""
+    """The journal's partition key for an hour and a shard: `2026-03-01T09#3`."""
     return f"{recorded_at[:13]}#{shard}"
 
 
 def journal_shard(stream: str) -> int:
-    """A stream stays in one shard, so that its events keep their order there."""
+    """The shard of a stream. All events of a stream are in one shard, in their order."""
     return zlib.crc32(stream.encode()) % JOURNAL_SHARDS
 
 
 def journal_position(recorded_at: str, stream: str, sequence: int) -> str:
-    """The journal's sort key: by the time of recording, then by stream and place in it."""
+    """The journal's sort key: by the time of recording, then by stream and sequence."""
     return f"{recorded_at}#{stream}#{sequence:012d}"
 
 
 def to_item(envelope: Envelope) -> dict[str, Any]:
-    """The event as the item that the store keeps."""
+    """The event as an item of the store's table."""
     m = envelope.metadata
     item = {name: getattr(m, name) for name in _METADATA}
     position = journal_position(m.recorded_at, m.stream, m.sequence)
@@ -140,28 +141,28 @@ class NotAnEvent(ValueError):
 
 
 def from_item(item: Mapping[str, Any]) -> Envelope:
-    """The event that the store keeps in `item`. Raises NotAnEvent."""
+    """The event in an item of the store's table. Raises NotAnEvent."""
     try:
         values = unpack_item(item)
         data, source, previous, own_hash = (values[name] for name in ("data", "source", "previous", "hash"))
         if not all(isinstance(text, str) for text in (data, source, previous, own_hash)):
-            msg = "an item in the store has a part of an event that is not a text"
+            msg = "an item in the store has an attribute that must be a string and is not"
             raise NotAnEvent(msg)
         return Envelope(read_metadata(values), data, source, "story" in values, previous, own_hash)
     except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-        msg = "an item in the store lacks part of an event"
+        msg = "an item in the store is not a complete event"
         raise NotAnEvent(msg) from error
 
 
 class EventStore:
-    """Reads one stage's store, and says how to append to it. `dynamodb` is a client of botocore or boto3."""
+    """Reads one stage's store, and builds the writes that append to it. `dynamodb` is a botocore or boto3 client."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def head(self, stream: str) -> Head | None:
-        """The newest event of the stream, read consistently; None when it was never opened."""
+        """The newest event of the stream, or None if the stream does not exist. A consistent read."""
         answer = self._dynamodb.query(
             TableName=self._table,
             KeyConditionExpression="#stream = :stream",
@@ -176,7 +177,7 @@ class EventStore:
         return Head.at(from_item(answer["Items"][0]))
 
     def stream(self, stream: str, *, after: int = 0) -> Iterator[Envelope]:
-        """The stream's events in order, read consistently, those beyond the sequence `after`."""
+        """The stream's events with a sequence greater than `after`, in order. A consistent read."""
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="#stream = :stream AND #sequence > :after",
@@ -187,7 +188,10 @@ class EventStore:
         return (from_item(item) for page in pages for item in page["Items"])
 
     def story(self, correlation_id: str) -> Iterator[tuple[str, int]]:
-        """Stream and sequence of the story's events on other streams than its first. The index may lag by moments."""
+        """Stream and sequence of the correlation's events that are not in its first stream.
+
+        The index is eventually consistent: events of the last seconds may be missing.
+        """
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=STORY,
@@ -200,7 +204,7 @@ class EventStore:
                 yield keys["stream"], keys["sequence"]
 
     def append(self, envelope: Envelope) -> dict[str, Any]:
-        """The part of a transaction that appends the event, if its place in the stream is still free."""
+        """The part of a transaction that appends the event, on the condition that its sequence is free."""
         return {
             "Put": {
                 "TableName": self._table,

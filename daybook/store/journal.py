@@ -1,7 +1,8 @@
-"""The journal: all events of a stage by the time they were recorded, without their bodies.
+"""The journal, a time index: all events of a stage by the time of recording, without their data.
 
-It is an index of the event store, in partitions of an hour and a shard, so that it can be read in parallel. An index
-lags: events of the last moments may be missing from it. Nothing is ever missing from a stream read by itself.
+It is a secondary index of the event store. A partition holds one hour of one shard, so that partitions can be read in
+parallel. The index is eventually consistent: events of the last seconds may be missing. Reads of a stream are
+consistent.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One event as the journal knows it. `recorded_at` is RFC 3339 in UTC with microseconds."""
+    """One event in the journal. `recorded_at` is RFC 3339 in UTC with microseconds."""
 
     id: str
     type: str
@@ -30,18 +31,18 @@ class Line:
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Self:
-        """The line in an item of the index, or of the table itself."""
+        """The line in an item of the index or of the store's table."""
         values = unpack_item(item)
         return cls(**{name: values[name] for name in _FIELDS})
 
     @property
     def order(self) -> tuple[str, str, int]:
-        """What lines are sorted by: the time of recording, then their place."""
+        """The sort order of lines: the time of recording, then stream and sequence."""
         return self.recorded_at, self.stream, self.sequence
 
     @property
     def position(self) -> str:
-        """Where it stands in its partition: the text that the journal itself sorts by."""
+        """The sort key in the index."""
         return journal_position(self.recorded_at, self.stream, self.sequence)
 
 
@@ -50,13 +51,13 @@ _FIELDS = tuple(field.name for field in fields(Line))
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The time from `since`, included, to `until`, not included. Both are aware."""
+    """A time span from `since` (inclusive) to `until` (exclusive). Both are aware datetimes."""
 
     since: datetime
     until: datetime
 
     def hours(self) -> Iterator[tuple[str, ...]]:
-        """The partitions that hold the span, hour by hour, the newest first; one of each shard in every hour."""
+        """The partition keys of the span, by hour, newest hour first. Each tuple has one key for each shard."""
         hour = self.until.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         while hour + _HOUR > self.since:
             if hour < self.until:
@@ -64,7 +65,7 @@ class Span:
             hour -= _HOUR
 
     def of_shard(self, shard: int) -> Iterator[str]:
-        """The partitions of one shard that hold the span, the oldest first."""
+        """The partition keys of the span in one shard, oldest first."""
         hour = self.since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         while hour < self.until:
             yield journal_bucket(clock.timestamp(hour), shard)
@@ -72,7 +73,7 @@ class Span:
 
 
 class Journal:
-    """Reads one stage's journal. `dynamodb` is a client of botocore or boto3."""
+    """Reads one stage's journal. `dynamodb` is a botocore or boto3 client."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
@@ -90,10 +91,10 @@ class Journal:
         page_size: int | None = None,
         oldest_first: bool = False,
     ) -> Iterator[Line]:
-        """The lines of one partition within the span, the newest first unless asked, read as they are asked for.
+        """The lines of one partition in the span, newest first by default. Pages are read lazily.
 
-        `event_types`, IN_VALUES at the most, are those looked for; all, unless given. `page_size` is how many lines one
-        call looks at; unless given, as many as DynamoDB can, 1 MB of them.
+        `event_types` has at most limits.IN_VALUES types; without any, all types match. `page_size` is the number of lines that one
+        query reads; the default is DynamoDB's limit of 1 MB.
         """
         wanted = {"type": event_type, "id": event_id}
         filters = {f"#{name} = :{name}": (name, value) for name, value in wanted.items() if value is not None}
@@ -102,7 +103,7 @@ class Journal:
         request: dict[str, Any] = {
             "TableName": self._table,
             "IndexName": JOURNAL,
-            # A position begins with the time; what was recorded at `until` itself stands after that text.
+            # A position is longer than the time with which it begins, so those recorded at `until` sort after it.
             "KeyConditionExpression": "#bucket = :bucket AND #position BETWEEN :since AND :until",
             "ExpressionAttributeNames": {"#bucket": "bucket", "#position": "position"}
             | {f"#{name}": name for name, _ in filters.values()},
@@ -125,7 +126,7 @@ class Journal:
         return self._read(request, page_size)
 
     def of_stream(self, stream: str, *, oldest_first: bool = False) -> Iterator[Line]:
-        """All lines of one stream, the newest first unless asked, read consistently from the table itself."""
+        """All lines of one stream, newest first by default. A consistent read of the store's table."""
         return self._read(
             {
                 "TableName": self._table,

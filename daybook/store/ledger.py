@@ -1,9 +1,8 @@
-"""The ledger: what became of each event at each consumer, for good.
+"""The ledger: an inbox table with the processing status of each event at each consumer. Rows are kept permanently.
 
-Partition key `event` (the event's id), sort key `consumer`. A row is written in the same transaction as all that the
-consumer did, on the condition that it was not done before: that is what makes a second delivery harmless. A row also
-holds each failed try, and, once a message has ended in a dead-letter queue, the reason and the body. It is one row: a
-later commit takes the place of all that.
+Partition key `event` (the event's id), sort key `consumer`. A consumer writes its row in the same transaction as its
+work, on the condition that the event is not done yet. So a duplicate delivery changes nothing. The row also holds each
+failed delivery attempt and, for a dead letter, the reason and the body. A later commit replaces all of that.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,22 +14,22 @@ from botocore.exceptions import ClientError
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.schema import Index, Schema
-from daybook.store.transaction import Pauses, batch_get
+from daybook.store.transaction import Pauses, batch_get, is_failed_condition
 
-TRYING = "trying"  # it has failed, and will come again
+TRYING = "trying"  # not done yet; the message is redelivered
 COMMITTED = "committed"
-DEAD = "dead"  # it waits for somebody's decision
-DISCARDED = "discarded"  # by such a decision
+DEAD = "dead"  # a dead letter, which waits for an operator's decision
+DISCARDED = "discarded"  # an operator has decided not to process the event
 DONE = frozenset({COMMITTED, DISCARDED})
 
-# The sparse index of the dead: partition key `dead` (the consumer), sort key `at`.
+# The sparse index of dead letters: partition key `dead` (the consumer), sort key `at`.
 DEAD_INDEX = "dead"
-# What it carries beside the keys: enough to list the dead and to group them, without bodies.
+# The attributes in the index besides the keys: enough to list and group dead letters, without their bodies.
 DEAD_INDEXED = ("error", "reason", "event_type", "stream", "sequence")
 
 SCHEMA = Schema("event", "consumer", indexes=(Index(DEAD_INDEX, "dead", "at", DEAD_INDEXED),))
 
-# Conditions on a row, each with its values.
+# A condition on a row, with its values.
 _Condition = tuple[str, Mapping[str, Any]]
 _NOT_DONE: _Condition = (
     "attribute_not_exists(#state) OR NOT #state IN (:committed, :discarded)",
@@ -40,17 +39,17 @@ _NOT_COMMITTED: _Condition = (
     "attribute_not_exists(#state) OR #state <> :committed",
     {":committed": pack(COMMITTED)},
 )
-# What only the dead have.
+# The attributes that only dead letters have.
 OF_THE_DEAD = ("dead", "error", "reason", "body", "body_key", "attributes")
 
 
 class AlreadyDone(Exception):
-    """The event is committed or discarded at this consumer, and stays so."""
+    """The event is already committed or discarded at this consumer. That is final."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row. `emitted` are the ids of the events that came of it; `details` is what a kind of consumer adds."""
+    """One row. `emitted` are the ids of the events that the consumer emitted; `details` are all other attributes."""
 
     event: str
     consumer: str
@@ -64,16 +63,17 @@ class Entry:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the event is committed or discarded."""
         return self.state in DONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Why a message goes back to its queue, with the number of its deliveries so far.
+    """Why a message returns to its queue, with the number of its deliveries so far.
 
-    `error` and `reason` stand for a try that counts; without them it is handed back, and nothing counts. `tried` are
-    the tries of this message that count, `crashes` how often a process was about to handle what it may die of.
+    `error` and `reason` describe a failed delivery attempt. Without them the message is only handed back, which is not
+    a failure. `tried` counts the failed attempts of this message, `crashes` how often a process was about to handle it
+    as a suspect.
     """
 
     message: str
@@ -89,16 +89,16 @@ _FIELDS = ("event", "consumer", "state", "at", "stream", "sequence", "emitted", 
 
 
 class Ledger:
-    """Reads one stage's ledger, and writes to it. `dynamodb` is a client of botocore or boto3."""
+    """Reads and writes one stage's ledger. `dynamodb` is a botocore or boto3 client."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def record(self, entry: Entry, *, happened: bool = False) -> dict[str, Any]:
-        """The part of a transaction that notes what became of the event, if it is not done.
+        """The part of a transaction that records the event's processing status, on the condition that it is not done.
 
-        `happened`: the world outside has done it already, so that nobody can discard it any more.
+        `happened`: an external system has already acted, so an event that was discarded meanwhile is recorded too.
         """
         values: dict[str, object] = {"state": entry.state, "at": entry.at, **entry.details}
         values |= {"stream": entry.stream, "sequence": entry.sequence}
@@ -108,14 +108,14 @@ class Ledger:
         return {"Update": self._update(entry.event, entry.consumer, values, condition, remove=OF_THE_DEAD)}
 
     def bury(self, entry: Entry) -> None:
-        """Note the event as dead at the consumer; `details` hold error, reason and body. Raises AlreadyDone."""
+        """Record a dead letter. The entry's `details` hold error, reason and body. Raises AlreadyDone."""
         values: dict[str, object] = {"state": DEAD, "dead": entry.consumer, "at": entry.at, **entry.details}
         if entry.stream:
             values |= {"stream": entry.stream, "sequence": entry.sequence}
         self._write(self._update(entry.event, entry.consumer, values))
 
     def note(self, event: str, consumer: str, place: tuple[str, int], note: Note) -> None:
-        """Note why a message goes back. Raises AlreadyDone, if another delivery of the event has been quicker."""
+        """Record why a message returns to its queue. Raises AlreadyDone if another delivery was faster."""
         stream, sequence = place
         values: dict[str, object] = {"stream": stream, "sequence": sequence}
         values |= {"message": note.message, "deliveries": note.deliveries}
@@ -125,22 +125,22 @@ class Ledger:
         update["ExpressionAttributeValues"] |= {":trying": pack(TRYING), ":at": pack(note.at)}
         update["UpdateExpression"] += ", #state = if_not_exists(#state, :trying), #at = if_not_exists(#at, :at)"
         if note.error:
-            told = {"at": note.at, "error": note.error, "reason": note.reason}
-            update["ExpressionAttributeValues"] |= {":none": pack([]), ":try": pack([told])}
+            failure = {"at": note.at, "error": note.error, "reason": note.reason}
+            update["ExpressionAttributeValues"] |= {":none": pack([]), ":try": pack([failure])}
             update["UpdateExpression"] += ", #tries = list_append(if_not_exists(#tries, :none), :try)"
         else:
             del update["ExpressionAttributeNames"]["#tries"]
         self._write(update)
 
     def find(self, event: str, consumer: str) -> Entry | None:
-        """What became of the event at the consumer, read consistently."""
+        """The row of the event at the consumer, or None. A consistent read."""
         answer = self._dynamodb.get_item(
             TableName=self._table, Key=pack_item(ledger_keys.of_event(event, consumer)), ConsistentRead=True
         )
         return from_item(answer["Item"]) if "Item" in answer else None
 
     def of_event(self, event: str) -> list[Entry]:
-        """What became of the event at every consumer, read consistently."""
+        """The rows of the event at all consumers. A consistent read."""
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="#event = :event",
@@ -151,7 +151,7 @@ class Ledger:
         return [from_item(item) for page in pages for item in page["Items"]]
 
     def several(self, keys: Sequence[Mapping[str, str]], pauses: Pauses) -> Iterator[Entry]:
-        """The rows with these keys, BATCH_GET_ITEMS at the most, read consistently, as far as there are any."""
+        """The rows with these keys, those that exist. At most limits.BATCH_GET_ITEMS keys. A consistent read."""
         if keys:
             request = {self._table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
             yield from (from_item(item) for _, item in batch_get(self._dynamodb, request, pauses))
@@ -166,16 +166,16 @@ class Ledger:
         remove: Sequence[str] = (),
     ) -> dict[str, Any]:
         names = {f"#v{number}": name for number, name in enumerate(values)}
-        gone = {f"#r{number}": name for number, name in enumerate(remove) if name not in values}
+        removed = {f"#r{number}": name for number, name in enumerate(remove) if name not in values}
         expression = "SET " + ", ".join(f"{alias} = :{alias[1:]}" for alias in names)
-        if gone:
-            expression += " REMOVE " + ", ".join(gone)
+        if removed:
+            expression += " REMOVE " + ", ".join(removed)
         return {
             "TableName": self._table,
             "Key": pack_item(ledger_keys.of_event(event, consumer)),
             "UpdateExpression": expression,
             "ConditionExpression": condition[0],
-            "ExpressionAttributeNames": {**names, **gone, "#state": "state"},
+            "ExpressionAttributeNames": {**names, **removed, "#state": "state"},
             "ExpressionAttributeValues": {
                 **{f":{alias[1:]}": pack(values[name]) for alias, name in names.items()},
                 **condition[1],
@@ -186,14 +186,14 @@ class Ledger:
         try:
             self._dynamodb.update_item(**update)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
+            if not is_failed_condition(error):
                 raise
-            msg = "the event is done at this consumer"
+            msg = "the event is already committed or discarded at this consumer"
             raise AlreadyDone(msg) from error
 
 
 def from_item(item: Mapping[str, Any]) -> Entry:
-    """The row that the ledger keeps in `item`."""
+    """The row in an item of the ledger's table."""
     values = unpack_item(item)
     known = {name: values[name] for name in _FIELDS if name in values}
     return Entry(**known, details={name: value for name, value in values.items() if name not in _FIELDS})

@@ -1,10 +1,9 @@
-"""The keys of the ledger's table, in which rows of several kinds stand: partition key `event`, sort key `consumer`.
+"""The keys of the ledger's table, which holds several kinds of rows: partition key `event`, sort key `consumer`.
 
-No event's id has a `#` in it or is `switch` (daybook/contracts/identity.py), so no row is taken for one of another
-kind.
+An event id never contains `#` and is never `switch` (daybook/contracts/identity.py), so the kinds cannot be confused.
 """
 
-# The partition key of the switches of all consumers, so that one query lists them.
+# The partition key of all consumers' switches, so that one query lists them.
 SWITCHES = "switch"
 
 Key = dict[str, str]
@@ -21,15 +20,15 @@ def of_effect(purpose: str, consumer: str) -> Key:
 
 
 def of_cursor(stream: str, consumer: str) -> Key:
-    """How far an ordered consumer has come in a stream."""
+    """The position of an ordered consumer in a stream."""
     return {"event": f"cursor#{stream}", "consumer": consumer}
 
 
 def of_switch(consumer: str) -> Key:
-    """Whether a consumer gets messages: its pause and its breaker."""
+    """Whether a consumer receives messages: its pause and its circuit breaker."""
     return {"event": SWITCHES, "consumer": consumer}
 
 
 def of_operation(operation: str, partition: str) -> Key:
-    """How far an operator's replay has come, in one of the parts that are read in parallel."""
+    """The progress of a replay in one of the partitions that are read in parallel."""
     return {"event": f"operation#{operation}", "consumer": partition}

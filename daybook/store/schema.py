@@ -1,11 +1,11 @@
-"""The keys and indexes of a table. The stacks make their tables of it, and so do tests that have no stacks."""
+"""The keys and indexes of a table. Stacks create their tables from it, and so do tests without stacks."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A global secondary index. Beside all keys it carries these attributes; with None, all."""
+    """A global secondary index. Besides all keys it contains the attributes `carries`; None means all attributes."""
 
     name: str
     partition: str
@@ -15,7 +15,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The keys of a table, texts except those named in `numbers`, and its indexes."""
+    """The keys and indexes of a table. Keys are strings, except those in `numbers`."""
 
     partition: str
     sort: str | None = None

@@ -1,7 +1,8 @@
-"""Timers: events that are recorded at a later time. A row in the due table stands for each until then.
+"""Timers: events that are recorded at a scheduled time. Until then, each is a row in the due table.
 
 Partition key `slot` (minute and shard: `2026-11-23T19:10#3`), sort key `due` (time and event id). One more row, the
-watermark, says up to which minute all slots are empty for good. If that is lost, the table is searched for its oldest.
+watermark, holds the minute before which all slots are permanently empty. If it is lost, fire-timers scans the table for
+the oldest row.
 """
 
 import zlib
@@ -16,17 +17,17 @@ from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.event_store import Draft
 from daybook.store.schema import Schema
 
-# One partition takes 1,000 writes a second (DynamoDB's quota); many timers may be armed for one minute.
+# One partition accepts 1,000 writes a second (DynamoDB's quota), and one minute may have many timers.
 SHARDS = 8
 
 SCHEMA = Schema("slot", "due")
 
-# Clocks differ, and whoever has armed a timer may still be committing: a minute is finished only after this time.
+# A minute is finished only after this time: clocks differ, and a transaction that schedules a timer may be in progress.
 MARGIN = timedelta(minutes=5)
 
 _MINUTE = len("2026-11-23T19:10")
 _WATERMARK = {"slot": "watermark", "due": "watermark"}
-# DynamoDB's words for where a page of a scan begins and ends.
+# DynamoDB's names of the keys at which a page of a scan begins and ends.
 _BEGIN, _END = "ExclusiveStartKey", "LastEvaluatedKey"
 _DRAFT = tuple(field.name for field in fields(Draft))
 
@@ -37,14 +38,14 @@ class NotATimer(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """An event to be recorded at `draft.time`, and where in its stream it may stand."""
+    """An event that is to be recorded at `draft.time`, and the position in its stream that its contract allows."""
 
     draft: Draft
     place: Place
 
     @property
     def key(self) -> dict[str, str]:
-        """Where its row stands."""
+        """The key of its row."""
         shard = zlib.crc32(self.draft.id.encode()) % SHARDS
         time = self.draft.time
         return {"slot": f"{time[:_MINUTE]}#{shard}", "due": f"{time}#{self.draft.id}"}
@@ -52,9 +53,9 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """The first minute that may not be finished: all rows before it are gone for good.
+    """The first minute that may have rows. All slots before it are permanently empty.
 
-    With `after` it is not known yet: it is the oldest found by a search that has come as far as this key.
+    With `after` a scan is in progress: it has read the table up to this key, and `minute` is the oldest minute so far.
     """
 
     minute: datetime
@@ -62,7 +63,7 @@ class Watermark:
 
 
 def minute(moment: datetime) -> datetime:
-    """The minute that a moment lies in."""
+    """The start of the minute that contains the moment."""
     return moment.replace(second=0, microsecond=0)
 
 
@@ -77,61 +78,61 @@ def from_item(item: Mapping[str, Any]) -> Timer:
         values = unpack_item(item)
         return Timer(Draft(**{name: values[name] for name in _DRAFT}), Place(values["place"]))
     except (KeyError, ValueError, TypeError) as error:
-        msg = "a row of the due table lacks part of a timer"
+        msg = "a row of the due table is not a complete timer"
         raise NotATimer(msg) from error
 
 
 class DueTable:
-    """Reads one stage's due table, and says how to write to it."""
+    """Reads one stage's due table, and builds the writes to it. `dynamodb` is a botocore or boto3 client."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def arm(self, timer: Timer) -> dict[str, Any]:
-        """The part of a transaction that arms the timer, if it is not armed yet."""
+        """The part of a transaction that schedules the timer, on the condition that it is not scheduled yet."""
         item = pack_item({**timer.key, **asdict(timer.draft), "place": str(timer.place)})
         names = {"#slot": "slot"}
         condition = {"ConditionExpression": "attribute_not_exists(#slot)", "ExpressionAttributeNames": names}
         return {"Put": {"TableName": self._table, "Item": item, **condition}}
 
     def disarm(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """The part of a transaction that takes a row away, if it is there."""
+        """The part of a transaction that deletes a row, on the condition that it exists."""
         key = {"slot": item["slot"], "due": item["due"]}
         names = {"#slot": "slot"}
         condition = {"ConditionExpression": "attribute_exists(#slot)", "ExpressionAttributeNames": names}
         return {"Delete": {"TableName": self._table, "Key": key, **condition}}
 
     def move(self, item: Mapping[str, Any], to: datetime) -> dict[str, dict[str, Any]]:
-        """The parts of a transaction that move a row, if it is there, to the slot of another minute."""
+        """The parts of a transaction that move a row to the slot of another minute, on the condition that it exists."""
         shard = unpack_item(item)["slot"].rpartition("#")[2]
         moved = {**item, **pack_item({"slot": f"{clock.timestamp(to)[:_MINUTE]}#{shard}"})}
         return {"timer": self.disarm(item), "moved timer": {"Put": {"TableName": self._table, "Item": moved}}}
 
     def remove(self, item: Mapping[str, Any]) -> None:
-        """Take a row away by itself, whether it is still there or not."""
+        """Delete a row, if it exists, without a transaction."""
         self._dynamodb.delete_item(TableName=self._table, Key={"slot": item["slot"], "due": item["due"]})
 
     def due(self, slot: str, now: str) -> Iterator[Mapping[str, Any]]:
-        """The rows of a slot whose time has come, in order, read consistently."""
-        # `$` is the character after `#`, with which the id begins.
+        """The rows of a slot that are due at the time `now`, in order. A consistent read."""
+        # In the sort key `#` follows the time. `$` is the next character, so rows of the time `now` are included.
         yield from self._query("slot = :slot AND due < :end", {":slot": slot, ":end": f"{now}$"})
 
     def watermark(self) -> Watermark | None:
-        """From where the next sweep must look; None if nobody has said so."""
+        """The watermark, or None if there is none. A consistent read."""
         found = self._query("slot = :slot AND due = :due", {f":{name}": value for name, value in _WATERMARK.items()})
         values = next((unpack_item(item) for item in found), None)
         return Watermark(clock.moment(values["minute"]), values.get("after")) if values else None
 
     def set_watermark(self, watermark: Watermark) -> None:
-        """Say from where the next sweep must look. One that is set back does no harm."""
+        """Write the watermark. An earlier minute than before does no harm."""
         item: dict[str, object] = {**_WATERMARK, "minute": clock.timestamp(watermark.minute)}
         if watermark.after:
             item["after"] = watermark.after
         self._dynamodb.put_item(TableName=self._table, Item=pack_item(item))
 
     def search(self, found: Watermark) -> Watermark:
-        """Look through one more page of the table, in no order, for a row that is older than what was found so far."""
+        """Scan one more page of the table for a row that is older than the oldest found so far."""
         begin = {_BEGIN: pack_item(found.after)} if found.after else {}
         page = self._dynamodb.scan(TableName=self._table, ProjectionExpression="slot", ConsistentRead=True, **begin)
         minutes = [at for item in page["Items"] if (at := _minute_of(unpack_item(item)["slot"]))]
@@ -149,7 +150,7 @@ class DueTable:
 
 
 def _minute_of(slot: str) -> datetime | None:
-    """The minute of a slot; None of what is no slot, where no sweep would look either."""
+    """The minute of a slot, or None if the text is not a slot (the watermark's key)."""
     try:
         return clock.moment(f"{slot[:_MINUTE]}Z")
     except ValueError:

@@ -1,5 +1,5 @@
-"""Calls of DynamoDB that concern several items: one TransactWriteItems, of which all happens or none, and whose refusal
-says which part was to blame; one BatchGetItem, until everything is there.
+"""DynamoDB calls for several items: TransactWriteItems, with the names of the parts whose conditions failed, and
+BatchGetItem, repeated until no key is left unprocessed.
 """
 
 import random
@@ -14,64 +14,71 @@ from daybook.store.limits import TRANSACTION_ITEMS
 MAX_WRITES = TRANSACTION_ITEMS
 
 _CONFLICTS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-# The pause before a conflict is tried again, in seconds: doubled each time, with full jitter
+# The back-off between retries, in seconds: doubled each time, with full jitter
 # (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
-_FIRST_PAUSE = 0.01
-_LONGEST_PAUSE = 0.5
+_FIRST_DELAY = 0.01
+_LONGEST_DELAY = 0.5
 
 
 class TooManyWrites(ValueError):
-    """A unit of work writes more than one transaction can hold. Make the event, or what it sets going, smaller."""
+    """A unit of work has more writes than one transaction allows. Split the event, or the work that it causes."""
 
 
 class Refused(Exception):
-    """Conditions of a transaction did not hold, and nothing was written.
+    """Conditions of a transaction failed, and nothing was written.
 
-    `failed` maps the names of the parts whose condition failed to the items found there, if they were asked for. The
-    message does not have the names, which may hold keys of rows about people.
+    `failed` maps the names of the parts whose condition failed to the items that DynamoDB found, if they were
+    requested. The message does not contain the names, because they may contain keys with personal data.
     """
 
     def __init__(self, failed: Mapping[str, Mapping[str, Any] | None]) -> None:
-        super().__init__(f"the conditions of {len(failed)} parts of the transaction did not hold")
+        super().__init__(f"the conditions of {len(failed)} parts of the transaction failed")
         self.failed = failed
 
 
 class OutOfTime(TimeoutError):
-    """Others kept writing the same rows for as long as there was time. The delivery will be tried again."""
+    """The time ran out before the work was done, for example during retries. The delivery is retried."""
+
+
+def is_failed_condition(error: ClientError) -> bool:
+    """Whether DynamoDB rejected a single write because its condition failed."""
+    return bool(error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")
 
 
 class Pauses:
-    """Growing, jittered pauses for as long as time remains. `remaining` gives the seconds that are left."""
+    """Exponential back-off with jitter, as long as time remains. `remaining` returns the remaining seconds."""
 
     def __init__(self, remaining: Callable[[], float]) -> None:
         self._remaining = remaining
-        self._ceiling = _FIRST_PAUSE
+        self._ceiling = _FIRST_DELAY
         self.taken = 0
 
     @property
     def remaining(self) -> float:
-        """The seconds that are left."""
+        """The remaining seconds."""
         return self._remaining()
 
     def pause(self) -> None:
-        """Wait a little longer than last time. Raises OutOfTime when that would be too late."""
-        wait = random.uniform(0, self._ceiling)  # noqa: S311 - spreads load, guards no secret
-        # What follows the pause needs its time too: a run of the body and a transaction.
-        if self._remaining() < wait + 1:
-            msg = f"still in conflict after {self.taken + 1} tries"
+        """Sleep for a random time up to the current limit, then double the limit. Raises OutOfTime instead if too
+        little time remains.
+        """
+        delay = random.uniform(0, self._ceiling)  # noqa: S311 - spreads load, guards no secret
+        # One second for what follows: another run of the body and a transaction.
+        if self._remaining() < delay + 1:
+            msg = f"no time is left after {self.taken + 1} attempts"
             raise OutOfTime(msg)
-        time.sleep(wait)
-        self._ceiling = min(self._ceiling * 2, _LONGEST_PAUSE)
+        time.sleep(delay)
+        self._ceiling = min(self._ceiling * 2, _LONGEST_DELAY)
         self.taken += 1
 
 
 def write(dynamodb: Any, parts: Mapping[str, Mapping[str, Any]], pauses: Pauses) -> None:
-    """Write all parts, each with a name, or none. A mere conflict is sent again unchanged, after a pause.
+    """Write all named parts in one transaction, or none. A transaction conflict is retried after a back-off.
 
-    Raises Refused when conditions do not hold, OutOfTime, TooManyWrites, and botocore's errors for all else.
+    Raises Refused if conditions failed, OutOfTime, TooManyWrites, and botocore's errors.
     """
     if len(parts) > MAX_WRITES:
-        msg = f"{len(parts)} writes in one unit of work; {MAX_WRITES} are the limit"
+        msg = f"{len(parts)} writes in one unit of work; the limit is {MAX_WRITES}"
         raise TooManyWrites(msg)
     while True:
         try:
@@ -83,7 +90,8 @@ def write(dynamodb: Any, parts: Mapping[str, Mapping[str, Any]], pauses: Pauses)
                 for name, reason in zip(parts, reasons, strict=False)
                 if reason.get("Code") == "ConditionalCheckFailed"
             }
-            # Beside a conflict a failed condition says little: who is in the way may be about to make others fail too.
+            # After a conflict, try all again, even if a condition failed too: the transaction in progress may still
+            # make other conditions fail.
             if any(reason.get("Code") in _CONFLICTS for reason in reasons):
                 pauses.pause()
             elif failed:

@@ -60,7 +60,7 @@ def test_the_day_after_an_operator_has_it_published_by_a_command(system: Deploye
 def test_arguments_that_publish_cannot_read_are_a_clear_error(system: Deployed) -> None:
     answer = invoke(system, {"since": "yesterday", "until": clock.now()})
 
-    assert answer["errorMessage"] == "since is not an RFC 3339 time with a zone"
+    assert answer["errorMessage"] == "since must be an RFC 3339 time with a time zone"
 
 
 def handled(system: Deployed, orders: list[str]) -> bool:

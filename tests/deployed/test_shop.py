@@ -156,7 +156,7 @@ def test_a_provider_that_answers_too_late_has_not_declined(system: Deployed, pro
     assert provider.injected_count(slow) == 1
     assert (provider.book().taken(order), charges(provider, order)) == ({"eur": 1250}, 1)
     *waiting, last = system.logged(CHARGE, reserved(system, order), last="committed")
-    assert {line["message"] for line in waiting} == {"waits"}
+    assert {line["message"] for line in waiting} == {"retry later"}
     assert waiting[0]["error"] == "OutcomeUnknown"
     assert last["message"] == "committed"
 

@@ -140,7 +140,7 @@ def test_a_stage_that_cannot_be_part_of_names_is_refused(stage: str) -> None:
     result = events("--stage", stage)
 
     assert result.exit_code == 2
-    assert "cannot be a stage" in result.stderr
+    assert "is not a valid stage name" in result.stderr
 
 
 @pytest.mark.parametrize(

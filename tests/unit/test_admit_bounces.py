@@ -153,7 +153,7 @@ def test_what_is_not_of_the_services_form_is_refused_with_a_reason(
     (dead,) = posted.dead_letters()
     assert (dead.error, dead.body) == ("ContractBroken", body)
     assert dead.attributes["event_type"] == "EmailBounced"
-    assert "not of the form in which its source sends it" in dead.attributes["reason"]
+    assert "does not have the form that its source sends" in dead.attributes["reason"]
     assert ADDRESS not in json.dumps(dict(dead.attributes)) + capsys.readouterr().out
 
 

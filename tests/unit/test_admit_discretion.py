@@ -46,7 +46,7 @@ def test_neither_reason_nor_log_quotes_what_was_refused(
     assert MARK in letter.body
     assert not [value for value in letter.attributes.values() if MARK in value]
     output = capsys.readouterr()
-    assert "refused" in output.out
+    assert "rejected" in output.out
     assert MARK not in output.out + output.err
 
 

@@ -216,8 +216,8 @@ def test_a_dead_letter_queue_that_does_not_answer_sends_back_only_what_was_for_i
 @pytest.mark.parametrize(
     ("at", "error"),
     [
-        ("2100-01-01T00:00:00Z", "the time is more than 5 minutes ahead; set the producer's clock"),
-        ("1970-01-01T00:00:07Z", "the time is before 2000; was it sent in another unit?"),
+        ("2100-01-01T00:00:00Z", "the time is more than 5 minutes in the future; check the producer's clock"),
+        ("1970-01-01T00:00:07Z", "the time is before 2000; check its unit"),
     ],
     ids=["in the future", "of a clock that was never set"],
 )

@@ -289,7 +289,7 @@ def test_an_answer_closes_the_breaker_and_all_go_on(world: World, capsys: pytest
     closed = switch(world)
     assert (closed.opened, closed.failures, closed.pause, closed.retry_at) == (False, 0, 0, "")
     assert closed.closed_at > ago(minutes=1)
-    assert "breaker closes" in capsys.readouterr().out
+    assert "breaker closed" in capsys.readouterr().out
 
 
 def test_a_failure_opens_it_again_for_twice_as_long_up_to_a_limit(world: World) -> None:

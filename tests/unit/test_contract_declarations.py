@@ -39,17 +39,17 @@ NEWEST = PriceSet(sku="mug", amount=1250, currency="EUR")
         ({}, "exactly one of"),
         ({"opens": "a/{key}", "continues": "a/{key}"}, "exactly one of"),
         ({"opens": "a/{key}", "joins": "a/{key}"}, "exactly one of"),
-        ({"opens": "a"}, "not of the form"),
-        ({"opens": "a/key"}, "not of the form"),
-        ({"opens": "A/{key}"}, "not of the form"),
-        ({"opens": "a/{key}/more"}, "not of the form"),
+        ({"opens": "a"}, "must have the form"),
+        ({"opens": "a/key"}, "must have the form"),
+        ({"opens": "A/{key}"}, "must have the form"),
+        ({"opens": "a/{key}/more"}, "must have the form"),
         ({"opens": "a/{other}"}, "no field 'other'"),
-        ({"opens": "a/{key}", "sources": ("daybook.orders",)}, "never come from outside"),
+        ({"opens": "a/{key}", "sources": ("daybook.orders",)}, "are internal"),
         ({"opens": "a/{key}", "version": 2}, "add upcast_1"),
-        ({"joins": "a/{key}", "identified_by": "name"}, "no field 'name', which is to tell it from others"),
-        ({"joins": "a/{key}", "happened": "at"}, "no field 'at', which is to say when it happened"),
-        ({"joins": "a/{key}", "foreign": "Key Turned"}, "by which sources, and how it is translated"),
-        ({"joins": "a/{key}", "foreign": "Key Turned", "sources": ("keys",)}, "how it is translated"),
+        ({"joins": "a/{key}", "identified_by": "name"}, "no field 'name', which identified_by= names"),
+        ({"joins": "a/{key}", "happened": "at"}, "no field 'at', which happened= names"),
+        ({"joins": "a/{key}", "foreign": "Key Turned"}, "it also needs sources= and a static method translated"),
+        ({"joins": "a/{key}", "foreign": "Key Turned", "sources": ("keys",)}, "a static method translated"),
     ],
 )
 def test_a_contract_that_cannot_work_is_an_error_at_once(arguments: dict[str, Any], complaint: str) -> None:
@@ -60,8 +60,8 @@ def test_a_contract_that_cannot_work_is_an_error_at_once(arguments: dict[str, An
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"foreign": "Key Turned"}, "by which sources"),
-        ({"sources": ("keys",)}, "say by which detail-type its sources send what it translates"),
+        ({"foreign": "Key Turned"}, "it also needs sources="),
+        ({"sources": ("keys",)}, "it also needs foreign=, the detail-type of its sources"),
     ],
 )
 def test_a_translation_that_nobody_would_call_is_an_error_at_once(arguments: dict[str, Any], complaint: str) -> None:
@@ -83,7 +83,9 @@ def test_two_contracts_for_one_foreign_event_are_an_error() -> None:
 
     both = {("keys", "Key Turned"): KeyTurned, ("locks", "Key Turned"): KeyTurned}
     assert Catalogue(module_of(KeyTurned)).foreign == both
-    with pytest.raises(ContractError, match="LockTurned and KeyTurned are both sent as 'Key Turned' by locks"):
+    with pytest.raises(
+        ContractError, match="LockTurned and KeyTurned have the same detail-type 'Key Turned' and source locks"
+    ):
         Catalogue(module_of(KeyTurned, LockTurned))
 
 
@@ -97,7 +99,7 @@ def test_a_contract_knows_its_stream_its_owner_and_who_may_send_it() -> None:
 
 
 def test_two_contracts_of_one_name_are_an_error() -> None:
-    with pytest.raises(ContractError, match="two contracts are named MeterRead"):
+    with pytest.raises(ContractError, match="two contracts have the name MeterRead"):
         Catalogue(a_module("one", MeterRead), a_module("two", MeterRead))
 
 
@@ -145,7 +147,7 @@ def test_every_version_is_read_as_the_newest(version: int, data: dict[str, Any])
 
 @pytest.mark.parametrize("version", [0, -1, 4, 10**30])
 def test_a_version_that_is_not_known_is_told_apart_from_one_that_is_broken(version: int) -> None:
-    with pytest.raises(UnknownVersion, match="the newest known is 3"):
+    with pytest.raises(UnknownVersion, match="that this code knows is 3"):
         PriceSet.read("{}", version=version)
 
 

@@ -180,7 +180,7 @@ def test_a_body_that_is_kept_in_the_bucket_can_be_mended(running: Running) -> No
         ({"time": 5}, "not all texts"),
         ({"detail": []}, '{"data": {…}}'),
         ({"detail": {"metadata": 5, "data": order_data()}}, '{"data": {…}}'),
-        ({"detail": {"metadata": {"version": 99}, "data": order_data()}}, "not known here"),
+        ({"detail": {"metadata": {"version": 99}, "data": order_data()}}, "unknown version"),
         ({"detail": {"data": order_data(note="\ud800")}}, "not valid Unicode"),
         ({"detail": {"data": order_data(note=float("nan"))}}, "Out of range float values are not JSON compliant"),
         ({"surprise": 1}, "and no others"),

@@ -286,7 +286,7 @@ def test_a_process_that_dies_during_the_call_leaves_a_dead_letter_and_no_second_
     assert outside.calls == ["trial/1001"]
     (dead,) = world.dead_letters()
     assert (dead.error, dead.attributes["event_id"]) == ("OutcomeUnknown", envelope.metadata.id)
-    assert "was attempted before" in dead.attributes["reason"]
+    assert "an earlier call has no recorded outcome" in dead.attributes["reason"]
 
 
 def test_what_is_dead_with_an_unknown_outcome_is_not_attempted_when_it_is_sent_again(world: World) -> None:

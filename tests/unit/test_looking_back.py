@@ -93,7 +93,7 @@ def test_a_history_of_a_version_to_come_waits_for_newer_code(world: World, capsy
 
     assert world.deliver(looking, message) == [message]
 
-    assert '"message":"waits"' in capsys.readouterr().out
+    assert '"message":"retry later"' in capsys.readouterr().out
     assert world.dead_letters() == []
 
 

@@ -158,7 +158,7 @@ def test_nothing_about_a_person_is_in_the_error_of_a_batch(bus: World, answer: f
     # Lambda writes it into the log and into the trace.
     faults.always_answer("PutEvents", answer)
 
-    with pytest.raises(Exception, match=r"AccessDenied|did not take") as error:
+    with pytest.raises(Exception, match=r"AccessDenied|did not accept") as error:
         bus.publish(*changes(1), context=Context(seconds=2, less=0.3))
 
     assert "Ada" not in "".join(traceback.format_exception(error.value))

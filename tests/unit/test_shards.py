@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from daybook.store.shards import Shards, enough
-from daybook.store.transaction import _FIRST_PAUSE, _LONGEST_PAUSE
+from daybook.store.transaction import _FIRST_DELAY, _LONGEST_DELAY
 from functions.analytics import tallies
 
 TRANSACTIONS = 60_000
@@ -36,7 +36,7 @@ def share_that_meets_another(rows: Sequence[str], *, rate: float, seconds: float
         met += tries == 0
         if tries == MOST_TRIES:
             continue
-        pause = chance.uniform(0, min(_FIRST_PAUSE * 2**tries, _LONGEST_PAUSE))
+        pause = chance.uniform(0, min(_FIRST_DELAY * 2**tries, _LONGEST_DELAY))
         heapq.heappush(waiting, (now + pause, tries + 1, row))
     return met / len(rows)
 

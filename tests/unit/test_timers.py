@@ -122,7 +122,7 @@ def test_only_declared_events_of_timers_are_armed(world: World, capsys: pytest.C
 
 
 def test_a_timers_event_comes_from_nowhere_outside() -> None:
-    with pytest.raises(ContractError, match="no source outside"):
+    with pytest.raises(ContractError, match="external sources cannot send it"):
         type("X", (Event,), {"__annotations__": {"k": str}}, opens="x/{k}", timer=True, sources=("shop",))
 
 
