@@ -93,8 +93,8 @@ class Journal:
     ) -> Iterator[Line]:
         """The lines of one partition in the span, newest first by default. Pages are read lazily.
 
-        `event_types` has at most limits.IN_VALUES types; without any, all types match. `page_size` is the number of lines that one
-        query reads; the default is DynamoDB's limit of 1 MB.
+        `event_types` has at most limits.IN_VALUES types; without any, all types match. `page_size` is the number of
+        lines that one query reads; the default is DynamoDB's limit of 1 MB.
         """
         wanted = {"type": event_type, "id": event_id}
         filters = {f"#{name} = :{name}": (name, value) for name, value in wanted.items() if value is not None}
