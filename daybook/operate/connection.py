@@ -1,4 +1,4 @@
-"""The way to a stage: which account, region and endpoint, and the clients that speak to it."""
+"""The connection to a stage: account, region and endpoint, and the clients of AWS."""
 
 import json
 import os
@@ -31,15 +31,15 @@ R = TypeVar("R")
 
 LOCAL = "local"
 _ENDPOINT = "AWS_ENDPOINT_URL"
-_WHEREABOUTS = Path(".daybook", "local.json")
+_RUN_FILE = Path(".daybook", "local.json")
 _DEFAULT_LOCAL_REGION = "us-east-1"
 
 # AWS's own domains, China's and the dual-stack ones among them.
 _AWS = re.compile(r"(.+\.)?(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn|aws\.dev)")
 
-# Calls side by side: enough to hide the network's delay, few enough not to be throttled.
-_SIDE_BY_SIDE = 16
-_PATIENCE = 15  # seconds
+# Calls in parallel: enough to hide the network's delay, few enough not to be throttled.
+_MOST_CALLS = 16
+_LONGEST_WAIT = 15  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Connection:
     """One stage, and the clients of AWS that reach it. Clients are made at their first use."""
 
     def __init__(self, stage: str, session: boto3.Session | None = None, *, endpoint: str | None = None) -> None:
-        """By boto3's ordinary chain, unless a session is given. `endpoint` stands above all that the environment says
-        of endpoints and proxies.
+        """By boto3's ordinary chain, unless a session is given. `endpoint` takes precedence over the endpoints and
+        proxies of the environment.
         """
         self.names = Names(stage)
         self._session = session or new_session()
@@ -65,8 +65,8 @@ class Connection:
     def to(cls, stage: str, *, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
         """The connection to a stage: by boto3's ordinary chain, and to `local` by what `make run` has left.
 
-        `environment` is the process's unless given, `folder` the current one. `local` is only ever asked at an
-        endpoint that is not AWS's, and with credentials that are none. Raises BadStage, NoLocalRun, NotALocalEndpoint,
+        `environment` is the process's unless given, `folder` the current one. `local` is only reached at an endpoint
+        that is not AWS's, and with credentials that AWS does not know. Raises BadStage, NoLocalRun, NotALocalEndpoint,
         and botocore's ProfileNotFound.
         """
         try:
@@ -77,8 +77,8 @@ class Connection:
         if stage != LOCAL:
             return cls(stage)
         environment = os.environ if environment is None else environment
-        run = _told(environment) or _found(folder or Path.cwd())
-        return cls(stage, _credulous_session(run.region), endpoint=run.endpoint)
+        run = _from_environment(environment) or _from_file(folder or Path.cwd())
+        return cls(stage, _local_session(run.region), endpoint=run.endpoint)
 
     @property
     def stage(self) -> str:
@@ -92,7 +92,7 @@ class Connection:
 
     @cached_property
     def eventbridge(self) -> Any:
-        """The client of EventBridge. It repeats no call: an event that was put twice would count twice."""
+        """The client of EventBridge. It retries no call: an event that was put twice would count twice."""
         return self.client("events", attempts=1)
 
     @cached_property
@@ -131,11 +131,11 @@ class Connection:
         return str(self.sqs.meta.region_name)
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """The results of `function`, in the order of the items. Calls run side by side; the first error ends all."""
+        """The results of `function`, in the order of the items. Calls run in parallel; the first error ends all."""
         waiting = list(items)
         if len(waiting) <= 1:
             return [function(item) for item in waiting]
-        pool = ThreadPoolExecutor(max_workers=min(_SIDE_BY_SIDE, len(waiting)))
+        pool = ThreadPoolExecutor(max_workers=min(_MOST_CALLS, len(waiting)))
         try:
             return list(pool.map(function, waiting))
         finally:
@@ -156,15 +156,15 @@ class Connection:
         for _, item in batch_get(self.dynamodb, {table: asked}, Pauses(lambda: _PATIENCE)):
             yield item
 
-    def client(self, service: str, *, attempts: int = 4, seconds: float = _PATIENCE) -> Any:
-        """A new client of one of AWS's services, for what is asked once; the others are kept.
+    def client(self, service: str, *, attempts: int = 4, seconds: float = _LONGEST_WAIT) -> Any:
+        """A new client of one of AWS's services, for rare calls; the clients of the properties are kept.
 
-        It waits so many seconds for an answer, and asks so often at the most.
+        It waits `seconds` for an answer, and makes at most `attempts` attempts.
         """
         config = Config(
             connect_timeout=5,
             read_timeout=seconds,
-            max_pool_connections=_SIDE_BY_SIDE,
+            max_pool_connections=_MOST_CALLS,
             retries={"mode": "standard", "total_max_attempts": attempts},
             # A proxy knows nothing of this machine's own addresses.
             proxies={} if self._endpoint else None,
@@ -173,13 +173,13 @@ class Connection:
 
 
 def new_session(plain: botocore.session.Session | None = None, **settings: str) -> boto3.Session:
-    """A session by boto3's ordinary chain, or upon this one of botocore's. All share what they read of AWS's models."""
+    """A session by boto3's ordinary chain, or upon this one of botocore's. All share the models of AWS's services."""
     plain = plain or botocore.session.Session()
     plain.register_component("data_loader", _loader(plain.get_config_variable("data_path")))
     return boto3.Session(botocore_session=plain, **settings)
 
 
-def _told(environment: Mapping[str, str]) -> _LocalRun | None:
+def _from_environment(environment: Mapping[str, str]) -> _LocalRun | None:
     endpoint = environment.get(_ENDPOINT)
     if not endpoint:
         return None
@@ -189,26 +189,26 @@ def _told(environment: Mapping[str, str]) -> _LocalRun | None:
     return _LocalRun(endpoint, region)
 
 
-def _found(folder: Path) -> _LocalRun:
-    """What a living run has written, nearest to `folder`. Raises NoLocalRun."""
+def _from_file(folder: Path) -> _LocalRun:
+    """The run that is described by the file nearest to `folder`. Raises NoLocalRun."""
     here = folder.resolve()
     places = (here, *here.parents, _home())
     for place in places:
         try:
-            said = json.loads((place / _WHEREABOUTS).read_text(encoding="utf-8"))
-            run, pid = _LocalRun(said["endpoint"], said["region"]), said["pid"]
+            content = json.loads((place / _RUN_FILE).read_text(encoding="utf-8"))
+            run, pid = _LocalRun(content["endpoint"], content["region"]), content["pid"]
         except (OSError, ValueError, LookupError, TypeError):
             continue
-        if type(pid) is int and pid > 0 and _lives(pid) and _told({_ENDPOINT: run.endpoint}):
+        if type(pid) is int and pid > 0 and _is_running(pid) and _from_environment({_ENDPOINT: run.endpoint}):
             return run
-    raise NoLocalRun(_WHEREABOUTS, places)
+    raise NoLocalRun(_RUN_FILE, places)
 
 
 def _home() -> Path:
     return application().root
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -218,8 +218,8 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _credulous_session(region: str) -> boto3.Session:
-    """A session that knows no credentials but those the local cloud takes, whatever profile is set."""
+def _local_session(region: str) -> boto3.Session:
+    """A session with the credentials of the local cloud only, whatever profile is set."""
     nowhere = (None, None, os.devnull, None)
     plain = botocore.session.Session(
         session_vars={

@@ -1,4 +1,4 @@
-"""The way into one consumer's queue: events of the store, in the form in which its rule would have put them there."""
+"""Delivering events of the store to one consumer: into its queue, in the form in which its rule would put them."""
 
 import json
 import time
@@ -20,7 +20,7 @@ _MOST_ENTRIES = 10
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an event on its way into the queue: it is there, or not, with the reason."""
+    """The outcome of one delivery: the event is in the queue, or not, with the reason."""
 
     event: Line
     error: str | None = None
@@ -32,8 +32,8 @@ class Outcome:
 
 
 class Delivery:
-    """Puts events into one consumer's queue. `pause` waits so many seconds before what SQS did not take is sent again;
-    `before` is called with their number before some are sent, and may take its time.
+    """Puts events into one consumer's queue. `pause` waits that many seconds before a message that SQS rejected is sent
+    again; `before` is called with the number of events before they are sent, and may wait.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class Delivery:
     def deliver(self, events: Iterable[Line]) -> Iterator[Outcome]:
         """Put events into the queue, in their order, just as the consumer's rule would, and yield the outcome of each.
 
-        Events are read as they are needed, so that there may be any number. What SQS could not take just then is tried
-        again a few times. What was delivered before is done once all the same: the ledger sees to it.
+        Events are read as they are needed, so that there may be any number. Messages that SQS could not take are sent
+        again a few times. The ledger makes sure that an event that is delivered twice is processed once.
         """
         for lines in chunks(events):
             found, unreadable = self._stored(lines)

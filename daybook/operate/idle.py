@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """A recorded event that a consumer subscribes to, and that has come to no end there by the ledger."""
+    """A recorded event that a consumer subscribes to, and that has no final status there by the ledger."""
 
     event: Line
     consumer: str
@@ -48,7 +48,7 @@ class Unrecorded:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Messages in a queue: some wait, those in flight are being handled or were, delayed ones come again."""
+    """Messages in a queue: those in flight are being processed, or were; delayed ones are delivered later."""
 
     queue: str
     waiting: int
@@ -75,7 +75,7 @@ def unsettled(connection: Connection, since: datetime, *, expected: Collection[s
     what has been put on the ingress bus and is in no queue yet is not seen, unless it is expected.
     """
     watch = _Watch(connection, since, expected)
-    queued = watch.queued()  # first: what leaves a queue has left its trace in the ledger by then
+    queued = watch.queued()  # first: a message that leaves a queue has its row in the ledger by then
     return [*watch.open(), *queued, *watch.overdue()]
 
 
@@ -104,7 +104,7 @@ def wait_until_idle(
 def wait_until_done(
     connection: Connection, events: Collection[str], since: datetime, deadline: datetime
 ) -> list[Undelivered | Unrecorded]:
-    """Wait until these events and all that they have caused are recorded, and every subscriber has come to an end with
+    """Wait until these events and all that they have caused are recorded, and every subscriber has a final status of
     each of them, or until the deadline. Returns what is then left.
 
     Dead and discarded are ends, too. It does not look at queues and timers: a second delivery, or an event that a timer
@@ -123,7 +123,7 @@ def _wait(look: Callable[[], list[T]], deadline: datetime) -> list[T]:
 
 
 class _Watch:
-    """Looks again and again, and at nothing twice that was found settled."""
+    """Looks repeatedly, and at nothing again that was found settled."""
 
     def __init__(
         self, connection: Connection, since: datetime, expected: Collection[str], *, of: Collection[str] | None = None

@@ -1,4 +1,4 @@
-"""Moments as operators say them: `15m` ago, `2h` ago, or 2026-03-01T09:30:00Z."""
+"""Moments as operators write them: `15m` ago, `2h` ago, or 2026-03-01T09:30:00Z."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -15,12 +15,12 @@ _UNITS = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
-# A year is 70,000 partitions of the journal; what is longer would look as if it hung.
+# A year is 70,000 partitions of the journal; a longer span would seem to hang.
 _LONGEST = timedelta(days=366)
 # Each minute is a hundred rows.
 _LONGEST_BY_MINUTES = timedelta(days=1)
 
-# What clocks of this machine and of AWS may differ by without an event being overlooked.
+# The most that the clocks of this machine and of AWS may differ without an event being missed.
 CLOCKS_DIFFER = timedelta(minutes=1)
 # An index of DynamoDB lags by moments, under load by more.
 INDEX_LAG = timedelta(minutes=5)

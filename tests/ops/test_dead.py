@@ -296,7 +296,7 @@ def test_the_list_has_one_line_a_dead_letter_and_says_that_there_are_more(world:
     assert data[0]["error"] == "KeyError"
 
 
-def test_a_dead_letter_is_shown_with_its_tries_its_journey_and_its_log_but_nothing_about_a_person(world: World) -> None:
+def test_a_dead_letter_is_shown_with_its_attempts_its_trace_and_its_log_but_no_personal_data(world: World) -> None:
     event = placed(world, "1001")
     m = event.metadata
     for number in (1, 2):

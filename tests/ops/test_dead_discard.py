@@ -110,7 +110,7 @@ def test_what_has_been_done_meanwhile_stays_done_and_the_rest_is_discarded(world
     assert named_by_events(world) == Counter([names[0], names[2]])
 
 
-def test_a_dead_letter_that_has_died_anew_meanwhile_is_discarded_as_it_is_now(world: World) -> None:
+def test_a_dead_letter_that_has_died_again_meanwhile_is_discarded_as_it_is_now(world: World) -> None:
     name = world.died("e-1", TO, after=1)
     known = list(dead_letters(world.connection, Selection()))
     world.died("e-1", TO, "Worse", after=2)

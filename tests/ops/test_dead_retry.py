@@ -389,7 +389,7 @@ def test_killed_while_sending_and_repeated_each_message_has_arrived_and_none_is_
     assert arrives_though_killed(stage, ("SendMessageBatch", after))
 
 
-# --- what publish and sweep have set aside ---------------------------------------------------------------------------
+# --- what publish and fire-timers have set aside --------------------------------------------------------------------
 
 
 def publishes(world: World, *answers: Mapping[str, Any]) -> tuple[Connection, list[Mapping[str, Any]]]:
@@ -505,7 +505,7 @@ def a_timer(order: str = "1001", *, place: Place = Place.CONTINUES) -> Timer:
 
 
 def set_aside(world: World, timer: Timer, *, row: bool = False) -> str:
-    """As sweep does it; with `row` it has died before it could take the timer's row away."""
+    """As fire-timers does it; with `row` it has died before it could take the timer's row away."""
     item = pack_item({**timer.key, **{n: getattr(timer.draft, n) for n in Draft.__dataclass_fields__}, "place": "x"})
     item["place"] = pack(str(timer.place))
     dynamodb: Any = world.connection.dynamodb

@@ -105,7 +105,7 @@ def test_to_repeat_it_changes_nothing_and_the_first_word_stands(stage: World) ->
     assert len(recorded(stage)) == 2
 
 
-def test_of_two_operators_at_once_the_words_of_one_stand_and_one_act_is_on_record(stage: World) -> None:
+def test_of_two_operators_at_once_one_is_obeyed_and_one_operation_is_recorded(stage: World) -> None:
     other = Paused(by="bob", reason="mine", since=clock.now(), operation="op-2")
 
     def bob_is_faster(**_: Any) -> None:

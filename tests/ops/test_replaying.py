@@ -200,7 +200,7 @@ def test_its_beginning_and_its_end_are_recorded(stage: World) -> None:
     assert finished.delivered == 1
 
 
-# Death at every call, and with all lanes at work: tests/deep/ops.
+# Death at every call, and with all partitions at work: tests/deep/ops.
 @pytest.mark.parametrize("answered", [False, True])
 def test_killed_at_its_second_portion_it_is_resumed_and_gives_at_most_one_portion_again(
     stage: World, *, answered: bool
@@ -273,13 +273,13 @@ def test_no_more_are_sent_in_a_second_than_was_asked_for() -> None:
         waited.append(seconds)
         now[0] += seconds
 
-    pace = RateLimit(20, pause=wait, now=lambda: now[0])
+    limit = RateLimit(20, pause=wait, now=lambda: now[0])
 
     for _ in range(5):
-        pace.wait(10)
+        limit.wait(10)
 
     assert sum(waited) == pytest.approx(2.0)
-    assert pace.portion(100) == 20
+    assert limit.portion(100) == 20
 
 
 class _Calls:
@@ -319,7 +319,7 @@ class _Calls:
 
 
 def by_tens() -> RateLimit:
-    """A pace at which portions are of ten, and nobody waits."""
+    """A rate limit with portions of ten, without waiting."""
     return RateLimit(10, pause=lambda _: None)
 
 

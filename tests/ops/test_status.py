@@ -234,7 +234,7 @@ def test_a_misspelt_name_is_told_with_what_is_near_it() -> None:
     assert "did you mean charge-order?" in result.output
 
 
-def test_it_is_shown_anew_until_somebody_ends_it(stage: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_refreshed_until_ctrl_c(stage: World, capsys: pytest.CaptureFixture[str]) -> None:
     looks = 0
 
     def look(**_: Any) -> None:

@@ -45,7 +45,7 @@ def recorded_bodies(operator: Connection) -> list[str]:
     return bodies
 
 
-def test_a_parked_stream_goes_on_behind_what_was_discarded(world: World, operator: Connection) -> None:
+def test_a_blocked_stream_goes_on_behind_what_was_discarded(world: World, operator: Connection) -> None:
     envelopes, _ = parked(world, at=2, of=4)
     bodies = recorded_bodies(operator)
 

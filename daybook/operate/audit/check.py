@@ -1,7 +1,7 @@
 """Whether the history is complete: every stream an unbroken chain, and store, ledger and consumers consistent.
 
 The store is read once from end to end, and then the ledger. Of a table each segment has one page in hand, of the store
-one stream's last event and some hundred accounts besides, so that the memory does not grow with what is read.
+one stream's last event and some hundred statuses besides, so that the memory does not grow with what is read.
 """
 
 from collections.abc import Callable, Iterator

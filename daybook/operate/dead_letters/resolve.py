@@ -91,8 +91,8 @@ class Doubt:
 
     @property
     def templates(self) -> list[dict[str, Any]]:
-        """For each type of event that may say the outcome: its fields. What the dead letter's event says
-        already is filled in, hidden where it is about a person; the rest says FILL_IN, with an example.
+        """For each type of event that may say the outcome: its fields. What the dead letter's event says already is
+        filled in, hidden where it is about a person; the rest says FILL_IN, with an example.
         """
         known = shown(self.stored)
         return [

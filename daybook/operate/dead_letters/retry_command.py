@@ -72,7 +72,7 @@ def retry(
     are in process at once. An ordered consumer goes on with the stream that the dead letter had blocked.
 
     What publish has set aside is published again, and what fire-timers has set aside is recorded. Not sent are dead
-    dead letters of consumers that are not deployed, and those of effects whose outcome is unknown (`OutcomeUnknown`):
+    letters of consumers that are not deployed, and those of effects whose outcome is unknown (`OutcomeUnknown`):
     resolve these first. With `--json`, one object for each dead letter, and one that sums up.
 
     Exit code 1: not all are done.

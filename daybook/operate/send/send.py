@@ -24,7 +24,9 @@ _PASSING = {"InternalException", "InternalFailure", "ServiceUnavailable", "Throt
 
 
 class PerhapsSent(OperatorError):
-    """EventBridge gave no answer, so that nobody knows what it took. Look before sending again what has no id."""
+    """EventBridge gave no answer, so that it is not known what it took. Look before you send events without an id
+    again.
+    """
 
     def __init__(self, waiting: Sequence[Entry], stage: str) -> None:
         numbers = ", ".join(str(entry.number) for entry in waiting)
@@ -54,8 +56,8 @@ def send(
 ) -> Iterator[Outcome]:
     """Put events on the ingress bus, batch by batch, and yield the outcome of each.
 
-    Entries that EventBridge could not take just then are tried again a few times; `pause` waits so many seconds before
-    that. A call that gets no answer is not repeated, since its events may have been taken all the same: PerhapsSent.
+    Entries that EventBridge could not take are sent again a few times; `pause` waits that many seconds before. A call
+    that gets no answer is not retried, since its events may have been taken: PerhapsSent.
     """
     _find_bus(connection)
     account = connection.account
@@ -72,7 +74,7 @@ def send(
 
 
 def _find_bus(connection: Connection) -> None:
-    """EventBridge drops what is put on a bus that does not exist, without a word."""
+    """EventBridge drops events for a bus that does not exist, without an error."""
     try:
         connection.eventbridge.describe_event_bus(Name=connection.names.ingress_bus)
     except ClientError as error:

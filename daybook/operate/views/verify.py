@@ -1,7 +1,7 @@
-"""Holding a view against the store: it is computed afresh in memory, and each row compared with the one that is live.
+"""Comparing a view with the store: it is computed again in memory, and each row is compared with the live one.
 
-Events keep coming in meanwhile. So what differs is looked at again: with what has been handled since, and the row as it
-is then. A row that changes faster than that is listed as busy.
+Events keep arriving meanwhile. So a row that differs is compared again: with the events processed since, and as it is
+then. A row that changes faster than that is listed as busy.
 """
 
 import time
@@ -39,7 +39,7 @@ class Difference:
 
 @dataclass(slots=True)
 class Verified:
-    """What came of it: of so many rows, made from so many deliveries.
+    """The result: of `rows` rows, made from `events` deliveries.
 
     `busy` are the keys of rows that kept changing; `left_out` counts, by what the ledger says, deliveries that are not
     in the view.
@@ -57,8 +57,8 @@ def verify(
 ) -> Verified:
     """Compare the live view with what its functions make of all that was recorded since then, and that they handled.
 
-    Takes memory for all rows of the view. `pause` waits so many seconds. Raises NotProjected, EventGone, and botocore's
-    errors.
+    Takes memory for all rows of the view. `pause` waits that many seconds. Raises NotProjected, EventGone, and
+    botocore's errors.
     """
     history = _History(view, since, progress)
     history.read()

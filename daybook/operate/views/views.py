@@ -1,4 +1,4 @@
-"""Views: the tables that functions keep for people to read, and what these functions make of events.
+"""Views: the tables that functions keep for readers, and how these functions map events.
 
 A view is named as its table is in its stack: `order-status`.
 """
@@ -134,12 +134,12 @@ class Folding:
         self._lambda = self._connection.client("lambda", seconds=view.longest + 10)
 
     def try_out(self) -> None:
-        """See that all functions can say what events change. Raises NotProjected: code from before could not."""
+        """Check that all functions can say what events change. Raises NotProjected: code from before could not."""
         for consumer in self._view.keepers:
             self._project(consumer, [])
 
     def fold(self, deliveries: Iterable[Delivery], into: Fold) -> Iterator[None]:
-        """Fold deliveries in, a hundred at a time; after each hundred the caller has its turn."""
+        """Fold deliveries in, a hundred at a time; yields after each hundred."""
         for some in chunks(deliveries):
             self._fold(some, into)
             yield
