@@ -123,14 +123,14 @@ class Consumer(ABC, Generic[E]):
             others = beside(work)
             try:
                 write(backbone().dynamodb, {**parts, **others}, pauses)
-            except Refused as refused:
-                if refused.failed.keys() & others.keys():
+            except Refused as conflict:
+                if conflict.failed.keys() & others.keys():
                     raise Overtaken from None
-                if LEDGER in refused.failed:
+                if LEDGER in conflict.failed:
                     raise Duplicate from None
                 # If a row has changed too, another unit of work may have opened the stream: the body runs again.
-                if refused.failed.keys() <= final.keys():
-                    raise final[next(iter(refused.failed))] from None
+                if conflict.failed.keys() <= final.keys():
+                    raise final[next(iter(conflict.failed))] from None
                 pauses.pause()
             else:
                 return
