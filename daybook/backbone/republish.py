@@ -36,7 +36,7 @@ class BadRange(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Consecutive lines of the span. `since` is where a later invocation continues if it must begin with them."""
+    """Consecutive lines of the span. An invocation that ends before a portion is continued from its `since`."""
 
     since: str
     lines: Sequence[Line]
