@@ -68,7 +68,7 @@ class Effect(Consumer[E]):
         table = here.settings.names.ledger
         switches = Switches(here.dynamodb, table)
         # The commit would also detect a duplicate, but only after the call.
-        row, switch = switches.beside(metadata.id, self.name, pauses)
+        row, switch = switches.find_with_status(metadata.id, self.name, pauses)
         if row and row.done:
             raise Duplicate
         circuit = Circuit(switches, switch, here.settings.breaker, metadata.id)
@@ -147,7 +147,7 @@ class Effect(Consumer[E]):
 
         while True:
             try:
-                self.commit(emit_outcome, metadata, pauses, beside=conclusion, happened=True)
+                self.commit(emit_outcome, metadata, pauses, extra_parts=conclusion, happened=True)
             except Overtaken as error:
                 msg = "another process has taken over the effect record"
                 raise Busy(msg) from error
