@@ -142,8 +142,8 @@ class _Run:
             except (StreamNotOpen, StreamTaken, EventTooLarge) as error:
                 self._set_aside(item, error, timer)
                 return
-            except Refused as refused:
-                if _ROW in refused.failed:  # a concurrent run has fired it
+            except Refused as conflict:
+                if _ROW in conflict.failed:  # a concurrent run has fired it
                     return
                 pauses.pause()  # the stream has grown
             else:

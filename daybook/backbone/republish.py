@@ -21,7 +21,7 @@ from daybook.store.journal import Journal, Line, Span
 from daybook.store.transaction import Pauses, batch_get
 
 Item = Mapping[str, Any]
-Place = tuple[str, int]  # stream and sequence
+Position = tuple[str, int]  # stream and sequence
 
 # DynamoDB's quota for one BatchGetItem. 100 events of 64 KiB are also below its limit of 16 MB.
 _MOST_READS = 100
@@ -36,7 +36,7 @@ class BadRange(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Consecutive lines of the span. `since` is where a later invocation continues if it must begin with them."""
+    """Consecutive lines of the span. An invocation that ends before a portion is continued from its `since`."""
 
     since: str
     lines: Sequence[Line]
@@ -66,7 +66,7 @@ def _republish(span: Span, bus: BusWriter) -> str | None:
     return None
 
 
-def _stored(lines: Iterable[Line], found: Mapping[Place, Item], bus: BusWriter) -> Iterator[Stored]:
+def _stored(lines: Iterable[Line], found: Mapping[Position, Item], bus: BusWriter) -> Iterator[Stored]:
     for line in lines:
         name = f"{line.stream}#{line.sequence}"
         if item := found.get((line.stream, line.sequence)):
@@ -117,12 +117,12 @@ def portions(journal: Journal, span: Span) -> Iterator[Portion]:
         yield waiting
 
 
-def items(dynamodb: Any, table: str, lines: Sequence[Line], pauses: Pauses) -> dict[Place, Item]:
+def items(dynamodb: Any, table: str, lines: Sequence[Line], pauses: Pauses) -> dict[Position, Item]:
     """The items of the lines in the store's table. A consistent read. Raises OutOfTime."""
-    found: dict[Place, Item] = {}
+    found: dict[Position, Item] = {}
     for start in range(0, len(lines), _MOST_READS):
         keys = [pack_item({"stream": x.stream, "sequence": x.sequence}) for x in lines[start : start + _MOST_READS]]
         for _, item in batch_get(dynamodb, {table: {"Keys": keys, "ConsistentRead": True}}, pauses):
-            place = unpack_item({name: item[name] for name in ("stream", "sequence")})
-            found[place["stream"], place["sequence"]] = item
+            position = unpack_item({name: item[name] for name in ("stream", "sequence")})
+            found[position["stream"], position["sequence"]] = item
     return found

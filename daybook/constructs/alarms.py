@@ -48,7 +48,7 @@ def alarm(
         scope,
         construct_id,
         alarm_name=name,
-        alarm_description=f"{meaning} What to do: {_section(name)}",
+        alarm_description=_description(name, meaning),
         metric=metric,
         threshold=at_least,
         comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
@@ -94,7 +94,7 @@ def silence_alarm(
         scope,
         construct_id,
         alarm_name=name,
-        alarm_description=f"{meaning} What to do: {_section(name)}",
+        alarm_description=_description(name, meaning),
         metric=metric,
         threshold=1,
         comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
@@ -104,11 +104,11 @@ def silence_alarm(
     return _notifying(made, topic)
 
 
-def _section(name: str) -> str:
-    """The runbook's section for the alarm. Raises NoSection."""
+def _description(name: str, meaning: str) -> str:
+    """The alarm's meaning, and the runbook's section on it. Raises NoSection."""
     for section in _SECTIONS:
         if name.endswith(f"-{section}"):
-            return f"docs/runbook.md#{section}"
+            return f"{meaning} What to do: docs/runbook.md#{section}"
     raise NoSection(name)
 
 

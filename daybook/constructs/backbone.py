@@ -291,9 +291,9 @@ class Backbone(Stack):
             )
         )
 
-    def _watch_scheduled(self, function: Function, what: str, *, fails: str, silent: str) -> None:
-        name = self._stage.names.of(what)
-        construct_id = "".join(word.capitalize() for word in what.split("-"))
+    def _watch_scheduled(self, function: Function, consumer: str, *, fails: str, silent: str) -> None:
+        name = self._stage.names.of(consumer)
+        construct_id = "".join(word.capitalize() for word in consumer.split("-"))
         alarm(
             self,
             f"{construct_id}Errors",

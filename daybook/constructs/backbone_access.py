@@ -35,15 +35,15 @@ class BackboneAccess(Construct):
         return found or sns.Topic.from_topic_arn(self, "Alarms", arn)  # type: ignore[return-value]
 
     def allow_ledger(self, role: iam.IGrantable) -> None:
-        """Allow to read and write processing statuses."""
+        """Allow reading and writing processing statuses."""
         _allow(role, ["dynamodb:GetItem", "dynamodb:UpdateItem"], self._table_arn(self._names.ledger))
 
     def allow_breaker(self, role: iam.IGrantable) -> None:
-        """Allow to read a processing status and the consumer's switch in one call."""
+        """Allow reading a processing status and the consumer's switch in one call."""
         _allow(role, ["dynamodb:BatchGetItem"], self._table_arn(self._names.ledger))
 
     def allow_switches(self, role: iam.IGrantable) -> None:
-        """Allow to read and write the switches of all consumers."""
+        """Allow reading and writing the switches of all consumers."""
         switches = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [SWITCHES]}}
         actions = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"]
         _allow(role, actions, self._table_arn(self._names.ledger), switches)
@@ -51,7 +51,7 @@ class BackboneAccess(Construct):
     def allow_append(
         self, role: iam.IGrantable, contracts: Iterable[type[Event]], *, reads_openings: bool = False
     ) -> None:
-        """Allow to append events of these types to streams of their kinds, and to read the ends of streams.
+        """Allow appending events of these types to streams of their kinds, and reading the newest events of streams.
 
         A unit of work does not read a stream that it opens. `reads_openings` is for functions that also read such
         streams. No function is ever allowed to update or delete events.
@@ -67,23 +67,23 @@ class BackboneAccess(Construct):
             _allow(role, ["dynamodb:Query"], arn, _on_streams(read_kinds))
 
     def allow_reading_by_time(self, role: iam.IGrantable) -> None:
-        """Allow to query the journal, and to read events from the store."""
+        """Allow querying the journal, and reading events from the store."""
         store = self._table_arn(self._names.store)
         _allow(role, ["dynamodb:Query"], f"{store}/index/{JOURNAL}")
         _allow(role, ["dynamodb:BatchGetItem"], store)
 
     def allow_recall(self, role: iam.IGrantable, contract: type[Event]) -> None:
-        """Allow to read the streams of this type of event, and the processing statuses of events."""
+        """Allow reading the streams of this type of event, and the processing statuses of events."""
         self.allow_follow(role, contract)
         _allow(role, ["dynamodb:BatchGetItem"], self._table_arn(self._names.ledger))
 
     def allow_follow(self, role: iam.IGrantable, contract: type[Event]) -> None:
-        """Allow to read the streams of this type of event."""
+        """Allow reading the streams of this type of event."""
         kinds = [f"{contract.contract.stream_kind}/*"]
         _allow(role, ["dynamodb:Query"], self._table_arn(self._names.store), _on_streams(kinds))
 
     def allow_arm(self, role: iam.IGrantable, contracts: Iterable[type[Event]]) -> None:
-        """Allow to schedule timers, if any of these contracts has `timer=True`."""
+        """Allow scheduling timers, if any of these contracts has `timer=True`."""
         if any(c.contract.timer for c in contracts):
             _allow(role, ["dynamodb:PutItem"], self._table_arn(self._names.due), _IN_A_TRANSACTION)
 

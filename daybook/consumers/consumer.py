@@ -109,30 +109,30 @@ class Consumer(ABC, Generic[E]):
         metadata: Metadata,
         pauses: Pauses,
         *,
-        beside: Callable[[Work], Mapping[str, Mapping[str, Any]]] = lambda _: {},
+        extra_parts: Callable[[Work], Mapping[str, Mapping[str, Any]]] = lambda _: {},
         happened: bool = False,
     ) -> None:
-        """Commit what `decide` says, in one transaction with the named parts that `beside` returns.
+        """Run `decide`, and commit its unit of work in one transaction with the named parts that `extra_parts` returns.
 
         `happened`: the unit of work records what an external system has done, so it is committed even if the event was
         discarded meanwhile. Raises Duplicate if the event was processed before, Overtaken if a condition of one of the
-        parts in `beside` failed.
+        extra parts failed.
         """
         while True:
             work = Work(backbone(), self.name, metadata, emits=self.emits, pauses=pauses)
             decide(work)
             parts, final = work.parts(happened=happened)
-            others = beside(work)
+            extra = extra_parts(work)
             try:
-                write(backbone().dynamodb, {**parts, **others}, pauses)
-            except Refused as refused:
-                if refused.failed.keys() & others.keys():
+                write(backbone().dynamodb, {**parts, **extra}, pauses)
+            except Refused as conflict:
+                if conflict.failed.keys() & extra.keys():
                     raise Overtaken from None
-                if LEDGER in refused.failed:
+                if LEDGER in conflict.failed:
                     raise Duplicate from None
                 # If a row has changed too, another unit of work may have opened the stream: the body runs again.
-                if refused.failed.keys() <= final.keys():
-                    raise final[next(iter(refused.failed))] from None
+                if conflict.failed.keys() <= final.keys():
+                    raise final[next(iter(conflict.failed))] from None
                 pauses.pause()
             else:
                 return

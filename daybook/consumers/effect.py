@@ -68,15 +68,15 @@ class Effect(Consumer[E]):
         table = here.settings.names.ledger
         switches = Switches(here.dynamodb, table)
         # The commit would also detect a duplicate, but only after the call.
-        row, switch = switches.beside(metadata.id, self.name, pauses)
+        row, switch = switches.find_with_status(metadata.id, self.name, pauses)
         if row and row.done:
             raise Duplicate
         circuit = Circuit(switches, switch, here.settings.breaker, metadata.id)
         circuit.enter(pauses.remaining)
-        attempts = Attempts(here.dynamodb, table, self.name)
-        purpose = self.purpose.format(**dict(event))
+        records = Attempts(here.dynamodb, table, self.name)
+        key = self.purpose.format(**dict(event))
         try:
-            attempt = attempts.begin(purpose, cause=metadata.id, seconds=pauses.remaining)
+            record = records.begin(key, cause=metadata.id, seconds=pauses.remaining)
         except Concluded:
             circuit.not_called()
             self.commit(lambda _: None, metadata, pauses)
@@ -85,18 +85,18 @@ class Effect(Consumer[E]):
             circuit.not_called()
             raise
         try:
-            outcome = self._outcome(event, attempt, pauses)
+            outcome = self._outcome(event, record, pauses)
         except Exception as error:
-            self._update_breaker(circuit, attempt, error)
+            self._update_breaker(circuit, record, error)
             raise
         try:
-            self._commit_outcome(attempt, outcome, metadata, pauses)
+            self._commit_outcome(record, outcome, metadata, pauses)
         except Exception:
-            self._update_breaker(circuit, attempt)
+            self._update_breaker(circuit, record)
             raise
-        self._update_breaker(circuit, attempt)
+        self._update_breaker(circuit, record)
 
-    def _update_breaker(self, circuit: Circuit, attempt: Attempt, error: Exception | None = None) -> None:
+    def _update_breaker(self, circuit: Circuit, record: Attempt, error: Exception | None = None) -> None:
         """Update the circuit breaker by the result of the body: did the external system answer?"""
         log, about = observability.logger(self.name), {"event_id": circuit.event}
         if isinstance(error, NothingDone) or (isinstance(error, OutcomeUnknown) and error.unanswered):
@@ -105,49 +105,49 @@ class Effect(Consumer[E]):
                 metrics = observability.metrics(backbone().settings.names.stage, self.name)
                 observability.count(metrics, observability.BREAKER_OPEN)
             error.patience = circuit.switch.patience(backbone().settings.retry.patience)
-        elif attempt.not_called or isinstance(error, Busy | OutcomeUnknown | OutOfTime):
+        elif record.not_called or isinstance(error, Busy | OutcomeUnknown | OutOfTime):
             circuit.not_called()
         elif circuit.answered():
             log.info("breaker closed", extra=about)
 
-    def _outcome(self, event: E, attempt: Attempt, pauses: Pauses) -> Event | None:
-        if attempt.in_doubt and not self.can_ask:
-            _release(attempt)
+    def _outcome(self, event: E, record: Attempt, pauses: Pauses) -> Event | None:
+        if record.in_doubt and not self.can_ask:
+            _release(record)
             msg = "an earlier call has no recorded outcome, and the external system cannot be asked for it"
             raise OutcomeUnknown(msg, final=True)
         if pauses.remaining < self.calls * backbone().settings.call_timeout:
-            _withdraw(attempt, pauses)
+            _withdraw(record, pauses)
             msg = "not enough time is left for the calls to the external system"
             raise OutOfTime(msg)
         try:
-            return self.body(event, attempt)
+            return self.body(event, record)
         except Busy:
             raise
         except (NothingDone, Rejected):
-            _withdraw(attempt, pauses)
+            _withdraw(record, pauses)
             raise
         except NotYet:
-            _release(attempt)
+            _release(record)
             raise
         except Exception as error:
-            if attempt.not_called:
-                _withdraw(attempt, pauses)
+            if record.not_called:
+                _withdraw(record, pauses)
                 raise
-            _release(attempt)
+            _release(record)
             msg = f"the call failed with {kind(error)}; it is not known whether it took effect"
             raise OutcomeUnknown(msg, final=not self.can_ask, unanswered=_is_no_answer(error)) from error
 
-    def _commit_outcome(self, attempt: Attempt, outcome: Event | None, metadata: Metadata, pauses: Pauses) -> None:
+    def _commit_outcome(self, record: Attempt, outcome: Event | None, metadata: Metadata, pauses: Pauses) -> None:
         def emit_outcome(work: Work) -> None:
             if outcome is not None:
                 work.emit(outcome)
 
         def conclusion(work: Work) -> dict[str, dict[str, Any]]:
-            return {"effect record": attempt.conclusion(work.emitted_ids)}
+            return {"effect record": record.conclusion(work.emitted_ids)}
 
         while True:
             try:
-                self.commit(emit_outcome, metadata, pauses, beside=conclusion, happened=True)
+                self.commit(emit_outcome, metadata, pauses, extra_parts=conclusion, happened=True)
             except Overtaken as error:
                 msg = "another process has taken over the effect record"
                 raise Busy(msg) from error
@@ -162,26 +162,26 @@ def _is_no_answer(error: Exception) -> bool:
     return not isinstance(error, _BUGS)
 
 
-def _withdraw(attempt: Attempt, pauses: Pauses) -> None:
+def _withdraw(record: Attempt, pauses: Pauses) -> None:
     """Record that the call had no effect; retry this as long as time remains. A record in doubt stays open, because an
     earlier call may have taken effect.
     """
-    if attempt.in_doubt:
-        _release(attempt)
+    if record.in_doubt:
+        _release(record)
         return
     while True:
         try:
-            attempt.withdraw()
+            record.withdraw()
         except (ClientError, BotoCoreError):
             pauses.pause()
         else:
             return
 
 
-def _release(attempt: Attempt) -> None:
+def _release(record: Attempt) -> None:
     """Leave the effect record open for the next delivery. If this fails, its lease expires when this process ends."""
     with suppress(ClientError, BotoCoreError):
-        attempt.leave()
+        record.leave()
 
 
 def effect(

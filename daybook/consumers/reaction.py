@@ -50,7 +50,7 @@ class OrderedReaction(Reaction[E]):
     def attempt_in_order(self, delivery: Delivery, pauses: Pauses, *, cursor: Mapping[str, Any]) -> None:
         """Like `attempt`, in one transaction with the cursor. Raises Overtaken if another invocation was faster."""
         event = self.event_type.read(delivery.data, version=delivery.metadata.version)
-        self.commit(partial(self.body, event), delivery.metadata, pauses, beside=lambda _: {"cursor": cursor})
+        self.commit(partial(self.body, event), delivery.metadata, pauses, extra_parts=lambda _: {"cursor": cursor})
 
     def _stream(self) -> Stream:
         here = backbone()

@@ -110,7 +110,7 @@ class Switches:
         self._dynamodb = dynamodb
         self._table = table
 
-    def beside(self, event: str, consumer: str, pauses: Pauses) -> tuple[Entry | None, Switch]:
+    def find_with_status(self, event: str, consumer: str, pauses: Pauses) -> tuple[Entry | None, Switch]:
         """The ledger's row of the event at the consumer, and the consumer's switch, in one call. A consistent read."""
         keys = [ledger_keys.of_event(event, consumer), ledger_keys.of_switch(consumer)]
         request = {self._table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}

@@ -254,10 +254,10 @@ class View(Consumer[E]):
         while True:
             try:
                 write(backbone().dynamodb, projection.parts(), pauses)
-            except Refused as refused:
-                if LEDGER in refused.failed:
+            except Refused as conflict:
+                if LEDGER in conflict.failed:
                     raise Duplicate from None
-                projection.drop_superseded(refused.failed)
+                projection.drop_superseded(conflict.failed)
                 pauses.pause()
             else:
                 return

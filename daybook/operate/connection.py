@@ -153,7 +153,7 @@ class Connection:
         asked: dict[str, Any] = {"Keys": [pack_item(key) for key in keys], "ConsistentRead": consistent}
         if names := {f"#{name}": name for name in attributes}:
             asked |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
-        for _, item in batch_get(self.dynamodb, {table: asked}, Pauses(lambda: _PATIENCE)):
+        for _, item in batch_get(self.dynamodb, {table: asked}, Pauses(lambda: _LONGEST_WAIT)):
             yield item
 
     def client(self, service: str, *, attempts: int = 4, seconds: float = _LONGEST_WAIT) -> Any:

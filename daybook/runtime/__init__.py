@@ -1,1 +1,1 @@
-"""What a function finds where it runs: its settings, names, AWS clients, logs and metrics."""
+"""The runtime of a function: its settings, names, AWS clients, logs and metrics."""

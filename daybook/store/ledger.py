@@ -114,9 +114,12 @@ class Ledger:
             values |= {"stream": entry.stream, "sequence": entry.sequence}
         self._write(self._update(entry.event, entry.consumer, values))
 
-    def note(self, event: str, consumer: str, place: tuple[str, int], note: Note) -> None:
-        """Record why a message returns to its queue. Raises AlreadyDone if another delivery was faster."""
-        stream, sequence = place
+    def note(self, event: str, consumer: str, position: tuple[str, int], note: Note) -> None:
+        """Record why a message returns to its queue. `position` is the event's stream and sequence.
+
+        Raises AlreadyDone if another delivery was faster.
+        """
+        stream, sequence = position
         values: dict[str, object] = {"stream": stream, "sequence": sequence}
         values |= {"message": note.message, "deliveries": note.deliveries}
         values |= {"tried": note.tried, "crashes": note.crashes}
