@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from daybook.local.progress import Progress
 
 _CONSUMERS = ("reserve-stock", "charge-order", "confirm-order", "admit")
-_ERRORS = ("KeyError", "AccessDeniedException", "Rejected")
+_ERRORS = ("KeyError", "AccessDeniedException", "NonRetryable")
 _BODY = "x" * 1_500  # about as long as an order's message
 _FEW = 10  # memory is compared with this fraction of the dead letters
 # DynamoDB's quota for one BatchWriteItem.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ADMIT = "admit"
 # Partition keys of rows that are not about events.
-_OTHER_ROWS = ("cursor#", "attempt#", "switch")
+_OTHER_ROWS = ("cursor#", "effect#", "switch")
 _BODY_KEY = "dead/"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

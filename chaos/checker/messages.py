@@ -44,7 +44,7 @@ class _Message:
     about: About
     request: Event
     consumer: str
-    purpose: str
+    idempotency_key: str
 
 
 def _emails(snapshot: Snapshot) -> Iterator[Violation]:
@@ -73,10 +73,10 @@ def _requested_emails(snapshot: Snapshot) -> Iterator[_Message]:
     for kind, event_type in _REQUESTED_BY.items():
         for event in snapshot.events(event_type):
             order, refund = event.data["order_id"], event.data.get("refund_id")
-            name, purpose = f"{order}.{kind}", f"letter/{order}/{kind}"
+            name, idempotency_key = f"{order}.{kind}", f"letter/{order}/{kind}"
             if refund:
-                name, purpose = f"{name}:{refund}", f"{purpose}/{refund}"
-            yield _Message(name, (order, kind), event, f"mail-{kind}", purpose)
+                name, idempotency_key = f"{name}:{refund}", f"{idempotency_key}/{refund}"
+            yield _Message(name, (order, kind), event, f"mail-{kind}", idempotency_key)
 
 
 def _about(email: Email) -> About | None:
@@ -129,9 +129,9 @@ def _requested_pages(snapshot: Snapshot) -> Iterator[_Message]:
     for event in snapshot.events("EquipmentAlarmRaised", "EquipmentAlarmEscalated"):
         alarm, level = event.data["alarm_id"], event.data.get("level")
         about = alarm, str(level or 1)
-        purpose = f"page/{alarm}/{level}" if level else f"page/{alarm}"
+        idempotency_key = f"page/{alarm}/{level}" if level else f"page/{alarm}"
         consumer = "page-escalation" if level else "page-staff"
-        yield _Message(_page_name(about), about, event, consumer, purpose)
+        yield _Message(_page_name(about), about, event, consumer, idempotency_key)
 
 
 def _page_name(about: About) -> str:
@@ -171,7 +171,7 @@ def _compare(
 def _outcome_unknown(snapshot: Snapshot, message: _Message) -> bool:
     """Whether the message may have been sent, and an operator was informed or has decided."""
     row = snapshot.statuses.get((message.request.id, message.consumer), {})
-    attempt = snapshot.other_rows.get((f"attempt#{message.purpose}", message.consumer), {})
+    attempt = snapshot.other_rows.get((f"effect#{message.idempotency_key}", message.consumer), {})
     # If the process died for good during the call, the dead letter says so, and the effect record stays open.
     in_doubt = row.get("error") == "OutcomeUnknown" or attempt.get("state") == "open"
     return row.get("state") == "discarded" or (row.get("state") == "dead" and in_doubt)

@@ -94,7 +94,7 @@ def processed(snapshot: Snapshot) -> Iterator[Violation]:
     decided = {
         (dead_letter["event"], dead_letter["consumer"])
         for decision in snapshot.events("DeadLettersDiscarded")
-        for dead_letter in decision.data["letters"]
+        for dead_letter in decision.data["dead_letters"]
         if decision.data["reason"] and decision.data["operator"]
     }
     for event in snapshot.events():

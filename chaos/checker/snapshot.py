@@ -79,7 +79,7 @@ class Snapshot:
     """The state of the system.
 
     `listeners` are the consumers of each event type, according to the rules on the event bus; `statuses` the ledger's
-    rows of events by event id and consumer; `other_rows` its other rows by partition key (`cursor#…`, `attempt#…`,
+    rows of events by event id and consumer; `other_rows` its other rows by partition key (`cursor#…`, `effect#…`,
     `switch`) and sort key. `tables` are the services' tables by their names in the stacks (`stock`, `order-status`).
     `ordered` are the consumers that process a stream in order.
     """
@@ -139,7 +139,7 @@ def read(
     )
 
 
-_SPECIAL = ("cursor#", "attempt#", "switch", "operation#")
+_SPECIAL = ("cursor#", "effect#", "switch", "operation#")
 _TABLE = "DAYBOOK_TABLE_"
 _deserialized = TypeDeserializer().deserialize
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from aws_lambda_powertools.metrics import Metrics
 
-from daybook.backbone.examination import Candidate, Refusal, examine, too_large
+from daybook.backbone.examination import Candidate, Rejection, examine, too_large
 from daybook.consumers import dead_letter
 from daybook.consumers.consumer import backbone
 from daybook.consumers.failure import log_failure
@@ -22,7 +22,7 @@ from daybook.runtime import aws, observability
 from daybook.runtime.settings import settings
 from daybook.store.event_store import Draft, Head, successor
 from daybook.store.ledger import COMMITTED, DISCARDED, Entry
-from daybook.store.transaction import Pauses, Refused, write
+from daybook.store.transaction import Backoff, ConditionsFailed, write
 
 CONSUMER = "admit"
 
@@ -52,7 +52,7 @@ class _Plan:
     """The arrivals to append, with their positions in the stream, and the arrivals to reject."""
 
     appends: list[tuple[_Arrival, Envelope]]
-    rejections: list[tuple[_Arrival, Refusal]]
+    rejections: list[tuple[_Arrival, Rejection]]
 
 
 class Admit:
@@ -89,7 +89,7 @@ class _Admission:
         """The event in a message, or None if the message is rejected or must be redelivered."""
         try:
             return _Arrival(message, body, examine(body, self._catalogue))
-        except Refusal as refusal:
+        except Rejection as refusal:
             try:
                 self._reject(message, body, refusal)
             except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
@@ -112,22 +112,22 @@ class _Admission:
         # An opening event needs no read of the stream: the append's condition detects a second opening.
         head_is_read = not waiting[0].opens
         head = backbone().store.head(stream) if head_is_read else None
-        pauses = Pauses(lambda: self._context.get_remaining_time_in_millis() / 1000)
-        rejected: dict[str, Refusal] = {}
+        backoff = Backoff(lambda: self._context.get_remaining_time_in_millis() / 1000)
+        rejected: dict[str, Rejection] = {}
         while waiting:
             plan = _plan(waiting, head)
             if not plan.appends and not head_is_read:  # rejecting them needs the real head of the stream
                 head_is_read, head = True, backbone().store.head(stream)
                 continue
             try:
-                self._append(plan.appends, pauses)
-            except Refused as conflict:
+                self._append(plan.appends, backoff)
+            except ConditionsFailed as conflict:
                 known = [arrival for arrival, _ in plan.appends if _ledger_part(arrival) in conflict.failed]
                 for arrival in known:
                     self._settle(arrival)
                 waiting = [arrival for arrival in waiting if arrival not in known]
                 if not known:  # another process has appended to the stream
-                    pauses.pause()
+                    backoff.wait()
                 if waiting:
                     head_is_read, head = True, backbone().store.head(stream)
             else:
@@ -138,7 +138,7 @@ class _Admission:
         for arrival in duplicates:
             self._settle(arrival, rejected.get(arrival.candidate.id))
 
-    def _reject(self, message: str, body: str, refusal: Refusal) -> None:
+    def _reject(self, message: str, body: str, refusal: Rejection) -> None:
         """Send the message to the dead-letter queue, with the reason as attributes."""
         dead_letter.send(
             aws.client("sqs"),
@@ -159,7 +159,7 @@ class _Admission:
         log_failure(self._log, about, error)
         observability.count(self.metrics, observability.FAILED)
 
-    def _append(self, appends: Sequence[tuple[_Arrival, Envelope]], pauses: Pauses) -> None:
+    def _append(self, appends: Sequence[tuple[_Arrival, Envelope]], backoff: Backoff) -> None:
         """Append all of them in one transaction, with their rows in the ledger."""
         if not appends:
             return
@@ -168,7 +168,7 @@ class _Admission:
             for arrival, envelope in appends
         }
         parts |= {f"event {envelope.metadata.id}": backbone().store.append(envelope) for _, envelope in appends}
-        write(backbone().dynamodb, parts, pauses)
+        write(backbone().dynamodb, parts, backoff)
         for arrival, envelope in appends:
             self._settled.add(arrival.message)
             m = envelope.metadata
@@ -179,14 +179,14 @@ class _Admission:
             )
         observability.count(self.metrics, observability.ADMITTED, len(appends))
 
-    def _settle(self, arrival: _Arrival, refusal: Refusal | None = None) -> None:
+    def _settle(self, arrival: _Arrival, refusal: Rejection | None = None) -> None:
         """Settle an arrival that is not appended: drop a duplicate, reject a reused id, else reject with `refusal`."""
         earlier = backbone().ledger.find(arrival.candidate.id, CONSUMER)
         done = earlier is not None and earlier.done
         if earlier and done and earlier.details.get("content_hash") != arrival.candidate.content_hash:
             reason = _DISCARDED if earlier.state == DISCARDED else _ADMITTED
             # Without the event's id, which belongs to the earlier event.
-            refusal = Refusal("IdReused", reason, event_type=arrival.candidate.contract.type)
+            refusal = Rejection("IdReused", reason, event_type=arrival.candidate.contract.type)
         elif done:
             refusal = None
             self._log.info("duplicate", extra=_about(arrival))
@@ -261,9 +261,9 @@ def _entry(candidate: Candidate, envelope: Envelope) -> Entry:
     )
 
 
-def _refusal(arrival: _Arrival, code: str, reason: str) -> Refusal:
+def _refusal(arrival: _Arrival, code: str, reason: str) -> Rejection:
     candidate = arrival.candidate
-    return Refusal(code, reason, event_id=candidate.id, event_type=candidate.contract.type)
+    return Rejection(code, reason, event_id=candidate.id, event_type=candidate.contract.type)
 
 
 def _about(arrival: _Arrival) -> dict[str, str]:

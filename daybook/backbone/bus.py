@@ -19,7 +19,7 @@ from daybook.contracts.envelope import Envelope
 from daybook.runtime import aws, observability
 from daybook.runtime.settings import settings
 from daybook.store.event_store import NotAnEvent, from_item
-from daybook.store.transaction import OutOfTime, Pauses
+from daybook.store.transaction import Backoff, OutOfTime
 
 CONSUMER = "publish"
 
@@ -73,7 +73,7 @@ class BusWriter:
     def __init__(self, context: Any) -> None:
         self.published = 0
         self.set_aside = 0
-        self.pauses = Pauses(self.remaining)
+        self.backoff = Backoff(self.remaining)
         self._context = context
         self._metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
         self._log = observability.logger(CONSUMER)
@@ -138,7 +138,7 @@ class BusWriter:
 
     def _wait(self, waiting: int) -> None:
         try:
-            self.pauses.pause()
+            self.backoff.wait()
         except OutOfTime as error:
             msg = f"EventBridge did not accept {waiting} entries in time"
             raise NotPublished(msg) from error

@@ -20,7 +20,7 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LONGEST_ID = 256  # characters
 
 
-class Refusal(Exception):
+class Rejection(Exception):
     """The event is rejected. `code` is the kind of reason; `reason` is a sentence that never quotes the event."""
 
     def __init__(self, code: str, reason: str, *, event_id: str = "", event_type: str = "") -> None:
@@ -49,16 +49,16 @@ class Candidate:
 
 
 def examine(body: str, catalogue: Catalogue) -> Candidate:
-    """The valid event in the body of an SQS message from EventBridge. Raises Refusal."""
+    """The valid event in the body of an SQS message from EventBridge. Raises Rejection."""
     envelope = _json_object(body)
     try:
         account, source, event_type = envelope["account"], envelope["source"], envelope["detail-type"]
         envelope_id, envelope_time, detail = envelope["id"], envelope["time"], envelope["detail"]
     except KeyError as error:
-        raise Refusal("NotAnEvent", "the message is JSON, but not an EventBridge event") from error
+        raise Rejection("NotAnEvent", "the message is JSON, but not an EventBridge event") from error
     texts = (account, source, event_type, envelope_id, envelope_time)
     if not all(isinstance(text, str) for text in texts) or not is_event_id(envelope_id):
-        raise Refusal("NotAnEvent", "the message is JSON, but not an EventBridge event")
+        raise Rejection("NotAnEvent", "the message is JSON, but not an EventBridge event")
     if foreign := catalogue.foreign.get((source, event_type)):
         event_type = foreign.contract.type
         detail = _translated(foreign, detail)
@@ -68,7 +68,7 @@ def examine(body: str, catalogue: Catalogue) -> Candidate:
     event_id = admitted_id(account, source, producer_id)
     try:
         return _candidate(event_id, event_class, source, producer_id, envelope_time, metadata, detail)
-    except Refusal as refusal:
+    except Rejection as refusal:
         refusal.event_id, refusal.event_type = event_id, event_type if event_class else ""
         raise
 
@@ -83,17 +83,17 @@ def _candidate(
     detail: Any,
 ) -> Candidate:
     if event_class is None:
-        raise Refusal("UnknownType", "no contract has this detail-type; the contracts are in the modules in events/")
+        raise Rejection("UnknownType", "no contract has this detail-type; the contracts are in the modules in events/")
     contract = event_class.contract
     if source not in contract.sources:
         allowed = ", ".join(contract.sources) or "none"
-        raise Refusal("SourceNotAllowed", f"this source may not send {contract.type}; allowed sources: {allowed}")
+        raise Rejection("SourceNotAllowed", f"this source may not send {contract.type}; allowed sources: {allowed}")
     if "data" not in detail:
-        raise Refusal("NoData", 'the detail has no "data"; send {"data": {…}}')
+        raise Rejection("NoData", 'the detail has no "data"; send {"data": {…}}')
     data = _dumped(detail["data"])
     version = metadata.get("version", 1)
     if type(version) is not int:
-        raise Refusal("BadMetadata", "metadata.version must be an integer")
+        raise Rejection("BadMetadata", "metadata.version must be an integer")
     event = _read(event_class, data, version)
     return Candidate(
         id=event_id,
@@ -115,9 +115,9 @@ def _json_object(body: str) -> dict[str, Any]:
         body.encode()
         value = json.loads(body, parse_constant=_not_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
-        raise Refusal("NotJson", "the message is not JSON") from error
+        raise Rejection("NotJson", "the message is not JSON") from error
     if not isinstance(value, dict):
-        raise Refusal("NotAnEvent", "the message is JSON, but not an EventBridge event")
+        raise Rejection("NotAnEvent", "the message is JSON, but not an EventBridge event")
     return value
 
 
@@ -136,7 +136,7 @@ def _finite(text: str) -> float:
 def _metadata(detail: object) -> dict[str, Any]:
     metadata = detail.get("metadata") if isinstance(detail, dict) else None
     if not isinstance(detail, dict) or not isinstance(metadata, dict | None):
-        raise Refusal("BadMetadata", 'the detail must be {"data": {…}}, optionally with "metadata": {…}')
+        raise Rejection("BadMetadata", 'the detail must be {"data": {…}}, optionally with "metadata": {…}')
     return metadata or {}
 
 
@@ -150,11 +150,11 @@ def _text(metadata: dict[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID:
-        raise Refusal("BadMetadata", f"metadata.{name} must be a string of 1 to {_LONGEST_ID} characters")
+        raise Rejection("BadMetadata", f"metadata.{name} must be a string of 1 to {_LONGEST_ID} characters")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise Refusal("NotJson", "a string in the event is not valid Unicode") from error
+        raise Rejection("NotJson", "a string in the event is not valid Unicode") from error
     return value
 
 
@@ -163,15 +163,15 @@ def _dumped(data: object) -> str:
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
-        raise Refusal("NotJson", "a string in the event is not valid Unicode") from error
+        raise Rejection("NotJson", "a string in the event is not valid Unicode") from error
     if size > MAX_EVENT_BYTES:
         raise too_large()
     return text
 
 
-def too_large() -> Refusal:
+def too_large() -> Rejection:
     """The rejection of an event that is too large."""
-    return Refusal(
+    return Rejection(
         "EventTooLarge",
         f"the event is larger than {MAX_EVENT_BYTES} bytes; store large content elsewhere and refer to it",
     )
@@ -181,29 +181,29 @@ def _translated(event_class: type[Event], detail: Any) -> dict[str, Any]:
     try:
         return event_class.translate(detail)
     except ContractBroken as error:
-        raise Refusal("ContractBroken", str(error), event_type=event_class.contract.type) from error
+        raise Rejection("ContractBroken", str(error), event_type=event_class.contract.type) from error
 
 
 def _read(event_class: type[Event], data: str, version: int) -> Event:
     try:
         return event_class.read(data, version=version)
     except UnknownVersion as error:
-        raise Refusal("UnknownVersion", str(error)) from error
+        raise Rejection("UnknownVersion", str(error)) from error
     except ContractBroken as error:
-        raise Refusal("ContractBroken", str(error)) from error
+        raise Rejection("ContractBroken", str(error)) from error
 
 
 def _moment(text: str) -> datetime:
     try:
         return clock.moment(text)
     except (ValueError, OverflowError) as error:
-        raise Refusal("BadTime", "the time must have the form 2026-03-01T09:30:00Z") from error
+        raise Rejection("BadTime", "the time must have the form 2026-03-01T09:30:00Z") from error
 
 
 def _time(moment: datetime) -> str:
     if moment > datetime.now(UTC) + CLOCK_SKEW:
         minutes = int(CLOCK_SKEW.total_seconds() // 60)
-        raise Refusal("BadTime", f"the time is more than {minutes} minutes in the future; check the producer's clock")
+        raise Rejection("BadTime", f"the time is more than {minutes} minutes in the future; check the producer's clock")
     if moment < EARLIEST:
-        raise Refusal("BadTime", f"the time is before {EARLIEST:%Y}; check its unit")
+        raise Rejection("BadTime", f"the time is before {EARLIEST:%Y}; check its unit")
     return clock.timestamp(moment)

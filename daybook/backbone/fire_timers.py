@@ -14,7 +14,7 @@ from aws_lambda_powertools.metrics import Metrics
 from daybook.consumers import dead_letter
 from daybook.consumers.consumer import backbone
 from daybook.consumers.failure import kind, log_failure, reason
-from daybook.consumers.work import StreamNotOpen, StreamTaken
+from daybook.consumers.work import StreamAlreadyOpen, StreamNotOpen
 from daybook.contracts import clock
 from daybook.contracts.contract import Place
 from daybook.contracts.envelope import EventTooLarge
@@ -24,7 +24,7 @@ from daybook.store.attributes import unpack_item
 from daybook.store.event_store import successor
 from daybook.store.timers import MARGIN, NotATimer, Timer, Watermark, from_item, minute
 from daybook.store.timers import slots as slots_of
-from daybook.store.transaction import OutOfTime, Pauses, Refused, write
+from daybook.store.transaction import Backoff, ConditionsFailed, OutOfTime, write
 
 CONSUMER = "fire-timers"
 
@@ -120,8 +120,8 @@ class _Run:
         Otherwise each run would begin at the old minute, and after a day could not reach the present in time.
         """
         try:
-            write(backbone().dynamodb, self._due.move(item, now), Pauses(self._remaining))
-        except Refused:  # a concurrent run has fired or moved it
+            write(backbone().dynamodb, self._due.move(item, now), Backoff(self._remaining))
+        except ConditionsFailed:  # a concurrent run has fired or moved it
             return
         except OutOfTime:
             raise
@@ -135,22 +135,22 @@ class _Run:
         except NotATimer as error:
             self._set_aside(item, error)
             return
-        pauses = Pauses(self._remaining)
+        backoff = Backoff(self._remaining)
         while True:
             try:
-                self._record(item, timer, pauses)
-            except (StreamNotOpen, StreamTaken, EventTooLarge) as error:
+                self._record(item, timer, backoff)
+            except (StreamNotOpen, StreamAlreadyOpen, EventTooLarge) as error:
                 self._set_aside(item, error, timer)
                 return
-            except Refused as conflict:
+            except ConditionsFailed as conflict:
                 if _ROW in conflict.failed:  # a concurrent run has fired it
                     return
-                pauses.pause()  # the stream has grown
+                backoff.wait()  # the stream has grown
             else:
                 self._fired(timer)
                 return
 
-    def _record(self, item: Mapping[str, Any], timer: Timer, pauses: Pauses) -> None:
+    def _record(self, item: Mapping[str, Any], timer: Timer, backoff: Backoff) -> None:
         draft, store = timer.draft, backbone().store
         head = store.head(draft.stream)
         if head is None and timer.place is Place.CONTINUES:
@@ -158,9 +158,9 @@ class _Run:
             raise StreamNotOpen(msg)
         if head and timer.place is Place.OPENS:
             msg = f"{draft.type} opens a stream that is already open"
-            raise StreamTaken(msg)
+            raise StreamAlreadyOpen(msg)
         envelope = successor(draft, head, clock.now())
-        write(backbone().dynamodb, {_ROW: self._due.disarm(item), "event": store.append(envelope)}, pauses)
+        write(backbone().dynamodb, {_ROW: self._due.deletion(item), "event": store.append(envelope)}, backoff)
 
     def _fired(self, timer: Timer) -> None:
         draft = timer.draft

@@ -81,7 +81,7 @@ def _write(record: Mapping[str, Any], consumer: str, identity: _Identity) -> Non
         details["body_key"] = key
     else:
         details["body"] = body
-    backbone().ledger.bury(
+    backbone().ledger.record_dead(
         Entry(
             event=identity.event,
             consumer=consumer,

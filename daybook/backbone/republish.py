@@ -18,7 +18,7 @@ from daybook.runtime import aws
 from daybook.runtime.settings import settings
 from daybook.store.attributes import pack_item, unpack_item
 from daybook.store.journal import Journal, Line, Span
-from daybook.store.transaction import Pauses, batch_get
+from daybook.store.transaction import Backoff, batch_get
 
 Item = Mapping[str, Any]
 Position = tuple[str, int]  # stream and sequence
@@ -62,7 +62,7 @@ def _republish(span: Span, bus: BusWriter) -> str | None:
         # Always publish the first portion, so that each invocation makes progress.
         if number and bus.remaining() < _MIN_REMAINING:
             return portion.since
-        bus.put(_stored(portion.lines, items(dynamodb, table, portion.lines, bus.pauses), bus))
+        bus.put(_stored(portion.lines, items(dynamodb, table, portion.lines, bus.backoff), bus))
     return None
 
 
@@ -117,12 +117,12 @@ def portions(journal: Journal, span: Span) -> Iterator[Portion]:
         yield waiting
 
 
-def items(dynamodb: Any, table: str, lines: Sequence[Line], pauses: Pauses) -> dict[Position, Item]:
+def items(dynamodb: Any, table: str, lines: Sequence[Line], backoff: Backoff) -> dict[Position, Item]:
     """The items of the lines in the store's table. A consistent read. Raises OutOfTime."""
     found: dict[Position, Item] = {}
     for start in range(0, len(lines), _MOST_READS):
         keys = [pack_item({"stream": x.stream, "sequence": x.sequence}) for x in lines[start : start + _MOST_READS]]
-        for _, item in batch_get(dynamodb, {table: {"Keys": keys, "ConsistentRead": True}}, pauses):
+        for _, item in batch_get(dynamodb, {table: {"Keys": keys, "ConsistentRead": True}}, backoff):
             position = unpack_item({name: item[name] for name in ("stream", "sequence")})
             found[position["stream"], position["sequence"]] = item
     return found

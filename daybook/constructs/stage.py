@@ -73,8 +73,8 @@ class Stage:
         functions that start at the same time on two busy cores.
         """
         if self.on_laptop:
-            return Retry(tries=3, crashes=2, first=1, longest=4, patience=60)
-        return Retry(tries=5, crashes=3, first=30, longest=900, patience=3600)
+            return Retry(attempts=3, crashes=2, first=1, longest=4, retry_window=60)
+        return Retry(attempts=5, crashes=3, first=30, longest=900, retry_window=3600)
 
     @property
     def breaker(self) -> BreakerSettings:

@@ -8,8 +8,8 @@ A function's file contains its body. A decorator says which kind of consumer it 
     @view(OrderPlaced)
     def handler(order: OrderPlaced) -> SetIfNewer: ...
 
-    @effect(StockReserved, purpose="charge/{order_id}", emits=(PaymentSucceeded, PaymentFailed))
-    def handler(stock: StockReserved, attempt: Attempt) -> Event: ...
+    @effect(StockReserved, idempotency_key="charge/{order_id}", emits=(PaymentSucceeded, PaymentFailed))
+    def handler(stock: StockReserved, attempt: EffectRecord) -> Event: ...
 
 Lambda calls the decorated name. This module has what the three kinds share; each kind has a module of its own.
 """
@@ -33,7 +33,7 @@ from daybook.store.cursor import Overtaken
 from daybook.store.event_store import EventStore
 from daybook.store.ledger import Entry, Ledger
 from daybook.store.timers import DueTable
-from daybook.store.transaction import Pauses, Refused, write
+from daybook.store.transaction import Backoff, ConditionsFailed, write
 
 E = TypeVar("E", bound=Event)
 
@@ -73,17 +73,17 @@ class Consumer(ABC, Generic[E]):
         """Handle one delivery as one delivery attempt."""
         pipeline.handle(delivery, partial(self.attempt, delivery))
 
-    def attempt(self, delivery: Delivery, pauses: Pauses) -> None:
+    def attempt(self, delivery: Delivery, backoff: Backoff) -> None:
         """Process the event in one transaction.
 
         Raises Duplicate if it was processed before, ContractBroken and UnknownVersion if it cannot be read, OutOfTime
         if conflicts took too long, and any error of the body.
         """
         event = self.event_type.read(delivery.data, version=delivery.metadata.version)
-        self.react(event, delivery.metadata, pauses)
+        self.react(event, delivery.metadata, backoff)
 
     @abstractmethod
-    def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
+    def react(self, event: E, metadata: Metadata, backoff: Backoff) -> None:
         """Process one event, in the way of this kind of consumer."""
 
     def read(self, body: str) -> tuple[Metadata, str]:
@@ -107,7 +107,7 @@ class Consumer(ABC, Generic[E]):
         self,
         decide: Callable[[Work], None],
         metadata: Metadata,
-        pauses: Pauses,
+        backoff: Backoff,
         *,
         extra_parts: Callable[[Work], Mapping[str, Mapping[str, Any]]] = lambda _: {},
         happened: bool = False,
@@ -119,13 +119,13 @@ class Consumer(ABC, Generic[E]):
         extra parts failed.
         """
         while True:
-            work = Work(backbone(), self.name, metadata, emits=self.emits, pauses=pauses)
+            work = Work(backbone(), self.name, metadata, emits=self.emits, backoff=backoff)
             decide(work)
             parts, final = work.parts(happened=happened)
             extra = extra_parts(work)
             try:
-                write(backbone().dynamodb, {**parts, **extra}, pauses)
-            except Refused as conflict:
+                write(backbone().dynamodb, {**parts, **extra}, backoff)
+            except ConditionsFailed as conflict:
                 if conflict.failed.keys() & extra.keys():
                     raise Overtaken from None
                 if LEDGER in conflict.failed:
@@ -133,13 +133,14 @@ class Consumer(ABC, Generic[E]):
                 # If a row has changed too, another unit of work may have opened the stream: the body runs again.
                 if conflict.failed.keys() <= final.keys():
                     raise final[next(iter(conflict.failed))] from None
-                pauses.pause()
+                backoff.wait()
             else:
                 return
 
     def description(self) -> dict[str, Any]:
         """The consumer's description for the operator's commands, as JSON values: `service`, `kind`, `event`, `emits`,
-        `ordered`; for an effect also `purpose`, and `can_ask`: whether it can query the outcome of an earlier call.
+        `ordered`; for an effect also `idempotency_key`, and `can_ask`: whether it can query the outcome of an earlier
+        call.
         """
         return {
             "service": self.service,

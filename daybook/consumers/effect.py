@@ -8,8 +8,15 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from daybook.consumers.consumer import Consumer, E, backbone
-from daybook.consumers.effect_records import Attempt, Attempts, Busy, Concluded, NothingDone, OutcomeUnknown
-from daybook.consumers.failure import NotYet, Rejected, kind
+from daybook.consumers.effect_records import (
+    AlreadyPerformed,
+    EffectRecord,
+    EffectRecords,
+    InProgress,
+    NotPerformed,
+    OutcomeUnknown,
+)
+from daybook.consumers.failure import NonRetryable, RetryLater, kind
 from daybook.consumers.outcome import Duplicate
 from daybook.consumers.switch import Circuit, Switches
 from daybook.consumers.work import Work
@@ -17,15 +24,15 @@ from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Metadata
 from daybook.runtime import observability
 from daybook.store.cursor import Overtaken
-from daybook.store.transaction import OutOfTime, Pauses
+from daybook.store.transaction import Backoff, OutOfTime
 
-EffectBody = Callable[[E, Attempt], Event | None]
+EffectBody = Callable[[E, EffectRecord], Event | None]
 
 # Errors that indicate a bug in this system's code. Failed calls raise other errors.
 _BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError)
 
 
-class NoPurpose(TypeError):
+class BadIdempotencyKey(TypeError):
     """An effect's idempotency key names no field of its event, or a field that does not exist."""
 
 
@@ -45,99 +52,103 @@ class Effect(Consumer[E]):
         emits: tuple[type[Event], ...],
         body: EffectBody[E],
         *,
-        purpose: str,
+        idempotency_key: str,
         can_ask: bool,
         calls: int,
     ) -> None:
         super().__init__(event_type, body)
-        named = {field for _, field, _, _ in Formatter().parse(purpose) if field is not None}
+        named = {field for _, field, _, _ in Formatter().parse(idempotency_key) if field is not None}
         if not named or named - event_type.model_fields.keys():
-            msg = f"{body.__module__}: the idempotency key {purpose!r} must name fields of {event_type.__name__}"
-            raise NoPurpose(msg)
+            msg = (
+                f"{body.__module__}: the idempotency key {idempotency_key!r} must name fields of {event_type.__name__}"
+            )
+            raise BadIdempotencyKey(msg)
         self.emits = emits
         self.body = body
-        self.purpose = purpose
+        self.idempotency_key = idempotency_key
         self.can_ask = can_ask
         self.calls = calls
 
     def description(self) -> dict[str, Any]:
-        return super().description() | {"purpose": self.purpose, "can_ask": self.can_ask}
+        return super().description() | {"idempotency_key": self.idempotency_key, "can_ask": self.can_ask}
 
-    def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
+    def react(self, event: E, metadata: Metadata, backoff: Backoff) -> None:
         here = backbone()
         table = here.settings.names.ledger
         switches = Switches(here.dynamodb, table)
         # The commit would also detect a duplicate, but only after the call.
-        row, switch = switches.find_with_status(metadata.id, self.name, pauses)
+        row, switch = switches.find_with_status(metadata.id, self.name, backoff)
         if row and row.done:
             raise Duplicate
         circuit = Circuit(switches, switch, here.settings.breaker, metadata.id)
-        circuit.enter(pauses.remaining)
-        records = Attempts(here.dynamodb, table, self.name)
-        key = self.purpose.format(**dict(event))
+        circuit.enter(backoff.remaining)
+        records = EffectRecords(here.dynamodb, table, self.name)
+        key = self.idempotency_key.format(**dict(event))
         try:
-            record = records.begin(key, cause=metadata.id, seconds=pauses.remaining)
-        except Concluded:
+            record = records.begin(key, cause=metadata.id, seconds=backoff.remaining)
+        except AlreadyPerformed:
             circuit.not_called()
-            self.commit(lambda _: None, metadata, pauses)
+            self.commit(lambda _: None, metadata, backoff)
             return
         except Exception:
             circuit.not_called()
             raise
         try:
-            outcome = self._outcome(event, record, pauses)
+            outcome = self._outcome(event, record, backoff)
         except Exception as error:
             self._update_breaker(circuit, record, error)
             raise
         try:
-            self._commit_outcome(record, outcome, metadata, pauses)
+            self._commit_outcome(record, outcome, metadata, backoff)
         except Exception:
             self._update_breaker(circuit, record)
             raise
         self._update_breaker(circuit, record)
 
-    def _update_breaker(self, circuit: Circuit, record: Attempt, error: Exception | None = None) -> None:
+    def _update_breaker(self, circuit: Circuit, record: EffectRecord, error: Exception | None = None) -> None:
         """Update the circuit breaker by the result of the body: did the external system answer?"""
         log, about = observability.logger(self.name), {"event_id": circuit.event}
-        if isinstance(error, NothingDone) or (isinstance(error, OutcomeUnknown) and error.unanswered):
+        if isinstance(error, NotPerformed) or (isinstance(error, OutcomeUnknown) and error.unanswered):
             if circuit.failed():
                 log.error("breaker opened", extra=about | {"pause": circuit.switch.pause, "error": kind(error)})
                 metrics = observability.metrics(backbone().settings.names.stage, self.name)
                 observability.count(metrics, observability.BREAKER_OPEN)
-            error.patience = circuit.switch.patience(backbone().settings.retry.patience)
-        elif record.not_called or isinstance(error, Busy | OutcomeUnknown | OutOfTime):
+            error.retry_window = circuit.switch.retry_window(backbone().settings.retry.retry_window)
+        elif record.not_called or isinstance(error, InProgress | OutcomeUnknown | OutOfTime):
             circuit.not_called()
         elif circuit.answered():
             log.info("breaker closed", extra=about)
 
-    def _outcome(self, event: E, record: Attempt, pauses: Pauses) -> Event | None:
+    def _outcome(self, event: E, record: EffectRecord, backoff: Backoff) -> Event | None:
         if record.in_doubt and not self.can_ask:
             _release(record)
             msg = "an earlier call has no recorded outcome, and the external system cannot be asked for it"
             raise OutcomeUnknown(msg, final=True)
-        if pauses.remaining < self.calls * backbone().settings.call_timeout:
-            _withdraw(record, pauses)
+        if backoff.remaining < self.calls * backbone().settings.call_timeout:
+            _withdraw(record, backoff)
             msg = "not enough time is left for the calls to the external system"
             raise OutOfTime(msg)
         try:
             return self.body(event, record)
-        except Busy:
+        except InProgress:
             raise
-        except (NothingDone, Rejected):
-            _withdraw(record, pauses)
+        except (NotPerformed, NonRetryable):
+            _withdraw(record, backoff)
             raise
-        except NotYet:
+        except RetryLater:
             _release(record)
             raise
         except Exception as error:
             if record.not_called:
-                _withdraw(record, pauses)
+                _withdraw(record, backoff)
                 raise
             _release(record)
             msg = f"the call failed with {kind(error)}; it is not known whether it took effect"
             raise OutcomeUnknown(msg, final=not self.can_ask, unanswered=_is_no_answer(error)) from error
 
-    def _commit_outcome(self, record: Attempt, outcome: Event | None, metadata: Metadata, pauses: Pauses) -> None:
+    def _commit_outcome(
+        self, record: EffectRecord, outcome: Event | None, metadata: Metadata, backoff: Backoff
+    ) -> None:
         def emit_outcome(work: Work) -> None:
             if outcome is not None:
                 work.emit(outcome)
@@ -147,12 +158,12 @@ class Effect(Consumer[E]):
 
         while True:
             try:
-                self.commit(emit_outcome, metadata, pauses, extra_parts=conclusion, happened=True)
+                self.commit(emit_outcome, metadata, backoff, extra_parts=conclusion, happened=True)
             except Overtaken as error:
                 msg = "another process has taken over the effect record"
-                raise Busy(msg) from error
+                raise InProgress(msg) from error
             except (ClientError, BotoCoreError):
-                pauses.pause()  # only this process knows the outcome, so it retries as long as time remains
+                backoff.wait()  # only this process knows the outcome, so it retries as long as time remains
             else:
                 return
 
@@ -162,7 +173,7 @@ def _is_no_answer(error: Exception) -> bool:
     return not isinstance(error, _BUGS)
 
 
-def _withdraw(record: Attempt, pauses: Pauses) -> None:
+def _withdraw(record: EffectRecord, backoff: Backoff) -> None:
     """Record that the call had no effect; retry this as long as time remains. A record in doubt stays open, because an
     earlier call may have taken effect.
     """
@@ -173,28 +184,29 @@ def _withdraw(record: Attempt, pauses: Pauses) -> None:
         try:
             record.withdraw()
         except (ClientError, BotoCoreError):
-            pauses.pause()
+            backoff.wait()
         else:
             return
 
 
-def _release(record: Attempt) -> None:
+def _release(record: EffectRecord) -> None:
     """Leave the effect record open for the next delivery. If this fails, its lease expires when this process ends."""
     with suppress(ClientError, BotoCoreError):
         record.leave()
 
 
 def effect(
-    event_type: type[E], *, purpose: str, emits: tuple[type[Event], ...], can_ask: bool = False, calls: int = 1
+    event_type: type[E], *, idempotency_key: str, emits: tuple[type[Event], ...], can_ask: bool = False, calls: int = 1
 ) -> Callable[[EffectBody[E]], Effect[E]]:
     """Decorate a body that calls an external system as a handler for one type of event. It returns the outcome event.
 
-    `purpose` is the idempotency key of the call, with fields of the event: `charge/{order_id}`. `can_ask`: the body can
-    query the outcome of an earlier call whose outcome is unknown, and continue from it; otherwise such a delivery ends
-    with OutcomeUnknown. `calls` is the maximum number of calls that the body makes; each has the stage's call timeout.
+    `idempotency_key` is the idempotency key of the call, with fields of the event: `charge/{order_id}`. `can_ask`: the
+    body can query the outcome of an earlier call whose outcome is unknown, and continue from it; otherwise such a
+    delivery ends with OutcomeUnknown. `calls` is the maximum number of calls that the body makes; each has the stage's
+    call timeout.
 
-    The body raises NothingDone if the call certainly had no effect and must be retried, Rejected if it can never
-    succeed, NotYet if the outcome is not available yet. After any other error the outcome is unknown, except inside
+    The body raises NotPerformed if the call certainly had no effect and must be retried, NonRetryable if it can never
+    succeed, RetryLater if the outcome is not available yet. After any other error the outcome is unknown, except inside
     `attempt.preparing()`. Once the outcome is unknown, no error of the body changes that: only an outcome does.
     """
-    return lambda body: Effect(event_type, emits, body, purpose=purpose, can_ask=can_ask, calls=calls)
+    return lambda body: Effect(event_type, emits, body, idempotency_key=idempotency_key, can_ask=can_ask, calls=calls)

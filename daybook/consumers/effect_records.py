@@ -1,6 +1,6 @@
 """Effect records: written before an effect calls an external system, and kept permanently.
 
-One row in the ledger's table for each idempotency key: partition key `attempt#charge/1001`, sort key the consumer. It
+One row in the ledger's table for each idempotency key: partition key `effect#charge/1001`, sort key the consumer. It
 guarantees that a call is made once for each key, even if messages are redelivered, processes die, or several events
 cause the same call. While a record is *open*, it is not known whether the call took effect.
 """
@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
-from daybook.consumers.failure import NotYet
+from daybook.consumers.failure import RetryLater
 from daybook.contracts import clock
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack_item, unpack_item
@@ -31,7 +31,7 @@ CONCLUDED = "concluded"  # its outcome is recorded
 _CLOCKS_DIFFER = timedelta(seconds=2)
 
 
-class NothingDone(NotYet):
+class NotPerformed(RetryLater):
     """The call certainly had no effect: the external system is down, overloaded, or denies access. The event is retried
     later, and this is not a failed delivery attempt.
     """
@@ -49,36 +49,38 @@ class OutcomeUnknown(Exception):
         super().__init__(sentence)
         self.final = final
         self.unanswered = unanswered
-        self.patience: float | None = None  # the retry window in seconds; None: the stage's setting
+        self.retry_window: float | None = None  # the retry window in seconds; None: the stage's setting
 
 
-class Busy(NotYet):
+class InProgress(RetryLater):
     """Another process is making the call, or the outcome of the same call for another event is not known yet."""
 
 
-class Concluded(Exception):
+class AlreadyPerformed(Exception):
     """The call was already made for another event with the same idempotency key."""
 
 
 @dataclass(slots=True)
-class Attempt:
+class EffectRecord:
     """An effect record that this process holds. `notes` are the facts that earlier deliveries have noted.
 
     `in_doubt`: an earlier delivery began the call, and it may have taken effect.
     """
 
-    purpose: str
+    idempotency_key: str
     in_doubt: bool
     notes: Mapping[str, str]
     _number: int
-    _attempts: "Attempts" = field(repr=False)
+    _attempts: "EffectRecords" = field(repr=False)
     not_called: bool = False
     """Whether the body ended or failed before it called the external system."""
 
     def note(self, **facts: str) -> None:
-        """Note facts permanently for later deliveries, such as the external system's id of the call. Raises Busy."""
+        """Note facts permanently for later deliveries, such as the external system's id of the call. Raises
+        InProgress.
+        """
         self._attempts.write(
-            self.purpose,
+            self.idempotency_key,
             "SET " + ", ".join(f"notes.#note_{name} = :note_{name}" for name in facts),
             self._number,
             names={f"#note_{name}": name for name in facts},
@@ -101,22 +103,22 @@ class Attempt:
         return outcome
 
     def withdraw(self) -> None:
-        """Record that the call had no effect. Raises Busy."""
+        """Record that the call had no effect. Raises InProgress."""
         values = {":withdrawn": WITHDRAWN}
-        self._attempts.write(self.purpose, "SET #state = :withdrawn REMOVE #until", self._number, values=values)
+        self._attempts.write(self.idempotency_key, "SET #state = :withdrawn REMOVE #until", self._number, values=values)
 
     def leave(self) -> None:
-        """Leave the record open, and release it for the next delivery. Raises Busy."""
-        self._attempts.write(self.purpose, "REMOVE #until", self._number)
+        """Leave the record open, and release it for the next delivery. Raises InProgress."""
+        self._attempts.write(self.idempotency_key, "REMOVE #until", self._number)
 
     def conclusion(self, events: list[str]) -> dict[str, Any]:
         """The part of a transaction that records the outcome: the ids of the outcome events."""
         values = {":concluded": CONCLUDED, ":now": clock.now(), ":events": events}
         expression = "SET #state = :concluded, concluded_at = :now, events = :events REMOVE #until"
-        return {"Update": self._attempts.update(self.purpose, expression, self._number, values=values)}
+        return {"Update": self._attempts.update(self.idempotency_key, expression, self._number, values=values)}
 
 
-class Attempts:
+class EffectRecords:
     """Reads and writes one consumer's effect records. `table` is the ledger's table."""
 
     def __init__(self, dynamodb: Any, table: str, consumer: str) -> None:
@@ -124,17 +126,18 @@ class Attempts:
         self._table = table
         self._consumer = consumer
 
-    def find(self, purpose: str) -> dict[str, Any] | None:
+    def find(self, idempotency_key: str) -> dict[str, Any] | None:
         """The record with this idempotency key: `state`, `cause`, `number`, `notes`, and `until`, when the lease of the
         process that holds it ends. None if there is no record. A consistent read.
         """
-        found = self._dynamodb.get_item(TableName=self._table, Key=self._key(purpose), ConsistentRead=True)
+        found = self._dynamodb.get_item(TableName=self._table, Key=self._key(idempotency_key), ConsistentRead=True)
         return unpack_item(found["Item"]) if "Item" in found else None
 
-    def begin(self, purpose: str, *, cause: str, seconds: float) -> Attempt:
+    def begin(self, idempotency_key: str, *, cause: str, seconds: float) -> EffectRecord:
         """Record that a call is about to be made for the event `cause`, by a process that ends within `seconds`.
 
-        Raises Concluded if the call was already made for another event, Busy if another process is making it.
+        Raises AlreadyPerformed if the call was already made for another event, InProgress if another process is making
+        it.
         """
         now = datetime.now(UTC)
         values = {":open": OPEN, ":withdrawn": WITHDRAWN, ":cause": cause, ":none": {}, ":zero": 0, ":one": 1}
@@ -143,7 +146,7 @@ class Attempts:
         values |= {":now": clock.timestamp(now), ":until": _until(now, seconds), ":token": token}
         update: dict[str, Any] = {
             "TableName": self._table,
-            "Key": self._key(purpose),
+            "Key": self._key(idempotency_key),
             "UpdateExpression": "SET #state = :open, cause = :cause, begun_at = :now, #until = :until, "
             "#token = :token, notes = if_not_exists(notes, :none), #number = if_not_exists(#number, :zero) + :one",
             "ConditionExpression": "attribute_not_exists(#state) OR #state = :withdrawn",
@@ -156,31 +159,31 @@ class Attempts:
         except ClientError as error:
             if not is_failed_condition(error):
                 raise
-            row = self.find(purpose) or {}
+            row = self.find(idempotency_key) or {}
             if row.get("token") != token:
-                return self._take_over(purpose, row, cause, seconds)
-        return Attempt(purpose, in_doubt=False, notes=row["notes"], _number=row["number"], _attempts=self)
+                return self._take_over(idempotency_key, row, cause, seconds)
+        return EffectRecord(idempotency_key, in_doubt=False, notes=row["notes"], _number=row["number"], _attempts=self)
 
-    def _take_over(self, purpose: str, row: Mapping[str, Any], cause: str, seconds: float) -> Attempt:
+    def _take_over(self, idempotency_key: str, row: Mapping[str, Any], cause: str, seconds: float) -> EffectRecord:
         """Take over the existing record, if the process that held it must have ended."""
         if row["state"] == CONCLUDED:
-            raise Concluded
+            raise AlreadyPerformed
         if row["cause"] != cause:
             msg = "another event has the same idempotency key, and the outcome of its call is not known yet"
-            raise Busy(msg)
+            raise InProgress(msg)
         if row.get("until", "") > clock.now():
             msg = "another process is making the call"
-            raise Busy(msg, patience=inf)  # its lease ends soon
+            raise InProgress(msg, retry_window=inf)  # its lease ends soon
         until = {":until": _until(datetime.now(UTC), seconds), ":one": 1}
         number = row["number"]
         # Without the token, a repeated update of the process that began it does not find its own token here.
         expression = "SET #until = :until, #number = #number + :one REMOVE #token"
-        self.write(purpose, expression, number, values=until)
-        return Attempt(purpose, in_doubt=True, notes=row["notes"], _number=number + 1, _attempts=self)
+        self.write(idempotency_key, expression, number, values=until)
+        return EffectRecord(idempotency_key, in_doubt=True, notes=row["notes"], _number=number + 1, _attempts=self)
 
     def update(
         self,
-        purpose: str,
+        idempotency_key: str,
         expression: str,
         number: int,
         *,
@@ -191,7 +194,7 @@ class Attempts:
         used = {name: text for name, text in _NAMES.items() if name in f"{expression} #state #number"}
         return {
             "TableName": self._table,
-            "Key": self._key(purpose),
+            "Key": self._key(idempotency_key),
             "UpdateExpression": expression,
             "ConditionExpression": "#state = :open AND #number = :number",
             "ExpressionAttributeNames": {**used, **(names or {})},
@@ -200,24 +203,24 @@ class Attempts:
 
     def write(
         self,
-        purpose: str,
+        idempotency_key: str,
         expression: str,
         number: int,
         *,
         names: Mapping[str, str] | None = None,
         values: Mapping[str, object] | None = None,
     ) -> None:
-        """Write such an update. Raises Busy if another process has taken over the record."""
+        """Write such an update. Raises InProgress if another process has taken over the record."""
         try:
-            self._dynamodb.update_item(**self.update(purpose, expression, number, names=names, values=values))
+            self._dynamodb.update_item(**self.update(idempotency_key, expression, number, names=names, values=values))
         except ClientError as error:
             if not is_failed_condition(error):
                 raise
             msg = "another process has taken over the effect record"
-            raise Busy(msg, patience=inf) from error
+            raise InProgress(msg, retry_window=inf) from error
 
-    def _key(self, purpose: str) -> dict[str, Any]:
-        return pack_item(ledger_keys.of_effect(purpose, self._consumer))
+    def _key(self, idempotency_key: str) -> dict[str, Any]:
+        return pack_item(ledger_keys.of_effect(idempotency_key, self._consumer))
 
 
 # Reserved words in DynamoDB's expressions.

@@ -1,8 +1,8 @@
 """The errors of delivery attempts, and how they are logged.
 
-A body raises Rejected if a retry cannot help (a non-retryable error), and NotYet if the event must be retried later,
-because something that it needs is not there yet. Any other error is retried with growing back-off, a limited number of
-times.
+A body raises NonRetryable if a retry cannot help (a non-retryable error), and RetryLater if the event must be retried
+later, because something that it needs is not there yet. Any other error is retried with growing back-off, a limited
+number of times.
 """
 
 from collections.abc import Mapping
@@ -17,19 +17,20 @@ from botocore.exceptions import ClientError
 _OWN = ("daybook.", "functions.")
 
 
-class Rejected(Exception):
+class NonRetryable(Exception):
     """The event can never be processed: it becomes a dead letter at once. The message must not quote the event."""
 
 
-class NotYet(Exception):
+class RetryLater(Exception):
     """Something that the event needs is not there yet. It is retried later, and this is not a failed delivery attempt.
 
-    `patience` is the retry window in seconds; the default is the stage's setting. After it the event is a dead letter.
+    `retry_window` is the retry window in seconds; the default is the stage's setting. After it the event is a dead
+    letter.
     """
 
-    def __init__(self, sentence: str, *, patience: float | None = None) -> None:
+    def __init__(self, sentence: str, *, retry_window: float | None = None) -> None:
         super().__init__(sentence)
-        self.patience = patience
+        self.retry_window = retry_window
 
 
 class ProcessDied(Exception):

@@ -29,7 +29,7 @@ from daybook.contracts.envelope import Envelope, Metadata
 from daybook.store.cursor import Cursor, Cursors, Hold, Overtaken
 from daybook.store.event_store import EventStore
 from daybook.store.ledger import TRYING, Entry, Ledger
-from daybook.store.transaction import Pauses
+from daybook.store.transaction import Backoff
 
 
 class Step(Protocol):
@@ -38,7 +38,7 @@ class Step(Protocol):
     Raises Overtaken if another invocation has written the cursor since it was read.
     """
 
-    def __call__(self, delivery: Delivery, pauses: Pauses, *, cursor: Mapping[str, Any]) -> None: ...
+    def __call__(self, delivery: Delivery, backoff: Backoff, *, cursor: Mapping[str, Any]) -> None: ...
 
 
 @dataclass
@@ -120,7 +120,7 @@ class Stream:
         row = self._ledger.find(hold.event, self._consumer)
         if row and row.done:
             return hold.sequence
-        message = "stream blocked" if hold.parked else "stream waits"
+        message = "stream blocked" if hold.blocked else "stream waits"
         pipeline.settlement.log.info(message, extra=wake_up.about | {"by": hold.event})
         return None
 
@@ -146,7 +146,7 @@ class Stream:
 
     def _hold(self, cursor: Cursor, delivery: _StreamDelivery, *, seconds: float) -> Cursor:
         """Let only the delivery's message continue the stream, for so many seconds. A blocked stream stays blocked."""
-        if cursor.hold and cursor.hold.parked:
+        if cursor.hold and cursor.hold.blocked:
             return cursor
         until = clock.timestamp(datetime.now(UTC) + timedelta(seconds=seconds))
         m = delivery.metadata

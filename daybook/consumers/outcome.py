@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from daybook.consumers.effect_records import OutcomeUnknown
-from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.switch import BreakerOpen
 from daybook.contracts.contract import ContractBroken, UnknownVersion
 from daybook.runtime.retry import Retry
@@ -73,23 +73,23 @@ def outcome_of(error: Exception | None, *, failed: int, age: float, retry: Retry
             # Up to 50 % later, so that the messages are not all redelivered at once.
             seconds = max(error.seconds, _SOON) * random.uniform(1, 1.5)  # noqa: S311 - spreads load
             return _retry("breaker is open", error, math.ceil(min(seconds, _MAX_VISIBILITY)))
-        case UnknownVersion() | NotYet() | OutcomeUnknown(final=False, unanswered=True):
+        case UnknownVersion() | RetryLater() | OutcomeUnknown(final=False, unanswered=True):
             return _retry(RETRY_LATER, error, retry.wait(age)) if age <= _retry_window(error, retry) else _dead(error)
-        case Rejected() | ContractBroken() | OutcomeUnknown(final=True):
+        case NonRetryable() | ContractBroken() | OutcomeUnknown(final=True):
             return _dead(error)
     return _failed_attempt(error, failed, retry)
 
 
-def _retry_window(error: UnknownVersion | NotYet | OutcomeUnknown, retry: Retry) -> float:
+def _retry_window(error: UnknownVersion | RetryLater | OutcomeUnknown, retry: Retry) -> float:
     """For how many seconds a delivery with this error is retried. Without limit if newer code must be deployed."""
     if isinstance(error, UnknownVersion):
         return math.inf
-    return retry.patience if error.patience is None else error.patience
+    return retry.retry_window if error.retry_window is None else error.retry_window
 
 
 def _failed_attempt(error: Exception, failed: int, retry: Retry) -> Outcome:
     """Any other error may be temporary: the delivery is retried with growing back-off, up to the limit of attempts."""
-    if failed + 1 >= retry.tries:
+    if failed + 1 >= retry.attempts:
         return Outcome(verdict=Verdict.DEAD, error=error, counts=True)
     return Outcome(verdict=Verdict.RETRY, error=error, seconds=retry.distance(failed), counts=True)
 

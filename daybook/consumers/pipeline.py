@@ -23,7 +23,7 @@ from daybook.consumers.settlement import Settlement
 from daybook.contracts.envelope import Metadata, NotAnEnvelope
 from daybook.runtime.settings import settings
 from daybook.store.ledger import Entry, Ledger
-from daybook.store.transaction import Pauses
+from daybook.store.transaction import Backoff
 
 # A delivery attempt starts only if this much time is left. Otherwise the message is handed back.
 ENOUGH = 3.0  # seconds
@@ -86,7 +86,7 @@ class Pipeline:
             self.settlement.unsettled({"message_id": str(record["messageId"])}, error)
             return None
 
-    def handle(self, delivery: Delivery, step: Callable[[Pauses], None]) -> None:
+    def handle(self, delivery: Delivery, step: Callable[[Backoff], None]) -> None:
         """Handle one delivery, with `step` as the delivery attempt."""
         outcome = self.check(delivery)
         if outcome is None and delivery.suspect and self.settlement.note_suspect(delivery):
@@ -104,15 +104,15 @@ class Pipeline:
             return Outcome(verdict=Verdict.DEAD, error=ProcessDied(died))
         return None
 
-    def attempt(self, delivery: Delivery, step: Callable[[Pauses], None]) -> Outcome:
+    def attempt(self, delivery: Delivery, step: Callable[[Backoff], None]) -> Outcome:
         """Run the delivery attempt, and decide on its outcome."""
-        pauses, error = Pauses(self.remaining), None
+        backoff, error = Backoff(self.remaining), None
         try:
-            step(pauses)
+            step(backoff)
         except Exception as raised:  # noqa: BLE001 - any error becomes the outcome of this delivery
             error = raised
         outcome = outcome_of(error, failed=delivery.failed, age=delivery.age, retry=self._retry)
-        return replace(outcome, conflicts=pauses.taken)
+        return replace(outcome, conflicts=backoff.waits)
 
     def remaining(self) -> float:
         """Seconds until Lambda ends the invocation."""

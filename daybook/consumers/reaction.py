@@ -16,7 +16,7 @@ from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Metadata
 from daybook.store.cursor import Cursors
 from daybook.store.ledger import Entry
-from daybook.store.transaction import Pauses
+from daybook.store.transaction import Backoff
 
 ReactionBody = Callable[[E, Work], None]
 
@@ -31,8 +31,8 @@ class Reaction(Consumer[E]):
         self.emits = emits
         self.body = body
 
-    def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
-        self.commit(partial(self.body, event), metadata, pauses)
+    def react(self, event: E, metadata: Metadata, backoff: Backoff) -> None:
+        self.commit(partial(self.body, event), metadata, backoff)
 
 
 class OrderedReaction(Reaction[E]):
@@ -47,10 +47,10 @@ class OrderedReaction(Reaction[E]):
     def ledger_row(self, metadata: Metadata) -> Entry | None:
         return self._stream().ledger_row(metadata)
 
-    def attempt_in_order(self, delivery: Delivery, pauses: Pauses, *, cursor: Mapping[str, Any]) -> None:
+    def attempt_in_order(self, delivery: Delivery, backoff: Backoff, *, cursor: Mapping[str, Any]) -> None:
         """Like `attempt`, in one transaction with the cursor. Raises Overtaken if another invocation was faster."""
         event = self.event_type.read(delivery.data, version=delivery.metadata.version)
-        self.commit(partial(self.body, event), delivery.metadata, pauses, extra_parts=lambda _: {"cursor": cursor})
+        self.commit(partial(self.body, event), delivery.metadata, backoff, extra_parts=lambda _: {"cursor": cursor})
 
     def _stream(self) -> Stream:
         here = backbone()

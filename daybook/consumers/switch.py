@@ -26,7 +26,7 @@ from daybook.runtime.retry import BreakerSettings
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.ledger import Entry, from_item
-from daybook.store.transaction import Pauses, batch_get, is_failed_condition
+from daybook.store.transaction import Backoff, batch_get, is_failed_condition
 
 # The number of different events that must fail: the repeated failures of one event may be caused by the event.
 _MIN_EVENTS = 2
@@ -92,7 +92,7 @@ class Switch:
         """Whether the consumer may receive messages at that time."""
         return not self.paused and self.breaker(now) is not BreakerState.OPEN
 
-    def patience(self, usual: float) -> float:
+    def retry_window(self, usual: float) -> float:
         """The retry window in seconds of a delivery that failed because the external system is down. `usual` is the
         stage's window in seconds.
 
@@ -110,12 +110,12 @@ class Switches:
         self._dynamodb = dynamodb
         self._table = table
 
-    def find_with_status(self, event: str, consumer: str, pauses: Pauses) -> tuple[Entry | None, Switch]:
+    def find_with_status(self, event: str, consumer: str, backoff: Backoff) -> tuple[Entry | None, Switch]:
         """The ledger's row of the event at the consumer, and the consumer's switch, in one call. A consistent read."""
         keys = [ledger_keys.of_event(event, consumer), ledger_keys.of_switch(consumer)]
         request = {self._table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
         entry, switch = None, Switch(consumer=consumer)
-        for _, item in batch_get(self._dynamodb, request, pauses):
+        for _, item in batch_get(self._dynamodb, request, backoff):
             if item["event"]["S"] == ledger_keys.SWITCHES:
                 switch = switch_in(item)
             else:
@@ -143,7 +143,7 @@ class Switches:
     # --- for operators --------------------------------------------------------------------------------------------
 
     def pause(self, consumer: str, paused: Paused) -> dict[str, Any]:
-        """The part of a transaction that pauses the consumer, on the condition that it is not paused."""
+        """The part of a transaction that backoff the consumer, on the condition that it is not paused."""
         values = {":paused": asdict(paused), ":yes": True}
         return {"Update": self._update(consumer, "SET paused = :paused, #off = :yes", _NOT_PAUSED, values)}
 

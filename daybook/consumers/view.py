@@ -22,7 +22,7 @@ from daybook.contracts.envelope import Metadata
 from daybook.store.attributes import pack, unpack_item
 from daybook.store.ledger import COMMITTED, Entry
 from daybook.store.state import KEY, State
-from daybook.store.transaction import MAX_WRITES, Pauses, Refused, TooManyWrites, batch_get, write
+from daybook.store.transaction import MAX_WRITES, Backoff, ConditionsFailed, TooManyWrites, batch_get, write
 
 # The suffix of the attribute with a field's order: `status@` holds the order of the event that has set `status`.
 ORDER = "@"
@@ -199,7 +199,9 @@ class Projection:
         return {LEDGER: self._backbone.ledger.record(entry), **rows}
 
     def drop_superseded(self, failed: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """Drop the fields that newer events have set. `failed` are the rows whose conditions failed (see Refused)."""
+        """Drop the fields that newer events have set. `failed` are the rows whose conditions failed (see
+        ConditionsFailed).
+        """
         remaining = []
         for row, generation in self._rows:
             name = _name(row, generation)
@@ -247,28 +249,28 @@ class View(Consumer[E]):
         self._generations: dict[str, Generations] = {}
         return super().__call__(batch, context)
 
-    def react(self, event: E, metadata: Metadata, pauses: Pauses) -> None:
+    def react(self, event: E, metadata: Metadata, backoff: Backoff) -> None:
         rows = row_changes(self.body(event), metadata.id)
-        self._read_generations({row.table for row in rows} - self._generations.keys(), pauses)
+        self._read_generations({row.table for row in rows} - self._generations.keys(), backoff)
         projection = Projection(backbone(), self.name, metadata, rows, self._generations)
         while True:
             try:
-                write(backbone().dynamodb, projection.parts(), pauses)
-            except Refused as conflict:
+                write(backbone().dynamodb, projection.parts(), backoff)
+            except ConditionsFailed as conflict:
                 if LEDGER in conflict.failed:
                     raise Duplicate from None
                 projection.drop_superseded(conflict.failed)
-                pauses.pause()
+                backoff.wait()
             else:
                 return
 
-    def _read_generations(self, tables: Iterable[str], pauses: Pauses) -> None:
+    def _read_generations(self, tables: Iterable[str], backoff: Backoff) -> None:
         names = {backbone().settings.table(table): table for table in tables}
         if not names:
             return
         pointer = {KEY: pack(POINTER)}
         request = {name: {"Keys": [pointer], "ConsistentRead": True} for name in names}
-        found = {names[name]: item for name, item in batch_get(backbone().dynamodb, request, pauses)}
+        found = {names[name]: item for name, item in batch_get(backbone().dynamodb, request, backoff)}
         self._generations |= {table: Generations.in_item(found.get(table)) for table in names.values()}
 
     def _project(self, record: Mapping[str, Any]) -> dict[str, Any]:

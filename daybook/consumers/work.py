@@ -21,7 +21,7 @@ from daybook.store.event_store import Draft, EventStore, Head, successor
 from daybook.store.ledger import COMMITTED, TRYING, Entry, Ledger
 from daybook.store.state import KEY, VERSION, State
 from daybook.store.timers import DueTable, Timer
-from daybook.store.transaction import Pauses, batch_get
+from daybook.store.transaction import Backoff, batch_get
 
 R = TypeVar("R", bound=State)
 H = TypeVar("H", bound=Event)
@@ -38,7 +38,7 @@ class NotDeclared(TypeError):
 
 
 class NotATimersEvent(TypeError):
-    """A function uses `arm` for an event whose contract has no `timer=True`, or `emit` for one that has it."""
+    """A function uses `schedule` for an event whose contract has no `timer=True`, or `emit` for one that has it."""
 
 
 class NoSuchField(TypeError):
@@ -57,7 +57,7 @@ class RowExists(RuntimeError):
     """A row that was saved without being read exists already. Read it first, or use another key."""
 
 
-class StreamTaken(RuntimeError):
+class StreamAlreadyOpen(RuntimeError):
     """An event that opens its stream found the stream already open. Two events use the same id for their stream."""
 
 
@@ -77,7 +77,7 @@ class Backbone:
 
 
 @dataclass(frozen=True, slots=True)
-class Past(Generic[H]):
+class RecordedEvent(Generic[H]):
     """An event in a stream's history, with its metadata."""
 
     event: H
@@ -103,10 +103,10 @@ class Work:
         cause: Metadata,
         *,
         emits: tuple[type[Event], ...],
-        pauses: Pauses,
+        backoff: Backoff,
     ) -> None:
         self.cause = cause
-        self._pauses = pauses
+        self._pauses = backoff
         self._backbone = backbone
         self._consumer = consumer
         self._emits = emits
@@ -140,19 +140,19 @@ class Work:
         for start in range(0, len(missing), _MAX_READS):
             self._fetch(missing[start : start + _MAX_READS])
 
-    def history(self, stream: str, *types: type[H]) -> list[Past[H]]:
+    def history(self, stream: str, *types: type[H]) -> list[RecordedEvent[H]]:
         """All events of these types in a stream, in order. A consistent read. Use it only for streams that stay short.
 
         Raises UnknownVersion and ContractBroken.
         """
         read = {event.contract.type: event for event in types}
         return [
-            Past(read[m.type].read(envelope.data, version=m.version), m)
+            RecordedEvent(read[m.type].read(envelope.data, version=m.version), m)
             for envelope in self._backbone.store.stream(stream)
             if (m := envelope.metadata).type in read
         ]
 
-    def on_the_way(self, deliveries: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    def pending(self, deliveries: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Those deliveries (event id, consumer) that are still pending: not processed yet, or failed and retried."""
         wanted = list(dict.fromkeys(deliveries))
         keys = [ledger_keys.of_event(event, consumer) for event, consumer in wanted]
@@ -199,11 +199,11 @@ class Work:
     def emit(self, event: Event) -> None:
         """Emit an event. It is stored in the unit of work's transaction, and published after that."""
         if event.contract.timer:
-            msg = f"{self._consumer} emits {type(event).__name__}, whose contract has timer=True; use work.arm"
+            msg = f"{self._consumer} emits {type(event).__name__}, whose contract has timer=True; use work.schedule"
             raise NotATimersEvent(msg)
         self._emitted.append((self._new_id(event), event))
 
-    def arm(self, event: Event, at: datetime) -> None:
+    def schedule(self, event: Event, at: datetime) -> None:
         """Schedule the event: it is recorded at that time, or at once if the time has passed.
 
         A timer cannot be cancelled. The consumer of the event must check whether it still applies.
@@ -256,7 +256,7 @@ class Work:
         for stream, drafts in self._drafts().items():
             kind = stream.partition("/")[0]
             first, *later = (event.contract.place for event in self.emitted if event.stream == stream)
-            already_open = StreamTaken(f"{self._consumer} opens a stream of the kind {kind} that is already open")
+            already_open = StreamAlreadyOpen(f"{self._consumer} opens a stream of the kind {kind} that is already open")
             if Place.OPENS in later:
                 raise already_open
             head = None if first is Place.OPENS else self._backbone.store.head(stream)
@@ -284,7 +284,7 @@ class Work:
         for event_id, event, at in self._armed:
             draft = self._draft(event_id, event, at)
             successor(draft, None, self._now)  # raises EventTooLarge in this delivery, not when the timer fires
-            parts[f"timer {event_id}"] = self._backbone.due.arm(Timer(draft, event.contract.place))
+            parts[f"timer {event_id}"] = self._backbone.due.schedule(Timer(draft, event.contract.place))
         return parts
 
     def _drafts(self) -> dict[str, list[Draft]]:

@@ -91,7 +91,7 @@ class Event(Part):
     * `sources`: the external sources that may send the event. Without any, only the owning service emits it
     * `version`: from 1. Version n needs a static method `upcast_<m>` for each m below n, which converts the data of
       version m to version m + 1
-    * `timer`: the event is recorded at a scheduled time (see Work.arm)
+    * `timer`: the event is recorded at a scheduled time (see Work.schedule)
     * `foreign`: the detail-type that sources use which do not know this system, such as AWS services. A static method
       `translated` converts their detail to `{"metadata": {…}, "data": {…}}`
     * `happened`: a field, a UtcTime, with the time of the event; the time in the metadata is then ignored

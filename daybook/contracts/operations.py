@@ -12,7 +12,7 @@ from daybook.contracts.contract import Event, Part
 from daybook.contracts.values import Identifier, UtcTime
 
 # Keeps an event with this many dead letters far below 64 KiB: event ids and consumer names have limits of their own.
-MOST_LETTERS = 50
+MAX_DEAD_LETTERS = 50
 
 # Characters.
 LONGEST_REASON = 500
@@ -30,7 +30,7 @@ Since = Annotated[UtcTime, Field(description="Events recorded at this time or la
 Until = Annotated[UtcTime, Field(description="Events recorded before this time.")]
 
 
-class Letter(Part):
+class DeadLetter(Part):
     """A dead letter: an event, the consumer that could not process it, and the kind of error."""
 
     event: EventId
@@ -38,7 +38,9 @@ class Letter(Part):
     error: str = Field(default="", max_length=256)
 
 
-Letters = Annotated[tuple[Letter, ...], Field(min_length=1, max_length=MOST_LETTERS, description="The dead letters.")]
+DeadLetters = Annotated[
+    tuple[DeadLetter, ...], Field(min_length=1, max_length=MAX_DEAD_LETTERS, description="The dead letters.")
+]
 
 
 class DeadLettersRetried(Event, joins="operation/{operation_id}"):
@@ -47,13 +49,13 @@ class DeadLettersRetried(Event, joins="operation/{operation_id}"):
     operation_id: OperationId
     operator: Operator
     reason: Reason = ""
-    letters: Letters
+    dead_letters: DeadLetters
 
     example = {
         "operation_id": "6f1d2c3b-7a8e-4f90-9b1a-2c3d4e5f6071",
         "operator": "ada@laptop",
         "reason": "the bank is back",
-        "letters": [
+        "dead_letters": [
             {"event": "0b73e9a8-f681-85b0-ab42-8efcb5b144a6", "consumer": "confirm-order", "error": "KeyError"}
         ],
     }
@@ -65,7 +67,7 @@ class DeadLettersDiscarded(Event, joins="operation/{operation_id}"):
     operation_id: OperationId
     operator: Operator
     reason: Reason = Field(min_length=1)
-    letters: Letters
+    dead_letters: DeadLetters
 
     example = {**DeadLettersRetried.example, "reason": "sent by a test of the checkout"}
 
@@ -76,7 +78,7 @@ class DeadLetterEdited(Event, joins="operation/{operation_id}"):
     operation_id: OperationId
     operator: Operator
     reason: Reason = Field(min_length=1)
-    letter: Letter
+    dead_letter: DeadLetter
     admitted: EventId
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="The SHA-256 of the rejected body.")
 
@@ -84,7 +86,11 @@ class DeadLetterEdited(Event, joins="operation/{operation_id}"):
         "operation_id": "6f1d2c3b-7a8e-4f90-9b1a-2c3d4e5f6071",
         "operator": "ada@laptop",
         "reason": "the checkout sent 0 pieces",
-        "letter": {"event": "0b73e9a8-f681-85b0-ab42-8efcb5b144a6", "consumer": "admit", "error": "ContractBroken"},
+        "dead_letter": {
+            "event": "0b73e9a8-f681-85b0-ab42-8efcb5b144a6",
+            "consumer": "admit",
+            "error": "ContractBroken",
+        },
         "admitted": "954ee5d5-d2e0-81b7-909d-26244858827d",
         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     }
@@ -98,8 +104,10 @@ class EffectResolved(Event, joins="operation/{operation_id}"):
     operation_id: OperationId
     operator: Operator
     reason: Reason = Field(min_length=1)
-    letter: Letter
-    purpose: str = Field(min_length=1, max_length=512, description="The idempotency key: `letter/1001/confirmed`.")
+    dead_letter: DeadLetter
+    idempotency_key: str = Field(
+        min_length=1, max_length=512, description="The idempotency key: `letter/1001/confirmed`."
+    )
     outcome: Literal["took-effect", "no-effect"] = Field(description="The outcome that the operator has found out.")
     told: tuple[EventId, ...] = Field(default=(), max_length=10, description="Ids of the events that record it.")
 
@@ -107,12 +115,12 @@ class EffectResolved(Event, joins="operation/{operation_id}"):
         "operation_id": "6f1d2c3b-7a8e-4f90-9b1a-2c3d4e5f6071",
         "operator": "ada@laptop",
         "reason": "SES has no such message",
-        "letter": {
+        "dead_letter": {
             "event": "0b73e9a8-f681-85b0-ab42-8efcb5b144a6",
             "consumer": "mail-confirmed",
             "error": "OutcomeUnknown",
         },
-        "purpose": "letter/1001.confirmed",
+        "idempotency_key": "letter/1001.confirmed",
         "outcome": "no-effect",
     }
 

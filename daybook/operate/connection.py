@@ -24,7 +24,7 @@ from daybook.store.attributes import pack_item
 from daybook.store.event_store import EventStore
 from daybook.store.journal import Journal
 from daybook.store.ledger import Ledger
-from daybook.store.transaction import Pauses, batch_get
+from daybook.store.transaction import Backoff, batch_get
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -153,7 +153,7 @@ class Connection:
         asked: dict[str, Any] = {"Keys": [pack_item(key) for key in keys], "ConsistentRead": consistent}
         if names := {f"#{name}": name for name in attributes}:
             asked |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
-        for _, item in batch_get(self.dynamodb, {table: asked}, Pauses(lambda: _LONGEST_WAIT)):
+        for _, item in batch_get(self.dynamodb, {table: asked}, Backoff(lambda: _LONGEST_WAIT)):
             yield item
 
     def client(self, service: str, *, attempts: int = 4, seconds: float = _LONGEST_WAIT) -> Any:

@@ -17,9 +17,9 @@ class Consumer:
     """A deployed consumer.
 
     `service` is the one that it belongs to. `kind` is `reaction`, `view` or `effect`; `event` the type that it handles,
-    `emits` those it may emit. `timeout` are the seconds that it runs at the longest. An effect has a `purpose`, a
-    template of its event's fields, and `can_ask`, if it finds out by itself what became of an attempt. `tables` are its
-    service's, by their names in the stack.
+    `emits` those it may emit. `timeout` are the seconds that it runs at the longest. An effect has an
+    `idempotency_key`, a template of its event's fields, and `can_ask`, if it finds out by itself what became of an
+    attempt. `tables` are its service's, by their names in the stack.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Consumer:
     timeout: int
     service: str = ""
     ordered: bool = False
-    purpose: str = ""
+    idempotency_key: str = ""
     can_ask: bool = False
     tables: Mapping[str, str] = field(default_factory=dict)
 
@@ -66,7 +66,7 @@ def consumers(connection: Connection) -> dict[str, Consumer]:
                 timeout=int(function["Timeout"]),
                 service=said.get("service", ""),
                 ordered=said["ordered"],
-                purpose=said.get("purpose", ""),
+                idempotency_key=said.get("idempotency_key", ""),
                 can_ask=said.get("can_ask", False),
                 tables=_tables(told),
             )

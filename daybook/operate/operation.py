@@ -1,7 +1,7 @@
 """An operation: a change that an operator makes, recorded as it is done by events of the store on `operation/<id>`.
 
     operation = Operation.begin(connection)
-    operation.commit(DeadLettersDiscarded(**operation.about, reason="…", dead letters=…), rows)
+    operation.commit(DeadLettersDiscarded(**operation.about, reason="…", dead_letters=…), rows)
 
 The event and the change are one transaction: there is no change without its record.
 """
@@ -19,7 +19,7 @@ from daybook.contracts.operations import LONGEST_REASON
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.errors import OperatorError
 from daybook.store.event_store import Draft, Head, successor
-from daybook.store.transaction import Pauses, Refused, write
+from daybook.store.transaction import Backoff, ConditionsFailed, write
 
 # The name of the event's part in each transaction of an operation.
 OPERATION = "operation"
@@ -74,7 +74,7 @@ class Operation:
     def commit(self, event: Event, parts: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Record the event, in one transaction with the named `parts`: 99 of them at the most.
 
-        Raises Refused if the condition of one of them does not hold, and nothing is done then; OutOfTime; and
+        Raises ConditionsFailed if the condition of one of them does not hold, and nothing is done then; OutOfTime; and
         botocore's errors, after which it may have been done.
         """
         contract, now = event.contract, clock.now()
@@ -91,14 +91,14 @@ class Operation:
         envelope = successor(draft, self._head, now)
         end = time.monotonic() + _LONGEST_CONFLICT
         every = {**(parts or {}), OPERATION: self._connection.store.append(envelope)}
-        write(self._connection.dynamodb, every, Pauses(lambda: end - time.monotonic()))
+        write(self._connection.dynamodb, every, Backoff(lambda: end - time.monotonic()))
         self._head = Head.at(envelope)
 
     def try_to_commit(self, event: Event, parts: Mapping[str, Mapping[str, Any]] | None = None) -> bool:
         """The same. False, and nothing is done, if a condition does not hold."""
         try:
             self.commit(event, parts)
-        except Refused:
+        except ConditionsFailed:
             return False
         return True
 

@@ -10,7 +10,7 @@ _FIRST_BACK_OFF = 0.2  # seconds
 
 
 def looks(seconds: float, pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
-    """Yield at once, and then after growing pauses, until these add up to `seconds`. `pause` waits that long."""
+    """Yield at once, and then after growing backoff, until these add up to `seconds`. `pause` waits that long."""
     length = _FIRST_PAUSE
     yield
     while seconds > 0:
@@ -22,7 +22,7 @@ def looks(seconds: float, pause: Callable[[float], None] = time.sleep) -> Iterat
 
 
 def attempts(pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
-    """Yield four times: at once, and then after growing pauses with jitter."""
+    """Yield four times: at once, and then after growing backoff with jitter."""
     for attempt in range(_ATTEMPTS):
         if attempt:
             pause(random.uniform(0.5, 1) * _FIRST_BACK_OFF * 2 ** (attempt - 1))  # noqa: S311 - only spreads load

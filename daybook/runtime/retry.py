@@ -10,11 +10,11 @@ from typing import Self
 class Retry:
     """The retry settings of a stage. Back-off and retry window are in seconds."""
 
-    tries: int  # delivery attempts; if the last one fails, the message becomes a dead letter
+    attempts: int  # delivery attempts; if the last one fails, the message becomes a dead letter
     crashes: int  # how often a process may die while it handles one message
     first: int  # the back-off after the first failed attempt
     longest: int  # the maximum back-off
-    patience: int  # the retry window of NotYet
+    retry_window: int  # the retry window of RetryLater
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -30,7 +30,9 @@ class Retry:
         return self._jittered(min(self.first * 2**before, self.longest))
 
     def wait(self, age: float) -> int:
-        """The back-off in seconds of a delivery that must wait (NotYet). It grows with the message's age in seconds."""
+        """The back-off in seconds of a delivery that must wait (RetryLater). It grows with the message's age in
+        seconds.
+        """
         return self._jittered(min(max(age, self.first), self.longest))
 
     @staticmethod

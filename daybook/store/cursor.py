@@ -17,7 +17,7 @@ from daybook.store.transaction import is_failed_condition
 
 MOVING = "moving"
 WAITING = "waiting"  # an event is being retried
-PARKED = "parked"  # the stream is blocked: an event is dead, and waits for an operator's decision
+BLOCKED = "blocked"  # the stream is blocked: an event is dead, and waits for an operator's decision
 
 
 class Overtaken(Exception):
@@ -41,7 +41,7 @@ class Hold:
     since: str = ""
 
     @property
-    def parked(self) -> bool:
+    def blocked(self) -> bool:
         """Whether the stream is blocked by a dead event. Otherwise the event is being retried."""
         return not self.message
 
@@ -51,7 +51,7 @@ class Hold:
         A blocked stream continues only with a message that was sent after it was blocked: an operator has sent the dead
         event again. An older message about the same event may still be in the queue.
         """
-        if self.parked:
+        if self.blocked:
             return event == self.event and sent > self.since
         return message == self.message or clock.now() >= self.until
 
@@ -93,7 +93,7 @@ class Cursors:
     def part(self, cursor: Cursor) -> dict[str, Any]:
         """The part of a transaction that writes the cursor, on the condition that the row has not changed."""
         hold = cursor.hold
-        state = MOVING if hold is None else PARKED if hold.parked else WAITING
+        state = MOVING if hold is None else BLOCKED if hold.blocked else WAITING
         values: dict[str, object] = {"state": state, "at": clock.now(), "stream": cursor.stream}
         values |= {"sequence": cursor.sequence, "version": cursor.version}
         if hold:

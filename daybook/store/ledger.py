@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.schema import Index, Schema
-from daybook.store.transaction import Pauses, batch_get, is_failed_condition
+from daybook.store.transaction import Backoff, batch_get, is_failed_condition
 
 TRYING = "trying"  # not done yet; the message is redelivered
 COMMITTED = "committed"
@@ -107,7 +107,7 @@ class Ledger:
         condition = _NOT_COMMITTED if happened else _NOT_DONE
         return {"Update": self._update(entry.event, entry.consumer, values, condition, remove=OF_THE_DEAD)}
 
-    def bury(self, entry: Entry) -> None:
+    def record_dead(self, entry: Entry) -> None:
         """Record a dead letter. The entry's `details` hold error, reason and body. Raises AlreadyDone."""
         values: dict[str, object] = {"state": DEAD, "dead": entry.consumer, "at": entry.at, **entry.details}
         if entry.stream:
@@ -153,11 +153,11 @@ class Ledger:
         )
         return [from_item(item) for page in pages for item in page["Items"]]
 
-    def several(self, keys: Sequence[Mapping[str, str]], pauses: Pauses) -> Iterator[Entry]:
+    def several(self, keys: Sequence[Mapping[str, str]], backoff: Backoff) -> Iterator[Entry]:
         """The rows with these keys, those that exist. At most limits.BATCH_GET_ITEMS keys. A consistent read."""
         if keys:
             request = {self._table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
-            yield from (from_item(item) for _, item in batch_get(self._dynamodb, request, pauses))
+            yield from (from_item(item) for _, item in batch_get(self._dynamodb, request, backoff))
 
     def _update(
         self,

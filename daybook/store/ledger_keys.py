@@ -14,9 +14,9 @@ def of_event(event: str, consumer: str) -> Key:
     return {"event": event, "consumer": consumer}
 
 
-def of_effect(purpose: str, consumer: str) -> Key:
+def of_effect(idempotency_key: str, consumer: str) -> Key:
     """The record of an effect, which is written before the external system is called."""
-    return {"event": f"attempt#{purpose}", "consumer": consumer}
+    return {"event": f"effect#{idempotency_key}", "consumer": consumer}
 
 
 def of_cursor(stream: str, consumer: str) -> Key:

@@ -89,14 +89,14 @@ class DueTable:
         self._dynamodb = dynamodb
         self._table = table
 
-    def arm(self, timer: Timer) -> dict[str, Any]:
+    def schedule(self, timer: Timer) -> dict[str, Any]:
         """The part of a transaction that schedules the timer, on the condition that it is not scheduled yet."""
         item = pack_item({**timer.key, **asdict(timer.draft), "place": str(timer.place)})
         names = {"#slot": "slot"}
         condition = {"ConditionExpression": "attribute_not_exists(#slot)", "ExpressionAttributeNames": names}
         return {"Put": {"TableName": self._table, "Item": item, **condition}}
 
-    def disarm(self, item: Mapping[str, Any]) -> dict[str, Any]:
+    def deletion(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """The part of a transaction that deletes a row, on the condition that it exists."""
         key = {"slot": item["slot"], "due": item["due"]}
         names = {"#slot": "slot"}
@@ -107,7 +107,7 @@ class DueTable:
         """The parts of a transaction that move a row to the slot of another minute, on the condition that it exists."""
         shard = unpack_item(item)["slot"].rpartition("#")[2]
         moved = {**item, **pack_item({"slot": f"{clock.timestamp(to)[:_MINUTE]}#{shard}"})}
-        return {"timer": self.disarm(item), "moved timer": {"Put": {"TableName": self._table, "Item": moved}}}
+        return {"timer": self.deletion(item), "moved timer": {"Put": {"TableName": self._table, "Item": moved}}}
 
     def remove(self, item: Mapping[str, Any]) -> None:
         """Delete a row, if it exists, without a transaction."""

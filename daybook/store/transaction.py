@@ -24,7 +24,7 @@ class TooManyWrites(ValueError):
     """A unit of work has more writes than one transaction allows. Split the event, or the work that it causes."""
 
 
-class Refused(Exception):
+class ConditionsFailed(Exception):
     """Conditions of a transaction failed, and nothing was written.
 
     `failed` maps the names of the parts whose condition failed to the items that DynamoDB found, if they were
@@ -45,37 +45,37 @@ def is_failed_condition(error: ClientError) -> bool:
     return bool(error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")
 
 
-class Pauses:
+class Backoff:
     """Exponential back-off with jitter, as long as time remains. `remaining` returns the remaining seconds."""
 
     def __init__(self, remaining: Callable[[], float]) -> None:
         self._remaining = remaining
         self._ceiling = _FIRST_DELAY
-        self.taken = 0
+        self.waits = 0
 
     @property
     def remaining(self) -> float:
         """The remaining seconds."""
         return self._remaining()
 
-    def pause(self) -> None:
+    def wait(self) -> None:
         """Sleep for a random time up to the current limit, then double the limit. Raises OutOfTime instead if too
         little time remains.
         """
         delay = random.uniform(0, self._ceiling)  # noqa: S311 - spreads load, guards no secret
         # One second for what follows: another run of the body and a transaction.
         if self._remaining() < delay + 1:
-            msg = f"no time is left after {self.taken + 1} attempts"
+            msg = f"no time is left after {self.waits + 1} attempts"
             raise OutOfTime(msg)
         time.sleep(delay)
         self._ceiling = min(self._ceiling * 2, _LONGEST_DELAY)
-        self.taken += 1
+        self.waits += 1
 
 
-def write(dynamodb: Any, parts: Mapping[str, Mapping[str, Any]], pauses: Pauses) -> None:
+def write(dynamodb: Any, parts: Mapping[str, Mapping[str, Any]], backoff: Backoff) -> None:
     """Write all named parts in one transaction, or none. A transaction conflict is retried after a back-off.
 
-    Raises Refused if conditions failed, OutOfTime, TooManyWrites, and botocore's errors.
+    Raises ConditionsFailed if conditions failed, OutOfTime, TooManyWrites, and botocore's errors.
     """
     if len(parts) > MAX_WRITES:
         msg = f"{len(parts)} writes in one unit of work; the limit is {MAX_WRITES}"
@@ -93,16 +93,16 @@ def write(dynamodb: Any, parts: Mapping[str, Mapping[str, Any]], pauses: Pauses)
             # After a conflict, try all again, even if a condition failed too: the transaction in progress may still
             # make other conditions fail.
             if any(reason.get("Code") in _CONFLICTS for reason in reasons):
-                pauses.pause()
+                backoff.wait()
             elif failed:
-                raise Refused(failed) from error
+                raise ConditionsFailed(failed) from error
             else:
                 raise
         else:
             return
 
 
-def batch_get(dynamodb: Any, request: Mapping[str, Any], pauses: Pauses) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def batch_get(dynamodb: Any, request: Mapping[str, Any], backoff: Backoff) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The items that a BatchGetItem asks for, each with its table. What the answer left out is asked for again, after a
     pause. Raises OutOfTime.
     """
@@ -113,4 +113,4 @@ def batch_get(dynamodb: Any, request: Mapping[str, Any], pauses: Pauses) -> Iter
                 yield table, item
         request = answer.get("UnprocessedKeys") or {}
         if request:
-            pauses.pause()
+            backoff.wait()

@@ -1,6 +1,6 @@
 """Bring a loaded sanctions list into force, once all of it is there. The one that was loaded last stays in force."""
 
-from daybook.consumers.failure import Rejected
+from daybook.consumers.failure import NonRetryable
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.compliance import SanctionsListLoaded
@@ -16,6 +16,6 @@ def handler(loaded: SanctionsListLoaded, work: Work) -> None:
         return
     if sanctions.digest(content(work, loaded.list_version, loaded.parts)) != loaded.sha256:
         msg = "the content of the list is not there as it was told of; load it again"
-        raise Rejected(msg)
+        raise NonRetryable(msg)
     told = {name: getattr(loaded, name) for name in ListInForce.model_fields.keys() - {"name"}}
     work.save(ListInForce(name=LIST, **told))

@@ -43,7 +43,7 @@ def open_alarm(work: Work, raised: Raised) -> None:
 
 def await_acknowledgement(work: Work, alarm_id: str, *, level: int, seconds: int) -> None:
     """Have the alarm looked at again after so long, to bring it to that level."""
-    work.arm(AcknowledgementDue(alarm_id=alarm_id, level=level), work.now + timedelta(seconds=seconds))
+    work.schedule(AcknowledgementDue(alarm_id=alarm_id, level=level), work.now + timedelta(seconds=seconds))
 
 
 def clear_alarm(work: Work, alarm_id: str, because: Because) -> None:

@@ -25,11 +25,11 @@ def handler(check: SilenceCheckDue, work: Work) -> None:
         return
     silent_at = watch.alive + watch.patience
     if work.now < silent_at:
-        work.arm(check, silent_at)
+        work.schedule(check, silent_at)
         return
     if SILENCE not in watch.courses:
         _tell(watch, watch.alive, work)
-    work.arm(check, work.now + watch.patience)
+    work.schedule(check, work.now + watch.patience)
 
 
 def _tell(watch: Watch, since: datetime, work: Work) -> None:

@@ -5,8 +5,8 @@ from typing import Final
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from daybook.consumers.effect_records import Attempt, NothingDone
-from daybook.consumers.failure import Rejected, kind
+from daybook.consumers.effect_records import EffectRecord, NotPerformed
+from daybook.consumers.failure import NonRetryable, kind
 from daybook.runtime import aws
 from daybook.runtime.settings import settings
 from events.equipment import StaffPaged, Trouble
@@ -18,10 +18,10 @@ _FAILED: Final = 500  # HTTP: from here on the service has failed, and may have 
 _UNAVAILABLE: Final = 503  # HTTP: but here it has not
 
 
-def page(about: Trouble, attempt: Attempt, *, alarm_id: str, level: int) -> StaffPaged:
+def page(about: Trouble, attempt: EffectRecord, *, alarm_id: str, level: int) -> StaffPaged:
     """Send the page, and say that it was taken.
 
-    Raises NothingDone if SNS certainly did nothing, Rejected if it will never take it, and botocore's errors where
+    Raises NotPerformed if SNS certainly did nothing, NonRetryable if it will never take it, and botocore's errors where
     nobody knows whether it has.
     """
     with attempt.preparing():
@@ -41,16 +41,16 @@ def page(about: Trouble, attempt: Attempt, *, alarm_id: str, level: int) -> Staf
         )
     except (ConnectTimeoutError, EndpointConnectionError) as error:
         msg = "the pager cannot be reached"
-        raise NothingDone(msg) from error
+        raise NotPerformed(msg) from error
     except ClientError as error:
         code = kind(error)
         if code in _REFUSES:
             msg = f"the pager will never take it: {code}"
-            raise Rejected(msg) from error
+            raise NonRetryable(msg) from error
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _FAILED)
         if status < _FAILED or status == _UNAVAILABLE:
             msg = f"the pager does not take it: {code}"
-            raise NothingDone(msg) from error
+            raise NotPerformed(msg) from error
         raise
     return StaffPaged(alarm_id=alarm_id, level=level, message_id=answer["MessageId"])
 

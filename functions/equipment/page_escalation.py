@@ -1,11 +1,11 @@
 """Page more people about an alarm that nobody has acknowledged."""
 
 from daybook.consumers.effect import effect
-from daybook.consumers.effect_records import Attempt
+from daybook.consumers.effect_records import EffectRecord
 from events.equipment import EquipmentAlarmEscalated, StaffPaged
 from functions.equipment.page import page
 
 
-@effect(EquipmentAlarmEscalated, purpose="page/{alarm_id}/{level}", emits=(StaffPaged,))
-def handler(alarm: EquipmentAlarmEscalated, attempt: Attempt) -> StaffPaged:
+@effect(EquipmentAlarmEscalated, idempotency_key="page/{alarm_id}/{level}", emits=(StaffPaged,))
+def handler(alarm: EquipmentAlarmEscalated, attempt: EffectRecord) -> StaffPaged:
     return page(alarm.about, attempt, alarm_id=alarm.alarm_id, level=alarm.level)

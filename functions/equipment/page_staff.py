@@ -1,11 +1,11 @@
 """Page the people on duty about a new alarm."""
 
 from daybook.consumers.effect import effect
-from daybook.consumers.effect_records import Attempt
+from daybook.consumers.effect_records import EffectRecord
 from events.equipment import EquipmentAlarmRaised, StaffPaged
 from functions.equipment.page import page
 
 
-@effect(EquipmentAlarmRaised, purpose="page/{alarm_id}", emits=(StaffPaged,))
-def handler(alarm: EquipmentAlarmRaised, attempt: Attempt) -> StaffPaged:
+@effect(EquipmentAlarmRaised, idempotency_key="page/{alarm_id}", emits=(StaffPaged,))
+def handler(alarm: EquipmentAlarmRaised, attempt: EffectRecord) -> StaffPaged:
     return page(alarm.about, attempt, alarm_id=alarm.alarm_id, level=1)

@@ -1,6 +1,6 @@
 """Raise an alarm when a report says that something is wrong, and end it when it no longer does.
 
-Nothing in a report is a reason to reject it here: the device's stream would be parked, and the device unwatched.
+Nothing in a report is a reason to reject it here: the device's stream would be blocked, and the device unwatched.
 """
 
 from daybook.consumers.reaction import reaction

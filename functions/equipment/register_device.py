@@ -21,4 +21,4 @@ def handler(device: EquipmentRegistered, work: Work) -> None:
     alive = max(watch.alive or begun, begun)
     watched = known.evolve(reports_every=device.reports_every, round=watch.round + 1, alive=alive)
     work.save(watched)
-    work.arm(SilenceCheckDue(device_id=device.device_id, round=watched.round), alive + watched.patience)
+    work.schedule(SilenceCheckDue(device_id=device.device_id, round=watched.round), alive + watched.patience)

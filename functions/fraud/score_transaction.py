@@ -2,7 +2,7 @@
 
 In the order of the account's stream, so that the same transactions leave the same profile and the same suspicions,
 however long this function was away. Nothing in a transaction is a reason to reject it here: the account's stream would
-be parked, and the account unwatched.
+be blocked, and the account unwatched.
 
 What is reversed is not taken out of the profile again. To know what it had added, the profile would have to keep every
 transaction; and a second function that wrote to it would have an order of its own, so that the same events would not

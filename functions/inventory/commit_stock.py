@@ -1,6 +1,6 @@
 """Take what is put aside for a confirmed order off the shelf: it will be sent."""
 
-from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.orders import OrderConfirmed
@@ -12,10 +12,10 @@ def handler(order: OrderConfirmed, work: Work) -> None:
     reservation = work.read(Reservation, order.order_id)
     if reservation.stage == "none":
         msg = "nothing is put aside for the order yet"
-        raise NotYet(msg)
+        raise RetryLater(msg)
     if reservation.stage == "released":
         msg = "what was put aside for the order is free again; nothing is left to send"
-        raise Rejected(msg)
+        raise NonRetryable(msg)
     if reservation.stage == "reserved":
         work.save(reservation.evolve(stage="committed"))
         for sku, quantity in reservation.pieces.items():

@@ -1,6 +1,6 @@
 """Put back on the shelf what is put aside for a cancelled order."""
 
-from daybook.consumers.failure import Rejected
+from daybook.consumers.failure import NonRetryable
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.orders import OrderCancelled
@@ -12,7 +12,7 @@ def handler(order: OrderCancelled, work: Work) -> None:
     reservation = work.read(Reservation, order.order_id)
     if reservation.stage == "committed":
         msg = "the order's goods have left the shelf"
-        raise Rejected(msg)
+        raise NonRetryable(msg)
     if reservation.stage == "released":
         return
     work.save(reservation.evolve(stage="released"))

@@ -1,7 +1,7 @@
 """Write to the customer that the order is cancelled, and why."""
 
 from daybook.consumers.effect import effect
-from daybook.consumers.effect_records import Attempt
+from daybook.consumers.effect_records import EffectRecord
 from events.notifications import EmailRefused, EmailSent
 from events.orders import OrderCancelled
 from functions.notifications.letter import Language, Words, language_of, letter
@@ -63,8 +63,8 @@ def _reason_in_german(order: OrderCancelled) -> str:
             )
 
 
-@effect(OrderCancelled, purpose="letter/{order_id}/cancelled", emits=(EmailSent, EmailRefused))
-def handler(order: OrderCancelled, attempt: Attempt) -> EmailSent | EmailRefused:
+@effect(OrderCancelled, idempotency_key="letter/{order_id}/cancelled", emits=(EmailSent, EmailRefused))
+def handler(order: OrderCancelled, attempt: EffectRecord) -> EmailSent | EmailRefused:
     with attempt.preparing():
         bought = order.purchase
         written = letter(bought.customer, words(language_of(bought.customer), order), bought.lines)

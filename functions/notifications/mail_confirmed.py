@@ -1,7 +1,7 @@
 """Write to the customer that the order is confirmed."""
 
 from daybook.consumers.effect import effect
-from daybook.consumers.effect_records import Attempt
+from daybook.consumers.effect_records import EffectRecord
 from events.notifications import EmailRefused, EmailSent
 from events.orders import OrderConfirmed
 from functions.notifications.letter import Language, Words, language_of, letter
@@ -23,8 +23,8 @@ def words(language: Language, order_id: str) -> Words:
     )
 
 
-@effect(OrderConfirmed, purpose="letter/{order_id}/confirmed", emits=(EmailSent, EmailRefused))
-def handler(order: OrderConfirmed, attempt: Attempt) -> EmailSent | EmailRefused:
+@effect(OrderConfirmed, idempotency_key="letter/{order_id}/confirmed", emits=(EmailSent, EmailRefused))
+def handler(order: OrderConfirmed, attempt: EffectRecord) -> EmailSent | EmailRefused:
     with attempt.preparing():
         bought = order.purchase
         written = letter(bought.customer, words(language_of(bought.customer), order.order_id), bought.lines)

@@ -1,7 +1,7 @@
 """Write to the customer that the parcel is on its way."""
 
 from daybook.consumers.effect import effect
-from daybook.consumers.effect_records import Attempt
+from daybook.consumers.effect_records import EffectRecord
 from events.notifications import EmailRefused, EmailSent
 from events.orders import OrderFulfilled
 from functions.notifications.letter import Language, Words, language_of, letter
@@ -31,8 +31,8 @@ def words(language: Language, order: OrderFulfilled) -> Words:
     )
 
 
-@effect(OrderFulfilled, purpose="letter/{order_id}/fulfilled", emits=(EmailSent, EmailRefused))
-def handler(order: OrderFulfilled, attempt: Attempt) -> EmailSent | EmailRefused:
+@effect(OrderFulfilled, idempotency_key="letter/{order_id}/fulfilled", emits=(EmailSent, EmailRefused))
+def handler(order: OrderFulfilled, attempt: EffectRecord) -> EmailSent | EmailRefused:
     with attempt.preparing():
         bought = order.purchase
         written = letter(bought.customer, words(language_of(bought.customer), order), bought.lines)

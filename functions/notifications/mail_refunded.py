@@ -1,7 +1,7 @@
 """Write to the customer that money was paid back."""
 
 from daybook.consumers.effect import effect
-from daybook.consumers.effect_records import Attempt
+from daybook.consumers.effect_records import EffectRecord
 from events.notifications import EmailRefused, EmailSent
 from events.payments import PaymentRefunded
 from functions.notifications.letter import Language, Words, language_of, letter, written
@@ -36,8 +36,8 @@ def words(language: Language, refund: PaymentRefunded) -> Words:
     )
 
 
-@effect(PaymentRefunded, purpose="letter/{order_id}/refunded/{refund_id}", emits=(EmailSent, EmailRefused))
-def handler(refund: PaymentRefunded, attempt: Attempt) -> EmailSent | EmailRefused:
+@effect(PaymentRefunded, idempotency_key="letter/{order_id}/refunded/{refund_id}", emits=(EmailSent, EmailRefused))
+def handler(refund: PaymentRefunded, attempt: EffectRecord) -> EmailSent | EmailRefused:
     with attempt.preparing():
         told = letter(refund.customer, words(language_of(refund.customer), refund))
     # No id of an order or a refund holds a colon: no two letters have one name.

@@ -2,8 +2,8 @@
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from daybook.consumers.effect_records import Attempt, NothingDone
-from daybook.consumers.failure import Rejected, kind
+from daybook.consumers.effect_records import EffectRecord, NotPerformed
+from daybook.consumers.failure import NonRetryable, kind
 from daybook.runtime import aws
 from daybook.runtime.settings import settings
 from events.notifications import LETTER_HEADER, EmailRefused, EmailSent
@@ -18,11 +18,11 @@ _FAILED = 500  # HTTP: from here on the service has failed, and may have begun w
 _UNAVAILABLE = 503  # HTTP: but here it has not
 
 
-def post(letter: Letter, attempt: Attempt, *, letter_id: str, order_id: str) -> EmailSent | EmailRefused:
+def post(letter: Letter, attempt: EffectRecord, *, letter_id: str, order_id: str) -> EmailSent | EmailRefused:
     """Send the letter, and say what became of that.
 
-    Raises NothingDone if SES is down or busy, Rejected if it will not send it, and botocore's errors where nobody knows
-    whether it has.
+    Raises NotPerformed if SES is down or busy, NonRetryable if it will not send it, and botocore's errors where nobody
+    knows whether it has.
     """
     with attempt.preparing():
         ses = aws.client_that_never_repeats("sesv2", settings().call_timeout)
@@ -41,18 +41,18 @@ def post(letter: Letter, attempt: Attempt, *, letter_id: str, order_id: str) -> 
         )
     except (ConnectTimeoutError, EndpointConnectionError) as error:
         msg = "the e-mail service cannot be reached"
-        raise NothingDone(msg) from error
+        raise NotPerformed(msg) from error
     except ClientError as error:
         code = kind(error)
         if code in _REFUSES and _UNVERIFIED in error.response["Error"].get("Message", ""):
             msg = "the e-mail service sends it only once sender, or receiver, is verified: see `daybook doctor`"
-            raise Rejected(msg) from error
+            raise NonRetryable(msg) from error
         if code in _REFUSES:
             return EmailRefused(letter_id=letter_id, order_id=order_id, reason=code)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _FAILED)
         if status < _FAILED or status == _UNAVAILABLE:
             msg = f"the e-mail service does not take it: {code}"
-            raise NothingDone(msg) from error
+            raise NotPerformed(msg) from error
         raise
     return EmailSent(letter_id=letter_id, order_id=order_id, message_id=answer["MessageId"])
 

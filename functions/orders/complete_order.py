@@ -1,6 +1,6 @@
 """Fulfil an order whose parcel is on its way."""
 
-from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.orders import OrderFulfilled
@@ -14,10 +14,10 @@ def handler(parcel: ShipmentDispatched, work: Work) -> None:
     bought = order.bought
     if order.stage == "placed":
         msg = "the order is not confirmed yet"
-        raise NotYet(msg)
+        raise RetryLater(msg)
     if order.stage == "cancelled":
         msg = "a parcel was sent for an order that is cancelled; have it stopped"
-        raise Rejected(msg)
+        raise NonRetryable(msg)
     if order.stage == "confirmed":
         work.save(order.evolve(stage="fulfilled"))
         work.emit(

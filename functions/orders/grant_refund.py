@@ -1,6 +1,6 @@
 """Grant what the service desk asks to be paid back: each refund once, and never more than was paid."""
 
-from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.orders import RefundAsked, RefundRequested
@@ -14,19 +14,19 @@ def handler(asked: RefundAsked, work: Work) -> None:
     wanted = asked.amount
     if order.stage == "placed":
         msg = "the order is neither paid nor cancelled yet"
-        raise NotYet(msg)
+        raise RetryLater(msg)
     left = order.refundable
     if wanted.currency != left.currency:
         msg = f"the order was paid in {left.currency}"
-        raise Rejected(msg)
+        raise NonRetryable(msg)
     if (granted := order.refunds.get(asked.refund_id)) is not None:
         if granted != wanted.amount:
             msg = "this refund was granted before, with another amount; give each refund an id of its own"
-            raise Rejected(msg)
+            raise NonRetryable(msg)
         return
     if not 0 < wanted.amount <= left.amount:
         msg = f"of what was paid, {left.amount} minor units of {left.currency} can be paid back"
-        raise Rejected(msg)
+        raise NonRetryable(msg)
     work.save(order.evolve(refunds={**order.refunds, asked.refund_id: wanted.amount}))
     work.emit(
         RefundRequested(

@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from daybook.consumers.failure import NotYet
+from daybook.consumers.failure import RetryLater
 from daybook.consumers.work import Work
 from daybook.contracts.values import Money
 from daybook.store.state import State
@@ -28,10 +28,10 @@ class Order(State, table="orders", key="order_id"):
 
     @property
     def bought(self) -> Purchase:
-        """Who has ordered what. Raises NotYet if that has not come here."""
+        """Who has ordered what. Raises RetryLater if that has not come here."""
         if self.purchase is None:
             msg = "the order is not known here yet"
-            raise NotYet(msg)
+            raise RetryLater(msg)
         return self.purchase
 
     @property
@@ -41,7 +41,7 @@ class Order(State, table="orders", key="order_id"):
 
 
 def cancel(work: Work, order_id: str, because: CancelledBecause, missing: tuple[str, ...] = ()) -> None:
-    """Cancel an order, unless it is decided already. Raises NotYet if it is not known yet."""
+    """Cancel an order, unless it is decided already. Raises RetryLater if it is not known yet."""
     order = work.read(Order, order_id)
     bought = order.bought
     if order.stage != "placed":

@@ -11,4 +11,4 @@ from functions.orders.order import Order
 def handler(order: OrderPlaced, work: Work) -> None:
     work.save(Order.placed(order))
     pay_by = order.pay_by(clock.moment(work.cause.recorded_at))
-    work.arm(PaymentWindowEnded(order_id=order.order_id), pay_by)
+    work.schedule(PaymentWindowEnded(order_id=order.order_id), pay_by)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from daybook.consumers.reaction import reaction
-from daybook.consumers.work import Past, Work
+from daybook.consumers.work import RecordedEvent, Work
 from events.patients import (
     AllergyConflictFound,
     PatientRecordsMerged,
@@ -68,9 +68,9 @@ class _Store:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._histories: dict[str, list[Past[Told]]] = {}
+        self._histories: dict[str, list[RecordedEvent[Told]]] = {}
 
-    def history(self, patient_id: str) -> list[Past[Told]]:
+    def history(self, patient_id: str) -> list[RecordedEvent[Told]]:
         """All that was said of a patient's record."""
         if patient_id not in self._histories:
             types = (PatientRecordUpdated, PatientRecordsMerged, PatientRecordsUnmerged)
@@ -149,5 +149,5 @@ class _Findings:
         deliveries = {
             name: (fact.event, self.consumers[types[fact.event]]) for name in names if (fact := true.facts.get(name))
         }
-        awaited = self.work.on_the_way(deliveries.values())
+        awaited = self.work.pending(deliveries.values())
         return [name for name in names if deliveries.get(name) not in awaited]

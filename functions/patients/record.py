@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, TypeVar
 
-from daybook.consumers.work import Past, Work
+from daybook.consumers.work import RecordedEvent, Work
 from daybook.store.state import State
 from events.fhir import Resource
 from events.patients import PatientRecordsMerged, PatientRecordsUnmerged, PatientRecordUpdated
@@ -74,7 +74,7 @@ class Record(State, table="", key="patient_id"):
 Rec = TypeVar("Rec", bound=Record)
 
 
-def recalled(system: type[Rec], patient_id: str, history: Iterable[Past[Told]]) -> Rec:
+def recalled(system: type[Rec], patient_id: str, history: Iterable[RecordedEvent[Told]]) -> Rec:
     """The record as the store has it, by all that has been said of it. Which others it replaces, those have to say."""
     record = system.blank(patient_id)
     for past in history:

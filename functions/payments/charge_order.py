@@ -11,8 +11,8 @@ import stripe
 from stripe import PaymentIntent
 
 from daybook.consumers.effect import effect
-from daybook.consumers.effect_records import Attempt
-from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.effect_records import EffectRecord
+from daybook.consumers.failure import NonRetryable, RetryLater
 from events.inventory import StockReserved
 from events.payments import PaymentFailed, PaymentSucceeded
 from functions.payments.amount import NotChargeable, stripe_amount
@@ -37,12 +37,12 @@ _IMPOSSIBLE = frozenset(
 
 @effect(
     StockReserved,
-    purpose="charge/{order_id}",
+    idempotency_key="charge/{order_id}",
     emits=(PaymentSucceeded, PaymentFailed),
     can_ask=True,
     calls=4,  # made, confirmed, called off, looked at
 )
-def handler(stock: StockReserved, attempt: Attempt) -> PaymentSucceeded | PaymentFailed:
+def handler(stock: StockReserved, attempt: EffectRecord) -> PaymentSucceeded | PaymentFailed:
     if not stock.total.amount:
         return attempt.without_asking(PaymentSucceeded(order_id=stock.order_id, payment_id="", amount=stock.total))
     if futile := _futile(stock, attempt):
@@ -57,21 +57,21 @@ def handler(stock: StockReserved, attempt: Attempt) -> PaymentSucceeded | Paymen
         if (why := _impossible(error)) and "intent" not in attempt.notes:
             return _failed(stock, why)
         msg = f"the payment provider does not understand the request: {error.code or 'no code'}"
-        raise Rejected(msg) from error
+        raise NonRetryable(msg) from error
     except stripe.StripeError as error:
         if nothing_done := certainly_nothing(error):
             raise nothing_done from error
         raise
 
 
-def _futile(stock: StockReserved, attempt: Attempt) -> str | None:
+def _futile(stock: StockReserved, attempt: EffectRecord) -> str | None:
     """Why the provider need not be asked, if that is so. A payment that was never noted was never confirmed."""
     if not stock.payment_method:
         return "no_payment_method"
     return "not_paid_in_time" if _is_late(stock) and "intent" not in attempt.notes else None
 
 
-def _intent(stock: StockReserved, attempt: Attempt) -> PaymentIntent:
+def _intent(stock: StockReserved, attempt: EffectRecord) -> PaymentIntent:
     """The one payment for this order, as the provider has it."""
     intents = provider().v1.payment_intents
     if known := attempt.notes.get("intent"):
@@ -87,7 +87,7 @@ def _intent(stock: StockReserved, attempt: Attempt) -> PaymentIntent:
                 "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
                 "metadata": {ORDER: stock.order_id},
             },
-            options={"idempotency_key": f"{attempt.purpose}/{spoilt}" if spoilt else attempt.purpose},
+            options={"idempotency_key": f"{attempt.idempotency_key}/{spoilt}" if spoilt else attempt.idempotency_key},
         )
     except stripe.APIError as error:
         # For a day the provider answers this key with the same (https://docs.stripe.com/error-low-level#server-errors).
@@ -125,7 +125,7 @@ def _outcome(stock: StockReserved, intent: PaymentIntent) -> PaymentSucceeded | 
         case "canceled":
             return _failed(stock, "not_paid_in_time" if _is_late(stock) else "authentication_required")
     msg = f"the payment is {intent.status} at the provider"
-    raise NotYet(msg, patience=_SETTLES_WITHIN)
+    raise RetryLater(msg, retry_window=_SETTLES_WITHIN)
 
 
 def _impossible(error: stripe.InvalidRequestError) -> str | None:

@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from stripe import StripeClient
 
-from daybook.consumers.effect_records import NothingDone
+from daybook.consumers.effect_records import NotPerformed
 from daybook.consumers.failure import kind
 from daybook.runtime import aws
 from daybook.runtime.settings import settings
@@ -29,22 +29,22 @@ def provider() -> StripeClient:
         msg = (
             f"the key to the payment provider cannot be read: {kind(error.__context__ or error)}. See `daybook doctor`"
         )
-        raise NothingDone(msg) from error
+        raise NotPerformed(msg) from error
     key = str(key).strip()
     if not (key.isascii() and key.isprintable()):  # it could not even be sent
         msg = "the key to the payment provider is no key. See `daybook doctor`"
-        raise NothingDone(msg)
+        raise NotPerformed(msg)
     return client(key)
 
 
-def certainly_nothing(error: stripe.StripeError) -> NothingDone | None:
+def certainly_nothing(error: stripe.StripeError) -> NotPerformed | None:
     """That nothing was done, if that is what the error says: nobody is let in. None if nobody knows."""
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         msg = f"the payment provider answers {kind(error)}: is its key set? See `daybook doctor`"
-        return NothingDone(msg)
+        return NotPerformed(msg)
     if isinstance(error, stripe.RateLimitError):
         msg = "the payment provider is busy"
-        return NothingDone(msg)
+        return NotPerformed(msg)
     return None
 
 

@@ -7,8 +7,8 @@ import stripe
 from stripe import Refund
 
 from daybook.consumers.effect import effect
-from daybook.consumers.effect_records import Attempt
-from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.effect_records import EffectRecord
+from daybook.consumers.failure import NonRetryable, RetryLater
 from events.orders import RefundRequested
 from events.payments import PaymentRefunded
 from functions.payments.amount import NotChargeable, stripe_amount
@@ -21,19 +21,19 @@ _MOST = 100
 
 @effect(
     RefundRequested,
-    purpose="refund/{order_id}/{refund_id}",
+    idempotency_key="refund/{order_id}/{refund_id}",
     emits=(PaymentRefunded,),
     can_ask=True,
     calls=2,  # looked for, made
 )
-def handler(asked: RefundRequested, attempt: Attempt) -> PaymentRefunded:
+def handler(asked: RefundRequested, attempt: EffectRecord) -> PaymentRefunded:
     try:
         refund = _refund(asked, attempt)
     except NotChargeable as error:
-        raise Rejected(str(error)) from error
+        raise NonRetryable(str(error)) from error
     except stripe.InvalidRequestError as error:
         msg = f"the payment provider does not pay this back: {error.code or 'no code'}"
-        raise Rejected(msg) from error
+        raise NonRetryable(msg) from error
     except stripe.StripeError as error:
         if nothing_done := certainly_nothing(error):
             raise nothing_done from error
@@ -41,10 +41,10 @@ def handler(asked: RefundRequested, attempt: Attempt) -> PaymentRefunded:
     if refund.status in {"failed", "canceled"}:
         why = getattr(refund, "failure_reason", None) or "no reason given"
         msg = f"the refund is {refund.status} at the provider: {why}"
-        raise Rejected(msg)
+        raise NonRetryable(msg)
     if refund.status != "succeeded":
         msg = f"the refund is {refund.status} at the provider"
-        raise NotYet(msg, patience=_SETTLES_WITHIN)
+        raise RetryLater(msg, retry_window=_SETTLES_WITHIN)
     return PaymentRefunded(
         order_id=asked.order_id,
         refund_id=asked.refund_id,
@@ -55,7 +55,7 @@ def handler(asked: RefundRequested, attempt: Attempt) -> PaymentRefunded:
     )
 
 
-def _refund(asked: RefundRequested, attempt: Attempt) -> Refund:
+def _refund(asked: RefundRequested, attempt: EffectRecord) -> Refund:
     """The one refund with this id, as the provider has it."""
     refunds = provider().v1.refunds
     if attempt.in_doubt:
@@ -69,5 +69,5 @@ def _refund(asked: RefundRequested, attempt: Attempt) -> Refund:
             "amount": stripe_amount(asked.amount),
             "metadata": {ORDER: asked.order_id, REFUND: asked.refund_id},
         },
-        options={"idempotency_key": attempt.purpose},
+        options={"idempotency_key": attempt.idempotency_key},
     )

@@ -26,7 +26,7 @@ class DialTurned(Event, joins="dial/{dial_id}", sources=("dials",)):
 FUNCTION = '''"""Write down in which order a dial was turned. It never turns back."""
 
 from daybook.consumers.reaction import reaction
-from daybook.consumers.failure import Rejected
+from daybook.consumers.failure import NonRetryable
 from daybook.store.state import State
 from daybook.consumers.work import Work
 from events.inventory import DialTurned
@@ -42,7 +42,7 @@ class Dial(State, table="dials", key="dial_id"):
 @reaction(DialTurned, ordered=True)
 def handler(turn: DialTurned, work: Work) -> None:
     if turn.steps < 0:
-        raise Rejected("a dial was turned back")
+        raise NonRetryable("a dial was turned back")
     dial = work.read(Dial, turn.dial_id)
     work.save(Dial(dial_id=turn.dial_id, turned=[*dial.turned, work.cause.sequence]))
 '''
@@ -71,7 +71,7 @@ def test_each_stream_is_handled_in_its_order_and_a_poisoned_one_stops_alone(tmp_
         poisoned = ids[turns.index(("b", -1))]
 
         dead = system.dead(poisoned, "follow-dial")
-        assert dead.details["error"] == "Rejected"
+        assert dead.details["error"] == "NonRetryable"
         until(lambda: len(turned(system, "a") + turned(system, "c")) == 20, what="the other dials are done")
         until(lambda: len(list(system.connection.store.stream("dial/b"))) == 10, what="dial b is recorded")
         assert turned(system, "a") == turned(system, "c") == list(range(1, 11))

@@ -16,7 +16,7 @@ from daybook.contracts.envelope import Envelope
 from daybook.local.faults.worker.daybook_faults import call_changes
 from daybook.runtime import aws
 from daybook.runtime.settings import settings
-from daybook.store.transaction import Pauses
+from daybook.store.transaction import Backoff
 from tests.deployed.deployed import Deployed
 
 TIMEOUT = 240.0  # seconds
@@ -47,7 +47,7 @@ def handle(reaction: Reaction[Any], envelopes: Sequence[Envelope]) -> None:
     def one(envelope: Envelope) -> None:
         together.wait()
         delivery = Delivery({}, envelope.metadata, envelope.data, None)
-        reaction.attempt(delivery, Pauses(lambda: deadline - time.monotonic()))
+        reaction.attempt(delivery, Backoff(lambda: deadline - time.monotonic()))
 
     with ThreadPoolExecutor(max_workers=len(envelopes)) as pool:
         for done in [pool.submit(one, envelope) for envelope in envelopes]:

@@ -111,7 +111,7 @@ def test_a_stream_that_was_parked_goes_on_behind_what_is_discarded(system: Deplo
     with faults.inject(denied):
         (first,) = system.sends(a_report(device, 97))
         system.dead(first, ORDERED)
-        until(lambda: parked(system, device), what="the stream is parked")
+        until(lambda: blocked(system, device), what="the stream is blocked")
         others = system.sends(*(a_report(device, 97) for _ in range(3)))
         until(lambda: all(system.log_messages(ORDERED, each) for each in others), what="its nudges have ended")
     assert {state(system, each, ORDERED) for each in others} == {None}
@@ -176,7 +176,7 @@ def start(system: Deployed, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def parked(system: Deployed, device: str) -> bool:
+def blocked(system: Deployed, device: str) -> bool:
     key = {"event": {"S": f"cursor#device/{device}"}, "consumer": {"S": ORDERED}}
     found = system.cloud.client("dynamodb").get_item(TableName=system.connection.names.ledger, Key=key)
-    return bool(found.get("Item", {}).get("state", {}).get("S") == "parked")
+    return bool(found.get("Item", {}).get("state", {}).get("S") == "blocked")

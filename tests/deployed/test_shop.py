@@ -106,7 +106,7 @@ def test_an_order_whose_payment_is_told_before_the_order_itself_is_confirmed(sys
 
     with paused(system, "place-order"):
         (placed,) = system.sends(an_order(order, lines=[(sku, 1)]))
-        until(lambda: "NotYet" in str(system.log("confirm-order", paid(system, order))), what="confirm-order waits")
+        until(lambda: "RetryLater" in str(system.log("confirm-order", paid(system, order))), what="confirm-order waits")
     system.finishes(placed)
 
     assert system.types(f"order/{order}") == CONFIRMED
@@ -253,7 +253,7 @@ def test_more_is_never_paid_back_than_was_paid(system: Deployed, provider: Provi
     (too_much,) = system.sends(a_refund(order, "R-2", 251))
     dead = system.dead(too_much, "grant-refund")
 
-    assert (dead.details["error"], provider.book().returned(order)) == ("Rejected", {"eur": 1000})
+    assert (dead.details["error"], provider.book().returned(order)) == ("NonRetryable", {"eur": 1000})
     assert "250 minor units" in dead.details["reason"]
 
 
@@ -297,7 +297,7 @@ def expires(system: Deployed, order: str) -> None:
                 now = replace(timer, draft=replace(timer.draft, time=clock.now()))
                 table = DueTable(dynamodb, due)
                 with suppress(dynamodb.exceptions.TransactionCanceledException):  # it has just fired
-                    dynamodb.transact_write_items(TransactItems=[table.disarm(item), table.arm(now)])
+                    dynamodb.transact_write_items(TransactItems=[table.deletion(item), table.schedule(now)])
         system.cloud.client("lambda").invoke(**sweep)
         return system.row("orders", order, of="place-order").get("stage") == "cancelled"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from boto3.dynamodb.conditions import Attr, Key
 
-from daybook.consumers.effect_records import Attempts
+from daybook.consumers.effect_records import EffectRecords
 from daybook.consumers.generations import Generations
 from daybook.consumers.switch import Paused, Switches
 from daybook.consumers.view import Add, Change, SetIfNewer, row_changes
@@ -27,14 +27,14 @@ from daybook.store.ledger import COMMITTED, DEAD, DEAD_INDEX, AlreadyDone, Entry
 from daybook.store.schema import Index, Schema
 from daybook.store.state import KEY, State, row_table
 from daybook.store.timers import DueTable, Timer, Watermark, slots
-from daybook.store.transaction import Pauses, Refused, write
+from daybook.store.transaction import Backoff, ConditionsFailed, write
 from tests.tables import Definition, backbone_tables, definition
 from tests.unit.builders import a_draft, goods, recorded
 
 NAMES = Names("same")
 STOCK, VIEW, WARDS = NAMES.of("stock"), NAMES.of("view"), NAMES.of("wards")
 _WATERMARK = Watermark(datetime(2026, 11, 23, 19, 10, tzinfo=UTC))
-LONG = Pauses(lambda: 30.0)
+LONG = Backoff(lambda: 30.0)
 
 
 class Stock(State, table="stock-of-a-test", key="sku"):
@@ -72,7 +72,7 @@ def _twice(client: Any, *parts: dict[str, Any]) -> None:
     for _ in range(2):
         try:
             write(client, {str(number): part for number, part in enumerate(parts)}, LONG)
-        except Refused:
+        except ConditionsFailed:
             return
 
 
@@ -101,13 +101,13 @@ def _ledger(client: Any) -> None:
     for noted in (note, replace(note, error="", deliveries=2)):
         ledger.note("one", "consumer", ("stock/mug", 1), noted)
     details = {"error": "KeyError", "reason": "why", "body": "{}"}
-    ledger.bury(Entry("one", "consumer", DEAD, "2026", "stock/mug", 1, details=details))
-    ledger.bury(Entry("two", "consumer", DEAD, "2027", details=details))
+    ledger.record_dead(Entry("one", "consumer", DEAD, "2026", "stock/mug", 1, details=details))
+    ledger.record_dead(Entry("two", "consumer", DEAD, "2027", details=details))
     done = Entry("one", "consumer", COMMITTED, "2028", "stock/mug", 1, ["two"], details={"more": {"a": [1, None]}})
     _twice(client, ledger.record(done))
     _twice(client, ledger.record(done, happened=True))
     with suppress(AlreadyDone):
-        ledger.bury(done)
+        ledger.record_dead(done)
     ledger.find("one", "consumer")
     ledger.of_event("one")
     list(ledger.several([{"event": event, "consumer": "consumer"} for event in ("one", "two", "three")], LONG))
@@ -138,14 +138,14 @@ def _switches(client: Any) -> None:
 
 
 def _attempts(client: Any) -> None:
-    attempts = Attempts(client, NAMES.ledger, "effect")
-    attempt = attempts.begin("purpose", cause="one", seconds=-60)
+    attempts = EffectRecords(client, NAMES.ledger, "effect")
+    attempt = attempts.begin("idempotency_key", cause="one", seconds=-60)
     attempt.note(payment="p-1", session="s-1")
     attempt.withdraw()
-    attempts.begin("purpose", cause="one", seconds=-60).leave()
-    again = attempts.begin("purpose", cause="one", seconds=30)
+    attempts.begin("idempotency_key", cause="one", seconds=-60).leave()
+    again = attempts.begin("idempotency_key", cause="one", seconds=30)
     _twice(client, again.conclusion(["three"]))
-    attempts.find("purpose")
+    attempts.find("idempotency_key")
 
 
 def _cursors(client: Any) -> None:
@@ -159,7 +159,7 @@ def _cursors(client: Any) -> None:
 def _timers(client: Any) -> None:
     due, at = DueTable(client, NAMES.due), "2026-11-23T19:10:00.000000Z"
     timer = Timer(a_draft(goods(), id="timer", time=at), Place.OPENS)
-    _twice(client, due.arm(timer))
+    _twice(client, due.schedule(timer))
     due.search(due.watermark() or _WATERMARK)
     for slot in slots(_WATERMARK.minute):
         for item in due.due(slot, at):
@@ -180,7 +180,7 @@ def _work(client: Any) -> None:
     )
 
     def work() -> Work:
-        return Work(backbone, "consumer", recorded(goods()).metadata, emits=(), pauses=LONG)
+        return Work(backbone, "consumer", recorded(goods()).metadata, emits=(), backoff=LONG)
 
     for left in (3, 9):
         saving = work()

@@ -6,7 +6,7 @@ test_faults.py has more: the ledger's condition, the condition of a change, the 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from daybook.consumers.failure import Rejected
+from daybook.consumers.failure import NonRetryable
 from daybook.consumers.reaction import Reaction, reaction
 from daybook.consumers.work import Work
 from daybook.contracts.envelope import Envelope
@@ -62,7 +62,7 @@ def record_sequence(goods: StockReceived, work: Work) -> None:
 
 def reject(_: StockReceived, __: Work) -> None:
     """Reject every event."""
-    raise Rejected("no such article")
+    raise NonRetryable("no such article")
 
 
 @with_and_without_guard

@@ -74,7 +74,7 @@ def refund(provider: Provider, intent: str, *, key: str | None = None, **paramet
 
 
 @dataclass
-class Refusal:
+class Rejection:
     """An error of Stripe's client: the HTTP status, the headers, and the error in the body."""
 
     status: int | None = None
@@ -83,9 +83,9 @@ class Refusal:
 
 
 @contextmanager
-def refused(kind: type[stripe.StripeError] = stripe.InvalidRequestError) -> Iterator[Refusal]:
+def refused(kind: type[stripe.StripeError] = stripe.InvalidRequestError) -> Iterator[Rejection]:
     """Expect this error of Stripe's client in the block. The error can be examined afterwards."""
-    refusal = Refusal()
+    refusal = Rejection()
     with pytest.raises(kind) as caught:
         yield refusal
     error = caught.value

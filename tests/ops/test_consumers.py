@@ -12,7 +12,7 @@ def test_consumers_are_what_their_functions_are_told_by_name(world: World) -> No
         "charge-order",
         kind="effect",
         event="OrderConfirmed",
-        purpose="charge/{order_id}",
+        idempotency_key="charge/{order_id}",
         can_ask=True,
         ordered=True,
     )
@@ -30,7 +30,7 @@ def test_consumers_are_what_their_functions_are_told_by_name(world: World) -> No
         tables={"stock": tables["stock"], "order-status": tables["order-status"]},
     )
     charging = found["charge-order"]
-    assert (charging.kind, charging.purpose, charging.can_ask, charging.ordered) == (
+    assert (charging.kind, charging.idempotency_key, charging.can_ask, charging.ordered) == (
         "effect",
         "charge/{order_id}",
         True,

@@ -189,11 +189,11 @@ def told_of(shown: str, kind: str) -> list[str]:
 
 
 def test_each_group_is_told_what_helps_it(world: World) -> None:
-    world.uses("mail", kind="effect", event="OrderPlaced", purpose="letter/{order_id}", can_ask=False)
-    world.uses("charge", kind="effect", event="OrderPlaced", purpose="charge/{order_id}", can_ask=True)
+    world.uses("mail", kind="effect", event="OrderPlaced", idempotency_key="letter/{order_id}", can_ask=False)
+    world.uses("charge", kind="effect", event="OrderPlaced", idempotency_key="charge/{order_id}", can_ask=True)
     world.died("e-1", "admit", "ContractBroken", reason="OrderPlaced: lines: missing")
     world.died("e-2", "admit", "StreamNotOpen", reason="it continues a stream that nothing has opened")
-    world.died("e-3", "grant-refund", "Rejected", reason="it was never paid")
+    world.died("e-3", "grant-refund", "NonRetryable", reason="it was never paid")
     world.died("e-4", "mail", "OutcomeUnknown", reason="no answer")
     world.died("e-5", "charge", "OutcomeUnknown", reason="no answer")
 
@@ -202,7 +202,7 @@ def test_each_group_is_told_what_helps_it(world: World) -> None:
     for kind, *typed in (
         ("ContractBroken at admit", "edit e-1@admit", "discard --consumer admit --error ContractBroken --reason …"),
         ("StreamNotOpen at admit", "retry --consumer admit --error StreamNotOpen --first 1"),
-        ("Rejected at grant-refund", "discard --consumer grant-refund --error Rejected --reason …"),
+        ("NonRetryable at grant-refund", "discard --consumer grant-refund --error NonRetryable --reason …"),
         ("OutcomeUnknown at mail", "resolve e-4@mail --outcome …"),
         ("OutcomeUnknown at charge", "retry --consumer charge --error OutcomeUnknown --first 1"),
     ):
@@ -237,7 +237,7 @@ def test_it_is_known_of_every_refusal_of_admit_whether_a_repetition_helps() -> N
     backbone = Path(__file__).resolve().parents[2] / "daybook" / "backbone"
     code = "".join((backbone / name).read_text() for name in ("admit.py", "examination.py"))
 
-    said = set(re.findall(r'(?:Refusal\(|_refusal\(arrival, )"(\w+)"', code))
+    said = set(re.findall(r'(?:Rejection\(|_refusal\(arrival, )"(\w+)"', code))
 
     assert said == REFUSED_FOR_GOOD | {"StreamNotOpen", "UnknownVersion"}
 
@@ -355,7 +355,7 @@ def test_of_what_has_no_place_in_a_stream_none_is_shown(world: World) -> None:
 
 
 def test_of_an_effect_that_cannot_ask_and_whose_outcome_is_unknown_it_is_said_to_resolve_it(world: World) -> None:
-    world.uses("mail", kind="effect", event="OrderPlaced", purpose="letter/{order_id}", can_ask=False)
+    world.uses("mail", kind="effect", event="OrderPlaced", idempotency_key="letter/{order_id}", can_ask=False)
     name = world.died("e-1", "mail", "OutcomeUnknown")
 
     shown = dead("show", name)

@@ -34,7 +34,9 @@ def named_by_events(world: World) -> Counter[str]:
     items = [unpack_item(item) for item in world.connection.dynamodb.scan(TableName=world.names.store)["Items"]]
     contract = DeadLettersDiscarded
     events = [contract.read(item["data"], version=1) for item in items if item["type"] == contract.__name__]
-    return Counter(f"{dead_letter.event}@{dead_letter.consumer}" for event in events for dead_letter in event.letters)
+    return Counter(
+        f"{dead_letter.event}@{dead_letter.consumer}" for event in events for dead_letter in event.dead_letters
+    )
 
 
 def states(world: World, *names: str) -> list[str]:
@@ -78,7 +80,7 @@ def test_what_is_discarded_is_not_processed_any_more(world: World) -> None:
     with pytest.raises(world.connection.dynamodb.exceptions.TransactionCanceledException):
         world.connection.dynamodb.transact_write_items(TransactItems=[world.connection.ledger.record(entry)])
     with pytest.raises(AlreadyDone):
-        world.connection.ledger.bury(entry)
+        world.connection.ledger.record_dead(entry)
 
 
 def test_many_are_discarded_in_chunks_each_named_by_exactly_one_event(world: World) -> None:

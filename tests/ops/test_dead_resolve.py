@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from daybook.consumers.effect_records import Attempts
+from daybook.consumers.effect_records import EffectRecords
 from daybook.contracts.envelope import Envelope
 from daybook.operate.program import app
 from events.catalogue import CATALOGUE
@@ -24,15 +24,19 @@ def resolve(dead_letter: Envelope, outcome: str, *options: str, given: str = "")
     )
 
 
-def in_doubt(world: World, consumer: str, event_type: str, purpose: str, *emits: str, can_ask: bool) -> Envelope:
+def in_doubt(
+    world: World, consumer: str, event_type: str, idempotency_key: str, *emits: str, can_ask: bool
+) -> Envelope:
     """An event whose effect has been attempted, and whose process is gone."""
-    world.uses(consumer, kind="effect", event=event_type, emits=list(emits), purpose=purpose, can_ask=can_ask)
+    world.uses(
+        consumer, kind="effect", event=event_type, emits=list(emits), idempotency_key=idempotency_key, can_ask=can_ask
+    )
     contract = CATALOGUE[event_type]
     stream = contract.model_validate(contract.example).stream
     event = world.recorded(event_type, stream, data=json.dumps(contract.example), producer="payments")
     world.died(event, consumer, "OutcomeUnknown", reason="nobody knows")
-    attempts = Attempts(world.connection.dynamodb, world.names.ledger, consumer)
-    attempts.begin(purpose.format(**contract.example), cause=event.metadata.id, seconds=-120)
+    attempts = EffectRecords(world.connection.dynamodb, world.names.ledger, consumer)
+    attempts.begin(idempotency_key.format(**contract.example), cause=event.metadata.id, seconds=-120)
     return event
 
 

@@ -43,12 +43,12 @@ class Time:
 
     def __init__(self, happens: Callable[[], object] = lambda: None) -> None:
         self.seconds = 0.0
-        self.pauses: list[float] = []
+        self.backoff: list[float] = []
         self._happens = happens
 
     def pause(self, seconds: float) -> None:
         self.seconds += seconds
-        self.pauses.append(seconds)
+        self.backoff.append(seconds)
         self._happens()
 
     def now(self) -> float:
@@ -147,7 +147,7 @@ def test_that_dead_letters_are_retried_is_recorded_and_noted_on_their_rows(stage
 
     (event,) = recorded(stage)
     assert event.reason == "the bank is back"
-    assert sorted(dead_letter.event for dead_letter in event.letters) == ["e-1", "e-2"]
+    assert sorted(dead_letter.event for dead_letter in event.dead_letters) == ["e-1", "e-2"]
     row = stage.connection.ledger.find("e-1", TO)
     assert row is not None
     assert (row.state, row.details["retried"], row.details["body"]) == (DEAD, retrying.operation_id, body_of("e-1"))
@@ -158,7 +158,7 @@ def test_a_dead_letter_that_is_dead_again_is_told_with_its_new_reason_and_not_tr
 
     def die_again() -> None:
         for event in arrived(stage):
-            stage.connection.ledger.bury(
+            stage.connection.ledger.record_dead(
                 Entry(event, TO, DEAD, clock.now(), details={"error": "Worse", "reason": "r", "body": body_of(event)})
             )
 
@@ -230,7 +230,7 @@ def test_what_is_done_between_the_look_and_the_note_is_left_out_and_the_rest_goe
     assert by_id(outcomes) == {f"e-1@{TO}": BEING_TRIED, f"e-2@{TO}": DECIDED_BEFORE, f"e-3@{TO}": BEING_TRIED}
     assert sorted(arrived(stage)) == ["e-1", "e-3"]
     (event,) = recorded(stage)
-    assert sorted(dead_letter.event for dead_letter in event.letters) == ["e-1", "e-3"]
+    assert sorted(dead_letter.event for dead_letter in event.dead_letters) == ["e-1", "e-3"]
 
 
 def test_at_most_so_many_are_under_way_and_if_none_of_them_ends_no_more_are_sent(stage: World) -> None:
@@ -270,8 +270,8 @@ def test_the_next_look_is_later_each_time_until_the_time_to_wait_for_is_over(sta
 
     retried(stage.connection, time=time, wait=20)
 
-    assert time.pauses[:5] == [0.2, 0.4, 0.8, 1.6, 3.2]
-    assert max(time.pauses) == 5.0
+    assert time.backoff[:5] == [0.2, 0.4, 0.8, 1.6, 3.2]
+    assert max(time.backoff) == 5.0
     assert time.seconds == pytest.approx(20)
 
 
@@ -341,7 +341,7 @@ def test_a_dead_letter_whose_consumer_is_gone_is_refused_and_the_others_go_on(st
 @pytest.mark.parametrize(("can_ask", "outcome"), [(False, REFUSED), (True, BEING_TRIED)])
 def test_an_effect_that_cannot_ask_how_it_ended_is_not_retried(world: World, can_ask: bool, outcome: str) -> None:
     world.listens("mail", "OrderPlaced")
-    world.uses("mail", kind="effect", event="OrderPlaced", purpose="letter/{order_id}", can_ask=can_ask)
+    world.uses("mail", kind="effect", event="OrderPlaced", idempotency_key="letter/{order_id}", can_ask=can_ask)
     died(world, "e-1", consumer="mail", error="OutcomeUnknown")
 
     (found,) = retried(world.connection, wait=0)
@@ -353,7 +353,7 @@ def test_an_effect_that_cannot_ask_how_it_ended_is_not_retried(world: World, can
 
 def test_a_body_that_is_not_where_it_should_be_is_told_and_the_others_go_on(stage: World) -> None:
     died(stage, "e-1")
-    stage.connection.ledger.bury(Entry("e-2", TO, DEAD, ms(1), details={"error": "E", "body_key": "dead/x"}))
+    stage.connection.ledger.record_dead(Entry("e-2", TO, DEAD, ms(1), details={"error": "E", "body_key": "dead/x"}))
 
     outcomes = retried(stage.connection, time=Time(work(stage, TO)))
 
@@ -428,7 +428,7 @@ def test_an_event_that_publish_has_set_aside_is_published_again_by_publish(world
     entry = world.connection.ledger.find(event.metadata.id, "publish")
     assert entry is not None
     assert (entry.state, "body" in entry.details, "dead" in entry.details) == (COMMITTED, False, False)
-    assert [dead_letter.event for each in recorded(world) for dead_letter in each.letters] == [event.metadata.id]
+    assert [dead_letter.event for each in recorded(world) for dead_letter in each.dead_letters] == [event.metadata.id]
 
 
 def test_a_batch_of_the_stream_that_was_given_up_is_published_by_its_span_however_often_one_must_ask(
@@ -531,7 +531,7 @@ def test_a_timer_that_fire_timers_has_set_aside_is_recorded_once_its_stream_is_o
     assert by_id(outcomes) == {name: DONE}
     assert types(world, "order/1001") == ["OrderPlaced", "PaymentWindowEnded"]
     assert world.connection.dynamodb.scan(TableName=world.names.due)["Items"] == []
-    assert [dead_letter.event for each in recorded(world) for dead_letter in each.letters] == ["window-1001"]
+    assert [dead_letter.event for each in recorded(world) for dead_letter in each.dead_letters] == ["window-1001"]
 
 
 def test_a_timer_that_was_recorded_meanwhile_is_only_taken_off(world: World) -> None:

@@ -106,7 +106,7 @@ def test_what_an_event_has_caused_is_waited_for(world: World) -> None:
 
 def arm(world: World, stream: str, time: str) -> None:
     draft = Draft(f"due of {stream}", "PaymentWindowEnded", 1, stream, time, "{}", "place-order", "daybook.orders")
-    part = DueTable(world.connection.dynamodb, world.names.due).arm(Timer(draft, Place.CONTINUES))
+    part = DueTable(world.connection.dynamodb, world.names.due).schedule(Timer(draft, Place.CONTINUES))
     world.connection.dynamodb.transact_write_items(TransactItems=[part])
 
 

@@ -14,7 +14,7 @@ from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.dead_letters.index import change, named
 from daybook.operate.operation import Operation
 from daybook.store.ledger import DISCARDED
-from daybook.store.transaction import Refused
+from daybook.store.transaction import ConditionsFailed
 from tests.ops.aws import answering
 from tests.ops.world import World
 from tests.unit.faults import CONFLICT
@@ -22,7 +22,7 @@ from tests.unit.faults import CONFLICT
 
 def an_act(operation: Operation) -> DeadLettersDiscarded:
     dead_letter = {"event": "e-1", "consumer": "confirm-order"}
-    return DeadLettersDiscarded(**operation.about, reason="a test", letters=(dead_letter,))
+    return DeadLettersDiscarded(**operation.about, reason="a test", dead_letters=(dead_letter,))
 
 
 def discard(world: World, operation: Operation) -> None:
@@ -61,7 +61,7 @@ def test_an_operation_whose_condition_does_not_hold_leaves_no_record(world: Worl
     world.died("e-1", "confirm-order", after=2)
     operation = Operation.begin(world.connection)
 
-    with pytest.raises(Refused):
+    with pytest.raises(ConditionsFailed):
         operation.commit(an_act(operation), {"ledger": change(world.connection, dead_letter, {"state": DISCARDED})})
 
     assert list(world.connection.store.stream(f"operation/{operation.id}")) == []

@@ -191,19 +191,19 @@ def test_events_are_read_as_they_are_delivered_not_all_before(stage: World) -> N
 def test_what_sqs_does_not_take_just_then_is_sent_again_and_nothing_else(stage: World) -> None:
     for number in range(5):
         stage.recorded("OrderPlaced", f"order/{number}", after=number)
-    pauses: list[float] = []
+    backoff: list[float] = []
     refuse(stage, {"order/1": 2, "order/3": 1})
 
-    outcomes = deliver(stage, pause=pauses.append)
+    outcomes = deliver(stage, pause=backoff.append)
 
     assert all(outcome.delivered for outcome in outcomes)
     streams = sorted(event["detail"]["metadata"]["stream"] for event in delivered(stage))
     assert streams == [f"order/{number}" for number in range(5)]
-    assert len(pauses) == 2
+    assert len(backoff) == 2
 
 
-@pytest.mark.parametrize(("fault", "pauses"), [("SQS's", 3), ("ours", 0)])
-def test_what_sqs_never_takes_is_named_and_the_others_are_delivered(stage: World, fault: str, pauses: int) -> None:
+@pytest.mark.parametrize(("fault", "backoff"), [("SQS's", 3), ("ours", 0)])
+def test_what_sqs_never_takes_is_named_and_the_others_are_delivered(stage: World, fault: str, backoff: int) -> None:
     for number in range(3):
         stage.recorded("OrderPlaced", f"order/{number}", after=number)
     refuse(stage, {"order/1": 99}, sender=fault == "ours")
@@ -213,7 +213,7 @@ def test_what_sqs_never_takes_is_named_and_the_others_are_delivered(stage: World
 
     assert (first.error, third.error) == (None, None)
     assert (second.event.stream, second.error) == ("order/1", "InternalError: try later")
-    assert len(paused) == pauses
+    assert len(paused) == backoff
     assert len(delivered(stage)) == 2
 
 

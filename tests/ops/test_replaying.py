@@ -39,12 +39,16 @@ def stage(world: World) -> World:
     world.uses(TO, event="OrderPlaced", emits=["StockReserved", "OutOfStock"])
     world.listens("charge-order", "StockReserved")
     world.uses(
-        "charge-order", kind="effect", event="StockReserved", emits=["PaymentSucceeded"], purpose="charge/{order_id}"
+        "charge-order",
+        kind="effect",
+        event="StockReserved",
+        emits=["PaymentSucceeded"],
+        idempotency_key="charge/{order_id}",
     )
     world.listens("confirm-order", "PaymentSucceeded")
     world.uses("confirm-order", event="PaymentSucceeded", emits=["OrderConfirmed"])
     world.listens("mail-confirmed", "OrderConfirmed")
-    world.uses("mail-confirmed", kind="effect", event="OrderConfirmed", purpose="letter/{order_id}/confirmed")
+    world.uses("mail-confirmed", kind="effect", event="OrderConfirmed", idempotency_key="letter/{order_id}/confirmed")
     world.listens("order-status-placed", "OrderPlaced")
     world.uses("order-status-placed", "order-status", kind="view", event="OrderPlaced")
     return world

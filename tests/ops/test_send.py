@@ -92,7 +92,7 @@ def test_more_events_than_one_call_takes_all_arrive(world: World) -> None:
         (an_order(Detail={"data": {}}), "order_id"),
         (an_order(Detail={"dta": {}}), 'its Detail is not {"data"'),
         (an_order(Detail={"data": {}, "metadata": {"version": "1"}}), "version"),
-        (an_order(Detail={"data": {}, "metadata": {"version": 99}}), "the newest known is 1"),
+        (an_order(Detail={"data": {}, "metadata": {"version": 99}}), "the newest version that this code knows is 1"),
         (an_order(Detail={"data": {"x": "y" * 70_000}}), "65536 are the limit"),
     ],
 )
@@ -140,17 +140,17 @@ def test_an_entry_that_was_not_taken_just_then_is_sent_again_and_the_others_are_
             parsed["Entries"][1] = {"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"}
 
     world.connection.eventbridge.meta.events.register("after-call.events.PutEvents", throttle_the_second)
-    pauses: list[float] = []
+    backoff: list[float] = []
 
     outcomes = list(
         send(
-            world.connection, read_entries(json.dumps([an_order(), an_order("2"), an_order("3")])), pause=pauses.append
+            world.connection, read_entries(json.dumps([an_order(), an_order("2"), an_order("3")])), pause=backoff.append
         )
     )
 
     assert [outcome.entry.number for outcome in outcomes if outcome.taken] == [1, 2, 3]
     assert calls == [3, 1]
-    assert len(pauses) == 1
+    assert len(backoff) == 1
 
 
 def test_an_entry_that_is_never_taken_is_given_up(world: World) -> None:
@@ -158,14 +158,14 @@ def test_an_entry_that_is_never_taken_is_given_up(world: World) -> None:
         parsed["Entries"] = [{"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"}]
 
     world.connection.eventbridge.meta.events.register("after-call.events.PutEvents", throttle)
-    pauses: list[float] = []
+    backoff: list[float] = []
 
-    (outcome,) = send(world.connection, read_entries(json.dumps(an_order())), pause=pauses.append)
+    (outcome,) = send(world.connection, read_entries(json.dumps(an_order())), pause=backoff.append)
 
     assert not outcome.taken
     assert outcome.error == "ThrottlingException: slow down"
-    assert len(pauses) == 3
-    assert pauses == sorted(pauses)
+    assert len(backoff) == 3
+    assert backoff == sorted(backoff)
 
 
 def test_events_that_were_not_taken_are_named_and_the_exit_code_is_1(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,7 +220,7 @@ def test_what_is_not_known_is_said_with_the_next_step(world: World, what: str) -
 
 def test_of_an_event_that_was_refused_the_reason_is_told(world: World) -> None:
     told = {"error": "ContractBroken", "reason": "OrderPlaced: lines: Field required", "body": "{}"}
-    world.connection.ledger.bury(
+    world.connection.ledger.record_dead(
         Entry(event="refused-1", consumer="admit", state=DEAD, at="2026-03-01T12:00:00.000000Z", details=told)
     )
 

@@ -121,7 +121,7 @@ class World:
             about |= {"event_type": m.type}
             body = body or as_delivered(event)
         about["body"] = body or "{}"
-        self.connection.ledger.bury(Entry(event_id, consumer, DEAD, ms(after), stream, sequence, details=about))
+        self.connection.ledger.record_dead(Entry(event_id, consumer, DEAD, ms(after), stream, sequence, details=about))
         return f"{event_id}@{consumer}"
 
     def uses(self, function: str, *tables: str, suffix: str = "1X2Y3Z", **description: object) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from daybook.consumers.effect import Effect, effect
-from daybook.consumers.effect_records import Attempt
+from daybook.consumers.effect_records import EffectRecord
 from daybook.consumers.reaction import Reaction, reaction
 from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
@@ -26,14 +26,14 @@ def running(body: Callable[[Work], None], *emits: type[Event]) -> Reaction[Order
     return reaction(OrderPlaced, emits=emits)(handler)
 
 
-def attempting(body: Callable[[Attempt], Event | None], *, can_ask: bool = False) -> Effect[OrderPlaced]:
+def attempting(body: Callable[[EffectRecord], Event | None], *, can_ask: bool = False) -> Effect[OrderPlaced]:
     """An effect on an order that does this. It may say that a letter was sent."""
 
-    def handler(_: OrderPlaced, attempt: Attempt) -> Event | None:
+    def handler(_: OrderPlaced, attempt: EffectRecord) -> Event | None:
         return body(attempt)
 
     handler.__module__ = "functions.trials.try_it"
-    return effect(OrderPlaced, purpose="trial/{order_id}", emits=(EmailSent,), can_ask=can_ask)(handler)
+    return effect(OrderPlaced, idempotency_key="trial/{order_id}", emits=(EmailSent,), can_ask=can_ask)(handler)
 
 
 def fails_with(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from daybook.backbone.examination import CLOCK_SKEW, Refusal, examine
+from daybook.backbone.examination import CLOCK_SKEW, Rejection, examine
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import MAX_EVENT_BYTES
@@ -125,11 +125,11 @@ def test_half_a_letter_in_the_metadata_is_refused_and_holds_up_no_event_of_its_s
 
 @pytest.mark.parametrize("depths", [range(1, 400, 7), range(400, 900, 7), range(900, 1010)], ids=str)
 def test_however_deep_an_event_is_nested_it_is_examined_or_refused(depths: range) -> None:
-    # Anything but a Refusal would fail the whole batch, time after time.
+    # Anything but a Rejection would fail the whole batch, time after time.
     for depth in depths:
         try:
             examine(nested(depth), CATALOGUE)
-        except Refusal as refusal:
+        except Rejection as refusal:
             assert refusal.code in {"NotJson", "ContractBroken"}  # noqa: PT017 - either is right, or none
 
 

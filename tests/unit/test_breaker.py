@@ -2,7 +2,7 @@
 
 Tried out as negative controls, one switched off at a time: that failures of one event alone open nothing, that an
 answer forgets failures, that an open breaker calls nothing, that one delivery tries and no other, that a try ends with
-its time, that a failed try doubles the pause, that patience begins anew once the breaker is closed, that what was
+its time, that a failed try doubles the pause, that retry_window begins anew once the breaker is closed, that what was
 answered without asking closes nothing. Each time tests of this file fail.
 """
 
@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daybook.consumers.effect_records import Attempt, NothingDone
-from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.effect_records import EffectRecord, NotPerformed
+from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.switch import BreakerState, Switch, Switches
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
@@ -47,14 +47,14 @@ class Outside:
     def effect(self, *, can_ask: bool = True) -> Trial:
         """An effect that asks it."""
 
-        def body(attempt: Attempt) -> Event:
-            self.calls.append(attempt.purpose)
+        def body(attempt: EffectRecord) -> Event:
+            self.calls.append(attempt.idempotency_key)
             for act in self.during[:1]:
                 self.during.remove(act)
                 act()
             if self.down:
                 raise self.down()
-            order = attempt.purpose.removeprefix("trial/")
+            order = attempt.idempotency_key.removeprefix("trial/")
             return EmailSent(letter_id=f"{order}.trial", order_id=order, message_id="M-1")
 
         return attempting(body, can_ask=can_ask)
@@ -62,7 +62,7 @@ class Outside:
 
 def refuses() -> Exception:
     """It certainly does nothing."""
-    return NothingDone("the provider is down")
+    return NotPerformed("the provider is down")
 
 
 def is_silent() -> Exception:
@@ -143,7 +143,7 @@ def test_so_many_failures_in_a_row_open_the_breaker_and_not_one_less(
     assert ago(seconds=0) < switch(world).retry_at <= ago(seconds=-SETTINGS.first)
 
 
-@pytest.mark.parametrize("answer", [None, Rejected("no such address"), NotYet("it is processing")], ids=repr)
+@pytest.mark.parametrize("answer", [None, NonRetryable("no such address"), RetryLater("it is processing")], ids=repr)
 def test_one_answer_forgets_all_failures(world: World, answer: Exception | None) -> None:
     outside = Outside(refuses)
     handler = outside.effect()
@@ -207,7 +207,7 @@ def test_a_breaker_that_cannot_be_written_holds_nobody_up(world: World) -> None:
 def test_while_it_is_open_deliveries_go_back_uncounted_and_nothing_is_called(world: World) -> None:
     outside = Outside()
     handler, waiting = opens(world, outside), messages(5)
-    for number in range(1, 2 * RETRY.tries):  # more often than any of them may be tried
+    for number in range(1, 2 * RETRY.attempts):  # more often than any of them may be tried
         for message in (replace(each, tries=number) for each in waiting):
             assert world.deliver(handler, message) == [message]
             assert rows(world, message) == [(TRYING, 0, number)]
@@ -295,14 +295,14 @@ def test_an_answer_closes_the_breaker_and_all_go_on(world: World, capsys: pytest
 def test_a_failure_opens_it_again_for_twice_as_long_up_to_a_limit(world: World) -> None:
     outside = Outside()
     handler = opens(world, outside)
-    pauses = []
+    backoff = []
     for message in messages(6):
         pause_is_over(world)
         assert world.deliver(handler, message) == [message]
         assert state(world) is BreakerState.OPEN
-        pauses.append(switch(world).pause)
+        backoff.append(switch(world).pause)
 
-    assert pauses == [120, 240, 480, 900, 900, 900]
+    assert backoff == [120, 240, 480, 900, 900, 900]
     assert len(outside.calls) == 6
 
 
@@ -365,7 +365,8 @@ def test_what_was_done_for_another_event_lets_another_try(world: World) -> None:
     assert (state(world), switch(world).trial_until) == (BreakerState.HALF_OPEN, "")
 
 
-# --- patience ---------------------------------------------------------------------------------------------------------
+# --- retry_window
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("down", [refuses, is_silent])
@@ -400,20 +401,20 @@ def test_after_an_outage_every_delivery_has_its_full_time_again(world: World) ->
     handler = opens(world, outside)
     pause_is_over(world)
     outside.down = None
-    old, *_ = messages(1, age=RETRY.patience + 1)
+    old, *_ = messages(1, age=RETRY.retry_window + 1)
     assert world.deliver(handler, *messages(1, first=50)) == []
     outside.down = refuses
 
     assert world.deliver(handler, old) == [old]
-    rewrite(world, closed_at=ago(seconds=RETRY.patience - 60))
+    rewrite(world, closed_at=ago(seconds=RETRY.retry_window - 60))
     assert world.deliver(handler, later(old)) == [later(old)]
-    rewrite(world, closed_at=ago(seconds=RETRY.patience + 60))
+    rewrite(world, closed_at=ago(seconds=RETRY.retry_window + 60))
 
     assert world.deliver(handler, later(later(old))) == []
-    assert [letter.error for letter in world.dead_letters()] == ["NothingDone"]
+    assert [letter.error for letter in world.dead_letters()] == ["NotPerformed"]
 
 
-@pytest.mark.parametrize(("down", "error"), [(refuses, "NothingDone"), (is_silent, "OutcomeUnknown")])
+@pytest.mark.parametrize(("down", "error"), [(refuses, "NotPerformed"), (is_silent, "OutcomeUnknown")])
 def test_one_event_that_fails_while_others_are_answered_is_dead_once_patience_ends(
     world: World, down: Callable[[], Exception], error: str
 ) -> None:
@@ -430,7 +431,7 @@ def test_one_event_that_fails_while_others_are_answered_is_dead_once_patience_en
             break
         poisoned = Message(poisoned.body, poisoned.tries + 1, poisoned.age + 900, poisoned.id)
 
-    assert poisoned.age >= RETRY.patience
+    assert poisoned.age >= RETRY.retry_window
     assert [letter.error for letter in world.dead_letters()] == [error]
 
 

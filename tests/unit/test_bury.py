@@ -55,13 +55,13 @@ def test_a_dead_letter_is_found_by_its_event_with_its_body_and_its_reason(world:
     envelope = recorded()
     body = from_the_bus(envelope)
 
-    assert buries(body, attributes={"error": "Rejected", "reason": "never", "event_id": envelope.metadata.id}) == []
+    assert buries(body, attributes={"error": "NonRetryable", "reason": "never", "event_id": envelope.metadata.id}) == []
 
     entry = found(world, envelope.metadata.id)
     assert (entry.state, entry.stream, entry.sequence) == (DEAD, "order/1001", 1)
     details = {name: entry.details[name] for name in ("error", "reason", "body", "dead", "event_type")}
     assert details == {
-        "error": "Rejected",
+        "error": "NonRetryable",
         "reason": "never",
         "body": body,
         "dead": CONSUMER,

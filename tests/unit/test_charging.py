@@ -335,7 +335,7 @@ def test_a_payment_that_another_account_does_not_know_is_never_told_as_failed(ti
 
     assert till.taken() == {"eur": 4200}
     assert till.told() == []
-    assert till.dead() == ["Rejected"]
+    assert till.dead() == ["NonRetryable"]
 
 
 # --- processes that die, deliveries that come twice -------------------------------------------------------------------

@@ -261,7 +261,7 @@ def test_a_list_that_is_not_there_in_whole_never_comes_into_force(branch: Branch
 
     assert branch.tells_of(told) == []
 
-    assert errors(branch.world.dead_letters()) == ["Rejected"]
+    assert errors(branch.world.dead_letters()) == ["NonRetryable"]
     assert branch.version == "L-1"
     branch.posts(a_transfer("Dmitri Volkov"))
     assert branch.rules == ["sanctioned_name"]

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from daybook.consumers.failure import Rejected
+from daybook.consumers.failure import NonRetryable
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.discard import Discarding
 from daybook.operate.dead_letters.index import named
 from tests.ops.world import World as Stage
-from tests.unit.test_ordered import failing, following, nudge, order, parked, turns
+from tests.unit.test_ordered import blocked, failing, following, nudge, order, turns
 from tests.unit.world import NAMES, World
 
 CONSUMER = "follow-dial"
@@ -46,7 +46,7 @@ def recorded_bodies(operator: Connection) -> list[str]:
 
 
 def test_a_blocked_stream_goes_on_behind_what_was_discarded(world: World, operator: Connection) -> None:
-    envelopes, _ = parked(world, at=2, of=4)
+    envelopes, _ = blocked(world, at=2, of=4)
     bodies = recorded_bodies(operator)
 
     discard(operator, envelopes[1].metadata.id)
@@ -59,7 +59,7 @@ def test_a_blocked_stream_goes_on_behind_what_was_discarded(world: World, operat
 def test_it_goes_on_although_the_command_was_killed_right_after_the_decision(
     world: World, operator: Connection
 ) -> None:
-    envelopes, _ = parked(world, at=2, of=4)
+    envelopes, _ = blocked(world, at=2, of=4)
     bodies = recorded_bodies(operator)
 
     def die(**_: object) -> None:
@@ -75,7 +75,7 @@ def test_it_goes_on_although_the_command_was_killed_right_after_the_decision(
 
 
 def test_a_wake_up_message_that_comes_before_the_decision_changes_nothing(world: World, operator: Connection) -> None:
-    envelopes, _ = parked(world, at=2, of=4)
+    envelopes, _ = blocked(world, at=2, of=4)
     bodies = recorded_bodies(operator)
     early: list[int] = []
 
@@ -94,12 +94,12 @@ def test_a_wake_up_message_that_comes_before_the_decision_changes_nothing(world:
 def test_what_is_recorded_behind_the_discarded_event_while_it_is_decided_is_not_left(
     world: World, operator: Connection
 ) -> None:
-    (only,), _ = parked(world, at=1, of=1)
+    (only,), _ = blocked(world, at=1, of=1)
     bodies = recorded_bodies(operator)
 
     def grow(**_: object) -> None:
         (_first, second) = turns(world, 2)  # the first is there already
-        world.deliver(failing(Rejected("no"), at=1), nudge(second))
+        world.deliver(failing(NonRetryable("no"), at=1), nudge(second))
 
     operator.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", grow)
     discard(operator, only.metadata.id)

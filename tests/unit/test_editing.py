@@ -116,7 +116,7 @@ def test_a_mended_event_is_admitted_and_the_dead_letter_is_discarded_and_both_ar
     (act,) = running.acts()
     told = said(act)
     assert isinstance(told, DeadLetterEdited)
-    assert (told.letter.event, told.letter.error, told.admitted) == (
+    assert (told.dead_letter.event, told.dead_letter.error, told.admitted) == (
         dead_letter,
         "ContractBroken",
         done.event,
@@ -199,7 +199,7 @@ def test_what_would_be_refused_again_is_not_sent(running: Running, change: dict[
 
 def test_what_is_stored_is_never_edited(running: Running) -> None:
     envelope = recorded()
-    running.world.ledger.bury(
+    running.world.ledger.record_dead(
         Entry(envelope.metadata.id, "place-order", DEAD, clock.now(), details={"body": from_the_bus(envelope)})
     )
 
@@ -262,15 +262,15 @@ def test_nothing_is_set_aside_while_admit_says_nothing(running: Running) -> None
     dead_letter = a_refused(running)
     connection = running.connection()
     refused = find(connection, dead_letter)
-    pauses: list[float] = []
+    backoff: list[float] = []
 
     told = refuses(
-        lambda: edit(connection, refused, refused.mended(connection, mend(refused.form)), WHY, pause=pauses.append),
+        lambda: edit(connection, refused, refused.mended(connection, mend(refused.form)), WHY, pause=backoff.append),
         NoAnswer,
     )
 
     assert "Repeat the command" in told
-    assert sum(pauses) == pytest.approx(60)
+    assert sum(backoff) == pytest.approx(60)
     assert row(running, dead_letter).state == DEAD
 
 
@@ -316,7 +316,7 @@ def test_an_event_that_a_field_names_keeps_its_id_and_only_its_record_is_new(run
     assert done.event == dead_letter
     assert [fact.metadata.id for fact in running.facts()] == [dead_letter]
     (act,) = running.acts()
-    assert (said(act).letter.error, said(act).admitted, said(act).sha256) == (
+    assert (said(act).dead_letter.error, said(act).admitted, said(act).sha256) == (
         "ContractBroken",
         dead_letter,
         sha256,

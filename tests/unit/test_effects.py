@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from daybook.consumers.effect import Effect, NoPurpose, effect
-from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN, Attempt, Busy, NothingDone
-from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.effect import BadIdempotencyKey, Effect, effect
+from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN, EffectRecord, InProgress, NotPerformed
+from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
@@ -45,12 +45,12 @@ class Outside:
     before: list[Callable[[], object]] = field(default_factory=list)
     after: list[Callable[[], object]] = field(default_factory=list)
 
-    def make(self, purpose: str) -> None:
-        self.calls.append(purpose)
+    def make(self, idempotency_key: str) -> None:
+        self.calls.append(idempotency_key)
         for act in self.before[:1]:
             self.before.remove(act)
             act()
-        self.made.add(purpose)
+        self.made.add(idempotency_key)
         for act in self.after[:1]:
             self.after.remove(act)
             act()
@@ -59,8 +59,8 @@ class Outside:
 def sending(outside: Outside) -> Trial:
     """An effect that cannot ask what became of an attempt."""
 
-    def body(attempt: Attempt) -> Event:
-        outside.make(attempt.purpose)
+    def body(attempt: EffectRecord) -> Event:
+        outside.make(attempt.idempotency_key)
         return SENT
 
     return attempting(body)
@@ -69,20 +69,20 @@ def sending(outside: Outside) -> Trial:
 def paying(outside: Outside) -> Trial:
     """An effect that can ask: in doubt it looks whether it was made."""
 
-    def body(attempt: Attempt) -> Event:
-        if not (attempt.in_doubt and attempt.purpose in outside.made):
-            outside.make(attempt.purpose)
+    def body(attempt: EffectRecord) -> Event:
+        if not (attempt.in_doubt and attempt.idempotency_key in outside.made):
+            outside.make(attempt.idempotency_key)
         return SENT
 
     return attempting(body, can_ask=True)
 
 
-def raising(*failures: BaseException, can_ask: bool = False) -> tuple[Trial, list[Attempt]]:
+def raising(*failures: BaseException, can_ask: bool = False) -> tuple[Trial, list[EffectRecord]]:
     """An effect that fails with one after the other, then succeeds; and the attempts that it was given."""
-    given: list[Attempt] = []
+    given: list[EffectRecord] = []
     left = list(failures)
 
-    def body(attempt: Attempt) -> Event:
+    def body(attempt: EffectRecord) -> Event:
         given.append(attempt)
         if left:
             raise left.pop(0)
@@ -97,7 +97,7 @@ def dies() -> None:
 
 def attempt_row(world: World) -> dict[str, Any]:
     """What is noted of the one attempt."""
-    (row,) = (item for item in world.items("ledger") if item["event"].startswith("attempt#"))
+    (row,) = (item for item in world.items("ledger") if item["event"].startswith("effect#"))
     return row
 
 
@@ -148,14 +148,14 @@ def test_the_attempt_is_noted_before_the_world_outside_is_called(world: World) -
     seen: list[dict[str, Any]] = []
     envelope, message = an_event()
 
-    def body(_: Attempt) -> Event:
+    def body(_: EffectRecord) -> Event:
         seen.append(attempt_row(world))
         return SENT
 
     assert world.deliver(attempting(body), message) == []
 
     (row,) = seen
-    assert (row["event"], row["consumer"], row["state"]) == ("attempt#trial/1001", "try-it", OPEN)
+    assert (row["event"], row["consumer"], row["state"]) == ("effect#trial/1001", "try-it", OPEN)
     assert row["cause"] == envelope.metadata.id
 
 
@@ -238,7 +238,7 @@ def test_while_nobody_knows_the_outcome_no_other_event_takes_the_attempt_up(worl
 
 def test_orders_of_different_numbers_are_different_purposes(world: World) -> None:
     outside = Outside()
-    handler = attempting(lambda attempt: outside.make(attempt.purpose))
+    handler = attempting(lambda attempt: outside.make(attempt.idempotency_key))
 
     for number in ("1001", "1002"):
         world.receive(handler, an_order(number))
@@ -325,7 +325,7 @@ def test_a_process_that_dies_before_its_attempt_is_noted_has_called_nobody(world
 # Guards: the condition of begin, and that an attempt in doubt ends, where nobody can be asked.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("call", ["TransactWriteItems"])  # every call: tests/deep/unit
-@pytest.mark.parametrize("accident", [None, Death(), Slip(), NothingDone("down")], ids=repr)
+@pytest.mark.parametrize("accident", [None, Death(), Slip(), NotPerformed("down")], ids=repr)
 def test_whenever_a_process_dies_what_cannot_be_asked_about_is_called_once_at_most(
     world: World, call: int | str, after: bool, accident: BaseException | None
 ) -> None:
@@ -336,7 +336,7 @@ def test_whenever_a_process_dies_what_cannot_be_asked_about_is_called_once_at_mo
             raise accident
 
     # What certainly did nothing, may come again.
-    harmless = isinstance(accident, NothingDone)
+    harmless = isinstance(accident, NotPerformed)
     (outside.before if harmless else outside.after).append(breaks)
     envelope, message = an_event()
     faults.die_at_call(call, after=after)
@@ -391,10 +391,10 @@ def test_an_error_of_a_call_that_cannot_be_asked_about_is_dead_at_once(world: Wo
 
 
 def test_an_answer_that_the_body_does_not_understand_is_a_try_and_the_last_is_dead(world: World) -> None:
-    handler, attempts = raising(*[ValueError(MARK)] * RETRY.tries, can_ask=True)
+    handler, attempts = raising(*[ValueError(MARK)] * RETRY.attempts, can_ask=True)
     envelope, message = an_event()
     again = []
-    for _ in range(RETRY.tries):
+    for _ in range(RETRY.attempts):
         again.append(bool(world.deliver(handler, message)))
         message = later(message)
 
@@ -408,7 +408,7 @@ def test_an_answer_that_the_body_does_not_understand_is_a_try_and_the_last_is_de
 def test_what_is_asked_about_again_finds_what_was_noted(world: World) -> None:
     seen: list[tuple[bool, dict[str, str]]] = []
 
-    def body(attempt: Attempt) -> Event:
+    def body(attempt: EffectRecord) -> Event:
         seen.append((attempt.in_doubt, dict(attempt.notes)))
         if not attempt.in_doubt:
             attempt.note(intent="pi_1")
@@ -425,7 +425,7 @@ def test_what_is_asked_about_again_finds_what_was_noted(world: World) -> None:
 
 @pytest.mark.parametrize("name", ["number", "open", "state", "until", "token", "now", "one", "notes"])
 def test_a_note_may_have_any_name(world: World, name: str) -> None:
-    def body(attempt: Attempt) -> Event:
+    def body(attempt: EffectRecord) -> Event:
         attempt.note(**{name: "17"})
         return SENT
 
@@ -437,7 +437,7 @@ def test_a_note_may_have_any_name(world: World, name: str) -> None:
 # Guards: that what had no effect is withdrawn.
 @pytest.mark.parametrize("can_ask", [False, True])
 def test_what_certainly_did_nothing_comes_again_uncounted_and_undoubted(world: World, can_ask: bool) -> None:
-    down = [NothingDone("the provider is down")] * (2 * RETRY.tries)
+    down = [NotPerformed("the provider is down")] * (2 * RETRY.attempts)
     handler, attempts = raising(*down, can_ask=can_ask)
     envelope, message = an_event()
     for _ in down:
@@ -453,7 +453,7 @@ def test_what_certainly_did_nothing_comes_again_uncounted_and_undoubted(world: W
 
 
 def test_another_event_may_do_what_certainly_was_not_done(world: World) -> None:
-    handler, _ = raising(NothingDone("the provider is down"))
+    handler, _ = raising(NotPerformed("the provider is down"))
     (first, one), (second, another) = an_event(), an_event()
     world.deliver(handler, one)
 
@@ -465,20 +465,20 @@ def test_another_event_may_do_what_certainly_was_not_done(world: World) -> None:
 
 
 def test_what_did_nothing_is_tried_for_as_long_as_patience_lasts(world: World) -> None:
-    handler, _ = raising(NothingDone("the provider is down"))
+    handler, _ = raising(NotPerformed("the provider is down"))
 
-    assert world.deliver(handler, Message(from_the_bus(recorded()), age=RETRY.patience + 1)) == []
+    assert world.deliver(handler, Message(from_the_bus(recorded()), age=RETRY.retry_window + 1)) == []
 
     (dead,) = world.dead_letters()
-    assert (dead.error, dead.attributes["reason"]) == ("NothingDone", "the provider is down")
+    assert (dead.error, dead.attributes["reason"]) == ("NotPerformed", "the provider is down")
     assert attempt_row(world)["state"] == WITHDRAWN
 
 
-@pytest.mark.parametrize("failure", [NothingDone("the provider is down"), Slip()], ids=repr)
+@pytest.mark.parametrize("failure", [NotPerformed("the provider is down"), Slip()], ids=repr)
 def test_notes_outlast_an_attempt_that_failed(world: World, failure: Exception) -> None:
     left = [failure]
 
-    def body(attempt: Attempt) -> Event:
+    def body(attempt: EffectRecord) -> Event:
         if left:
             attempt.note(intent="pi_1")
             raise left.pop()
@@ -491,11 +491,11 @@ def test_notes_outlast_an_attempt_that_failed(world: World, failure: Exception) 
 
 
 # Guards: that a doubt outlasts all but an outcome.
-@pytest.mark.parametrize("failure", [NothingDone("the provider is down"), Rejected("no such payment")], ids=repr)
+@pytest.mark.parametrize("failure", [NotPerformed("the provider is down"), NonRetryable("no such payment")], ids=repr)
 def test_a_doubt_outlasts_an_attempt_to_ask(world: World, failure: Exception) -> None:
     handler, attempts = raising(Slip(), failure, can_ask=True)
     message = outlive(world, handler, an_event()[1])
-    if isinstance(failure, Rejected):
+    if isinstance(failure, NonRetryable):
         outlive(world, handler, Message(message.body))  # sent again
 
     assert [attempt.in_doubt for attempt in attempts] == [False, True, True]
@@ -503,13 +503,13 @@ def test_a_doubt_outlasts_an_attempt_to_ask(world: World, failure: Exception) ->
 
 
 def test_what_is_rejected_is_dead_and_may_be_attempted_again(world: World) -> None:
-    handler, attempts = raising(Rejected("the sender is not verified"))
+    handler, attempts = raising(NonRetryable("the sender is not verified"))
     _, message = an_event()
 
     assert world.deliver(handler, message) == []
 
     (dead,) = world.dead_letters()
-    assert (dead.error, dead.attributes["reason"]) == ("Rejected", "the sender is not verified")
+    assert (dead.error, dead.attributes["reason"]) == ("NonRetryable", "the sender is not verified")
     assert attempt_row(world)["state"] == WITHDRAWN
 
     assert world.deliver(handler, message.body) == []
@@ -518,24 +518,24 @@ def test_what_is_rejected_is_dead_and_may_be_attempted_again(world: World) -> No
 
 
 def test_an_outcome_that_is_not_there_yet_is_asked_for_with_a_patience_of_its_own(world: World) -> None:
-    patience = 10 * RETRY.patience
-    handler, attempts = raising(*[NotYet("it is processing", patience=patience)] * 3, can_ask=True)
+    retry_window = 10 * RETRY.retry_window
+    handler, attempts = raising(*[RetryLater("it is processing", retry_window=retry_window)] * 3, can_ask=True)
     _, message = an_event()
 
-    aged = Message(message.body, age=patience - 60)
+    aged = Message(message.body, age=retry_window - 60)
     assert world.deliver(handler, aged) == [aged]
     assert world.deliver(handler, later(aged)) == [later(aged)]
-    assert world.deliver(handler, Message(message.body, age=patience + 60)) == []
+    assert world.deliver(handler, Message(message.body, age=retry_window + 60)) == []
 
     assert [attempt.in_doubt for attempt in attempts] == [False, True, True]
-    assert errors(world.dead_letters()) == ["NotYet"]
+    assert errors(world.dead_letters()) == ["RetryLater"]
     assert attempt_row(world)["state"] == OPEN
 
 
 def test_neither_log_nor_ledger_nor_reason_quotes_what_a_call_has_said(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handler, _ = raising(*[ValueError(MARK)] * RETRY.tries, can_ask=True)
+    handler, _ = raising(*[ValueError(MARK)] * RETRY.attempts, can_ask=True)
     envelope = recorded(an_order(customer={"name": MARK, "email": f"{MARK}@example.com"}))
 
     outlive(world, handler, Message(from_the_bus(envelope)))
@@ -664,7 +664,7 @@ def test_a_conclusion_whose_answer_was_lost_is_no_second_attempt(
 
 # Guards: that a withdrawal is insisted on.
 def test_a_withdrawal_that_fails_at_first_is_written_while_time_remains(world: World) -> None:
-    handler, attempts = raising(NothingDone("the provider is down"))
+    handler, attempts = raising(NotPerformed("the provider is down"))
     faults.answer("UpdateItem", *[faults.DENIED] * 3, about="REMOVE #until")
     _, message = an_event()
 
@@ -690,7 +690,7 @@ def test_a_process_that_has_lost_its_attempt_can_say_nothing_more_of_it(world: W
     _, message = an_event()
     lives: list[str] = []
 
-    def body(attempt: Attempt) -> Event:
+    def body(attempt: EffectRecord) -> Event:
         lives.append("in doubt" if attempt.in_doubt else "first")
         if attempt.in_doubt:
             raise Death
@@ -700,7 +700,7 @@ def test_a_process_that_has_lost_its_attempt_can_say_nothing_more_of_it(world: W
         if says == "note":
             attempt.note(intent="pi_1")
         if says == "withdraw":
-            raise NothingDone("the provider is down")
+            raise NotPerformed("the provider is down")
         if says == "leave":
             raise Slip
         return SENT
@@ -714,14 +714,14 @@ def test_a_process_that_has_lost_its_attempt_can_say_nothing_more_of_it(world: W
     assert (row["state"], row["number"], row["notes"], "until" in row) == (OPEN, 2, {}, True)
 
 
-@pytest.mark.parametrize("failure", [None, NothingDone("the provider is down")], ids=["concluded", "withdrawn"])
+@pytest.mark.parametrize("failure", [None, NotPerformed("the provider is down")], ids=["concluded", "withdrawn"])
 def test_of_an_attempt_that_has_ended_nothing_more_can_be_said(world: World, failure: Exception | None) -> None:
     handler, attempts = raising(*[failure] if failure else [])
     world.deliver(handler, an_event()[1])
     before = attempt_row(world)
 
     for say in (attempts[0].withdraw, attempts[0].leave, lambda: attempts[0].note(intent="pi_1")):
-        with pytest.raises(Busy):
+        with pytest.raises(InProgress):
             say()
 
     assert attempt_row(world) == before
@@ -758,19 +758,19 @@ def test_what_could_not_wait_for_an_answer_is_not_begun(world: World) -> None:
     assert outside.calls == ["trial/1001"]
 
 
-@pytest.mark.parametrize("purpose", ["trial", "trial/{number}", "trial/{}"])
-def test_a_purpose_that_does_not_tell_one_thing_from_another_is_an_error_at_once(purpose: str) -> None:
-    def body(_: OrderPlaced, __: Attempt) -> None: ...
+@pytest.mark.parametrize("idempotency_key", ["trial", "trial/{number}", "trial/{}"])
+def test_a_purpose_that_does_not_tell_one_thing_from_another_is_an_error_at_once(idempotency_key: str) -> None:
+    def body(_: OrderPlaced, __: EffectRecord) -> None: ...
 
-    with pytest.raises(NoPurpose, match="OrderPlaced"):
-        effect(OrderPlaced, purpose=purpose, emits=())(body)
+    with pytest.raises(BadIdempotencyKey, match="OrderPlaced"):
+        effect(OrderPlaced, idempotency_key=idempotency_key, emits=())(body)
 
 
 def test_an_outcome_that_was_not_declared_is_not_lost_in_silence(world: World) -> None:
     outside = Outside()
 
-    def body(attempt: Attempt) -> Event:
-        outside.make(attempt.purpose)
+    def body(attempt: EffectRecord) -> Event:
+        outside.make(attempt.idempotency_key)
         return goods()
 
     outlive(world, attempting(body), an_event()[1])
@@ -783,11 +783,11 @@ def test_what_fails_before_anything_is_asked_of_the_world_outside_is_tried_again
     outside = Outside()
     failures = [ValueError("no such letter")]
 
-    def body(attempt: Attempt) -> Event:
+    def body(attempt: EffectRecord) -> Event:
         with attempt.preparing():
             if failures:
                 raise failures.pop()
-        outside.make(attempt.purpose)
+        outside.make(attempt.idempotency_key)
         return SENT
 
     handler = attempting(body)
@@ -803,7 +803,7 @@ def test_what_fails_before_anything_is_asked_of_the_world_outside_is_tried_again
 
 
 def test_what_fails_after_the_preparation_leaves_the_outcome_unknown(world: World) -> None:
-    def body(attempt: Attempt) -> Event:
+    def body(attempt: EffectRecord) -> Event:
         with attempt.preparing():
             pass
         raise TimeoutError

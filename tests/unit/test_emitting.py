@@ -2,7 +2,7 @@
 
 import pytest
 
-from daybook.consumers.work import LEDGER, NotDeclared, StreamNotOpen, StreamTaken, Work
+from daybook.consumers.work import LEDGER, NotDeclared, StreamAlreadyOpen, StreamNotOpen, Work
 from events.inventory import OutOfStock, StockReceived, StockReserved
 from tests.unit import faults
 from tests.unit.bodies import fails_with, running
@@ -29,7 +29,7 @@ def test_an_event_that_opens_a_stream_which_is_open_is_not_stored(
 ) -> None:
     world.append(recorded(a_reservation()))
 
-    assert fails_with(world, capsys, running(lambda work: work.emit(a_reservation()), StockReserved), StreamTaken)
+    assert fails_with(world, capsys, running(lambda work: work.emit(a_reservation()), StockReserved), StreamAlreadyOpen)
 
 
 # Guards: a final refusal is final only if no row was written meanwhile.
@@ -55,7 +55,7 @@ def test_two_events_cannot_open_one_stream_in_one_unit_of_work(
         work.emit(a_reservation())
         work.emit(a_shortage())
 
-    assert fails_with(world, capsys, running(body, StockReserved, OutOfStock), StreamTaken)
+    assert fails_with(world, capsys, running(body, StockReserved, OutOfStock), StreamAlreadyOpen)
 
 
 def test_an_event_that_continues_what_was_never_opened_is_not_stored(

@@ -92,7 +92,7 @@ def test_a_page_that_the_pager_never_takes_is_dead_at_once(told: World, code: st
     assert told.deliver(page_staff.handler, a_message()) == []
 
     (dead,) = told.dead_letters()
-    assert (dead.error, dead.attributes["reason"]) == ("Rejected", f"the pager will never take it: {code}")
+    assert (dead.error, dead.attributes["reason"]) == ("NonRetryable", f"the pager will never take it: {code}")
     assert paged(told) == []
 
 
@@ -109,7 +109,7 @@ def test_a_process_that_dies_at_the_call_has_paged_once_at_most(told: World, whe
     # The process had it in hand for as long as it could be alive.
     assert told.deliver(page_staff.handler, later(message)) == [later(message)]
     for item in told.client.scan(TableName="daybook-test-ledger")["Items"]:
-        if item["event"]["S"].startswith("attempt#"):
+        if item["event"]["S"].startswith("effect#"):
             told.client.put_item(TableName="daybook-test-ledger", Item={**item, "until": {"S": "2026-01-01"}})
     assert told.deliver(page_staff.handler, later(later(message))) == []
 

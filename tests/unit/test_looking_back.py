@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from daybook.consumers.reaction import Reaction
-from daybook.consumers.work import Past, Work
+from daybook.consumers.work import RecordedEvent, Work
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
 from daybook.runtime import aws
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING, Entry, Ledger, Note
-from daybook.store.transaction import Pauses, batch_get
+from daybook.store.transaction import Backoff, batch_get
 from events.orders import OrderConfirmed, OrderPlaced
 from tests.unit import faults
 from tests.unit.bodies import running
@@ -34,14 +34,14 @@ def stored(world: World, *events: OrderPlaced | OrderConfirmed | ParcelSent, **d
 def test_a_history_is_what_was_recorded_of_these_types_in_order(world: World) -> None:
     placed, _, confirmed = stored(world, an_order(), ParcelSent(order_id="1001"), a_confirmation())
     stored(world, an_order("1002"))
-    seen: list[Past[OrderPlaced | OrderConfirmed]] = []
+    seen: list[RecordedEvent[OrderPlaced | OrderConfirmed]] = []
 
     def body(work: Work) -> None:
         seen.extend(work.history("order/1001", OrderConfirmed, OrderPlaced))
 
     world.receive(running(body), an_order("1003"))
 
-    assert seen == [Past(an_order(), placed.metadata), Past(a_confirmation(), confirmed.metadata)]
+    assert seen == [RecordedEvent(an_order(), placed.metadata), RecordedEvent(a_confirmation(), confirmed.metadata)]
 
 
 def test_a_stream_that_nothing_has_opened_has_no_history(world: World) -> None:
@@ -167,7 +167,7 @@ def test_deliveries_that_dynamodb_left_out_of_its_answer_are_asked_for_again(wor
 def test_deliveries_that_dynamodb_never_answers_for_hand_the_message_back_in_time(world: World) -> None:
     left = {LEDGER: {"Keys": [key("e-1")], "ConsistentRead": True}}
     faults.always_answer("BatchGetItem", (200, {"Responses": {}, "UnprocessedKeys": left}))
-    looking = asking(lambda work: work.on_the_way([("e-1", "index-patient")]))
+    looking = asking(lambda work: work.pending([("e-1", "index-patient")]))
     message = Message(from_the_bus(recorded()))
 
     assert world.deliver(looking, message, context=Context(seconds=4, less=0.3)) == [message]
@@ -183,12 +183,12 @@ def test_items_of_several_tables_come_each_with_its_table_until_none_is_left_out
         (200, {"Responses": {tallies: [a]}, "UnprocessedKeys": {tallies: {"Keys": [b]}, LEDGER: request[LEDGER]}}),
         (200, {"Responses": {tallies: [b]}, "UnprocessedKeys": {LEDGER: request[LEDGER]}}),
     )
-    pauses = endless()
+    backoff = endless()
 
-    found = [(table, item.get("id") or item["event"]) for table, item in batch_get(dynamodb(), request, pauses)]
+    found = [(table, item.get("id") or item["event"]) for table, item in batch_get(dynamodb(), request, backoff)]
 
     assert found == [(tallies, {"S": "a"}), (tallies, {"S": "b"}), (LEDGER, {"S": "e-1"})]
-    assert pauses.taken == 2
+    assert backoff.waits == 2
 
 
 def test_nothing_that_is_asked_for_is_no_call(world: World) -> None:
@@ -218,7 +218,7 @@ def settle(world: World, entry: Entry) -> None:
 def on_the_way(world: World, *deliveries: tuple[str, str]) -> set[tuple[str, str]]:
     """What a unit of work is told of these deliveries."""
     told: list[set[tuple[str, str]]] = []
-    world.receive(running(lambda work: told.append(work.on_the_way(deliveries))), an_order("1003"))
+    world.receive(running(lambda work: told.append(work.pending(deliveries))), an_order("1003"))
     return told[-1]
 
 
@@ -230,6 +230,6 @@ def dynamodb() -> Any:
     return aws.client("dynamodb")
 
 
-def endless() -> Pauses:
-    """Pauses with time enough for all."""
-    return Pauses(lambda: 30)
+def endless() -> Backoff:
+    """Backoff with time enough for all."""
+    return Backoff(lambda: 30)

@@ -173,7 +173,7 @@ def test_what_an_event_does_to_an_order(
 
     saved, told = then if isinstance(then, tuple) else NOTHING
     assert again == ([message] if then == WAITS else [])
-    assert errors(opened.dead_letters()) == (["Rejected"] if then == REJECTED else [])
+    assert errors(opened.dead_letters()) == (["NonRetryable"] if then == REJECTED else [])
     assert opened.row(Order, "1001") == (saved or row)
     assert said(opened) == told
 
@@ -239,7 +239,7 @@ def test_several_refunds_are_granted_up_to_what_was_paid(opened: World) -> None:
     opened.deliver(grant_refund.handler, from_the_bus(recorded(a_wish_for_money(1, "R-3"))))
 
     assert refunds(opened) == [("R-1", 500), ("R-2", 750)]
-    assert errors(opened.dead_letters()) == ["Rejected"]
+    assert errors(opened.dead_letters()) == ["NonRetryable"]
 
 
 def test_a_refund_that_is_asked_for_again_is_no_error_when_nothing_is_left(opened: World) -> None:
@@ -268,7 +268,7 @@ def test_a_refund_that_cannot_be_is_rejected(opened: World, wish: Event, reason:
     assert opened.deliver(grant_refund.handler, from_the_bus(recorded(wish))) == []
 
     (dead,) = opened.dead_letters()
-    assert dead.error == "Rejected"
+    assert dead.error == "NonRetryable"
     assert reason in dead.attributes["reason"]
     assert refunds(opened) == [("R-1", 500)]
 
@@ -279,7 +279,7 @@ def test_the_same_id_in_another_currency_is_another_refund_and_rejected(opened: 
 
     opened.deliver(grant_refund.handler, from_the_bus(recorded(a_wish_for_money(500, currency="USD"))))
 
-    assert errors(opened.dead_letters()) == ["Rejected"]
+    assert errors(opened.dead_letters()) == ["NonRetryable"]
 
 
 def test_an_order_that_was_cancelled_unpaid_has_nothing_to_pay_back(opened: World) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.reaction import Reaction, reaction
 from daybook.consumers.work import Work
 from daybook.contracts import clock
@@ -51,7 +51,7 @@ def failing(error: BaseException, *, at: int, dial: str = "d1") -> Reaction[Dial
     return following(fail)
 
 
-MISSING = failing(NotYet("not yet"), at=1)
+MISSING = failing(RetryLater("not yet"), at=1)
 
 
 def turns(world: World, number: int, *, dial: str = "d1") -> list[Envelope]:
@@ -80,8 +80,8 @@ def states(world: World, envelopes: Sequence[Envelope]) -> list[str]:
 def bury(world: World, envelope: Envelope, body: str = "") -> None:
     """What bury notes of a dead letter."""
     m = envelope.metadata
-    world.ledger.bury(
-        Entry(m.id, "follow-dial", DEAD, m.time, m.stream, m.sequence, details={"error": "Rejected", "body": body})
+    world.ledger.record_dead(
+        Entry(m.id, "follow-dial", DEAD, m.time, m.stream, m.sequence, details={"error": "NonRetryable", "body": body})
     )
 
 
@@ -96,10 +96,10 @@ def discard(world: World, envelope: Envelope) -> None:
     )
 
 
-def parked(world: World, at: int, of: int) -> tuple[list[Envelope], str]:
-    """A stream of events, parked at one of them, and the dead letter of that."""
+def blocked(world: World, at: int, of: int) -> tuple[list[Envelope], str]:
+    """A stream of events, blocked at one of them, and the dead letter of that."""
     envelopes = turns(world, of)
-    assert world.deliver(failing(Rejected("no"), at=at), *map(nudge, envelopes)) == []
+    assert world.deliver(failing(NonRetryable("no"), at=at), *map(nudge, envelopes)) == []
     (letter,) = world.dead_letters()
     bury(world, envelopes[at - 1], letter.body)
     return envelopes, letter.body
@@ -200,7 +200,7 @@ def test_an_event_that_another_run_parks_meanwhile_is_not_handled(world: World, 
     last = recorded(DialTurned(dial_id="d1", steps=1), after=envelopes[-1] if envelopes else None)
     world.append(last)
     cursors = Cursors(world.client, NAMES.ledger, "follow-dial")
-    hold = Hold(event=last.metadata.id, sequence=done + 1, reason="Rejected")
+    hold = Hold(event=last.metadata.id, sequence=done + 1, reason="NonRetryable")
     faults.meanwhile("TransactWriteItems", lambda: cursors.write(cursor(world).held(hold)))
 
     assert world.deliver(following(), nudge(recorded(DialTurned(dial_id="d1", steps=1), after=last))) == []
@@ -212,19 +212,19 @@ def test_an_event_that_another_run_parks_meanwhile_is_not_handled(world: World, 
 def test_a_poisoned_event_parks_its_own_stream_and_no_other(world: World) -> None:
     poisoned, other = turns(world, 4), turns(world, 4, dial="d2")
 
-    assert world.deliver(failing(Rejected("no"), at=2), *map(nudge, [*poisoned, *other])) == []
+    assert world.deliver(failing(NonRetryable("no"), at=2), *map(nudge, [*poisoned, *other])) == []
 
     assert (order(world), order(world, "d2")) == ([1], [1, 2, 3, 4])
     (dead,) = world.dead_letters()
-    assert (dead.error, dead.attributes["event_id"]) == ("Rejected", poisoned[1].metadata.id)
+    assert (dead.error, dead.attributes["event_id"]) == ("NonRetryable", poisoned[1].metadata.id)
     assert json.loads(dead.body)["detail"] == json.loads(poisoned[1].detail)
     hold = cursor(world).hold
     assert hold
-    assert (hold.parked, hold.event, hold.sequence, hold.reason) == (True, poisoned[1].metadata.id, 2, "Rejected")
+    assert (hold.blocked, hold.event, hold.sequence, hold.reason) == (True, poisoned[1].metadata.id, 2, "NonRetryable")
 
 
 def test_a_parked_event_that_is_sent_again_and_succeeds_sets_its_stream_going(world: World) -> None:
-    envelopes, body = parked(world, at=2, of=4)
+    envelopes, body = blocked(world, at=2, of=4)
     assert world.deliver(following(), nudge(envelopes[3])) == []
     assert order(world) == [1]
 
@@ -235,7 +235,7 @@ def test_a_parked_event_that_is_sent_again_and_succeeds_sets_its_stream_going(wo
 
 
 def test_a_parked_event_that_fails_again_keeps_its_stream_parked(world: World) -> None:
-    envelopes, body = parked(world, at=2, of=3)
+    envelopes, body = blocked(world, at=2, of=3)
     message = Message(body)
 
     assert world.deliver(failing(Slip(), at=2), message) == [message]
@@ -247,12 +247,12 @@ def test_a_parked_event_that_fails_again_keeps_its_stream_parked(world: World) -
 
 
 def test_what_is_recorded_while_a_stream_is_set_going_is_not_forgotten(world: World) -> None:
-    envelopes, body = parked(world, at=1, of=1)
+    envelopes, body = blocked(world, at=1, of=1)
     late = recorded(DialTurned(dial_id="d1", steps=1), after=envelopes[0])
 
     def comes_late() -> None:
         world.append(late)
-        assert world.deliver(following(), nudge(late)) == []  # finds the stream parked, and ends
+        assert world.deliver(following(), nudge(late)) == []  # finds the stream blocked, and ends
 
     faults.meanwhile("TransactWriteItems", comes_late)
     assert world.deliver(following(), body) == []
@@ -261,7 +261,7 @@ def test_what_is_recorded_while_a_stream_is_set_going_is_not_forgotten(world: Wo
 
 
 def test_after_a_parked_event_is_discarded_any_nudge_goes_on_behind_it(world: World) -> None:
-    envelopes, _ = parked(world, at=2, of=4)
+    envelopes, _ = blocked(world, at=2, of=4)
     discard(world, envelopes[1])
 
     assert world.deliver(following(), nudge(envelopes[2])) == []
@@ -270,7 +270,7 @@ def test_after_a_parked_event_is_discarded_any_nudge_goes_on_behind_it(world: Wo
 
 
 def test_a_discarded_event_that_is_sent_again_is_not_handled_but_the_rest_is(world: World) -> None:
-    envelopes, body = parked(world, at=2, of=4)
+    envelopes, body = blocked(world, at=2, of=4)
     discard(world, envelopes[1])
 
     assert world.deliver(following(), body) == []
@@ -294,8 +294,8 @@ def test_tries_are_the_events_and_when_they_are_used_up_it_is_dead_under_its_own
     envelopes = turns(world, 3)
     message = nudge(envelopes[2])
 
-    for number in range(RETRY.tries):
-        assert bool(world.deliver(failing(Slip(), at=2), message)) == (number + 1 < RETRY.tries)
+    for number in range(RETRY.attempts):
+        assert bool(world.deliver(failing(Slip(), at=2), message)) == (number + 1 < RETRY.attempts)
         message = later(message)
 
     (dead,) = world.dead_letters()
@@ -307,7 +307,7 @@ def test_tries_are_the_events_and_when_they_are_used_up_it_is_dead_under_its_own
 def test_what_is_not_there_yet_holds_its_stream_without_counting(world: World) -> None:
     envelopes = turns(world, 3)
     message = nudge(envelopes[0])
-    for _ in range(2 * RETRY.tries):
+    for _ in range(2 * RETRY.attempts):
         assert world.deliver(MISSING, message) == [message]
         assert world.deliver(MISSING, *map(nudge, envelopes[1:])) == []  # end quietly
         message = later(message)
@@ -324,22 +324,22 @@ def test_patience_with_what_is_not_there_yet_ends_by_the_events_age_whichever_nu
     message = nudge(envelopes[0])
     assert world.deliver(MISSING, message) == [message]
 
-    passes(world, RETRY.patience - 60)
+    passes(world, RETRY.retry_window - 60)
     assert world.deliver(MISSING, (third := nudge(envelopes[2]))) == [third]
     passes(world, RETRY.longest)
     assert world.deliver(MISSING, nudge(envelopes[1])) == []
 
     (dead,) = world.dead_letters()
-    assert (dead.error, dead.attributes["event_id"]) == ("NotYet", envelopes[0].metadata.id)
+    assert (dead.error, dead.attributes["event_id"]) == ("RetryLater", envelopes[0].metadata.id)
     hold = cursor(world).hold
     assert hold
-    assert (hold.parked, hold.event) == (True, envelopes[0].metadata.id)
+    assert (hold.blocked, hold.event) == (True, envelopes[0].metadata.id)
     assert order(world) == []
 
 
 def test_an_old_nudge_brings_a_young_event_with_all_of_its_patience(world: World) -> None:
     (envelope,) = turns(world, 1)
-    message = Message(from_the_bus(envelope), age=2 * RETRY.patience)
+    message = Message(from_the_bus(envelope), age=2 * RETRY.retry_window)
 
     assert world.deliver(MISSING, message) == [message]
     assert world.deliver(MISSING, later(message)) == [later(message)]
@@ -348,7 +348,7 @@ def test_an_old_nudge_brings_a_young_event_with_all_of_its_patience(world: World
 
 
 # Guards: a hold ends with its time, though its message never comes.
-@pytest.mark.parametrize("error", [Slip(), NotYet("not yet")], ids=["failed", "waits"])
+@pytest.mark.parametrize("error", [Slip(), RetryLater("not yet")], ids=["failed", "waits"])
 def test_when_the_message_that_holds_a_stream_never_comes_again_the_first_nudge_after_its_time_takes_over(
     world: World, error: Exception
 ) -> None:
@@ -371,7 +371,7 @@ def test_when_the_message_that_holds_a_stream_never_comes_again_the_first_nudge_
 def test_who_takes_over_and_fails_holds_the_stream_in_its_turn_and_tries_go_on_counting(world: World) -> None:
     envelopes = turns(world, 3)
     handler = failing(Slip(), at=1)
-    for envelope in envelopes[: RETRY.tries - 1]:
+    for envelope in envelopes[: RETRY.attempts - 1]:
         message = nudge(envelope)
         assert world.deliver(handler, message) == [message]
         hold = cursor(world).hold
@@ -405,7 +405,7 @@ def test_an_event_of_a_version_to_come_holds_its_stream(world: World) -> None:
     (first,) = turns(world, 1)
     newer = recorded(DialTurned(dial_id="d1", steps=1), after=first, version=2)
     world.append(newer, recorded(DialTurned(dial_id="d1", steps=1), after=newer))
-    message = Message(from_the_bus(first), age=10 * RETRY.patience)
+    message = Message(from_the_bus(first), age=10 * RETRY.retry_window)
 
     assert world.deliver(following(), message) == [message]
 

@@ -4,8 +4,8 @@ from math import inf
 
 import pytest
 
-from daybook.consumers.effect_records import Busy, NothingDone, OutcomeUnknown
-from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.effect_records import InProgress, NotPerformed, OutcomeUnknown
+from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.outcome import Duplicate, Verdict, outcome_of
 from daybook.consumers.switch import BreakerOpen
 from daybook.contracts.contract import ContractBroken, UnknownVersion
@@ -13,7 +13,7 @@ from daybook.runtime.retry import Retry
 from daybook.store.cursor import Overtaken
 from daybook.store.transaction import OutOfTime
 
-RETRY = Retry(tries=3, crashes=2, first=30, longest=900, patience=3600)
+RETRY = Retry(attempts=3, crashes=2, first=30, longest=900, retry_window=3600)
 HOUR, YEAR = 3600.0, 31_536_000.0
 COUNTED, FREE = True, False
 
@@ -28,12 +28,20 @@ TABLE = {
     "the breaker is open for a moment": (BreakerOpen(0), 0, 0, Verdict.RETRY, FREE, 5, 8),
     "the breaker is open for days": (BreakerOpen(10**6), 0, 0, Verdict.RETRY, FREE, 39_600, 39_600),
     "newer code is needed": (UnknownVersion(), 2, YEAR, Verdict.RETRY, FREE, 450, 900),
-    "its cause has not come": (NotYet(""), 2, 60, Verdict.RETRY, FREE, 30, 60),
-    "its cause has not come for too long": (NotYet(""), 0, HOUR + 1, Verdict.DEAD, FREE, 0, 0),
-    "its cause has not come, with a window of its own": (NotYet("", patience=9), 0, 10, Verdict.DEAD, FREE, 0, 0),
-    "another process is at it": (Busy("", patience=inf), 0, YEAR, Verdict.RETRY, FREE, 450, 900),
-    "the external system did nothing": (NothingDone(""), 2, 0, Verdict.RETRY, FREE, 15, 30),
-    "rejected": (Rejected(""), 0, 0, Verdict.DEAD, FREE, 0, 0),
+    "its cause has not come": (RetryLater(""), 2, 60, Verdict.RETRY, FREE, 30, 60),
+    "its cause has not come for too long": (RetryLater(""), 0, HOUR + 1, Verdict.DEAD, FREE, 0, 0),
+    "its cause has not come, with a window of its own": (
+        RetryLater("", retry_window=9),
+        0,
+        10,
+        Verdict.DEAD,
+        FREE,
+        0,
+        0,
+    ),
+    "another process is at it": (InProgress("", retry_window=inf), 0, YEAR, Verdict.RETRY, FREE, 450, 900),
+    "the external system did nothing": (NotPerformed(""), 2, 0, Verdict.RETRY, FREE, 15, 30),
+    "rejected": (NonRetryable(""), 0, 0, Verdict.DEAD, FREE, 0, 0),
     "breaks its contract": (ContractBroken(), 0, 0, Verdict.DEAD, FREE, 0, 0),
     "unknown for good": (OutcomeUnknown("", final=True), 0, 0, Verdict.DEAD, FREE, 0, 0),
     "unknown for good, unanswered": (OutcomeUnknown("", final=True, unanswered=True), 0, 0, Verdict.DEAD, FREE, 0, 0),

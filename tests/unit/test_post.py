@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from daybook.consumers.effect_records import Attempts
-from daybook.consumers.failure import Rejected
+from daybook.consumers.effect_records import EffectRecords
+from daybook.consumers.failure import NonRetryable
 from daybook.contracts.contract import Event
 from events.notifications import EmailRefused, EmailSent
 from functions.notifications import mail_cancelled, mail_confirmed, mail_fulfilled, mail_refunded, post
@@ -105,7 +105,7 @@ def test_a_letter_that_waits_for_somebody_to_be_verified_is_dead_and_can_be_sent
 
     assert world.deliver(mail_confirmed.handler, message) == []
     (dead,) = world.dead_letters()
-    assert dead.error == "Rejected"
+    assert dead.error == "NonRetryable"
     assert "only once sender, or receiver, is verified" in dead.attributes["reason"]
 
     assert world.deliver(mail_confirmed.handler, message.body) == []
@@ -153,8 +153,8 @@ def test_what_is_rejected_says_what_can_be_done(world: World) -> None:
     faults.answer("SendEmail", UNVERIFIED)
 
     letter = Letter("ada@example.com", "Hello", "Hello", "<p>Hello</p>")
-    attempts = Attempts(world.client, NAMES.ledger, "mail-confirmed")
+    attempts = EffectRecords(world.client, NAMES.ledger, "mail-confirmed")
     attempt = attempts.begin("letter/1001/confirmed", cause="e-1", seconds=10)
-    with pytest.raises(Rejected, match="daybook doctor"):
+    with pytest.raises(NonRetryable, match="daybook doctor"):
         post.post(letter, attempt, letter_id="1001.confirmed", order_id="1001")
     assert world.recorded() == []

@@ -127,7 +127,7 @@ def test_what_is_on_the_way_is_no_divergence(systems: Systems, event: Told, *, f
 def test_what_a_system_has_given_up_is_told_and_mended(systems: Systems) -> None:
     (envelope,) = systems.records(a_patient(revision=2, name=KING))
     for consumer, _ in systems.deliveries(envelope):
-        systems.world.ledger.bury(Entry(envelope.metadata.id, consumer.name, DEAD, clock.now()))
+        systems.world.ledger.record_dead(Entry(envelope.metadata.id, consumer.name, DEAD, clock.now()))
 
     findings = systems.reconciles()
 

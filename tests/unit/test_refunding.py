@@ -92,7 +92,7 @@ def test_more_than_is_left_is_refused_and_nothing_is_paid_back(till: Till, first
         pay_back(till, till.refund(payment, first))
     pay_back(till, till.refund(payment, second, "R-2"))
 
-    assert till.dead() == ["Rejected"]
+    assert till.dead() == ["NonRetryable"]
     assert till.attempt(f"refund/{till.order}/R-2")["state"] == WITHDRAWN
     assert sum(refund.amount for refund in till.refunds()) == first
 
@@ -102,13 +102,13 @@ def test_an_amount_that_the_provider_cannot_move_is_refused(till: Till) -> None:
 
     pay_back(till, till.refund(payment, 1234, currency="KWD"))
 
-    assert (till.dead(), till.refunds()) == (["Rejected"], [])
+    assert (till.dead(), till.refunds()) == (["NonRetryable"], [])
 
 
 def test_a_payment_that_this_account_does_not_know_is_refused(till: Till) -> None:
     pay_back(till, till.refund("pi_of_another_account", 200))
 
-    assert (till.dead(), till.refunds(), made(till)) == (["Rejected"], [], [])
+    assert (till.dead(), till.refunds(), made(till)) == (["NonRetryable"], [], [])
 
 
 # --- bad days ---------------------------------------------------------------------------------------------------------

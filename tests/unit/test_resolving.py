@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN, Attempt, Busy
+from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN, EffectRecord, InProgress
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
@@ -37,10 +37,10 @@ class Post:
     def __init__(self) -> None:
         self.sent: list[str] = []
         self.silent = True
-        self.meanwhile: Callable[[Attempt], object] = lambda _: None
+        self.meanwhile: Callable[[EffectRecord], object] = lambda _: None
 
-    def body(self, attempt: Attempt) -> Event:
-        self.sent.append(attempt.purpose)
+    def body(self, attempt: EffectRecord) -> Event:
+        self.sent.append(attempt.idempotency_key)
         self.meanwhile(attempt)
         if self.silent:
             raise Slip
@@ -114,7 +114,7 @@ def test_what_had_no_effect_is_attempted_again_and_told_by_the_effect_itself(run
     (act,) = running.acts()
     told = said(act)
     assert isinstance(told, EffectResolved)
-    assert (told.letter.event, told.letter.error, told.purpose) == (
+    assert (told.dead_letter.event, told.dead_letter.error, told.idempotency_key) == (
         placed.metadata.id,
         "OutcomeUnknown",
         "trial/1001",
@@ -171,7 +171,7 @@ def test_whenever_it_is_interrupted_repeating_it_has_what_had_no_effect_happen_o
 def test_a_process_that_was_thought_dead_can_say_nothing_more_of_an_attempt_that_was_withdrawn(
     running: Running, post: Post, says: str
 ) -> None:
-    def long_silence(attempt: Attempt) -> None:
+    def long_silence(attempt: EffectRecord) -> None:
         post.meanwhile = lambda _: None
         post.silent = False
         time_passes(running.world)
@@ -179,13 +179,13 @@ def test_a_process_that_was_thought_dead_can_say_nothing_more_of_an_attempt_that
         done = resolved(running, placed, resolving.NO_EFFECT)
         assert done.state == COMMITTED
         if says == "note":
-            with pytest.raises(Busy):
+            with pytest.raises(InProgress):
                 attempt.note(x="1")
         if says == "withdraw":
-            with pytest.raises(Busy):
+            with pytest.raises(InProgress):
                 attempt.withdraw()
         if says == "leave":
-            with pytest.raises(Busy):
+            with pytest.raises(InProgress):
                 attempt.leave()
 
     running.deploy(attempting(post.body))
@@ -456,7 +456,7 @@ def a_dead_letter(running: Running, *, stored: bool = True, sequence: bool = Tru
         running.world.append(envelope)
     m = envelope.metadata
     details = {"error": "GivenUp", "reason": "…", "body": from_the_bus(envelope), "event_type": m.type}
-    running.world.ledger.bury(Entry(m.id, "try-it", DEAD, clock.now(), m.stream, m.sequence, details=details))
+    running.world.ledger.record_dead(Entry(m.id, "try-it", DEAD, clock.now(), m.stream, m.sequence, details=details))
     return envelope
 
 

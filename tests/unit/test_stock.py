@@ -97,7 +97,7 @@ def test_what_was_released_is_not_committed_nor_the_other_way_round(
 
     assert once_more(stocked, *second) == []
 
-    assert errors(stocked.dead_letters()) == ["Rejected"]
+    assert errors(stocked.dead_letters()) == ["NonRetryable"]
     assert (stage(stocked), shelf(stocked)) == before
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from daybook.consumers.consumer import Consumer
 from daybook.consumers.effect import effect
-from daybook.consumers.effect_records import Attempt
+from daybook.consumers.effect_records import EffectRecord
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
 from events.inventory import StockReserved
@@ -77,22 +77,22 @@ class Bank:
     def effects(self) -> list[Consumer[Event]]:
         """What calls it."""
 
-        def charge(stock: StockReserved, _: Attempt) -> PaymentSucceeded | PaymentFailed:
+        def charge(stock: StockReserved, _: EffectRecord) -> PaymentSucceeded | PaymentFailed:
             if self.declines:
                 return PaymentFailed(order_id=stock.order_id, reason="insufficient_funds")
             self.charged[stock.order_id] += 1
             self.balance[stock.order_id] += stock.total.amount
             return PaymentSucceeded(order_id=stock.order_id, payment_id="pi_1", amount=stock.total)
 
-        def refund(asked: RefundRequested, _: Attempt) -> PaymentRefunded:
+        def refund(asked: RefundRequested, _: EffectRecord) -> PaymentRefunded:
             self.paid_back[asked.order_id] += 1
             self.balance[asked.order_id] -= asked.amount.amount
             known = {name: getattr(asked, name) for name in ("order_id", "refund_id", "amount", "because", "customer")}
             return PaymentRefunded(**known, provider_id="re_1")
 
         charge.__module__, refund.__module__ = "functions.trials.charge", "functions.trials.refund"
-        charges = effect(StockReserved, purpose="charge/{order_id}", emits=(PaymentSucceeded, PaymentFailed))
-        refunds = effect(RefundRequested, purpose="refund/{order_id}/{refund_id}", emits=(PaymentRefunded,))
+        charges = effect(StockReserved, idempotency_key="charge/{order_id}", emits=(PaymentSucceeded, PaymentFailed))
+        refunds = effect(RefundRequested, idempotency_key="refund/{order_id}/{refund_id}", emits=(PaymentRefunded,))
         return [charges(charge), refunds(refund)]  # type: ignore[list-item]
 
 

@@ -36,7 +36,7 @@ def due_table(world: World) -> DueTable:
 def arming(at: datetime, *orders: str) -> Any:
     def body(work: Work) -> None:
         for order in orders or ("1001",):
-            work.arm(PaymentOverdue(order_id=order), at)
+            work.schedule(PaymentOverdue(order_id=order), at)
 
     return running(body, PaymentOverdue)
 
@@ -69,7 +69,7 @@ def armed_long_ago(world: World, *agos: timedelta, order: str = "1001") -> None:
 
         timer = from_item(pack_item(put))
         earlier = Timer(replace(timer.draft, time=clock.timestamp(now() - ago)), timer.place)
-        world.client.transact_write_items(TransactItems=[due_table(world).arm(earlier)])  # type: ignore[list-item]
+        world.client.transact_write_items(TransactItems=[due_table(world).schedule(earlier)])  # type: ignore[list-item]
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_timer_is_armed_in_the_unit_of_work_without_another_call(order: World)
 
 def test_a_unit_of_work_that_fails_arms_nothing(order: World) -> None:
     def body(work: Work) -> None:
-        work.arm(PaymentOverdue(order_id="1001"), now())
+        work.schedule(PaymentOverdue(order_id="1001"), now())
         work.save(Tally(name="a"))
 
     order.put(Tally(name="a"))
@@ -114,8 +114,10 @@ def test_a_process_that_dies_at_its_commit_has_armed_with_its_work_or_not_at_all
 
 
 def test_only_declared_events_of_timers_are_armed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fails_with(world, capsys, running(lambda work: work.arm(PaymentOverdue(order_id="1"), now())), NotDeclared)
-    parcel = running(lambda work: work.arm(ParcelSent(order_id="1"), now()), ParcelSent)
+    assert fails_with(
+        world, capsys, running(lambda work: work.schedule(PaymentOverdue(order_id="1"), now())), NotDeclared
+    )
+    parcel = running(lambda work: work.schedule(ParcelSent(order_id="1"), now()), ParcelSent)
     assert fails_with(world, capsys, parcel, NotATimersEvent)
     emitted = running(lambda work: work.emit(PaymentOverdue(order_id="1")), PaymentOverdue)
     assert fails_with(world, capsys, emitted, NotATimersEvent)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybook.consumers.failure import NotYet, Rejected
+from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.reaction import Reaction, reaction
 from daybook.consumers.work import Work
 from daybook.runtime.retry import Retry
@@ -19,7 +19,7 @@ from tests.unit import faults
 from tests.unit.builders import Message, an_order, from_the_bus, recorded
 from tests.unit.world import Context, World
 
-RETRY = Retry(tries=3, crashes=2, first=30, longest=900, patience=3600)
+RETRY = Retry(attempts=3, crashes=2, first=30, longest=900, retry_window=3600)
 
 
 class Slip(Exception):
@@ -61,7 +61,7 @@ def test_the_last_allowed_try_ends_among_the_dead_letters_with_a_reason_that_quo
     handler = failing(Slip("Ada Lovelace"))
 
     again = []
-    for _ in range(RETRY.tries):
+    for _ in range(RETRY.attempts):
         again.append(bool(world.deliver(handler, message)))
         message = later(message)
 
@@ -73,10 +73,10 @@ def test_the_last_allowed_try_ends_among_the_dead_letters_with_a_reason_that_quo
 
 
 def test_what_is_rejected_is_dead_at_once(world: World) -> None:
-    assert world.deliver(failing(Rejected("an order for the past")), Message(from_the_bus(recorded()))) == []
+    assert world.deliver(failing(NonRetryable("an order for the past")), Message(from_the_bus(recorded()))) == []
 
     (dead,) = world.dead_letters()
-    assert (dead.error, dead.attributes["reason"]) == ("Rejected", "an order for the past")
+    assert (dead.error, dead.attributes["reason"]) == ("NonRetryable", "an order for the past")
 
 
 def test_a_try_that_succeeds_after_failures_is_committed_and_the_failures_stay_on_record(world: World) -> None:
@@ -93,9 +93,9 @@ def test_a_try_that_succeeds_after_failures_is_committed_and_the_failures_stay_o
 def test_what_is_not_there_yet_is_waited_for_without_counting(world: World) -> None:
     envelope = recorded()
     message = Message(from_the_bus(envelope))
-    handler = failing(NotYet("no such order yet"))
+    handler = failing(RetryLater("no such order yet"))
 
-    for _ in range(2 * RETRY.tries):
+    for _ in range(2 * RETRY.attempts):
         assert world.deliver(handler, message) == [message]
         message = later(message)
 
@@ -104,16 +104,16 @@ def test_what_is_not_there_yet_is_waited_for_without_counting(world: World) -> N
 
 
 def test_waiting_ends_when_patience_does(world: World) -> None:
-    message = Message(from_the_bus(recorded()), age=RETRY.patience + 1)
+    message = Message(from_the_bus(recorded()), age=RETRY.retry_window + 1)
 
-    assert world.deliver(failing(NotYet("no such order yet")), message) == []
+    assert world.deliver(failing(RetryLater("no such order yet")), message) == []
 
     (dead,) = world.dead_letters()
-    assert (dead.error, dead.attributes["reason"]) == ("NotYet", "no such order yet")
+    assert (dead.error, dead.attributes["reason"]) == ("RetryLater", "no such order yet")
 
 
 def test_an_event_of_a_version_to_come_waits_however_long_it_takes(world: World) -> None:
-    message = Message(from_the_bus(recorded(), version=2), age=10 * RETRY.patience)
+    message = Message(from_the_bus(recorded(), version=2), age=10 * RETRY.retry_window)
 
     assert world.deliver(place_order.handler, message) == [message]
 

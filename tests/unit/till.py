@@ -82,9 +82,9 @@ class Till:
         """What kinds of failure the dead letters tell of."""
         return sorted({letter.error for letter in self.world.dead_letters()})
 
-    def attempt(self, purpose: str) -> dict[str, Any]:
-        """What is noted of an attempt at this purpose."""
-        (row,) = (item for item in self.world.items("ledger") if item["event"] == f"attempt#{purpose}")
+    def attempt(self, idempotency_key: str) -> dict[str, Any]:
+        """What is noted of an attempt at this idempotency_key."""
+        (row,) = (item for item in self.world.items("ledger") if item["event"] == f"effect#{idempotency_key}")
         return row
 
     def use_key(self, key: str | None) -> None:

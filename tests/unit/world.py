@@ -49,7 +49,7 @@ ENVIRONMENT = {
     settings.STAGE: NAMES.stage,
     settings.QUEUE: QUEUE,
     settings.DEAD_LETTERS: DEAD_LETTERS,
-    settings.RETRY: Retry(tries=3, crashes=2, first=30, longest=900, patience=3600).to_json(),
+    settings.RETRY: Retry(attempts=3, crashes=2, first=30, longest=900, retry_window=3600).to_json(),
     settings.BODIES: "bodies",
     settings.CALL_TIMEOUT: "2",
     settings.BREAKER: BreakerSettings(failures=5, first=60, longest=900).to_json(),

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from daybook.contracts.contract import Event
-from daybook.contracts.operations import Letter as RecordedLetter
+from daybook.contracts.operations import DeadLetter as RecordedDeadLetter
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.index import DeadLetter, standing
 from daybook.operate.errors import Unsuccessful
 from daybook.operate.operation import OPERATION, Operation
-from daybook.store.transaction import Refused
+from daybook.store.transaction import ConditionsFailed
 
 # The contract's limits for one dead letter.
 _LONGEST_CONSUMER, _LONGEST_ERROR = 64, 256
@@ -23,10 +23,10 @@ class NoAnswer(Unsuccessful):
     """The consumer has not recorded a result for as long as the command waited."""
 
 
-def named(dead_letters: Iterable[DeadLetter]) -> tuple[RecordedLetter, ...]:
+def named(dead_letters: Iterable[DeadLetter]) -> tuple[RecordedDeadLetter, ...]:
     """The dead letters as events name them."""
     return tuple(
-        RecordedLetter(
+        RecordedDeadLetter(
             event=dead_letter.event,
             consumer=dead_letter.consumer[:_LONGEST_CONSUMER],
             error=dead_letter.error[:_LONGEST_ERROR],
@@ -40,7 +40,7 @@ def decide(
     operation: Operation,
     dead_letters: Sequence[DeadLetter],
     *,
-    event: Callable[[tuple[RecordedLetter, ...]], Event],
+    event: Callable[[tuple[RecordedDeadLetter, ...]], Event],
     part: Callable[[DeadLetter], dict[str, Any]],
     beside: Callable[[Sequence[DeadLetter]], object] = lambda _: None,
 ) -> list[DeadLetter]:
@@ -55,7 +55,7 @@ def decide(
         beside(waiting)
         try:
             operation.commit(event(named(waiting)), {f"{each.event} {each.consumer}": part(each) for each in waiting})
-        except Refused as refused:
+        except ConditionsFailed as refused:
             if refused.failed.keys() <= {OPERATION}:
                 raise
             waiting = [dead_letter for dead_letter, _ in standing(connection, waiting)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from daybook.consumers.ordered import as_delivered
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
-from daybook.contracts.operations import MOST_LETTERS, DeadLettersDiscarded
+from daybook.contracts.operations import MAX_DEAD_LETTERS, DeadLettersDiscarded
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import Consumer, consumers
 from daybook.operate.dead_letters.decision import decide
@@ -71,13 +71,15 @@ class Discarding:
 
         Raises botocore's errors.
         """
-        for some in chunks(dead_letters, MOST_LETTERS):
+        for some in chunks(dead_letters, MAX_DEAD_LETTERS):
             dead = [dead_letter for dead_letter, _ in standing(self._connection, some)]
             decided = decide(
                 self._connection,
                 self._operation,
                 dead,
-                event=lambda named: DeadLettersDiscarded(**self._operation.about, reason=self._reason, letters=named),
+                event=lambda named: DeadLettersDiscarded(
+                    **self._operation.about, reason=self._reason, dead_letters=named
+                ),
                 part=self._part,
                 beside=lambda waiting: self._wake(waiting, delay=_WAKE_AFTER),
             )

@@ -21,8 +21,8 @@ from daybook.application import catalogue
 from daybook.contracts import clock
 from daybook.contracts.contract import ContractBroken
 from daybook.contracts.identity import admitted_id, content_hash
+from daybook.contracts.operations import DeadLetter as RecordedDeadLetter
 from daybook.contracts.operations import DeadLetterEdited
-from daybook.contracts.operations import Letter as RecordedLetter
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.decision import NoAnswer
 from daybook.operate.dead_letters.index import DeadLetter, NoSuchDeadLetter, change, named, rows
@@ -274,8 +274,8 @@ def _set_aside(connection: Connection, refused: Refused, mended: Mended, operati
 
 
 def _edited(operation: Operation, event: str, error: str, reason: str, admitted: str, sha256: str) -> DeadLetterEdited:
-    dead_letter = RecordedLetter(event=event, consumer=ADMIT, error=error[:256])
-    return DeadLetterEdited(**operation.about, reason=reason, letter=dead_letter, admitted=admitted, sha256=sha256)
+    dead_letter = RecordedDeadLetter(event=event, consumer=ADMIT, error=error[:256])
+    return DeadLetterEdited(**operation.about, reason=reason, dead_letter=dead_letter, admitted=admitted, sha256=sha256)
 
 
 @dataclass(frozen=True, slots=True)

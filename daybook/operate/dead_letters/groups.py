@@ -111,8 +111,8 @@ class Failures:
     def table(self, title: str, *columns: str) -> Table:
         """The groups as a table of these fields of a group."""
         rows = [[plain(str(getattr(group, name))) for name in columns] for group in self.groups]
-        headings = ["letters" if name == "count" else name for name in columns]
-        return table(title, headings, rows, numbers=("letters",))
+        headings = ["dead letters" if name == "count" else name for name in columns]
+        return table(title, headings, rows, numbers=("dead letters",))
 
 
 def preview_of(found: Failures, would: str, *lines: str, do: str, as_json: bool, **data: object) -> None:

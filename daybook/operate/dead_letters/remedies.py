@@ -25,7 +25,7 @@ REFUSED_FOR_GOOD = frozenset(
     }
 )
 # What is dead at once at all others (daybook/consumers/delivery.py).
-_GIVEN_UP_AT_ONCE = frozenset({"ContractBroken", "NotAnEnvelope", "Rejected"})
+_GIVEN_UP_AT_ONCE = frozenset({"ContractBroken", "NotAnEnvelope", "NonRetryable"})
 
 
 class Remedy(StrEnum):

@@ -16,13 +16,13 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 
 from daybook.application import catalogue
-from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN, Attempts
+from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN, EffectRecords
 from daybook.contracts import clock
 from daybook.contracts.contract import ContractBroken, Event, Place, UnknownVersion, personal_fields
 from daybook.contracts.envelope import Envelope, EventTooLarge
 from daybook.contracts.identity import emitted_id
+from daybook.contracts.operations import DeadLetter as RecordedDeadLetter
 from daybook.contracts.operations import EffectResolved
-from daybook.contracts.operations import Letter as RecordedLetter
 from daybook.operate import moments
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import Consumer, consumers
@@ -38,7 +38,7 @@ from daybook.operate.send.entries import json_in
 from daybook.store.event_store import Draft, Head, successor
 from daybook.store.ledger import COMMITTED, DEAD
 from daybook.store.ledger import Entry as LedgerEntry
-from daybook.store.transaction import Refused
+from daybook.store.transaction import ConditionsFailed
 
 EFFECT: Final = "effect"
 TOOK_EFFECT: Final = "took-effect"
@@ -78,13 +78,13 @@ class NotGiven(Unsuccessful):
 class Doubt:
     """A dead letter of an effect, and the attempt whose outcome nobody knows.
 
-    `purpose` is what was attempted, `stored` the event that asked for it. `withdrawn`: it was found to have had no
-    effect, by a resolving that was interrupted.
+    `idempotency_key` is what was attempted, `stored` the event that asked for it. `withdrawn`: it was found to have had
+    no effect, by a resolving that was interrupted.
     """
 
     dead_letter: DeadLetter
     consumer: Consumer
-    purpose: str
+    idempotency_key: str
     stored: Envelope = field(repr=False)
     number: int
     withdrawn: bool = False
@@ -126,22 +126,25 @@ def find(connection: Connection, name: str) -> Doubt:
         msg = f"{what}, and no effect: no external system was called; retry the dead letter, or discard it"
         raise NothingToResolve(msg)
     stored = _stored(connection, dead_letter)
-    purpose = consumer.purpose.format(**dict(_read(dead_letter, stored, consumer)))
-    record = _records(connection, consumer).find(purpose)
+    idempotency_key = consumer.idempotency_key.format(**dict(_read(dead_letter, stored, consumer)))
+    record = _records(connection, consumer).find(idempotency_key)
     again = f"daybook dead retry {dead_letter.id}"
     if record is None:
-        why = f"nothing was attempted for {purpose}: {dead_letter.id} died before; {again}"
+        why = f"nothing was attempted for {idempotency_key}: {dead_letter.id} died before; {again}"
     elif record["state"] == CONCLUDED:
-        why = f"the outcome of {purpose} is known already, and an event says it; {again}, and the dead letter is done"
+        known = f"the outcome of {idempotency_key} is known already, and an event says it"
+        why = f"{known}; {again}, and the dead letter is done"
     elif record["cause"] != dead_letter.event:
         other = f"{record['cause']}@{dead_letter.consumer}"
-        why = f"{purpose} was attempted for another event; resolve that: daybook dead resolve {other}"
+        why = f"{idempotency_key} was attempted for another event; resolve that: daybook dead resolve {other}"
     elif record["state"] == WITHDRAWN and "resolved_by" not in record:
-        why = f"{purpose} is known to have had no effect; {again}, and it is attempted again"
+        why = f"{idempotency_key} is known to have had no effect; {again}, and it is attempted again"
     else:
         if record["state"] == OPEN and (until := record.get("until")):
-            _must_have_ended(connection, purpose, until)
-        return Doubt(dead_letter, consumer, purpose, stored, int(record["number"]), record["state"] == WITHDRAWN)
+            _must_have_ended(connection, idempotency_key, until)
+        return Doubt(
+            dead_letter, consumer, idempotency_key, stored, int(record["number"]), record["state"] == WITHDRAWN
+        )
     raise NothingToResolve(why)
 
 
@@ -167,7 +170,7 @@ def had_no_effect(
     if not doubt.withdrawn:
         operation = Operation.begin(connection)
         withdrawal = _records(connection, doubt.consumer).update(
-            doubt.purpose,
+            doubt.idempotency_key,
             # A process that was thought dead can write nothing more: the record is not open, and gets another number.
             "SET #state = :withdrawn, resolved_by = :operation REMOVE #until",
             doubt.number,
@@ -191,7 +194,7 @@ def took_effect(connection: Connection, doubt: Doubt, outcome: Event | None, rea
     Raises TakenUp, NotTellable, and botocore's errors, after which it may have been done.
     """
     if doubt.withdrawn:
-        msg = f"it was resolved before that {doubt.purpose} had no effect; nothing was changed"
+        msg = f"it was resolved before that {doubt.idempotency_key} had no effect; nothing was changed"
         raise TakenUp(msg)
     operation = Operation.begin(connection)
     event_id = emitted_id(doubt.dead_letter.event, doubt.consumer.name, outcome.contract.type, 0) if outcome else ""
@@ -206,7 +209,7 @@ def took_effect(connection: Connection, doubt: Doubt, outcome: Event | None, rea
             parts["event"] = connection.store.append(_envelope(connection, doubt, outcome, event_id, now))
         try:
             operation.commit(_resolved(operation, doubt, TOOK_EFFECT, reason, told), parts)
-        except Refused as refused:
+        except ConditionsFailed as refused:
             if _LEDGER in refused.failed and (done := done_before(connection, doubt.dead_letter.id)):
                 return done
             if refused.failed.keys() & {_LEDGER, _ATTEMPT}:
@@ -238,7 +241,7 @@ def outcome_in(doubt: Doubt, text: str) -> Event:
         said = catalogue()[event_type].read(json.dumps(data), version=contract.version)
     except ContractBroken as error:
         raise NotTellable(str(error)) from error
-    for _, name, _, _ in Formatter().parse(doubt.consumer.purpose):
+    for _, name, _, _ in Formatter().parse(doubt.consumer.idempotency_key):
         if name and getattr(said, name, getattr(event, name)) != getattr(event, name):
             msg = f"{event_type}: {name} is not that of the dead letter's event; it would be about something else"
             raise NotTellable(msg)
@@ -268,24 +271,26 @@ def _read(dead_letter: DeadLetter, stored: Envelope, consumer: Consumer) -> Even
         raise NothingToResolve(msg) from error
 
 
-def _must_have_ended(connection: Connection, purpose: str, until: str) -> None:
+def _must_have_ended(connection: Connection, idempotency_key: str, until: str) -> None:
     """Raises StillAtIt, as long as the attempt's process may be alive, by whatever clock."""
     margin = timedelta(0) if connection.stage == LOCAL else moments.CLOCKS_DIFFER
     ended = clock.moment(until) + margin
     if ended > datetime.now(UTC):
         msg = (
-            f"a process may still be working on {purpose}, and would record by itself how it ends; "
+            f"a process may still be working on {idempotency_key}, and would record by itself how it ends; "
             f"repeat the command after {clock.timestamp(ended)[:19]}Z"
         )
         raise StillAtIt(msg)
 
 
-def _records(connection: Connection, consumer: Consumer) -> Attempts:
-    return Attempts(connection.dynamodb, connection.names.ledger, consumer.name)
+def _records(connection: Connection, consumer: Consumer) -> EffectRecords:
+    return EffectRecords(connection.dynamodb, connection.names.ledger, consumer.name)
 
 
 def _taken_up(doubt: Doubt) -> TakenUp:
-    return TakenUp(f"{doubt.purpose} was changed by another process just now; nothing was changed here, look again")
+    return TakenUp(
+        f"{doubt.idempotency_key} was changed by another process just now; nothing was changed here, look again"
+    )
 
 
 def _resolved(
@@ -295,8 +300,10 @@ def _resolved(
     return EffectResolved(
         **operation.about,
         reason=reason,
-        letter=RecordedLetter(event=dead_letter.event, consumer=dead_letter.consumer, error=dead_letter.error[:256]),
-        purpose=doubt.purpose,
+        dead_letter=RecordedDeadLetter(
+            event=dead_letter.event, consumer=dead_letter.consumer, error=dead_letter.error[:256]
+        ),
+        idempotency_key=doubt.idempotency_key,
         outcome=outcome,
         told=told,
     )
@@ -315,7 +322,7 @@ def _conclusion(connection: Connection, doubt: Doubt, told: tuple[str, ...], now
     values = {":concluded": CONCLUDED, ":now": now, ":events": list(told)}
     expression = "SET #state = :concluded, concluded_at = :now, events = :events REMOVE #until"
     records = _records(connection, doubt.consumer)
-    return {"Update": records.update(doubt.purpose, expression, doubt.number, values=values)}
+    return {"Update": records.update(doubt.idempotency_key, expression, doubt.number, values=values)}
 
 
 def _envelope(connection: Connection, doubt: Doubt, outcome: Event, event_id: str, now: str) -> Envelope:

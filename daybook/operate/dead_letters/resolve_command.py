@@ -90,7 +90,7 @@ def resolve(
         if not apply:
             data: dict[str, object] = {
                 "dead_letter": doubt.dead_letter.id,
-                "purpose": doubt.purpose,
+                "idempotency_key": doubt.idempotency_key,
                 "outcome": outcome.value,
             }
             data["event"] = said.contract.type if said else None
@@ -111,7 +111,7 @@ def resolve(
 
 
 def _foreseen(doubt: resolving.Doubt, outcome: Outcome, said: Event | None) -> Iterator[str]:
-    what, name = doubt.purpose, doubt.consumer.name
+    what, name = doubt.idempotency_key, doubt.consumer.name
     if outcome is Outcome.NO_EFFECT and doubt.withdrawn:
         yield f"It is recorded already that {what} had no effect. {name} would receive its event again."
     elif outcome is Outcome.NO_EFFECT:

@@ -21,8 +21,8 @@ from daybook.consumers.work import LEDGER
 from daybook.contracts import clock
 from daybook.contracts.contract import Place
 from daybook.contracts.envelope import EventTooLarge
-from daybook.contracts.operations import MOST_LETTERS, DeadLettersRetried
-from daybook.contracts.operations import Letter as RecordedLetter
+from daybook.contracts.operations import MAX_DEAD_LETTERS, DeadLettersRetried
+from daybook.contracts.operations import DeadLetter as RecordedDeadLetter
 from daybook.operate import moments
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import Consumer, consumers
@@ -51,7 +51,7 @@ from daybook.store.journal import Span
 from daybook.store.ledger import COMMITTED, OF_THE_DEAD
 from daybook.store.timers import NotATimer
 from daybook.store.timers import from_item as timer_in
-from daybook.store.transaction import Refused
+from daybook.store.transaction import ConditionsFailed
 
 PUBLISH, FIRE_TIMERS = "publish", "fire-timers"
 # The error of an effect that was attempted, and nobody knows whether it took effect (consumers/effect_records.py).
@@ -135,7 +135,7 @@ class Retrying:
         result NOT_SENT, and the others are not even looked at.
         """
         self._progress = progress
-        for some in chunks(dead_letters, MOST_LETTERS):
+        for some in chunks(dead_letters, MAX_DEAD_LETTERS):
             while self.under_way + len(some) > self._most:
                 yield from self._look()
                 if self.under_way + len(some) > self._most and not self._goes_on():
@@ -185,8 +185,8 @@ class Retrying:
         for consumer, several in by_consumer.items():
             yield from self._send(consumer, several, bodies)
 
-    def _event(self, dead_letters: tuple[RecordedLetter, ...]) -> DeadLettersRetried:
-        return DeadLettersRetried(**self._operation.about, reason=self._reason, letters=dead_letters)
+    def _event(self, dead_letters: tuple[RecordedDeadLetter, ...]) -> DeadLettersRetried:
+        return DeadLettersRetried(**self._operation.about, reason=self._reason, dead_letters=dead_letters)
 
     def _note(self, dead_letter: DeadLetter) -> dict[str, Any]:
         return change(self._connection, dead_letter, {"retried": self._operation.id})
@@ -282,7 +282,7 @@ class Retrying:
                     return Result(dead_letter, REFUSED, dead_letter.error, str(error))
             try:
                 self._operation.commit(self._event(named([dead_letter])), parts)
-            except Refused as refused:
+            except ConditionsFailed as refused:
                 if LEDGER in refused.failed:
                     return Result(dead_letter, DECIDED_BEFORE)
             else:

@@ -34,7 +34,7 @@ EXAMPLES = """
 **Examples**
 
 - `daybook dead retry 954ee5d5-d2e0-81b7-909d-26244858827d@confirm-order --apply`
-- `daybook dead retry --consumer charge-order --error NothingDone`
+- `daybook dead retry --consumer charge-order --error NotPerformed`
 - `daybook dead retry --consumer charge-order --first 1 --apply --stage prod`
 - `daybook dead retry --consumer charge-order --rate 5 --reason "the bank is back" --apply --stage prod`
 """

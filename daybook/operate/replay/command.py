@@ -194,11 +194,11 @@ def _about(wanted: Replay) -> Iterator[str]:
         view = tables[0] if len(tables) == 1 else "VIEW"
         yield f"{consumer.name} is a view: to rebuild it from all its events, daybook rebuild {view}."
     if consumer.kind == "effect":
-        yield f"{consumer.name} calls an external system, once for each idempotency key: {consumer.purpose}."
+        yield f"{consumer.name} calls an external system, once for each idempotency key: {consumer.idempotency_key}."
     if consumer.ordered:
         yield f"{consumer.name} is ordered: it processes each stream from its cursor on, and nothing behind that again."
     if wanted.effects:
-        effects = ", ".join(f"{effect.name} ({effect.purpose})" for effect in wanted.effects)
+        effects = ", ".join(f"{effect.name} ({effect.idempotency_key})" for effect in wanted.effects)
         yield f"What {consumer.name} does then may cause: {effects}."
     elif consumer.emits:
         yield f"What {consumer.name} emits causes no effect in an external system."
@@ -229,7 +229,7 @@ def _as_data(wanted: Replay, summary: Summary) -> dict[str, object]:
         "since_it_listens": summary.fresh,
         "oldest": summary.oldest,
         "newest": summary.newest,
-        "may_set_going": {effect.name: effect.purpose for effect in wanted.effects},
+        "may_set_going": {effect.name: effect.idempotency_key for effect in wanted.effects},
         "not_delivered": [{"id": failure.event.id, "error": failure.error} for failure in summary.failures],
     }
 

@@ -120,8 +120,8 @@ class Replay:
         self.consumer = deployed[consumer]
         if self.consumer.kind == "effect" and not selection.events:
             msg = (
-                f"{consumer} calls an external system ({self.consumer.purpose}), so that it gets only events that "
-                "are named one by one: --event ID, once for each"
+                f"{consumer} calls an external system ({self.consumer.idempotency_key}), so that it gets only events "
+                "that are named one by one: --event ID, once for each"
             )
             raise NotNamed(msg)
         self.selection = selection

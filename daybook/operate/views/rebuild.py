@@ -29,7 +29,7 @@ from daybook.operate.tables import generations
 from daybook.operate.views.views import Fold, Folding, View
 from daybook.store.journal import Span
 from daybook.store.state import KEY
-from daybook.store.transaction import MAX_WRITES, Pauses, Refused, write
+from daybook.store.transaction import MAX_WRITES, Backoff, ConditionsFailed, write
 
 # Rows that are held in memory at once for one of the journal's partitions.
 _MOST_ROWS = 2_000
@@ -177,17 +177,17 @@ def _write(view: View, generation: int, fold: Fold) -> None:
 
 def _write_together(view: View, generation: int, rows: Sequence[RowChange]) -> None:
     end = time.monotonic() + _LONGEST_CONFLICT
-    pauses = Pauses(lambda: end - time.monotonic())
+    backoff = Backoff(lambda: end - time.monotonic())
     while rows:
         try:
-            write(view.connection.dynamodb, {row.key: row.part(view.table, generation) for row in rows}, pauses)
-        except Refused as refused:
+            write(view.connection.dynamodb, {row.key: row.part(view.table, generation) for row in rows}, backoff)
+        except ConditionsFailed as refused:
             several = [
                 row.without_superseded(refused.failed[row.key] or {}) if row.key in refused.failed else row
                 for row in rows
             ]
             rows = [row for row in several if row]
-            pauses.pause()
+            backoff.wait()
         else:
             return
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from daybook.consumers.effect_records import NothingDone
+from daybook.consumers.effect_records import NotPerformed
 from tests.unit import test_charging, test_effects, test_refunding
 from tests.unit.faults import Death
 from tests.unit.test_charging import CONFIRM, CREATE
@@ -15,7 +15,7 @@ before_and_after = pytest.mark.parametrize("after", [False, True], ids=["before"
 
 @before_and_after
 @pytest.mark.parametrize("call", range(1, 12))
-@pytest.mark.parametrize("accident", [None, Death(), Slip(), NothingDone("down")], ids=repr)
+@pytest.mark.parametrize("accident", [None, Death(), Slip(), NotPerformed("down")], ids=repr)
 def test_what_cannot_be_asked_about_is_called_once_at_most(
     world: World, call: int, after: bool, accident: BaseException | None
 ) -> None:

@@ -75,7 +75,7 @@ def test_an_e_mail_with_an_unknown_outcome_may_have_been_sent(state: str, sent: 
 def test_an_e_mail_whose_process_died_after_the_call_may_have_been_sent() -> None:
     shop = a_shop()
     leave_in_doubt(shop, state="dead", error="ProcessDied")
-    shop.other_rows["attempt#letter/1001/confirmed", "mail-confirmed"] = {"state": "open"}
+    shop.other_rows["effect#letter/1001/confirmed", "mail-confirmed"] = {"state": "open"}
 
     assert violations(shop, EMAILS) == []
 
@@ -104,7 +104,7 @@ def lose_the_email(shop: SnapshotBuilder) -> None:
 
 
 def send_without_a_result(shop: SnapshotBuilder) -> None:
-    leave_in_doubt(shop, state="dead", error="Rejected")
+    leave_in_doubt(shop, state="dead", error="NonRetryable")
 
 
 def send_without_an_event(shop: SnapshotBuilder) -> None:

@@ -119,7 +119,7 @@ DECIDED = with_stream(
             "DeadLettersDiscarded",
             "operation/1",
             1,
-            {"reason": "a test", "operator": "ada", "letters": [{"event": "r-0", "consumer": "raise-alarm"}]},
+            {"reason": "a test", "operator": "ada", "dead_letters": [{"event": "r-0", "consumer": "raise-alarm"}]},
         )
     ],
 )

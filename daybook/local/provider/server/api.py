@@ -12,7 +12,7 @@ from daybook.local.provider.server import operations
 from daybook.local.provider.server.account import Account
 from daybook.local.provider.server.faults import ActiveFault, ActiveFaults, Call
 from daybook.local.provider.server.idempotency import Keys
-from daybook.local.provider.server.refusal import INVALID, Answer, Refusal
+from daybook.local.provider.server.refusal import INVALID, Answer, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ class Api:
         try:
             _authenticate(request.authorization)
             operation, identifier = operations.find(request.method, request.path)
-        except Refusal as refusal:
+        except Rejection as refusal:
             return refusal.answer()
         with self.account.lock:
             self.calls[operation.name] += 1
@@ -93,7 +93,7 @@ class Api:
             params = operation.read(request.form)
             if before := self.keys.claim(key, request.path, params):
                 return before
-        except Refusal as refusal:
+        except Rejection as refusal:
             return refusal.answer()
         answer = self._execute(operation, identifier, params, key, fault)
         self.keys.keep(key, answer)
@@ -114,7 +114,7 @@ class Api:
         try:
             with self.account.lock:
                 answer = Answer(HTTPStatus.OK, operation.perform(self.account, identifier, params, key))
-        except Refusal as refusal:
+        except Rejection as refusal:
             answer = refusal.answer()
         return fault.answer() if fault and fault.kept and fault.applies("error", "after") else answer
 
@@ -137,7 +137,7 @@ def _authenticate(authorization: str | None) -> None:
     """docs.stripe.com/api/authentication."""
     kind, _, key = (authorization or "").partition(" ")
     if kind != "Bearer" or not key:
-        raise Refusal(
+        raise Rejection(
             HTTPStatus.UNAUTHORIZED,
             INVALID,
             "You did not provide an API key. You need to provide your API key in the Authorization header, using "
@@ -146,4 +146,4 @@ def _authenticate(authorization: str | None) -> None:
         )
     if not key.startswith(_KEYS) or key in _KEYS:
         hidden = "*" * max(len(key) - _SHOWN, 0) + key[-_SHOWN:]
-        raise Refusal(HTTPStatus.UNAUTHORIZED, INVALID, f"Invalid API Key provided: {hidden}")
+        raise Rejection(HTTPStatus.UNAUTHORIZED, INVALID, f"Invalid API Key provided: {hidden}")

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from daybook.local.provider.server.refusal import INVALID, Answer, Refusal, invalid
+from daybook.local.provider.server.refusal import INVALID, Answer, Rejection, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ class Keys:
     def claim(self, key: str | None, path: str, params: Mapping[str, Any]) -> Answer | None:
         """The earlier answer, marked as a replay; None if this request is the first and may run.
 
-        Raises Refusal if the key was used for another request, or if its first request is still running.
+        Raises Rejection if the key was used for another request, or if its first request is still running.
         """
         if key is None:
             return None
@@ -65,8 +65,8 @@ class Keys:
             self._uses = {key: use for key, use in self._uses.items() if use.answer is None}
 
 
-def _misused(key: str, rule: str) -> Refusal:
-    return Refusal(
+def _misused(key: str, rule: str) -> Rejection:
+    return Rejection(
         HTTPStatus.BAD_REQUEST,
         "idempotency_error",
         f"Keys for idempotent requests can only be used {rule}. Try using a key other than '{key}' if you meant to "
@@ -74,8 +74,8 @@ def _misused(key: str, rule: str) -> Refusal:
     )
 
 
-def _in_use(key: str) -> Refusal:
-    return Refusal(
+def _in_use(key: str) -> Rejection:
+    return Rejection(
         HTTPStatus.CONFLICT,
         INVALID,
         "There is currently another in-progress request using this Idempotent Key (that probably means you submitted "

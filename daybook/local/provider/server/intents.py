@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from daybook.local.provider.server.account import Charge, Intent, PaymentMethod
 from daybook.local.provider.server.payment_methods import AUTHENTICATION_REQUIRED, Decline, Outcome, kinds_for
-from daybook.local.provider.server.refusal import INVALID, Refusal, invalid, unexpected_state
+from daybook.local.provider.server.refusal import INVALID, Rejection, invalid, unexpected_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,7 @@ def create(account: Account, params: Mapping[str, Any], key: str | None) -> Inte
 
 
 def confirm(account: Account, intent: Intent, params: Mapping[str, Any], key: str | None) -> Intent:
-    """Charge the intent: docs.stripe.com/api/payment_intents/confirm. A declined card raises Refusal with 402."""
+    """Charge the intent: docs.stripe.com/api/payment_intents/confirm. A declined card raises Rejection with 402."""
     if intent.status == "succeeded":
         raise unexpected_state(
             intent.as_stripe(),
@@ -157,15 +157,15 @@ def _paid(intent: Intent, charge: Charge) -> None:
     intent.next_action = intent.error = None
 
 
-def _declined(intent: Intent, charge: Charge, decline: Decline) -> Refusal:
+def _declined(intent: Intent, charge: Charge, decline: Decline) -> Rejection:
     refusal = _failed(intent, charge, decline, kind="card_error")
     refusal.error = {**refusal.error, "payment_intent": intent.as_stripe()}
     return refusal
 
 
-def _failed(intent: Intent, charge: Charge, decline: Decline, *, kind: str) -> Refusal:
+def _failed(intent: Intent, charge: Charge, decline: Decline, *, kind: str) -> Rejection:
     """The intent requires another payment method again: docs.stripe.com/declines/card."""
-    refusal = Refusal(
+    refusal = Rejection(
         HTTPStatus.PAYMENT_REQUIRED,
         kind,
         decline.message,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from daybook.local.provider.server import intents, listing, parameters, refunds
 from daybook.local.provider.server.account import Account
-from daybook.local.provider.server.refusal import INVALID, Refusal, invalid
+from daybook.local.provider.server.refusal import INVALID, Rejection, invalid
 
 # Account, id in the path, parameters, idempotency key -> the object to return.
 Perform = Callable[[Account, str, Mapping[str, Any], str | None], dict[str, Any]]
@@ -125,7 +125,7 @@ _PATTERNS: Final = [(each, re.compile(re.sub(r"\{id\}", r"([^/]+)", each.path)))
 def find(method: str, path: str) -> tuple[Operation, str]:
     """The operation for a request, and the id in its path if there is one.
 
-    Raises Refusal for an unknown URL, as Stripe does.
+    Raises Rejection for an unknown URL, as Stripe does.
     """
     for operation, pattern in _PATTERNS:
         if operation.method == method and (match := pattern.fullmatch(path)):
@@ -136,7 +136,7 @@ def find(method: str, path: str) -> tuple[Operation, str]:
         if path.endswith("/")
         else ""
     )
-    raise Refusal(
+    raise Rejection(
         HTTPStatus.NOT_FOUND,
         INVALID,
         f"Unrecognized request URL ({method}: {path}).{hint} Please see https://stripe.com/docs or we can help at "

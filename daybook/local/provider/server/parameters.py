@@ -24,7 +24,7 @@ class Parameters:
     required: tuple[str, ...] = ()
 
     def read(self, form: Mapping[str, Any]) -> dict[str, Any]:
-        """The values by name. Raises Refusal for a missing, unknown or malformed parameter, as Stripe does."""
+        """The values by name. Raises Rejection for a missing, unknown or malformed parameter, as Stripe does."""
         for name in form:
             if name == "payment_method_types":
                 raise invalid("payment_method_types_no_longer_supported", _NO_LONGER, name)

@@ -21,7 +21,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Refusal(Exception):
+class Rejection(Exception):
     """Stripe rejects the request.
 
     `kind` is the error's type, `param` the invalid parameter, `more` other fields of the error, such as payment_intent
@@ -43,16 +43,16 @@ class Refusal(Exception):
         return Answer(self.status, {"error": self.error}, self.headers)
 
 
-def invalid(code: str | None, message: str, param: str | None = None, **more: Any) -> Refusal:
+def invalid(code: str | None, message: str, param: str | None = None, **more: Any) -> Rejection:
     """400: the request can never succeed."""
-    return Refusal(HTTPStatus.BAD_REQUEST, INVALID, message, code, param, **more)
+    return Rejection(HTTPStatus.BAD_REQUEST, INVALID, message, code, param, **more)
 
 
-def missing(what: str, identifier: str, param: str, status: int = HTTPStatus.BAD_REQUEST) -> Refusal:
+def missing(what: str, identifier: str, param: str, status: int = HTTPStatus.BAD_REQUEST) -> Rejection:
     """The object does not exist: 400 if a parameter names it, 404 if the path does."""
-    return Refusal(status, INVALID, f"No such {what}: '{identifier}'", "resource_missing", param)
+    return Rejection(status, INVALID, f"No such {what}: '{identifier}'", "resource_missing", param)
 
 
-def unexpected_state(intent: Mapping[str, Any], message: str) -> Refusal:
+def unexpected_state(intent: Mapping[str, Any], message: str) -> Rejection:
     """The intent's state does not allow this: docs.stripe.com/error-codes."""
     return invalid("payment_intent_unexpected_state", message, payment_intent=intent)

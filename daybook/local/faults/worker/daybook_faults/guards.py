@@ -36,11 +36,11 @@ def _partial_answer(consumer: Any) -> None:
 def _store_first(transaction: Any) -> None:
     write = transaction.write
 
-    def put_first(dynamodb: Any, parts: Any, pauses: Any) -> None:
+    def put_first(dynamodb: Any, parts: Any, backoff: Any) -> None:
         events = [part["Put"]["Item"] for part in parts.values() if "position" in part.get("Put", {}).get("Item", {})]
         if events and _is_missing("store-first"):
             _put_on_the_bus(events)
-        write(dynamodb, parts, pauses)
+        write(dynamodb, parts, backoff)
 
     transaction.write = put_first
 
@@ -68,16 +68,20 @@ _NO_ROW = 0  # the number of an effect record that was not written: real numbers
 
 
 def _attempt(attempts: Any) -> None:
-    begin, write, conclusion = attempts.Attempts.begin, attempts.Attempts.write, attempts.Attempt.conclusion
+    begin, write, conclusion = (
+        attempts.EffectRecords.begin,
+        attempts.EffectRecords.write,
+        attempts.EffectRecord.conclusion,
+    )
 
-    def begin_unrecorded(self: Any, purpose: str, **about: Any) -> Any:
+    def begin_unrecorded(self: Any, idempotency_key: str, **about: Any) -> Any:
         if not _is_missing("effect-record"):
-            return begin(self, purpose, **about)
-        return attempts.Attempt(purpose, in_doubt=False, notes={}, _number=_NO_ROW, _attempts=self)
+            return begin(self, idempotency_key, **about)
+        return attempts.EffectRecord(idempotency_key, in_doubt=False, notes={}, _number=_NO_ROW, _attempts=self)
 
-    def write_to_row(self: Any, purpose: str, expression: str, number: int, **about: Any) -> None:
+    def write_to_row(self: Any, idempotency_key: str, expression: str, number: int, **about: Any) -> None:
         if number != _NO_ROW:
-            write(self, purpose, expression, number, **about)
+            write(self, idempotency_key, expression, number, **about)
 
     def conclude(self: Any, events: list[str]) -> Any:
         part = conclusion(self, events)
@@ -85,9 +89,9 @@ def _attempt(attempts: Any) -> None:
             return part
         return without_conditions({"TransactItems": [part]}, part["Update"]["TableName"])["TransactItems"][0]
 
-    attempts.Attempts.begin = begin_unrecorded
-    attempts.Attempts.write = write_to_row
-    attempts.Attempt.conclusion = conclude
+    attempts.EffectRecords.begin = begin_unrecorded
+    attempts.EffectRecords.write = write_to_row
+    attempts.EffectRecord.conclusion = conclude
 
 
 def _cursor(reaction: Any) -> None:
