@@ -57,7 +57,7 @@ def test_the_day_after_an_operator_has_it_published_by_a_command(system: Deploye
     assert system.pieces(sku) == (0, 1)
 
 
-def test_arguments_that_publish_cannot_read_are_a_clear_error(system: Deployed) -> None:
+def test_arguments_that_republish_cannot_read_are_a_clear_error(system: Deployed) -> None:
     answer = invoke(system, {"since": "yesterday", "until": clock.now()})
 
     assert answer["errorMessage"] == "since must be an RFC 3339 time with a time zone"
@@ -71,7 +71,7 @@ def handled(system: Deployed, orders: list[str]) -> bool:
 
 
 def catches_up(system: Deployed, *, since: str) -> int:
-    """Have publish do all that was recorded since then, however often it must be asked. Returns how many it put."""
+    """Have republish do all that was recorded since then, however often it must be asked. Returns how many it put."""
     published, until_, following = 0, clock.now(), since
     while following:
         answer = invoke(system, {"since": following, "until": until_})
@@ -80,9 +80,9 @@ def catches_up(system: Deployed, *, since: str) -> int:
 
 
 def invoke(system: Deployed, request: Mapping[str, Any]) -> Any:
-    """Invoke publish, and wait for its answer."""
+    """Invoke republish, and wait for its answer."""
     answer = system.cloud.client("lambda").invoke(
-        FunctionName=system.connection.names.of("publish"), Payload=json.dumps(request)
+        FunctionName=system.connection.names.of("republish"), Payload=json.dumps(request)
     )
     return json.loads(answer["Payload"].read())
 

@@ -121,7 +121,7 @@ def test_only_the_cursors_condition_keeps_a_stream_blocked_that_another_process_
 ) -> None:
     sku = unique("mug")
     first, _, third = three_arrivals(system, sku)
-    following, refusing = (reaction(StockReceived, ordered=True)(body) for body in (record_sequence, reject))
+    following, refusing = ordered_consumer(record_sequence), ordered_consumer(reject)
 
     with process_of(system, "receive-stock"):
         without = guard_or(guarded, without_conditions(system.connection.names.ledger, rows="cursor#"))
@@ -203,6 +203,16 @@ def three_arrivals(system: Deployed, sku: str) -> list[Envelope]:
     for arrival in arrivals:
         system.cloud.client("dynamodb").put_item(TableName=system.connection.names.store, Item=to_item(arrival))
     return arrivals
+
+
+def ordered_consumer(body: Callable[[StockReceived, Work], None]) -> Reaction[StockReceived]:
+    """An ordered consumer of one name, whatever its body: processes of it share its cursors."""
+
+    @reaction(StockReceived, ordered=True)
+    def handler(goods: StockReceived, work: Work) -> None:
+        body(goods, work)
+
+    return handler
 
 
 def deliver(handler: Reaction[StockReceived], *events: Envelope) -> None:

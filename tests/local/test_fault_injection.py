@@ -42,7 +42,10 @@ def test_faults_are_installed_when_a_function_imports_botocore(
 def test_the_code_is_patched_only_in_a_run_with_removable_guards(tmp_path: Path, guards: bool) -> None:
     environment = {"AWS_LAMBDA_FUNCTION_NAME": "daybook-local-publish", "DAYBOOK_STAGE": "local"}
     environment |= {"PATH": os.environ["PATH"], **Faults(tmp_path, guards=guards).environment}
-    program = "import daybook.consumers.consumer as c; print(c.write.__module__, c.OrderedReaction.batch.__module__)"
+    program = (
+        "from daybook.consumers import consumer, reaction\n"
+        "print(consumer.write.__module__, reaction.OrderedReaction.handle.__module__)"
+    )
 
     output = subprocess.check_output([sys.executable, "-c", program], env=environment, text=True, cwd=ROOT)
 
