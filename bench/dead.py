@@ -19,6 +19,7 @@ from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
 from daybook.store.attributes import pack_item
 from daybook.store.ledger import DEAD
+from daybook.store.limits import BATCH_WRITE_ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +31,6 @@ _CONSUMERS = ("reserve-stock", "charge-order", "confirm-order", "admit")
 _ERRORS = ("KeyError", "AccessDeniedException", "NonRetryable")
 _BODY = "x" * 1_500  # about as long as an order's message
 _FEW = 10  # memory is compared with this fraction of the dead letters
-# DynamoDB's quota for one BatchWriteItem.
-_MOST_WRITES = 25
 _KIB = 1_024
 
 
@@ -59,7 +58,7 @@ def measure(progress: Progress, *, dead_letters: int) -> list[Target]:
 def _write_dead_letters(connection: Connection, first: int, end: int) -> None:
     """Write the dead letters with these numbers directly to the ledger."""
     items = _items(first, end)
-    while some := [{"PutRequest": {"Item": item}} for item in islice(items, _MOST_WRITES)]:
+    while some := [{"PutRequest": {"Item": item}} for item in islice(items, BATCH_WRITE_ITEMS)]:
         waiting: Any = {connection.names.ledger: some}
         while waiting:
             waiting = connection.dynamodb.batch_write_item(RequestItems=waiting).get("UnprocessedItems")

@@ -16,6 +16,7 @@ from daybook.local.errors import LocalRunError
 from daybook.store.attributes import pack_item
 from daybook.store.event_store import Draft, Head, successor, to_item
 from daybook.store.ledger import COMMITTED
+from daybook.store.limits import BATCH_WRITE_ITEMS
 from events.accounts import TransactionPosted
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from daybook.runtime.names import Names
 
 _LONGEST = 200  # events of one stream
-_MOST_WRITES = 25  # DynamoDB's quota for one BatchWriteItem
 _WRITERS = 4
 
 Item = dict[str, Any]
@@ -58,7 +58,7 @@ def write(dynamodb: Any, puts: Iterable[Put]) -> None:
             raise NotWritten(msg)
 
     with ThreadPoolExecutor(_WRITERS) as pool:
-        while portion := [batch for _ in range(_WRITERS) if (batch := list(islice(waiting, _MOST_WRITES)))]:
+        while portion := [batch for _ in range(_WRITERS) if (batch := list(islice(waiting, BATCH_WRITE_ITEMS)))]:
             list(pool.map(write_some, portion))
 
 

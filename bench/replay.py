@@ -21,6 +21,7 @@ from daybook.operate.replay.selection import Selection
 from daybook.store.attributes import unpack_item
 from daybook.store.event_store import JOURNAL_SHARDS
 from daybook.store.journal import Span
+from daybook.store.limits import SEND_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from daybook.local.progress import Progress
 
 TO = "tally-transaction"
-_MOST_ENTRIES = 10  # SQS's quota for one SendMessageBatch
 _DATA = {"data", "source", "previous", "hash", "bucket", "position", "story"}
 
 
@@ -87,8 +87,8 @@ class _History:
         )
         for page in pages:
             bodies = [_body(item) for item in page["Items"]]
-            for start in range(0, len(bodies), _MOST_ENTRIES):
-                batch = bodies[start : start + _MOST_ENTRIES]
+            for start in range(0, len(bodies), SEND_MESSAGES):
+                batch = bodies[start : start + SEND_MESSAGES]
                 entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(batch)]
                 answer = self._connection.sqs.send_message_batch(QueueUrl=self._queue, Entries=entries)
                 sent += len(answer["Successful"])

@@ -17,6 +17,7 @@ from daybook.contracts import clock
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
 from daybook.store.ledger import COMMITTED
+from daybook.store.limits import PUT_EVENTS_ENTRIES
 from events.orders import OrderPlaced
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from daybook.local.progress import Progress
 
 _WARM_UP = 20  # orders
-_MOST_ENTRIES = 10  # EventBridge's quota for one PutEvents
 _TIMEOUT = timedelta(seconds=300)
 
 # Deliveries, and the seconds from sending the first order to the last commit.
@@ -99,8 +99,8 @@ class _Other:
         """Send orders, and wait until all are processed."""
         began = datetime.now(UTC)
         entries = [self._entry() for _ in range(orders)]
-        for start in range(0, orders, _MOST_ENTRIES):
-            answer = self._events.put_events(Entries=entries[start : start + _MOST_ENTRIES])
+        for start in range(0, orders, PUT_EVENTS_ENTRIES):
+            answer = self._events.put_events(Entries=entries[start : start + PUT_EVENTS_ENTRIES])
             if answer["FailedEntryCount"]:
                 msg = "the cloud did not accept all orders"
                 raise NotIdle(msg)

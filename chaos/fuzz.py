@@ -22,6 +22,7 @@ from daybook.operate.consumers import Consumer, consumers
 from daybook.operate.idle import wait_until_idle
 from daybook.operate.subscriptions import Subscriptions, published_source
 from daybook.store.ledger import COMMITTED
+from daybook.store.limits import PUT_EVENTS_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +38,6 @@ _NO_PROGRESS_TIMEOUT = 180.0
 _INTERVAL = 1.0  # seconds between two checks of the queues
 _FIRST_MESSAGES = 2_000  # messages after which memory is measured for comparison
 _GROWTH_FACTOR = 1.25  # a larger batch takes more memory for a moment, and Python does not return it
-_MOST_ENTRIES = 10  # quota of PutEvents and of SendMessageBatch
 _MOST_BYTES = 1_000_000  # of a request, with room for its other fields
 _LARGEST = 3  # number of functions whose memory is shown
 _SHOWN = 10  # at most, of similar problems
@@ -320,8 +320,8 @@ class Fuzzing:
 
     def _send_good_events(self, sent: Sequence[Sent]) -> dict[str, Sent]:
         """Send events, and wait until they and all that follows from them are processed. Returns them by id."""
-        for begin in range(0, len(sent), _MOST_ENTRIES):
-            self._events.put_events(Entries=[entry(one) for one in sent[begin : begin + _MOST_ENTRIES]])
+        for begin in range(0, len(sent), PUT_EVENTS_ENTRIES):
+            self._events.put_events(Entries=[entry(one) for one in sent[begin : begin + PUT_EVENTS_ENTRIES]])
         ids = {admitted_id(self._connection.account, one.source, one.producer_id): one for one in sent}
         until = datetime.now(UTC) + timedelta(seconds=_NO_PROGRESS_TIMEOUT)
         if left := wait_until_idle(self._connection, self._began, until, expected=ids):
@@ -372,7 +372,7 @@ def _batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
     size = 0
     for message in messages:
         own = len(message.body.encode())
-        if batch and (len(batch) == _MOST_ENTRIES or size + own > _MOST_BYTES):
+        if batch and (len(batch) == PUT_EVENTS_ENTRIES or size + own > _MOST_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(message)

@@ -12,6 +12,7 @@ from daybook.contracts import clock
 from daybook.operate.subscriptions import Subscriptions, published_source
 from daybook.store.attributes import unpack_item
 from daybook.store.ledger import COMMITTED, TRYING
+from daybook.store.limits import BATCH_GET_ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from daybook.operate.connection import Connection
 
 ADMIT = "admit"
-_MOST_READS = 100  # DynamoDB's quota for one BatchGetItem
 _ORDER_TIME = timedelta(seconds=60)  # after which an order is processed, except for later external events
 
 
@@ -83,17 +83,17 @@ class DeliveryTracker:
         self._shipping.clear()
         keys = [{"stream": f"shipment/{order}", "sequence": 1} for order in orders]
         found: list[str] = []
-        for begin in range(0, len(keys), _MOST_READS):
+        for begin in range(0, len(keys), BATCH_GET_ITEMS):
             items = self._connection.items(
-                self._connection.names.store, keys[begin : begin + _MOST_READS], ["stream"], consistent=True
+                self._connection.names.store, keys[begin : begin + BATCH_GET_ITEMS], ["stream"], consistent=True
             )
             found += [unpack_item(item)["stream"].partition("/")[2] for item in items]
         return sorted(found)
 
     def _rows(self) -> Iterator[tuple[str, str, str, datetime]]:
         keys = [{"event": event, "consumer": consumer} for event, consumer in self._open]
-        for begin in range(0, len(keys), _MOST_READS):
-            batch = keys[begin : begin + _MOST_READS]
+        for begin in range(0, len(keys), BATCH_GET_ITEMS):
+            batch = keys[begin : begin + BATCH_GET_ITEMS]
             for item in self._connection.items(
                 self._connection.names.ledger, batch, ["event", "consumer", "state", "at"]
             ):

@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chaos.checker.snapshot import Sent
+from daybook.store.limits import PUT_EVENTS_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from daybook.local.cloud import Cloud
 
 INGRESS = "daybook-local-ingress"
-_MOST_ENTRIES = 10  # EventBridge's quota for one PutEvents
 _RETRY_WINDOW = 180.0  # seconds
 
 ARTICLES = tuple(f"article-{number:02d}" for number in range(20))
@@ -58,8 +58,8 @@ class Producer:
         """Send all events in order. A call whose answer was lost is retried, so an event may be sent twice."""
         several = list(events)
         self.sent += several
-        for begin in range(0, len(several), _MOST_ENTRIES):
-            self.put([entry(sent) for sent in several[begin : begin + _MOST_ENTRIES]])
+        for begin in range(0, len(several), PUT_EVENTS_ENTRIES):
+            self.put([entry(sent) for sent in several[begin : begin + PUT_EVENTS_ENTRIES]])
 
     def put(self, entries: Sequence[dict[str, str]]) -> None:
         """Put at most ten entries, which are not added to `sent`. Raises botocore's errors after three minutes."""

@@ -19,12 +19,12 @@ from daybook.contracts.envelope import Envelope
 from daybook.runtime import aws, observability
 from daybook.runtime.settings import settings
 from daybook.store.event_store import NotAnEvent, from_item
+from daybook.store.limits import PUT_EVENTS_ENTRIES
 from daybook.store.transaction import Backoff, OutOfTime
 
 CONSUMER = "publish"
 
-# EventBridge's quotas for one PutEvents: entries, and bytes (1 MB now, 256 KB earlier).
-_MOST_ENTRIES = 10
+# Bytes of one PutEvents (1 MB now, 256 KB earlier).
 _MOST_BYTES = 256_000
 
 # Non-retryable errors of a whole request.
@@ -182,7 +182,7 @@ def _batches(events: Iterable[_Outgoing]) -> Iterator[list[_Outgoing]]:
     batch: list[_Outgoing] = []
     size = 0
     for event in events:
-        if batch and (len(batch) == _MOST_ENTRIES or size + event.envelope.size > _MOST_BYTES):
+        if batch and (len(batch) == PUT_EVENTS_ENTRIES or size + event.envelope.size > _MOST_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(event)

@@ -18,13 +18,12 @@ from daybook.runtime import aws
 from daybook.runtime.settings import settings
 from daybook.store.attributes import pack_item, unpack_item
 from daybook.store.journal import Journal, Line, Span
+from daybook.store.limits import BATCH_GET_ITEMS
 from daybook.store.transaction import Backoff, batch_get
 
 Item = Mapping[str, Any]
 Position = tuple[str, int]  # stream and sequence
 
-# DynamoDB's quota for one BatchGetItem. 100 events of 64 KiB are also below its limit of 16 MB.
-_MOST_READS = 100
 
 # A further portion begins only if this much time is left. A portion takes one or two seconds.
 _MIN_REMAINING = 10.0  # seconds
@@ -110,7 +109,7 @@ def portions(journal: Journal, span: Span) -> Iterator[Portion]:
         shards = [journal.lines(bucket, span, oldest_first=True) for bucket in buckets]
         lines = heapq.merge(*shards, key=attrgetter("order"))
         for moment, simultaneous in groupby(lines, key=attrgetter("recorded_at")):
-            if len(waiting.lines) >= _MOST_READS:
+            if len(waiting.lines) >= BATCH_GET_ITEMS:
                 yield waiting
                 waiting = Portion(moment, [])
             waiting = Portion(waiting.since, [*waiting.lines, *simultaneous])
@@ -120,8 +119,8 @@ def portions(journal: Journal, span: Span) -> Iterator[Portion]:
 def items(dynamodb: Any, table: str, lines: Sequence[Line], backoff: Backoff) -> dict[Position, Item]:
     """The items of the lines in the store's table. A consistent read. Raises OutOfTime."""
     found: dict[Position, Item] = {}
-    for start in range(0, len(lines), _MOST_READS):
-        keys = [pack_item({"stream": x.stream, "sequence": x.sequence}) for x in lines[start : start + _MOST_READS]]
+    for start in range(0, len(lines), BATCH_GET_ITEMS):
+        keys = [pack_item({"stream": x.stream, "sequence": x.sequence}) for x in lines[start : start + BATCH_GET_ITEMS]]
         for _, item in batch_get(dynamodb, {table: {"Keys": keys, "ConsistentRead": True}}, backoff):
             position = unpack_item({name: item[name] for name in ("stream", "sequence")})
             found[position["stream"], position["sequence"]] = item

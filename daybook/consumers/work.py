@@ -19,15 +19,13 @@ from daybook.store import ledger_keys
 from daybook.store.attributes import pack, unpack, unpack_item
 from daybook.store.event_store import Draft, EventStore, Head, successor
 from daybook.store.ledger import COMMITTED, TRYING, Entry, Ledger
+from daybook.store.limits import BATCH_GET_ITEMS
 from daybook.store.state import KEY, VERSION, State
 from daybook.store.timers import DueTable, Timer
 from daybook.store.transaction import Backoff, batch_get
 
 R = TypeVar("R", bound=State)
 H = TypeVar("H", bound=Event)
-
-# DynamoDB's quota for one BatchGetItem.
-_MAX_READS = 100
 
 # The name of the ledger's part in each transaction of a consumer.
 LEDGER = "ledger"
@@ -106,7 +104,7 @@ class Work:
         backoff: Backoff,
     ) -> None:
         self.cause = cause
-        self._pauses = backoff
+        self._backoff = backoff
         self._backbone = backbone
         self._consumer = consumer
         self._emits = emits
@@ -137,8 +135,8 @@ class Work:
         missing = [
             (row, key) for row, keys in wanted for key in dict.fromkeys(keys) if (row.table, key) not in self._rows
         ]
-        for start in range(0, len(missing), _MAX_READS):
-            self._fetch(missing[start : start + _MAX_READS])
+        for start in range(0, len(missing), BATCH_GET_ITEMS):
+            self._fetch(missing[start : start + BATCH_GET_ITEMS])
 
     def history(self, stream: str, *types: type[H]) -> list[RecordedEvent[H]]:
         """All events of these types in a stream, in order. A consistent read. Use it only for streams that stay short.
@@ -157,8 +155,8 @@ class Work:
         wanted = list(dict.fromkeys(deliveries))
         keys = [ledger_keys.of_event(event, consumer) for event, consumer in wanted]
         states: dict[tuple[str, str], str] = {}
-        for start in range(0, len(keys), _MAX_READS):
-            for row in self._backbone.ledger.several(keys[start : start + _MAX_READS], self._pauses):
+        for start in range(0, len(keys), BATCH_GET_ITEMS):
+            for row in self._backbone.ledger.several(keys[start : start + BATCH_GET_ITEMS], self._backoff):
                 states[row.event, row.consumer] = row.state
         return {each for each in wanted if states.get(each, TRYING) == TRYING}
 
@@ -318,7 +316,7 @@ class Work:
             table: {"Keys": [row.address(key) for name, key in rows if name == table], "ConsistentRead": True}
             for table, row in {name: row for (name, _), row in rows.items()}.items()
         }
-        for table, item in batch_get(self._backbone.dynamodb, request, self._pauses):
+        for table, item in batch_get(self._backbone.dynamodb, request, self._backoff):
             found = rows[table, unpack(item[KEY])].from_item(item)
             self._rows[found.table, found.row_id] = (found, unpack_item(item).get(VERSION, 0))
 

@@ -13,9 +13,7 @@ from daybook.operate.subscriptions import queue_url
 from daybook.store.event_store import NotAnEvent
 from daybook.store.event_store import from_item as event_in
 from daybook.store.journal import Line
-
-# SQS's quota for one SendMessageBatch.
-_MOST_ENTRIES = 10
+from daybook.store.limits import SEND_MESSAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class Delivery:
         """
         for lines in chunks(events):
             found, unreadable = self._stored(lines)
-            for batch in chunks((line for line in lines if _place(line) in found), _MOST_ENTRIES):
+            for batch in chunks((line for line in lines if _place(line) in found), SEND_MESSAGES):
                 self._before(len(batch))
                 bodies = [self._message(found[_place(line)]) for line in batch]
                 errors = queues.send(self._connection, self._url, bodies, pause=self._pause)

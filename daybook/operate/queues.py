@@ -10,9 +10,9 @@ from daybook.operate.connection import Connection
 from daybook.operate.errors import is_not_there
 from daybook.operate.polling import attempts
 from daybook.operate.reading import batches
+from daybook.store.limits import SEND_MESSAGES
 
-# SQS's quotas for one SendMessageBatch.
-_MOST_ENTRIES = 10
+# Bytes of one SendMessageBatch.
 _MOST_BYTES = 1_048_576
 
 # What is in a queue: the attributes of SQS, and our names for them.
@@ -64,7 +64,7 @@ def send(
     """
     errors: list[str | None] = [None] * len(bodies)
     numbers = range(len(bodies))
-    for batch in batches(numbers, lambda n: len(bodies[n].encode()), most=_MOST_ENTRIES, most_bytes=_MOST_BYTES):
+    for batch in batches(numbers, lambda n: len(bodies[n].encode()), most=SEND_MESSAGES, most_bytes=_MOST_BYTES):
         waiting = batch
         for _ in attempts(pause):
             entries = [{"Id": str(n), "MessageBody": bodies[n], "DelaySeconds": delay} for n in waiting]

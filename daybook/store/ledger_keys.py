@@ -29,6 +29,6 @@ def of_switch(consumer: str) -> Key:
     return {"event": SWITCHES, "consumer": consumer}
 
 
-def of_operation(operation: str, partition: str) -> Key:
-    """The progress of a replay in one of the partitions that are read in parallel."""
-    return {"event": f"operation#{operation}", "consumer": partition}
+def of_checkpoints(operation: str) -> str:
+    """The partition key of a replay's checkpoints: one row for each part that is read in parallel, which sorts them."""
+    return f"operation#{operation}"

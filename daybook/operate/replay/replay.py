@@ -26,6 +26,7 @@ from daybook.operate.reading import chunks
 from daybook.operate.replay.consequences import effects_of
 from daybook.operate.replay.selection import Selection, partitions
 from daybook.operate.subscriptions import Subscriptions, UnknownConsumer, listens_since
+from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.journal import Line
 
@@ -246,7 +247,7 @@ class _Checkpoints:
     def __init__(self, connection: Connection, operation_id: str) -> None:
         self._dynamodb = connection.dynamodb
         self._table = connection.names.ledger
-        self._key = f"operation#{operation_id}"
+        self._key = ledger_keys.of_checkpoints(operation_id)
 
     def read(self) -> Mapping[str, _Checkpoint]:
         """The checkpoints by their partitions."""
