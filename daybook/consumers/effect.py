@@ -207,6 +207,6 @@ def effect(
 
     The body raises NotPerformed if the call certainly had no effect and must be retried, NonRetryable if it can never
     succeed, RetryLater if the outcome is not available yet. After any other error the outcome is unknown, except inside
-    `attempt.preparing()`. Once the outcome is unknown, no error of the body changes that: only an outcome does.
+    `record.preparing()`. Once the outcome is unknown, no error of the body changes that: only an outcome does.
     """
     return lambda body: Effect(event_type, emits, body, idempotency_key=idempotency_key, can_ask=can_ask, calls=calls)

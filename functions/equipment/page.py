@@ -18,13 +18,13 @@ _FAILED: Final = 500  # HTTP: from here on the service has failed, and may have 
 _UNAVAILABLE: Final = 503  # HTTP: but here it has not
 
 
-def page(about: Trouble, attempt: EffectRecord, *, alarm_id: str, level: int) -> StaffPaged:
+def page(about: Trouble, record: EffectRecord, *, alarm_id: str, level: int) -> StaffPaged:
     """Send the page, and say that it was taken.
 
     Raises NotPerformed if SNS certainly did nothing, NonRetryable if it will never take it, and botocore's errors where
     nobody knows whether it has.
     """
-    with attempt.preparing():
+    with record.preparing():
         sns = aws.client_that_never_repeats("sns", settings().call_timeout)
         topic = settings().option("pager")
         subject, message = f"{about.ward}: alarm, level {level}", text(about, alarm_id=alarm_id, level=level)

@@ -7,5 +7,5 @@ from functions.equipment.page import page
 
 
 @effect(EquipmentAlarmEscalated, idempotency_key="page/{alarm_id}/{level}", emits=(StaffPaged,))
-def handler(alarm: EquipmentAlarmEscalated, attempt: EffectRecord) -> StaffPaged:
-    return page(alarm.about, attempt, alarm_id=alarm.alarm_id, level=alarm.level)
+def handler(alarm: EquipmentAlarmEscalated, record: EffectRecord) -> StaffPaged:
+    return page(alarm.about, record, alarm_id=alarm.alarm_id, level=alarm.level)

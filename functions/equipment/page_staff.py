@@ -7,5 +7,5 @@ from functions.equipment.page import page
 
 
 @effect(EquipmentAlarmRaised, idempotency_key="page/{alarm_id}", emits=(StaffPaged,))
-def handler(alarm: EquipmentAlarmRaised, attempt: EffectRecord) -> StaffPaged:
-    return page(alarm.about, attempt, alarm_id=alarm.alarm_id, level=1)
+def handler(alarm: EquipmentAlarmRaised, record: EffectRecord) -> StaffPaged:
+    return page(alarm.about, record, alarm_id=alarm.alarm_id, level=1)

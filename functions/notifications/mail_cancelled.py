@@ -64,8 +64,8 @@ def _reason_in_german(order: OrderCancelled) -> str:
 
 
 @effect(OrderCancelled, idempotency_key="letter/{order_id}/cancelled", emits=(EmailSent, EmailRefused))
-def handler(order: OrderCancelled, attempt: EffectRecord) -> EmailSent | EmailRefused:
-    with attempt.preparing():
+def handler(order: OrderCancelled, record: EffectRecord) -> EmailSent | EmailRefused:
+    with record.preparing():
         bought = order.purchase
         written = letter(bought.customer, words(language_of(bought.customer), order), bought.lines)
-    return post(written, attempt, letter_id=f"{order.order_id}.cancelled", order_id=order.order_id)
+    return post(written, record, letter_id=f"{order.order_id}.cancelled", order_id=order.order_id)

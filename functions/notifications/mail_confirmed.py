@@ -24,8 +24,8 @@ def words(language: Language, order_id: str) -> Words:
 
 
 @effect(OrderConfirmed, idempotency_key="letter/{order_id}/confirmed", emits=(EmailSent, EmailRefused))
-def handler(order: OrderConfirmed, attempt: EffectRecord) -> EmailSent | EmailRefused:
-    with attempt.preparing():
+def handler(order: OrderConfirmed, record: EffectRecord) -> EmailSent | EmailRefused:
+    with record.preparing():
         bought = order.purchase
         written = letter(bought.customer, words(language_of(bought.customer), order.order_id), bought.lines)
-    return post(written, attempt, letter_id=f"{order.order_id}.confirmed", order_id=order.order_id)
+    return post(written, record, letter_id=f"{order.order_id}.confirmed", order_id=order.order_id)

@@ -32,8 +32,8 @@ def words(language: Language, order: OrderFulfilled) -> Words:
 
 
 @effect(OrderFulfilled, idempotency_key="letter/{order_id}/fulfilled", emits=(EmailSent, EmailRefused))
-def handler(order: OrderFulfilled, attempt: EffectRecord) -> EmailSent | EmailRefused:
-    with attempt.preparing():
+def handler(order: OrderFulfilled, record: EffectRecord) -> EmailSent | EmailRefused:
+    with record.preparing():
         bought = order.purchase
         written = letter(bought.customer, words(language_of(bought.customer), order), bought.lines)
-    return post(written, attempt, letter_id=f"{order.order_id}.fulfilled", order_id=order.order_id)
+    return post(written, record, letter_id=f"{order.order_id}.fulfilled", order_id=order.order_id)

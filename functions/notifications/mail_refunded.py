@@ -37,9 +37,9 @@ def words(language: Language, refund: PaymentRefunded) -> Words:
 
 
 @effect(PaymentRefunded, idempotency_key="letter/{order_id}/refunded/{refund_id}", emits=(EmailSent, EmailRefused))
-def handler(refund: PaymentRefunded, attempt: EffectRecord) -> EmailSent | EmailRefused:
-    with attempt.preparing():
+def handler(refund: PaymentRefunded, record: EffectRecord) -> EmailSent | EmailRefused:
+    with record.preparing():
         told = letter(refund.customer, words(language_of(refund.customer), refund))
     # No id of an order or a refund holds a colon: no two letters have one name.
     letter_id = f"{refund.order_id}.refunded:{refund.refund_id}"
-    return post(told, attempt, letter_id=letter_id, order_id=refund.order_id)
+    return post(told, record, letter_id=letter_id, order_id=refund.order_id)

@@ -18,13 +18,13 @@ _FAILED = 500  # HTTP: from here on the service has failed, and may have begun w
 _UNAVAILABLE = 503  # HTTP: but here it has not
 
 
-def post(letter: Letter, attempt: EffectRecord, *, letter_id: str, order_id: str) -> EmailSent | EmailRefused:
+def post(letter: Letter, record: EffectRecord, *, letter_id: str, order_id: str) -> EmailSent | EmailRefused:
     """Send the letter, and say what became of that.
 
     Raises NotPerformed if SES is down or busy, NonRetryable if it will not send it, and botocore's errors where nobody
     knows whether it has.
     """
-    with attempt.preparing():
+    with record.preparing():
         ses = aws.client_that_never_repeats("sesv2", settings().call_timeout)
     try:
         answer = ses.send_email(

@@ -42,19 +42,19 @@ _IMPOSSIBLE = frozenset(
     can_ask=True,
     calls=4,  # made, confirmed, called off, looked at
 )
-def handler(stock: StockReserved, attempt: EffectRecord) -> PaymentSucceeded | PaymentFailed:
+def handler(stock: StockReserved, record: EffectRecord) -> PaymentSucceeded | PaymentFailed:
     if not stock.total.amount:
-        return attempt.without_asking(PaymentSucceeded(order_id=stock.order_id, payment_id="", amount=stock.total))
-    if futile := _futile(stock, attempt):
-        return attempt.without_asking(_failed(stock, futile))
+        return record.without_asking(PaymentSucceeded(order_id=stock.order_id, payment_id="", amount=stock.total))
+    if futile := _futile(stock, record):
+        return record.without_asking(_failed(stock, futile))
     try:
-        return _outcome(stock, _confirmed(stock, _intent(stock, attempt)))
+        return _outcome(stock, _confirmed(stock, _intent(stock, record)))
     except NotChargeable:
-        return attempt.without_asking(_failed(stock, "amount_not_chargeable"))
+        return record.without_asking(_failed(stock, "amount_not_chargeable"))
     except stripe.CardError as error:
         return _failed(stock, _reason(error.error))
     except stripe.InvalidRequestError as error:
-        if (why := _impossible(error)) and "intent" not in attempt.notes:
+        if (why := _impossible(error)) and "intent" not in record.notes:
             return _failed(stock, why)
         msg = f"the payment provider does not understand the request: {error.code or 'no code'}"
         raise NonRetryable(msg) from error
@@ -64,19 +64,19 @@ def handler(stock: StockReserved, attempt: EffectRecord) -> PaymentSucceeded | P
         raise
 
 
-def _futile(stock: StockReserved, attempt: EffectRecord) -> str | None:
+def _futile(stock: StockReserved, record: EffectRecord) -> str | None:
     """Why the provider need not be asked, if that is so. A payment that was never noted was never confirmed."""
     if not stock.payment_method:
         return "no_payment_method"
-    return "not_paid_in_time" if _is_late(stock) and "intent" not in attempt.notes else None
+    return "not_paid_in_time" if _is_late(stock) and "intent" not in record.notes else None
 
 
-def _intent(stock: StockReserved, attempt: EffectRecord) -> PaymentIntent:
+def _intent(stock: StockReserved, record: EffectRecord) -> PaymentIntent:
     """The one payment for this order, as the provider has it."""
     intents = provider().v1.payment_intents
-    if known := attempt.notes.get("intent"):
+    if known := record.notes.get("intent"):
         return intents.retrieve(known)
-    spoilt = int(attempt.notes.get("spoilt", "0"))
+    spoilt = int(record.notes.get("spoilt", "0"))
     try:
         intent = intents.create(
             params={
@@ -87,15 +87,15 @@ def _intent(stock: StockReserved, attempt: EffectRecord) -> PaymentIntent:
                 "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
                 "metadata": {ORDER: stock.order_id},
             },
-            options={"idempotency_key": f"{attempt.idempotency_key}/{spoilt}" if spoilt else attempt.idempotency_key},
+            options={"idempotency_key": f"{record.idempotency_key}/{spoilt}" if spoilt else record.idempotency_key},
         )
     except stripe.APIError as error:
         # For a day the provider answers this key with the same (https://docs.stripe.com/error-low-level#server-errors).
         # Another key is no danger: what is not confirmed moves no money, and only what is noted is confirmed.
         if error.http_status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            attempt.note(spoilt=str(spoilt + 1))
+            record.note(spoilt=str(spoilt + 1))
         raise
-    attempt.note(intent=intent.id)
+    record.note(intent=intent.id)
     return intent
 
 

@@ -26,9 +26,9 @@ _MOST = 100
     can_ask=True,
     calls=2,  # looked for, made
 )
-def handler(asked: RefundRequested, attempt: EffectRecord) -> PaymentRefunded:
+def handler(asked: RefundRequested, record: EffectRecord) -> PaymentRefunded:
     try:
-        refund = _refund(asked, attempt)
+        refund = _refund(asked, record)
     except NotChargeable as error:
         raise NonRetryable(str(error)) from error
     except stripe.InvalidRequestError as error:
@@ -55,10 +55,10 @@ def handler(asked: RefundRequested, attempt: EffectRecord) -> PaymentRefunded:
     )
 
 
-def _refund(asked: RefundRequested, attempt: EffectRecord) -> Refund:
+def _refund(asked: RefundRequested, record: EffectRecord) -> Refund:
     """The one refund with this id, as the provider has it."""
     refunds = provider().v1.refunds
-    if attempt.in_doubt:
+    if record.in_doubt:
         made = refunds.list(params={"payment_intent": asked.payment_id, "limit": _MOST})
         for refund in made.data:
             if refund.metadata and refund.metadata.to_dict().get(REFUND) == asked.refund_id:
@@ -69,5 +69,5 @@ def _refund(asked: RefundRequested, attempt: EffectRecord) -> Refund:
             "amount": stripe_amount(asked.amount),
             "metadata": {ORDER: asked.order_id, REFUND: asked.refund_id},
         },
-        options={"idempotency_key": attempt.idempotency_key},
+        options={"idempotency_key": record.idempotency_key},
     )

@@ -29,8 +29,8 @@ def running(body: Callable[[Work], None], *emits: type[Event]) -> Reaction[Order
 def attempting(body: Callable[[EffectRecord], Event | None], *, can_ask: bool = False) -> Effect[OrderPlaced]:
     """An effect on an order that does this. It may say that a letter was sent."""
 
-    def handler(_: OrderPlaced, attempt: EffectRecord) -> Event | None:
-        return body(attempt)
+    def handler(_: OrderPlaced, record: EffectRecord) -> Event | None:
+        return body(record)
 
     handler.__module__ = "functions.trials.try_it"
     return effect(OrderPlaced, idempotency_key="trial/{order_id}", emits=(EmailSent,), can_ask=can_ask)(handler)

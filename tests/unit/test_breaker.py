@@ -47,14 +47,14 @@ class Outside:
     def effect(self, *, can_ask: bool = True) -> Trial:
         """An effect that asks it."""
 
-        def body(attempt: EffectRecord) -> Event:
-            self.calls.append(attempt.idempotency_key)
+        def body(record: EffectRecord) -> Event:
+            self.calls.append(record.idempotency_key)
             for act in self.during[:1]:
                 self.during.remove(act)
                 act()
             if self.down:
                 raise self.down()
-            order = attempt.idempotency_key.removeprefix("trial/")
+            order = record.idempotency_key.removeprefix("trial/")
             return EmailSent(letter_id=f"{order}.trial", order_id=order, message_id="M-1")
 
         return attempting(body, can_ask=can_ask)

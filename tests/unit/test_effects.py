@@ -59,8 +59,8 @@ class Outside:
 def sending(outside: Outside) -> Trial:
     """An effect that cannot ask what became of an attempt."""
 
-    def body(attempt: EffectRecord) -> Event:
-        outside.make(attempt.idempotency_key)
+    def body(record: EffectRecord) -> Event:
+        outside.make(record.idempotency_key)
         return SENT
 
     return attempting(body)
@@ -69,9 +69,9 @@ def sending(outside: Outside) -> Trial:
 def paying(outside: Outside) -> Trial:
     """An effect that can ask: in doubt it looks whether it was made."""
 
-    def body(attempt: EffectRecord) -> Event:
-        if not (attempt.in_doubt and attempt.idempotency_key in outside.made):
-            outside.make(attempt.idempotency_key)
+    def body(record: EffectRecord) -> Event:
+        if not (record.in_doubt and record.idempotency_key in outside.made):
+            outside.make(record.idempotency_key)
         return SENT
 
     return attempting(body, can_ask=True)
@@ -82,8 +82,8 @@ def raising(*failures: BaseException, can_ask: bool = False) -> tuple[Trial, lis
     given: list[EffectRecord] = []
     left = list(failures)
 
-    def body(attempt: EffectRecord) -> Event:
-        given.append(attempt)
+    def body(record: EffectRecord) -> Event:
+        given.append(record)
         if left:
             raise left.pop(0)
         return SENT
@@ -408,12 +408,12 @@ def test_an_answer_that_the_body_does_not_understand_is_a_try_and_the_last_is_de
 def test_what_is_asked_about_again_finds_what_was_noted(world: World) -> None:
     seen: list[tuple[bool, dict[str, str]]] = []
 
-    def body(attempt: EffectRecord) -> Event:
-        seen.append((attempt.in_doubt, dict(attempt.notes)))
-        if not attempt.in_doubt:
-            attempt.note(intent="pi_1")
-            attempt.note(step="confirmed")
-            assert attempt.notes == {"intent": "pi_1", "step": "confirmed"}
+    def body(record: EffectRecord) -> Event:
+        seen.append((record.in_doubt, dict(record.notes)))
+        if not record.in_doubt:
+            record.note(intent="pi_1")
+            record.note(step="confirmed")
+            assert record.notes == {"intent": "pi_1", "step": "confirmed"}
             raise Slip
         return SENT
 
@@ -425,8 +425,8 @@ def test_what_is_asked_about_again_finds_what_was_noted(world: World) -> None:
 
 @pytest.mark.parametrize("name", ["number", "open", "state", "until", "token", "now", "one", "notes"])
 def test_a_note_may_have_any_name(world: World, name: str) -> None:
-    def body(attempt: EffectRecord) -> Event:
-        attempt.note(**{name: "17"})
+    def body(record: EffectRecord) -> Event:
+        record.note(**{name: "17"})
         return SENT
 
     assert world.deliver(attempting(body), an_event()[1]) == []
@@ -478,11 +478,11 @@ def test_what_did_nothing_is_tried_for_as_long_as_patience_lasts(world: World) -
 def test_notes_outlast_an_attempt_that_failed(world: World, failure: Exception) -> None:
     left = [failure]
 
-    def body(attempt: EffectRecord) -> Event:
+    def body(record: EffectRecord) -> Event:
         if left:
-            attempt.note(intent="pi_1")
+            record.note(intent="pi_1")
             raise left.pop()
-        assert attempt.notes == {"intent": "pi_1"}
+        assert record.notes == {"intent": "pi_1"}
         return SENT
 
     outlive(world, attempting(body, can_ask=True), an_event()[1])
@@ -690,15 +690,15 @@ def test_a_process_that_has_lost_its_attempt_can_say_nothing_more_of_it(world: W
     _, message = an_event()
     lives: list[str] = []
 
-    def body(attempt: EffectRecord) -> Event:
-        lives.append("in doubt" if attempt.in_doubt else "first")
-        if attempt.in_doubt:
+    def body(record: EffectRecord) -> Event:
+        lives.append("in doubt" if record.in_doubt else "first")
+        if record.in_doubt:
             raise Death
         time_passes(world)
         with pytest.raises(Death):
             world.deliver(handler, message)
         if says == "note":
-            attempt.note(intent="pi_1")
+            record.note(intent="pi_1")
         if says == "withdraw":
             raise NotPerformed("the provider is down")
         if says == "leave":
@@ -769,8 +769,8 @@ def test_a_purpose_that_does_not_tell_one_thing_from_another_is_an_error_at_once
 def test_an_outcome_that_was_not_declared_is_not_lost_in_silence(world: World) -> None:
     outside = Outside()
 
-    def body(attempt: EffectRecord) -> Event:
-        outside.make(attempt.idempotency_key)
+    def body(record: EffectRecord) -> Event:
+        outside.make(record.idempotency_key)
         return goods()
 
     outlive(world, attempting(body), an_event()[1])
@@ -783,11 +783,11 @@ def test_what_fails_before_anything_is_asked_of_the_world_outside_is_tried_again
     outside = Outside()
     failures = [ValueError("no such letter")]
 
-    def body(attempt: EffectRecord) -> Event:
-        with attempt.preparing():
+    def body(record: EffectRecord) -> Event:
+        with record.preparing():
             if failures:
                 raise failures.pop()
-        outside.make(attempt.idempotency_key)
+        outside.make(record.idempotency_key)
         return SENT
 
     handler = attempting(body)
@@ -803,8 +803,8 @@ def test_what_fails_before_anything_is_asked_of_the_world_outside_is_tried_again
 
 
 def test_what_fails_after_the_preparation_leaves_the_outcome_unknown(world: World) -> None:
-    def body(attempt: EffectRecord) -> Event:
-        with attempt.preparing():
+    def body(record: EffectRecord) -> Event:
+        with record.preparing():
             pass
         raise TimeoutError
 

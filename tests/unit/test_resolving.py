@@ -39,9 +39,9 @@ class Post:
         self.silent = True
         self.meanwhile: Callable[[EffectRecord], object] = lambda _: None
 
-    def body(self, attempt: EffectRecord) -> Event:
-        self.sent.append(attempt.idempotency_key)
-        self.meanwhile(attempt)
+    def body(self, record: EffectRecord) -> Event:
+        self.sent.append(record.idempotency_key)
+        self.meanwhile(record)
         if self.silent:
             raise Slip
         return SENT
@@ -171,7 +171,7 @@ def test_whenever_it_is_interrupted_repeating_it_has_what_had_no_effect_happen_o
 def test_a_process_that_was_thought_dead_can_say_nothing_more_of_an_attempt_that_was_withdrawn(
     running: Running, post: Post, says: str
 ) -> None:
-    def long_silence(attempt: EffectRecord) -> None:
+    def long_silence(record: EffectRecord) -> None:
         post.meanwhile = lambda _: None
         post.silent = False
         time_passes(running.world)
@@ -180,13 +180,13 @@ def test_a_process_that_was_thought_dead_can_say_nothing_more_of_an_attempt_that
         assert done.state == COMMITTED
         if says == "note":
             with pytest.raises(InProgress):
-                attempt.note(x="1")
+                record.note(x="1")
         if says == "withdraw":
             with pytest.raises(InProgress):
-                attempt.withdraw()
+                record.withdraw()
         if says == "leave":
             with pytest.raises(InProgress):
-                attempt.leave()
+                record.leave()
 
     running.deploy(attempting(post.body))
     placed = recorded()
