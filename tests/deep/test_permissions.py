@@ -21,6 +21,7 @@ from daybook.local import provider as outside
 from daybook.local.faults import Call, Fault, Faults, Use
 from daybook.local.provider import Provider
 from daybook.runtime.mapping import Mappings
+from daybook.store.event_store import to_item
 from daybook.store.timers import slots
 from tests.deployed import test_analytics, test_compliance, test_fraud, test_patients
 from tests.deployed.deployed import Deployed, an_order, paused, short_visibility_timeout, stock_received, unique
@@ -37,6 +38,7 @@ from tests.deployed.test_equipment import (
 from tests.deployed.test_permissions import roles
 from tests.deployed.test_shop import a_parcel, a_refund, bounces, expires, kill, mails
 from tests.local.processes import until
+from tests.unit.builders import goods, recorded
 
 # Done by AWS with the function's role, so no call of the function shows it.
 BY_LAMBDA_ITSELF = {
@@ -112,7 +114,7 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, fo
     consumers = [
         function
         for function in roles(system)
-        if function not in {"admit", "publish", "record-dead-letters", "fire-timers", "control-consumers"}
+        if function not in {"admit", "publish", "republish", "record-dead-letters", "fire-timers", "control-consumers"}
     ]
     twice = an_order(paid, lines=[(sku, 1)], producer_id=unique("checkout"))
     refused = [Fault.denied(function=consumer, operation="TransactWriteItems") for consumer in consumers]
@@ -159,7 +161,7 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, fo
     for consumer in consumers:
         gets_what_it_cannot_read(system, consumer)
     the_store_gets_what_is_no_event(system)
-    publish_reads_the_journal(system)
+    republish_reads_the_journal(system)
     the_ledger_gets_what_is_too_large_for_it(system)
     sweep_finds_what_is_no_timer(system)
     a_consumer_is_paused_and_resumed(system)
@@ -201,14 +203,21 @@ def the_store_gets_what_is_no_event(system: Deployed) -> None:
     dynamodb.delete_item(TableName=table, Key=key)
 
 
-def publish_reads_the_journal(system: Deployed) -> None:
-    """Have publish catch up on the last minute."""
+def republish_reads_the_journal(system: Deployed) -> None:
+    """Have republish publish the last minute again, with an item in it that is no event."""
+    dynamodb, table = system.cloud.client("dynamodb"), system.connection.names.store
+    item = to_item(recorded(goods(unique("mug"))))
+    key = {name: item[name] for name in ("stream", "sequence")}
+    dynamodb.put_item(TableName=table, Item={name: value for name, value in item.items() if name != "data"})
     now = datetime.now(UTC)
     request = {"since": clock.timestamp(now - timedelta(minutes=1)), "until": clock.timestamp(now)}
     answer = system.cloud.client("lambda").invoke(
-        FunctionName=system.connection.names.of("publish"), Payload=json.dumps(request)
+        FunctionName=system.connection.names.of("republish"), Payload=json.dumps(request)
     )
-    assert json.loads(answer["Payload"].read())["published"] > 0
+    told = json.loads(answer["Payload"].read())
+    dynamodb.delete_item(TableName=table, Key=key)
+    assert told["published"] > 0
+    assert told["set_aside"] == 1
 
 
 def sweep_finds_what_is_no_timer(system: Deployed) -> None:

@@ -51,11 +51,6 @@ def add_a_contract_that_only_inventory_listens_to(sources: Path) -> None:
     """Goods come back: a contract in a module of its own, a function, and the line that deploys it."""
     (sources / "events" / "returns.py").write_text(CONTRACT)
     (sources / "functions" / "inventory" / "take_back.py").write_text(FUNCTION)
-    catalogue = sources / "events" / "catalogue.py"
-    text = catalogue.read_text()
-    line = "    shipping,\n"  # once where it is imported, once where it is listed
-    assert text.count(line) == 2
-    catalogue.write_text(text.replace(line, f"    returns,\n{line}"))
     stack = sources / "stacks" / "inventory.py"
     line = '        self.reaction("take_back", GoodsReturned, changes=[stock])\n'
     stack.write_text("from events.returns import GoodsReturned\n" + stack.read_text() + line)
