@@ -20,10 +20,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for ignored in (signal.SIGTERM, signal.SIGHUP):
     signal.signal(ignored, signal.SIG_DFL)
 
-# `make test` tries few examples, the same in each run; `make test-deep` tries many, other ones in each run. A failure
-# prints the example and the line that repeats it.
+# `make test` tries few examples and `make test-deep` many, the same in each run: no run fails by chance. To search for
+# new ones: `--hypothesis-profile search`. A failure prints the example and the line that repeats it.
 settings.register_profile("test", max_examples=15, derandomize=True, deadline=None, print_blob=True)
-settings.register_profile("deep", max_examples=150, deadline=None, print_blob=True)
+settings.register_profile("deep", max_examples=150, derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("search", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile("test")  # --hypothesis-profile is read later, and wins
 
 # Test modules are imported as if four hours ago, so that no test takes the time of import for the time of its run.
