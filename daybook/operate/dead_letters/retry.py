@@ -247,7 +247,7 @@ class Retrying:
         try:
             list(publication.run())
         except NotPublished as error:
-            return Result(dead_letter, REFUSED, error.error, "publish has failed; see its log")
+            return Result(dead_letter, REFUSED, error.error, "republish has failed; see its log")
         if publication.set_aside:
             return Result(
                 dead_letter, DEAD_AGAIN, dead_letter.error, f"publish has set {publication.set_aside} aside again"

@@ -41,7 +41,7 @@ def publish(
     were not published by then are taken from the journal. They go to all consumers: a consumer does not process again
     what it has processed. To give one consumer its missing events, `daybook replay` is cheaper.
 
-    Exit codes: 0 done; 1 publish has failed on the way; 2 the command could not do its work; 130 stopped by Ctrl-C.
+    Exit codes: 0 done; 1 republish has failed on the way; 2 the command could not do its work; 130 stopped by Ctrl-C.
     """
     with connected(stage) as connection:
         because(reason, required=False)

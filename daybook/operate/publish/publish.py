@@ -1,4 +1,4 @@
-"""Putting a span of the past on the event bus again: publish is invoked for it, again and again until its end.
+"""Putting a span of the past on the event bus again: republish is invoked for it, until its end.
 
 For events that the store's DynamoDB stream no longer holds: it keeps them for 24 hours.
 """
@@ -27,7 +27,7 @@ class NotPublished(Unsuccessful):
     """Publish has failed in the middle of the span. `error` is the name of its error."""
 
     def __init__(self, error: str, reason: str, published: int) -> None:
-        super().__init__(f"publish has failed after {published} events: {error}: {reason}")
+        super().__init__(f"republish has failed after {published} events: {error}: {reason}")
         self.error = error
 
 
