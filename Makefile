@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 # Ignore the Python settings of the user's environment.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test test-deep unit templates system bench chaos fuzz soak check docs format lock clean
+.PHONY: help install demo run test test-deep unit templates system check docs format lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,18 +27,22 @@ $(VENV)/.installed: requirements.txt pyproject.toml package.json package-lock.js
 demo: install  ## start the whole system on this machine, send sample events, show the trace of each; one business only: make demo BUSINESS=shop
 	@$(BIN)/python -m daybook.local demo $(if $(BUSINESS),--business "$(BUSINESS)")
 
+include $(wildcard */targets.mk)  # of bench and chaos
+
 PORT ?= 4566
 run: install  ## run the system on this machine until Ctrl-C (PORT=4566)
 	@$(BIN)/python -m daybook.local run --port $(PORT)
 
 # One worker more than two cores, because tests of the deployed system wait a lot. SEED=n sets a random order.
+# Deep tests wait less: chaos and soak keep a core busy.
 JOBS ?= 3
-PYTEST = $(BIN)/python -m pytest $(if $(FILE),,-n $(JOBS) --dist loadfile) \
-	$(if $(SEED),-p randomly --randomly-seed=$(SEED) --no-loadscope-reorder) --durations=20 --durations-min=0
+PYTEST = $(BIN)/python -m pytest $(if $(FILE),,-n $(JOBS) --no-loadscope-reorder) \
+	$(if $(SEED),-p randomly --randomly-seed=$(SEED)) --durations=20 --durations-min=0
 
-test: install  ## test every guarantee, in ten minutes; one file: make test FILE=tests/unit/test_work.py; random order: SEED=1
+test: install  ## test every guarantee, in some fifteen minutes; one file: make test FILE=tests/unit/test_work.py; random order: SEED=1
 	@$(PYTEST) $(or $(FILE),tests --ignore tests/deep)
 
+test-deep: JOBS = 2
 test-deep: install  ## long tests: kills at every AWS call, chaos, fuzz, soak, all permissions, many random examples
 	@$(PYTEST) $(or $(FILE),tests/deep)
 	@$(if $(FILE),,$(PYTEST) tests/unit -m hypothesis --hypothesis-profile deep)
@@ -51,18 +55,6 @@ templates: install  ## tests of the CloudFormation templates
 
 system: install  ## tests of the deployed system, on MiniStack
 	@$(PYTEST) tests/deployed tests/faults
-
-bench: install  ## measure speed, cost, and what the fraud rules find; one part: make bench BENCH=cost
-	@$(BIN)/python -m bench $(BENCH)
-
-chaos: install  ## run the whole system under faults; nothing may be lost or done twice (SEED=1; writes docs/chaos.md)
-	@$(BIN)/python -m chaos chaos $(if $(SEED),--seed $(SEED))
-
-fuzz: install  ## send ten thousand invalid and unusual events; each must be handled, or dead with a reason (SEED=1)
-	@$(BIN)/python -m chaos fuzz $(if $(SEED),--seed $(SEED))
-
-soak: install  ## run an hour of mixed traffic; resource use may not grow (MINUTES=60)
-	@$(BIN)/python -m chaos soak $(if $(MINUTES),--minutes $(MINUTES))
 
 check: install  ## format, lint, types, import rules, and the words of the glossary
 	@$(BIN)/ruff format --check .
@@ -83,7 +75,7 @@ format: install  ## format the code and apply the linter's fixes
 LOCK_LAYER = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --python-platform aarch64-unknown-linux-gnu --custom-compile-command "make lock" -c requirements.txt
 
 lock: install  ## resolve requirements*.in into the lock files
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" -o requirements.txt requirements.in
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" -o requirements.txt requirements.in $(wildcard requirements-lambda*.in)
 	@$(LOCK_LAYER) -o requirements-lambda.txt requirements-lambda.in
 	@for service in $(patsubst requirements-lambda-%.in,%,$(wildcard requirements-lambda-*.in)); do \
 		$(LOCK_LAYER) $$(sed -nE 's/^([a-z0-9-]+)==.*/--no-emit-package \1/p' requirements-lambda.txt) \

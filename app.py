@@ -3,10 +3,16 @@
 import sys
 
 from aws_cdk import App, Validations
-from cdk_nag import AwsSolutionsChecks, ServerlessChecks
+from cdk_nag import (
+    AwsSolutionsChecks,
+    HIPAASecurityChecks,
+    NIST80053R5Checks,
+    PCIDSS321Checks,
+    ServerlessChecks,
+)
 
 from daybook.constructs.app import add_stacks
-from daybook.constructs.stage import Stage
+from daybook.constructs.stage import BadOption, Stage
 from daybook.runtime.names import BadStage
 
 
@@ -15,10 +21,11 @@ def main() -> None:
     app = App()
     try:
         stage = Stage.of(app)
-    except BadStage as error:
+    except (BadStage, BadOption) as error:
         sys.exit(f"Error: {error}")
     add_stacks(app, stage)
-    Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
+    packs = (AwsSolutionsChecks, ServerlessChecks, HIPAASecurityChecks, NIST80053R5Checks, PCIDSS321Checks)
+    Validations.of(app).add_plugins(*(pack(app) for pack in packs))
     app.synth()
 
 

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "fraud": lambda: fraud.measure(progress, seed=options.seed, customers=options.customers),
         "screening": lambda: screening.measure(progress, names=options.names),
         "audit": lambda: audit.measure(progress, events=options.history),
-        "dead": lambda: dead.measure(progress, dead_letters=options.letters),
+        "dead": lambda: dead.measure(progress, dead_letters=options.dead_letters),
     }
     progress.say(f"Measured on {machine.description()}.")
     targets: list[Target] = []
@@ -110,8 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--past", type=_several, default=5000, help="replay, rebuild: stored events (%(default)s)")
     parser.add_argument("--accounts", type=_several, default=100, help="transactions: number of accounts (%(default)s)")
     parser.add_argument("--orders", type=_several, default=300, help="cost: orders sent at once (%(default)s)")
-    parser.add_argument("--letters", type=_several, default=10_000, help="dead: dead letters (%(default)s)")
-    parser.add_argument("--seed", type=int, default=11, help="fraud: seed of the accounts (%(default)s)")
+    parser.add_argument("--dead-letters", type=_several, default=10_000, help="dead: dead letters (%(default)s)")
+    parser.add_argument("--seed", type=int, default=101, help="fraud: seed of the accounts (%(default)s)")
     parser.add_argument("--history", type=_several, default=100_000, help="audit: events checked (%(default)s)")
     parser.add_argument("--customers", type=_several, default=400, help="fraud: accounts (%(default)s)")
     return parser

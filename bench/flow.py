@@ -22,10 +22,10 @@ from daybook.store.journal import Span
 from daybook.store.timers import from_item
 from events.catalogue import CATALOGUE
 from events.inventory import StockReceived
-from events.orders import OrderPlaced, RefundAsked
+from events.orders import OrderPlaced, RefundClaimed
 
 # Events that do not occur for a usual order: requests for refunds.
-_UNUSUAL = frozenset({RefundAsked.__name__})
+_UNUSUAL = frozenset({RefundClaimed.__name__})
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -124,7 +124,7 @@ class Flow:
     def _recorded(self) -> Iterator[Any]:
         journal = self._connection.journal
         span = Span(self.began - timedelta(seconds=1), datetime.now(UTC) + timedelta(seconds=1))
-        return (line for hour in span.hours() for bucket in hour for line in journal.lines(bucket, span))
+        return (line for hour in span.hours() for bucket in hour for line in journal.entries(bucket, span))
 
 
 def _named(event: type[Event], key: str) -> dict[str, Any]:

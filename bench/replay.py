@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from daybook.local.progress import Progress
 
 TO = "tally-transaction"
-_DATA = {"data", "source", "previous", "hash", "bucket", "position", "story"}
+_DATA = {"data", "source", "previous", "hash", "bucket", "position", "correlation"}
 
 
 def measure(progress: Progress, *, events: int, rounds: int) -> list[Target]:

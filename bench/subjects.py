@@ -35,7 +35,8 @@ def environment(subject: str) -> Mapping[str, str]:
             "DAYBOOK_STAGE": STAGE,
             "DAYBOOK_QUEUE_URL": queue,
             "DAYBOOK_DEAD_LETTER_QUEUE_URL": f"{queue}-dead",
-            "DAYBOOK_RETRY": '{"tries": 5, "crashes": 3, "first": 30, "longest": 900, "retry_window": 3600}',
+            "DAYBOOK_RETRY": '{"max_attempts": 5, "max_crashes": 3, "first_backoff": 30, "max_backoff": 900, '
+            '"retry_window": 3600}',
             "DAYBOOK_TABLE_STOCK": f"{prefix}stock",
             "DAYBOOK_TABLE_RESERVATIONS": f"{prefix}reservations",
         }

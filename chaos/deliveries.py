@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from daybook.local.cloud import Cloud
 
 COPIES = 2
-_LONGEST_DELAY = 5  # seconds; the stage waits 20 for an earlier event of the stream
+_MAX_DELAY = 5  # seconds; the stage waits 20 for an earlier event of the stream
 _SHUFFLED = 100  # messages that are shuffled together
-_MOST = 10  # SQS's quota for messages in one call
-_MOST_FAILURES = 5  # failed calls in a row at the end, after which the cloud counts as gone
+_MAX_MESSAGES = 10  # SQS's quota for messages in one call
+_MAX_FAILURES = 5  # failed calls in a row at the end, after which the cloud counts as gone
 _STAGE = "daybook-local-"
 _RULE = "chaos-everything"
 
@@ -102,17 +102,17 @@ class Deliveries:
             try:
                 while len(messages) < _SHUFFLED:
                     found = self._sqs.receive_message(
-                        QueueUrl=url, MaxNumberOfMessages=_MOST, WaitTimeSeconds=0 if messages else 1
+                        QueueUrl=url, MaxNumberOfMessages=_MAX_MESSAGES, WaitTimeSeconds=0 if messages else 1
                     ).get("Messages", [])
                     messages += found
-                    if len(found) < _MOST:
+                    if len(found) < _MAX_MESSAGES:
                         break
                 self._deliver(messages, listeners)
-                for begin in range(0, len(messages), _MOST):
-                    self._delete(url, messages[begin : begin + _MOST])
+                for begin in range(0, len(messages), _MAX_MESSAGES):
+                    self._delete(url, messages[begin : begin + _MAX_MESSAGES])
             except (BotoCoreError, ClientError):
                 failures += 1
-                if self._over.is_set() and failures > _MOST_FAILURES:  # the cloud is gone
+                if self._over.is_set() and failures > _MAX_FAILURES:  # the cloud is gone
                     return
                 continue  # messages that were not deleted are redelivered
             failures = 0
@@ -127,10 +127,10 @@ class Deliveries:
                 waiting[queue] += [message["Body"]] * COPIES
         for queue, bodies in waiting.items():
             self._random.shuffle(bodies)
-            for begin in range(0, len(bodies), _MOST):
-                several = bodies[begin : begin + _MOST]
+            for begin in range(0, len(bodies), _MAX_MESSAGES):
+                several = bodies[begin : begin + _MAX_MESSAGES]
                 entries = [
-                    {"Id": str(place), "MessageBody": body, "DelaySeconds": self._random.randint(0, _LONGEST_DELAY)}
+                    {"Id": str(place), "MessageBody": body, "DelaySeconds": self._random.randint(0, _MAX_DELAY)}
                     for place, body in enumerate(several)
                 ]
                 self._sqs.send_message_batch(QueueUrl=queue, Entries=entries)

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from daybook.local.progress import Progress
 
 _BATCH = 500  # messages; then wait for the queues
-_MOST_WAITING = 1_000
+_MAX_WAITING = 1_000
 # Seconds without any progress of the queues, after which the test stops waiting. A busy machine is slow.
 _NO_PROGRESS_TIMEOUT = 180.0
 _INTERVAL = 1.0  # seconds between two checks of the queues
 _FIRST_MESSAGES = 2_000  # messages after which memory is measured for comparison
 _GROWTH_FACTOR = 1.25  # a larger batch takes more memory for a moment, and Python does not return it
-_MOST_BYTES = 1_000_000  # of a request, with room for its other fields
+_MAX_REQUEST_BYTES = 1_000_000  # of a request, with room for its other fields
 _LARGEST = 3  # number of functions whose memory is shown
 _SHOWN = 10  # at most, of similar problems
 
@@ -191,7 +191,7 @@ class Fuzzing:
             with self._progress.step(f"sending {begin + 1:,} to {end:,}"):
                 for start in range(begin, end, _BATCH):
                     self._send(others[start : min(start + _BATCH, end)])
-                    self._wait_for_queues(_MOST_WAITING)
+                    self._wait_for_queues(_MAX_WAITING)
             if begin == 0:
                 with self._progress.step("waiting until these are processed"):
                     self._wait_for_queues(0)
@@ -372,7 +372,7 @@ def _batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
     size = 0
     for message in messages:
         own = len(message.body.encode())
-        if batch and (len(batch) == PUT_EVENTS_ENTRIES or size + own > _MOST_BYTES):
+        if batch and (len(batch) == PUT_EVENTS_ENTRIES or size + own > _MAX_REQUEST_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(message)

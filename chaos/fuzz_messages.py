@@ -366,7 +366,7 @@ class _Generator:
 
     def foreign(self) -> Iterator[Message]:
         detail = {
-            "mail": {"headers": [{"name": "X-Daybook-Letter", "value": f"{_NAME}.confirmed"}], "messageId": "1"},
+            "mail": {"headers": [{"name": "X-Daybook-Email", "value": f"{_NAME}.confirmed"}], "messageId": "1"},
             "bounce": {
                 "bounceType": "Permanent",
                 "bounceSubType": "General",

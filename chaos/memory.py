@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daybook.local.processes import function_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 _PROC = Path("/proc")
 _INTERVAL = 1.0  # seconds
-_FUNCTION = b"AWS_LAMBDA_FUNCTION_NAME="
 _SESSION = 3  # index of the session, counted after the process's name, in /proc/<pid>/stat (proc(5))
 CLOUD = "the cloud itself"
 
@@ -28,7 +29,6 @@ class Memory:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._names: dict[str, str] = {}
         self._highest: dict[str, int] = defaultdict(int)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -68,9 +68,6 @@ class Memory:
                     pages = int((process / "statm").read_text().split()[1])
                     yield self._name(process), pages * os.sysconf("SC_PAGE_SIZE")
 
-    def _name(self, process: Path) -> str:
-        if process.name not in self._names:
-            variables = (process / "environ").read_bytes().split(b"\0")
-            found = [one.removeprefix(_FUNCTION).decode() for one in variables if one.startswith(_FUNCTION)]
-            self._names[process.name] = found[0] if found else CLOUD
-        return self._names[process.name]
+    @staticmethod
+    def _name(process: Path) -> str:
+        return function_in((process / "cwd").readlink()) or CLOUD

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 import psutil
 
 from chaos.tracking import percentile
+from daybook.local.processes import function_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from daybook.operate.connection import Connection
 
 _MB = 1_000_000  # bytes
-_FUNCTION = "AWS_LAMBDA_FUNCTION_NAME"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,6 @@ class Sampler:
         self._connection = connection
         self._tracker = tracker
         self._began = began
-        self._names: dict[tuple[int, float], str] = {}
         psutil.cpu_percent()  # the next call measures from here
 
     def take(self) -> Sample:
@@ -109,10 +109,7 @@ class Sampler:
 
     def _name(self, process: psutil.Process) -> str:
         """The function that a worker runs; empty for other processes."""
-        key = (process.pid, process.create_time())
-        if key not in self._names:
-            self._names[key] = process.environ().get(_FUNCTION, "").removeprefix(self._connection.names.of(""))
-        return self._names[key]
+        return function_in(Path(process.cwd())).removeprefix(self._connection.names.of(""))
 
     def _queues(self) -> _Queues:
         """Read from the local cloud's own page: one call for all queues. AWS's API needs one for each and reports no

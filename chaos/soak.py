@@ -39,8 +39,8 @@ RATE = 1.0
 PICTURE = ROOT / "docs" / "soak.svg"
 
 _SCALE = 1000  # devices and accounts as for this many orders, however long the run takes
-_SHORTEST, _MOST_SAMPLES = 2.0, 360  # seconds between two samples; longer in a long run, which needs no more samples
-_FEWEST_SAMPLES = 10  # two in each fifth
+_MIN_INTERVAL, _MAX_SAMPLES = 2.0, 360  # seconds between two samples; longer in a long run, which needs no more samples
+_MIN_SAMPLES = 10  # two in each fifth
 _MISSED = 0.05  # this share of the samples may be missing because the cloud did not answer
 _RESTOCK = 100  # orders between two deliveries of stock
 _IDLE_TIMEOUT = timedelta(minutes=10)
@@ -53,7 +53,7 @@ class TooShort(LocalRunError):
     exit_code = 2
 
     def __init__(self, minutes: float) -> None:
-        least = _FEWEST_SAMPLES * _SHORTEST / 60
+        least = _MIN_SAMPLES * _MIN_INTERVAL / 60
         super().__init__(f"{minutes:g} minutes are too short to measure growth. Use at least --minutes {least:.1f}")
 
 
@@ -93,7 +93,7 @@ def run(progress: Progress, *, seed: int, minutes: float, rate: float = RATE) ->
 
 def measure(progress: Progress, *, seed: int, minutes: float, rate: float, samples_file: Path) -> Result:
     """Send mixed traffic to a new system and sample it. Each sample is a line of `samples_file`. Raises TooShort."""
-    if minutes * 60 < _FEWEST_SAMPLES * _SHORTEST:
+    if minutes * 60 < _MIN_SAMPLES * _MIN_INTERVAL:
         raise TooShort(minutes)
     with up(progress) as cloud:
         soak = _Soak(cloud, Traffic(seed, _SCALE), rate)
@@ -147,7 +147,7 @@ class _Soak:
         """Send traffic, and take samples at fixed times, however long each takes."""
         began = time.monotonic()
         sampler = Sampler(self._cloud, self._connection, self._tracker, began)
-        every = max(_SHORTEST, minutes * 60 / _MOST_SAMPLES)
+        every = max(_MIN_INTERVAL, minutes * 60 / _MAX_SAMPLES)
         number, sample = 0, 1
         while (now := time.monotonic()) < began + minutes * 60:
             due, sample_due = began + number / self._rate, began + sample * every

@@ -102,6 +102,7 @@ class Traffic:
             yield self._registration(device, 1)
         for currency in _CURRENCIES:
             yield self._threshold(currency, 1)
+        yield self._rate()
 
     def occasional_events(self, turn: int) -> Iterator[Sent]:
         """Rare events: more stock, new registrations of devices, new thresholds."""
@@ -173,7 +174,7 @@ class Traffic:
         """The service desk refunds one euro."""
         for order in orders:
             data = {"order_id": order, "refund_id": f"R-{order}", "amount": {"amount": 100, "currency": "EUR"}}
-            yield Sent(type="RefundAsked", source="shop.service-desk", producer_id=f"refund-{order}", data=data)
+            yield Sent(type="RefundClaimed", source="shop.service-desk", producer_id=f"refund-{order}", data=data)
 
     def _registration(self, device: str, revision: int) -> Sent:
         place = self._devices.index(device)
@@ -193,10 +194,16 @@ class Traffic:
         return Sent(type="EquipmentRegistered", source="hospital.assets", producer_id=name, data=data)
 
     def _threshold(self, currency: str, revision: int) -> Sent:
-        data = {"currency": currency, "holds_from": "2020-01-01", "amount": 1_000_000}
+        data = {"currency": currency, "valid_from": "2020-01-01", "amount": 1_000_000}
         data |= {"margin": 100_000, "days": 7, "revision": revision}
         name = f"threshold-{currency}-{revision}"
         return Sent(type="ReportingThresholdSet", source="bank.compliance", producer_id=name, data=data)
+
+    @staticmethod
+    def _rate() -> Sent:
+        """A rate of one currency; there is none of the others."""
+        data = {"currency": "EUR", "valid_from": "2020-01-01", "rate": "1.0843", "revision": 1}
+        return Sent(type="ExchangeRateSet", source="bank.compliance", producer_id="rate-EUR-1", data=data)
 
     def _goods(self, sku: str, quantity: int, name: str) -> Sent:
         data = {"sku": sku, "quantity": quantity, "delivery_id": f"D-{name}"}
@@ -278,6 +285,8 @@ class Traffic:
         }
         if cash:
             data["place"] = _A_CITY
+            if number % 2:
+                data["conducted_by"] = f"cus-{self._accounts[number % 3]}"
         else:
             merchant = f"m-{self._random.randrange(12)}"
             data["merchant"] = {"merchant_id": merchant, "mcc": "5411", "place": _A_CITY}

@@ -1,1 +1,1 @@
-"""The contracts: what happened, in the words of the businesses. One module a service, and all that services share."""
+"""The contracts: one module for each service, and one with the values that services share."""

@@ -1,4 +1,4 @@
-"""All contracts of this application, by their type: every event in a module of this folder."""
+"""All contracts of this application, by type: every event in a module of this folder."""
 
 from daybook.contracts.catalogue import Catalogue
 

@@ -1,26 +1,27 @@
-"""What happens to bedside devices, and to the alarms about them. Nothing here tells of a patient."""
+"""Events of bedside devices and of the alarms about them. None of them names a patient."""
 
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from daybook.contracts.contract import PERSONAL, Event, Part
+from daybook.contracts.contract import NUMERIC_ID, PERSONAL, Event, Part
 from daybook.contracts.values import Identifier, UtcTime
-from events.vitals import KINDS, Code, Number, Reading
+from events.vitals import KINDS, AnyNumber, Code, Number, Reading, kind_of
 
-MOST_READINGS: Final = 50  # in one report
+MAX_READINGS: Final = 50  # in one report
 
 DeviceId = Annotated[Identifier, Field(description="The device's number in the hospital's own inventory: MON-7.")]
-DeviceType = Annotated[Identifier, Field(description="What kind of device it is: patient-monitor.")]
-Ward = Annotated[Identifier, Field(description="Where it stands: ICU-2.")]
+DeviceType = Annotated[Identifier, Field(description="The kind of device: patient-monitor.")]
+Ward = Annotated[Identifier, Field(description="The ward where the device is: ICU-2.")]
 Revision = Annotated[
-    int, Field(ge=1, le=2**53 - 1, description="The sender's version: a later one wins, whichever comes first.")
+    int, Field(ge=1, le=2**53 - 1, description="The sender's version. The highest one counts, in any order of arrival.")
 ]
 
 _PRINTABLE: Final = r"^[\x21-\x7e][\x20-\x7e]*$"
-# Both carriers of a UDI, GS1's with its parentheses and HIBC's with its slashes, are plain ASCII.
-Udi = Annotated[str, Field(max_length=255, pattern=_PRINTABLE)]
-Serial = Annotated[str, Field(max_length=64, pattern=_PRINTABLE)]
+# GS1 writes a UDI with parentheses, HIBC with slashes. Both are plain ASCII.
+# It contains a GTIN.
+Udi = Annotated[str, NUMERIC_ID, Field(max_length=255, pattern=_PRINTABLE)]
+Serial = Annotated[str, NUMERIC_ID, Field(max_length=64, pattern=_PRINTABLE)]
 
 _ID: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 Scope = Annotated[
@@ -28,33 +29,33 @@ Scope = Annotated[
     Field(
         max_length=71,
         pattern=rf"^(everywhere|ward:{_ID}|device:{_ID})$",
-        description="Which devices it is for: `everywhere`, `ward:ICU-2` or `device:MON-7`.",
+        description="The devices that the limits are for: `everywhere`, `ward:ICU-2` or `device:MON-7`.",
     ),
 ]
-# Colons stand in neither of its parts, so no two alarms have one name.
+# No part contains a colon, so two alarms never have the same id.
 AlarmId = Annotated[
     str,
     Field(
         max_length=96,
         pattern=rf"^{_ID}:([0-9]+-[0-9]|fault|silence):[0-9]+$",
-        description="Names one alarm: device, what it is about, and the place in the device's stream where it arose.",
+        description="The alarm's id: the device, the problem, and the sequence of the event that raised the alarm.",
     ),
 ]
-Level = Annotated[int, Field(ge=1, le=3, description="1 as it is raised; one more each time nobody has acknowledged.")]
+Level = Annotated[int, Field(ge=1, le=3, description="1 for a new alarm, one more for each escalation.")]
 
 
 class Device(Part):
-    """A device as it describes itself and as the register knows it."""
+    """The identity, type and place of a device, as a report and the asset register give them."""
 
-    udi: Udi | None = Field(default=None, description="Unique Device Identification, as its carrier is read.")
-    serial: Serial | None = Field(default=None, description="The maker's serial number.")
+    udi: Udi | None = Field(default=None, description="Unique Device Identification, as its label is read.")
+    serial: Serial | None = Field(default=None, description="The manufacturer's serial number.")
     type: DeviceType
     ward: Ward
 
     @model_validator(mode="after")
     def _is_identified(self) -> Self:
         if self.udi is None and self.serial is None:
-            msg = "a device is identified by its udi, its serial or both"
+            msg = "udi and serial are missing: give at least one of them"
             raise ValueError(msg)
         return self
 
@@ -68,17 +69,17 @@ _MONITOR = {
 
 
 class EquipmentRegistered(Event, Device, joins="device/{device_id}", sources=("hospital.assets",)):
-    """A device is in use and is to be watched. Comes from outside: the asset register sends it."""
+    """A device is in use and is monitored from now on. Comes from outside: the asset register sends it."""
 
     device_id: DeviceId
-    reports_every: int = Field(ge=1, le=86_400, description="Seconds between two of its reports, as a rule.")
+    reports_every: int = Field(ge=1, le=86_400, description="Usual time between two reports of the device, in seconds.")
     revision: Revision
 
     example = {"device_id": "MON-7", **_MONITOR, "reports_every": 10, "revision": 1}
 
 
 class EquipmentRetired(Event, joins="device/{device_id}", sources=("hospital.assets",)):
-    """A device is no longer in use, and no longer watched. Comes from outside: the asset register sends it."""
+    """A device is no longer in use and no longer monitored. Comes from outside: the asset register sends it."""
 
     device_id: DeviceId
     revision: Revision
@@ -87,24 +88,19 @@ class EquipmentRetired(Event, joins="device/{device_id}", sources=("hospital.ass
 
 
 class EquipmentStatusReported(
-    Event, Device, joins="device/{device_id}", sources=("hospital.devices",), happened="measured_at"
+    Event, Device, joins="device/{device_id}", sources=("hospital.devices",), occurred_at="measured_at"
 ):
-    """A device tells how it is, and what it measures. Comes from outside: the devices' gateway sends it."""
+    """A device has reported its status and its readings. Comes from outside: the devices' gateway sends it."""
 
     device_id: DeviceId
-    status: Literal["on", "standby", "off", "fault"] = Field(description="How the device is.")
+    status: Literal["on", "standby", "off", "fault"] = Field(description="The state of the device itself.")
     readings: tuple[Reading, ...] = Field(
-        default=(), max_length=MOST_READINGS, description="What it measures; of each code one value at most."
+        default=(),
+        max_length=MAX_READINGS,
+        description="The measured values. Send more of them as a second report with the same measured_at.",
     )
-    battery: int | None = Field(default=None, ge=0, le=100, description="Percent; none, if it has no battery.")
+    battery: AnyNumber = Field(default=None, description="Charge in percent. Null without a battery.")
     measured_at: UtcTime
-
-    @model_validator(mode="after")
-    def _has_one_reading_of_each_code(self) -> Self:
-        if len({reading.code for reading in self.readings}) < len(self.readings):
-            msg = "of each code a report has one reading at most"
-            raise ValueError(msg)
-        return self
 
     example = {
         "device_id": "MON-7",
@@ -120,7 +116,10 @@ class EquipmentStatusReported(
 
 
 class UnregisteredEquipmentReported(Event, joins="device/{device_id}"):
-    """A device reports that the asset register does not know. Told once; its readings are judged all the same."""
+    """A device that the asset register does not know has sent a report. Emitted once for each device.
+
+    Alarms are raised for such a device as for any other.
+    """
 
     device_id: DeviceId
     device: Device
@@ -128,31 +127,78 @@ class UnregisteredEquipmentReported(Event, joins="device/{device_id}"):
     example = {"device_id": "MON-7", "device": _MONITOR}
 
 
-class AlarmLimits(Part):
-    """When a reading of one kind is alarming, and how patiently. In the unit of its kind, and in seconds."""
+UnjudgedReason = Literal["unknown_code", "no_limits", "other_unit", "impossible_value", "not_a_number"]
 
-    low: Number | None = Field(default=None, description="Alarming at this value and below.")
-    high: Number | None = Field(default=None, description="Alarming at this value and above.")
-    margin: Number = Field(ge=0, description="Well inside is what is further inside than this.")
-    delay: int = Field(ge=0, le=3_600, description="Seconds that it must have been alarming before anybody is paged.")
-    hold: int = Field(ge=0, le=86_400, description="Seconds that it must have been well inside to clear the alarm.")
-    acknowledge_within: int = Field(ge=1, le=86_400, description="Seconds, after which the alarm goes a level up.")
+
+class ReadingNotJudged(Event, joins="device/{device_id}"):
+    """A device sends a reading that raises no alarm, whatever its value. Emitted once for each device and code.
+
+    The other readings of the report are judged, and the report shows that the device works.
+    """
+
+    device_id: DeviceId
+    type: DeviceType
+    ward: Ward
+    code: str = Field(max_length=64, description="The code as it was sent, or `battery`.")
+    name: str = Field(max_length=64, description="The name of the vital sign. Empty for an unknown code.")
+    unit: str = Field(max_length=32, description="The unit as it was sent.")
+    value: AnyNumber = Field(description="The first such value, to 6 decimal places. Null if it is not a number.")
+    reason: UnjudgedReason = Field(description="Why the reading is not judged.")
+    expected: str = Field(max_length=512, description="What would be judged.")
+
+    example = {
+        "device_id": "MON-7",
+        "type": "patient-monitor",
+        "ward": "ICU-2",
+        "code": "59408-5",
+        "name": "oxygen saturation by pulse oximetry",
+        "unit": "%",
+        "value": 127,
+        "reason": "impossible_value",
+        "expected": "59408-5 (oxygen saturation by pulse oximetry) is in %, from 0 to 100",
+    }
+
+
+class ReadingRounded(Event, joins="device/{device_id}"):
+    """A device sends values with more than 6 decimal places. They are rounded and judged. Emitted once for each device
+    and code.
+    """
+
+    device_id: DeviceId
+    type: DeviceType
+    ward: Ward
+    code: str = Field(max_length=64, description="The code as it was sent.")
+    value: Number = Field(description="The first such value, rounded.")
+
+    example = {"device_id": "MON-7", "type": "patient-monitor", "ward": "ICU-2", "code": "8310-5", "value": 36.888889}
+
+
+class AlarmLimits(Part):
+    """The limits of one kind of reading, in its unit, and how long alarms of it wait, in seconds."""
+
+    low: Number | None = Field(default=None, description="A value at or below this is out of limits.")
+    high: Number | None = Field(default=None, description="A value at or above this is out of limits.")
+    margin: Number = Field(ge=0, description="A value is back in range when it is inside the limit by more than this.")
+    delay: int = Field(ge=0, le=3_600, description="Seconds that values are out of limits before an alarm is raised.")
+    hold: int = Field(ge=0, le=86_400, description="Seconds that values are back in range before an alarm is cleared.")
+    acknowledge_within: int = Field(ge=1, le=86_400, description="Seconds until an unacknowledged alarm is escalated.")
 
     @model_validator(mode="after")
-    def _leaves_room(self) -> Self:
+    def _limits_leave_a_range(self) -> Self:
         if self.low is None and self.high is None:
-            msg = "there must be a low limit, a high one or both"
+            msg = "low and high are missing: give at least one of them"
             raise ValueError(msg)
         if self.low is not None and self.high is not None and self.low + self.margin >= self.high - self.margin:
-            msg = "low must be below high, with room between their margins"
+            msg = "low + margin must be less than high - margin"
             raise ValueError(msg)
         return self
 
 
 class AlarmLimitsSet(Event, AlarmLimits, joins="limits/{applies_to}", sources=("hospital.clinical-engineering",)):
-    """Limits of one kind of reading are set: for one device, a ward, or everywhere. Comes from outside.
+    """Alarm limits of one vital sign were set for a device, a ward or everywhere. Comes from outside.
 
-    The narrowest that there are apply whole: a device's before its ward's before those of everywhere.
+    Limits of a device replace those of its ward, and limits of a ward replace those for everywhere. They apply to all
+    codes of the vital sign, in the unit of the vital sign.
     """
 
     applies_to: Scope
@@ -160,13 +206,16 @@ class AlarmLimitsSet(Event, AlarmLimits, joins="limits/{applies_to}", sources=("
     revision: Revision
 
     @model_validator(mode="after")
-    def _is_of_a_known_kind(self) -> Self:
-        kind = KINDS.get(self.code)
+    def _limits_are_possible_values(self) -> Self:
+        kind = kind_of(self.code)
         if kind is None:
-            msg = f"limits can be set for these codes alone: {', '.join(sorted(KINDS))}"
+            codes = ", ".join(sorted(KINDS))
+            msg = f"code is {self.code}: no limits can be set for it, only for these and their equivalents: {codes}"
             raise ValueError(msg)
-        if not all(kind.holds(limit) for limit in (self.low, self.high) if limit is not None):
-            raise ValueError(str(kind))
+        for name, limit in (("low", self.low), ("high", self.high)):
+            if limit is not None and not kind.can_be(limit):
+                msg = f"{name} is {limit}, but {kind}"
+                raise ValueError(msg)
         return self
 
     example = {
@@ -183,39 +232,55 @@ class AlarmLimitsSet(Event, AlarmLimits, joins="limits/{applies_to}", sources=("
 
 
 class EquipmentFellSilent(Event, joins="device/{device_id}"):
-    """Nothing was heard of a device for so long that something must be wrong with it, or on its way here."""
+    """No report of a device has arrived for three of its usual intervals."""
 
     device_id: DeviceId
     type: DeviceType
     ward: Ward
-    since: UtcTime = Field(description="When it was last heard of.")
+    since: UtcTime = Field(description="When its last report was recorded.")
 
     example = {"device_id": "MON-7", "type": "patient-monitor", "ward": "ICU-2", "since": "2026-03-01T12:00:00.000000Z"}
 
 
 class SilenceCheckDue(Event, joins="device/{device_id}", timer=True):
-    """A device should have reported by now. Whether it has, its row knows."""
+    """It is time to check whether a device still sends reports."""
 
     device_id: DeviceId
-    round: int = Field(ge=1, description="Which of the device's chains of timers it is of: the last one goes on.")
+    timer_chain: int = Field(ge=1, description="The device's chain of timers. Only the timers of the newest one apply.")
 
-    example = {"device_id": "MON-7", "round": 1}
+    example = {"device_id": "MON-7", "timer_chain": 1}
 
 
-class Trouble(Part):
-    """What an alarm is about: all that somebody who is paged must know."""
+Side = Literal["low", "high"]
+
+
+class PendingAlarmDue(Event, joins="device/{device_id}", timer=True):
+    """The delay of an alarm has passed: raise it, unless a newer reading is back in range. So a value that is measured
+    once an hour needs no second measurement.
+    """
+
+    device_id: DeviceId
+    code: Code
+    side: Side = Field(description="Which limit the value had reached.")
+    since: UtcTime = Field(description="When that began, by the device's clock.")
+
+    example = {"device_id": "MON-7", "code": "8480-6", "side": "low", "since": "2026-03-01T12:00:00.000000Z"}
+
+
+class Problem(Part):
+    """The reason of an alarm, with everything that staff who are paged must know."""
 
     device_id: DeviceId
     type: DeviceType
     ward: Ward
     kind: Literal["reading", "fault", "silence"] = Field(description="What is wrong: a reading, or the device itself.")
     code: Code | None = None
-    name: str = Field(max_length=64, description="What is measured, in words; else what is wrong.")
-    value: Number | None = None
+    name: str = Field(max_length=64, description="The name of the reading, or of the problem of the device.")
+    value: Number | None = Field(default=None, description="The value in this unit, rounded as on a chart.")
     unit: str | None = None
-    side: Literal["low", "high"] | None = Field(default=None, description="Which of its limits it has reached.")
+    side: Side | None = Field(default=None, description="Which limit the value has reached.")
     limit: Number | None = None
-    since: UtcTime = Field(description="When it began, by the device's clock; of a silence, by ours.")
+    since: UtcTime = Field(description="When it began, by the device's clock. For a silence, by ours.")
 
 
 _LOW_SATURATION = {
@@ -234,35 +299,37 @@ _LOW_SATURATION = {
 
 
 class EquipmentAlarmRaised(Event, opens="alarm/{alarm_id}"):
-    """Somebody must look after a device, or after who depends on it. Opens the alarm."""
+    """Staff must check a device or its patient. Opens the alarm's stream."""
 
     alarm_id: AlarmId
-    about: Trouble
+    problem: Problem
 
-    example = {"alarm_id": "MON-7:59408-5:42", "about": _LOW_SATURATION}
+    example = {"alarm_id": "MON-7:59408-5:42", "problem": _LOW_SATURATION}
 
 
 class EquipmentAlarmCleared(Event, continues="alarm/{alarm_id}"):
-    """What the alarm was about is over, whether somebody has acknowledged it or not."""
+    """The problem has ended. The alarm may have been acknowledged before, or not."""
 
     alarm_id: AlarmId
-    about: Trouble
-    because: Literal["well_inside", "works_again", "heard_again", "retired"] = Field(description="Why it is over.")
+    problem: Problem
+    reason: Literal["back_in_range", "fault_ended", "reports_again", "retired"] = Field(
+        description="Why the alarm was cleared."
+    )
 
-    example = {"alarm_id": "MON-7:59408-5:42", "about": _LOW_SATURATION, "because": "well_inside"}
+    example = {"alarm_id": "MON-7:59408-5:42", "problem": _LOW_SATURATION, "reason": "back_in_range"}
 
 
 class EquipmentAlarmAcknowledged(Event, continues="alarm/{alarm_id}", sources=("hospital.ward",)):
-    """Somebody sees to the alarm. Comes from outside: the ward's devices send it."""
+    """A member of staff takes care of the alarm. Comes from outside: the ward's devices send it."""
 
     alarm_id: AlarmId
-    who: Annotated[Identifier, PERSONAL] = Field(repr=False, description="The staff's number for who it is.")
+    staff_id: Annotated[Identifier, PERSONAL] = Field(repr=False, description="The staff number of that person.")
 
-    example = {"alarm_id": "MON-7:59408-5:42", "who": "S-1024"}
+    example = {"alarm_id": "MON-7:59408-5:42", "staff_id": "S-1024"}
 
 
 class AcknowledgementDue(Event, continues="alarm/{alarm_id}", timer=True):
-    """The alarm should have been acknowledged by now. Whether it was, or is over, its row knows."""
+    """The time to acknowledge the alarm has ended: escalate it to this level, unless it was acknowledged or cleared."""
 
     alarm_id: AlarmId
     level: Level
@@ -271,17 +338,17 @@ class AcknowledgementDue(Event, continues="alarm/{alarm_id}", timer=True):
 
 
 class EquipmentAlarmEscalated(Event, continues="alarm/{alarm_id}"):
-    """Nobody has acknowledged the alarm in time: more people must know of it."""
+    """Nobody has acknowledged the alarm in time, so more people are paged."""
 
     alarm_id: AlarmId
-    about: Trouble
+    problem: Problem
     level: Level
 
-    example = {"alarm_id": "MON-7:59408-5:42", "about": _LOW_SATURATION, "level": 2}
+    example = {"alarm_id": "MON-7:59408-5:42", "problem": _LOW_SATURATION, "level": 2}
 
 
 class StaffPaged(Event, continues="alarm/{alarm_id}"):
-    """The pager has taken a page about the alarm. Whether somebody reads it is another matter."""
+    """The pager has accepted a page about the alarm. This does not say that anybody has read it."""
 
     alarm_id: AlarmId
     level: Level

@@ -1,27 +1,27 @@
-"""What happens to stock."""
+"""Events of stock."""
 
 from pydantic import Field
 
 from daybook.contracts.contract import Event
-from daybook.contracts.values import Identifier, Money, UtcTime
-from events.values import OrderId, PaymentMethod, Quantity, Sku
+from daybook.contracts.values import Money, UtcTime
+from events.values import Number, OrderId, PaymentMethod, Quantity, Sku
 
 
 class StockReceived(Event, joins="stock/{sku}", sources=("warehouse.receiving",)):
-    """Goods have arrived. Comes from outside: the warehouse's receiving desk sends it."""
+    """Pieces of an article have arrived. Comes from outside: the receiving desk of the warehouse sends it."""
 
     sku: Sku
     quantity: Quantity
-    delivery_id: Identifier = Field(description="The delivery note's number.")
+    delivery_id: Number = Field(description="The number of the delivery note.")
 
     example = {"sku": "mug", "quantity": 40, "delivery_id": "D-2207"}
 
 
 class StockReserved(Event, opens="reservation/{order_id}"):
-    """All that an order wants is put aside for it."""
+    """All pieces of an order are reserved."""
 
     order_id: OrderId
-    total: Money = Field(description="What the order costs.")
+    total: Money = Field(description="The total of the order.")
     payment_method: PaymentMethod = ""
     pay_by: UtcTime | None = Field(default=None, description="When the order expires, if it is not paid.")
 
@@ -34,9 +34,9 @@ class StockReserved(Event, opens="reservation/{order_id}"):
 
 
 class OutOfStock(Event, opens="reservation/{order_id}"):
-    """An order wants more than the shelf holds. Nothing is put aside for it."""
+    """An order exceeds the stock. Nothing is reserved for it."""
 
     order_id: OrderId
-    skus: tuple[Sku, ...] = Field(min_length=1, description="The articles that are short.")
+    skus: tuple[Sku, ...] = Field(min_length=1, description="The articles that are out of stock.")
 
     example = {"order_id": "1001", "skus": ["mug"]}

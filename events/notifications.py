@@ -1,4 +1,4 @@
-"""What happens to letters. A letter is one e-mail about one order, for one reason."""
+"""Events of e-mails. An order has at most one e-mail for each reason to write."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,58 +6,58 @@ from typing import Any
 from pydantic import Field
 
 from daybook.contracts.contract import Event
-from events.values import LetterId, OrderId
+from events.values import EmailId, OrderId
 
-# The header by which the e-mail service's own events name the letter.
-LETTER_HEADER = "X-Daybook-Letter"
+# The header with the id of the e-mail. Events of SES contain it.
+EMAIL_HEADER = "X-Daybook-Email"
 
 
-class EmailSent(Event, opens="letter/{letter_id}"):
-    """The e-mail service has taken a letter. Whether it arrives is another matter."""
+class EmailSent(Event, opens="email/{email_id}"):
+    """SES has accepted an e-mail. It may still not arrive."""
 
-    letter_id: LetterId
+    email_id: EmailId
     order_id: OrderId
-    message_id: str = Field(max_length=255, description="The e-mail service's id of the message.")
+    message_id: str = Field(max_length=255, description="The id that SES gave to the e-mail.")
 
     example = {
-        "letter_id": "1001.confirmed",
+        "email_id": "1001.confirmed",
         "order_id": "1001",
         "message_id": "0100019a1b2c3d4e-5f60-4718-92a3-b4c5d6e7f809-000000",
     }
 
 
-class EmailRefused(Event, opens="letter/{letter_id}"):
-    """The e-mail service does not take the letter, since it cannot be sent to its address."""
+class EmailRefused(Event, opens="email/{email_id}"):
+    """SES will never send the e-mail: its address or its content is not valid."""
 
-    letter_id: LetterId
+    email_id: EmailId
     order_id: OrderId
-    reason: str = Field(max_length=64, description="The service's word for it: `BadRequestException`.")
+    reason: str = Field(max_length=64, description="The error of SES: `BadRequestException`.")
 
-    example = {"letter_id": "1001.confirmed", "order_id": "1001", "reason": "BadRequestException"}
+    example = {"email_id": "1001.confirmed", "order_id": "1001", "reason": "BadRequestException"}
 
 
-class EmailBounced(Event, continues="letter/{letter_id}", sources=("aws.ses",), foreign="Email Bounced"):
-    """A letter could not be delivered. Comes from outside: SES tells it in its own form.
+class EmailBounced(Event, continues="email/{email_id}", sources=("aws.ses",), foreign="Email Bounced"):
+    """An e-mail could not be delivered. Comes from outside: SES sends it in its own format.
 
-    The form: https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html#event-publishing-retrieving-sns-contents-bounce-object
+    The format: https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html#event-publishing-retrieving-sns-contents-bounce-object
     """
 
-    letter_id: LetterId
+    email_id: EmailId
     kind: str = Field(max_length=32, description="SES's bounceType: `Permanent`, `Transient`, `Undetermined`.")
     detail: str = Field(max_length=64, description="SES's bounceSubType: `General`, `NoEmail`, `Suppressed` …")
 
     @staticmethod
     def translated(detail: Mapping[str, Any]) -> dict[str, Any]:
-        """SES's own detail, as a producer of this system would send it. Addresses are left behind."""
+        """The detail of SES's event in the format of this system, without e-mail addresses."""
         headers = {header["name"].lower(): header["value"] for header in detail["mail"]["headers"]}
         bounce = detail["bounce"]
         return {
             "metadata": {"id": bounce["feedbackId"], "time": bounce["timestamp"]},
             "data": {
-                "letter_id": headers[LETTER_HEADER.lower()],
+                "email_id": headers[EMAIL_HEADER.lower()],
                 "kind": bounce["bounceType"],
                 "detail": bounce["bounceSubType"],
             },
         }
 
-    example = {"letter_id": "1001.confirmed", "kind": "Permanent", "detail": "General"}
+    example = {"email_id": "1001.confirmed", "kind": "Permanent", "detail": "General"}

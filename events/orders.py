@@ -1,14 +1,14 @@
-"""What happens to orders."""
+"""Events of orders."""
 
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from daybook.contracts.contract import Event, Part
-from daybook.contracts.values import LARGEST_AMOUNT, Money
+from daybook.contracts.values import MAX_AMOUNT, Money, PlainText, SignedMoney
 from events.values import (
     Carrier,
     Customer,
@@ -22,43 +22,151 @@ from events.values import (
     TrackingNumber,
 )
 
-# How long an order waits for its payment, unless it says otherwise.
+# The time to pay for an order that does not set its own.
 PAY_WITHIN = 1_800  # seconds
 
 
-class OrderLine(Part):
-    """So many of one article, at a price."""
+LineName = Annotated[PlainText, Field(max_length=160, description="What the customer reads: Mug, blue.")]
 
-    sku: Sku
-    quantity: Quantity
-    price: Money = Field(description="For one piece.")
+
+class _Line(Part):
+    """What the lines of all kinds have."""
+
+    name: LineName = ""
+    price: SignedMoney
 
     @property
-    def total(self) -> Money:
-        """What the line costs."""
-        return self.price.times(self.quantity)
+    def cost(self) -> int:
+        """What the line adds to the total of the order, in minor units."""
+        return self.price.amount
+
+
+class ArticleLine(_Line):
+    """An article with its quantity and price. Stock is reserved for it."""
+
+    kind: Literal["article"] = "article"
+    sku: Sku
+    quantity: Quantity
+    price: Money = Field(description="The price of one piece.")
+
+    @property
+    def cost(self) -> int:
+        """The price of all pieces, in minor units."""
+        return self.price.amount * self.quantity
+
+
+class ShippingLine(_Line):
+    """The price of the shipment."""
+
+    kind: Literal["shipping"]
+    price: Money
+
+
+class FeeLine(_Line):
+    """Anything else that costs money and has no stock: gift wrap, a deposit, a service."""
+
+    kind: Literal["fee"]
+    price: Money
+
+
+def _check_discount(price: SignedMoney) -> SignedMoney:
+    if price.amount > 0:
+        msg = f"the amount of a discount is at most 0, not {price.amount}: write {-price.amount}"
+        raise ValueError(msg)
+    return price
+
+
+class DiscountLine(_Line):
+    """A discount, as a negative price."""
+
+    kind: Literal["discount"]
+    price: Annotated[SignedMoney, AfterValidator(_check_discount)] = Field(
+        description="An amount of at most 0: -500 EUR makes the order 5.00 EUR cheaper."
+    )
+
+
+class TaxLine(_Line):
+    """A tax. It is added to the total, unless the prices include it. It may be negative: the tax on a discount."""
+
+    kind: Literal["tax"]
+    included: bool = Field(default=False, description="The prices include the tax: it is shown, and not added.")
+
+    @property
+    def cost(self) -> int:
+        """What the line adds to the total of the order, in minor units: 0 if the prices include it."""
+        return 0 if self.included else self.price.amount
+
+
+def _kind(line: Any) -> str:
+    """The kind of a line; a line without one is about an article."""
+    return str(line.get("kind", "article") if isinstance(line, dict) else getattr(line, "kind", ""))
+
+
+OrderLine = Annotated[
+    Annotated[ArticleLine, Tag("article")]
+    | Annotated[ShippingLine, Tag("shipping")]
+    | Annotated[FeeLine, Tag("fee")]
+    | Annotated[DiscountLine, Tag("discount")]
+    | Annotated[TaxLine, Tag("tax")],
+    Discriminator(
+        _kind,
+        custom_error_type="kind_of_line",
+        custom_error_message="kind must be one of article (the default), shipping, fee, discount, tax",
+    ),
+]
+
+# Each article is one more row in the transaction that reserves the stock.
+_MOST_ARTICLES = 50
+
+
+def _check_lines(lines: tuple[OrderLine, ...]) -> tuple[OrderLine, ...]:
+    if len(currencies := sorted({line.price.currency for line in lines})) > 1:
+        msg = f"all lines of an order must be in one currency, not in {' and '.join(currencies)}"
+        raise ValueError(msg)
+    if not 1 <= (articles := sum(line.kind == "article" for line in lines)) <= _MOST_ARTICLES:
+        msg = f"an order needs 1 to {_MOST_ARTICLES} lines of the kind article, not {articles}"
+        raise ValueError(msg)
+    if (cost := sum(line.cost for line in lines)) < 0:
+        msg = f"the total of the order is {cost} minor units of {currencies[0]}: lower the discounts by {-cost}"
+        raise ValueError(msg)
+    if cost > MAX_AMOUNT:
+        msg = "the total of the order is above the largest amount of money"
+        raise ValueError(msg)
+    return lines
 
 
 OrderLines = Annotated[
-    tuple[OrderLine, ...], Field(min_length=1, max_length=50, description="At least one, all in one currency.")
+    tuple[OrderLine, ...],
+    Field(
+        min_length=1,
+        max_length=60,
+        description="Articles, at least one, and shipping, fees, discounts and taxes, in one currency. The total is at "
+        "least 0.",
+    ),
+    AfterValidator(_check_lines),
 ]
 
 
 def total(lines: Iterable[OrderLine]) -> Money:
-    """What lines cost together. They are in one currency, and there is at least one."""
-    first, *others = (line.total for line in lines)
-    return Money(amount=first.amount + sum(other.amount for other in others), currency=first.currency)
+    """The sum of at least one order line. All are in one currency."""
+    first, *others = lines
+    return Money(amount=first.cost + sum(other.cost for other in others), currency=first.price.currency)
+
+
+def articles(lines: Iterable[OrderLine]) -> tuple[ArticleLine, ...]:
+    """The lines that are about articles."""
+    return tuple(line for line in lines if isinstance(line, ArticleLine))
 
 
 class Purchase(Part):
-    """Who has ordered what: all that a letter about an order needs to say."""
+    """Who ordered what: the content of each e-mail about the order."""
 
     customer: Customer
     lines: OrderLines
 
     @property
     def total(self) -> Money:
-        """What it costs."""
+        """The sum of the order lines."""
         return total(self.lines)
 
 
@@ -74,43 +182,45 @@ class OrderPlaced(Event, opens="order/{order_id}", sources=("shop.checkout",)):
         default=PAY_WITHIN, ge=1, le=86_400, description="Seconds from recording until an unpaid order expires."
     )
 
-    @model_validator(mode="after")
-    def _adds_up(self) -> Self:
-        if len({line.price.currency for line in self.lines}) > 1:
-            msg = "all lines of an order must be in one currency"
-            raise ValueError(msg)
-        if sum(line.price.amount * line.quantity for line in self.lines) > LARGEST_AMOUNT:
-            msg = "the order's total is beyond what an amount of money can be"
-            raise ValueError(msg)
-        return self
-
     @property
     def total(self) -> Money:
-        """What the order costs."""
+        """The sum of the order lines."""
         return total(self.lines)
 
     @property
     def purchase(self) -> Purchase:
-        """Who has ordered what."""
+        """Who ordered what."""
         return Purchase(customer=self.customer, lines=self.lines)
 
     def pay_by(self, recorded_at: datetime) -> datetime:
-        """The moment at which the order expires if it is not paid."""
+        """When the order expires if it is not paid."""
         return recorded_at + timedelta(seconds=self.pay_within)
 
     def quantities(self) -> dict[str, int]:
-        """Pieces by article: two lines of one article are one wish."""
-        wanted: Counter[str] = Counter()
-        for line in self.lines:
-            wanted[line.sku] += line.quantity
-        return dict(wanted)
+        """Pieces by article. Order lines with the same article are summed."""
+        pieces: Counter[str] = Counter()
+        for line in articles(self.lines):
+            pieces[line.sku] += line.quantity
+        return dict(pieces)
 
     example = {
         "order_id": "1001",
         "customer": {"name": "Ada Lovelace", "email": "ada@example.com", "language": "en-GB"},
         "lines": [
-            {"sku": "mug", "quantity": 2, "price": {"amount": 1250, "currency": "EUR"}},
-            {"sku": "poster", "quantity": 1, "price": {"amount": 1900, "currency": "EUR"}},
+            {
+                "kind": "article",
+                "sku": "mug",
+                "name": "Mug, blue",
+                "quantity": 2,
+                "price": {"amount": 1250, "currency": "EUR"},
+            },
+            {
+                "kind": "article",
+                "sku": "poster",
+                "name": "Poster",
+                "quantity": 1,
+                "price": {"amount": 1900, "currency": "EUR"},
+            },
         ],
         "payment_method": "pm_card_visa",
         "ship_to": {"lines": ["12 St James's Square"], "postal_code": "SW1Y 4JH", "city": "London", "country": "GB"},
@@ -121,7 +231,7 @@ _PURCHASE = {name: OrderPlaced.example[name] for name in ("customer", "lines")}
 
 
 class PaymentWindowEnded(Event, continues="order/{order_id}", timer=True):
-    """The time in which an order could be paid is over. Whether it was paid, its row knows."""
+    """The time to pay for an order is over. The order may be paid or not: its row in `orders` decides."""
 
     order_id: OrderId
 
@@ -129,7 +239,7 @@ class PaymentWindowEnded(Event, continues="order/{order_id}", timer=True):
 
 
 class OrderConfirmed(Event, continues="order/{order_id}"):
-    """An order is paid: its goods are the customer's, and can be sent."""
+    """An order is paid and can be sent."""
 
     order_id: OrderId
     purchase: Purchase
@@ -138,24 +248,24 @@ class OrderConfirmed(Event, continues="order/{order_id}"):
     example = {"order_id": "1001", "purchase": _PURCHASE, "ship_to": OrderPlaced.example["ship_to"]}
 
 
-CancelledBecause = Annotated[
-    Literal["out_of_stock", "payment_failed", "not_paid_in_time"], Field(description="Why it is cancelled.")
+CancellationReason = Annotated[
+    Literal["out_of_stock", "payment_failed", "not_paid_in_time"], Field(description="Why the order was cancelled.")
 ]
 
 
 class OrderCancelled(Event, continues="order/{order_id}"):
-    """An order will not be fulfilled. What was put aside for it is free again; what is paid is paid back."""
+    """An order will not be fulfilled. Its reserved stock is released, and a payment that still arrives is refunded."""
 
     order_id: OrderId
     purchase: Purchase
-    because: CancelledBecause
-    missing: tuple[Sku, ...] = Field(default=(), description="The articles that were short.")
+    reason: CancellationReason
+    missing: tuple[Sku, ...] = Field(default=(), description="The articles that are out of stock.")
 
-    example = {"order_id": "1001", "purchase": _PURCHASE, "because": "out_of_stock", "missing": ["mug"]}
+    example = {"order_id": "1001", "purchase": _PURCHASE, "reason": "out_of_stock", "missing": ["mug"]}
 
 
 class OrderFulfilled(Event, continues="order/{order_id}"):
-    """An order's parcel is on its way: for the shop, the order is done."""
+    """The shipment of an order was dispatched: the order is complete."""
 
     order_id: OrderId
     purchase: Purchase
@@ -165,29 +275,29 @@ class OrderFulfilled(Event, continues="order/{order_id}"):
     example = {"order_id": "1001", "purchase": _PURCHASE, "carrier": "Royal Mail", "tracking_number": "RM123456789GB"}
 
 
-class RefundAsked(Event, continues="order/{order_id}", sources=("shop.service-desk",)):
-    """The service desk wants part or all of an order's money paid back. Comes from outside."""
+class RefundClaimed(Event, continues="order/{order_id}", sources=("shop.service-desk",)):
+    """A customer claims a refund of part or all of an order. Comes from outside: the service desk sends it."""
 
     order_id: OrderId
     refund_id: RefundId
-    amount: Money = Field(description="At most what was paid and is not paid back yet, in the order's currency.")
+    amount: Money = Field(description="At most what was paid and not refunded yet, in the currency of the order.")
 
     example = {"order_id": "1001", "refund_id": "R-1", "amount": {"amount": 1250, "currency": "EUR"}}
 
 
-RefundedBecause = Annotated[
-    Literal["paid_after_cancellation", "service_desk"], Field(description="Why money is paid back.")
+RefundReason = Annotated[
+    Literal["paid_after_cancellation", "service_desk"], Field(description="Why the money is refunded.")
 ]
 
 
 class RefundRequested(Event, continues="order/{order_id}"):
-    """Money of an order is to be paid back: so much, once for each refund id."""
+    """An amount is to be refunded, once for each refund id."""
 
     order_id: OrderId
     refund_id: RefundId
     payment_id: PaymentId
     amount: Money
-    because: RefundedBecause
+    reason: RefundReason
     customer: Customer
 
     example = {
@@ -195,6 +305,6 @@ class RefundRequested(Event, continues="order/{order_id}"):
         "refund_id": "R-1",
         "payment_id": "pi_3MtwBwLkdIwHu7ix28a3tqPa",
         "amount": {"amount": 1250, "currency": "EUR"},
-        "because": "service_desk",
+        "reason": "service_desk",
         "customer": OrderPlaced.example["customer"],
     }

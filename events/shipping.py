@@ -1,16 +1,18 @@
-"""What happens to parcels."""
+"""Events of shipments."""
+
+from pydantic import Field
 
 from daybook.contracts.contract import Event
-from events.orders import OrderLines, OrderPlaced
+from events.orders import ArticleLine, OrderPlaced
 from events.values import Carrier, Customer, OrderId, ShipTo, TrackingNumber
 
 
 class ShipmentRequested(Event, opens="shipment/{order_id}"):
-    """An order's goods are to be packed and sent. The warehouse listens."""
+    """An order is to be packed and sent. The warehouse subscribes to it."""
 
     order_id: OrderId
     recipient: Customer
-    lines: OrderLines
+    lines: tuple[ArticleLine, ...] = Field(min_length=1, description="The articles of the order.")
     ship_to: ShipTo = None
 
     example = {
@@ -22,7 +24,7 @@ class ShipmentRequested(Event, opens="shipment/{order_id}"):
 
 
 class ShipmentDispatched(Event, continues="shipment/{order_id}", sources=("warehouse.dispatch",)):
-    """A parcel was handed to its carrier. Comes from outside: the warehouse's dispatch sends it."""
+    """The carrier has the shipment. Comes from outside: the warehouse sends it."""
 
     order_id: OrderId
     carrier: Carrier

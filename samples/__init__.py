@@ -1,1 +1,1 @@
-"""Samples of each business: events to send, and what the demo shows of them."""
+"""Sample events of each business, and the demo that sends them."""

@@ -1,1 +1,1 @@
-"""The infrastructure: one stack for the backbone, one for each service."""
+"""The infrastructure: one stack for each service."""

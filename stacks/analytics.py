@@ -8,7 +8,7 @@ from events.accounts import TransactionPosted, TransactionReversed
 
 
 class Analytics(Service):
-    """Sums of what moves on accounts: by account and day, by merchant and day, by minute."""
+    """Totals of transactions by account and day, by merchant and day, and by minute."""
 
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         super().__init__(scope, "analytics", stage=stage)

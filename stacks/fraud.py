@@ -8,7 +8,7 @@ from events.accounts import TransactionPosted
 
 
 class Fraud(Service):
-    """One row remembers what each account does as a rule; what is unlike it is suspected."""
+    """Compares each transaction with the profile of its account, which is one row."""
 
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         super().__init__(scope, "fraud", stage=stage)

@@ -1,4 +1,4 @@
-"""Inventory."""
+"""The stack of inventory."""
 
 from constructs import Construct
 
@@ -9,7 +9,7 @@ from events.orders import OrderCancelled, OrderConfirmed, OrderPlaced
 
 
 class Inventory(Service):
-    """What is on the shelf, and what is put aside for whom."""
+    """The stock of each article, and the reservations of orders."""
 
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         super().__init__(scope, "inventory", stage=stage)

@@ -1,4 +1,4 @@
-"""Notifications."""
+"""The stack of notifications."""
 
 from functools import partial
 
@@ -9,36 +9,40 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ses as ses
 from constructs import Construct
 
+from daybook.constructs.findings import accept
 from daybook.constructs.function import Function
 from daybook.constructs.listener import dead_letter_queue
+from daybook.constructs.producers import BOUNCES
+from daybook.constructs.senders import restrict_queue, role_path
 from daybook.constructs.service import Service
 from daybook.constructs.stage import Stage
 from events.notifications import EmailBounced
 from events.orders import OrderCancelled, OrderConfirmed, OrderFulfilled
-from events.payments import PaymentRefunded
+from events.payments import PaymentRefunded, RefundFailed
 
 
 class Notifications(Service):
-    """Letters to customers, by e-mail. What SES tells of those that did not arrive goes to the front door."""
+    """E-mails to customers. SES sends an event for each e-mail that bounced to the ingress bus."""
 
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         super().__init__(scope, "notifications", stage=stage)
-        self._letters = stage.names.of("letters")
+        self._configuration_set = stage.names.of("emails")
         self._bounces()
-        options = {"sender": stage.option("mail_from"), "configuration-set": self._letters}
+        options = {"sender": stage.option("mail_from"), "configuration-set": self._configuration_set}
         for effect in (
             self.effect("mail_confirmed", OrderConfirmed, options=options),
             self.effect("mail_cancelled", OrderCancelled, options=options),
             self.effect("mail_fulfilled", OrderFulfilled, options=options),
             self.effect("mail_refunded", PaymentRefunded, options=options),
+            self.effect("mail_refund_failed", RefundFailed, options=options),
         ):
             self._allow_sending(effect.function)
 
     def _allow_sending(self, function: Function) -> None:
-        """Send in the shop's name. Which identity stands for it, its address or its domain, is the account's matter."""
+        """Allow e-mails from the shop's address. The account has verified either this address or its domain."""
         arn = partial(self.format_arn, service="ses")
-        function.allow(["ses:SendEmail"], arn(resource="configuration-set", resource_name=self._letters))
-        if self.stage.on_laptop:  # the local cloud asks for it on all resources, and knows no sender
+        function.allow(["ses:SendEmail"], arn(resource="configuration-set", resource_name=self._configuration_set))
+        if self.stage.is_local:  # the local cloud checks neither the resource nor the sender
             function.allow(["ses:SendEmail"], "*")
             return
         function.add_to_role_policy(
@@ -52,32 +56,42 @@ class Notifications(Service):
         Validations.of(function.role or function).acknowledge(
             Acknowledgment(
                 id=f"AwsSolutions::AwsSolutions-IAM5[Resource::{every_identity}]",
-                reason="The condition narrows it to one sender; in its sandbox SES looks at receivers too.",
+                reason="The condition allows only one sender. In its sandbox, SES also checks the recipient.",
             )
         )
 
     def _bounces(self) -> None:
-        """Letters that do not arrive: SES tells the default bus, and a rule there the front door."""
-        letters = ses.ConfigurationSet(self, "Letters", configuration_set_name=self._letters)
+        """SES reports bounces on the default bus. A rule sends them to the ingress bus."""
+        emails = ses.ConfigurationSet(self, "Emails", configuration_set_name=self._configuration_set)
         default = events.EventBus.from_event_bus_name(self, "DefaultBus", "default")
-        letters.add_event_destination(
+        emails.add_event_destination(
             "ToEventBridge",
             destination=ses.EventDestination.event_bus(default),
             events=[ses.EmailSendingEvent.BOUNCE],
         )
         scope = Construct(self, "Bounces")
-        undelivered = dead_letter_queue(scope, stage=self.stage, consumer="bounces", alarms=self.alarms)
+        undelivered = dead_letter_queue(scope, stage=self.stage, consumer=BOUNCES, alarms=self.alarms)
         ingress = events.EventBus.from_event_bus_name(scope, "IngressBus", self.stage.names.ingress_bus)
         (source,) = EmailBounced.contract.sources
-        events.Rule(
+        # The ingress bus's policy names this role by its path.
+        role = iam.Role(
+            scope,
+            "Role",
+            path=role_path(self, self.stage, BOUNCES),
+            assumed_by=iam.ServicePrincipal("events.amazonaws.com"),
+            description="Sends SES's bounces to the ingress bus",
+        )
+        rule = events.Rule(
             scope,
             "Rule",
-            rule_name=self.stage.names.of("bounces"),
+            rule_name=self.stage.names.of(BOUNCES),
             event_pattern=events.EventPattern(
                 source=[source],
                 detail_type=[str(EmailBounced.contract.foreign)],
-                # An account has one default bus, and maybe several stages.
-                detail={"mail": {"tags": {"ses:configuration-set": [self._letters]}}},
+                # All stages in an account share one default bus.
+                detail={"mail": {"tags": {"ses:configuration-set": [self._configuration_set]}}},
             ),
-            targets=[targets.EventBus(ingress, dead_letter_queue=undelivered)],
+            targets=[targets.EventBus(ingress, dead_letter_queue=undelivered, role=role)],
         )
+        accept(role, "The policy belongs to the rule's own role, and allows one action.", "IAMNoInlinePolicy")
+        restrict_queue(undelivered, stage=self.stage, rules=[rule])

@@ -1,4 +1,4 @@
-"""Orders."""
+"""The stack of orders."""
 
 from constructs import Construct
 
@@ -11,14 +11,14 @@ from events.orders import (
     OrderFulfilled,
     OrderPlaced,
     PaymentWindowEnded,
-    RefundAsked,
+    RefundClaimed,
 )
-from events.payments import PaymentFailed, PaymentRefunded, PaymentSucceeded
+from events.payments import PaymentFailed, PaymentRefunded, PaymentSucceeded, RefundFailed
 from events.shipping import ShipmentDispatched
 
 
 class Orders(Service):
-    """One row decides about each order; a view says where it is."""
+    """One row decides about each order. A view shows its status."""
 
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         super().__init__(scope, "orders", stage=stage)
@@ -29,7 +29,9 @@ class Orders(Service):
         self.reaction("cancel_unpaid", PaymentFailed, reads=[orders], saves=[orders])
         self.reaction("cancel_expired", PaymentWindowEnded, reads=[orders], saves=[orders])
         self.reaction("complete_order", ShipmentDispatched, reads=[orders], saves=[orders])
-        self.reaction("grant_refund", RefundAsked, reads=[orders], saves=[orders])
+        self.reaction("grant_refund", RefundClaimed, reads=[orders], saves=[orders])
+        self.reaction("settle_refund", PaymentRefunded, reads=[orders], saves=[orders])
+        self.reaction("release_refund", RefundFailed, reads=[orders], saves=[orders])
         self.view("order_status_placed", OrderPlaced, rows=status)
         self.view("order_status_reserved", StockReserved, rows=status)
         self.view("order_status_out_of_stock", OutOfStock, rows=status)
@@ -37,3 +39,4 @@ class Orders(Service):
         self.view("order_status_cancelled", OrderCancelled, rows=status)
         self.view("order_status_fulfilled", OrderFulfilled, rows=status)
         self.view("order_status_refunded", PaymentRefunded, rows=status)
+        self.view("order_status_refund_failed", RefundFailed, rows=status)

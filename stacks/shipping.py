@@ -1,4 +1,4 @@
-"""Shipping."""
+"""The stack of shipping."""
 
 from constructs import Construct
 
@@ -8,7 +8,7 @@ from events.orders import OrderConfirmed
 
 
 class Shipping(Service):
-    """Parcels, from the wish to send them to the carrier."""
+    """Requests to the warehouse to pack and send orders."""
 
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         super().__init__(scope, "shipping", stage=stage)

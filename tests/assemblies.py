@@ -6,25 +6,35 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daybook.local.system import PROVIDER_UNKNOWN, STAGE
+from daybook.local.system import PROVIDER_UNKNOWN, STAGE, unknown
 
 if TYPE_CHECKING:  # most test processes need no template, and `aws_cdk` takes a second to import
     from tests.templates.synthesis import Assembly
 
 # What `local` is made with beside its name.
-LOCAL = {"stripe_api": PROVIDER_UNKNOWN}
+LOCAL = {"stripe_api": PROVIDER_UNKNOWN, "terminology_server": unknown("terminology_server")}
 EMAILS = {"alarm_email": "alarms@example.com", "pager_email": "pager@example.com"}
 
 
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> "Assembly":
     """The real app, checked by cdk-nag, for a stage on AWS: the one whose name the functions of `world` are given."""
+    from daybook.testing.world import NAMES  # noqa: PLC0415
     from tests.templates.synthesis import Assembly, once, synthesise  # noqa: PLC0415
-    from tests.unit.world import NAMES  # noqa: PLC0415
 
     folder = _shared(tmp_path_factory) / "assembly-aws"
     once(folder, lambda target: synthesise(target, NAMES.stage, EMAILS))
     return Assembly(folder, NAMES.stage)
+
+
+@pytest.fixture(scope="session")
+def prod(tmp_path_factory: pytest.TempPathFactory) -> "Assembly":
+    """The stage `prod`, with all that protects the account, and copies of backups; checked by cdk-nag."""
+    from tests.templates.synthesis import Assembly, once, synthesise  # noqa: PLC0415
+
+    folder = _shared(tmp_path_factory) / "assembly-prod"
+    once(folder, lambda target: synthesise(target, "prod", {**EMAILS, "backup_region": "eu-west-1"}))
+    return Assembly(folder, "prod")
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,22 @@
-"""Settings for all tests: signals, the clock at import, Hypothesis' profiles, and the time that each folder takes."""
+"""Settings for all tests: signals, the clock at import, Hypothesis' profiles, which tests run in the same worker, and
+the time that each folder takes.
+"""
 
 import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import time_machine
 from hypothesis import settings
+from xdist.scheduler.loadfile import LoadFileScheduling  # type: ignore[import-untyped]
 
 from daybook.local import interrupts
 
-pytest_plugins = ["tests.assemblies"]
+pytest_plugins = ["daybook.testing.plugin", "tests.assemblies"]
 
 # A shell that starts the tests in the background, or `nohup`, ignores these signals. Child processes inherit that, and
 # tests that send the signals would wait for ever.
@@ -50,6 +54,24 @@ def own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for number, handler in before:
         signal.signal(number, handler)
+
+
+class DeployedScheduling(LoadFileScheduling):  # type: ignore[misc]
+    """The tests of one file run in one worker. All tests of the deployed system run in two: each has a system of its
+    own, in which each function has to start.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        if not file.startswith("tests/deployed/"):
+            return file
+        return "bank and hospital" if file.startswith(("tests/deployed/bank/", "tests/deployed/hospital/")) else "shop"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> DeployedScheduling:
+    """Distribute tests to workers."""
+    return DeployedScheduling(config, log)
 
 
 def pytest_collection_finish() -> None:

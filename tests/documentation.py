@@ -86,7 +86,7 @@ class Example:
         target.parent.mkdir(parents=True, exist_ok=True)
         text = target.read_text() if target.exists() else ""
         if not self.place:
-            target.write_text(f"{text}\n\n{self.code}")
+            target.write_text(f"{text}\n\n{self.code}" if text else self.code)
             return
         imports, body = _imports(self.code)
         text = text.replace("from constructs import Construct\n", f"from constructs import Construct\n{imports}", 1)
@@ -140,7 +140,7 @@ def example_tests(folder: str) -> list[Any]:
         for number, block in enumerate(blocks)
         if block.file.startswith(folder)
         for node in ast.parse(block.code).body
-        if isinstance(node, ast.FunctionDef)
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     ]
 
 

@@ -3,16 +3,13 @@
     python -m tools.language
 
 It checks names of files, identifiers, strings, comments, docs and help. An identifier counts as its words, so the
-phrase `wake up` is found in `wake_up`, `WakeUp` and `wake-up`. pyproject.toml, [tool.language], lists the files and
-folders that are not converted yet. Remove an entry when it is converted: the check also fails for an entry without a
-finding.
+phrase `wake up` is found in `wake_up`, `WakeUp` and `wake-up`.
 """
 
 import os
 import re
 import sys
-import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +17,7 @@ from daybook.operate.glossary import Term, terms
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_SUFFIXES = frozenset({".cfg", ".ini", ".json", ".md", ".py", ".toml", ".txt", ".yml"})
+_SUFFIXES = frozenset({".cfg", ".ini", ".json", ".md", ".mk", ".py", ".toml", ".txt", ".yml"})
 _NAMES = frozenset({"Makefile"})
 # What is installed or built. Hidden folders are skipped too.
 _SKIPPED = frozenset({"__pycache__", "build", "cdk.out", "node_modules"})
@@ -86,18 +83,6 @@ class Words:
             yield 0, word, say
 
 
-def problems(found: Iterable[Finding], not_converted: Sequence[str]) -> list[str]:
-    """One line for each finding in a converted file, and for each entry of `not_converted` without a finding."""
-    waiting = dict.fromkeys(not_converted, False)
-    wrong = []
-    for finding in found:
-        entries = [entry for entry in waiting if finding.file == entry or finding.file.startswith(f"{entry}/")]
-        waiting.update(dict.fromkeys(entries, True))
-        wrong += [] if entries else [str(finding)]
-    done = [entry for entry, any_left in waiting.items() if not any_left]
-    return wrong + [f"pyproject.toml: {entry} is converted: remove it from not-converted" for entry in done]
-
-
 def _files(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders[:] = [each for each in folders if each not in _SKIPPED and not each.startswith(".")]
@@ -116,11 +101,10 @@ def _any_of(phrases: Iterable[str]) -> re.Pattern[str]:
 
 
 def main() -> None:
-    """Print the problems, and exit with 1 if there are any."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["language"]
-    wrong = problems(Words(terms()).found_under(ROOT), settings["not-converted"])
-    sys.stdout.writelines(f"{line}\n" for line in wrong)
-    sys.exit(1 if wrong else 0)
+    """Print the findings, and exit with 1 if there are any."""
+    found = list(Words(terms()).found_under(ROOT))
+    sys.stdout.writelines(f"{finding}\n" for finding in found)
+    sys.exit(1 if found else 0)
 
 
 if __name__ == "__main__":

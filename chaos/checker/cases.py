@@ -17,21 +17,21 @@ _FIRST, _HIGHEST = 1, 3  # levels of an alarm
 def _bank(snapshot: Snapshot) -> Iterator[Violation]:
     posted = {event.data["authorisation_id"]: event for event in snapshot.events("TransactionPosted")}
     for event_type in ("TransactionPosted", "TransactionReversed", "FraudSuspected", "TransactionNotScreened"):
-        for transaction in _several(event.data["authorisation_id"] for event in snapshot.events(event_type)):
+        for transaction in _duplicates(event.data["authorisation_id"] for event in snapshot.events(event_type)):
             yield Violation(f"transaction {transaction} has more than one {event_type}")
     for suspicion in snapshot.events("FraudSuspected"):
         yield from _suspicion(suspicion, posted.get(suspicion.data["authorisation_id"]))
     rows = {row["id"]: row for row in snapshot.tables["cases"]}
     cases = _by(snapshot, "case_id", "ComplianceCaseOpened", "ComplianceCaseChanged")
-    reversed_ = _taken_back(snapshot, posted)
+    reversed_transactions = _screened_reversals(snapshot, posted)
     for case in sorted({*rows, *cases}):
         events = cases.get(case, [])
         yield from _opening(f"case {case}", events, "ComplianceCaseOpened")
-        rests_on = events[-1].data["basis"] if events else None
-        if (rows.get(case) or {}).get("basis") != rests_on:
+        last_basis = events[-1].data["basis"] if events else None
+        if (rows.get(case) or {}).get("basis") != last_basis:
             yield Violation(f"the row of case {case} has another basis than its last event")
-        if rests_on:
-            yield from _basis(case, events, posted, reversed_)
+        if last_basis:
+            yield from _basis(case, events, posted, reversed_transactions)
 
 
 def _suspicion(suspicion: Event, transaction: Event | None) -> Iterator[Violation]:
@@ -44,7 +44,7 @@ def _suspicion(suspicion: Event, transaction: Event | None) -> Iterator[Violatio
         yield Violation(f"suspicion {suspicion.id} has a score that does not match its reasons or its threshold")
 
 
-def _taken_back(snapshot: Snapshot, posted: Mapping[str, Event]) -> set[str]:
+def _screened_reversals(snapshot: Snapshot, posted: Mapping[str, Event]) -> set[str]:
     """Reversed transactions of which both events were screened: no cash case may contain them."""
     return {
         event.data["authorisation_id"]
@@ -56,28 +56,33 @@ def _taken_back(snapshot: Snapshot, posted: Mapping[str, Event]) -> set[str]:
 
 
 def _basis(
-    case: str, events: Sequence[Event], posted: Mapping[str, Event], taken_back: set[str]
+    case: str, events: Sequence[Event], posted: Mapping[str, Event], reversed_transactions: set[str]
 ) -> Iterator[Violation]:
-    """A case contains each of its customer's transactions at most once, and its sums match them."""
+    """A case contains each transaction of its person at most once, and its sums match them."""
     basis, customer = events[-1].data["basis"], events[0].data["customer_id"]
     named: Sequence[str] = basis["transactions"]
-    for transaction in _several(named):
+    for transaction in _duplicates(named):
         yield Violation(f"case {case} contains transaction {transaction} more than once")
-    strange = [each for each in named if each not in posted or posted[each].data["customer_id"] != customer]
-    for transaction in strange:
+    unrelated = [each for each in named if each not in posted or customer not in _persons(posted[each])]
+    for transaction in unrelated:
         yield Violation(f"case {case} contains transaction {transaction}, which is not its customer's")
     if events[0].data["rule"] != "sanctioned_name":  # a payment with a listed person stays a case after a reversal
-        for transaction in sorted(taken_back.intersection(named)):
+        for transaction in sorted(reversed_transactions.intersection(named)):
             yield Violation(f"case {case} contains transaction {transaction}, which was reversed")
     if len(named) > basis["count"]:
         yield Violation(f"case {case} lists more transactions than its count")
-    if len(named) == basis["count"] and not strange:  # a case with many transactions lists only the first
+    if len(named) == basis["count"] and not unrelated:  # a case with many transactions lists only the first
         sums: Counter[str] = Counter()
         for transaction in named:
             sums[posted[transaction].data["currency"]] += posted[transaction].data["amount"]
         expected = Counter({each["currency"]: each["amount"] for each in basis["sums"]})
         if +expected != +sums:
             yield Violation(f"case {case} has another sum than its transactions")
+
+
+def _persons(transaction: Event) -> set[str]:
+    """The owner of the account, and the person who conducted a cash transaction for the owner."""
+    return {transaction.data["customer_id"], transaction.data.get("conducted_by") or ""}
 
 
 def _alarms(snapshot: Snapshot) -> Iterator[Violation]:
@@ -120,7 +125,7 @@ def _by(snapshot: Snapshot, name: str, *types: str) -> dict[str, list[Event]]:
     return found
 
 
-def _several(names: Iterable[Any]) -> list[str]:
+def _duplicates(names: Iterable[Any]) -> list[str]:
     return sorted(name for name, times in Counter(names).items() if times > 1)
 
 

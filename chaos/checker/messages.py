@@ -56,12 +56,12 @@ def _emails(snapshot: Snapshot) -> Iterator[Violation]:
         if about is None:
             yield Violation(f"e-mail {place} of the mailbox has an unknown subject")
     outcomes = list(snapshot.events("EmailSent", "EmailRefused"))
-    results = Counter(event.data["letter_id"] for event in outcomes)
+    results = Counter(event.data["email_id"] for event in outcomes)
     for email in sorted(email for email, times in results.items() if times > 1):
         yield Violation(f"there is more than one result of e-mail {email}")
     for email in sorted(results.keys() - {message.name for message in requested}):
         yield Violation(f"there is a result of e-mail {email}, which no event requested")
-    ends = {event.data["letter_id"]: event.type == "EmailSent" for event in outcomes}
+    ends = {event.data["email_id"]: event.type == "EmailSent" for event in outcomes}
     yield from _compare(
         snapshot, "e-mail", requested, ends, {about: len(emails) for about, emails in found.items() if about[0]}
     )
@@ -73,7 +73,7 @@ def _requested_emails(snapshot: Snapshot) -> Iterator[_Message]:
     for kind, event_type in _REQUESTED_BY.items():
         for event in snapshot.events(event_type):
             order, refund = event.data["order_id"], event.data.get("refund_id")
-            name, idempotency_key = f"{order}.{kind}", f"letter/{order}/{kind}"
+            name, idempotency_key = f"{order}.{kind}", f"email/{order}/{kind}"
             if refund:
                 name, idempotency_key = f"{name}:{refund}", f"{idempotency_key}/{refund}"
             yield _Message(name, (order, kind), event, f"mail-{kind}", idempotency_key)
@@ -93,7 +93,7 @@ def _no_copies(requested: Sequence[_Message], found: dict[About, list[Email]]) -
     wordings: dict[About, Counter[str]] = defaultdict(Counter)
     for message in requested:
         data = message.request.data
-        wordings[message.about][f"{data['amount']} {data['because']}" if "refund_id" in data else ""] += 1
+        wordings[message.about][f"{data['amount']} {data['reason']}" if "refund_id" in data else ""] += 1
     for about, emails in sorted(found.items()):
         several = Counter((email.to, email.subject, email.text) for email in emails)
         if max(several.values()) > max(wordings[about].values(), default=1):
@@ -173,8 +173,8 @@ def _outcome_unknown(snapshot: Snapshot, message: _Message) -> bool:
     row = snapshot.statuses.get((message.request.id, message.consumer), {})
     attempt = snapshot.other_rows.get((f"effect#{message.idempotency_key}", message.consumer), {})
     # If the process died for good during the call, the dead letter says so, and the effect record stays open.
-    in_doubt = row.get("error") == "OutcomeUnknown" or attempt.get("state") == "open"
-    return row.get("state") == "discarded" or (row.get("state") == "dead" and in_doubt)
+    outcome_unknown = row.get("error") == "OutcomeUnknown" or attempt.get("state") == "open"
+    return row.get("state") == "discarded" or (row.get("state") == "dead" and outcome_unknown)
 
 
 EMAILS = Invariant("no e-mail is sent twice", _emails)

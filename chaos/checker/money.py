@@ -51,9 +51,9 @@ def _charge(snapshot: Snapshot, order: Order, paid: Sequence[Amount]) -> Iterato
         yield Violation(f"order {order.id} was charged {len(paid)} times")
     if len(succeeded) + len(order.all("PaymentFailed")) > 1:
         yield Violation(f"there is more than one result of the payment of order {order.id}")
-    in_doubt = not succeeded and _unsettled(snapshot, order.all("StockReserved"), "charge-order")
+    outcome_unknown = not succeeded and _unsettled(snapshot, order.all("StockReserved"), "charge-order")
     moved = [amount for amount in succeeded if amount[0]]  # an order of 0 needs no payment
-    if not in_doubt and sorted(set(paid)) != sorted(set(moved)):
+    if not outcome_unknown and sorted(set(paid)) != sorted(set(moved)):
         yield Violation(
             f"order {order.id}: {_text(moved)} paid according to the events, {_text(paid)} according to the provider"
         )

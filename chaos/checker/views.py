@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from chaos.checker.orders import COMMITTED, total
@@ -41,7 +42,7 @@ def _facts(event: Event) -> dict[str, Any]:
     if event.type == "OutOfStock":
         return {"missing": event.data["skus"]}
     if event.type == "OrderCancelled":
-        return {"cancelled_because": event.data["because"]}
+        return {"cancellation_reason": event.data["reason"]}
     if event.type == "OrderFulfilled":
         return {name: event.data[name] for name in ("carrier", "tracking_number")}
     return {}
@@ -90,7 +91,7 @@ _SHARDED = {"account-days": False, "merchant-days": True, "minutes": True}
 
 def _counted_at(transaction: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The tables and rows in which a transaction counts."""
-    at = transaction["posted_at"]
+    at = datetime.fromisoformat(transaction["posted_at"]).astimezone(UTC).isoformat()
     yield "account-days", f"{transaction['account_id']}#{at[:_DAY]}"
     yield "minutes", at[:_MINUTE]
     if transaction.get("merchant"):

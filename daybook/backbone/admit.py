@@ -11,6 +11,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import Metrics
 
 from daybook.backbone.examination import Candidate, Rejection, examine, too_large
+from daybook.backbone.origins import Origins
 from daybook.consumers import dead_letter
 from daybook.consumers.consumer import backbone
 from daybook.consumers.failure import log_failure
@@ -21,7 +22,7 @@ from daybook.contracts.envelope import Envelope, EventTooLarge
 from daybook.runtime import aws, observability
 from daybook.runtime.settings import settings
 from daybook.store.event_store import Draft, Head, successor
-from daybook.store.ledger import COMMITTED, DISCARDED, Entry
+from daybook.store.ledger import COMMITTED, DISCARDED, LedgerEntry
 from daybook.store.transaction import Backoff, ConditionsFailed, write
 
 CONSUMER = "admit"
@@ -79,6 +80,7 @@ class _Admission:
 
     def __init__(self, catalogue: Catalogue, context: Any) -> None:
         self._catalogue = catalogue
+        self._origins = Origins.from_json(settings().origins)
         self.metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
         self.failed: list[str] = []
         self._settled: set[str] = set()
@@ -88,10 +90,10 @@ class _Admission:
     def examine(self, message: str, body: str) -> _Arrival | None:
         """The event in a message, or None if the message is rejected or must be redelivered."""
         try:
-            return _Arrival(message, body, examine(body, self._catalogue))
-        except Rejection as refusal:
+            return _Arrival(message, body, examine(body, self._catalogue, self._origins))
+        except Rejection as rejection:
             try:
-                self._reject(message, body, refusal)
+                self._reject(message, body, rejection)
             except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
                 self._fail({"message_id": message}, error)
         return None
@@ -131,28 +133,29 @@ class _Admission:
                 if waiting:
                     head_is_read, head = True, backbone().store.head(stream)
             else:
-                for arrival, refusal in plan.rejections:
-                    self._settle(arrival, refusal)
-                    rejected[arrival.candidate.id] = refusal
+                for arrival, rejection in plan.rejections:
+                    self._settle(arrival, rejection)
+                    rejected[arrival.candidate.id] = rejection
                 break
         for arrival in duplicates:
             self._settle(arrival, rejected.get(arrival.candidate.id))
 
-    def _reject(self, message: str, body: str, refusal: Rejection) -> None:
+    def _reject(self, message: str, body: str, rejection: Rejection) -> None:
         """Send the message to the dead-letter queue, with the reason as attributes."""
         dead_letter.send(
             aws.client("sqs"),
             settings().dead_letter_queue_url,
             body,
             consumer=CONSUMER,
-            error=refusal.code,
-            reason=refusal.reason,
-            event_id=refusal.event_id,
-            event_type=refusal.event_type,
+            error=rejection.code,
+            reason=rejection.reason,
+            contract=self._catalogue.get(rejection.event_type),
+            event_id=rejection.event_id,
+            event_type=rejection.event_type,
         )
-        about = {"message_id": message, "event_id": refusal.event_id, "event_type": refusal.event_type}
-        self._log.warning("rejected", extra=about | {"error": refusal.code, "reason": refusal.reason})
-        observability.count(self.metrics, observability.REFUSED)
+        about = {"message_id": message, "event_id": rejection.event_id, "event_type": rejection.event_type}
+        self._log.warning("rejected", extra=about | {"error": rejection.code, "reason": rejection.reason})
+        observability.count(self.metrics, observability.REJECTED)
 
     def _fail(self, about: Mapping[str, str], error: Exception) -> None:
         self.failed.append(about["message_id"])
@@ -179,20 +182,20 @@ class _Admission:
             )
         observability.count(self.metrics, observability.ADMITTED, len(appends))
 
-    def _settle(self, arrival: _Arrival, refusal: Rejection | None = None) -> None:
-        """Settle an arrival that is not appended: drop a duplicate, reject a reused id, else reject with `refusal`."""
+    def _settle(self, arrival: _Arrival, rejection: Rejection | None = None) -> None:
+        """Settle an arrival that is not appended: drop a duplicate, reject a reused id, or reject with `rejection`."""
         earlier = backbone().ledger.find(arrival.candidate.id, CONSUMER)
         done = earlier is not None and earlier.done
         if earlier and done and earlier.details.get("content_hash") != arrival.candidate.content_hash:
             reason = _DISCARDED if earlier.state == DISCARDED else _ADMITTED
             # Without the event's id, which belongs to the earlier event.
-            refusal = Rejection("IdReused", reason, event_type=arrival.candidate.contract.type)
+            rejection = Rejection("IdReused", reason, event_type=arrival.candidate.contract.type)
         elif done:
-            refusal = None
+            rejection = None
             self._log.info("duplicate", extra=_about(arrival))
             observability.count(self.metrics, observability.DUPLICATES)
-        if refusal:
-            self._reject(arrival.message, arrival.body, refusal)
+        if rejection:
+            self._reject(arrival.message, arrival.body, rejection)
         self._settled.add(arrival.message)
 
 
@@ -216,16 +219,16 @@ def _plan(waiting: Sequence[_Arrival], head: Head | None) -> _Plan:
         place = arrival.candidate.contract.place
         if place is Place.OPENS and head:
             reason = "the event opens a stream that is already open; check whether another event has the same id"
-            plan.rejections.append((arrival, _refusal(arrival, "StreamAlreadyOpen", reason)))
+            plan.rejections.append((arrival, _rejection(arrival, "StreamAlreadyOpen", reason)))
             continue
         if place is Place.CONTINUES and not head:
             reason = "the event continues a stream that does not exist; send the event that opens it first"
-            plan.rejections.append((arrival, _refusal(arrival, "StreamNotOpen", reason)))
+            plan.rejections.append((arrival, _rejection(arrival, "StreamNotOpen", reason)))
             continue
         try:
             envelope = successor(_draft(arrival.candidate), head, now)
         except EventTooLarge:
-            plan.rejections.append((arrival, _refusal(arrival, "EventTooLarge", too_large().reason)))
+            plan.rejections.append((arrival, _rejection(arrival, "EventTooLarge", too_large().reason)))
             continue
         plan.appends.append((arrival, envelope))
         head = Head.at(envelope)
@@ -249,8 +252,8 @@ def _draft(candidate: Candidate) -> Draft:
     )
 
 
-def _entry(candidate: Candidate, envelope: Envelope) -> Entry:
-    return Entry(
+def _entry(candidate: Candidate, envelope: Envelope) -> LedgerEntry:
+    return LedgerEntry(
         event=candidate.id,
         consumer=CONSUMER,
         state=COMMITTED,
@@ -261,7 +264,7 @@ def _entry(candidate: Candidate, envelope: Envelope) -> Entry:
     )
 
 
-def _refusal(arrival: _Arrival, code: str, reason: str) -> Rejection:
+def _rejection(arrival: _Arrival, code: str, reason: str) -> Rejection:
     candidate = arrival.candidate
     return Rejection(code, reason, event_id=candidate.id, event_type=candidate.contract.type)
 

@@ -24,8 +24,8 @@ from daybook.store.transaction import Backoff, OutOfTime
 
 CONSUMER = "publish"
 
-# Bytes of one PutEvents (1 MB now, 256 KB earlier).
-_MOST_BYTES = 256_000
+# Below the limit of one PutEvents request, 256 KB (https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html).
+_MAX_REQUEST_BYTES = 256_000
 
 # Non-retryable errors of a whole request.
 _INVALID_REQUEST = {"ValidationException", "ParamValidationError"}
@@ -182,7 +182,7 @@ def _batches(events: Iterable[_Outgoing]) -> Iterator[list[_Outgoing]]:
     batch: list[_Outgoing] = []
     size = 0
     for event in events:
-        if batch and (len(batch) == PUT_EVENTS_ENTRIES or size + event.envelope.size > _MOST_BYTES):
+        if batch and (len(batch) == PUT_EVENTS_ENTRIES or size + event.envelope.size > _MAX_REQUEST_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(event)

@@ -34,7 +34,7 @@ def handler(_: Mapping[str, Any], __: Any) -> None:
         try:
             _apply(switch, switches, mappings)
         except Exception as error:  # noqa: BLE001 - any error: the next run tries again, the others are handled
-            log_failure(observability.logger(CONSUMER), {"of": switch.consumer}, error)
+            log_failure(observability.logger(CONSUMER), {"consumer": switch.consumer}, error)
             failed += 1
     if failed:
         msg = f"the mappings of {failed} consumers could not be switched"
@@ -43,24 +43,24 @@ def handler(_: Mapping[str, Any], __: Any) -> None:
 
 def _apply(switch: Switch, switches: Switches, mappings: Mappings) -> None:
     """Apply a consumer's switch to its mapping. The switch may change meanwhile."""
-    if not switch.lets_through(clock.now()):
+    if not switch.may_receive(clock.now()):
         if not switch.off:
-            switches.switched_off(switch.consumer)
+            switches.mark_off(switch.consumer)
         if mappings.switch(switch.consumer, on=False):
             _log("switched off", switch)
     elif switch.off:
         if mappings.switch(switch.consumer, on=True):
             _log("switched on", switch)
         elif mappings.settled(switch.consumer, on=True):
-            switches.switched_on(switch.consumer)
+            switches.mark_on(switch.consumer)
         # An operator may have paused the consumer after its switch was read.
         now = switches.find(switch.consumer)
-        if not now.lets_through(clock.now()):
+        if not now.may_receive(clock.now()):
             mappings.switch(switch.consumer, on=False)
 
 
 def _log(message: str, switch: Switch) -> None:
-    about = {"of": switch.consumer, "breaker": switch.breaker(clock.now()), "retry_at": switch.retry_at}
+    about = {"consumer": switch.consumer, "breaker": switch.breaker(clock.now()), "retry_at": switch.retry_at}
     observability.logger(CONSUMER).info(message, extra=about | {"paused": bool(switch.paused)})
 
 

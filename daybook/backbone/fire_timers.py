@@ -36,12 +36,12 @@ _MIN_REMAINING = 5.0  # seconds
 _ROW = "timer"
 
 
-class NotSwept(RuntimeError):
+class TimersNotFired(RuntimeError):
     """Some timers could not be fired. The next run tries them again."""
 
 
 def handler(_: Mapping[str, Any], context: Any) -> None:
-    """Fire all timers that are due. Raises NotSwept if some of them failed."""
+    """Fire all timers that are due. Raises TimersNotFired if some of them failed."""
     run = _Run(context)
     try:
         run.fire_due(clock.moment(clock.now()))
@@ -49,7 +49,7 @@ def handler(_: Mapping[str, Any], context: Any) -> None:
         observability.flush(run.metrics)
     if run.failed:
         msg = f"{run.failed} timers could not be fired"
-        raise NotSwept(msg)
+        raise TimersNotFired(msg)
 
 
 class _Run:
@@ -84,7 +84,7 @@ class _Run:
         """The first minute; None if the time ran out during the search for it.
 
         Without a watermark (before the first run, or because its row was lost) it is the oldest timer's minute. A timer
-        that is scheduled during the search cannot be older than the margin, because the past becomes the present.
+        that is scheduled during the search is not older than the margin, because Work.schedule replaces past times.
         """
         mark = self._due.watermark()
         if mark and not mark.after:
@@ -168,7 +168,7 @@ class _Run:
         about = {"event_id": draft.id, "event_type": draft.type, "stream": draft.stream}
         self._log.info("fired", extra=about | {"correlation_id": draft.correlation_id, "late_ms": round(late)})
         observability.count(self.metrics, observability.FIRED)
-        observability.late(self.metrics, late)
+        observability.record_lateness(self.metrics, late)
 
     def _set_aside(self, item: Mapping[str, Any], error: Exception, timer: Timer | None = None) -> None:
         """Send the row to the dead-letter queue, and then delete it."""
@@ -188,7 +188,7 @@ class _Run:
 
     def _check_time(self) -> None:
         if self._remaining() < _MIN_REMAINING:
-            msg = "the next run continues where this one ends"
+            msg = "not enough time is left in this run; the next run continues from here"
             raise OutOfTime(msg)
 
     def _remaining(self) -> float:

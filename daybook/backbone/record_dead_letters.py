@@ -1,5 +1,7 @@
 """Record dead letters: write each to the ledger, with reason and body, and then let SQS delete it from its queue.
 
+No card number is kept: this function removes those in messages that SQS or EventBridge has moved to such a queue.
+
 An SQS queue cannot be searched, and deletes messages after 14 days. This function receives from all dead-letter queues:
 those of the consumers (also used by their rules), of admit, of publish, and of fire-timers.
 """
@@ -10,14 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from daybook.consumers import dead_letter
 from daybook.consumers.consumer import backbone
 from daybook.consumers.failure import log_failure
 from daybook.contracts import clock
-from daybook.contracts.envelope import LARGEST_NUMBER, LONGEST_TEXT
+from daybook.contracts.card_numbers import without_card_numbers
+from daybook.contracts.card_search import removed_from
+from daybook.contracts.envelope import MAX_NUMBER, MAX_TEXT_LENGTH
 from daybook.contracts.identity import is_event_id
 from daybook.runtime import aws, observability
 from daybook.runtime.settings import settings
-from daybook.store.ledger import COMMITTED, DEAD, AlreadyDone, Entry
+from daybook.store.ledger import COMMITTED, DEAD, AlreadyDone, LedgerEntry
 
 CONSUMER = "record-dead-letters"
 # Messages from admit contain the producer's metadata, not this system's.
@@ -26,7 +31,7 @@ ADMIT = "admit"
 # The limit of a DynamoDB item is 400 KB, including the failed attempts. Larger bodies are stored in the bucket.
 MAX_BODY_BYTES = 200_000
 
-_LONGEST_REASON = 1_000  # characters
+_MAX_REASON_LENGTH = 1_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +51,14 @@ def handler(batch: Mapping[str, Any], _: Any) -> dict[str, Any]:
         consumer = _consumer(record["eventSourceARN"])
         metrics = observability.metrics(settings().names.stage, consumer)
         try:
-            _record(record, consumer)
+            _record(_without_card_numbers(record), consumer)
         except AlreadyDone:
             observability.logger(CONSUMER).info("already done", extra=_about(record, consumer))
         except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
             log_failure(observability.logger(CONSUMER), _about(record, consumer), error)
             failed.append({"itemIdentifier": record["messageId"]})
         else:
-            observability.count(metrics, observability.BURIED)
+            observability.count(metrics, observability.DEAD_LETTERS_RECORDED)
         observability.flush(metrics)
     return {"batchItemFailures": failed}
 
@@ -82,7 +87,7 @@ def _write(record: Mapping[str, Any], consumer: str, identity: _Identity) -> Non
     else:
         details["body"] = body
     backbone().ledger.record_dead(
-        Entry(
+        LedgerEntry(
             event=identity.event,
             consumer=consumer,
             state=DEAD,
@@ -95,6 +100,15 @@ def _write(record: Mapping[str, Any], consumer: str, identity: _Identity) -> Non
     observability.logger(CONSUMER).warning(
         "dead letter recorded", extra=_about(record, consumer) | {"event_id": identity.event, "error": error}
     )
+
+
+def _without_card_numbers(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The message without card numbers in its body and its attributes."""
+    attributes = {name: _attribute(record, name) for name in record.get("messageAttributes", {})}
+    # A body with this attribute has none; what looks like one is a numeric id of the event's contract.
+    body = record["body"] if attributes.get(dead_letter.CARD_NUMBERS) else removed_from(record["body"])
+    cleaned = {name: {"stringValue": without_card_numbers(text)} for name, text in attributes.items() if text}
+    return {**record, "body": body, "messageAttributes": cleaned}
 
 
 def _consumer(queue_arn: str) -> str:
@@ -111,7 +125,7 @@ def _identify(record: Mapping[str, Any], consumer: str) -> _Identity:
     stream, sequence = _text(metadata.get("stream")), metadata.get("sequence")
     event_type = _text(_attribute(record, "event_type")) or _text(metadata.get("type"))
     identity = _Identity(str(event_id), "", 0, event_type)
-    if stream and type(sequence) is int and 0 < sequence < LARGEST_NUMBER:
+    if stream and type(sequence) is int and 0 < sequence < MAX_NUMBER:
         return replace(identity, stream=stream, sequence=sequence)
     return identity
 
@@ -124,7 +138,7 @@ def _body_hash(body: str) -> str:
 def _text(value: object) -> str:
     """The value, if it is a valid Unicode string that is short enough for the metadata; else an empty string."""
     try:
-        return value if isinstance(value, str) and len(value.encode()) <= LONGEST_TEXT else ""
+        return value if isinstance(value, str) and len(value.encode()) <= MAX_TEXT_LENGTH else ""
     except UnicodeEncodeError:
         return ""
 
@@ -136,18 +150,18 @@ def _metadata(body: str) -> dict[str, Any]:
         return {}
 
 
-def _reason(record: Mapping[str, Any], noted: Entry | None) -> tuple[str, str]:
+def _reason(record: Mapping[str, Any], noted: LedgerEntry | None) -> tuple[str, str]:
     """The error and its reason: from the message's attributes, else from EventBridge's, else from the last attempt."""
     if error := _text(_attribute(record, "error")):
-        return error, (_attribute(record, "reason") or "no reason given")[:_LONGEST_REASON]
+        return error, (_attribute(record, "reason") or "no reason given")[:_MAX_REASON_LENGTH]
     if code := _text(_attribute(record, "ERROR_CODE")):
         return code, "EventBridge could not deliver the event to the queue"
-    if noted and noted.tries:
-        last = noted.tries[-1]
+    if noted and noted.failed_attempts:
+        last = noted.failed_attempts[-1]
         return str(last["error"]), str(last["reason"])
     return (
-        "GivenUp",
-        "SQS reached the maximum receive count and no failure was noted: the process died each time",
+        "MaxReceiveCount",
+        "SQS reached the maximum receive count, and no failure was noted: the process died each time",
     )
 
 
@@ -157,4 +171,4 @@ def _attribute(record: Mapping[str, Any], name: str) -> str | None:
 
 
 def _about(record: Mapping[str, Any], consumer: str) -> dict[str, Any]:
-    return {"message_id": record["messageId"], "of": consumer}
+    return {"message_id": record["messageId"], "consumer": consumer}

@@ -17,7 +17,7 @@ from daybook.contracts import clock
 from daybook.runtime import aws
 from daybook.runtime.settings import settings
 from daybook.store.attributes import pack_item, unpack_item
-from daybook.store.journal import Journal, Line, Span
+from daybook.store.journal import Journal, JournalEntry, Span
 from daybook.store.limits import BATCH_GET_ITEMS
 from daybook.store.transaction import Backoff, batch_get
 
@@ -35,10 +35,10 @@ class BadRange(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Consecutive lines of the span. An invocation that ends before a portion is continued from its `since`."""
+    """Consecutive journal entries of the span. The invocation that continues with this portion begins at `since`."""
 
     since: str
-    lines: Sequence[Line]
+    entries: Sequence[JournalEntry]
 
 
 def handler(request: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -61,14 +61,14 @@ def _republish(span: Span, bus: BusWriter) -> str | None:
         # Always publish the first portion, so that each invocation makes progress.
         if number and bus.remaining() < _MIN_REMAINING:
             return portion.since
-        bus.put(_stored(portion.lines, items(dynamodb, table, portion.lines, bus.backoff), bus))
+        bus.put(_stored(portion.entries, items(dynamodb, table, portion.entries, bus.backoff), bus))
     return None
 
 
-def _stored(lines: Iterable[Line], found: Mapping[Position, Item], bus: BusWriter) -> Iterator[Stored]:
-    for line in lines:
-        name = f"{line.stream}#{line.sequence}"
-        if item := found.get((line.stream, line.sequence)):
+def _stored(entries: Iterable[JournalEntry], found: Mapping[Position, Item], bus: BusWriter) -> Iterator[Stored]:
+    for entry in entries:
+        name = f"{entry.stream}#{entry.sequence}"
+        if item := found.get((entry.stream, entry.sequence)):
             yield Stored(item, name)
         else:
             bus.tampered("REMOVE", name)
@@ -84,7 +84,7 @@ def span_of(request: object) -> Span:
         msg = "since must be before until"
         raise BadRange(msg)
     if clock.timestamp(span.until) > clock.now():
-        msg = "until must be in the past: events that are recorded later would be missed"
+        msg = "until must be in the past, because later events would be missed"
         raise BadRange(msg)
     return span
 
@@ -98,29 +98,30 @@ def _moment(name: str, value: object) -> datetime:
 
 
 def portions(journal: Journal, span: Span) -> Iterator[Portion]:
-    """All lines of the span in the order of recording, read lazily. There is at least one portion for each hour.
+    """All entries of the span in the order of recording, read lazily. There is at least one portion for each hour.
 
-    Lines with the same time are always in the same portion, so that continuing from a portion makes progress.
+    Entries with the same time are always in the same portion, so that continuing from a portion makes progress.
     """
     since = clock.timestamp(span.since)
     for buckets in reversed(list(span.hours())):
         hour = f"{buckets[0][:13]}:00:00.000000Z"
         waiting = Portion(max(since, hour), [])
-        shards = [journal.lines(bucket, span, oldest_first=True) for bucket in buckets]
-        lines = heapq.merge(*shards, key=attrgetter("order"))
-        for moment, simultaneous in groupby(lines, key=attrgetter("recorded_at")):
-            if len(waiting.lines) >= BATCH_GET_ITEMS:
+        shards = [journal.entries(bucket, span, oldest_first=True) for bucket in buckets]
+        entries = heapq.merge(*shards, key=attrgetter("order"))
+        for moment, simultaneous in groupby(entries, key=attrgetter("recorded_at")):
+            if len(waiting.entries) >= BATCH_GET_ITEMS:
                 yield waiting
                 waiting = Portion(moment, [])
-            waiting = Portion(waiting.since, [*waiting.lines, *simultaneous])
+            waiting = Portion(waiting.since, [*waiting.entries, *simultaneous])
         yield waiting
 
 
-def items(dynamodb: Any, table: str, lines: Sequence[Line], backoff: Backoff) -> dict[Position, Item]:
-    """The items of the lines in the store's table. A consistent read. Raises OutOfTime."""
+def items(dynamodb: Any, table: str, entries: Sequence[JournalEntry], backoff: Backoff) -> dict[Position, Item]:
+    """The items of the entries in the store's table. A consistent read. Raises OutOfTime."""
     found: dict[Position, Item] = {}
-    for start in range(0, len(lines), BATCH_GET_ITEMS):
-        keys = [pack_item({"stream": x.stream, "sequence": x.sequence}) for x in lines[start : start + BATCH_GET_ITEMS]]
+    for start in range(0, len(entries), BATCH_GET_ITEMS):
+        batch = entries[start : start + BATCH_GET_ITEMS]
+        keys = [pack_item({"stream": entry.stream, "sequence": entry.sequence}) for entry in batch]
         for _, item in batch_get(dynamodb, {table: {"Keys": keys, "ConsistentRead": True}}, backoff):
             position = unpack_item({name: item[name] for name in ("stream", "sequence")})
             found[position["stream"], position["sequence"]] = item

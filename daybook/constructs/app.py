@@ -1,21 +1,44 @@
 """All stacks of an application: the backbone's stack, and one for each service in the package `stacks`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pkgutil import iter_modules
 
 from aws_cdk import App
 
 from daybook.constructs.backbone import Backbone
+from daybook.constructs.backups import BackupCopies
 from daybook.constructs.service import Service
 from daybook.constructs.stage import Stage
 
 
+class TableNameTaken(ValueError):
+    """Two services have a table with the same name. Commands such as `daybook rebuild` name a view by its table."""
+
+
 def add_stacks(app: App, stage: Stage) -> None:
-    """Add the backbone's stack, and a stack for each service, which is deployed after it."""
+    """Add the backbone's stack, and a stack for each service, which is deployed after it. Raises TableNameTaken.
+
+    A stage with a second region for backups also gets a stack there, which is deployed before the backbone.
+    """
     backbone = Backbone(app, stage=stage)
-    for service in services("stacks"):
-        service(app, stage=stage).add_stack_dependency(backbone)
+    stacks = [service(app, stage=stage) for service in services("stacks")]
+    check_table_names(stacks)
+    for stack in stacks:
+        stack.add_stack_dependency(backbone)
+    if stage.backup_region:
+        backbone.add_stack_dependency(BackupCopies(app, stage=stage))
+
+
+def check_table_names(stacks: Iterable[Service]) -> None:
+    """Raise TableNameTaken if two of the services have a table with the same name."""
+    owners: dict[str, str] = {}
+    for stack in stacks:
+        for table in stack.tables:
+            if table in owners:
+                msg = f"the services {owners[table]} and {stack.service} have a table {table}; rename one of them"
+                raise TableNameTaken(msg)
+            owners[table] = stack.service
 
 
 def services(package: str) -> Iterator[Callable[..., Service]]:

@@ -11,7 +11,6 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
@@ -21,18 +20,24 @@ from daybook.application import application, catalogue
 from daybook.constructs import bundle
 from daybook.constructs.alarms import MINUTE, alarm, silence_alarm, throttled_alarm
 from daybook.constructs.backbone_access import BackboneAccess
+from daybook.constructs.backups import create_plan
+from daybook.constructs.buckets import bucket
+from daybook.constructs.findings import accept, accept_without_own_keys
 from daybook.constructs.function import Function
+from daybook.constructs.keys import DECRYPT, ENCRYPT, Data, allow_key, create_keys, own_key
 from daybook.constructs.layer import packages
-from daybook.constructs.listener import FROM_QUEUE, Listener, dead_letter_queue, own_metric
+from daybook.constructs.listener import RECEIVE_ACTIONS, Listener, dead_letter_queue, own_metric
+from daybook.constructs.producers import add_producer_policies, event_types, ingress_statements, origins
+from daybook.constructs.senders import consumer_roles, only_from, restrict_queue, set_bus_policy
 from daybook.constructs.stage import Stage
 from daybook.constructs.tables import table
 from daybook.runtime import observability
-from daybook.runtime.settings import BODIES, DEAD_LETTERS
+from daybook.runtime.settings import BODIES, DEAD_LETTERS, ORIGINS
 from daybook.store import event_store as store
 from daybook.store import ledger, timers
 
 # Matches all events: each has a source. A narrower pattern would drop events silently.
-_EVERYTHING = events.EventPattern(source=events.Match.prefix(""))
+_ALL_EVENTS = events.EventPattern(source=events.Match.prefix(""))
 
 _ALLOWED_LATENESS = 300_000  # milliseconds from a timer's scheduled time to the recording of its event
 _ALLOWED_LAG = 60_000  # milliseconds from recording to publishing
@@ -59,8 +64,15 @@ class Backbone(Stack):
 
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         names = stage.names
-        super().__init__(scope, names.of("backbone"), description=f"Daybook, {stage.name}: backbone")
+        super().__init__(
+            scope,
+            names.of("backbone"),
+            description=f"Daybook, {stage.name}: backbone",
+            termination_protection=stage.termination_protection,
+        )
         self._stage = stage
+        create_keys(self, stage=stage)
+        create_plan(self, stage=stage)
         self._code = bundle.backbone_code()
         self._layers = packages(self, stage=stage)
         self._alarms = self._alarm_topic()
@@ -70,8 +82,11 @@ class Backbone(Stack):
             event_bus_name=names.event_bus,
             description="All stored events; consumers' rules match them",
         )
+        arn = self.format_arn(service="events", resource="event-bus", resource_name=names.event_bus)
+        publishers = consumer_roles(self, stage, "publish", "republish")
+        set_bus_policy(self._event_bus, only_from("events:PutEvents", arn, roles=publishers))
         self._store = self._event_store()
-        table(self, "Ledger", stage=stage, name=names.ledger, schema=ledger.SCHEMA)
+        table(self, "Ledger", stage=stage, name=names.ledger, schema=ledger.SCHEMA, data=Data.EVENTS)
         recorder = self._record_dead_letters()
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=names.of("backbone"))
         dashboard.add_widgets(*self._admit().widgets())
@@ -89,7 +104,9 @@ class Backbone(Stack):
             topic_name=self._stage.names.alarms,
             display_name=f"Daybook {self._stage.name} alarms",
             enforce_ssl=True,
+            master_key=own_key(self, stage=self._stage, data=Data.MESSAGES),
         )
+        accept_without_own_keys(topic, "SNSEncryptedKMS", stage=self._stage)
         topic.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
@@ -115,6 +132,7 @@ class Backbone(Stack):
             stage=self._stage,
             name=self._stage.names.store,
             schema=store.SCHEMA,
+            data=Data.EVENTS,
             # Both images: if somebody changes a stored event, the old image is the evidence.
             stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
         )
@@ -130,23 +148,33 @@ class Backbone(Stack):
             stage=self._stage,
             consumer="admit",
             bus=ingress,
-            pattern=_EVERYTHING,
+            pattern=_ALL_EVENTS,
             handler=f"{application().services}.admission.admit.handler",
             code=self._code,
             layers=self._layers,
-            environment={},
+            environment={ORIGINS: origins(self, self._stage)},
             alarms=self._alarms,
+            audit=True,
         )
         backbone = BackboneAccess(self, stage=self._stage)
         backbone.allow_ledger(listener.function)
         external = [c for c in catalogue().values() if c.contract.sources]
+        types = event_types(external)
+        arn = self.format_arn(service="events", resource="event-bus", resource_name=names.ingress_bus)
+        set_bus_policy(ingress, *ingress_statements(self, stage=self._stage, types=types, bus=arn))
+        add_producer_policies(Construct(self, "Producers"), stage=self._stage, types=types, bus=arn)
         backbone.allow_append(listener.function, external, reads_openings=True)
         return listener
 
     def _publish(self) -> list[cloudwatch.IWidget]:
-        """Two functions put events on the event bus: `publish` from the change stream, `republish` from the journal."""
+        """Two functions put events on the event bus: `publish` from the change stream, `republish` from the journal.
+
+        `republish` needs no alarm of its own: only operators invoke it, and `daybook publish` reports a failed
+        invocation to them. Its dead letters, and stored events that were changed, set off the alarms of `publish`.
+        """
         scope = Construct(self, "Publish")
         set_aside = dead_letter_queue(scope, stage=self._stage, consumer="publish", alarms=self._alarms)
+        restrict_queue(set_aside, stage=self._stage, consumers=["publish", "republish"])
         function = self._bus_writer(scope, "publish", set_aside)
         BackboneAccess(scope, stage=self._stage).allow_reading_by_time(
             self._bus_writer(Construct(self, "Republish"), "republish", set_aside)
@@ -169,7 +197,7 @@ class Backbone(Stack):
             bisect_batch_on_error=True,
             on_failure=_ToQueue(set_aside.queue_arn),
         )
-        self._watch_publish(function)
+        self._add_publish_alarms(function)
         return [
             cloudwatch.GraphWidget(
                 title="Publish: lag",
@@ -191,12 +219,13 @@ class Backbone(Stack):
         function = self._function(scope, name, environment={DEAD_LETTERS: set_aside.queue_url})
         function.allow(["events:PutEvents"], self._event_bus.event_bus_arn)
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
+        allow_key(function, stage=self._stage, data=Data.MESSAGES, service="sqs", actions=ENCRYPT)
         return function
 
     def _function(
         self, scope: Construct, name: str, *, environment: Mapping[str, str], timeout: Duration | None = None
     ) -> Function:
-        return Function(
+        function = Function(
             scope,
             "Function",
             stage=self._stage,
@@ -206,21 +235,26 @@ class Backbone(Stack):
             layers=self._layers,
             environment=environment,
             timeout=timeout or Duration.seconds(60),
+            audit=True,
         )
+        allow_key(function, stage=self._stage, data=Data.EVENTS, service="dynamodb", actions=DECRYPT)
+        return function
 
     def _fire_timers(self) -> None:
         scope = Construct(self, "FireTimers")
         name = self._stage.names.due
-        due = table(scope, "Due", stage=self._stage, name=name, schema=timers.SCHEMA)
+        due = table(scope, "Due", stage=self._stage, name=name, schema=timers.SCHEMA, data=Data.EVENTS)
         set_aside = dead_letter_queue(scope, stage=self._stage, consumer="fire-timers", alarms=self._alarms)
+        restrict_queue(set_aside, stage=self._stage, consumers=["fire-timers"])
         function = self._function(scope, "fire-timers", environment={DEAD_LETTERS: set_aside.queue_url})
         actions = ["Query", "Scan", "PutItem", "DeleteItem"]  # Scan: to find the oldest row if the watermark is lost
         function.allow([f"dynamodb:{action}" for action in actions], due.table_arn)
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
+        allow_key(function, stage=self._stage, data=Data.MESSAGES, service="sqs", actions=ENCRYPT)
         fired = [c for c in catalogue().values() if c.contract.timer]
         BackboneAccess(scope, stage=self._stage).allow_append(function, fired, reads_openings=True)
         self._each_minute(scope, function, "fire-timers")
-        self._watch_scheduled(
+        self._add_schedule_alarms(
             function, "fire-timers", fails="some timers cannot be fired", silent="timers are not fired"
         )
         name = self._stage.names.of("fire-timers")
@@ -258,7 +292,7 @@ class Backbone(Stack):
             iam.PolicyStatement(
                 actions=["lambda:UpdateEventSourceMapping"],
                 resources=[mappings],
-                conditions=None if self._stage.on_laptop else {"ArnLike": {"lambda:FunctionArn": ours}},
+                conditions=None if self._stage.is_local else {"ArnLike": {"lambda:FunctionArn": ours}},
             )
         )
         every_mapping = "arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:event-source-mapping:*"
@@ -269,7 +303,7 @@ class Backbone(Stack):
             ),
         )
         self._each_minute(scope, function, "control-consumers")
-        self._watch_scheduled(
+        self._add_schedule_alarms(
             function,
             "control-consumers",
             fails="some event source mappings cannot be switched on or off",
@@ -291,7 +325,7 @@ class Backbone(Stack):
             )
         )
 
-    def _watch_scheduled(self, function: Function, consumer: str, *, fails: str, silent: str) -> None:
+    def _add_schedule_alarms(self, function: Function, consumer: str, *, fails: str, silent: str) -> None:
         name = self._stage.names.of(consumer)
         construct_id = "".join(word.capitalize() for word in consumer.split("-"))
         alarm(
@@ -310,26 +344,18 @@ class Backbone(Stack):
             name=f"{name}-silent",
             metric=function.metric_invocations(period=MINUTE, statistic="sum"),
             minutes=5,
-            breaching=not self._stage.on_laptop,
+            breaching=not self._stage.is_local,
             meaning=f"{name} did not run in the last 5 minutes: {silent}.",
             topic=self._alarms,
         )
 
     def _record_dead_letters(self) -> Function:
         scope = Construct(self, "RecordDeadLetters")
-        bodies = s3.Bucket(
-            scope,
-            "Bodies",
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            enforce_ssl=True,
-            removal_policy=self._stage.table_removal,
-        )
-        Validations.of(bodies).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions::AwsSolutions-S1",
-                reason="Only record-dead-letters writes and only operators read here; the ledger records both.",
-            )
+        bodies = bucket(scope, "Bodies", stage=self._stage)
+        accept(
+            bodies,
+            "It has the bodies of dead letters that are too long for the ledger, until operators decide about them.",
+            "S3BucketReplicationEnabled",
         )
         function = self._function(
             scope,
@@ -340,7 +366,9 @@ class Backbone(Stack):
         BackboneAccess(scope, stage=self._stage).allow_ledger(function)
         function.allow(["s3:PutObject"], bodies.arn_for_objects("dead/*"))
         queues = self._stage.names.dead_letters("*")
-        function.allow([*FROM_QUEUE], self.format_arn(service="sqs", resource=queues))
+        function.allow([*RECEIVE_ACTIONS], self.format_arn(service="sqs", resource=queues))
+        allow_key(function, stage=self._stage, data=Data.MESSAGES, service="sqs", actions=DECRYPT)
+        allow_key(function, stage=self._stage, data=Data.OBJECTS, service="s3", actions=ENCRYPT)
         every_queue = f"arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:{queues}"
         every_body = f"<{self.get_logical_id(cast('CfnElement', bodies.node.default_child))}.Arn>/dead/*"
         Validations.of(function.role or function).acknowledge(
@@ -355,7 +383,7 @@ class Backbone(Stack):
         )
         return function
 
-    def _watch_publish(self, function: Function) -> None:
+    def _add_publish_alarms(self, function: Function) -> None:
         name = self._stage.names.of("publish")
         alarm(
             self,

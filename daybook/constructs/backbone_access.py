@@ -72,17 +72,17 @@ class BackboneAccess(Construct):
         _allow(role, ["dynamodb:Query"], f"{store}/index/{JOURNAL}")
         _allow(role, ["dynamodb:BatchGetItem"], store)
 
-    def allow_recall(self, role: iam.IGrantable, contract: type[Event]) -> None:
-        """Allow reading the streams of this type of event, and the processing statuses of events."""
-        self.allow_follow(role, contract)
+    def allow_reading_history(self, role: iam.IGrantable, contract: type[Event]) -> None:
+        """Allow reading the streams of this type of event (Work.history), and processing statuses (Work.pending)."""
+        self.allow_reading_streams(role, contract)
         _allow(role, ["dynamodb:BatchGetItem"], self._table_arn(self._names.ledger))
 
-    def allow_follow(self, role: iam.IGrantable, contract: type[Event]) -> None:
+    def allow_reading_streams(self, role: iam.IGrantable, contract: type[Event]) -> None:
         """Allow reading the streams of this type of event."""
         kinds = [f"{contract.contract.stream_kind}/*"]
         _allow(role, ["dynamodb:Query"], self._table_arn(self._names.store), _on_streams(kinds))
 
-    def allow_arm(self, role: iam.IGrantable, contracts: Iterable[type[Event]]) -> None:
+    def allow_scheduling(self, role: iam.IGrantable, contracts: Iterable[type[Event]]) -> None:
         """Allow scheduling timers, if any of these contracts has `timer=True`."""
         if any(c.contract.timer for c in contracts):
             _allow(role, ["dynamodb:PutItem"], self._table_arn(self._names.due), _IN_A_TRANSACTION)

@@ -1,7 +1,7 @@
-"""What functions are made of: the modules of their service's folder, and just what these import.
+"""The code of functions: the modules of their service's folder, and only the modules that these import.
 
-So a change of one service's functions changes that service's template and no other. Operators' modules (commands,
-queries, setup) are no part of a function, and stay out.
+So a change of one service's functions changes only that service's template. Operators' modules (commands, queries,
+setup) are not in the bundle.
 """
 
 import shutil
@@ -19,12 +19,12 @@ from daybook.constructs.lambda_modules import lambda_modules
 
 @cache
 def _folders() -> tempfile.TemporaryDirectory[str]:
-    """Where bundles are put together. CDK copies them from here; the folder goes with the process."""
+    """The folder in which bundles are assembled. CDK copies them from here; it is deleted when the process ends."""
     return tempfile.TemporaryDirectory(prefix="daybook-bundles-")
 
 
 def code(service: str) -> lambda_.Code:
-    """The bundle of one service, for one stack. Its hash depends on its files' names and content alone."""
+    """The bundle of one service, for one stack. Its hash depends only on the names and contents of its files."""
     return _asset(service, files(service))
 
 
@@ -34,34 +34,34 @@ def backbone_code() -> lambda_.Code:
 
 
 def files(service: str) -> dict[str, Path]:
-    """The source files of one service's bundle, by their place in it."""
+    """The source files of one service's bundle, by their path in it."""
     return _sources(modules(service))
 
 
 def backbone_files() -> dict[str, Path]:
-    """The same of the backbone's bundle. admit finds all contracts in their folder, whoever imports them."""
+    """The source files of the backbone's bundle. It contains all contracts, because admit reads their whole package."""
     own = {"daybook.backbone", application().catalogue.package}
     found = own.union(*(_imports().find_descendants(each) for each in own))
     return _sources(found | modules("admission"))
 
 
 def modules(service: str) -> set[str]:
-    """The modules of a service's folder that run in Lambda, by their dotted names."""
+    """The dotted names of the modules of a service's folder that run in Lambda."""
     return lambda_modules(_imports(), f"{application().services}.{service}")
 
 
 def _sources(found: set[str]) -> dict[str, Path]:
-    """The files of these modules, of what they import, and of the packages that all of it is in."""
+    """The files of these modules, of the modules that they import, and of all their packages."""
     graph = _imports()
     imported = found.union(*(graph.find_upstream_modules(each) for each in found))
-    every = sorted(imported | {parent for module in imported for parent in _parents(module)})
-    return dict(map(_placed, every))
+    all_modules = sorted(imported | {parent for module in imported for parent in _parents(module)})
+    return dict(map(_path_and_file, all_modules))
 
 
 def _asset(name: str, sources: dict[str, Path]) -> lambda_.Code:
     folder = Path(_folders().name, name)
-    for place, source in sources.items():
-        target = folder / place
+    for path, source in sources.items():
+        target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
     return lambda_.Code.from_asset(str(folder))
@@ -78,10 +78,10 @@ def _parents(module: str) -> list[str]:
     return [".".join(parts[:length]) for length in range(1, len(parts))]
 
 
-def _placed(module: str) -> tuple[str, Path]:
-    """Where the module's file belongs in a bundle, and where it is."""
+def _path_and_file(module: str) -> tuple[str, Path]:
+    """The path of the module in a bundle, and its source file."""
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(module)
-    place = module.replace(".", "/")
-    return (f"{place}/__init__.py" if spec.submodule_search_locations else f"{place}.py"), Path(spec.origin)
+    path = module.replace(".", "/")
+    return (f"{path}/__init__.py" if spec.submodule_search_locations else f"{path}.py"), Path(spec.origin)

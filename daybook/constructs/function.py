@@ -8,6 +8,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from daybook.constructs.findings import accept, accept_without_own_keys
+from daybook.constructs.keys import Data, own_key
+from daybook.constructs.senders import role_path
 from daybook.constructs.stage import Stage
 from daybook.runtime.settings import STAGE
 
@@ -17,7 +20,7 @@ RUNTIME = lambda_.Runtime.PYTHON_3_13
 
 
 class Function(lambda_.Function):
-    """A small arm64 function that is named after its consumer."""
+    """A small arm64 function that is named after its consumer. `audit`: its log is kept as an audit log."""
 
     def __init__(
         self,
@@ -31,18 +34,22 @@ class Function(lambda_.Function):
         layers: list[lambda_.ILayerVersion],
         environment: Mapping[str, str],
         timeout: Duration,
+        audit: bool = False,
     ) -> None:
         name = stage.names.of(consumer)
         log_group = logs.LogGroup(
             scope,
             f"{construct_id}Logs",
             log_group_name=f"/aws/lambda/{name}",
-            retention=stage.log_retention,
+            retention=stage.audit_log_retention if audit else stage.log_retention,
+            encryption_key=own_key(scope, stage=stage, data=Data.LOGS),
             removal_policy=RemovalPolicy.DESTROY,
         )
+        accept_without_own_keys(log_group, "CloudWatchLogGroupEncrypted", stage=stage)
         role = iam.Role(
             scope,
             f"{construct_id}Role",
+            path=role_path(scope, stage, consumer),
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             description=f"The permissions of {name}",
         )
@@ -80,6 +87,24 @@ class Function(lambda_.Function):
             Acknowledgment(id="AwsSolutions::AwsSolutions-L1", reason=latest),
             Acknowledgment(id="Serverless::Serverless-LambdaLatestVersion", reason=latest),
             Acknowledgment(id="Serverless::Serverless-LambdaDLQ", reason=own_handling),
+        )
+        accept(self, own_handling, "LambdaDLQ")
+        accept(
+            self,
+            "Its mapping limits how many batches it handles at once. Reserved concurrency for every function would use "
+            "up the account's concurrency, of which 100 must stay unreserved.",
+            "LambdaConcurrency",
+        )
+        accept(
+            self,
+            "It has no network of its own and accepts no connection. It calls APIs of AWS over TLS as its role, and an "
+            "effect calls one external system.",
+            "LambdaInsideVPC",
+        )
+        accept(
+            role,
+            "The policy belongs to this role alone, is deleted with it, and can be attached to no other role.",
+            "IAMNoInlinePolicy",
         )
 
     def allow(self, actions: list[str], arn: str) -> None:

@@ -1,9 +1,9 @@
-"""The rule of `make check` that says what code may import that runs in Lambda. It names what is allowed.
+"""The rule of `make check` for the imports of code that runs in Lambda. All other imports are errors.
 
-A module may import the standard library, the layers of this project that run in Lambda, its own folder, and the
-packages that are locked for the layer of all functions or for its own service's. Operators' modules (`commands`,
-`queries`, `setup`, and what nobody but these imports) may also import what operators have; `commands` may ask the
-queries of other services.
+A module may import the standard library, the layers of this project that run in Lambda, its own folder, and the locked
+packages of the layer of all functions and of its own service's layer. Operators' modules (`commands`, `queries`,
+`setup`, and modules that only these import) may also import the packages for operators. `commands` may import the
+`queries` of other services.
 """
 
 import re
@@ -24,7 +24,7 @@ _LOCKED: Final = re.compile(r"^([a-z0-9-]+)==", re.MULTILINE)
 
 class LambdaImports(Contract):
     """Settings: `layers`, the packages of this project that run in Lambda; `services`, the package with one folder for
-    each service; `operators`, what operators' modules may import too.
+    each service; `operators`, what operators' modules may also import.
     """
 
     type_name = "lambda_imports"
@@ -46,14 +46,14 @@ class LambdaImports(Contract):
         for importer, imported, line in check.metadata["illegal"]:
             output.print_error(f"- {importer} -> {imported} (l.{line})", bold=False)
         output.print_error(
-            "What runs in Lambda imports only what its layers hold (requirements-lambda.in, requirements-lambda-"
-            "<service>.in), the layers of Daybook below operate, events, and its own folder. What is for operators "
-            "belongs into commands, queries or setup.",
+            "Code that runs in Lambda may import only the packages of its layers (requirements-lambda.in, "
+            "requirements-lambda-<service>.in), the layers of Daybook below operate, events, and its own folder. Move "
+            "code for operators to commands, queries or setup.",
             bold=False,
         )
 
     def _allowed(self, graph: ImportGraph) -> Iterator[tuple[str, set[str]]]:
-        """Each module to check, and what it may import, with all below that."""
+        """Each module to check, and the modules and packages that it may import, with their submodules."""
         layers: set[str] = self.layers  # type: ignore[assignment]
         services: str = self.services  # type: ignore[assignment]
         operators: set[str] = self.operators  # type: ignore[assignment]
@@ -74,7 +74,7 @@ class LambdaImports(Contract):
 
 @cache
 def _packages(service: str = "") -> set[str]:
-    """The importable names in the layer of all functions, or in a service's own, and those of the standard library."""
+    """The importable names of the standard library, and of the layer of all functions or of a service's own layer."""
     lock = application().root / f"requirements-lambda{service and '-'}{service}.txt"
     locked = set(_LOCKED.findall(lock.read_text(encoding="utf-8"))) if lock.exists() else set[str]()
     installed = packages_distributions().items()

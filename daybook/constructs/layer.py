@@ -36,9 +36,9 @@ class LayerNotBuilt(RuntimeError):
 def packages(stack: Stack, *, stage: Stage, service: str = "") -> list[lambda_.ILayerVersion]:
     """The layers of third-party packages: the layer of all functions, and the service's own, if it has one.
 
-    On a laptop there are none, because functions use the virtual environment.
+    The local cloud needs none, because functions use the virtual environment.
     """
-    if stage.on_laptop:
+    if stage.is_local:
         return []
     root = application().root
     own = root / f"requirements-lambda-{service}.txt"

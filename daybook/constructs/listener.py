@@ -13,15 +13,17 @@ from constructs import Construct
 
 from daybook.constructs.alarms import MINUTE, alarm, throttled_alarm
 from daybook.constructs.function import Function
+from daybook.constructs.keys import DECRYPT, ENCRYPT, Data, allow_key, encrypt_queue
+from daybook.constructs.senders import restrict_queue
 from daybook.constructs.stage import Stage
 from daybook.runtime import observability
 from daybook.runtime.settings import DEAD_LETTERS, QUEUE, RETRY
 
-# SQS's maximum retention. With the default of 4 days, messages would be deleted earlier.
-KEEP = Duration.days(14)
+# SQS's maximum retention. The default is 4 days.
+RETENTION = Duration.days(14)
 
 # The permissions that an event source mapping needs in its function's role.
-FROM_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+RECEIVE_ACTIONS = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 
 NO_DESTINATION = Acknowledgment(
     id="Serverless::Serverless-LambdaEventSourceMappingDestination",
@@ -33,7 +35,7 @@ _ALLOWED_DELAY = 300  # seconds; an alarm goes off when the oldest message has w
 
 def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: sns.ITopic) -> sqs.Queue:
     """The dead-letter queue of a consumer and its rule, with alarms. record-dead-letters receives its messages, and
-    records them in the ledger.
+    records them in the ledger. Restrict it to its senders (restrict_queue).
     """
     queue = sqs.Queue(
         scope,
@@ -41,8 +43,9 @@ def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: 
         queue_name=stage.names.dead_letters(consumer),
         encryption=sqs.QueueEncryption.SQS_MANAGED,
         enforce_ssl=True,
-        retention_period=KEEP,
+        retention_period=RETENTION,
     )
+    encrypt_queue(queue, stage=stage)
     Validations.of(queue).acknowledge(
         Acknowledgment(id="AwsSolutions-SQS3", reason="This is the dead-letter queue."),
         Acknowledgment(id="Serverless-SQSRedrivePolicy", reason="This is the dead-letter queue."),
@@ -62,7 +65,7 @@ def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: 
         scope,
         "Dead",
         name=f"{name}-dead",
-        metric=own_metric(stage, consumer, observability.BURIED),
+        metric=own_metric(stage, consumer, observability.DEAD_LETTERS_RECORDED),
         at_least=1,
         minutes=1,
         meaning=f"{name} could not process a message. The ledger has the dead letter, with the reason.",
@@ -111,6 +114,7 @@ class Listener(Construct):
         alarms: sns.ITopic,
         timeout: Duration | None = None,
         batch_size: int = 10,
+        audit: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         name = stage.names.of(consumer)
@@ -122,11 +126,12 @@ class Listener(Construct):
             queue_name=name,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
-            retention_period=KEEP,
+            retention_period=RETENTION,
             visibility_timeout=stage.visibility_timeout(timeout),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=stage.deliveries),
         )
-        events.Rule(
+        encrypt_queue(self.queue, stage=stage)
+        rule = events.Rule(
             self,
             "Rule",
             rule_name=name,
@@ -156,6 +161,7 @@ class Listener(Construct):
                 **environment,
             },
             timeout=timeout,
+            audit=audit,
         )
         mapping = lambda_.EventSourceMapping(
             self,
@@ -167,9 +173,13 @@ class Listener(Construct):
             report_batch_item_failures=True,
         )
         Validations.of(mapping).acknowledge(NO_DESTINATION)
-        self.function.allow([*FROM_QUEUE], self.queue.queue_arn)
+        self.function.allow([*RECEIVE_ACTIONS], self.queue.queue_arn)
         self.function.allow(["sqs:SendMessage"], self.dead_letters.queue_arn)
-        self._watch(stage, consumer, alarms)
+        allow_key(self.function, stage=stage, data=Data.MESSAGES, service="sqs", actions=ENCRYPT)
+        allow_key(self.function, stage=stage, data=Data.EVENTS, service="dynamodb", actions=DECRYPT)
+        restrict_queue(self.queue, stage=stage, rules=[rule])
+        restrict_queue(self.dead_letters, stage=stage, rules=[rule], consumers=[consumer], dead_letters_of=consumer)
+        self._add_alarms(stage, consumer, alarms)
 
     def widgets(self) -> list[cloudwatch.IWidget]:
         """The consumer's row on its service's dashboard."""
@@ -202,7 +212,7 @@ class Listener(Construct):
             ),
         ]
 
-    def _watch(self, stage: Stage, consumer: str, topic: sns.ITopic) -> None:
+    def _add_alarms(self, stage: Stage, consumer: str, topic: sns.ITopic) -> None:
         name = stage.names.of(consumer)
         alarm(
             self,

@@ -23,6 +23,7 @@ from constructs import Construct
 from daybook.constructs import bundle
 from daybook.constructs.alarms import alarm
 from daybook.constructs.backbone_access import BackboneAccess
+from daybook.constructs.keys import DECRYPT, Data, allow_key
 from daybook.constructs.layer import packages
 from daybook.constructs.listener import Listener, own_metric
 from daybook.constructs.stage import Stage
@@ -36,19 +37,19 @@ from daybook.store.state import row_table
 
 
 class StackHandlerMismatch(ValueError):
-    """A stack's line names no function, or says otherwise than its decorator. Correct the one that is wrong."""
+    """A line of a stack does not match its function: kind, event or name differ. Correct the one that is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceTable:
-    """A table of a service, and the name by which its rows know it."""
+    """A table of a service, and its name in the class of its rows."""
 
     name: str
     table: dynamodb.Table
 
 
 def consumers_of(service: str) -> list[Consumer[Any]]:
-    """The consumers in the modules of a service's folder that run in Lambda, each where Lambda finds it."""
+    """The consumers of a service: those in the modules of its folder that run in Lambda."""
     return [
         value
         for module in sorted(bundle.modules(service))
@@ -61,9 +62,15 @@ class Service(Stack):
     """The stack of one service. It depends on the backbone's, and on no other."""
 
     def __init__(self, scope: Construct, name: str, *, stage: Stage) -> None:
-        super().__init__(scope, stage.names.of(name), description=f"Daybook, {stage.name}: {name}")
+        super().__init__(
+            scope,
+            stage.names.of(name),
+            description=f"Daybook, {stage.name}: {name}",
+            termination_protection=stage.termination_protection,
+        )
         self.service = name
         self.stage = stage
+        self.tables: list[str] = []
         self._backbone = BackboneAccess(self, stage=stage)
         self._code = bundle.code(name)
         self._consumers = consumers_of(name)
@@ -76,10 +83,11 @@ class Service(Stack):
         return self._backbone.alarms
 
     def table(self, name: str, *, index: str | None = None) -> ServiceTable:
-        """A table of rows, each under one key. Rows name it: `class StockItem(State, table="stock", …)`.
+        """A table with one row for each key. The rows' class names it: `class StockItem(State, table="stock", …)`.
 
-        `index` is a field of all its rows by which people find them: an index of that name, in the order of the keys.
+        `index` is a field that all rows have. The table gets an index with this name, sorted by key.
         """
+        self.tables.append(name)
         construct_id = "".join(word.capitalize() for word in name.split("-")) + "Table"
         made = table(self, construct_id, stage=self.stage, schema=row_table(*([index] if index else [])))
         return ServiceTable(name, made)
@@ -92,10 +100,11 @@ class Service(Stack):
         reads: Iterable[ServiceTable] = (),
         changes: Iterable[ServiceTable] = (),
         saves: Iterable[ServiceTable] = (),
-        recalls: type[Event] | None = None,
+        reads_history: type[Event] | None = None,
     ) -> Listener:
-        """`function` reacts to `event`. Of its tables it reads, changes and saves rows in those that are named. It
-        `recalls` the history of the streams that such events stand in.
+        """Deploy `function` as a reaction to `event`, with permissions for these tables: `reads` for Work.read,
+        `changes` for Work.change, `saves` for Work.save. With an event type as `reads_history`, Work.history may read
+        the streams of such events, and Work.pending may read processing statuses.
         """
         reads, changes, saves = list(reads), list(changes), list(saves)
         handler = self._handler(function, "reaction", event)
@@ -107,15 +116,15 @@ class Service(Stack):
         for each in saves:
             listener.function.allow(["dynamodb:PutItem"], each.table.table_arn)
         self._backbone.allow_append(listener.function, [e for e in handler.emits if not e.contract.timer])
-        self._backbone.allow_arm(listener.function, handler.emits)
+        self._backbone.allow_scheduling(listener.function, handler.emits)
         if handler.ordered:
-            self._backbone.allow_follow(listener.function, event)
-        if recalls:
-            self._backbone.allow_recall(listener.function, recalls)
+            self._backbone.allow_reading_streams(listener.function, event)
+        if reads_history:
+            self._backbone.allow_reading_history(listener.function, reads_history)
         return listener
 
     def effect(self, function: str, event: type[Event], *, options: Mapping[str, str]) -> Listener:
-        """`function` calls the world outside on `event`. `options` are what it must know of that, by name."""
+        """Deploy `function` as an effect of `event`. It reads `options` by name (Settings.option)."""
         handler = self._handler(function, "effect", event)
         if not isinstance(handler, Effect):
             raise TypeError(handler)
@@ -128,7 +137,7 @@ class Service(Stack):
                 **{option_variable(name): value for name, value in options.items()},
             },
             timeout=self.stage.effect_timeout(handler.calls),
-            # One dies, or waits for a slow answer, alone.
+            # A process that dies, or waits for a slow answer, delays no other message.
             batch_size=1,
         )
         self._backbone.allow_append(listener.function, handler.emits)
@@ -147,16 +156,16 @@ class Service(Stack):
         return listener
 
     def view(self, function: str, event: type[Event], *, rows: ServiceTable | Sequence[ServiceTable]) -> Listener:
-        """`function` keeps a view's rows, in one table or several, up to date with `event`."""
+        """Deploy `function` as a view of `event`, with rows in one table or several."""
         tables = [rows] if isinstance(rows, ServiceTable) else list(rows)
         listener = self._listener(self._handler(function, "view", event), tables)
         for each in tables:
-            # Which generation it writes to stands in the table itself.
+            # It reads the generations to write to from the table itself.
             listener.function.allow(["dynamodb:BatchGetItem", "dynamodb:UpdateItem"], each.table.table_arn)
         return listener
 
     def _handler(self, function: str, kind: str, event: type[Event]) -> Consumer[Any]:
-        """The consumer that the decorated function is, once it agrees with the stack's line."""
+        """The function with this name. Raises StackHandlerMismatch if it does not match the stack's line."""
         found = [consumer for consumer in self._consumers if consumer.name == function.replace("_", "-")]
         if len(found) != 1:
             msg = (
@@ -167,13 +176,13 @@ class Service(Stack):
         (handler,) = found
         if (handler.kind, handler.event_type) != (kind, event):
             msg = (
-                f"{handler.handler} is a {handler.kind} of {handler.event_type.__name__}; "
-                f"its stack's line says a {kind} of {event.__name__}"
+                f"{handler.handler} is a {handler.kind} of {handler.event_type.__name__}, but its stack declares "
+                f"a {kind} of {event.__name__}; correct the one that is wrong"
             )
             raise StackHandlerMismatch(msg)
         foreign = [c.__name__ for c in handler.emits if c.contract.service != self.service]
         if foreign:
-            msg = f"{handler.handler} emits {', '.join(foreign)} of other services; emit one of {self.service}"
+            msg = f"{handler.handler} emits {', '.join(foreign)}; it may emit only events of {self.service}"
             raise StackHandlerMismatch(msg)
         return handler
 
@@ -187,6 +196,7 @@ class Service(Stack):
         batch_size: int = 10,
     ) -> Listener:
         contract = handler.event_type.contract
+        tables = list(tables)
         listener = Listener(
             self,
             "".join(word.capitalize() for word in handler.name.split("-")),
@@ -206,9 +216,11 @@ class Service(Stack):
             timeout=timeout,
             batch_size=batch_size,
         )
-        # How soon a message comes again that has failed is the function's to say.
+        # The function sets the back-off of failed messages.
         listener.function.allow(["sqs:ChangeMessageVisibility"], listener.queue.queue_arn)
         self._backbone.allow_ledger(listener.function)
+        if tables:
+            allow_key(listener.function, stage=self.stage, data=Data.TABLES, service="dynamodb", actions=DECRYPT)
         self._dashboard.add_widgets(*listener.widgets())
         alarm(
             listener,

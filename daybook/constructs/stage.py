@@ -1,5 +1,7 @@
 """A stage: one deployment of the whole system, with its settings."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -9,6 +11,15 @@ from aws_cdk import aws_logs as logs
 
 from daybook.runtime.names import Names
 from daybook.runtime.retry import BreakerSettings, Retry
+
+# The parts of the account's protection that can be turned on or off.
+_PROTECTION = ("own_keys", "backups", "audit_logs", "bucket_history", "termination_protection")
+
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
+
+
+class BadOption(ValueError):
+    """An option of the account's protection has a value that it cannot have. The message names one that it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,10 +31,15 @@ class Stage:
 
     def __post_init__(self) -> None:
         _ = self.names  # raises BadStage
+        for part in _PROTECTION:
+            self._is_on(part)  # raises BadOption
+        if self.backup_region and not _REGION.fullmatch(self.backup_region):
+            msg = f"the option backup_region is {self.backup_region!r}; it must be a region: -c backup_region=eu-west-1"
+            raise BadOption(msg)
 
     @classmethod
     def of(cls, app: App) -> Self:
-        """The stage in the app's context. Raises BadStage."""
+        """The stage in the app's context. Raises BadStage and BadOption."""
         return cls(name=app.node.get_context("stage"), context=app.node.get_all_context())
 
     def option(self, name: str, default: str = "") -> str:
@@ -36,13 +52,39 @@ class Stage:
         return self.option("alarm_email")
 
     @property
+    def operators(self) -> list[str]:
+        """The roles of operators: the part of their ARNs after `role/`, with `*` for any characters. They may send to
+        queues, as `daybook dead retry` does, and put any event on the ingress bus, as `daybook send` does.
+        """
+        return self._list("operators") or [f"daybook/{self.name}/operators/*"]
+
+    @property
+    def producer_roles(self) -> list[str]:
+        """The roles of producers in the stage's account, in the same form. They may put events on the ingress bus."""
+        return self._list("producer_roles") or [f"daybook/{self.name}/producers/*"]
+
+    @property
+    def producers(self) -> dict[str, str]:
+        """The account of each source whose producer is in another account or region: `{"shop.checkout":
+        "210987654321"}`, or `"210987654321/eu-west-1"` if a rule of another region sends its events.
+        """
+        given = self.context.get("producers") or {}
+        origins = json.loads(given) if isinstance(given, str) else given
+        return {source: str(origin) for source, origin in origins.items()}
+
+    def _list(self, name: str) -> list[str]:
+        """A list in the CDK context; on the command line, separated by commas."""
+        given = self.context.get(name) or []
+        return given.split(",") if isinstance(given, str) else list(given)
+
+    @property
     def names(self) -> Names:
         """The stage's stable resource names."""
         return Names(self.name)
 
     @property
-    def on_laptop(self) -> bool:
-        """Whether it is the local cloud. Functions then use the virtual environment, and no layer is built."""
+    def is_local(self) -> bool:
+        """Whether it runs in the local cloud. Functions then use the virtual environment, and no layer is built."""
         return self.name == "local"
 
     @property
@@ -56,56 +98,99 @@ class Stage:
         return RemovalPolicy.RETAIN if self.keeps_data else RemovalPolicy.DESTROY
 
     @property
+    def own_keys(self) -> bool:
+        """Whether data is encrypted with keys of this account: one for each class of data. Each key costs money."""
+        return self._is_on("own_keys")
+
+    @property
+    def backups(self) -> bool:
+        """Whether AWS Backup backs up all tables, daily and monthly."""
+        return self._is_on("backups")
+
+    @property
+    def backup_region(self) -> str:
+        """The second region, which gets a copy of each backup; empty for none, and in stages without backups: they
+        share the context of `cdk.json`.
+        """
+        return self.option("backup_region") if self.backups else ""
+
+    @property
+    def bucket_history(self) -> bool:
+        """Whether buckets keep the versions of their objects, and a log of all requests."""
+        return self._is_on("bucket_history")
+
+    @property
+    def termination_protection(self) -> bool:
+        """Whether CloudFormation refuses to delete stacks."""
+        return self._is_on("termination_protection")
+
+    def _is_on(self, part: str) -> bool:
+        """Whether a part of the account's protection is on: by default only for `prod`. Raises BadOption."""
+        value = self.option(part, "on" if self.name == "prod" else "off")
+        if value not in {"on", "off"}:
+            msg = f"the option {part} is {value!r}; it must be on or off: -c {part}=on"
+            raise BadOption(msg)
+        return value == "on"
+
+    @property
     def log_retention(self) -> logs.RetentionDays:
         """How long logs are kept. The event store, not the log, is the permanent record."""
         return logs.RetentionDays.THREE_MONTHS if self.keeps_data else logs.RetentionDays.ONE_WEEK
 
     @property
-    def concurrency(self) -> int:
-        """How many batches of one queue are handled at once. 2 is the minimum of SQS mappings; on a laptop each batch
-        is a process.
+    def audit_log_retention(self) -> logs.RetentionDays:
+        """How long the logs of the backbone's functions are kept: they record what was rejected, and stored events that
+        were changed. A year is what PCI DSS requires of audit logs (requirement 10.5.1,
+        https://www.pcisecuritystandards.org/document_library/).
         """
-        return 2 if self.on_laptop else 10
+        return logs.RetentionDays.ONE_YEAR if self._is_on("audit_logs") else self.log_retention
+
+    @property
+    def concurrency(self) -> int:
+        """How many batches of one queue are handled at once. The minimum of SQS mappings is 2; in the local cloud
+        each batch is a process.
+        """
+        return 2 if self.is_local else 10
 
     @property
     def retry(self) -> Retry:
-        """The retry settings: on a laptop, retries follow within seconds. The retry window must be long enough for 80
-        functions that start at the same time on two busy cores.
+        """The retry settings. In the local cloud, retries follow within seconds, and the retry window is long enough
+        for 80 functions that start at the same time on two busy cores.
         """
-        if self.on_laptop:
-            return Retry(attempts=3, crashes=2, first=1, longest=4, retry_window=60)
-        return Retry(attempts=5, crashes=3, first=30, longest=900, retry_window=3600)
+        if self.is_local:
+            return Retry(max_attempts=3, max_crashes=2, first_backoff=1, max_backoff=4, retry_window=60)
+        return Retry(max_attempts=5, max_crashes=3, first_backoff=30, max_backoff=900, retry_window=3600)
 
     @property
     def breaker(self) -> BreakerSettings:
         """The circuit breaker settings of effects."""
-        if self.on_laptop:
-            return BreakerSettings(failures=3, first=5, longest=20)
-        return BreakerSettings(failures=5, first=60, longest=900)
+        if self.is_local:
+            return BreakerSettings(failure_threshold=3, first_open_time=5, max_open_time=20)
+        return BreakerSettings(failure_threshold=5, first_open_time=60, max_open_time=900)
 
     def visibility_timeout(self, function_timeout: Duration) -> Duration:
         """How long a message is hidden while it is handled; it is redelivered after that if its process has died.
 
         Six times the function's timeout, as AWS recommends
-        (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html); on a laptop once.
+        (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html); in the local cloud once.
         """
-        return Duration.seconds((1 if self.on_laptop else 6) * function_timeout.to_seconds())
+        return Duration.seconds((1 if self.is_local else 6) * function_timeout.to_seconds())
 
     @property
     def function_timeout(self) -> Duration:
-        """How long a batch of ten messages may take, including conflicts and the cold start."""
-        return Duration.seconds(10 if self.on_laptop else 30)
+        """The timeout for a batch of ten messages, including conflicts and the cold start."""
+        return Duration.seconds(10 if self.is_local else 30)
 
     @property
     def call_timeout(self) -> int:
         """How many seconds an effect waits for an answer from an external system."""
-        return 2 if self.on_laptop else 6
+        return 2 if self.is_local else 6
 
     def effect_timeout(self, calls: int) -> Duration:
         """The timeout of an effect with that many calls. It is longer than the timeouts of all its calls together, so
         that the function can record how they ended.
         """
-        return Duration.seconds(calls * self.call_timeout + (6 if self.on_laptop else 10))
+        return Duration.seconds(calls * self.call_timeout + (6 if self.is_local else 10))
 
     @property
     def deliveries(self) -> int:
@@ -113,4 +198,4 @@ class Stage:
         counts deliveries that end by throttling, by a pause, or by another message of the batch. The limit only ends
         messages whose process dies before it can record a failure.
         """
-        return 60 if self.on_laptop else 500
+        return 60 if self.is_local else 500

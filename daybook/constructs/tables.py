@@ -3,6 +3,8 @@
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
+from daybook.constructs.backups import back_up
+from daybook.constructs.keys import Data, own_key
 from daybook.constructs.stage import Stage
 from daybook.store.schema import Schema
 
@@ -15,8 +17,9 @@ def table(
     schema: Schema,
     name: str | None = None,
     stream: dynamodb.StreamViewType | None = None,
+    data: Data = Data.TABLES,
 ) -> dynamodb.Table:
-    """A table with the keys and indexes of a schema.
+    """A table with the keys and indexes of a schema. `data` is the class of data that is in it.
 
     Without a name, CloudFormation generates one, so that a deleted service can be deployed again beside its old table.
     """
@@ -25,6 +28,7 @@ def table(
         kind = dynamodb.AttributeType.NUMBER if attribute in schema.numbers else dynamodb.AttributeType.STRING
         return dynamodb.Attribute(name=attribute, type=kind)
 
+    own = own_key(scope, stage=stage, data=data)
     made = dynamodb.Table(
         scope,
         construct_id,
@@ -33,14 +37,16 @@ def table(
         sort_key=key(schema.sort) if schema.sort else None,
         stream=stream,
         billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-        # Encrypted at rest with a key that DynamoDB owns, without extra cost.
-        encryption=dynamodb.TableEncryption.DEFAULT,
+        # Without a key of the stage's own: a key that DynamoDB owns, without extra cost.
+        encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED if own else dynamodb.TableEncryption.DEFAULT,
+        encryption_key=own,
         point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
             point_in_time_recovery_enabled=True
         ),
         deletion_protection=stage.keeps_data,
         removal_policy=stage.table_removal,
     )
+    back_up(made, stage=stage)
     for index in schema.indexes:
         projected = dynamodb.ProjectionType.INCLUDE if index.carries else dynamodb.ProjectionType.KEYS_ONLY
         made.add_global_secondary_index(

@@ -29,9 +29,9 @@ from daybook.contracts.envelope import Metadata, NotAnEnvelope, read_detail
 from daybook.runtime import aws
 from daybook.runtime.names import consumer_name, service_name
 from daybook.runtime.settings import settings
-from daybook.store.cursor import Overtaken
+from daybook.store.cursor import ConcurrentWrite
 from daybook.store.event_store import EventStore
-from daybook.store.ledger import Entry, Ledger
+from daybook.store.ledger import Ledger, LedgerEntry
 from daybook.store.timers import DueTable
 from daybook.store.transaction import Backoff, ConditionsFailed, write
 
@@ -99,7 +99,7 @@ class Consumer(ABC, Generic[E]):
             raise NotAnEnvelope(msg)
         return metadata, data
 
-    def ledger_row(self, metadata: Metadata) -> Entry | None:
+    def ledger_row(self, metadata: Metadata) -> LedgerEntry | None:
         """The ledger row that holds the note on why this event's message is redelivered, if there is one."""
         return backbone().ledger.find(metadata.id, self.name)
 
@@ -110,24 +110,24 @@ class Consumer(ABC, Generic[E]):
         backoff: Backoff,
         *,
         extra_parts: Callable[[Work], Mapping[str, Mapping[str, Any]]] = lambda _: {},
-        happened: bool = False,
+        already_performed: bool = False,
     ) -> None:
         """Run `decide`, and commit its unit of work in one transaction with the named parts that `extra_parts` returns.
 
-        `happened`: the unit of work records what an external system has done, so it is committed even if the event was
-        discarded meanwhile. Raises Duplicate if the event was processed before, Overtaken if a condition of one of the
-        extra parts failed.
+        `already_performed`: the unit of work records what an external system has done, so it is committed even if an
+        operator has discarded the event meanwhile. Raises Duplicate if the event was processed before, ConcurrentWrite
+        if a condition of one of the extra parts failed.
         """
         while True:
             work = Work(backbone(), self.name, metadata, emits=self.emits, backoff=backoff)
             decide(work)
-            parts, final = work.parts(happened=happened)
+            parts, final = work.parts(already_performed=already_performed)
             extra = extra_parts(work)
             try:
                 write(backbone().dynamodb, {**parts, **extra}, backoff)
             except ConditionsFailed as conflict:
                 if conflict.failed.keys() & extra.keys():
-                    raise Overtaken from None
+                    raise ConcurrentWrite from None
                 if LEDGER in conflict.failed:
                     raise Duplicate from None
                 # If a row has changed too, another unit of work may have opened the stream: the body runs again.
@@ -139,8 +139,8 @@ class Consumer(ABC, Generic[E]):
 
     def description(self) -> dict[str, Any]:
         """The consumer's description for the operator's commands, as JSON values: `service`, `kind`, `event`, `emits`,
-        `ordered`; for an effect also `idempotency_key`, and `can_ask`: whether it can query the outcome of an earlier
-        call.
+        `ordered`; for an effect also `idempotency_key`, and `can_query`: whether it can query the outcome of an
+        earlier call.
         """
         return {
             "service": self.service,

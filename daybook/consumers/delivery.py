@@ -7,7 +7,7 @@ from typing import Any
 
 from daybook.contracts import clock
 from daybook.contracts.envelope import Metadata
-from daybook.store.ledger import Entry
+from daybook.store.ledger import LedgerEntry
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class Delivery:
     record: Mapping[str, Any]
     metadata: Metadata
     data: str
-    row: Entry | None
+    row: LedgerEntry | None
 
     @property
     def id(self) -> str:
@@ -45,25 +45,25 @@ class Delivery:
         return (datetime.now(UTC) - clock.moment(self.sent)).total_seconds()
 
     @property
-    def failed(self) -> int:
+    def failed_count(self) -> int:
         """The number of failed delivery attempts."""
-        return self._noted_count("tried")
+        return self._noted_count("failed_count")
 
     @property
     def crashes(self) -> int:
-        """How often a process was about to handle the message as a suspect, and did not note an outcome."""
+        """How often a process was about to handle the message as a suspected poison message, and noted no outcome."""
         return self._noted_count("crashes")
 
     @property
-    def suspect(self) -> bool:
-        """Whether the message is redelivered without a note of the reason: its process has died."""
+    def is_suspected(self) -> bool:
+        """Whether it is a suspected poison message: redelivered without a note of the reason, so its process died."""
         return self.receive_count - 1 > self._noted_count("deliveries")
 
     @property
     def about(self) -> dict[str, Any]:
         """The fields of the delivery in each log line."""
         m = self.metadata
-        message = {"message_id": self.id, "try": self.receive_count}
+        message = {"message_id": self.id, "receive_count": self.receive_count}
         event = {"event_id": m.id, "event_type": m.type, "stream": m.stream, "sequence": m.sequence}
         return {**message, **event, "correlation_id": m.correlation_id}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from daybook.consumers.circuit_breaker import CircuitBreaker
 from daybook.consumers.consumer import Consumer, E, backbone
 from daybook.consumers.effect_records import (
     AlreadyPerformed,
@@ -18,12 +19,13 @@ from daybook.consumers.effect_records import (
 )
 from daybook.consumers.failure import NonRetryable, RetryLater, kind
 from daybook.consumers.outcome import Duplicate
-from daybook.consumers.switch import Circuit, Switches
+from daybook.consumers.switch import Switches
 from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Metadata
+from daybook.contracts.identity import filled_key
 from daybook.runtime import observability
-from daybook.store.cursor import Overtaken
+from daybook.store.cursor import ConcurrentWrite
 from daybook.store.transaction import Backoff, OutOfTime
 
 EffectBody = Callable[[E, EffectRecord], Event | None]
@@ -41,7 +43,7 @@ class Effect(Consumer[E]):
 
     Before the body runs, an effect record is written under the idempotency key. After it, the outcome is committed as
     an event. If a delivery finds an effect record without an outcome, the call may have taken effect. A body that can
-    query the outcome (`can_ask`) then continues from it; otherwise the delivery ends with OutcomeUnknown.
+    query the outcome (`can_query`) then continues from it; otherwise the delivery ends with OutcomeUnknown.
     """
 
     kind = "effect"
@@ -53,7 +55,7 @@ class Effect(Consumer[E]):
         body: EffectBody[E],
         *,
         idempotency_key: str,
-        can_ask: bool,
+        can_query: bool,
         calls: int,
     ) -> None:
         super().__init__(event_type, body)
@@ -66,11 +68,11 @@ class Effect(Consumer[E]):
         self.emits = emits
         self.body = body
         self.idempotency_key = idempotency_key
-        self.can_ask = can_ask
+        self.can_query = can_query
         self.calls = calls
 
     def description(self) -> dict[str, Any]:
-        return super().description() | {"idempotency_key": self.idempotency_key, "can_ask": self.can_ask}
+        return super().description() | {"idempotency_key": self.idempotency_key, "can_query": self.can_query}
 
     def react(self, event: E, metadata: Metadata, backoff: Backoff) -> None:
         here = backbone()
@@ -80,49 +82,53 @@ class Effect(Consumer[E]):
         row, switch = switches.find_with_status(metadata.id, self.name, backoff)
         if row and row.done:
             raise Duplicate
-        circuit = Circuit(switches, switch, here.settings.breaker, metadata.id)
-        circuit.enter(backoff.remaining)
+        breaker = CircuitBreaker(switches, switch, here.settings.breaker, metadata.id)
+        breaker.enter(backoff.remaining)
         records = EffectRecords(here.dynamodb, table, self.name)
-        key = self.idempotency_key.format(**dict(event))
+        key = filled_key(self.idempotency_key, dict(event))
         try:
             record = records.begin(key, cause=metadata.id, seconds=backoff.remaining)
         except AlreadyPerformed:
-            circuit.not_called()
+            breaker.not_called()
             self.commit(lambda _: None, metadata, backoff)
             return
         except Exception:
-            circuit.not_called()
+            breaker.not_called()
             raise
         try:
             outcome = self._outcome(event, record, backoff)
         except Exception as error:
-            self._update_breaker(circuit, record, error)
+            self._update_breaker(breaker, record, error)
             raise
         try:
             self._commit_outcome(record, outcome, metadata, backoff)
         except Exception:
-            self._update_breaker(circuit, record)
+            self._update_breaker(breaker, record)
             raise
-        self._update_breaker(circuit, record)
+        self._update_breaker(breaker, record)
 
-    def _update_breaker(self, circuit: Circuit, record: EffectRecord, error: Exception | None = None) -> None:
+    def _update_breaker(self, breaker: CircuitBreaker, record: EffectRecord, error: Exception | None = None) -> None:
         """Update the circuit breaker by the result of the body: did the external system answer?"""
-        log, about = observability.logger(self.name), {"event_id": circuit.event}
+        log, about = observability.logger(self.name), {"event_id": breaker.event}
         if isinstance(error, NotPerformed) or (isinstance(error, OutcomeUnknown) and error.unanswered):
-            if circuit.failed():
-                log.error("breaker opened", extra=about | {"pause": circuit.switch.pause, "error": kind(error)})
+            if breaker.failed():
+                log.error(
+                    "breaker opened", extra=about | {"open_seconds": breaker.switch.open_time, "error": kind(error)}
+                )
                 metrics = observability.metrics(backbone().settings.names.stage, self.name)
                 observability.count(metrics, observability.BREAKER_OPEN)
-            error.retry_window = circuit.switch.retry_window(backbone().settings.retry.retry_window)
+            error.retry_window = breaker.switch.retry_window(backbone().settings.retry.retry_window)
         elif record.not_called or isinstance(error, InProgress | OutcomeUnknown | OutOfTime):
-            circuit.not_called()
-        elif circuit.answered():
+            breaker.not_called()
+        elif breaker.answered():
             log.info("breaker closed", extra=about)
 
     def _outcome(self, event: E, record: EffectRecord, backoff: Backoff) -> Event | None:
-        if record.in_doubt and not self.can_ask:
+        if record.outcome_unknown and not self.can_query:
             _release(record)
-            msg = "an earlier call has no recorded outcome, and the external system cannot be asked for it"
+            msg = (
+                "an earlier call has no recorded outcome, and the function cannot query it; find out the outcome first"
+            )
             raise OutcomeUnknown(msg, final=True)
         if backoff.remaining < self.calls * backbone().settings.call_timeout:
             _withdraw(record, backoff)
@@ -144,7 +150,7 @@ class Effect(Consumer[E]):
                 raise
             _release(record)
             msg = f"the call failed with {kind(error)}; it is not known whether it took effect"
-            raise OutcomeUnknown(msg, final=not self.can_ask, unanswered=_is_no_answer(error)) from error
+            raise OutcomeUnknown(msg, final=not self.can_query, unanswered=_is_no_answer(error)) from error
 
     def _commit_outcome(
         self, record: EffectRecord, outcome: Event | None, metadata: Metadata, backoff: Backoff
@@ -153,13 +159,13 @@ class Effect(Consumer[E]):
             if outcome is not None:
                 work.emit(outcome)
 
-        def conclusion(work: Work) -> dict[str, dict[str, Any]]:
-            return {"effect record": record.conclusion(work.emitted_ids)}
+        def completion(work: Work) -> dict[str, dict[str, Any]]:
+            return {"effect record": record.completion(work.emitted_ids)}
 
         while True:
             try:
-                self.commit(emit_outcome, metadata, backoff, extra_parts=conclusion, happened=True)
-            except Overtaken as error:
+                self.commit(emit_outcome, metadata, backoff, extra_parts=completion, already_performed=True)
+            except ConcurrentWrite as error:
                 msg = "another process has taken over the effect record"
                 raise InProgress(msg) from error
             except (ClientError, BotoCoreError):
@@ -174,10 +180,10 @@ def _is_no_answer(error: Exception) -> bool:
 
 
 def _withdraw(record: EffectRecord, backoff: Backoff) -> None:
-    """Record that the call had no effect; retry this as long as time remains. A record in doubt stays open, because an
-    earlier call may have taken effect.
+    """Record that the call had no effect; retry this as long as time remains. If the outcome of an earlier
+    call is unknown, the record stays open, because that call may have taken effect.
     """
-    if record.in_doubt:
+    if record.outcome_unknown:
         _release(record)
         return
     while True:
@@ -192,21 +198,28 @@ def _withdraw(record: EffectRecord, backoff: Backoff) -> None:
 def _release(record: EffectRecord) -> None:
     """Leave the effect record open for the next delivery. If this fails, its lease expires when this process ends."""
     with suppress(ClientError, BotoCoreError):
-        record.leave()
+        record.release()
 
 
 def effect(
-    event_type: type[E], *, idempotency_key: str, emits: tuple[type[Event], ...], can_ask: bool = False, calls: int = 1
+    event_type: type[E],
+    *,
+    idempotency_key: str,
+    emits: tuple[type[Event], ...],
+    can_query: bool = False,
+    calls: int = 1,
 ) -> Callable[[EffectBody[E]], Effect[E]]:
     """Decorate a body that calls an external system as a handler for one type of event. It returns the outcome event.
 
-    `idempotency_key` is the idempotency key of the call, with fields of the event: `charge/{order_id}`. `can_ask`: the
-    body can query the outcome of an earlier call whose outcome is unknown, and continue from it; otherwise such a
-    delivery ends with OutcomeUnknown. `calls` is the maximum number of calls that the body makes; each has the stage's
-    call timeout.
+    `idempotency_key` is the idempotency key of the call, with percent-encoded fields of the event: `charge/{order_id}`.
+    `can_query`: the body can query the outcome of an earlier call whose outcome is unknown, and continue from it;
+    otherwise such a delivery ends with OutcomeUnknown. `calls` is the maximum number of calls that the body makes; each
+    has the stage's call timeout.
 
     The body raises NotPerformed if the call certainly had no effect and must be retried, NonRetryable if it can never
     succeed, RetryLater if the outcome is not available yet. After any other error the outcome is unknown, except inside
     `record.preparing()`. Once the outcome is unknown, no error of the body changes that: only an outcome does.
     """
-    return lambda body: Effect(event_type, emits, body, idempotency_key=idempotency_key, can_ask=can_ask, calls=calls)
+    return lambda body: Effect(
+        event_type, emits, body, idempotency_key=idempotency_key, can_query=can_query, calls=calls
+    )

@@ -8,7 +8,6 @@ cause the same call. While a record is *open*, it is not known whether the call 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -25,10 +24,7 @@ T = TypeVar("T")
 
 OPEN = "open"  # begun, with an unknown outcome
 WITHDRAWN = "withdrawn"  # certainly without effect; may begin again
-CONCLUDED = "concluded"  # its outcome is recorded
-
-# The clocks of two processes differ by less than this (they are synchronised by the Amazon Time Sync Service).
-_CLOCKS_DIFFER = timedelta(seconds=2)
+COMPLETED = "completed"  # its outcome is recorded
 
 
 class NotPerformed(RetryLater):
@@ -40,9 +36,9 @@ class NotPerformed(RetryLater):
 class OutcomeUnknown(Exception):
     """A call was made, and it is not known whether it took effect.
 
-    If the external system can be asked, the delivery is retried and asks it. Otherwise (`final`) the message becomes a
-    dead letter at once, and the call is not repeated until an operator has found out the outcome. `unanswered`: the
-    call failed, and not this system's own code, so this is not a failed delivery attempt.
+    If the body can query the outcome, the delivery is retried. Otherwise (`final`) the message becomes a dead letter at
+    once, and the call is not repeated until an operator has found out the outcome. `unanswered`: the call failed, and
+    not this system's own code, so this is not a failed delivery attempt.
     """
 
     def __init__(self, sentence: str, *, final: bool, unanswered: bool = False) -> None:
@@ -64,14 +60,14 @@ class AlreadyPerformed(Exception):
 class EffectRecord:
     """An effect record that this process holds. `notes` are the facts that earlier deliveries have noted.
 
-    `in_doubt`: an earlier delivery began the call, and it may have taken effect.
+    `outcome_unknown`: an earlier delivery began the call, and it may have taken effect.
     """
 
     idempotency_key: str
-    in_doubt: bool
+    outcome_unknown: bool
     notes: Mapping[str, str]
     _number: int
-    _attempts: "EffectRecords" = field(repr=False)
+    _records: "EffectRecords" = field(repr=False)
     not_called: bool = False
     """Whether the body ended or failed before it called the external system."""
 
@@ -79,7 +75,7 @@ class EffectRecord:
         """Note facts permanently for later deliveries, such as the external system's id of the call. Raises
         InProgress.
         """
-        self._attempts.write(
+        self._records.write(
             self.idempotency_key,
             "SET " + ", ".join(f"notes.#note_{name} = :note_{name}" for name in facts),
             self._number,
@@ -97,7 +93,7 @@ class EffectRecord:
         yield
         self.not_called = False
 
-    def without_asking(self, outcome: T) -> T:
+    def without_call(self, outcome: T) -> T:
         """Return an outcome for which no call was needed. The circuit breaker then ignores this delivery."""
         self.not_called = True
         return outcome
@@ -105,17 +101,17 @@ class EffectRecord:
     def withdraw(self) -> None:
         """Record that the call had no effect. Raises InProgress."""
         values = {":withdrawn": WITHDRAWN}
-        self._attempts.write(self.idempotency_key, "SET #state = :withdrawn REMOVE #until", self._number, values=values)
+        self._records.write(self.idempotency_key, "SET #state = :withdrawn REMOVE #until", self._number, values=values)
 
-    def leave(self) -> None:
-        """Leave the record open, and release it for the next delivery. Raises InProgress."""
-        self._attempts.write(self.idempotency_key, "REMOVE #until", self._number)
+    def release(self) -> None:
+        """Release the record, which stays open, for the next delivery. Raises InProgress."""
+        self._records.write(self.idempotency_key, "REMOVE #until", self._number)
 
-    def conclusion(self, events: list[str]) -> dict[str, Any]:
+    def completion(self, events: list[str]) -> dict[str, Any]:
         """The part of a transaction that records the outcome: the ids of the outcome events."""
-        values = {":concluded": CONCLUDED, ":now": clock.now(), ":events": events}
-        expression = "SET #state = :concluded, concluded_at = :now, events = :events REMOVE #until"
-        return {"Update": self._attempts.update(self.idempotency_key, expression, self._number, values=values)}
+        values = {":completed": COMPLETED, ":now": clock.now(), ":events": events}
+        expression = "SET #state = :completed, completed_at = :now, events = :events REMOVE #until"
+        return {"Update": self._records.update(self.idempotency_key, expression, self._number, values=values)}
 
 
 class EffectRecords:
@@ -139,11 +135,10 @@ class EffectRecords:
         Raises AlreadyPerformed if the call was already made for another event, InProgress if another process is making
         it.
         """
-        now = datetime.now(UTC)
         values = {":open": OPEN, ":withdrawn": WITHDRAWN, ":cause": cause, ":none": {}, ":zero": 0, ":one": 1}
         # botocore repeats an update whose answer was lost. The token shows that the row is from this process.
         token = uuid4().hex
-        values |= {":now": clock.timestamp(now), ":until": _until(now, seconds), ":token": token}
+        values |= {":now": clock.now(), ":until": clock.lease(seconds), ":token": token}
         update: dict[str, Any] = {
             "TableName": self._table,
             "Key": self._key(idempotency_key),
@@ -162,11 +157,13 @@ class EffectRecords:
             row = self.find(idempotency_key) or {}
             if row.get("token") != token:
                 return self._take_over(idempotency_key, row, cause, seconds)
-        return EffectRecord(idempotency_key, in_doubt=False, notes=row["notes"], _number=row["number"], _attempts=self)
+        return EffectRecord(
+            idempotency_key, outcome_unknown=False, notes=row["notes"], _number=row["number"], _records=self
+        )
 
     def _take_over(self, idempotency_key: str, row: Mapping[str, Any], cause: str, seconds: float) -> EffectRecord:
         """Take over the existing record, if the process that held it must have ended."""
-        if row["state"] == CONCLUDED:
+        if row["state"] == COMPLETED:
             raise AlreadyPerformed
         if row["cause"] != cause:
             msg = "another event has the same idempotency key, and the outcome of its call is not known yet"
@@ -174,12 +171,14 @@ class EffectRecords:
         if row.get("until", "") > clock.now():
             msg = "another process is making the call"
             raise InProgress(msg, retry_window=inf)  # its lease ends soon
-        until = {":until": _until(datetime.now(UTC), seconds), ":one": 1}
+        until = {":until": clock.lease(seconds), ":one": 1}
         number = row["number"]
         # Without the token, a repeated update of the process that began it does not find its own token here.
         expression = "SET #until = :until, #number = #number + :one REMOVE #token"
         self.write(idempotency_key, expression, number, values=until)
-        return EffectRecord(idempotency_key, in_doubt=True, notes=row["notes"], _number=number + 1, _attempts=self)
+        return EffectRecord(
+            idempotency_key, outcome_unknown=True, notes=row["notes"], _number=number + 1, _records=self
+        )
 
     def update(
         self,
@@ -225,7 +224,3 @@ class EffectRecords:
 
 # Reserved words in DynamoDB's expressions.
 _NAMES = {"#state": "state", "#until": "until", "#number": "number", "#token": "token"}
-
-
-def _until(now: datetime, seconds: float) -> str:
-    return clock.timestamp(now + timedelta(seconds=seconds) + _CLOCKS_DIFFER)

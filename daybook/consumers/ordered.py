@@ -9,7 +9,7 @@ processed in order and once. The ledger's row guarantees that an event that is c
 A failed event delays only its own stream, at this consumer. While it is retried, only one message continues the stream,
 and other wake-up messages end at once. If that message is not redelivered in time, the next wake-up message takes over.
 If the event becomes dead, the stream is blocked until an operator sends the event again and it succeeds, or a wake-up
-message finds it discarded. A message that continues a held stream processes all waiting events, because their own
+message finds it discarded. A message that continues such a stream processes all waiting events, because their own
 wake-up messages may have ended meanwhile.
 """
 
@@ -26,16 +26,19 @@ from daybook.consumers.outcome import Outcome, Verdict
 from daybook.consumers.pipeline import Pipeline
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope, Metadata
-from daybook.store.cursor import Cursor, Cursors, Hold, Overtaken
+from daybook.store.cursor import ConcurrentWrite, Cursor, Cursors, PendingEvent
 from daybook.store.event_store import EventStore
-from daybook.store.ledger import TRYING, Entry, Ledger
+from daybook.store.ledger import TRYING, Ledger, LedgerEntry
 from daybook.store.transaction import Backoff
+
+_PAGE_SIZE = 25
+"""Events in one read of a stream. A batch has ten messages, and other invocations may process the rest."""
 
 
 class Step(Protocol):
     """An ordered consumer's step: process the event, and write the cursor in the same transaction.
 
-    Raises Overtaken if another invocation has written the cursor since it was read.
+    Raises ConcurrentWrite if another invocation has written the cursor since it was read.
     """
 
     def __call__(self, delivery: Delivery, backoff: Backoff, *, cursor: Mapping[str, Any]) -> None: ...
@@ -47,11 +50,11 @@ class _StreamDelivery(Delivery):
     if they belong to different messages.
     """
 
-    woken_by_suspect: bool
+    wake_up_is_suspected: bool
 
     @property
-    def suspect(self) -> bool:
-        return self.woken_by_suspect
+    def is_suspected(self) -> bool:
+        return self.wake_up_is_suspected
 
     @property
     def age(self) -> float:
@@ -77,7 +80,7 @@ class Stream:
         self._ledger = ledger
         self._cursors = cursors
 
-    def ledger_row(self, metadata: Metadata) -> Entry | None:
+    def ledger_row(self, metadata: Metadata) -> LedgerEntry | None:
         """The ledger row of the stream's next waiting event: it holds the notes, whichever event a message is about."""
         cursor = self._cursors.read(metadata.stream)
         waiting = next(self._events_after(cursor.sequence, metadata), None)
@@ -94,17 +97,17 @@ class Stream:
             done = self._position(cursor, wake_up, pipeline)
             if done is None:
                 return
-            if first and not cursor.hold and first_delivery and wake_up.metadata.sequence <= done:
+            if first and not cursor.pending and first_delivery and wake_up.metadata.sequence <= done:
                 break  # later events have wake-up messages of their own
             more = first = False
             for envelope in self._events_after(done, wake_up.metadata):
-                released = cursor.hold is not None
+                continued = cursor.pending is not None
                 delivery = self._delivery(wake_up, cursor, envelope)
                 verdict, cursor = self._handle(delivery, cursor, pipeline, step)
                 if verdict is Verdict.COMMITTED:
                     handled += 1
-                    more = more or released
-                elif verdict is Verdict.OVERTAKEN:
+                    more = more or continued
+                elif verdict is Verdict.CURSOR_CHANGED:
                     more = True
                     break
                 elif verdict is not Verdict.DUPLICATE:
@@ -114,14 +117,14 @@ class Stream:
 
     def _position(self, cursor: Cursor, wake_up: Delivery, pipeline: Pipeline) -> int | None:
         """The sequence after which the message may continue the stream; None if it may not."""
-        hold = cursor.hold
-        if hold is None or hold.lets_through(wake_up.metadata.id, wake_up.id, wake_up.sent):
+        pending = cursor.pending
+        if pending is None or pending.allows(wake_up.metadata.id, wake_up.id, wake_up.sent):
             return cursor.sequence
-        row = self._ledger.find(hold.event, self._consumer)
+        row = self._ledger.find(pending.event, self._consumer)
         if row and row.done:
-            return hold.sequence
-        message = "stream blocked" if hold.blocked else "stream waits"
-        pipeline.settlement.log.info(message, extra=wake_up.about | {"by": hold.event})
+            return pending.sequence
+        message = "stream blocked" if pending.blocked else "stream waits for retry"
+        pipeline.settlement.log.info(message, extra=wake_up.about | {"blocked_by": pending.event})
         return None
 
     def _handle(
@@ -129,54 +132,54 @@ class Stream:
     ) -> tuple[Verdict, Cursor]:
         """Handle one event. Returns the cursor as it was last written."""
         outcome = pipeline.check(delivery)
-        if outcome is None and delivery.suspect:
-            if final := pipeline.settlement.note_suspect(delivery):
+        if outcome is None and delivery.is_suspected:
+            if final := pipeline.settlement.note_suspicion(delivery):
                 return final.verdict, cursor
-            cursor = self._hold(cursor, delivery, seconds=pipeline.remaining())
+            cursor = self._wait_for(cursor, delivery, seconds=pipeline.remaining())
         if outcome is None:
-            moved = cursor.moved(delivery.metadata.sequence)
-            outcome = pipeline.attempt(delivery, partial(step, delivery, cursor=self._cursors.part(moved)))
-            cursor = moved if outcome.verdict is Verdict.COMMITTED else cursor
+            advanced = cursor.advanced_to(delivery.metadata.sequence)
+            outcome = pipeline.attempt(delivery, partial(step, delivery, cursor=self._cursors.part(advanced)))
+            cursor = advanced if outcome.verdict is Verdict.COMMITTED else cursor
         outcome = pipeline.settlement.settle(delivery, outcome)
         if outcome.verdict is Verdict.DEAD and not self._block(cursor, delivery, outcome):
             pipeline.settlement.redelivered[delivery.id] = 0  # another invocation has moved the cursor: try again
         elif outcome.verdict is Verdict.RETRY:
-            cursor = self._hold(cursor, delivery, seconds=outcome.seconds)
+            cursor = self._wait_for(cursor, delivery, seconds=outcome.seconds)
         return outcome.verdict, cursor
 
-    def _hold(self, cursor: Cursor, delivery: _StreamDelivery, *, seconds: float) -> Cursor:
+    def _wait_for(self, cursor: Cursor, delivery: _StreamDelivery, *, seconds: float) -> Cursor:
         """Let only the delivery's message continue the stream, for so many seconds. A blocked stream stays blocked."""
-        if cursor.hold and cursor.hold.blocked:
+        if cursor.pending and cursor.pending.blocked:
             return cursor
         until = clock.timestamp(datetime.now(UTC) + timedelta(seconds=seconds))
         m = delivery.metadata
-        held = cursor.held(Hold(event=m.id, sequence=m.sequence, message=delivery.id, until=until))
+        waiting = cursor.waiting_for(PendingEvent(event=m.id, sequence=m.sequence, message=delivery.id, until=until))
         try:
-            self._cursors.write(held)
-        except Overtaken:
+            self._cursors.write(waiting)
+        except ConcurrentWrite:
             return cursor
-        return held
+        return waiting
 
     def _block(self, cursor: Cursor, delivery: _StreamDelivery, outcome: Outcome) -> bool:
         """Block the stream at the dead event. Returns whether the cursor was written."""
         m, error = delivery.metadata, kind(outcome.error) if outcome.error else ""
-        hold = Hold(event=m.id, sequence=m.sequence, reason=error, since=clock.now())
+        blocked = cursor.waiting_for(PendingEvent(event=m.id, sequence=m.sequence, reason=error, since=clock.now()))
         try:
-            self._cursors.write(cursor.held(hold))
-        except Overtaken:
+            self._cursors.write(blocked)
+        except ConcurrentWrite:
             return False
         return True
 
     def _delivery(self, wake_up: Delivery, cursor: Cursor, envelope: Envelope) -> _StreamDelivery:
         # An event that was not attempted before has no note.
-        attempted = wake_up.receive_count > 1 or cursor.hold is not None
+        attempted = wake_up.receive_count > 1 or cursor.pending is not None
         row = self._ledger.find(envelope.metadata.id, self._consumer) if attempted else None
         record = {**wake_up.record, "body": as_delivered(envelope)}
-        return _StreamDelivery(record, envelope.metadata, envelope.data, row, woken_by_suspect=wake_up.suspect)
+        return _StreamDelivery(record, envelope.metadata, envelope.data, row, wake_up_is_suspected=wake_up.is_suspected)
 
     def _events_after(self, sequence: int, metadata: Metadata) -> Iterator[Envelope]:
         """The stream's events of the consumer's type after the sequence. `metadata` names stream and type."""
-        events = self._store.stream(metadata.stream, after=sequence)
+        events = self._store.stream(metadata.stream, after=sequence, page_size=_PAGE_SIZE)
         return (envelope for envelope in events if envelope.metadata.type == metadata.type)
 
 

@@ -5,12 +5,12 @@ import random
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from daybook.consumers.circuit_breaker import BreakerOpen
 from daybook.consumers.effect_records import OutcomeUnknown
 from daybook.consumers.failure import NonRetryable, RetryLater
-from daybook.consumers.switch import BreakerOpen
 from daybook.contracts.contract import ContractBroken, UnknownVersion
 from daybook.runtime.retry import Retry
-from daybook.store.cursor import Overtaken
+from daybook.store.cursor import ConcurrentWrite
 from daybook.store.transaction import OutOfTime
 
 # A message that was handed back is redelivered within this time.
@@ -32,7 +32,7 @@ class Verdict(Enum):
     DUPLICATE = auto()  # the event was processed before
     RETRY = auto()  # the message is redelivered
     DEAD = auto()  # the message becomes a dead letter
-    OVERTAKEN = auto()  # another invocation has moved the cursor of the stream; only for ordered consumers
+    CURSOR_CHANGED = auto()  # another invocation has moved the cursor of the stream; only for ordered consumers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Outcome:
 _VERDICTS: dict[type, Verdict] = {
     type(None): Verdict.COMMITTED,
     Duplicate: Verdict.DUPLICATE,
-    Overtaken: Verdict.OVERTAKEN,
+    ConcurrentWrite: Verdict.CURSOR_CHANGED,
 }
 
 
@@ -74,7 +74,11 @@ def outcome_of(error: Exception | None, *, failed: int, age: float, retry: Retry
             seconds = max(error.seconds, _SOON) * random.uniform(1, 1.5)  # noqa: S311 - spreads load
             return _retry("breaker is open", error, math.ceil(min(seconds, _MAX_VISIBILITY)))
         case UnknownVersion() | RetryLater() | OutcomeUnknown(final=False, unanswered=True):
-            return _retry(RETRY_LATER, error, retry.wait(age)) if age <= _retry_window(error, retry) else _dead(error)
+            return (
+                _retry(RETRY_LATER, error, retry.waiting_backoff(age))
+                if age <= _retry_window(error, retry)
+                else _dead(error)
+            )
         case NonRetryable() | ContractBroken() | OutcomeUnknown(final=True):
             return _dead(error)
     return _failed_attempt(error, failed, retry)
@@ -89,9 +93,9 @@ def _retry_window(error: UnknownVersion | RetryLater | OutcomeUnknown, retry: Re
 
 def _failed_attempt(error: Exception, failed: int, retry: Retry) -> Outcome:
     """Any other error may be temporary: the delivery is retried with growing back-off, up to the limit of attempts."""
-    if failed + 1 >= retry.attempts:
+    if failed + 1 >= retry.max_attempts:
         return Outcome(verdict=Verdict.DEAD, error=error, counts=True)
-    return Outcome(verdict=Verdict.RETRY, error=error, seconds=retry.distance(failed), counts=True)
+    return Outcome(verdict=Verdict.RETRY, error=error, seconds=retry.backoff(failed), counts=True)
 
 
 def _dead(error: Exception) -> Outcome:

@@ -6,10 +6,9 @@
     outcome   decide what the result means (outcome.py)
     settle    record the outcome, and retry or end the delivery (settlement.py)
 
-A message that is redelivered without a note of the reason is a *suspected poison message*, or *suspect*: its process
-died, because of this message or another one in its batch. At most one suspect is handled in each invocation, after all
-other messages and after a note in the ledger. So the message that kills the process is identified, and becomes a dead
-letter.
+A message that is redelivered without a note of the reason is a *suspected poison message*: its process died, because
+of this message or another one in its batch. At most one of them is handled in each invocation, after all other messages
+and after a note in the ledger. So the message that kills the process is identified, and becomes a dead letter.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,11 +21,11 @@ from daybook.consumers.outcome import Outcome, Verdict, handed_back, outcome_of
 from daybook.consumers.settlement import Settlement
 from daybook.contracts.envelope import Metadata, NotAnEnvelope
 from daybook.runtime.settings import settings
-from daybook.store.ledger import Entry, Ledger
+from daybook.store.ledger import Ledger, LedgerEntry
 from daybook.store.transaction import Backoff
 
 # A delivery attempt starts only if this much time is left. Otherwise the message is handed back.
-ENOUGH = 3.0  # seconds
+MIN_REMAINING_SECONDS = 3.0
 
 
 class Handler(Protocol):
@@ -38,7 +37,7 @@ class Handler(Protocol):
     def read(self, body: str) -> tuple[Metadata, str]:
         """The metadata of the event in a message body, and its data as JSON text. Raises NotAnEnvelope."""
 
-    def ledger_row(self, metadata: Metadata) -> Entry | None:
+    def ledger_row(self, metadata: Metadata) -> LedgerEntry | None:
         """The ledger row that holds the note on why this event's message is redelivered, if there is one."""
 
     def handle(self, delivery: Delivery, pipeline: "Pipeline") -> None:
@@ -55,18 +54,18 @@ class Pipeline:
         self._retry = settings().retry
 
     def handle_batch(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Handle all messages that are not suspects, then one suspect. The other suspects are handed back.
+        """Handle all messages that are not suspected, then one that is. Hand back the others.
 
         Returns the messages that SQS must redeliver (ReportBatchItemFailures).
         """
         deliveries = [delivery for record in records if (delivery := self._receive(record))]
-        suspects = [delivery for delivery in deliveries if delivery.suspect]
-        for delivery in [each for each in deliveries if not each.suspect] + suspects[:1]:
+        suspected = [delivery for delivery in deliveries if delivery.is_suspected]
+        for delivery in [each for each in deliveries if not each.is_suspected] + suspected[:1]:
             try:
                 self._consumer.handle(delivery, self)
             except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
                 self.settlement.unsettled(delivery.about, error)
-        for delivery in suspects[1:]:
+        for delivery in suspected[1:]:
             self.settlement.settle(delivery, handed_back())
         self.settlement.flush()
         return {"batchItemFailures": [{"itemIdentifier": message} for message in self.settlement.redelivered]}
@@ -89,7 +88,7 @@ class Pipeline:
     def handle(self, delivery: Delivery, step: Callable[[Backoff], None]) -> None:
         """Handle one delivery, with `step` as the delivery attempt."""
         outcome = self.check(delivery)
-        if outcome is None and delivery.suspect and self.settlement.note_suspect(delivery):
+        if outcome is None and delivery.is_suspected and self.settlement.note_suspicion(delivery):
             return
         self.settlement.settle(delivery, outcome or self.attempt(delivery, step))
 
@@ -97,9 +96,9 @@ class Pipeline:
         """The outcome of a delivery that must not be attempted; None for all others."""
         if delivery.row and delivery.row.done:
             return Outcome(verdict=Verdict.DUPLICATE)
-        if self.remaining() < ENOUGH:
+        if self.remaining() < MIN_REMAINING_SECONDS:
             return handed_back()
-        if delivery.suspect and delivery.crashes >= self._retry.crashes:
+        if delivery.is_suspected and delivery.crashes >= self._retry.max_crashes:
             died = f"the process died {delivery.crashes} times while it handled the message alone"
             return Outcome(verdict=Verdict.DEAD, error=ProcessDied(died))
         return None
@@ -111,7 +110,7 @@ class Pipeline:
             step(backoff)
         except Exception as raised:  # noqa: BLE001 - any error becomes the outcome of this delivery
             error = raised
-        outcome = outcome_of(error, failed=delivery.failed, age=delivery.age, retry=self._retry)
+        outcome = outcome_of(error, failed=delivery.failed_count, age=delivery.age, retry=self._retry)
         return replace(outcome, conflicts=backoff.waits)
 
     def remaining(self) -> float:

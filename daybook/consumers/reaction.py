@@ -15,7 +15,7 @@ from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Metadata
 from daybook.store.cursor import Cursors
-from daybook.store.ledger import Entry
+from daybook.store.ledger import LedgerEntry
 from daybook.store.transaction import Backoff
 
 ReactionBody = Callable[[E, Work], None]
@@ -44,11 +44,11 @@ class OrderedReaction(Reaction[E]):
         """Process the waiting events of the message's stream, each as one delivery attempt."""
         self._stream().process(delivery, pipeline, self.attempt_in_order)
 
-    def ledger_row(self, metadata: Metadata) -> Entry | None:
+    def ledger_row(self, metadata: Metadata) -> LedgerEntry | None:
         return self._stream().ledger_row(metadata)
 
     def attempt_in_order(self, delivery: Delivery, backoff: Backoff, *, cursor: Mapping[str, Any]) -> None:
-        """Like `attempt`, in one transaction with the cursor. Raises Overtaken if another invocation was faster."""
+        """Like `attempt`, in one transaction with the cursor. Raises ConcurrentWrite if the cursor has changed."""
         event = self.event_type.read(delivery.data, version=delivery.metadata.version)
         self.commit(partial(self.body, event), delivery.metadata, backoff, extra_parts=lambda _: {"cursor": cursor})
 

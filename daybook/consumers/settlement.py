@@ -58,10 +58,10 @@ class Settlement:
         self.failure(about, error)
         self.redelivered[about["message_id"]] = 0
 
-    def note_suspect(self, delivery: Delivery) -> Outcome | None:
+    def note_suspicion(self, delivery: Delivery) -> Outcome | None:
         """Note that the process may die while it handles this message. Returns None, or the outcome if that failed.
 
-        The note does not count this delivery. So if the process dies, the message is redelivered as a suspect again.
+        The note does not count this delivery. So if the process dies, the redelivered message is suspected again.
         """
         return self._note(delivery, deliveries=delivery.receive_count - 1, crashes=delivery.crashes + 1)
 
@@ -78,7 +78,7 @@ class Settlement:
         age = (clock.moment(clock.now()) - clock.moment(delivery.metadata.recorded_at)).total_seconds() * 1000
         self.log.info("committed", extra=delivery.about | {"age_ms": round(age), "conflicts": outcome.conflicts})
         self._count(observability.COMMITTED)
-        observability.age(self._metrics, age)
+        observability.record_age(self._metrics, age)
 
     def _duplicate(self, delivery: Delivery) -> None:
         self.log.info("duplicate", extra=delivery.about)
@@ -99,14 +99,14 @@ class Settlement:
             self.redelivered[delivery.id] = 0
             return outcome
         error = outcome.error
-        # A suspect that is handed back was not attempted, so it stays a suspect: no note.
-        if (error or not delivery.suspect) and (final := self._note(delivery, error if outcome.counts else None)):
+        # A suspected message that is handed back was not attempted, so it stays suspected: no note.
+        if (error or not delivery.is_suspected) and (final := self._note(delivery, error if outcome.counts else None)):
             return final
         if outcome.log:
             failure = {"error": kind(error), "reason": reason(error)} if error else {}
             self.log.info(outcome.log, extra=delivery.about | failure | {"seconds": outcome.seconds})
         if outcome.log == RETRY_LATER:
-            self._count(observability.WAITING)
+            self._count(observability.RETRIED_LATER)
         if isinstance(error, UnknownVersion):
             self._count(observability.NEWER_VERSION)
         self.redelivered[delivery.id] = outcome.seconds
@@ -136,7 +136,7 @@ class Settlement:
             at=clock.now(),
             error=kind(error) if error else "",
             reason=reason(error) if error else "",
-            tried=delivery.failed + bool(error),
+            failed_count=delivery.failed_count + bool(error),
             crashes=delivery.crashes if crashes is None else crashes,
         )
         try:
@@ -144,7 +144,7 @@ class Settlement:
         except AlreadyDone:
             self._duplicate(delivery)
             return Outcome(verdict=Verdict.DUPLICATE)
-        except Exception as not_noted:  # noqa: BLE001 - without a note it is redelivered as a suspect, which is safe
+        except Exception as not_noted:  # noqa: BLE001 - without a note it is suspected at its redelivery, which is safe
             self.unsettled(delivery.about, not_noted)
             return unsettled(not_noted)
         return None

@@ -4,50 +4,30 @@ One row in the ledger's table for each consumer that was ever stopped: partition
 that one query lists all. A consumer is stopped by an operator (a pause), or by the circuit breaker of an effect while
 the external system does not answer. The row is the desired state; control-consumers applies it to the event source
 mapping between queue and function.
-
-A breaker is *closed* in normal operation. A number of consecutive failures, of at least two events (one event may cause
-failures itself), *opens* it: no calls are made. When its time is over it is *half open*: one delivery makes a trial
-call, and all others wait for the result. An answer closes the breaker; a failure opens it again for twice as long.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from math import inf
 from typing import Any
-from uuid import uuid4
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from daybook.contracts import clock
-from daybook.runtime.retry import BreakerSettings
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
-from daybook.store.ledger import Entry, from_item
+from daybook.store.ledger import LedgerEntry, from_item
 from daybook.store.transaction import Backoff, batch_get, is_failed_condition
-
-# The number of different events that must fail: the repeated failures of one event may be caused by the event.
-_MIN_EVENTS = 2
-# The clocks of two processes differ by less than this (they are synchronised by the Amazon Time Sync Service).
-_CLOCKS_DIFFER = timedelta(seconds=2)
 
 
 class BreakerState(StrEnum):
-    """The state of a circuit breaker."""
+    """The state of a circuit breaker (circuit_breaker.py)."""
 
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half-open"
-
-
-class BreakerOpen(Exception):
-    """The circuit breaker is open, so no call was made. The delivery is retried after `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__("the external system does not answer, and the circuit breaker is open")
-        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +44,9 @@ class Paused:
 class Switch:
     """One consumer's row, or the default if it has none. Times are text, or empty.
 
-    `failures` counts consecutive failures, `failing` are the ids of their events; `pause` is how long the breaker is
-    open, in seconds. `off`: the mapping is off, or about to be, because of this row. So control-consumers switches it
-    on when the row has no reason for that any more.
+    `failures` counts consecutive failures, `failing` are the ids of their events; `open_time` is how long the breaker
+    is open, in seconds. `off`: the mapping is off, or about to be, because of this row. control-consumers switches it
+    on again when the consumer is not paused and its breaker is not open.
     """
 
     consumer: str
@@ -77,7 +57,7 @@ class Switch:
     retry_at: str = ""
     closed_at: str = ""
     resumed_at: str = ""
-    pause: int = 0
+    open_time: int = 0
     trial_until: str = ""
     paused: Paused | None = None
     off: bool = False
@@ -88,7 +68,7 @@ class Switch:
             return BreakerState.CLOSED
         return BreakerState.OPEN if now < self.retry_at else BreakerState.HALF_OPEN
 
-    def lets_through(self, now: str) -> bool:
+    def may_receive(self, now: str) -> bool:
         """Whether the consumer may receive messages at that time."""
         return not self.paused and self.breaker(now) is not BreakerState.OPEN
 
@@ -110,14 +90,14 @@ class Switches:
         self._dynamodb = dynamodb
         self._table = table
 
-    def find_with_status(self, event: str, consumer: str, backoff: Backoff) -> tuple[Entry | None, Switch]:
+    def find_with_status(self, event: str, consumer: str, backoff: Backoff) -> tuple[LedgerEntry | None, Switch]:
         """The ledger's row of the event at the consumer, and the consumer's switch, in one call. A consistent read."""
         keys = [ledger_keys.of_event(event, consumer), ledger_keys.of_switch(consumer)]
         request = {self._table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
         entry, switch = None, Switch(consumer=consumer)
         for _, item in batch_get(self._dynamodb, request, backoff):
             if item["event"]["S"] == ledger_keys.SWITCHES:
-                switch = switch_in(item)
+                switch = switch_from_item(item)
             else:
                 entry = from_item(item)
         return entry, switch
@@ -127,7 +107,7 @@ class Switches:
         answer = self._dynamodb.get_item(
             TableName=self._table, Key=pack_item(ledger_keys.of_switch(consumer)), ConsistentRead=True
         )
-        return switch_in(answer["Item"]) if "Item" in answer else Switch(consumer=consumer)
+        return switch_from_item(answer["Item"]) if "Item" in answer else Switch(consumer=consumer)
 
     def all(self) -> Iterator[Switch]:
         """The switches of all consumers that have a row. A consistent read."""
@@ -138,12 +118,12 @@ class Switches:
             ExpressionAttributeValues={":switch": pack(ledger_keys.SWITCHES)},
             ConsistentRead=True,
         )
-        return (switch_in(item) for page in pages for item in page["Items"])
+        return (switch_from_item(item) for page in pages for item in page["Items"])
 
     # --- for operators --------------------------------------------------------------------------------------------
 
     def pause(self, consumer: str, paused: Paused) -> dict[str, Any]:
-        """The part of a transaction that backoff the consumer, on the condition that it is not paused."""
+        """The part of a transaction that pauses the consumer, on the condition that it is not paused."""
         values = {":paused": asdict(paused), ":yes": True}
         return {"Update": self._update(consumer, "SET paused = :paused, #off = :yes", _NOT_PAUSED, values)}
 
@@ -154,18 +134,18 @@ class Switches:
 
     # --- for control-consumers ------------------------------------------------------------------------------------
 
-    def switched_off(self, consumer: str) -> None:
+    def mark_off(self, consumer: str) -> None:
         """Record that the mapping is about to be switched off."""
         self._write(consumer, "SET #off = :yes", "attribute_exists(consumer)", {":yes": True})
 
-    def switched_on(self, consumer: str) -> None:
+    def mark_on(self, consumer: str) -> None:
         """Record that the mapping is on again, on the condition that the consumer is not stopped meanwhile."""
         condition = f"{_NOT_PAUSED} AND (attribute_not_exists(#opened) OR #opened = :no OR retry_at <= :now)"
         self._write(consumer, "REMOVE #off", condition, {":no": False, ":now": clock.now()})
 
     # --- for the circuit breaker ----------------------------------------------------------------------------------
 
-    def failed(self, consumer: str, event: str) -> Switch | None:
+    def count_failure(self, consumer: str, event: str) -> Switch | None:
         """Count one more consecutive failure while the breaker is closed. None if it is open."""
         values = {":one": 1, ":no": False}
         names = {"#failures": "failures", "#failing": "failing", "#opened": "opened"}
@@ -173,44 +153,46 @@ class Switches:
         update["ExpressionAttributeValues"][":event"] = {"SS": [event]}
         return self._written(update)
 
-    def answered(self, consumer: str) -> None:
+    def reset_failures(self, consumer: str) -> None:
         """Reset the failures while the breaker is closed."""
         self._write(consumer, "REMOVE failures, failing", _CLOSED, {":no": False})
 
-    def open(self, consumer: str, pause: int) -> Switch | None:
-        """Open the breaker for `pause` seconds if it is closed. None if it is already open."""
+    def open(self, consumer: str, seconds: int) -> Switch | None:
+        """Open the breaker for `seconds` if it is closed. None if it is already open."""
         now = datetime.now(UTC)
-        values = {":no": False, ":yes": True, ":now": clock.timestamp(now), ":pause": pause}
-        values[":retry"] = clock.timestamp(now + timedelta(seconds=pause))
-        expression = "SET #opened = :yes, opened_at = :now, retry_at = :retry, pause = :pause REMOVE trial, trial_until"
+        values = {":no": False, ":yes": True, ":now": clock.timestamp(now), ":seconds": seconds}
+        values[":retry"] = clock.timestamp(now + timedelta(seconds=seconds))
+        expression = (
+            "SET #opened = :yes, opened_at = :now, retry_at = :retry, open_time = :seconds REMOVE trial, trial_until"
+        )
         return self._written(self._update(consumer, expression, _CLOSED, values))
 
-    def claim(self, consumer: str, token: str, seconds: float) -> bool:
+    def claim_trial(self, consumer: str, token: str, seconds: float) -> bool:
         """Claim the trial call of a half-open breaker. Returns whether this succeeded.
 
         The claim ends after `seconds`, so that a process that dies does not keep it.
         """
-        now = datetime.now(UTC)
-        values = {":yes": True, ":token": token, ":now": clock.timestamp(now)}
-        values[":until"] = clock.timestamp(now + timedelta(seconds=seconds) + _CLOCKS_DIFFER)
+        values = {":yes": True, ":token": token, ":now": clock.now(), ":until": clock.lease(seconds)}
         free = "(attribute_not_exists(trial_until) OR trial_until < :now OR trial = :token)"
         condition = f"#opened = :yes AND retry_at <= :now AND {free}"
         return self._write(consumer, "SET trial = :token, trial_until = :until", condition, values)
 
     def close(self, consumer: str, token: str) -> None:
         """Close the breaker: the trial call was answered."""
-        expression = "SET #opened = :no, closed_at = :now REMOVE failures, failing, retry_at, pause, trial, trial_until"
+        expression = (
+            "SET #opened = :no, closed_at = :now REMOVE failures, failing, retry_at, open_time, trial, trial_until"
+        )
         values = {":no": False, ":now": clock.now(), ":token": token}
         self._write(consumer, expression, "trial = :token", values)
 
-    def open_again(self, consumer: str, token: str, pause: int) -> bool:
-        """Open the breaker for `pause` seconds: the trial call failed. False if this process has no claim."""
-        retry = clock.timestamp(datetime.now(UTC) + timedelta(seconds=pause))
-        values = {":retry": retry, ":pause": pause, ":token": token}
-        expression = "SET retry_at = :retry, pause = :pause REMOVE trial, trial_until"
+    def open_again(self, consumer: str, token: str, seconds: int) -> bool:
+        """Open the breaker for `seconds`: the trial call failed. Returns False if this process has no claim."""
+        retry = clock.timestamp(datetime.now(UTC) + timedelta(seconds=seconds))
+        values = {":retry": retry, ":seconds": seconds, ":token": token}
+        expression = "SET retry_at = :retry, open_time = :seconds REMOVE trial, trial_until"
         return self._write(consumer, expression, "trial = :token", values)
 
-    def let_go(self, consumer: str, token: str) -> None:
+    def release_trial(self, consumer: str, token: str) -> None:
         """Release the claim without a result, so that another delivery can make the trial call."""
         self._write(consumer, "REMOVE trial, trial_until", "trial = :token", {":token": token})
 
@@ -224,7 +206,7 @@ class Switches:
             if not is_failed_condition(error):
                 raise
             return None
-        return switch_in(answer["Attributes"])
+        return switch_from_item(answer["Attributes"])
 
     def _update(
         self,
@@ -246,73 +228,12 @@ class Switches:
         return update | ({"ExpressionAttributeNames": named} if named else {})
 
 
-@dataclass(slots=True)
-class Circuit:
-    """The circuit breaker for one delivery: whether it may call the external system, and what the result changes.
-
-    Errors while results are recorded are ignored: they must not fail the delivery, and the next delivery records its
-    own result.
-    """
-
-    switches: Switches
-    switch: Switch
-    settings: BreakerSettings
-    event: str
-    _token: str = field(default_factory=lambda: uuid4().hex)
-    _is_trial: bool = False
-
-    def enter(self, seconds: float) -> None:
-        """Check whether a process that ends within `seconds` may call the external system. Raises BreakerOpen."""
-        now = datetime.now(UTC)
-        match self.switch.breaker(clock.timestamp(now)):
-            case BreakerState.OPEN:
-                raise BreakerOpen((clock.moment(self.switch.retry_at) - now).total_seconds())
-            case BreakerState.HALF_OPEN:
-                self._is_trial = self.switches.claim(self.switch.consumer, self._token, seconds)
-                if not self._is_trial:
-                    raise BreakerOpen(seconds)
-
-    def answered(self) -> bool:
-        """Record that the external system answered, in any way. Returns whether this closed the breaker."""
-        with suppress(ClientError, BotoCoreError):
-            if self._is_trial:
-                self.switches.close(self.switch.consumer, self._token)
-                return True
-            if self.switch.failures:
-                self.switches.answered(self.switch.consumer)
-        return False
-
-    def failed(self) -> bool:
-        """Record that the external system did not answer. Returns whether this opened the breaker."""
-        consumer = self.switch.consumer
-        with suppress(ClientError, BotoCoreError):
-            if self._is_trial:
-                pause = min(2 * max(self.switch.pause, 1), self.settings.longest)
-                return self.switches.open_again(consumer, self._token, pause)
-            counted = self.switches.failed(consumer, self.event)
-            if counted is None:  # another delivery has opened the breaker
-                self.switch = self.switches.find(consumer)
-                return False
-            self.switch = counted
-            if counted.failures >= self.settings.failures and len(counted.failing) >= _MIN_EVENTS:
-                opened = self.switches.open(consumer, self.settings.first)
-                self.switch = opened or self.switches.find(consumer)
-                return opened is not None
-        return False
-
-    def not_called(self) -> None:
-        """Record that no call was made."""
-        if self._is_trial:
-            with suppress(ClientError, BotoCoreError):
-                self.switches.let_go(self.switch.consumer, self._token)
-
-
 _CLOSED = "attribute_not_exists(#opened) OR #opened = :no"
 _NOT_PAUSED = "attribute_not_exists(paused)"
 _FIELDS = frozenset(each.name for each in fields(Switch))
 
 
-def switch_in(item: Mapping[str, Any]) -> Switch:
+def switch_from_item(item: Mapping[str, Any]) -> Switch:
     """The switch in an item of the ledger's table."""
     values = {name: value for name, value in unpack_item(item).items() if name in _FIELDS}
     if "failing" in values:

@@ -20,7 +20,7 @@ from daybook.consumers.work import LEDGER, Backbone
 from daybook.contracts import clock
 from daybook.contracts.envelope import Metadata
 from daybook.store.attributes import pack, unpack_item
-from daybook.store.ledger import COMMITTED, Entry
+from daybook.store.ledger import COMMITTED, LedgerEntry
 from daybook.store.state import KEY, State
 from daybook.store.transaction import MAX_WRITES, Backoff, ConditionsFailed, TooManyWrites, batch_get, write
 
@@ -28,10 +28,11 @@ from daybook.store.transaction import MAX_WRITES, Backoff, ConditionsFailed, Too
 ORDER = "@"
 _ORDER_DIGITS = 20
 
-# The most rows that one event may change: twice as many during a rebuild, plus the ledger's row, fit one transaction.
-MOST_ROWS = MAX_WRITES // 2 - 1
+# The maximum number of rows that one event may change. During a rebuild each is written twice, in one transaction that
+# also has the ledger's row.
+MAX_ROWS = MAX_WRITES // 2 - 1
 
-# The key of an invocation that only asks for the changes of events (see View.__call__).
+# The key of an invocation that returns the changes of events without writing them (see View.__call__).
 PROJECT = "project"
 
 
@@ -171,28 +172,26 @@ class Projection:
         self._consumer = consumer
         self._cause = cause
         self._rows: list[tuple[RowChange, int]] = []
-        self._also: set[str] = set()
+        self._built: set[str] = set()
         for change in changes:
             current = generations[change.table]
             self._rows += [(change, generation) for generation in current.written]
             if current.building is not None:
-                self._also.add(generation_name(change.table, current.building, current.operation))
-        if len({(change.table, change.key) for change, _ in self._rows}) > MOST_ROWS:
-            msg = (
-                f"{consumer} changes more than {MOST_ROWS} rows for one event; a rebuild could not write twice as many"
-            )
+                self._built.add(generation_name(change.table, current.building, current.operation))
+        if len({(change.table, change.key) for change, _ in self._rows}) > MAX_ROWS:
+            msg = f"{consumer} changes more than {MAX_ROWS} rows for one event; a rebuild could not write twice as many"
             raise TooManyWrites(msg)
 
     def parts(self) -> dict[str, dict[str, Any]]:
         """The parts of the transaction, by name."""
-        entry = Entry(
+        entry = LedgerEntry(
             event=self._cause.id,
             consumer=self._consumer,
             state=COMMITTED,
             at=clock.now(),
             stream=self._cause.stream,
             sequence=self._cause.sequence,
-            details={"also": sorted(self._also)} if self._also else {},
+            details={"generations": sorted(self._built)} if self._built else {},
         )
         table = self._backbone.settings.table
         rows = {_name(*each): each[0].part(table(each[0].table), each[1]) for each in self._rows}

@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
+from daybook.consumers.failure import NonRetryable
 from daybook.contracts import clock
 from daybook.contracts.contract import Event, Place
 from daybook.contracts.envelope import Metadata
 from daybook.contracts.identity import emitted_id
 from daybook.runtime.settings import Settings
 from daybook.store import ledger_keys
-from daybook.store.attributes import pack, unpack, unpack_item
+from daybook.store.attributes import item_size, pack, unpack, unpack_item
 from daybook.store.event_store import Draft, EventStore, Head, successor
-from daybook.store.ledger import COMMITTED, TRYING, Entry, Ledger
-from daybook.store.limits import BATCH_GET_ITEMS
+from daybook.store.ledger import COMMITTED, TRYING, Ledger, LedgerEntry
+from daybook.store.limits import BATCH_GET_ITEMS, ITEM_BYTES
 from daybook.store.state import KEY, VERSION, State
 from daybook.store.timers import DueTable, Timer
 from daybook.store.transaction import Backoff, batch_get
@@ -35,7 +36,7 @@ class NotDeclared(TypeError):
     """A function emits an event that its decorator does not name. Add it to `emits`."""
 
 
-class NotATimersEvent(TypeError):
+class TimerMismatch(TypeError):
     """A function uses `schedule` for an event whose contract has no `timer=True`, or `emit` for one that has it."""
 
 
@@ -53,6 +54,13 @@ class NotRead(TypeError):
 
 class RowExists(RuntimeError):
     """A row that was saved without being read exists already. Read it first, or use another key."""
+
+
+class RowTooLarge(NonRetryable):
+    """A row to be saved is larger than DynamoDB's limit. Split it into several rows, or keep less in it.
+
+    The error does not quote the row's key, which may be personal data.
+    """
 
 
 class StreamAlreadyOpen(RuntimeError):
@@ -113,7 +121,7 @@ class Work:
         self._saved: dict[tuple[str, str], State] = {}
         self._changed: dict[tuple[str, str], _Change] = {}
         self._emitted: list[tuple[str, Event]] = []
-        self._armed: list[tuple[str, Event, str]] = []
+        self._scheduled: list[tuple[str, Event, str]] = []
 
     @property
     def now(self) -> datetime:
@@ -156,7 +164,7 @@ class Work:
         keys = [ledger_keys.of_event(event, consumer) for event, consumer in wanted]
         states: dict[tuple[str, str], str] = {}
         for start in range(0, len(keys), BATCH_GET_ITEMS):
-            for row in self._backbone.ledger.several(keys[start : start + BATCH_GET_ITEMS], self._backoff):
+            for row in self._backbone.ledger.find_all(keys[start : start + BATCH_GET_ITEMS], self._backoff):
                 states[row.event, row.consumer] = row.state
         return {each for each in wanted if states.get(each, TRYING) == TRYING}
 
@@ -168,7 +176,7 @@ class Work:
         """
         key = (row.table, row.row_id)
         if key in self._saved or key in self._changed:
-            msg = f"{type(row).__name__} is written twice in one unit of work"
+            msg = f"{type(row).__name__} is written twice in one unit of work; write it once"
             raise WrittenTwice(msg)
         self._saved[key] = row
 
@@ -186,7 +194,7 @@ class Work:
             msg = f"{self._consumer} uses at_least for a {type(row).__name__} that it has not read; read it first"
             raise NotRead(msg)
         if key in self._saved:
-            msg = f"{type(row).__name__} is written twice in one unit of work"
+            msg = f"{type(row).__name__} is written twice in one unit of work; write it once"
             raise WrittenTwice(msg)
         change = self._changed.setdefault(key, _Change(type(row)))
         change.differences.update(differences)
@@ -198,7 +206,7 @@ class Work:
         """Emit an event. It is stored in the unit of work's transaction, and published after that."""
         if event.contract.timer:
             msg = f"{self._consumer} emits {type(event).__name__}, whose contract has timer=True; use work.schedule"
-            raise NotATimersEvent(msg)
+            raise TimerMismatch(msg)
         self._emitted.append((self._new_id(event), event))
 
     def schedule(self, event: Event, at: datetime) -> None:
@@ -207,10 +215,10 @@ class Work:
         A timer cannot be cancelled. The consumer of the event must check whether it still applies.
         """
         if not event.contract.timer:
-            msg = f"{self._consumer} arms {type(event).__name__}, whose contract has no timer=True; use work.emit"
-            raise NotATimersEvent(msg)
+            msg = f"{self._consumer} schedules {type(event).__name__}, whose contract has no timer=True; use work.emit"
+            raise TimerMismatch(msg)
         # Not earlier than now: fire-timers does not query finished minutes again.
-        self._armed.append((self._new_id(event), event, max(clock.timestamp(at), self._now)))
+        self._scheduled.append((self._new_id(event), event, max(clock.timestamp(at), self._now)))
 
     # --- for the runtime, after the body has returned ----------------------------------------------------------------
 
@@ -224,14 +232,14 @@ class Work:
         """The ids of the emitted events, in order."""
         return [event_id for event_id, _ in self._emitted]
 
-    def parts(self, *, happened: bool = False) -> tuple[dict[str, dict[str, Any]], dict[str, Exception]]:
+    def parts(self, *, already_performed: bool = False) -> tuple[dict[str, dict[str, Any]], dict[str, Exception]]:
         """The parts of the transaction by name, and the errors for parts whose failed condition is final, if no other
         part failed with them.
 
         A failed condition of any other part means that another unit of work was faster, and the body must run again.
-        `happened`: see Ledger.record.
+        `already_performed`: see Ledger.record.
         """
-        entry = Entry(
+        entry = LedgerEntry(
             event=self.cause.id,
             consumer=self._consumer,
             state=COMMITTED,
@@ -240,13 +248,14 @@ class Work:
             sequence=self.cause.sequence,
             emitted=self.emitted_ids,
         )
-        parts = {LEDGER: self._backbone.ledger.record(entry, happened=happened)}
+        parts = {LEDGER: self._backbone.ledger.record(entry, already_performed=already_performed)}
         final: dict[str, Exception] = {}
         for key, row in self._saved.items():
             name = f"row {'/'.join(key)}"
             if key not in self._rows:
-                msg = f"{self._consumer} saves a {type(row).__name__} that exists already, without reading it"
-                final[name] = RowExists(msg)
+                final[name] = RowExists(
+                    f"{self._consumer} saves a {type(row).__name__} that exists already; read it first"
+                )
             parts[name] = self._put(key, row)
         for key, change in self._changed.items():
             parts[f"row {'/'.join(key)}"] = self._update(key, change)
@@ -259,7 +268,7 @@ class Work:
                 raise already_open
             head = None if first is Place.OPENS else self._backbone.store.head(stream)
             if head is None and first is Place.CONTINUES:
-                msg = f"{drafts[0].type} continues a stream of the kind {kind} that does not exist"
+                msg = f"{self._consumer} emits {drafts[0].type}, which continues a stream {kind}/… that does not exist"
                 raise StreamNotOpen(msg)
             for draft in drafts:
                 if head is None and first is Place.OPENS:
@@ -271,15 +280,15 @@ class Work:
 
     def _new_id(self, event: Event) -> str:
         if type(event) not in self._emits:
-            msg = f"{self._consumer} emits {type(event).__name__}, which its decorator does not name"
+            msg = f"{self._consumer} emits {type(event).__name__}; add it to emits= of its decorator"
             raise NotDeclared(msg)
-        earlier = [*self.emitted, *(armed for _, armed, _ in self._armed)]
+        earlier = [*self.emitted, *(scheduled for _, scheduled, _ in self._scheduled)]
         ordinal = sum(type(each) is type(event) for each in earlier)
         return emitted_id(self.cause.id, self._consumer, type(event).__name__, ordinal)
 
     def _timers(self) -> dict[str, dict[str, Any]]:
         parts = {}
-        for event_id, event, at in self._armed:
+        for event_id, event, at in self._scheduled:
             draft = self._draft(event_id, event, at)
             successor(draft, None, self._now)  # raises EventTooLarge in this delivery, not when the timer fires
             parts[f"timer {event_id}"] = self._backbone.due.schedule(Timer(draft, event.contract.place))
@@ -322,9 +331,16 @@ class Work:
 
     def _put(self, key: tuple[str, str], row: State) -> dict[str, Any]:
         version = self._rows[key][1] if key in self._rows else 0
+        item = row.to_item(version + 1)
+        if (size := item_size(item)) > ITEM_BYTES:
+            msg = (
+                f"{self._consumer} saves a {type(row).__name__} of {size} bytes in the table {row.table}; a row has at "
+                f"most {ITEM_BYTES} bytes, so split it into several rows, or keep less in it"
+            )
+            raise RowTooLarge(msg)
         put: dict[str, Any] = {
             "TableName": self._backbone.settings.table(row.table),
-            "Item": row.to_item(version + 1),
+            "Item": item,
             "ExpressionAttributeNames": {"#version": VERSION},
         }
         if version:

@@ -19,16 +19,16 @@ MAX_EVENT_BYTES = 65_536
 _TIME_BYTES = 14
 
 # Characters of each text in the metadata. The longest are stream names, with less than half of this.
-LONGEST_TEXT = 512
+MAX_TEXT_LENGTH = 512
 # The limit of versions and sequences. DynamoDB (38 digits) and JSON readers represent such numbers exactly.
-LARGEST_NUMBER = 10**15
+MAX_NUMBER = 10**15
 
 # The predecessor's hash in the first event of a stream.
 GENESIS = "0" * 64
 
 
 class EventTooLarge(ValueError):
-    """An event is larger than 64 KiB. Store large content elsewhere and refer to it in the event."""
+    """An event is larger than MAX_EVENT_BYTES. Store large content elsewhere and refer to it in the event."""
 
 
 class NotAnEnvelope(ValueError):
@@ -58,22 +58,24 @@ _METADATA = tuple(field.name for field in fields(Metadata))
 class Envelope:
     """One event as it is stored.
 
-    `source` is the owning service's name on the event bus. `story` is true if the correlation index contains the
-    event, because it is not in the stream in which its correlation began. `previous` and `hash` are SHA-256 in
+    `source` is the owning service's name on the event bus. `in_correlation_index` is true if the event is not in the
+    stream in which its correlation began, so that readers find it by the index. `previous` and `hash` are SHA-256 in
     hexadecimal.
     """
 
     metadata: Metadata
     data: str
     source: str
-    story: bool
+    in_correlation_index: bool
     previous: str
     hash: str
 
     @classmethod
-    def sealed(cls, metadata: Metadata, data: str, *, source: str, story: bool, previous: str) -> Self:
+    def with_hash(
+        cls, metadata: Metadata, data: str, *, source: str, in_correlation_index: bool, previous: str
+    ) -> Self:
         """The envelope with its hash. Raises EventTooLarge."""
-        made = cls(metadata, data, source, story, previous, digest(metadata, data, source, previous))
+        made = cls(metadata, data, source, in_correlation_index, previous, digest(metadata, data, source, previous))
         if made.size > MAX_EVENT_BYTES:
             msg = f"the event has {made.size} bytes as an EventBridge entry; the limit is {MAX_EVENT_BYTES}"
             raise EventTooLarge(msg)
@@ -106,17 +108,17 @@ def read_metadata(values: Mapping[str, Any]) -> Metadata:
     try:
         known = {name: values[name] for name in _METADATA}
     except (KeyError, TypeError) as error:
-        msg = "the metadata are incomplete"
+        msg = f"the metadata must have the fields {', '.join(_METADATA)}"
         raise NotAnEnvelope(msg) from error
     for name, value in known.items():
         if name in {"version", "sequence"}:
-            if type(value) is not int or not 0 < value < LARGEST_NUMBER:
-                msg = f"metadata.{name} must be an integer from 1 to {LARGEST_NUMBER - 1}"
+            if type(value) is not int or not 0 < value < MAX_NUMBER:
+                msg = f"metadata.{name} must be an integer from 1 to {MAX_NUMBER - 1}"
                 raise NotAnEnvelope(msg)
         elif (name != "causation_id" or value is not None) and not 0 < len(
             _text(f"metadata.{name}", value)
-        ) <= LONGEST_TEXT:
-            msg = f"metadata.{name} must be a string of 1 to {LONGEST_TEXT} characters"
+        ) <= MAX_TEXT_LENGTH:
+            msg = f"metadata.{name} must be a string of 1 to {MAX_TEXT_LENGTH} characters"
             raise NotAnEnvelope(msg)
     if not is_event_id(known["id"]):
         msg = "metadata.id is not a valid event id"

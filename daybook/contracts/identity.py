@@ -4,14 +4,46 @@ import hashlib
 import json
 import re
 import uuid
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
 
 # Other rows of the ledger's table have keys with a #, or the key `switch`. No event id may look like one of them.
 _EVENT_ID = re.compile(r"(?!switch\Z)[!-\"$-~]{1,256}")
+
+# Characters of a correlation or causation id that a producer gives.
+MAX_REFERENCE_LENGTH: Final = 64
+# UUIDs, and what other systems use as ids. These are in keys and logs.
+_REFERENCE = re.compile(rf"[A-Za-z0-9_.:-]{{1,{MAX_REFERENCE_LENGTH}}}")
+
+
+def key_part(value: object) -> str:
+    """The value as a part of a key or of a stream's name: percent-encoded (RFC 3986), except for the colon.
+
+    Two values never give the same text, and none contains a slash, a hash or a space: `#1001` is `%231001`.
+    """
+    return quote(str(value), safe=":")
+
+
+def filled_key(template: str, fields: Mapping[str, object]) -> str:
+    """The template with fields in it: `charge/1001` for `charge/{order_id}`. Each value is a `key_part`."""
+    return template.format(**{name: key_part(value) for name, value in fields.items()})
+
+
+def stream_name(given: str) -> str:
+    """The name of the stream that a person means: `order/%231001` for `order/#1001`. Encoded names stay as they are."""
+    kind, slash, value = given.partition("/")
+    return f"{kind}{slash}{quote(value, safe=':%')}"
 
 
 def is_event_id(value: object) -> bool:
     """Whether the value can be an event id: 1 to 256 printable ASCII characters, without #, and not `switch`."""
     return isinstance(value, str) and _EVENT_ID.fullmatch(value) is not None
+
+
+def is_reference(value: str) -> bool:
+    """Whether a producer may use the value as a correlation or causation id: 1 to 64 of A-Z a-z 0-9 - _ . :"""
+    return _REFERENCE.fullmatch(value) is not None
 
 
 def admitted_id(account: str, source: str, producer_id: str) -> str:

@@ -15,13 +15,13 @@ from daybook.contracts.values import Identifier, UtcTime
 MAX_DEAD_LETTERS = 50
 
 # Characters.
-LONGEST_REASON = 500
+MAX_REASON_LENGTH = 500
 
 OperationId = Annotated[Identifier, Field(description="The id of the operation: of one command with --apply.")]
 Operator = Annotated[
     str, Field(min_length=1, max_length=256, description="The operator: the AWS caller identity's ARN, or user@host.")
 ]
-Reason = Annotated[str, Field(max_length=LONGEST_REASON, description="Why, in the operator's words.")]
+Reason = Annotated[str, Field(max_length=MAX_REASON_LENGTH, description="Why, in the operator's words.")]
 EventId = Annotated[str, Field(min_length=1, max_length=256, description="An event's id.")]
 Consumer = Annotated[str, Field(min_length=1, max_length=64, description="A consumer's name: `reserve-stock`.")]
 View = Annotated[Identifier, Field(description="A view: the name of its table in its stack, `order-status`.")]
@@ -97,19 +97,19 @@ class DeadLetterEdited(Event, joins="operation/{operation_id}"):
 
 
 class EffectResolved(Event, joins="operation/{operation_id}"):
-    """An operator has found out the outcome of an effect whose outcome was unknown. `told` are the ids of the service's
-    events that record the outcome.
+    """An operator has found out the outcome of an effect whose outcome was unknown. `outcome_events` are the ids of the
+    service's events that record it.
     """
 
     operation_id: OperationId
     operator: Operator
     reason: Reason = Field(min_length=1)
     dead_letter: DeadLetter
-    idempotency_key: str = Field(
-        min_length=1, max_length=512, description="The idempotency key: `letter/1001/confirmed`."
-    )
+    idempotency_key: str = Field(min_length=1, max_length=512, description="The idempotency key: `charge/1001`.")
     outcome: Literal["took-effect", "no-effect"] = Field(description="The outcome that the operator has found out.")
-    told: tuple[EventId, ...] = Field(default=(), max_length=10, description="Ids of the events that record it.")
+    outcome_events: tuple[EventId, ...] = Field(
+        default=(), max_length=10, description="Ids of the events that record the outcome."
+    )
 
     example = {
         "operation_id": "6f1d2c3b-7a8e-4f90-9b1a-2c3d4e5f6071",
@@ -120,7 +120,7 @@ class EffectResolved(Event, joins="operation/{operation_id}"):
             "consumer": "mail-confirmed",
             "error": "OutcomeUnknown",
         },
-        "idempotency_key": "letter/1001.confirmed",
+        "idempotency_key": "email/1001.confirmed",
         "outcome": "no-effect",
     }
 

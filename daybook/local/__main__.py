@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--port", type=int, default=4566, help="the loopback port to listen on (%(default)s)")
     run.add_argument("--project", type=Path, default=ROOT, help="folder of the CDK app (default: this checkout)")
     demo = commands.add_parser("demo", help="start the system, send sample events, show the trace of each")
-    demo.add_argument("--business", metavar="NAME", help="run only this business: shop, hospital or bank")
+    demo.add_argument("--business", metavar="NAME", help="run only this business: a folder of samples")
     demo.add_argument(
         "--samples", type=Path, default=ROOT / "samples", help="folder with one folder of samples per business"
     )

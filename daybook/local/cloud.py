@@ -157,9 +157,9 @@ class Cloud(Program):
         }
         if self._iam:
             settings |= self._enforcement()
-        watch = str(Path(__file__).with_name("parent_watch.py"))
+        program = str(Path(__file__).with_name("ministack_process.py"))
         # -P: the modules in this script's folder must not hide MiniStack's modules.
-        command = [sys.executable, "-P", watch, str(self.folder)]
+        command = [sys.executable, "-P", program, str(self.folder)]
         self._start(command, self.environment | settings | self._extra)
 
     def _enforcement(self) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from daybook.operate.terminal import command_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -20,7 +22,7 @@ class PortTaken(LocalRunError):
 
     def __init__(self, port: int, why: str = "is taken by another program") -> None:
         other = port + 1 if 1024 <= port < 65535 else 4567  # noqa: PLR2004 - the unprivileged ports
-        super().__init__(f"Port {port} {why}. Use another one: make run PORT={other}")
+        super().__init__(f"Port {port} {why}. Use another one: {command_line('make', 'run', f'PORT={other}')}")
         self.port = port
 
 

@@ -1,12 +1,14 @@
 """The instructions that `make run` prints."""
 
 import json
-import shlex
 
 from daybook.local.demo import businesses
 from daybook.local.demo.business import Example
 from daybook.local.environment import ACCESS_KEY, REGION, SECRET_KEY
 from daybook.local.system import STAGE
+from daybook.operate.terminal import command_line
+
+_DAYBOOK = ".venv/bin/daybook"
 
 
 def example() -> Example | None:
@@ -18,14 +20,14 @@ def instructions(endpoint: str) -> str:
     """The text for the terminal: how to send an event, and how to see its results."""
     first = example()
     sending = _sending(endpoint, first) if first else ""
-    traced = f".venv/bin/daybook trace {first.stream} --stage {STAGE}\n" if first else ""
+    traced = f"{command_line(_DAYBOOK, 'trace', first.stream, '--stage', STAGE)}\n" if first else ""
     return f"""
 Daybook is up at {endpoint}
 {sending}
 See the results:
 
-{traced}.venv/bin/daybook events --stage {STAGE}
-.venv/bin/daybook --help
+{traced}{command_line(_DAYBOOK, "events", "--stage", STAGE)}
+{command_line(_DAYBOOK, "--help")}
 
 Stop with Ctrl-C."""
 
@@ -37,15 +39,16 @@ def _sending(endpoint: str, first: Example) -> str:
         "DetailType": first.type,
         "Detail": json.dumps({"data": first.data}),
     }
+    bus = command_line("aws", "events", "put-events", "--region", REGION)
+    put_events = f"{bus} \\\n  {command_line('--endpoint-url', endpoint, '--entries', json.dumps([entry]))}"
     return f"""
 In another terminal, {first.what}:
 
-.venv/bin/daybook send {first.sample} --stage {STAGE}
+{command_line(_DAYBOOK, "send", first.sample, "--stage", STAGE)}
 
 and send an event with the AWS command line:
 
-AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY} aws events put-events --region {REGION} \\
-  --endpoint-url {endpoint} --entries {shlex.quote(json.dumps([entry]))}
+AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY} {put_events}
 
 or from Python (.venv/bin/python):
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from daybook.local.project import private
+from daybook.operate.terminal import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,10 @@ def keep(folder: Path, kept: Path) -> None:
 
 
 def last_lines(log: Path, exit_code: int, lines: int = 12) -> str:
-    """The last meaningful lines of a log, without colours and without stack frames of tools."""
+    """The last meaningful lines of a log, safe for a terminal, without colours and without stack frames of tools."""
     text = _COLOUR.sub("", log.read_text(encoding="utf-8", errors="replace"))
     kept = [line.rstrip() for line in text.splitlines() if line.strip() and not _NOISE.search(line)]
-    return "\n".join(f"  {line}" for line in kept[-lines:]) or f"  It exited with code {exit_code} and no output."
+    return (
+        "\n".join(f"  {plain(line.expandtabs())}" for line in kept[-lines:])
+        or f"  It exited with code {exit_code} and no output."
+    )

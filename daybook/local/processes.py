@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import weakref
@@ -64,3 +65,12 @@ def _end_session(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     if process.stdin:
         process.stdin.close()
+
+
+def function_in(folder: Path) -> str:
+    """The name of the function whose process runs in this folder, its copy of a bundle; empty if there is none.
+
+    A process that was forked has the environment of its origin in /proc, so its folder identifies it.
+    """
+    found = re.fullmatch(r"ministack-lambda-(.+)-\w{8}", folder.parent.name)
+    return found[1] if found else ""

@@ -7,10 +7,12 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from daybook.operate.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rich.console import Console
 
 
 _WIDE = 160  # characters
@@ -22,7 +24,7 @@ class Progress:
     def __init__(self, console: Console | None = None) -> None:
         # Without a terminal, tables and trees get a fixed width.
         width = None if sys.stdout.isatty() else _WIDE
-        self.console = console or Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
+        self.console = console or Terminal(highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:

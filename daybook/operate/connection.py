@@ -1,4 +1,4 @@
-"""The connection to a stage: account, region and endpoint, and the clients of AWS."""
+"""The connection to a stage: account, region, endpoint, and AWS clients."""
 
 import json
 import os
@@ -34,12 +34,12 @@ _ENDPOINT = "AWS_ENDPOINT_URL"
 _RUN_FILE = Path(".daybook", "local.json")
 _DEFAULT_LOCAL_REGION = "us-east-1"
 
-# AWS's own domains, China's and the dual-stack ones among them.
+# The domains of AWS, including China and dual-stack endpoints.
 _AWS = re.compile(r"(.+\.)?(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn|aws\.dev)")
 
 # Calls in parallel: enough to hide the network's delay, few enough not to be throttled.
-_MOST_CALLS = 16
-_LONGEST_WAIT = 15  # seconds
+_MAX_CALLS = 16
+_MAX_WAIT = 15  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class _LocalRun:
 
 
 class Connection:
-    """One stage, and the clients of AWS that reach it. Clients are made at their first use."""
+    """The AWS clients and the tables of one stage. Clients are created at first use."""
 
     def __init__(self, stage: str, session: boto3.Session | None = None, *, endpoint: str | None = None) -> None:
-        """By boto3's ordinary chain, unless a session is given. `endpoint` takes precedence over the endpoints and
-        proxies of the environment.
+        """Uses boto3's default credentials and region, or `session`. `endpoint` overrides the endpoints and proxies of
+        the environment.
         """
         self.names = Names(stage)
         self._session = session or new_session()
@@ -63,17 +63,16 @@ class Connection:
 
     @classmethod
     def to(cls, stage: str, *, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
-        """The connection to a stage: by boto3's ordinary chain, and to `local` by what `make run` has left.
+        """The connection to a stage, by boto3's default chain, or to `local` by the file of `make run`.
 
-        `environment` is the process's unless given, `folder` the current one. `local` is only reached at an endpoint
-        that is not AWS's, and with credentials that AWS does not know. Raises BadStage, NoLocalRun, NotALocalEndpoint,
-        and botocore's ProfileNotFound.
+        By default, `environment` is that of the process, and `folder` the current folder. `local` is never an AWS
+        endpoint, and uses credentials that AWS does not accept. Raises BadStage, NoLocalRun, NotALocalEndpoint, and
+        botocore's ProfileNotFound.
         """
         try:
             Names(stage)
         except names.BadStage as error:
-            msg = f"{error} (--stage prod)"
-            raise BadStage(msg) from error
+            raise BadStage(f"{error} (--stage prod)") from error
         if stage != LOCAL:
             return cls(stage)
         environment = os.environ if environment is None else environment
@@ -82,60 +81,52 @@ class Connection:
 
     @property
     def stage(self) -> str:
-        """The stage's name."""
         return self.names.stage
 
     @cached_property
     def dynamodb(self) -> Any:
-        """The client of DynamoDB."""
         return self.client("dynamodb")
 
     @cached_property
     def eventbridge(self) -> Any:
-        """The client of EventBridge. It retries no call: an event that was put twice would count twice."""
+        """The client of EventBridge. It retries no call: an event that is put twice would count twice."""
         return self.client("events", attempts=1)
 
     @cached_property
     def sqs(self) -> Any:
-        """The client of SQS."""
         return self.client("sqs")
 
     @cached_property
     def lambda_(self) -> Any:
-        """The client of Lambda."""
         return self.client("lambda")
 
     @cached_property
     def store(self) -> EventStore:
-        """The stage's event store."""
         return EventStore(self.dynamodb, self.names.store)
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The stage's ledger."""
         return Ledger(self.dynamodb, self.names.ledger)
 
     @cached_property
     def journal(self) -> Journal:
-        """The stage's journal."""
         return Journal(self.dynamodb, self.names.store)
 
     @cached_property
     def account(self) -> str:
-        """The number of the account that the credentials belong to."""
+        """The account id of the credentials."""
         return str(self.client("sts").get_caller_identity()["Account"])
 
     @property
     def region(self) -> str:
-        """The region that the stage is in."""
         return str(self.sqs.meta.region_name)
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """The results of `function`, in the order of the items. Calls run in parallel; the first error ends all."""
+        """The results of `function`, in the order of the items. Calls run in parallel; the first error is raised."""
         waiting = list(items)
         if len(waiting) <= 1:
             return [function(item) for item in waiting]
-        pool = ThreadPoolExecutor(max_workers=min(_MOST_CALLS, len(waiting)))
+        pool = ThreadPoolExecutor(max_workers=min(_MAX_CALLS, len(waiting)))
         try:
             return list(pool.map(function, waiting))
         finally:
@@ -149,31 +140,28 @@ class Connection:
         *,
         consistent: bool = True,
     ) -> Iterator[Mapping[str, Any]]:
-        """The items with these keys, BATCH_GET_ITEMS at the most, or these attributes of them."""
+        """The items with these keys, at most BATCH_GET_ITEMS, or only these attributes of them."""
         asked: dict[str, Any] = {"Keys": [pack_item(key) for key in keys], "ConsistentRead": consistent}
         if names := {f"#{name}": name for name in attributes}:
             asked |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
-        for _, item in batch_get(self.dynamodb, {table: asked}, Backoff(lambda: _LONGEST_WAIT)):
+        for _, item in batch_get(self.dynamodb, {table: asked}, Backoff(lambda: _MAX_WAIT)):
             yield item
 
-    def client(self, service: str, *, attempts: int = 4, seconds: float = _LONGEST_WAIT) -> Any:
-        """A new client of one of AWS's services, for rare calls; the clients of the properties are kept.
-
-        It waits `seconds` for an answer, and makes at most `attempts` attempts.
-        """
+    def client(self, service: str, *, attempts: int = 4, seconds: float = _MAX_WAIT) -> Any:
+        """A new client of an AWS service, with at most `attempts` attempts and a read timeout of `seconds`."""
         config = Config(
             connect_timeout=5,
             read_timeout=seconds,
-            max_pool_connections=_MOST_CALLS,
+            max_pool_connections=_MAX_CALLS,
             retries={"mode": "standard", "total_max_attempts": attempts},
-            # A proxy knows nothing of this machine's own addresses.
+            # A proxy cannot reach addresses of this machine.
             proxies={} if self._endpoint else None,
         )
         return self._session.client(service, endpoint_url=self._endpoint, config=config)  # type: ignore[call-overload]
 
 
 def new_session(plain: botocore.session.Session | None = None, **settings: str) -> boto3.Session:
-    """A session by boto3's ordinary chain, or upon this one of botocore's. All share the models of AWS's services."""
+    """A boto3 session, by default with boto3's default chain. All sessions share the loaded service models."""
     plain = plain or botocore.session.Session()
     plain.register_component("data_loader", _loader(plain.get_config_variable("data_path")))
     return boto3.Session(botocore_session=plain, **settings)
@@ -184,13 +172,15 @@ def _from_environment(environment: Mapping[str, str]) -> _LocalRun | None:
     if not endpoint:
         return None
     if _AWS.fullmatch((urlsplit(endpoint).hostname or "").rstrip(".").lower()):
-        raise NotALocalEndpoint(endpoint)
+        raise NotALocalEndpoint(
+            f"the stage is local, but AWS_ENDPOINT_URL is an AWS endpoint ({endpoint}); unset it, or use another stage"
+        )
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or _DEFAULT_LOCAL_REGION
     return _LocalRun(endpoint, region)
 
 
 def _from_file(folder: Path) -> _LocalRun:
-    """The run that is described by the file nearest to `folder`. Raises NoLocalRun."""
+    """The run in the file nearest to `folder`. Raises NoLocalRun."""
     here = folder.resolve()
     places = (here, *here.parents, _home())
     for place in places:
@@ -201,7 +191,11 @@ def _from_file(folder: Path) -> _LocalRun:
             continue
         if type(pid) is int and pid > 0 and _is_running(pid) and _from_environment({_ENDPOINT: run.endpoint}):
             return run
-    raise NoLocalRun(_RUN_FILE, places)
+    searched = ", ".join(map(str, dict.fromkeys(places)))
+    raise NoLocalRun(
+        f"no local run found: AWS_ENDPOINT_URL is not set, and there is no {_RUN_FILE} of a running process in "
+        f"{searched}; start one with `make run`"
+    )
 
 
 def _home() -> Path:
@@ -219,7 +213,7 @@ def _is_running(pid: int) -> bool:
 
 
 def _local_session(region: str) -> boto3.Session:
-    """A session with the credentials of the local cloud only, whatever profile is set."""
+    """A session with the credentials of the local cloud. Profiles are ignored."""
     nowhere = (None, None, os.devnull, None)
     plain = botocore.session.Session(
         session_vars={
@@ -231,13 +225,13 @@ def _local_session(region: str) -> boto3.Session:
     return new_session(
         plain,
         aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 - the local cloud takes any
+        aws_secret_access_key="test",  # noqa: S106 - the local cloud accepts any
         region_name=region,
     )
 
 
 @cache
 def _loader(path: str | None) -> Loader:
-    """One for all sessions of the process: each loader reads the models of AWS's services again."""
+    """One loader for all sessions: each loader would read the service models again."""
     loader: Loader = create_loader(path)
     return loader

@@ -1,4 +1,4 @@
-"""The deployed consumers, and what each is: by what their functions are told, as Lambda knows it."""
+"""The deployed consumers, read from the environments of their Lambda functions."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -16,10 +16,10 @@ from daybook.runtime.settings import CONSUMER, table_variable
 class Consumer:
     """A deployed consumer.
 
-    `service` is the one that it belongs to. `kind` is `reaction`, `view` or `effect`; `event` the type that it handles,
-    `emits` those it may emit. `timeout` are the seconds that it runs at the longest. An effect has an
-    `idempotency_key`, a template of its event's fields, and `can_ask`, if it finds out by itself what became of an
-    attempt. `tables` are its service's, by their names in the stack.
+    `kind` is `reaction`, `view` or `effect`; `event` is the type that it handles, `emits` are the types that it may
+    emit. `timeout` is in seconds. An effect has an `idempotency_key`, a template with fields of its event; `can_query`
+    is True if it can query the outcome of an attempt. `tables` are the AWS names of its tables by their names in the
+    stack.
     """
 
     name: str
@@ -30,22 +30,16 @@ class Consumer:
     service: str = ""
     ordered: bool = False
     idempotency_key: str = ""
-    can_ask: bool = False
+    can_query: bool = False
     tables: Mapping[str, str] = field(default_factory=dict)
 
 
 class MayNotListFunctions(OperatorError):
-    """The operator may not list functions, whose environments say what they are and which tables they use."""
-
-    def __init__(self, stage: str) -> None:
-        super().__init__(
-            f"AWS does not let you list the functions of the stage {stage}, which say what is deployed and where its "
-            "tables are: that takes lambda:ListFunctions; use a role that may, for example by AWS_PROFILE"
-        )
+    """The operator may not list functions. Their environments describe the consumers and their tables."""
 
 
 def consumers(connection: Connection) -> dict[str, Consumer]:
-    """All consumers of the stage, by name. Functions of the backbone, which handle no type of event, are none.
+    """All consumers of the stage, by name. Functions of the backbone are not consumers.
 
     Raises MayNotListFunctions, and botocore's errors.
     """
@@ -53,22 +47,22 @@ def consumers(connection: Connection) -> dict[str, Consumer]:
     found: dict[str, Consumer] = {}
     for page in _pages(connection):
         for function in page["Functions"]:
-            told = function.get("Environment", {}).get("Variables", {})
-            if not function["FunctionName"].startswith(prefix) or CONSUMER not in told:
+            environment = function.get("Environment", {}).get("Variables", {})
+            if not function["FunctionName"].startswith(prefix) or CONSUMER not in environment:
                 continue
             name = function["FunctionName"].removeprefix(prefix)
-            said = json.loads(told[CONSUMER])
+            description = json.loads(environment[CONSUMER])
             found[name] = Consumer(
                 name=name,
-                kind=said["kind"],
-                event=said["event"],
-                emits=tuple(said["emits"]),
+                kind=description["kind"],
+                event=description["event"],
+                emits=tuple(description["emits"]),
                 timeout=int(function["Timeout"]),
-                service=said.get("service", ""),
-                ordered=said["ordered"],
-                idempotency_key=said.get("idempotency_key", ""),
-                can_ask=said.get("can_ask", False),
-                tables=_tables(told),
+                service=description.get("service", ""),
+                ordered=description["ordered"],
+                idempotency_key=description.get("idempotency_key", ""),
+                can_query=description.get("can_query", False),
+                tables=_tables(environment),
             )
     return dict(sorted(found.items()))
 
@@ -78,14 +72,17 @@ def _pages(connection: Connection) -> Iterator[Mapping[str, Any]]:
         yield from connection.lambda_.get_paginator("list_functions").paginate()
     except ClientError as error:
         if is_denied(error):
-            raise MayNotListFunctions(connection.stage) from error
+            raise MayNotListFunctions(
+                f"you may not list the functions of the stage {connection.stage}, which name the deployed consumers "
+                "and tables: lambda:ListFunctions is required; use a role that has it, for example with AWS_PROFILE"
+            ) from error
         raise
 
 
-def _tables(told: Mapping[str, str]) -> dict[str, str]:
+def _tables(environment: Mapping[str, str]) -> dict[str, str]:
     prefix = table_variable("")
     return {
         variable.removeprefix(prefix).lower().replace("_", "-"): name
-        for variable, name in told.items()
+        for variable, name in environment.items()
         if variable.startswith(prefix)
     }

@@ -1,4 +1,4 @@
-"""Delivering events of the store to one consumer: into its queue, in the form in which its rule would put them."""
+"""Delivers events of the store to one consumer: into its queue, in the form that its rule would use."""
 
 import json
 import time
@@ -12,15 +12,15 @@ from daybook.operate.reading import Place, chunks, stored
 from daybook.operate.subscriptions import queue_url
 from daybook.store.event_store import NotAnEvent
 from daybook.store.event_store import from_item as event_in
-from daybook.store.journal import Line
+from daybook.store.journal import JournalEntry
 from daybook.store.limits import SEND_MESSAGES
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one delivery: the event is in the queue, or not, with the reason."""
+    """The outcome of one delivery. `error` is the reason if the event is not in the queue."""
 
-    event: Line
+    event: JournalEntry
     error: str | None = None
 
     @property
@@ -30,8 +30,8 @@ class Outcome:
 
 
 class Delivery:
-    """Puts events into one consumer's queue. `pause` waits that many seconds before a message that SQS rejected is sent
-    again; `before` is called with the number of events before they are sent, and may wait.
+    """Puts events into one consumer's queue. `pause` waits this number of seconds before a rejected message is sent
+    again; `before` is called with the number of events before each batch, and may wait.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class Delivery:
         self._url = queue_url(connection, consumer)
         self._pause = pause
         self._before = before
-        self._everywhere = {"account": connection.account, "region": connection.region, "resources": []}
+        self._common_fields = {"account": connection.account, "region": connection.region, "resources": []}
 
-    def deliver(self, events: Iterable[Line]) -> Iterator[Outcome]:
-        """Put events into the queue, in their order, just as the consumer's rule would, and yield the outcome of each.
+    def deliver(self, events: Iterable[JournalEntry]) -> Iterator[Outcome]:
+        """Put events into the queue in this order, and yield the outcome of each.
 
-        Events are read as they are needed, so that there may be any number. Messages that SQS could not take are sent
-        again a few times. The ledger makes sure that an event that is delivered twice is processed once.
+        Events are read lazily, so any number is possible. Messages that SQS rejects are sent again a few times. An
+        event that is delivered twice is processed once.
         """
         for lines in chunks(events):
             found, unreadable = self._stored(lines)
@@ -64,24 +64,24 @@ class Delivery:
                 yield from (Outcome(line, error) for line, error in zip(batch, errors, strict=True))
             for line in lines:
                 if _place(line) not in found:
-                    yield Outcome(line, unreadable.get(_place(line), "it is in the journal, and not in the store"))
+                    yield Outcome(line, unreadable.get(_place(line), "it is in the journal, but not in the store"))
 
-    def _stored(self, lines: Sequence[Line]) -> tuple[dict[Place, Envelope], dict[Place, str]]:
-        """The events as the store has them, and why some cannot be read; by their place."""
+    def _stored(self, lines: Sequence[JournalEntry]) -> tuple[dict[Place, Envelope], dict[Place, str]]:
+        """The events from the store, and the reasons why some cannot be read; by their place."""
         events: dict[Place, Envelope] = {}
         unreadable: dict[Place, str] = {}
         for consistent in (False, True):
-            # An event is never changed, so that the cheaper way of reading is right as soon as it finds it.
+            # An event never changes, so an eventually consistent read is right if it finds the event.
             places = [p for p in map(_place, lines) if p not in events and p not in unreadable]
             for place, item in stored(self._connection, places, consistent=consistent).items():
                 try:
                     events[place] = event_in(item)
                 except NotAnEvent as error:
-                    unreadable[place] = f"{error}; it was not written by this system: look at the alarm on tampering"
+                    unreadable[place] = f"{error}; it was not written by this system: see the alarm publish-tampered"
         return events, unreadable
 
     def _message(self, event: Envelope) -> str:
-        """The message that EventBridge makes of the event. The detail stays to the dead letter what was stored."""
+        """The message that EventBridge would send. The detail is exactly the stored text."""
         m = event.metadata
         head = {
             "version": "0",
@@ -89,10 +89,10 @@ class Delivery:
             "detail-type": m.type,
             "source": event.source,
             "time": f"{m.recorded_at[:19]}Z",
-            **self._everywhere,
+            **self._common_fields,
         }
         return f'{json.dumps(head).removesuffix("}")}, "detail": {event.detail}}}'
 
 
-def _place(line: Line) -> Place:
+def _place(line: JournalEntry) -> Place:
     return line.stream, line.sequence

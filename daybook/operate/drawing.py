@@ -1,6 +1,5 @@
-"""What operators see on the terminal: tables, and a trace as a tree of events, consumers, and what these emitted."""
+"""Output for the terminal: tables, and a trace as a tree of events, consumers, and emitted events."""
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
@@ -9,20 +8,21 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from daybook.contracts.values import MINOR_UNIT_DIGITS
+from daybook.contracts.values import RECORDED_MINOR_UNIT_DIGITS
 from daybook.operate.masking import shown
+from daybook.operate.terminal import json_text, plain
 from daybook.operate.trace.trace import UNKNOWN, WAITING, Delivery, Step, Trace
 
 _STYLES = {"committed": "green", "skipped": "green", WAITING: "yellow", UNKNOWN: "dim"}
 _OTHER = "bold red"
 
-# Unicode's blocks that fill so many eighths of a cell, from the left.
+# Unicode blocks that fill 0 to 7 eighths of a cell.
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _FULL = "█"
 
 
 def draw(trace: Trace, console: Console, *, with_data: bool = False) -> None:
-    """Print the trace, and a last line that sums it up. `with_data` shows the events' data but personal fields."""
+    """Print the trace and a summary line. `with_data` also prints the data of events, with personal fields hidden."""
     tree = Tree(_heading(trace), guide_style="dim")
     drawn: set[str] = set()
     waiting = [(step, tree) for step in reversed(trace.roots)]
@@ -33,7 +33,7 @@ def draw(trace: Trace, console: Console, *, with_data: bool = False) -> None:
         drawn.add(step.event.metadata.id)
         branch = above.add(_event(trace, step))
         if with_data:
-            branch.add(Text(plain(json.dumps(shown(step.event), ensure_ascii=False)), style="dim"))
+            branch.add(Text(json_text(shown(step.event)), style="dim"))
         emitted: list[tuple[Step, Tree]] = []
         for delivery in step.deliveries:
             under = branch.add(_delivery(trace, step, delivery))
@@ -41,7 +41,7 @@ def draw(trace: Trace, console: Console, *, with_data: bool = False) -> None:
                 if found := trace.step(event_id):
                     emitted.append((found, under))
                 else:
-                    under.add(Text(f"{event_id}: not in the index yet", style="dim"))
+                    under.add(Text(f"{plain(event_id)}: not in the index yet", style="dim"))
         waiting += reversed(emitted)
     console.print(tree)
     console.print(_summary(trace))
@@ -50,18 +50,13 @@ def draw(trace: Trace, console: Console, *, with_data: bool = False) -> None:
 def table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[str] = ()
 ) -> Table:
-    """A table of these columns, each row with a cell for each. Columns of `numbers` are set to the right."""
-    drawn = Table(title=title, title_justify="left", title_style="bold")
+    """A table with these columns and rows. The columns in `numbers` are right-aligned."""
+    drawn = Table(title=Text(plain(title)), title_justify="left", title_style="bold")
     for name in columns:
         drawn.add_column(name, justify="right" if name in numbers else "left")
     for row in rows:
-        drawn.add_row(*(Text(str(cell)) for cell in row))  # what looks like markup is none
+        drawn.add_row(*(Text(plain(str(cell))) for cell in row))  # not parsed as markup
     return drawn
-
-
-def plain(text: str) -> str:
-    """The text without what a terminal would take for a command."""
-    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def number_of(number: int, noun: str = "event") -> str:
@@ -72,21 +67,21 @@ def number_of(number: int, noun: str = "event") -> str:
 
 
 def bar(number: int, most: int, *, width: int) -> str:
-    """A bar as long as the number is large; `most` fills the width. What is more than nothing shows."""
+    """A bar with a length proportional to the number; `most` fills the width. Every positive number is visible."""
     eighths = max(1, round(8 * width * number / most)) if number > 0 else 0
     return _FULL * (eighths // 8) + _EIGHTHS[eighths % 8]
 
 
 def amount(minor_units: int, currency: str) -> str:
-    """An amount with the digits of its currency: `42.50`, and 1250 yen are `1250`. Exact, however large."""
-    digits = MINOR_UNIT_DIGITS[currency]
+    """An amount with the digits of its currency: `42.50`, and `1250` for 1250 yen. Exact for any size."""
+    digits = RECORDED_MINOR_UNIT_DIGITS[currency]
     whole, part = divmod(abs(minor_units), 10**digits)
     sign = "-" if minor_units < 0 else ""
     return f"{sign}{whole}.{part:0{digits}d}" if digits else f"{sign}{whole}"
 
 
 def since(duration: timedelta) -> str:
-    """A duration to be read at a glance: `+850 ms`, `+12.3 s`, `+5 min`, `+3 h`, `+2 days`."""
+    """A duration in short form: `+850 ms`, `+12.3 s`, `+5 min`, `+3 h`, `+2 days`."""
     milliseconds = round(duration / timedelta(milliseconds=1))
     for unit, size, limit in (("ms", 1, 10_000), ("s", 1_000, 600_000), ("min", 60_000, 36_000_000)):
         if abs(milliseconds) < limit:
@@ -109,7 +104,7 @@ def _heading(trace: Trace) -> Text:
 def _event(trace: Trace, step: Step) -> Text:
     m = step.event.metadata
     return Text.assemble(
-        (m.type, "bold cyan"),
+        (plain(m.type), "bold cyan"),
         f"  {plain(m.stream)} #{m.sequence}",
         (f"  {since(trace.since_beginning(step.event, m.recorded_at))}", "dim"),
         (f"  from {plain(m.producer)}", "dim"),
@@ -118,8 +113,8 @@ def _event(trace: Trace, step: Step) -> Text:
 
 def _delivery(trace: Trace, step: Step, delivery: Delivery) -> Text:
     style = _STYLES.get(delivery.state, _OTHER)
-    said = "no record of it; the event is too old to be on its way" if delivery.state == UNKNOWN else delivery.state
-    line = Text.assemble(plain(delivery.consumer), "  ", (plain(said), style))
+    text = "no record; the event is too old to be in a queue" if delivery.state == UNKNOWN else delivery.state
+    line = Text.assemble(plain(delivery.consumer), "  ", (plain(text), style))
     if delivery.at:
         line.append(f"  {since(trace.since_beginning(step.event, delivery.at))}", style="dim")
     return line
@@ -129,5 +124,5 @@ def _summary(trace: Trace) -> Text:
     counts = f"{number_of(len(trace.steps), 'event')}, {number_of(trace.deliveries, 'delivery')}"
     summary = Text.assemble(counts, ", ", (f"waiting {trace.waiting}", "yellow" if trace.waiting else ""))
     if trace.cut:
-        summary.append(" (there are more events; raise --limit)", style="yellow")
+        summary.append(" (more events exist; raise --limit)", style="yellow")
     return summary

@@ -1,7 +1,5 @@
-"""What can go wrong between an operator and a stage, each in one sentence with the next step."""
+"""Errors of commands and of AWS, each explained in one sentence with the next step."""
 
-from collections.abc import Iterable
-from pathlib import Path
 from typing import ClassVar
 
 from botocore.exceptions import (
@@ -18,6 +16,8 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
+from daybook.operate.terminal import deployment
+
 _DENIED = {"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"}
 _NOT_THERE = {
     "AWS.SimpleQueueService.NonExistentQueue",
@@ -32,11 +32,11 @@ _SLOW_DOWN = {
     "Throttling",
     "ThrottlingException",
 }
-# What to say of AWS's errors, by their codes.
+# Explanations of AWS errors, by error code.
 _REFUSALS = (
     (
         {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"},
-        "the AWS credentials have expired; sign in again (`aws sso login`, or new keys) and repeat the command",
+        "the AWS credentials have expired; sign in again (`aws sso login`, or new keys), and repeat the command",
     ),
     (
         {
@@ -49,91 +49,82 @@ _REFUSALS = (
             "UnrecognizedClientException",
         },
         (
-            "AWS does not accept these credentials ({code}); check AWS_PROFILE and the keys it names, "
-            "`aws sts get-caller-identity` shows who you are"
+            "AWS does not accept these credentials ({code}); check AWS_PROFILE and its keys with "
+            "`aws sts get-caller-identity`"
         ),
     ),
-    (_DENIED, "AWS does not allow this ({operation}): {reason}; use a role that may, for example by AWS_PROFILE"),
+    (
+        _DENIED,
+        "AWS does not allow this ({operation}): {reason}; use a role that has the permission (AWS_PROFILE)",
+    ),
     (
         _NOT_THERE,
         (
             "the stage {stage} is not deployed in this account and region ({operation} found nothing); "
-            "check --stage, AWS_PROFILE and AWS_REGION, or deploy it: cdk deploy --all{or_local}"
+            "check --stage, AWS_PROFILE and AWS_REGION, or deploy it: {deployment}{local_hint}"
         ),
     ),
-    (_SLOW_DOWN, "AWS rejects calls because there are too many ({operation}); repeat the command in a minute"),
+    (_SLOW_DOWN, "AWS throttles calls ({operation}); repeat the command in a minute"),
 )
 
 
-HOW_STREAMS_ARE_NAMED = "a stream is named by its kind and what it is about, as order/1001"
+STREAM_NAME_FORMAT = "the name of a stream has the form KIND/ID, for example order/1001"
 
 
 class OperatorError(Exception):
-    """A command cannot do its work. The message is for people, and names the next step."""
+    """A command fails. The message is for operators, and names the next step."""
 
     exit_code: ClassVar[int] = 2
 
 
 class Unsuccessful(OperatorError):
-    """The command did its work, and what was asked for does not exist, or was not done."""
+    """The command ran, but something does not exist or was not done."""
 
     exit_code = 1
 
 
 class NoLocalRun(OperatorError):
-    """The stage is `local`, and nothing runs on this machine. `file` is what a run leaves, looked for in `places`."""
-
-    def __init__(self, file: Path, places: Iterable[Path]) -> None:
-        looked = ", ".join(str(place) for place in dict.fromkeys(places))
-        super().__init__(
-            f"no local run found: AWS_ENDPOINT_URL is not set, and no {file} of a living run is in any of {looked}; "
-            "start one with `make run`"
-        )
+    """The stage is `local`, and no local run was found."""
 
 
 class NotALocalEndpoint(OperatorError):
-    """The stage is `local`, and the endpoint is AWS itself. A local stage never reaches a real account."""
-
-    def __init__(self, endpoint: str) -> None:
-        super().__init__(
-            f"the stage is local, but AWS_ENDPOINT_URL is AWS itself ({endpoint}); unset it, or name another --stage"
-        )
+    """The stage is `local`, but the endpoint is AWS. The stage `local` never reaches a real account."""
 
 
 class BadStage(OperatorError):
-    """The stage's name cannot be part of names."""
+    """The name of the stage is not valid."""
 
 
 class NotAStream(OperatorError):
-    """What was given is no stream's name, nor a kind of streams: nothing is ever found by it."""
+    """The text is neither the name of a stream nor a kind of streams."""
 
     def __init__(self, given: str) -> None:
-        super().__init__(f"{given} names no stream: {HOW_STREAMS_ARE_NAMED}; nothing was done")
+        super().__init__(f"{given} is not the name of a stream: {STREAM_NAME_FORMAT}. Nothing was done")
 
 
 def code(error: ClientError) -> str:
-    """AWS's name for what is wrong: `AccessDeniedException`."""
+    """The error code of AWS, for example `AccessDeniedException`."""
     return str(error.response.get("Error", {}).get("Code", "Unknown"))
 
 
 def is_denied(error: ClientError) -> bool:
-    """Whether the caller may not do this."""
+    """Whether the caller lacks the permission."""
     return code(error) in _DENIED
 
 
 def is_not_there(error: ClientError) -> bool:
-    """Whether there is no such thing."""
+    """Whether the resource does not exist."""
     return code(error) in _NOT_THERE
 
 
 def is_throttled(error: ClientError) -> bool:
-    """Whether AWS did nothing, because it was asked too often."""
+    """Whether AWS throttled the call."""
     return code(error) in _SLOW_DOWN
 
 
 def explain(error: BotoCoreError | ClientError, stage: str) -> str:
-    """One sentence on what AWS, or the way to it, has against a command, with the next step."""
-    return _refused(error, stage) if isinstance(error, ClientError) else _not_asked(error, stage)
+    """One sentence about the error, with the next step."""
+    return _refused(error, stage) if isinstance(error, ClientError) else _no_answer(error, stage)
 
 
 def _refused(error: ClientError, stage: str) -> str:
@@ -143,26 +134,29 @@ def _refused(error: ClientError, stage: str) -> str:
         operation=error.operation_name,
         reason=str(error.response.get("Error", {}).get("Message", "")).strip() or "no reason given",
         stage=stage,
-        or_local=f" -c stage={stage}" if stage != "dev" else f" {_or_local(stage)}",
+        deployment=deployment(stage),
+        local_hint=f" {_local_hint(stage)}" if stage == "dev" else "",
     )
 
 
-def _not_asked(error: BotoCoreError, stage: str) -> str:
+def _no_answer(error: BotoCoreError, stage: str) -> str:
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return f"no AWS credentials found; set AWS_PROFILE, or sign in with `aws configure sso` {_or_local(stage)}"
+        return f"no AWS credentials found; set AWS_PROFILE, or sign in with `aws configure sso` {_local_hint(stage)}"
     if isinstance(error, NoRegionError):
-        return f"no AWS region is set; say where {stage} is: AWS_REGION=eu-central-1 daybook … {_or_local(stage)}"
+        return (
+            f"no AWS region is set; set the region of {stage}: AWS_REGION=eu-central-1 daybook … {_local_hint(stage)}"
+        )
     if isinstance(error, ProfileNotFound):
         return f"{str(error).rstrip('.')}; set AWS_PROFILE to one that `aws configure list-profiles` shows"
     if isinstance(error, SSOError | LoginError | TokenRetrievalError):
-        return "you are signed out of AWS; sign in again with `aws sso login` and repeat the command"
+        return "you are signed out of AWS; sign in again with `aws sso login`, and repeat the command"
     if isinstance(error, ConnectionError | HTTPClientError):
         again = "is it still running? `make run` starts it" if stage == "local" else "check the network and AWS_REGION"
         return f"{str(error).rstrip('.')}; {again}"
-    return f"{str(error).rstrip('.')}; nothing was asked of AWS"
+    return f"{str(error).rstrip('.')}; AWS was not called"
 
 
-def _or_local(stage: str) -> str:
-    """Of whom AWS knows nothing may have forgotten to say which stage is meant."""
-    unless = "the stage is dev by default; " if stage == "dev" else ""
-    return f"({unless}the system that `make run` keeps up on this machine is --stage local)"
+def _local_hint(stage: str) -> str:
+    """Someone without credentials may have forgotten `--stage local`."""
+    unless = "the default stage is dev; " if stage == "dev" else ""
+    return f"({unless}for the system that `make run` runs, use --stage local)"

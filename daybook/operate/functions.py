@@ -1,4 +1,4 @@
-"""Deployed functions, as Lambda knows them."""
+"""The environments of deployed functions."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from daybook.operate.errors import is_not_there
 
 
 def environment(connection: Connection, function: str) -> Mapping[str, str] | None:
-    """What the function is told by its environment; None, if it is not deployed. Raises botocore's errors."""
+    """The environment variables of the function; None if it is not deployed. Raises botocore's errors."""
     try:
         found = connection.lambda_.get_function_configuration(FunctionName=connection.names.of(function))
     except ClientError as error:

@@ -1,6 +1,5 @@
 """`daybook help glossary`: the words of this project, one for each idea."""
 
-import json
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ from typing import Annotated
 import typer
 
 from daybook.operate.cli.options import AsJson, Commands
-from daybook.operate.cli.printing import fail
+from daybook.operate.cli.printing import answer, fail
 
 EXAMPLES = """
 **Examples**
@@ -44,7 +43,7 @@ class Term:
 
     @property
     def names(self) -> list[str]:
-        """The words that find the term: its own name, its standard names, and the words that it replaces."""
+        """The words that find the term: its name, its standard names, and the words to avoid."""
         return [name.casefold() for name in (self.term, *self.standard, *self.avoid)]
 
 
@@ -62,28 +61,31 @@ def help_() -> None:
 
 @app.command(epilog=EXAMPLES)
 def glossary(
-    term: Annotated[list[str] | None, typer.Argument(metavar="TERM", help="Print one term only.")] = None,
+    term: Annotated[
+        list[str] | None, typer.Argument(metavar="TERM", help="The term to print. Default: all terms.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Print the glossary: each term with its meaning, its standard names, where it is used, and the words to avoid.
 
-    TERM is the name of a term, a standard name (`projection`), or a word to avoid. With `--json`, one object a line.
+    TERM is the name of a term, a standard name (`projection`), or a word to avoid. With `--json`, prints one object per
+    line.
 
-    Exit code 1: there is no such term; the nearest ones are named.
+    Exit code 1: there is no such term. The error names similar terms.
     """
     wanted = " ".join(term or ()).casefold()
     found = [each for each in terms() if wanted in each.names] if wanted else sorted(terms(), key=lambda t: t.names[0])
     if not found:
         fail(f"the glossary has no term {wanted}{_nearest(wanted)}", exit_code=1)
     for each in found:
-        typer.echo(json.dumps(asdict(each), ensure_ascii=False) if as_json else "\n".join(lines(each)))
+        answer(asdict(each), *lines(each), as_json=as_json)
 
 
 def _nearest(wanted: str) -> str:
     by_name = {name: each.term for each in terms() for name in each.names}
     near = dict.fromkeys(by_name[name] for name in get_close_matches(wanted, by_name, n=5, cutoff=0.5))
-    return f"; the nearest are: {', '.join(near)}" if near else "; `daybook help glossary` lists all"
+    return f"; similar terms: {', '.join(near)}" if near else "; `daybook help glossary` lists all"
 
 
 def lines(term: Term) -> Iterable[str]:

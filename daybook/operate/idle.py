@@ -1,11 +1,11 @@
-"""What is still under way in a stage, and waiting until nothing is.
+"""Finds the work in progress in a stage, and waits until the stage is idle.
 
 sent = datetime.now(UTC)
 ...
 left = wait_until_idle(connection, since=sent, deadline=sent + timedelta(seconds=30), expected=ids)
 
-`wait_until_idle` looks at the whole stage: it says that nothing is in flight at all. `wait_until_done` looks only at
-some events and what they have caused, which costs far fewer calls, and does not wait for other people's events.
+`wait_until_idle` checks the whole stage. `wait_until_done` checks only some events and the events that they have
+caused: this needs far fewer calls, and does not wait for events of others.
 """
 
 from collections.abc import Callable, Collection
@@ -16,12 +16,12 @@ from typing import TypeVar
 from daybook.contracts import clock
 from daybook.operate.connection import Connection
 from daybook.operate.moments import CLOCKS_DIFFER
-from daybook.operate.polling import looks
+from daybook.operate.polling import poll
 from daybook.operate.queues import counts
 from daybook.operate.reading import Pair, entries, lines_of
 from daybook.operate.subscriptions import Subscriptions
 from daybook.store.attributes import unpack_item
-from daybook.store.journal import Line, Span
+from daybook.store.journal import JournalEntry, Span
 from daybook.store.ledger import TRYING
 from daybook.store.timers import DueTable, minute, slots
 
@@ -33,22 +33,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """A recorded event that a consumer subscribes to, and that has no final status there by the ledger."""
+    """A recorded event without a final processing status at a consumer that subscribes to it."""
 
-    event: Line
+    event: JournalEntry
     consumer: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unrecorded:
-    """An event that should be in the journal and is not: sent and not admitted yet, or emitted a moment ago."""
+    """An event that is not in the journal yet: sent but not admitted, or emitted a moment ago."""
 
     event_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Messages in a queue: those in flight are being processed, or were; delayed ones are delivered later."""
+    """The numbers of messages in a queue: `in_flight` were received and not deleted; `delayed` are delivered later."""
 
     queue: str
     waiting: int
@@ -58,7 +58,7 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A timer that is due. fire-timers, which runs each minute, records its event."""
+    """A timer that is due and has not fired. fire-timers runs each minute."""
 
     stream: str
     time: str
@@ -68,14 +68,14 @@ Unsettled = Undelivered | Unrecorded | Queued | Overdue
 
 
 def unsettled(connection: Connection, since: datetime, *, expected: Collection[str] = ()) -> list[Unsettled]:
-    """All that is under way: of the events recorded since then, in the stage's queues, and of the timers that are due.
+    """The work in progress: of the events recorded since then, in the stage's queues, and of the timers that are due.
 
-    `since` is by the clocks of the functions that record; give it some seconds where these and yours may differ.
-    `expected` are ids of events that should have been recorded since then. Counts of queues are SQS's approximations;
-    what has been put on the ingress bus and is in no queue yet is not seen, unless it is expected.
+    `since` is compared with the clocks of functions: subtract some seconds if clocks may differ. `expected` are ids of
+    events that should be recorded. The counts of queues are SQS's approximations. An event between the ingress bus and
+    a queue is found only if it is expected.
     """
     watch = _Watch(connection, since, expected)
-    queued = watch.queued()  # first: a message that leaves a queue has its row in the ledger by then
+    queued = watch.queued()  # first: when a message leaves its queue, its ledger row exists
     return [*watch.open(), *queued, *watch.overdue()]
 
 
@@ -87,15 +87,14 @@ def wait_until_idle(
     expected: Collection[str] = (),
     timers: bool = True,
 ) -> list[Unsettled]:
-    """Wait until nothing is under way, or until the deadline. Returns what is still under way: nothing, if the stage is
-    idle.
+    """Wait until the stage is idle, or until the deadline. Returns the work that is still in progress.
 
-    Without `timers`, those that are due are not waited for, which may take a minute.
+    With `timers=False`, it does not wait for timers that are due, which may take a minute.
     """
     watch = _Watch(connection, since, expected)
 
     def left() -> list[Unsettled]:
-        # The queues are many and are asked last, and then the ledger again, for what has left them meanwhile.
+        # The queues are many, so they are read last; then the ledger again, for messages that have left them.
         return [*watch.open()] or [*(watch.overdue() if timers else ()), *watch.queued(), *watch.open()]
 
     return _wait(left, deadline)
@@ -104,18 +103,18 @@ def wait_until_idle(
 def wait_until_done(
     connection: Connection, events: Collection[str], since: datetime, deadline: datetime
 ) -> list[Undelivered | Unrecorded]:
-    """Wait until these events and all that they have caused are recorded, and every subscriber has a final status of
-    each of them, or until the deadline. Returns what is then left.
+    """Wait until these events and all that they have caused are recorded and have a final status at every subscriber,
+    or until the deadline. Returns those that have not.
 
-    Dead and discarded are ends, too. It does not look at queues and timers: a second delivery, or an event that a timer
-    will record, may still come. `since` is some moment before the first of the events was recorded.
+    Dead and discarded are final statuses. It does not check queues and timers: a second delivery, or an event of a
+    timer, may still come. `since` is a time before the first of the events was recorded.
     """
     return _wait(_Watch(connection, since, events, of=events).open, deadline)
 
 
 def _wait(look: Callable[[], list[T]], deadline: datetime) -> list[T]:
-    """Look until nothing is found, or until the deadline."""
-    for _ in looks((deadline - datetime.now(UTC)).total_seconds()):
+    """Poll until nothing is found, or until the deadline."""
+    for _ in poll((deadline - datetime.now(UTC)).total_seconds()):
         left = look()
         if not left or datetime.now(UTC) >= deadline:
             break
@@ -123,22 +122,22 @@ def _wait(look: Callable[[], list[T]], deadline: datetime) -> list[T]:
 
 
 class _Watch:
-    """Looks repeatedly, and at nothing again that was found settled."""
+    """Polls the stage. Deliveries that have a final status are not read again."""
 
     def __init__(
         self, connection: Connection, since: datetime, expected: Collection[str], *, of: Collection[str] | None = None
     ) -> None:
-        """`of`: look only at these events and at what they have caused."""
+        """`of`: check only these events and the events that they have caused."""
         self._connection = connection
         self._since = since
         self._subscriptions = Subscriptions.of(connection)
         self._settled: set[Pair] = set()
         self._expected = set(expected)
         self._of = None if of is None else set(of)
-        _ = connection.journal, connection.dynamodb  # made before several threads want them
+        _ = connection.journal, connection.dynamodb  # create the clients before threads use them
 
     def open(self) -> list[Undelivered | Unrecorded]:
-        """Deliveries that the ledger knows no end of, and events that are not in the journal."""
+        """Deliveries without a final status, and expected events that are not in the journal."""
         lines = self._lines()
         if self._of is not None:
             correlations = {line.correlation_id for line in lines if line.id in self._of}
@@ -159,7 +158,7 @@ class _Watch:
         ]
 
     def queued(self) -> list[Queued]:
-        """The queues that are not empty, but for dead-letter queues."""
+        """The queues with messages, except dead-letter queues."""
         found = counts(self._connection)
         return [
             Queued(self._connection.names.of(name), **each)
@@ -168,7 +167,7 @@ class _Watch:
         ]
 
     def overdue(self) -> list[Overdue]:
-        """The timers that are due. fire-timers has finished all minutes before its watermark."""
+        """The timers that are due. fire-timers has fired all timers before its watermark."""
         table, now = DueTable(self._connection.dynamodb, self._connection.names.due), datetime.now(UTC)
         mark = table.watermark()
         first = minute(mark.minute if mark else self._since)
@@ -178,5 +177,5 @@ class _Watch:
         rows = [unpack_item(item) for items in found for item in items]
         return [Overdue(row.get("stream", ""), row["due"].partition("#")[0]) for row in rows]
 
-    def _lines(self) -> list[Line]:
+    def _lines(self) -> list[JournalEntry]:
         return lines_of(self._connection, Span(self._since, datetime.now(UTC) + CLOCKS_DIFFER))

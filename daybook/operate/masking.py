@@ -1,4 +1,4 @@
-"""What an operator may see of an event's data: all but what its contract says is about a person."""
+"""Hides the personal fields of an event's data from operators."""
 
 import json
 from collections.abc import Mapping
@@ -14,10 +14,9 @@ HIDDEN: Final = "•••"
 
 
 def shown(event: Envelope) -> Any:
-    """The event's data as its contract reads them, as what JSON can hold, with personal fields as HIDDEN.
+    """The event's data as JSON data, parsed by its contract, with personal fields as HIDDEN.
 
-    Fields that the contract does not know are left out. All is HIDDEN where no contract reads the data, since then
-    nobody knows what they hold.
+    Fields that the contract does not know are left out. If no contract can parse the data, all of it is HIDDEN.
     """
     contract = catalogue().get(event.metadata.type)
     if contract is None:
@@ -30,7 +29,7 @@ def shown(event: Envelope) -> Any:
 
 
 def _without_personal(value: object, written: Any) -> Any:
-    """`written` is `value` as JSON; what of it belongs to a model is looked at field by field."""
+    """`written` is `value` as JSON; the fields of models in it are checked one by one."""
     match value, written:
         case BaseModel(), dict():
             hidden = personal_fields(type(value))
@@ -44,6 +43,6 @@ def _without_personal(value: object, written: Any) -> Any:
         case ((list() | tuple()), list()):
             return [_without_personal(inner, part) for inner, part in zip(value, written, strict=True)]
         case (BaseModel(), _) | (_, dict() | list()):
-            return HIDDEN  # written in a way of its own, in which fields cannot be distinguished
+            return HIDDEN  # a custom JSON form, in which fields cannot be distinguished
         case _:
             return written

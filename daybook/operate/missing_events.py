@@ -1,7 +1,7 @@
-"""Missing events: those that a consumer should have received and has not, by the ledger.
+"""Finds missing events: events that a consumer should have received and has not, according to the ledger.
 
-A rule delivers what is published while it exists. A service that was removed and deployed again, or was added later,
-has not received what was recorded without it; the store has it all.
+A rule delivers events that are published while it exists. A service that was removed and deployed again, or was added
+later, has not received the events that were recorded in between. The store has them.
 """
 
 from collections.abc import Sequence
@@ -12,71 +12,70 @@ from daybook.contracts import clock
 from daybook.operate import moments
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.reading import entries
-from daybook.store.journal import Line, Span
-from daybook.store.ledger import DONE, TRYING, Entry
+from daybook.store.journal import JournalEntry, Span
+from daybook.store.ledger import DONE, TRYING, LedgerEntry
 
-# Before all that can be in a store.
+# Before any event.
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 _ROW = ("event", "consumer", "state", "at")
 
 
 def span(connection: Connection, since: str | None, until: str | None, now: datetime) -> Span:
-    """The span that an operator names; by default from the creation of the store until `complete`. Raises BadMoment."""
-    first = moments.moment(since, now) if since else _creation_of_the_store(connection)
+    """The period between these times; by default from the creation of the store to `complete`. Raises InvalidTime."""
+    first = moments.moment(since, now) if since else _store_creation(connection)
     last = moments.moment(until, now) if until else complete(connection, now)
     if since is None:
         return Span(min(first, last), last)
-    lagging = f"{clock.timestamp(last)}, up to which the journal is sure to be complete"
+    lagging = f"{clock.timestamp(last)}, up to which the journal is complete"
     return moments.checked(Span(first, last), since, f"--until {until}" if until else lagging)
 
 
 def span_of_streams(since: str | None, until: str | None, now: datetime) -> Span:
-    """The same for events of streams, which lack nothing: by default all time. Raises BadMoment."""
+    """Like `span`, for streams, which are read consistently; by default all time. Raises InvalidTime."""
     first = moments.moment(since, now) if since else BEGINNING
     last = moments.moment(until, now) if until else now + moments.CLOCKS_DIFFER
     return moments.checked(Span(first, last), since, f"--until {until}" if until else "now")
 
 
 def complete(connection: Connection, now: datetime) -> datetime:
-    """Up to when the journal lacks nothing. An index lags, but for the one on this machine."""
+    """The time up to which the journal is complete. The index lags, except on a local run."""
     return now + moments.CLOCKS_DIFFER if connection.stage == LOCAL else now - moments.INDEX_LAG
 
 
 @dataclass(frozen=True, slots=True)
 class MissingEvents:
-    """The events that one consumer lacks.
+    """The events that one consumer has not processed.
 
-    Of what it has committed, or what somebody has discarded, it lacks nothing. With `missing`, only what the ledger has
-    no row of is lacking; but for what was being tried when an earlier queue of this name was deleted, and went with it:
-    before `listens_since`. Events that wait in its queue for the first time have no row yet, so that they are among
-    the missing: a second delivery does no harm.
+    Committed and discarded events are processed. With `missing`, only events without a ledger row count, and events
+    whose last attempt was before `subscribed_since`: they were in a queue that was deleted. Events that wait in
+    the queue for the first time have no row either, so they count as missing: a second delivery does no harm.
     """
 
     connection: Connection
     consumer: str
-    listens_since: datetime
+    subscribed_since: datetime
     missing: bool
 
-    def of(self, lines: Sequence[Line]) -> list[Line]:
-        """Those of the events that the consumer lacks, in their order."""
+    def of(self, lines: Sequence[JournalEntry]) -> list[JournalEntry]:
+        """Those of the events that the consumer has not processed, in their order."""
         pairs = [(line.id, self.consumer) for line in lines]
-        wanted = (*_ROW, "tries") if self.missing else _ROW
-        # What was read a moment too early is delivered twice, and processed once: no reason to pay for consistency.
+        wanted = (*_ROW, "failed_attempts") if self.missing else _ROW
+        # An eventually consistent read may cause a second delivery, which does no harm, and costs half.
         rows = entries(self.connection, pairs, wanted, consistent=False)
         has = {entry.event for entry in rows.values() if self._has(entry)}
         return [line for line in lines if line.id not in has]
 
-    def _has(self, entry: Entry) -> bool:
-        return not self._went_with_its_queue(entry) if self.missing else entry.state in DONE
+    def _has(self, entry: LedgerEntry) -> bool:
+        return not self._was_in_deleted_queue(entry) if self.missing else entry.state in DONE
 
-    def _went_with_its_queue(self, entry: Entry) -> bool:
-        """Whether the message that was being tried last was in a queue before this one."""
-        last = max(entry.at, *(str(each["at"]) for each in entry.tries), "")
-        return entry.state == TRYING and last < clock.timestamp(self.listens_since)
+    def _was_in_deleted_queue(self, entry: LedgerEntry) -> bool:
+        """Whether its last attempt was before the current queue was created."""
+        last = max(entry.at, *(str(each["at"]) for each in entry.failed_attempts), "")
+        return entry.state == TRYING and last < clock.timestamp(self.subscribed_since)
 
 
-def _creation_of_the_store(connection: Connection) -> datetime:
+def _store_creation(connection: Connection) -> datetime:
     table = connection.dynamodb.describe_table(TableName=connection.names.store)["Table"]
     created: datetime = table["CreationDateTime"]
     return created.astimezone(UTC)

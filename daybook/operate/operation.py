@@ -1,9 +1,9 @@
-"""An operation: a change that an operator makes, recorded as it is done by events of the store on `operation/<id>`.
+"""Records operations: each change by an operator is an event in the store, on the stream `operation/<id>`.
 
-    operation = Operation.begin(connection)
+    operation = Operation.start(connection)
     operation.commit(DeadLettersDiscarded(**operation.about, reason="…", dead_letters=…), rows)
 
-The event and the change are one transaction: there is no change without its record.
+The event and the change are one transaction: there is no change without a record.
 """
 
 import getpass
@@ -15,35 +15,35 @@ from typing import Any, Self
 
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
-from daybook.contracts.operations import LONGEST_REASON
+from daybook.contracts.operations import MAX_REASON_LENGTH
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.errors import OperatorError
 from daybook.store.event_store import Draft, Head, successor
 from daybook.store.transaction import Backoff, ConditionsFailed, write
 
-# The name of the event's part in each transaction of an operation.
+# The name of the event's part in the transaction.
 OPERATION = "operation"
 
-# How long a transaction is sent again that conflicts with others.
-_LONGEST_CONFLICT = 30.0  # seconds
+# How long a transaction is retried when it conflicts with another.
+_MAX_CONFLICT_TIME = 30.0  # seconds
 
 
 class NoReason(OperatorError):
-    """An operation needs a reason and has none, or the reason is too long. Nothing was done."""
+    """The reason of an operation is missing or too long. Nothing was changed."""
 
 
-def because(reason: str, *, required: bool = True) -> str:
-    """The reason of an operation, checked before anything is done. Raises NoReason."""
+def check_reason(reason: str, *, required: bool = True) -> None:
+    """Check the reason of an operation before anything is changed. Raises NoReason."""
     if required and not reason.strip():
-        raise NoReason("say why, for those who read the record of what you do: --reason TEXT; nothing was done")
-    if len(reason) > LONGEST_REASON:
-        msg = f"the reason has {len(reason)} characters; {LONGEST_REASON} are the limit, and nothing was done"
-        raise NoReason(msg)
-    return reason
+        raise NoReason("a reason is required: --reason TEXT. It is recorded. Nothing was changed")
+    if len(reason) > MAX_REASON_LENGTH:
+        raise NoReason(
+            f"the reason has {len(reason)} characters; the limit is {MAX_REASON_LENGTH}. Nothing was changed"
+        )
 
 
 class Operation:
-    """One operation, with its stream. `about` are the two fields that all its events have."""
+    """One operation and its stream. `about` are the fields that all its events have."""
 
     def __init__(self, connection: Connection, operation_id: str, operator: str, head: Head | None = None) -> None:
         self._connection = connection
@@ -52,30 +52,32 @@ class Operation:
         self.operator = operator
 
     @classmethod
-    def begin(cls, connection: Connection) -> Self:
-        """A new operation by the person who runs the command. Nothing is recorded yet. Raises botocore's errors."""
-        return cls(connection, str(uuid.uuid4()), _who(connection))
+    def start(cls, connection: Connection) -> Self:
+        """A new operation of the current user. Nothing is recorded yet. Raises botocore's errors."""
+        return cls(connection, str(uuid.uuid4()), _current_user(connection))
 
     @classmethod
     def resume(cls, connection: Connection, operation_id: str) -> Self:
-        """An operation that was begun before: further events follow the recorded ones."""
-        return cls(connection, operation_id, _who(connection), connection.store.head(f"operation/{operation_id}"))
+        """An operation that was recorded before: further events are appended to its stream."""
+        return cls(
+            connection, operation_id, _current_user(connection), connection.store.head(f"operation/{operation_id}")
+        )
 
     @property
     def about(self) -> dict[str, str]:
-        """The fields that all events of operations have: which, and who."""
+        """The fields that all events of operations have."""
         return {"operation_id": self.id, "operator": self.operator}
 
     @property
-    def begun(self) -> bool:
-        """Whether anything of it is recorded."""
+    def is_recorded(self) -> bool:
+        """Whether it has a recorded event."""
         return self._head is not None
 
     def commit(self, event: Event, parts: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        """Record the event, in one transaction with the named `parts`: 99 of them at the most.
+        """Record the event in one transaction with the named `parts`, at most 99.
 
-        Raises ConditionsFailed if the condition of one of them does not hold, and nothing is done then; OutOfTime; and
-        botocore's errors, after which it may have been done.
+        Raises ConditionsFailed if a condition does not hold; nothing is changed then. Raises OutOfTime and botocore's
+        errors, after which it may have been recorded.
         """
         contract, now = event.contract, clock.now()
         draft = Draft(
@@ -89,13 +91,13 @@ class Operation:
             source=contract.published_source,
         )
         envelope = successor(draft, self._head, now)
-        end = time.monotonic() + _LONGEST_CONFLICT
+        end = time.monotonic() + _MAX_CONFLICT_TIME
         every = {**(parts or {}), OPERATION: self._connection.store.append(envelope)}
         write(self._connection.dynamodb, every, Backoff(lambda: end - time.monotonic()))
         self._head = Head.at(envelope)
 
     def try_to_commit(self, event: Event, parts: Mapping[str, Mapping[str, Any]] | None = None) -> bool:
-        """The same. False, and nothing is done, if a condition does not hold."""
+        """Like `commit`, but returns False if a condition does not hold."""
         try:
             self.commit(event, parts)
         except ConditionsFailed:
@@ -103,8 +105,8 @@ class Operation:
         return True
 
 
-def _who(connection: Connection) -> str:
-    """By AWS's word; on the local run, where AWS knows nobody, by this machine's."""
+def _current_user(connection: Connection) -> str:
+    """The user's ARN. A local run has no identities: there it is the user of this machine."""
     if connection.stage != LOCAL:
         return str(connection.client("sts").get_caller_identity()["Arn"])
     try:

@@ -1,4 +1,4 @@
-"""Partitions of a large job that parallel workers process, each partition in its own order."""
+"""Runs a large job as partitions in parallel threads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,43 +7,45 @@ from queue import SimpleQueue
 from threading import Event
 from typing import TypeVar
 
-from daybook.store.journal import Line
+from daybook.store.journal import JournalEntry
 
 P = TypeVar("P")
 R = TypeVar("R")
 
-Going = Callable[[], bool]  # whether to go on: no longer, once the whole job is stopped
+Running = Callable[[], bool]  # False when the job is stopped
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """Some events that are read by themselves. All events of a stream are in one partition, in order.
+    """A part of the events. All events of a stream are in one partition, in order.
 
-    `read(after, going)` are its lines beyond the position `after`, an empty text for all, for as long as `going()`.
+    `read(after, running)` returns its lines after the position `after`; an empty string returns all. It stops when
+    `running()` is False.
     """
 
     name: str
-    read: Callable[[str, Going], Iterator[Line]]
+    read: Callable[[str, Running], Iterator[JournalEntry]]
 
 
-def side_by_side(partitions: Sequence[P], work: Callable[[P, Going], Iterator[R]]) -> Iterator[R]:
-    """What the workers yield, as it comes. The first error ends the job, and so does a caller that stops asking: each
-    worker then finishes what it is about to yield, and no more.
+def in_parallel(partitions: Sequence[P], work: Callable[[P, Running], Iterator[R]]) -> Iterator[R]:
+    """Run `work` for each partition in a thread, and yield the results as they come.
+
+    The first error ends the job, and so does a caller that stops iterating: each thread ends at its next yield.
     """
-    made: SimpleQueue[tuple[R] | BaseException | None] = SimpleQueue()  # results, and how each worker ended
+    made: SimpleQueue[tuple[R] | BaseException | None] = SimpleQueue()  # None or an error ends a thread
     stopped = Event()
 
-    def going() -> bool:
+    def running() -> bool:
         return not stopped.is_set()
 
     def run(partition: P) -> None:
         error: BaseException | None = None
         try:
-            for each in work(partition, going):
+            for each in work(partition, running):
                 made.put((each,))
                 if stopped.is_set():
                     break
-        except BaseException as raised:  # noqa: BLE001 - it is raised again where the results are asked for
+        except BaseException as raised:  # noqa: BLE001 - it is raised in the caller's thread
             error = raised
         made.put(error)
 

@@ -1,4 +1,4 @@
-"""The program `daybook`: its commands in the order in which `--help` shows them, and what holds for all of them."""
+"""The program `daybook`: its commands, in the order of `--help`."""
 
 import sys
 from contextlib import suppress
@@ -17,7 +17,7 @@ from daybook.operate.publish import command as publish
 from daybook.operate.replay import command as replay
 from daybook.operate.send import command as send
 from daybook.operate.status import command as status
-from daybook.operate.status import doctor_command as doctor
+from daybook.operate.status import doctor
 from daybook.operate.trace import command as trace
 from daybook.operate.trace import events_command as events
 from daybook.operate.views import rebuild_command as rebuild
@@ -34,10 +34,9 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line that was given."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows another
+            stream.reconfigure(errors="replace")  # a character that the terminal cannot show is replaced
     app()
 
 
@@ -60,20 +59,20 @@ def daybook(
         ),
     ] = False,
 ) -> None:
-    """Operate a stage of Daybook: see its status, what failed and why; process dead letters again or discard them;
-    replay recorded events; rebuild views; check that the history is complete.
+    """Operate a stage of Daybook: show its status and its failures, retry or discard dead letters, replay recorded
+    events, rebuild views, and check that the history is complete.
 
-    In an emergency begin with `daybook status`, then `daybook dead`; each says what to type next. Options stand behind
-    the command: `daybook status --stage local`.
+    In an emergency, start with `daybook status`, then `daybook dead`: each prints the next steps. Put options after the
+    command: `daybook status --stage local`.
 
-    Commands speak to AWS with the credentials and the region that the AWS command line would use (AWS_PROFILE,
-    AWS_REGION …), and to AWS_ENDPOINT_URL if that is set. With `--stage local` they find the system that `make run`
-    keeps up on this machine, need no credentials, and never reach a real account.
+    Commands use the credentials and the region of the AWS CLI (AWS_PROFILE, AWS_REGION and so on), and AWS_ENDPOINT_URL
+    if it is set. With `--stage local`, they connect to the system that `make run` runs on this machine, need no
+    credentials, and never reach a real account.
 
-    A command that changes something only says what it would do, unless you add `--apply`; each operation is then
+    A command that changes something only prints what it would do, unless you add `--apply`. Each applied operation is
     recorded in the store.
 
-    Exit codes: 0 done; 1 not found, or not all succeeded; 2 the command could not do its work; 130 stopped by Ctrl-C.
+    Exit codes: 0 success; 1 not found, or not everything succeeded; 2 the command failed; 130 interrupted by Ctrl-C.
     """
 
 
@@ -91,6 +90,6 @@ app.command(epilog=rebuild.EXAMPLES)(rebuild.rebuild)
 app.add_typer(audit.app, name="audit")
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(glossary.app, name="help")
-with suppress(NoApplication):  # a command that needs one reports that
+with suppress(NoApplication):  # a command that needs an application reports it
     for service in application().of_services("commands"):
         app.add_typer(service.app)

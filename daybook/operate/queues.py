@@ -1,4 +1,4 @@
-"""A stage's queues: finding them, counting what is in them, and sending messages to them."""
+"""The queues of a stage: finds them, counts their messages, and sends messages."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +12,10 @@ from daybook.operate.polling import attempts
 from daybook.operate.reading import batches
 from daybook.store.limits import SEND_MESSAGES
 
-# Bytes of one SendMessageBatch.
-_MOST_BYTES = 1_048_576
+# The limit of one SendMessageBatch, in bytes.
+_MAX_BYTES = 1_048_576
 
-# What is in a queue: the attributes of SQS, and our names for them.
+# The attributes of SQS, and our names for them.
 _COUNTS = {
     "ApproximateNumberOfMessages": "waiting",
     "ApproximateNumberOfMessagesNotVisible": "in_flight",
@@ -34,8 +34,8 @@ def find_queue(connection: Connection, consumer: str) -> str | None:
 
 
 def counts(connection: Connection) -> dict[str, dict[str, int]]:
-    """How many messages of the stage's queues are `waiting`, `in_flight` and `delayed`, by what follows the stage in
-    the queues' names. SQS's approximations.
+    """The numbers of messages `waiting`, `in_flight` and `delayed` in each queue of the stage, by the queue's name
+    without the stage. The numbers are SQS's approximations.
     """
     prefix = connection.names.of("")
     pages = connection.sqs.get_paginator("list_queues").paginate(QueueNamePrefix=prefix)
@@ -57,23 +57,24 @@ def send(
     delay: int = 0,
     pause: Callable[[float], None] = time.sleep,
 ) -> list[str | None]:
-    """Put messages into a queue, visible after `delay` seconds. For each: why SQS rejected it, or None.
+    """Send messages to a queue, visible after `delay` seconds. Returns for each the reason why SQS rejected it, or
+    None.
 
-    Messages that SQS could not take are sent again a few times; `pause` waits that many seconds before. A message may
-    be delivered twice, as any message of SQS. Raises botocore's errors for a request that was refused as a whole.
+    Rejected messages are sent again a few times, after `pause` has waited. A message may be delivered twice. Raises
+    botocore's errors if a whole request fails.
     """
     errors: list[str | None] = [None] * len(bodies)
     numbers = range(len(bodies))
-    for batch in batches(numbers, lambda n: len(bodies[n].encode()), most=SEND_MESSAGES, most_bytes=_MOST_BYTES):
+    for batch in batches(numbers, lambda n: len(bodies[n].encode()), most=SEND_MESSAGES, most_bytes=_MAX_BYTES):
         waiting = batch
         for _ in attempts(pause):
             entries = [{"Id": str(n), "MessageBody": bodies[n], "DelaySeconds": delay} for n in waiting]
             answer = connection.sqs.send_message_batch(QueueUrl=url, Entries=entries)
-            taken = {int(each["Id"]) for each in answer.get("Successful", ())}
+            accepted = {int(each["Id"]) for each in answer.get("Successful", ())}
             failed = {int(each["Id"]): each for each in answer.get("Failed", ())}
             for number in waiting:
-                errors[number] = None if number in taken else _why(failed.get(number))
-            waiting = [n for n in waiting if n not in taken and not failed.get(n, {}).get("SenderFault")]
+                errors[number] = None if number in accepted else _why(failed.get(number))
+            waiting = [n for n in waiting if n not in accepted and not failed.get(n, {}).get("SenderFault")]
             if not waiting:
                 break
     return errors
@@ -81,5 +82,5 @@ def send(
 
 def _why(failure: Mapping[str, Any] | None) -> str:
     if failure is None:
-        return "SQS did not say what became of it"
+        return "SQS returned no result"
     return f"{failure.get('Code', 'Unknown')}: {failure.get('Message') or 'no reason given'}"

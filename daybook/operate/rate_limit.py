@@ -1,4 +1,4 @@
-"""A rate limit: no more than so many in a second."""
+"""A rate limit."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from threading import Lock
 
 
 class RateLimit:
-    """At most `rate` in a second, however many threads share it; None is no limit. `pause` waits by the clock `now`."""
+    """At most `rate` per second, shared by all threads; None is no limit. `pause` waits by the clock `now`."""
 
     def __init__(
         self,
@@ -18,20 +18,20 @@ class RateLimit:
         self._rate = rate
         self._pause = pause
         self._now = now
-        self._free = 0.0  # from when on the next may go
+        self._free = 0.0  # the time from which the next is allowed
         self._lock = Lock()
 
     def portion(self, most: int) -> int:
-        """How many to do at once: about as many as a second allows, and `most` at the most."""
+        """The size of a batch: about one second's worth, at most `most`."""
         return most if self._rate is None else max(1, min(most, int(self._rate)))
 
     def wait(self, number: int) -> None:
-        """Wait until `number` more may go."""
+        """Wait until `number` more are allowed."""
         if self._rate is None:
             return
         with self._lock:
             now = self._now()
-            begin = max(now, self._free)
-            self._free = begin + number / self._rate
-        if begin > now:
-            self._pause(begin - now)
+            start = max(now, self._free)
+            self._free = start + number / self._rate
+        if start > now:
+            self._pause(start - now)

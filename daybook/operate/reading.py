@@ -1,4 +1,4 @@
-"""Rows of the ledger and events of the store by their keys: any number of them, a hundred in one call."""
+"""Reads ledger rows and events by their keys, any number of them, a hundred per call."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 from daybook.contracts.envelope import Envelope
 from daybook.operate.connection import Connection
-from daybook.store.journal import Line, Span
-from daybook.store.ledger import Entry
+from daybook.store.journal import JournalEntry, Span
+from daybook.store.ledger import LedgerEntry
 from daybook.store.ledger import from_item as entry_in
 
 # DynamoDB's quota for one BatchGetItem.
-MOST_READS = 100
+MAX_READS = 100
 
 T = TypeVar("T")
 Item = Mapping[str, Any]
@@ -20,15 +20,15 @@ Pair = tuple[str, str]  # an event's id and a consumer
 Place = tuple[str, int]  # a stream and a sequence
 
 
-def chunks(items: Iterable[T], most: int = MOST_READS) -> Iterator[list[T]]:
-    """The items in lists of `most`, read as they are asked for."""
+def chunks(items: Iterable[T], most: int = MAX_READS) -> Iterator[list[T]]:
+    """The items in lists of `most`, read lazily."""
     waiting = iter(items)
     while some := list(islice(waiting, most)):
         yield some
 
 
 def batches(items: Iterable[T], size: Callable[[T], int], *, most: int, most_bytes: int) -> Iterator[list[T]]:
-    """The items in lists that one request can hold. `size` is an item's in bytes."""
+    """The items in lists that fit into one request. `size` returns the size of an item in bytes."""
     batch: list[T] = []
     total = 0
     for item in items:
@@ -43,24 +43,23 @@ def batches(items: Iterable[T], size: Callable[[T], int], *, most: int, most_byt
 
 def entries(
     connection: Connection, pairs: Iterable[Pair], attributes: Iterable[str] = (), *, consistent: bool = True
-) -> dict[Pair, Entry]:
-    """The ledger's rows of these events at these consumers, or these attributes of them; as far as there are any."""
+) -> dict[Pair, LedgerEntry]:
+    """The existing ledger entries of these events at these consumers, or only these attributes of them."""
 
-    def read(some: list[Pair]) -> list[Entry]:
+    def read(some: list[Pair]) -> list[LedgerEntry]:
         keys = [{"event": event, "consumer": consumer} for event, consumer in some]
         return list(map(entry_in, connection.items(connection.names.ledger, keys, attributes, consistent=consistent)))
 
-    found = _side_by_side(connection, read, pairs)
-    return {(entry.event, entry.consumer): entry for entry in found}
+    return {(entry.event, entry.consumer): entry for entry in _side_by_side(connection, read, pairs)}
 
 
 def place_of(connection: Connection, event_id: str) -> Place | None:
-    """Where the event with this id stands in the store, if the ledger has a row that says it."""
+    """The place of the event with this id in the store, if a ledger row has it."""
     return next(((row.stream, row.sequence) for row in connection.ledger.of_event(event_id) if row.stream), None)
 
 
 def stored(connection: Connection, places: Iterable[Place], *, consistent: bool = True) -> dict[Place, Item]:
-    """The store's items at these places, as far as there are any."""
+    """The existing items of the store at these places."""
 
     def read(some: list[Place]) -> list[Item]:
         keys = [{"stream": stream, "sequence": sequence} for stream, sequence in some]
@@ -70,20 +69,20 @@ def stored(connection: Connection, places: Iterable[Place], *, consistent: bool 
     return {(item["stream"]["S"], int(item["sequence"]["N"])): item for item in found}
 
 
-def lines_of(connection: Connection, span: Span) -> list[Line]:
-    """The journal's lines of a short span, in the order of recording."""
+def lines_of(connection: Connection, span: Span) -> list[JournalEntry]:
+    """The journal's lines of a short period, in the order of recording."""
     journal = connection.journal
     buckets = [bucket for hour in span.hours() for bucket in hour]
-    found = connection.each(lambda bucket: list(journal.lines(bucket, span)), buckets)
+    found = connection.each(lambda bucket: list(journal.entries(bucket, span)), buckets)
     return sorted(chain.from_iterable(found), key=lambda line: line.order)
 
 
 def _side_by_side(connection: Connection, read: Callable[[list[T]], list[Any]], keys: Iterable[T]) -> Iterator[Any]:
-    _ = connection.dynamodb  # made before several threads want it
-    # A table that was tampered with may hold an id twice; a request may not.
+    _ = connection.dynamodb  # create it before threads use it
+    # A manipulated table may have an id twice; a request may not.
     return (item for items in connection.each(read, chunks(dict.fromkeys(keys))) for item in items)
 
 
-def line_of(event: Envelope) -> Line:
+def line_of(event: Envelope) -> JournalEntry:
     """The event as the journal lists it."""
-    return Line(**{field.name: getattr(event.metadata, field.name) for field in fields(Line)})
+    return JournalEntry(**{field.name: getattr(event.metadata, field.name) for field in fields(JournalEntry)})

@@ -1,4 +1,4 @@
-"""Who listens to what, and since when: the rules on a stage's event bus, and the queues behind them, as AWS says."""
+"""The subscriptions of consumers, and since when: read from the rules of the event bus and from the queues."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -11,43 +11,43 @@ from daybook.operate.connection import Connection
 from daybook.operate.errors import OperatorError
 from daybook.operate.queues import find_queue
 from daybook.operate.reading import Pair
-from daybook.store.journal import Line
+from daybook.store.journal import JournalEntry
 
 
 class UnknownConsumer(OperatorError):
-    """No consumer of this name listens in the stage. It is misspelled, or its service is not deployed."""
+    """No consumer of this name subscribes in the stage. It is misspelled, or its service is not deployed."""
 
     def __init__(self, consumer: str, stage: str, known: Collection[str]) -> None:
-        there = f"those that do: {', '.join(sorted(known))}" if known else "none does"
+        there = f"consumers: {', '.join(sorted(known))}" if known else "there are none"
         super().__init__(
-            f"no consumer {consumer} listens on the event bus of the stage {stage} ({there}); "
-            "is it misspelled, or its service not deployed?"
+            f"no consumer {consumer} subscribes to the event bus of the stage {stage} ({there}); "
+            "check the spelling, and whether its service is deployed"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What one consumer listens to. None stands for everything."""
+    """The subscription of one consumer. None matches everything."""
 
     consumer: str
     sources: Collection[object] | None
     types: Collection[object] | None
 
-    def takes(self, source: str | None, event_type: str) -> bool:
+    def matches(self, source: str | None, event_type: str) -> bool:
         return (self.sources is None or source is None or source in self.sources) and (
             self.types is None or event_type in self.types
         )
 
 
 class Subscriptions:
-    """The consumers of a stage, by the events they listen to."""
+    """The consumers of a stage, by the events that they subscribe to."""
 
     def __init__(self, rules: Collection[_Rule]) -> None:
         self._rules = rules
 
     @classmethod
     def of(cls, connection: Connection) -> Self:
-        """The stage's subscriptions: the rules on its event bus that are on and carry a consumer's name."""
+        """The stage's subscriptions: the enabled rules of its event bus."""
         prefix = connection.names.of("")
         pages = connection.eventbridge.get_paginator("list_rules").paginate(
             EventBusName=connection.names.event_bus, NamePrefix=prefix
@@ -63,25 +63,25 @@ class Subscriptions:
 
     @property
     def known(self) -> frozenset[str]:
-        """The names of all consumers that listen."""
+        """The names of all consumers that subscribe."""
         return frozenset(rule.consumer for rule in self._rules)
 
     def types(self, consumer: str) -> frozenset[str] | None:
-        """The types of events that the consumer gets; None stands for any."""
+        """The types of events that the consumer receives; None is any type."""
         named: set[str] = set()
         for rule in self._rules:
             if rule.consumer == consumer:
                 if rule.types is None:
                     return None
-                named |= {t for t in map(str, rule.types) if rule.takes(published_source(t), t)}
+                named |= {t for t in map(str, rule.types) if rule.matches(published_source(t), t)}
         return frozenset(named)
 
     def consumers(self, source: str | None, event_type: str) -> list[str]:
-        """The names of those that get events of this source (None: of any) and type, in order."""
-        return sorted({rule.consumer for rule in self._rules if rule.takes(source, event_type)})
+        """The names of the consumers of events with this source (None: any) and type, in order."""
+        return sorted({rule.consumer for rule in self._rules if rule.matches(source, event_type)})
 
-    def deliveries(self, lines: Iterable[Line]) -> dict[Pair, Line]:
-        """The events, each with each consumer that should receive it."""
+    def deliveries(self, lines: Iterable[JournalEntry]) -> dict[Pair, JournalEntry]:
+        """Each event with each consumer that should receive it."""
         return {
             (line.id, consumer): line
             for line in lines
@@ -90,24 +90,23 @@ class Subscriptions:
 
 
 def published_source(event_type: str) -> str | None:
-    """The source that the event bus carries the type under; None, which stands for any, for one unknown here."""
+    """The source of this type on the event bus; None, which matches any, for an unknown type."""
     known = catalogue().get(event_type)
     return known.contract.published_source if known else None
 
 
 def queue_url(connection: Connection, consumer: str) -> str:
-    """The consumer's queue. Raises UnknownConsumer, if there is none."""
+    """The URL of the consumer's queue. Raises UnknownConsumer if there is none."""
     url = find_queue(connection, consumer)
     if url is None:
         raise UnknownConsumer(consumer, connection.stage, Subscriptions.of(connection).known)
     return url
 
 
-def listens_since(connection: Connection, consumer: str) -> datetime:
-    """Since when the consumer listens: when SQS made its queue, to the second. Raises UnknownConsumer.
+def subscribed_since(connection: Connection, consumer: str) -> datetime:
+    """Since when the consumer subscribes: when its queue was created, to the second. Raises UnknownConsumer.
 
-    SQS keeps this moment itself (`CreatedTimestamp`), so it cannot be wrong: it stays the same however often the stack
-    is deployed again, and is new when the queue is. A tag could not say it but by a template that is never the same.
+    SQS keeps this time (`CreatedTimestamp`). A new deployment does not change it, unless the queue is created again.
     """
     url = queue_url(connection, consumer)
     attributes = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["CreatedTimestamp"])["Attributes"]
@@ -115,6 +114,5 @@ def listens_since(connection: Connection, consumer: str) -> datetime:
 
 
 def _read(consumer: str, pattern: Mapping[str, Any]) -> _Rule:
-    # This system's rules name sources and types outright. Of other kinds of matching, lists and objects, nothing is
-    # known here, so that such a rule takes nothing.
+    # The rules of this system list sources and types. Other kinds of matching are not supported: they match nothing.
     return _Rule(consumer, pattern.get("source"), pattern.get("detail-type"))

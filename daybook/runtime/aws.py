@@ -55,7 +55,7 @@ def client(service: str) -> Any:
 
 
 @cache
-def client_that_never_repeats(service: str, timeout: float) -> Any:
+def client_without_retries(service: str, timeout: float) -> Any:
     """A client that never retries a call, for calls that must not be repeated. `timeout` is in seconds.
 
     Each call opens a new connection. A kept-alive connection may have been closed while the process was frozen, and the

@@ -11,24 +11,24 @@ _STAGE = re.compile(r"[a-z][a-z0-9]{0,14}")
 
 
 class BadStage(ValueError):
-    """The name of a stage is invalid. Use up to 15 lower-case letters and digits, beginning with a letter."""
+    """The name of a stage is invalid. Use 1 to 15 characters from a to z and 0 to 9, and begin with a to z."""
 
     def __init__(self, stage: str) -> None:
         super().__init__(
-            f"{stage!r} is not a valid stage name: use up to 15 lower-case letters and digits, beginning with a letter"
+            f"{stage!r} is not a valid stage name: use 1 to 15 characters from a to z and 0 to 9, and begin with a to z"
         )
 
 
 def consumer_name(module: str, function: str) -> str:
-    """A consumer is named as its function is, `order_status_placed` is `order-status-placed`; or, if that is called
-    `handler`, as its module: `functions.inventory.reserve_stock` is `reserve-stock`.
+    """The name of a consumer: that of its function (`order_status_placed` gives `order-status-placed`) or, if the
+    function is called `handler`, that of its module (`functions.inventory.reserve_stock` gives `reserve-stock`).
     """
     name = module.rpartition(".")[2] if function == "handler" else function
     return name.replace("_", "-")
 
 
 def service_name(module: str) -> str:
-    """The service in whose folder a module is: that of `functions.inventory.reserve_stock` is `inventory`."""
+    """The service of a module: its folder. `functions.inventory.reserve_stock` gives `inventory`."""
     return module.split(".")[-2]
 
 

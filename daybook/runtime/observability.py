@@ -1,12 +1,19 @@
 """Logs (one JSON line for each delivery) and metrics (in CloudWatch's embedded metric format).
 
-Neither contains an event's data, which may be personal: many people can read logs.
+Neither contains an event's data, which may be personal: many people can read logs. Ids and streams are in logs; a line
+never contains a card number.
 """
 
+import json
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
+
+from daybook.contracts.card_numbers import has_card_number
+from daybook.contracts.card_search import removed_from
 
 NAMESPACE = "Daybook"
 
@@ -16,11 +23,11 @@ COMMITTED = "Committed"
 DUPLICATES = "Duplicates"
 CONFLICTS = "Conflicts"  # reruns of a body or a transaction because of concurrent writes
 FAILED = "Failed"
-WAITING = "Waiting"  # retried later: the event has overtaken another event, or needs newer code
+RETRIED_LATER = "RetriedLater"  # the event arrived before an event that it needs, or needs newer code
 NEWER_VERSION = "NewerVersion"
-BURIED = "Buried"
+DEAD_LETTERS_RECORDED = "DeadLettersRecorded"
 ADMITTED = "Admitted"
-REFUSED = "Refused"
+REJECTED = "Rejected"
 PUBLISHED = "Published"
 SET_ASIDE = "SetAside"
 TAMPERED = "Tampered"
@@ -35,7 +42,12 @@ def logger(consumer: str) -> Logger:
 
     Lines have no `location`: for an error it would be the line that logs it, and `error_location` is where it arose.
     """
-    return Logger(service=consumer, use_rfc3339=True, serialize_stacktrace=False, location=None)
+    return Logger(service=consumer, use_rfc3339=True, serialize_stacktrace=False, location=None, json_serializer=_line)
+
+
+def _line(fields: Mapping[str, Any]) -> str:
+    line = json.dumps(fields, default=str, separators=(",", ":"), ensure_ascii=False)
+    return removed_from(line) if has_card_number(line) else line
 
 
 @cache
@@ -51,12 +63,12 @@ def count(to: Metrics, name: str, number: int = 1) -> None:
     to.add_metric(name=name, unit=MetricUnit.Count, value=number)
 
 
-def age(to: Metrics, milliseconds: float) -> None:
+def record_age(to: Metrics, milliseconds: float) -> None:
     """Record the age of a committed event: the time since it was recorded."""
     to.add_metric(name=AGE, unit=MetricUnit.Milliseconds, value=milliseconds)
 
 
-def late(to: Metrics, milliseconds: float) -> None:
+def record_lateness(to: Metrics, milliseconds: float) -> None:
     """Record how late a timer was fired."""
     to.add_metric(name=LATENESS, unit=MetricUnit.Milliseconds, value=milliseconds)
 

@@ -10,10 +10,10 @@ from typing import Self
 class Retry:
     """The retry settings of a stage. Back-off and retry window are in seconds."""
 
-    attempts: int  # delivery attempts; if the last one fails, the message becomes a dead letter
-    crashes: int  # how often a process may die while it handles one message
-    first: int  # the back-off after the first failed attempt
-    longest: int  # the maximum back-off
+    max_attempts: int  # delivery attempts; if the last one fails, the message becomes a dead letter
+    max_crashes: int  # how often a process may die while it handles one message
+    first_backoff: int  # after the first failed attempt
+    max_backoff: int
     retry_window: int  # the retry window of RetryLater
 
     @classmethod
@@ -25,15 +25,17 @@ class Retry:
         """The settings for a function's environment."""
         return json.dumps(asdict(self))
 
-    def distance(self, before: int) -> int:
-        """The back-off in seconds after `before` earlier failures: doubled each time, with half of it random."""
-        return self._jittered(min(self.first * 2**before, self.longest))
+    def backoff(self, failed: int) -> int:
+        """The back-off in seconds after a failed attempt and `failed` earlier ones: doubled each time, half of it
+        random ("equal jitter": https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+        """
+        return self._jittered(min(self.first_backoff * 2**failed, self.max_backoff))
 
-    def wait(self, age: float) -> int:
+    def waiting_backoff(self, age: float) -> int:
         """The back-off in seconds of a delivery that must wait (RetryLater). It grows with the message's age in
         seconds.
         """
-        return self._jittered(min(max(age, self.first), self.longest))
+        return self._jittered(min(max(age, self.first_backoff), self.max_backoff))
 
     @staticmethod
     def _jittered(seconds: float) -> int:
@@ -44,9 +46,9 @@ class Retry:
 class BreakerSettings:
     """The circuit breaker settings of a stage. Times are in seconds."""
 
-    failures: int  # the number of consecutive failures that opens the breaker
-    first: int  # how long it is open before the first trial call
-    longest: int  # the maximum: the time doubles with each failed trial call
+    failure_threshold: int  # the number of consecutive failures that opens the breaker
+    first_open_time: int  # how long it is open before the first trial call
+    max_open_time: int  # the maximum: the time doubles with each failed trial call
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -13,6 +13,8 @@ QUEUE = "DAYBOOK_QUEUE_URL"
 DEAD_LETTERS = "DAYBOOK_DEAD_LETTER_QUEUE_URL"
 RETRY = "DAYBOOK_RETRY"
 BODIES = "DAYBOOK_BODIES_BUCKET"
+# The account and region of each source, as JSON (see daybook.backbone.origins).
+ORIGINS = "DAYBOOK_ORIGINS"
 CALL_TIMEOUT = "DAYBOOK_CALL_TIMEOUT"
 BREAKER = "DAYBOOK_BREAKER"
 # Describes the consumer, for the operator's commands (see Consumer.description). Functions do not read it.
@@ -63,6 +65,11 @@ class Settings:
     def bodies_bucket(self) -> str:
         """The bucket for the bodies of dead letters that are too large for the ledger."""
         return self._read(BODIES)
+
+    @property
+    def origins(self) -> str:
+        """The account and region from which the events of each source come, as JSON."""
+        return self._read(ORIGINS)
 
     @property
     def dead_letter_queue_url(self) -> str:

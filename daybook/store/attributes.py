@@ -9,7 +9,7 @@ from typing import Any
 
 
 def pack(value: object) -> dict[str, Any]:
-    """One value as an attribute. Raises TypeError for a float, whose digits DynamoDB would not keep."""
+    """One value as an attribute. Raises TypeError for a float, because DynamoDB would round it."""
     match value:
         case None:
             return {"NULL": True}
@@ -24,7 +24,7 @@ def pack(value: object) -> dict[str, Any]:
         case list() | tuple():
             return {"L": [pack(item) for item in value]}
         case _:
-            msg = f"a {type(value).__name__} cannot be kept exactly; use int, Decimal, str, bool, list or dict"
+            msg = f"a {type(value).__name__} cannot be stored exactly; use int, Decimal, str, bool, list or dict"
             raise TypeError(msg)
 
 
@@ -43,6 +43,29 @@ def unpack(attribute: Mapping[str, Any]) -> Any:
             return [unpack(item) for item in value]
         case _:
             return value
+
+
+def size(attribute: Mapping[str, Any]) -> int:
+    """The bytes that DynamoDB counts for an attribute's value; for numbers, the most that it may count
+    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html).
+    """
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "S":
+            return len(value.encode())
+        case "N":
+            return len(value) // 2 + 2
+        case "M":
+            return 3 + len(value) + item_size(value)
+        case "L":
+            return 3 + len(value) + sum(map(size, value))
+        case _:
+            return 1
+
+
+def item_size(item: Mapping[str, Any]) -> int:
+    """The bytes that DynamoDB counts for a whole item: its names and values."""
+    return sum(len(name.encode()) + size(value) for name, value in item.items())
 
 
 def pack_item(item: Mapping[str, object]) -> dict[str, Any]:

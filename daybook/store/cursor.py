@@ -20,12 +20,12 @@ WAITING = "waiting"  # an event is being retried
 BLOCKED = "blocked"  # the stream is blocked: an event is dead, and waits for an operator's decision
 
 
-class Overtaken(Exception):
-    """Another invocation has written the cursor since it was read. Read it again."""
+class ConcurrentWrite(Exception):
+    """Another invocation has written the row (a cursor or an effect record) since it was read. Read it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class PendingEvent:
     """The event that a stream waits for.
 
     While the event is retried, only the message `message` continues the stream, until the time `until`; all other
@@ -45,7 +45,7 @@ class Hold:
         """Whether the stream is blocked by a dead event. Otherwise the event is being retried."""
         return not self.message
 
-    def lets_through(self, event: str, message: str, sent: str) -> bool:
+    def allows(self, event: str, message: str, sent: str) -> bool:
         """Whether the message `message`, about the event `event` and sent at the time `sent`, may continue the stream.
 
         A blocked stream continues only with a message that was sent after it was blocked: an operator has sent the dead
@@ -63,15 +63,15 @@ class Cursor:
     stream: str
     sequence: int = 0
     version: int = 0
-    hold: Hold | None = None
+    pending: PendingEvent | None = None
 
-    def moved(self, sequence: int) -> Self:
-        """The cursor after the event at `sequence` is done, without a hold."""
+    def advanced_to(self, sequence: int) -> Self:
+        """The cursor after the event at `sequence` is done, without a pending event."""
         return type(self)(self.stream, sequence, self.version + 1)
 
-    def held(self, hold: Hold) -> Self:
-        """The cursor at the same position, with a hold."""
-        return type(self)(self.stream, self.sequence, self.version + 1, hold)
+    def waiting_for(self, pending: PendingEvent) -> Self:
+        """The cursor at the same position, with a pending event."""
+        return type(self)(self.stream, self.sequence, self.version + 1, pending)
 
 
 class Cursors:
@@ -88,17 +88,19 @@ class Cursors:
         if "Item" not in answer:
             return Cursor(stream)
         row = unpack_item(answer["Item"])
-        return Cursor(stream, row["sequence"], row["version"], Hold(**row["hold"]) if "hold" in row else None)
+        return Cursor(
+            stream, row["sequence"], row["version"], PendingEvent(**row["pending"]) if "pending" in row else None
+        )
 
     def part(self, cursor: Cursor) -> dict[str, Any]:
         """The part of a transaction that writes the cursor, on the condition that the row has not changed."""
-        hold = cursor.hold
-        state = MOVING if hold is None else BLOCKED if hold.blocked else WAITING
+        pending = cursor.pending
+        state = MOVING if pending is None else BLOCKED if pending.blocked else WAITING
         values: dict[str, object] = {"state": state, "at": clock.now(), "stream": cursor.stream}
         values |= {"sequence": cursor.sequence, "version": cursor.version}
-        if hold:
-            values["hold"] = {name: getattr(hold, name) for name in Hold.__dataclass_fields__}
-        names = {f"#{name}": name for name in (*values, "hold", "version")}
+        if pending:
+            values["pending"] = {name: getattr(pending, name) for name in PendingEvent.__dataclass_fields__}
+        names = {f"#{name}": name for name in (*values, "pending", "version")}
         update: dict[str, Any] = {
             "TableName": self._table,
             "Key": self._key(cursor.stream),
@@ -107,22 +109,22 @@ class Cursors:
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": {f":{name}": pack(value) for name, value in values.items()},
         }
-        if hold is None:
-            update["UpdateExpression"] += " REMOVE #hold"
+        if pending is None:
+            update["UpdateExpression"] += " REMOVE #pending"
         if cursor.version > 1:
             update["ConditionExpression"] = "#version = :read"
             update["ExpressionAttributeValues"][":read"] = pack(cursor.version - 1)
         return {"Update": update}
 
     def write(self, cursor: Cursor) -> None:
-        """Write only the cursor. Raises Overtaken."""
+        """Write only the cursor. Raises ConcurrentWrite."""
         try:
             self._dynamodb.update_item(**self.part(cursor)["Update"])
         except ClientError as error:
             if not is_failed_condition(error):
                 raise
             msg = "another invocation has written the cursor"
-            raise Overtaken(msg) from error
+            raise ConcurrentWrite(msg) from error
 
     def _key(self, stream: str) -> dict[str, Any]:
         return pack_item(ledger_keys.of_cursor(stream, self._consumer))

@@ -17,7 +17,7 @@ from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.schema import Index, Schema
 
 JOURNAL = "journal"
-STORY = "story"
+CORRELATION_INDEX = "correlation"
 
 # One partition of an index accepts 1,000 writes a second (DynamoDB's quota); 8 shards accept 8,000.
 # The number can grow later. It must not shrink: readers would miss the events in the shards that are gone.
@@ -34,7 +34,7 @@ SCHEMA = Schema(
     "stream",
     "sequence",
     numbers=frozenset({"sequence"}),
-    indexes=(Index(JOURNAL, "bucket", "position", INDEXED), Index(STORY, "story", "position")),
+    indexes=(Index(JOURNAL, "bucket", "position", INDEXED), Index(CORRELATION_INDEX, "correlation", "position")),
 )
 
 
@@ -47,13 +47,13 @@ class Head:
     hash: str
     id: str
     correlation_id: str
-    story: bool
+    in_correlation_index: bool
 
     @classmethod
     def at(cls, envelope: Envelope) -> Self:
         """The head of the stream whose newest event is this one."""
         m = envelope.metadata
-        return cls(m.sequence, m.recorded_at, envelope.hash, m.id, m.correlation_id, envelope.story)
+        return cls(m.sequence, m.recorded_at, envelope.hash, m.id, m.correlation_id, envelope.in_correlation_index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def successor(draft: Draft, head: Head | None, now: str) -> Envelope:
     if correlation_id is None:
         correlation_id = head.correlation_id if head else draft.id
         causation_id = causation_id or (head.id if head else None)
-    return Envelope.sealed(
+    return Envelope.with_hash(
         Metadata(
             id=draft.id,
             type=draft.type,
@@ -97,7 +97,7 @@ def successor(draft: Draft, head: Head | None, now: str) -> Envelope:
         ),
         draft.data,
         source=draft.source,
-        story=_is_in_correlation_index(draft.id, correlation_id, head),
+        in_correlation_index=_is_in_correlation_index(draft.id, correlation_id, head),
         previous=head.hash if head else GENESIS,
     )
 
@@ -106,7 +106,7 @@ def _is_in_correlation_index(event_id: str, correlation_id: str, head: Head | No
     """False for events in the stream in which their correlation began: reading that stream finds them."""
     if event_id == correlation_id:
         return False
-    return head is None or head.correlation_id != correlation_id or head.story
+    return head is None or head.correlation_id != correlation_id or head.in_correlation_index
 
 
 def journal_bucket(recorded_at: str, shard: int) -> str:
@@ -131,8 +131,8 @@ def to_item(envelope: Envelope) -> dict[str, Any]:
     position = journal_position(m.recorded_at, m.stream, m.sequence)
     item |= {"data": envelope.data, "source": envelope.source, "previous": envelope.previous, "hash": envelope.hash}
     item |= {"bucket": journal_bucket(m.recorded_at, journal_shard(m.stream)), "position": position}
-    if envelope.story:
-        item["story"] = m.correlation_id
+    if envelope.in_correlation_index:
+        item["correlation"] = m.correlation_id
     return pack_item(item)
 
 
@@ -146,9 +146,9 @@ def from_item(item: Mapping[str, Any]) -> Envelope:
         values = unpack_item(item)
         data, source, previous, own_hash = (values[name] for name in ("data", "source", "previous", "hash"))
         if not all(isinstance(text, str) for text in (data, source, previous, own_hash)):
-            msg = "an item in the store has an attribute that must be a string and is not"
+            msg = "data, source, previous and hash of an item in the store must be strings"
             raise NotAnEvent(msg)
-        return Envelope(read_metadata(values), data, source, "story" in values, previous, own_hash)
+        return Envelope(read_metadata(values), data, source, "correlation" in values, previous, own_hash)
     except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         msg = "an item in the store is not a complete event"
         raise NotAnEvent(msg) from error
@@ -176,27 +176,31 @@ class EventStore:
             return None
         return Head.at(from_item(answer["Items"][0]))
 
-    def stream(self, stream: str, *, after: int = 0) -> Iterator[Envelope]:
-        """The stream's events with a sequence greater than `after`, in order. A consistent read."""
+    def stream(self, stream: str, *, after: int = 0, page_size: int | None = None) -> Iterator[Envelope]:
+        """The stream's events with a sequence greater than `after`, in order. A consistent read.
+
+        Each request reads up to 1 MB, or `page_size` events, which costs less if the iterator is not read to its end.
+        """
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="#stream = :stream AND #sequence > :after",
             ExpressionAttributeNames={**_STREAM_NAME, "#sequence": "sequence"},
             ExpressionAttributeValues={":stream": pack(stream), ":after": pack(after)},
             ConsistentRead=True,
+            PaginationConfig={"PageSize": page_size},
         )
         return (from_item(item) for page in pages for item in page["Items"])
 
-    def story(self, correlation_id: str) -> Iterator[tuple[str, int]]:
+    def positions_of_correlation(self, correlation_id: str) -> Iterator[tuple[str, int]]:
         """Stream and sequence of the correlation's events that are not in its first stream.
 
         The index is eventually consistent: events of the last seconds may be missing.
         """
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
-            IndexName=STORY,
-            KeyConditionExpression="story = :story",
-            ExpressionAttributeValues={":story": pack(correlation_id)},
+            IndexName=CORRELATION_INDEX,
+            KeyConditionExpression="correlation = :correlation",
+            ExpressionAttributeValues={":correlation": pack(correlation_id)},
         )
         for page in pages:
             for item in page["Items"]:

@@ -18,7 +18,7 @@ _HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class JournalEntry:
     """One event in the journal. `recorded_at` is RFC 3339 in UTC with microseconds."""
 
     id: str
@@ -31,13 +31,13 @@ class Line:
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Self:
-        """The line in an item of the index or of the store's table."""
+        """The entry in an item of the index or of the store's table."""
         values = unpack_item(item)
         return cls(**{name: values[name] for name in _FIELDS})
 
     @property
     def order(self) -> tuple[str, str, int]:
-        """The sort order of lines: the time of recording, then stream and sequence."""
+        """The sort order of entries: the time of recording, then stream and sequence."""
         return self.recorded_at, self.stream, self.sequence
 
     @property
@@ -46,7 +46,7 @@ class Line:
         return journal_position(self.recorded_at, self.stream, self.sequence)
 
 
-_FIELDS = tuple(field.name for field in fields(Line))
+_FIELDS = tuple(field.name for field in fields(JournalEntry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Journal:
         self._dynamodb = dynamodb
         self._table = table
 
-    def lines(
+    def entries(
         self,
         bucket: str,
         span: Span,
@@ -90,11 +90,11 @@ class Journal:
         event_id: str | None = None,
         page_size: int | None = None,
         oldest_first: bool = False,
-    ) -> Iterator[Line]:
-        """The lines of one partition in the span, newest first by default. Pages are read lazily.
+    ) -> Iterator[JournalEntry]:
+        """The entries of one partition in the span, newest first by default. Pages are read lazily.
 
         `event_types` has at most limits.IN_VALUES types; without any, all types match. `page_size` is the number of
-        lines that one query reads; the default is DynamoDB's limit of 1 MB.
+        entries that one query reads; the default is DynamoDB's limit of 1 MB.
         """
         wanted = {"type": event_type, "id": event_id}
         filters = {f"#{name} = :{name}": (name, value) for name, value in wanted.items() if value is not None}
@@ -125,8 +125,8 @@ class Journal:
             request["FilterExpression"] = " AND ".join(conditions)
         return self._read(request, page_size)
 
-    def of_stream(self, stream: str, *, oldest_first: bool = False) -> Iterator[Line]:
-        """All lines of one stream, newest first by default. A consistent read of the store's table."""
+    def of_stream(self, stream: str, *, oldest_first: bool = False) -> Iterator[JournalEntry]:
+        """All entries of one stream, newest first by default. A consistent read of the store's table."""
         return self._read(
             {
                 "TableName": self._table,
@@ -139,6 +139,6 @@ class Journal:
             }
         )
 
-    def _read(self, request: Mapping[str, Any], page_size: int | None = None) -> Iterator[Line]:
+    def _read(self, request: Mapping[str, Any], page_size: int | None = None) -> Iterator[JournalEntry]:
         pages = self._dynamodb.get_paginator("query").paginate(**request, PaginationConfig={"PageSize": page_size})
-        return (Line.of(item) for page in pages for item in page["Items"])
+        return (JournalEntry.of(item) for page in pages for item in page["Items"])

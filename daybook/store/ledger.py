@@ -40,7 +40,7 @@ _NOT_COMMITTED: _Condition = (
     {":committed": pack(COMMITTED)},
 )
 # The attributes that only dead letters have.
-OF_THE_DEAD = ("dead", "error", "reason", "body", "body_key", "attributes")
+DEAD_LETTER_ATTRIBUTES = ("dead", "error", "reason", "body", "body_key", "attributes")
 
 
 class AlreadyDone(Exception):
@@ -48,8 +48,10 @@ class AlreadyDone(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One row. `emitted` are the ids of the events that the consumer emitted; `details` are all other attributes."""
+class LedgerEntry:
+    """One row. `emitted` are the ids of the events that the consumer emitted. `failed_attempts` are the failed delivery
+    attempts, oldest first: `at`, `error` and `reason` of each. `details` are all other attributes.
+    """
 
     event: str
     consumer: str
@@ -58,7 +60,7 @@ class Entry:
     stream: str = ""
     sequence: int = 0
     emitted: Sequence[str] = ()
-    tries: Sequence[Mapping[str, Any]] = ()
+    failed_attempts: Sequence[Mapping[str, Any]] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -72,8 +74,8 @@ class Note:
     """Why a message returns to its queue, with the number of its deliveries so far.
 
     `error` and `reason` describe a failed delivery attempt. Without them the message is only handed back, which is not
-    a failure. `tried` counts the failed attempts of this message, `crashes` how often a process was about to handle it
-    as a suspect.
+    a failure. `failed_count` is the number of failed attempts of this message. `crashes` is how often a process was
+    about to handle it as a suspected poison message.
     """
 
     message: str
@@ -81,11 +83,11 @@ class Note:
     at: str
     error: str = ""
     reason: str = ""
-    tried: int = 0
+    failed_count: int = 0
     crashes: int = 0
 
 
-_FIELDS = ("event", "consumer", "state", "at", "stream", "sequence", "emitted", "tries")
+_FIELDS = ("event", "consumer", "state", "at", "stream", "sequence", "emitted", "failed_attempts")
 
 
 class Ledger:
@@ -95,19 +97,20 @@ class Ledger:
         self._dynamodb = dynamodb
         self._table = table
 
-    def record(self, entry: Entry, *, happened: bool = False) -> dict[str, Any]:
+    def record(self, entry: LedgerEntry, *, already_performed: bool = False) -> dict[str, Any]:
         """The part of a transaction that records the event's processing status, on the condition that it is not done.
 
-        `happened`: an external system has already acted, so an event that was discarded meanwhile is recorded too.
+        `already_performed`: an external system has performed what the event requested, so the event is recorded even if
+        an operator has discarded it meanwhile.
         """
         values: dict[str, object] = {"state": entry.state, "at": entry.at, **entry.details}
         values |= {"stream": entry.stream, "sequence": entry.sequence}
         if entry.emitted:
             values["emitted"] = list(entry.emitted)
-        condition = _NOT_COMMITTED if happened else _NOT_DONE
-        return {"Update": self._update(entry.event, entry.consumer, values, condition, remove=OF_THE_DEAD)}
+        condition = _NOT_COMMITTED if already_performed else _NOT_DONE
+        return {"Update": self._update(entry.event, entry.consumer, values, condition, remove=DEAD_LETTER_ATTRIBUTES)}
 
-    def record_dead(self, entry: Entry) -> None:
+    def record_dead(self, entry: LedgerEntry) -> None:
         """Record a dead letter. The entry's `details` hold error, reason and body. Raises AlreadyDone."""
         values: dict[str, object] = {"state": DEAD, "dead": entry.consumer, "at": entry.at, **entry.details}
         if entry.stream:
@@ -117,32 +120,32 @@ class Ledger:
     def note(self, event: str, consumer: str, position: tuple[str, int], note: Note) -> None:
         """Record why a message returns to its queue. `position` is the event's stream and sequence.
 
-        Raises AlreadyDone if another delivery was faster.
+        Raises AlreadyDone if another delivery of the event was processed first.
         """
         stream, sequence = position
         values: dict[str, object] = {"stream": stream, "sequence": sequence}
         values |= {"message": note.message, "deliveries": note.deliveries}
-        values |= {"tried": note.tried, "crashes": note.crashes}
+        values |= {"failed_count": note.failed_count, "crashes": note.crashes}
         update = self._update(event, consumer, values)
-        update["ExpressionAttributeNames"] |= {"#at": "at", "#tries": "tries"}
+        update["ExpressionAttributeNames"] |= {"#at": "at", "#failed": "failed_attempts"}
         update["ExpressionAttributeValues"] |= {":trying": pack(TRYING), ":at": pack(note.at)}
         update["UpdateExpression"] += ", #state = if_not_exists(#state, :trying), #at = if_not_exists(#at, :at)"
         if note.error:
             failure = {"at": note.at, "error": note.error, "reason": note.reason}
-            update["ExpressionAttributeValues"] |= {":none": pack([]), ":try": pack([failure])}
-            update["UpdateExpression"] += ", #tries = list_append(if_not_exists(#tries, :none), :try)"
+            update["ExpressionAttributeValues"] |= {":none": pack([]), ":failure": pack([failure])}
+            update["UpdateExpression"] += ", #failed = list_append(if_not_exists(#failed, :none), :failure)"
         else:
-            del update["ExpressionAttributeNames"]["#tries"]
+            del update["ExpressionAttributeNames"]["#failed"]
         self._write(update)
 
-    def find(self, event: str, consumer: str) -> Entry | None:
+    def find(self, event: str, consumer: str) -> LedgerEntry | None:
         """The row of the event at the consumer, or None. A consistent read."""
         answer = self._dynamodb.get_item(
             TableName=self._table, Key=pack_item(ledger_keys.of_event(event, consumer)), ConsistentRead=True
         )
         return from_item(answer["Item"]) if "Item" in answer else None
 
-    def of_event(self, event: str) -> list[Entry]:
+    def of_event(self, event: str) -> list[LedgerEntry]:
         """The rows of the event at all consumers. A consistent read."""
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
@@ -153,8 +156,8 @@ class Ledger:
         )
         return [from_item(item) for page in pages for item in page["Items"]]
 
-    def several(self, keys: Sequence[Mapping[str, str]], backoff: Backoff) -> Iterator[Entry]:
-        """The rows with these keys, those that exist. At most limits.BATCH_GET_ITEMS keys. A consistent read."""
+    def find_all(self, keys: Sequence[Mapping[str, str]], backoff: Backoff) -> Iterator[LedgerEntry]:
+        """The rows with these keys, if they exist. At most limits.BATCH_GET_ITEMS keys. A consistent read."""
         if keys:
             request = {self._table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
             yield from (from_item(item) for _, item in batch_get(self._dynamodb, request, backoff))
@@ -195,8 +198,8 @@ class Ledger:
             raise AlreadyDone(msg) from error
 
 
-def from_item(item: Mapping[str, Any]) -> Entry:
+def from_item(item: Mapping[str, Any]) -> LedgerEntry:
     """The row in an item of the ledger's table."""
     values = unpack_item(item)
     known = {name: values[name] for name in _FIELDS if name in values}
-    return Entry(**known, details={name: value for name, value in values.items() if name not in _FIELDS})
+    return LedgerEntry(**known, details={name: value for name, value in values.items() if name not in _FIELDS})

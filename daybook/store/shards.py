@@ -1,8 +1,8 @@
 """Sharded rows, for counters that many transactions write at once: each writes one shard, and readers add them up.
 
-    MINUTE = Shards(enough(rate=500, seconds=0.02, conflicts=0.1))
-    MINUTE.one("2026-03-01T12:00", transaction_id)
-    MINUTE.all("2026-03-01T12:00")
+    MINUTE = Shards(shards_needed(rate=500, seconds=0.02, conflicts=0.1))
+    MINUTE.shard_id("2026-03-01T12:00", transaction_id)
+    MINUTE.all_ids("2026-03-01T12:00")
 
 DynamoDB rejects a transaction on a row that another transaction is writing, even if both only add
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling).
@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 
 
-def enough(*, rate: float, seconds: float, conflicts: float) -> int:
+def shards_needed(*, rate: float, seconds: float, conflicts: float) -> int:
     """The smallest number of shards with which at most the fraction `conflicts` of all transactions has a conflict.
 
     `rate` is the number of transactions a second, `seconds` the duration of one. If attempts arrive at random at the
@@ -31,10 +31,10 @@ class Shards:
 
     number: int
 
-    def one(self, row: str, key: str) -> str:
+    def shard_id(self, row: str, key: str) -> str:
         """The id of the shard of `row` for this key. The same key always has the same shard."""
         return f"{row}#{zlib.crc32(key.encode()) % self.number}"
 
-    def all(self, row: str) -> list[str]:
+    def all_ids(self, row: str) -> list[str]:
         """The ids of all shards of `row`."""
         return [f"{row}#{shard}" for shard in range(self.number)]

@@ -4,7 +4,7 @@
         sku: Sku
         available: int = 0
 
-Every field but the key has a default, so that a row that is not there yet reads as a blank one.
+Every field except the key has a default, so that a row that does not exist reads as a blank row.
 """
 
 import json
@@ -18,22 +18,21 @@ from daybook.contracts.contract import ContractError
 from daybook.store.attributes import pack_item, unpack_item
 from daybook.store.schema import Index, Schema
 
-# The partition key of every service's table, whatever the row calls it.
+# The partition key of every service's table. In the row's class it has the name of the field `key`.
 KEY = "id"
 VERSION = "version"
 
 
 def row_table(*fields: str) -> Schema:
-    """Every service's table: rows under one key, and an index of that name by each of these fields."""
+    """The schema of a service's table: one row for each key, and an index for each of these fields, with its name."""
     return Schema(KEY, indexes=tuple(Index(name, name, KEY, carries=None) for name in fields))
 
 
 class State(BaseModel):
     """One row of one table. Class arguments: `table`, as the service's stack names it, and `key`, a field.
 
-    A reaction reads rows, decides, and writes them with a condition; a view's rows are written by its changes alone.
-    A row with an unknown field, or with a value that its field does not allow, cannot be made: pydantic's
-    ValidationError names the field.
+    A reaction reads rows, decides, and writes them with a condition. A view's rows are written only by its changes.
+    pydantic raises a ValidationError, which names the field, for an unknown field and for a value that is not allowed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -49,15 +48,15 @@ class State(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **_: object) -> None:
         if cls.key not in cls.model_fields:
-            msg = f"{cls.__name__} has no field {cls.key!r}, which is to be its key"
+            msg = f"{cls.__name__} has no field {cls.key!r}, but key= names it"
             raise ContractError(msg)
         reserved = sorted({KEY, VERSION} & cls.model_fields.keys() - {cls.key})
         if reserved or cls.key == VERSION:
-            msg = f"{cls.__name__}: the names {KEY!r} and {VERSION!r} are the item's own; name the field otherwise"
+            msg = f"{cls.__name__}: the names {KEY!r} and {VERSION!r} are reserved; rename the field"
             raise ContractError(msg)
         required = [name for name, field in cls.model_fields.items() if field.is_required() and name != cls.key]
         if required:
-            msg = f"{cls.__name__}: {required} need defaults, for rows that are not there yet"
+            msg = f"{cls.__name__}: the fields {required} need defaults, for rows that do not exist yet"
             raise ContractError(msg)
 
     @property
@@ -67,19 +66,19 @@ class State(BaseModel):
 
     @classmethod
     def blank(cls, key: str) -> Self:
-        """The row as it reads before anything was written."""
+        """The row with this key and the defaults of all other fields."""
         return cls.model_validate({cls.key: key})
 
     def evolve(self, **changes: Any) -> Self:
-        """The row with other values in these fields: `order.evolve(stage="confirmed")`. The only way to change a row.
+        """A copy of the row with other values in these fields: `order.evolve(stage="confirmed")`. Rows are frozen.
 
-        Raises pydantic's ValidationError for a field that the row does not have, and for a value that is not allowed.
+        Raises pydantic's ValidationError for an unknown field and for a value that is not allowed.
         """
         return self.model_validate({**dict(self), **changes})
 
     @property
     def given(self) -> dict[str, Any]:
-        """The fields that were given a value, by name, but for the key: what a view's change sets."""
+        """The fields that were set explicitly, without the key: the fields that a view's change sets."""
         return self.model_dump(exclude={self.key}, exclude_unset=True)
 
     @classmethod
@@ -89,16 +88,16 @@ class State(BaseModel):
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
-        """The row in an item's plain values. Attributes that are no fields are left out: newer code may write them."""
+        """The row in an item's plain values. Other attributes are ignored: newer code may write them."""
         fields = {name: value for name, value in values.items() if name in cls.model_fields}
         return cls.model_validate({**fields, cls.key: values[KEY]})
 
     @classmethod
     def address(cls, key: str) -> dict[str, Any]:
-        """The key as DynamoDB wants it."""
+        """The key in DynamoDB's format."""
         return pack_item({KEY: key})
 
     def to_item(self, version: int) -> dict[str, Any]:
-        """The row as an item of its table, at the given version. What JSON writes as a number keeps its digits."""
+        """The row as an item of its table, at the given version. Numbers keep all their digits."""
         values = json.loads(self.model_dump_json(exclude={self.key}), parse_float=Decimal)
         return pack_item({**values, KEY: self.row_id, VERSION: version})

@@ -17,7 +17,7 @@ _CONFLICTS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputEx
 # The back-off between retries, in seconds: doubled each time, with full jitter
 # (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
 _FIRST_DELAY = 0.01
-_LONGEST_DELAY = 0.5
+_MAX_DELAY = 0.5
 
 
 class TooManyWrites(ValueError):
@@ -68,7 +68,7 @@ class Backoff:
             msg = f"no time is left after {self.waits + 1} attempts"
             raise OutOfTime(msg)
         time.sleep(delay)
-        self._ceiling = min(self._ceiling * 2, _LONGEST_DELAY)
+        self._ceiling = min(self._ceiling * 2, _MAX_DELAY)
         self.waits += 1
 
 
@@ -78,7 +78,7 @@ def write(dynamodb: Any, parts: Mapping[str, Mapping[str, Any]], backoff: Backof
     Raises ConditionsFailed if conditions failed, OutOfTime, TooManyWrites, and botocore's errors.
     """
     if len(parts) > MAX_WRITES:
-        msg = f"{len(parts)} writes in one unit of work; the limit is {MAX_WRITES}"
+        msg = f"{len(parts)} writes in one unit of work; the limit is {MAX_WRITES}, so split the event or the work"
         raise TooManyWrites(msg)
     while True:
         try:
@@ -103,8 +103,8 @@ def write(dynamodb: Any, parts: Mapping[str, Mapping[str, Any]], backoff: Backof
 
 
 def batch_get(dynamodb: Any, request: Mapping[str, Any], backoff: Backoff) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The items that a BatchGetItem asks for, each with its table. What the answer left out is asked for again, after a
-    pause. Raises OutOfTime.
+    """The items that a BatchGetItem request names, each with its table. Keys that DynamoDB did not process are
+    requested again after a back-off. Raises OutOfTime.
     """
     while request:
         answer = dynamodb.batch_get_item(RequestItems=request)

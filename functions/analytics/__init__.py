@@ -1,1 +1,1 @@
-"""Analytics: what has moved on accounts, at merchants and in each minute, summed up as it happens."""
+"""Analytics: totals of transactions on accounts, at merchants and in each minute."""

@@ -1,6 +1,5 @@
-"""`daybook analytics`: what has moved on an account, at a merchant, in each minute."""
+"""`daybook analytics`: totals of transactions on an account, at a merchant, or in each minute."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -11,11 +10,11 @@ import typer
 from daybook.contracts import clock
 from daybook.operate import moments
 from daybook.operate.cli.options import AsJson, Commands, Stage
-from daybook.operate.cli.printing import console, fail
-from daybook.operate.cli.reaching import connected
-from daybook.operate.drawing import amount, bar, plain, table
+from daybook.operate.cli.printing import console, fail, say_json
+from daybook.operate.cli.stage import connected
+from daybook.operate.drawing import amount, bar, table
 from functions.analytics import queries
-from functions.analytics.tallies import Total
+from functions.analytics.totals import Total
 
 OF_ACCOUNT = """
 **Examples**
@@ -45,24 +44,20 @@ analytics = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="ma
 app.add_typer(analytics, name="analytics")
 
 _FIGURES: Final = ("debits", "debited", "credits", "credited")
-# Columns: what all but the bars takes as a rule, and how long the longest bar may be.
-_BESIDE_BARS: Final = 68
-_SHORTEST, _LONGEST = 12, 40
+# Widths in characters.
+_OTHER_COLUMNS: Final = 68
+_MIN_BAR, _MAX_BAR = 12, 40
 
-SinceDay = Annotated[
-    str, typer.Option("--since", metavar="DAY", help="From that day on: `2026-03-01`, or `7d`, `4w` ago.")
-]
-UntilDay = Annotated[
-    str | None, typer.Option("--until", metavar="DAY", help="Up to that day, which is included; today unless given.")
-]
+SinceDay = Annotated[str, typer.Option("--since", metavar="DAY", help="First day: `2026-03-01`, or `7d`, `4w` ago.")]
+UntilDay = Annotated[str | None, typer.Option("--until", metavar="DAY", help="Last day; default: today.")]
 
 
 @analytics.callback()
-def of_what() -> None:
-    """See what has moved on an account, at a merchant, or everywhere, minute by minute: exact sums, as of now.
+def callback() -> None:
+    """Show totals of transactions on an account, at a merchant, or on all accounts by minute. They are exact.
 
-    Days and minutes are those of UTC in which the bank has posted a transaction, whenever it was told of. What was
-    taken back counts no more; if that came before the transaction itself, sums are below zero for so long.
+    Days and minutes are in UTC, by the time at which the bank posted a transaction. Reversed transactions do not count.
+    If a reversal arrives before its transaction, totals may be negative until the transaction arrives.
     """
 
 
@@ -75,12 +70,12 @@ def account(
     until: UntilDay = None,
     as_json: AsJson = False,
 ) -> None:
-    """See how many debits and credits an account had on each day, and how much they were, by currency.
+    """Show the number and the sum of debits and credits on an account, for each day and currency.
 
-    With `--json`, one object a line for each day and currency. Amounts are whole minor units there, as text: a sum may
-    have more digits than readers of JSON keep of a number.
+    With `--json`, one object a line for each day and currency. Its amounts are whole minor units as text, because many
+    JSON readers round large numbers.
 
-    Exit code 1: nothing is known of the account on these days.
+    Exit code 1: the account has no transactions on these days.
     """
     with connected(stage) as connection:
         days = moments.days(since, until, datetime.now(UTC))
@@ -97,12 +92,12 @@ def merchant(
     until: UntilDay = None,
     as_json: AsJson = False,
 ) -> None:
-    """See how many debits and credits there were at a merchant on each day, and how much they were, by currency.
+    """Show the number and the sum of debits and credits at a merchant, for each day and currency.
 
-    Debits are those of the accounts: what was paid there. With `--json`, one object a line for each day and currency.
-    Amounts are whole minor units there, as text: a sum may have more digits than readers of JSON keep of a number.
+    Debits are payments to the merchant. With `--json`, one object a line for each day and currency. Its amounts are
+    whole minor units as text, because many JSON readers round large numbers.
 
-    Exit code 1: nothing is known of the merchant on these days.
+    Exit code 1: the merchant has no transactions on these days.
     """
     with connected(stage) as connection:
         days = moments.days(since, until, datetime.now(UTC))
@@ -115,50 +110,50 @@ def minutes(
     *,
     stage: Stage = "dev",
     since: Annotated[
-        str, typer.Option(metavar="TIME", help="From that minute on: `15m`, `2h` ago, or RFC 3339; a day at the most.")
+        str, typer.Option(metavar="TIME", help="First minute: `15m`, `2h` ago, or RFC 3339; one day at most.")
     ] = "30m",
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before then; now unless given.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="End, exclusive; default: now.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """See how many debits and credits there were in each minute on all accounts, and how much they were, by currency.
+    """Show the number and the sum of debits and credits on all accounts, for each minute and currency.
 
-    The bars show how many transactions there were. With `--json`, one object a line for each minute and currency.
-    Amounts are whole minor units there, as text: a sum may have more digits than readers of JSON keep of a number.
+    The bars show the number of transactions. With `--json`, one object a line for each minute and currency. Its amounts
+    are whole minor units as text, because many JSON readers round large numbers.
 
-    Exit code 1: nothing is known of any of these minutes.
+    Exit code 1: there are no transactions in these minutes.
     """
     with connected(stage) as connection:
         wanted = moments.minutes(since, until, datetime.now(UTC))
         found = queries.of_minutes(connection, wanted)
         if not found:
-            fail(f"nothing is known to have moved since {since} until {until or 'now'}", exit_code=1)
+            fail(f"no transactions from {since} until {until or 'now'}", exit_code=1)
         if as_json:
             for minute, totals in found.items():
                 _print_data({"minute": clock.timestamp(minute)}, totals)
             return
         terminal = console()
-        width = min(max(terminal.width - _BESIDE_BARS, _SHORTEST), _LONGEST)
+        width = min(max(terminal.width - _OTHER_COLUMNS, _MIN_BAR), _MAX_BAR)
         most = max(total.count for totals in found.values() for total in totals)
         rows: list[tuple[str, ...]] = []
         for minute in wanted:
             name = f"{minute:%H:%M}"
             totals = found.get(minute, [])
             rows += [(name, *_cells(total), bar(total.count, most, width=width)) for total in totals] or [(name,)]
-        title = f"All accounts, by minutes of UTC from {wanted[0]:%Y-%m-%d %H:%M} on"
+        title = f"All accounts, by minute (UTC), from {wanted[0]:%Y-%m-%d %H:%M}"
         terminal.print(_figures(title, ("minute",), rows, ("transactions",)))
 
 
 def _show_days(
-    what: str, name: str, days: Sequence[date], found: Mapping[date, Sequence[Total]], *, as_json: bool
+    kind: str, name: str, days: Sequence[date], found: Mapping[date, Sequence[Total]], *, as_json: bool
 ) -> None:
     if not found:
-        fail(f"nothing is known of the {what} {name} from {days[0]} to {days[-1]}", exit_code=1)
+        fail(f"the {kind} {name} has no transactions from {days[0]} to {days[-1]}", exit_code=1)
     if as_json:
         for day, totals in found.items():
-            _print_data({f"{what}_id": name, "day": day.isoformat()}, totals)
+            _print_data({f"{kind}_id": name, "day": day.isoformat()}, totals)
         return
     rows = [(day.isoformat(), *_cells(total)) for day, totals in found.items() for total in totals]
-    console().print(_figures(f"{what.capitalize()} {plain(name)}, by days of UTC", ("day",), rows))
+    console().print(_figures(f"{kind.capitalize()} {name}, by day (UTC)", ("day",), rows))
 
 
 def _figures(title: str, before: Sequence[str], rows: Sequence[Sequence[object]], after: Sequence[str] = ()) -> Any:
@@ -170,7 +165,7 @@ def _cells(total: Total) -> tuple[str, ...]:
     return (total.currency, str(total.debit_count), debits, str(total.credit_count), credits_)
 
 
-def _print_data(place: Mapping[str, str], totals: Sequence[Total]) -> None:
+def _print_data(row: Mapping[str, str], totals: Sequence[Total]) -> None:
     for total in totals:
         amounts = {"debited": str(total.debited), "credited": str(total.credited)}
-        typer.echo(json.dumps({**place, **asdict(total), **amounts}))
+        say_json({**row, **asdict(total), **amounts})

@@ -1,73 +1,81 @@
-"""What people see of the money that moves: exact sums and numbers by account and day, merchant and day, and minute.
+"""The views of transactions: exact totals by account and day, by merchant and day, and by minute.
 
-Sums are only ever added to, so they are exact in whatever order events come; one that was taken back before it came
-leaves them below zero for so long.
+Events only add to totals, so these are exact in any order of arrival. If a reversal arrives before its transaction,
+totals are negative until the transaction arrives.
 """
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any, Final, Literal, Self
 
 from daybook.consumers.view import Add, view
 from daybook.store.state import State
 from events.accounts import Transaction, TransactionPosted, TransactionReversed
-from functions.analytics import tallies
+from functions.analytics.totals import (
+    MERCHANT_DAY_SHARDS,
+    MINUTE_SHARDS,
+    Total,
+    account_day_key,
+    field,
+    merchant_day_key,
+    minute_key,
+    read_totals,
+)
 
-# By direction: the field for the number of transactions, and the one for their amounts.
+# By direction: the fields for the number and the sum of transactions.
 _FIELDS: Final = {"debit": ("debit_count", "debited"), "credit": ("credit_count", "credited")}
 
 
-class Tally(State, table="", key="place"):
-    """What has moved, by currency. A row of each table of the service is one.
+class Tally(State, table="", key="row_key"):
+    """Totals by currency: a row of any table of the service.
 
-    In its item there are four attributes for each currency, named by it, so that each can be added to:
-    `EUR:debit_count` and `EUR:credit_count`, numbers of transactions; `EUR:debited` and `EUR:credited`, minor units.
+    An item has four attributes for each currency, so that a write can add to each of them: `EUR:debit_count` and
+    `EUR:credit_count` (numbers of transactions), `EUR:debited` and `EUR:credited` (minor units).
     """
 
-    place: str
-    totals: tuple[tallies.Total, ...] = ()
+    row_key: str
+    totals: tuple[Total, ...] = ()
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
-        return super().from_values({**values, "totals": tallies.totals(values)})
+        return super().from_values({**values, "totals": read_totals(values)})
 
 
-class AccountDay(Tally, table="account-days", key="place"):
-    """What has moved on an account in one day."""
+class AccountDay(Tally, table="account-days", key="row_key"):
+    """Totals of one account on one day."""
 
 
-class MerchantDay(Tally, table="merchant-days", key="place"):
-    """What has moved at a merchant in one day: one shard of it."""
+class MerchantDay(Tally, table="merchant-days", key="row_key"):
+    """Totals of one merchant on one day: one shard of them."""
 
 
-class Minute(Tally, table="minutes", key="place"):
-    """What has moved on all accounts in one minute: one shard of it."""
+class Minute(Tally, table="minutes", key="row_key"):
+    """Totals of all accounts in one minute: one shard of them."""
 
 
 @view(TransactionPosted)
 def tally_transaction(transaction: TransactionPosted) -> list[Add]:
-    """Count what has moved."""
     return tally(transaction, times=1)
 
 
 @view(TransactionReversed)
 def tally_reversal(reversal: TransactionReversed) -> list[Add]:
-    """Count what was taken back no more."""
     return tally(reversal, times=-1)
 
 
 def tally(transaction: Transaction, times: Literal[1, -1]) -> list[Add]:
-    """What a transaction adds, or takes back, wherever it counts: all of it under the moment at which it was posted."""
+    """The changes of all rows for a transaction or its reversal, both at the time of posting."""
     count, amount = _FIELDS[transaction.direction]
     differences = {
-        tallies.field(transaction.currency, count): times,
-        tallies.field(transaction.currency, amount): times * transaction.amount,
+        field(transaction.currency, count): times,
+        field(transaction.currency, amount): times * transaction.amount,
     }
-    name, day = transaction.authorisation_id, transaction.posted_at.date()
+    authorisation, day = transaction.authorisation_id, transaction.posted_at.astimezone(UTC).date()
     changes = [
-        Add(AccountDay, tallies.account_day(transaction.account_id, day), differences),
-        Add(Minute, tallies.MINUTE.one(tallies.minute_of(transaction.posted_at), name), differences),
+        Add(AccountDay, account_day_key(transaction.account_id, day), differences),
+        Add(Minute, MINUTE_SHARDS.shard_id(minute_key(transaction.posted_at), authorisation), differences),
     ]
     if transaction.merchant:
-        row = tallies.merchant_day(transaction.merchant.merchant_id, day)
-        changes.append(Add(MerchantDay, tallies.MERCHANT_DAY.one(row, name), differences))
+        row = merchant_day_key(transaction.merchant.merchant_id, day)
+        changes.append(Add(MerchantDay, MERCHANT_DAY_SHARDS.shard_id(row, authorisation), differences))
     return changes

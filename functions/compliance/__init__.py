@@ -1,1 +1,1 @@
-"""Compliance: cash that must be reported, cash kept just below that, and transfers with sanctioned names."""
+"""Compliance: reports of large amounts of cash, structuring, and transfers to or from sanctioned names."""

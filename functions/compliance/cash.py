@@ -1,219 +1,151 @@
-"""Cash of one customer: what it comes to on a business day, and what of it is just below the threshold.
+"""Cash, added up by person and business day: all branches and accounts together, cash in and out separately."""
 
-Cash in and cash out are counted apart, as 31 CFR 1010.313(b) does, all branches and accounts together.
-"""
-
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, timedelta
-from typing import Final, Literal, Self
+from datetime import date
 
 from daybook.consumers.work import Work
-from daybook.contracts.contract import Part
-from daybook.contracts.values import Money
 from daybook.store.state import State
-from events.accounts import Transaction
-from events.compliance import MOST_TRANSACTIONS, ComplianceCaseOpened, Rule, Threshold, TransactionNotScreened
-from functions.compliance.case import LEGAL_SOURCES, Case, basis, keep_case
-from functions.compliance.thresholds import ThresholdRow, in_force
-
-# That many are several. Those that are just below a threshold pass it together.
-_SEVERAL: Final = 2
-# Of one purse the newest so many are looked at together, so that its row has a bound.
-_MOST_NEAR: Final = 500
-
-
-class CashTransaction(State, table="cash-transactions", key="authorisation_id"):
-    """What became of a transaction of cash. It may be reversed before it is posted here, and then never counts."""
-
-    authorisation_id: str
-    stage: Literal["unknown", "counted", "reversed"] = "unknown"
+from events.accounts import REPORTING_CURRENCY, Transaction
+from events.compliance import MAX_CASE_TRANSACTIONS, ComplianceCaseOpened, Rule, Threshold, TransactionNotScreened
+from functions.compliance import structuring
+from functions.compliance.case import LEGAL_SOURCES, Case, basis, update_case
+from functions.compliance.cash_group import CashGroup, business_day
+from functions.compliance.counted_cash import CashTransaction, CountedCash, Essentials, not_applied
+from functions.compliance.rates import rate_of, report_missing
+from functions.compliance.structuring import RecentCash
+from functions.compliance.thresholds import ThresholdRow, threshold_on
 
 
 class CashDay(State, table="cash-days", key="day"):
-    """The cash of one purse on one business day. `transactions` are those that came first, if they are many."""
+    """The cash of one group on one business day.
+
+    `transactions` holds the first ids if there are too many, and `owners` the number of transactions of the first
+    owners of accounts.
+    """
 
     day: str
-    total: int = 0
+    total: int = 0  # minor units of the group's currency
     count: int = 0
+    sums: dict[str, int] = {}  # minor units by the currency that was paid
+    owners: dict[str, int] = {}
     transactions: tuple[str, ...] = ()
 
+    def plus(self, authorisation_id: str, cash: CountedCash) -> "CashDay":
+        """The day with one more transaction."""
+        ids = (*self.transactions, authorisation_id)[:MAX_CASE_TRANSACTIONS]
+        return self._with(ids, cash, times=1)
 
-class Near(Part):
-    """A transaction just below the threshold, and the case that rests on it, if one does."""
+    def minus(self, authorisation_id: str, cash: CountedCash) -> "CashDay":
+        """The day without a transaction."""
+        return self._with(tuple(each for each in self.transactions if each != authorisation_id), cash, times=-1)
 
-    day: date
-    amount: int
-    case_id: str = ""
-
-    def in_case(self, case_id: str) -> "Near":
-        """The same as part of a case; it stays in the one that it is in already."""
-        return Near(day=self.day, amount=self.amount, case_id=self.case_id or case_id)
-
-
-class NearThreshold(State, table="near-threshold", key="purse"):
-    """The transactions of one purse that are just below the threshold, by their ids."""
-
-    purse: str
-    near: dict[str, Near] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Purse:
-    """The cash of one customer in one currency, in one direction."""
-
-    customer_id: str
-    direction: Literal["debit", "credit"]
-    currency: str
-
-    @classmethod
-    def of(cls, transaction: Transaction) -> Self:
-        """The purse that the transaction is counted in."""
-        return cls(transaction.customer_id, transaction.direction, transaction.currency)
-
-    @property
-    def key(self) -> str:
-        """Its key: no part of it holds a colon."""
-        return f"{self.customer_id}:{self.direction}:{self.currency}"
-
-    def on(self, day: date) -> str:
-        """The key of one of its days."""
-        return f"{self.key}:{day}"
-
-
-def business_day(transaction: Transaction) -> date:
-    """The day, in UTC, on which the bank has posted it. That is a bank's business day by 31 CFR 1010.100; nothing here
-    knows a branch's closing time, weekends and holidays, of which the bank's own posting must take care.
-    """
-    return transaction.posted_at.astimezone(UTC).date()
-
-
-def count(work: Work, transaction: Transaction) -> None:
-    """Add the transaction to its day, and see what that makes grave. One that was reversed before adds nothing."""
-    _prefetch(work, transaction, (ThresholdRow, [transaction.currency]))
-    known = work.read(CashTransaction, transaction.authorisation_id)
-    if known.stage != "unknown":
-        return
-    work.save(known.evolve(stage="counted"))
-    purse, day = Purse.of(transaction), business_day(transaction)
-    before = work.read(CashDay, purse.on(day))
-    ids = (*before.transactions, transaction.authorisation_id)
-    today = before.evolve(
-        total=before.total + transaction.amount, count=before.count + 1, transactions=ids[:MOST_TRANSACTIONS]
-    )
-    work.save(today)
-    threshold = in_force(work.read(ThresholdRow, transaction.currency), day)
-    if threshold is None:
-        work.emit(
-            TransactionNotScreened(
-                authorisation_id=transaction.authorisation_id,
-                customer_id=transaction.customer_id,
-                because="no_threshold",
-            )
+    def _with(self, ids: tuple[str, ...], cash: CountedCash, *, times: int) -> "CashDay":
+        owners = _added(self.owners, cash.customer_id, times)
+        return self.evolve(
+            total=self.total + times * cash.value,
+            count=self.count + times,
+            sums=_added(self.sums, cash.currency, times * cash.amount),
+            owners=dict(list(owners.items())[:MAX_CASE_TRANSACTIONS]),
+            transactions=ids,
         )
+
+
+def add_transaction(work: Work, transaction: Transaction) -> None:
+    """Add a transaction to its days, and open or change cases. Nothing happens if it was counted or reversed before.
+
+    If a reversal with other data arrived before, the transaction counts, and ReversalNotApplied says so.
+    """
+    authorisation_id = transaction.authorisation_id
+    rate = rate_of(work, transaction, business_day(transaction))
+    cash = CountedCash.at_rate(transaction, rate)
+    _prefetch(work, authorisation_id, cash, (ThresholdRow, [cash.value_currency]))
+    known = work.read(CashTransaction, authorisation_id)
+    if known.counted or (known.reversal and not cash.differences(known.reversal)):
         return
-    rule: Rule = "cash_over_threshold" if transaction.amount > threshold.amount else "cash_of_one_day"
-    keep_case(work, _report(purse, day, today, rule=rule, threshold=threshold), grave=today.total > threshold.amount)
-    if threshold.amount - threshold.margin <= transaction.amount <= threshold.amount:
-        _count_near(work, purse, transaction.authorisation_id, Near(day=day, amount=transaction.amount), threshold)
+    work.save(known.evolve(counted=cash))
+    if known.reversal:
+        work.emit(not_applied(authorisation_id, cash, known.reversal))
+    if cash.value_currency != REPORTING_CURRENCY:
+        report_missing(work, cash.value_currency, cash.day)
+    threshold = threshold_on(work.read(ThresholdRow, cash.value_currency), cash.day)
+    for group in cash.groups:
+        day = work.read(CashDay, group.day_key(cash.day)).plus(authorisation_id, cash)
+        work.save(day)
+        if threshold:
+            _check(work, group, authorisation_id, cash, day, threshold)
+    if threshold is None:
+        work.emit(TransactionNotScreened.of(transaction, "no_threshold"))
 
 
-def take_back(work: Work, transaction: Transaction) -> None:
-    """Take the transaction's part back, whether it was counted already or not. Cases that rest on it stay open."""
-    _prefetch(work, transaction)
-    known = work.read(CashTransaction, transaction.authorisation_id)
-    if known.stage == "reversed":
+def _check(
+    work: Work, group: CashGroup, authorisation_id: str, cash: CountedCash, day: CashDay, threshold: Threshold
+) -> None:
+    rule: Rule = "cash_over_threshold" if cash.value > threshold.amount else "cash_of_one_day"
+    may_open = day.total > threshold.amount and group.has_own_case(set(day.owners))
+    update_case(work, _report(group, cash.day, day, rule, threshold), may_open=may_open)
+    if cash.value <= threshold.amount:
+        structuring.add_transaction(work, group, authorisation_id, cash, threshold)
+
+
+def reverse_transaction(work: Work, reversal: Transaction) -> None:
+    """Subtract a transaction that was counted, or prevent that it is counted later. Its cases stay open.
+
+    A reversal with other data than its transaction does not apply, and ReversalNotApplied says so.
+    """
+    authorisation_id, essentials = reversal.authorisation_id, Essentials.of(reversal)
+    # The rate that was loaded is not known here: then the second call reads the rows of the group that counted it.
+    _prefetch(work, authorisation_id, CountedCash.at_rate(reversal, reversal.reporting_rate))
+    known = work.read(CashTransaction, authorisation_id)
+    if known.reversal:
         return
-    work.save(known.evolve(stage="reversed"))
-    if known.stage == "unknown":
+    counted = known.counted
+    if counted and counted.differences(essentials):
+        work.save(known.evolve(reversal=essentials))
+        work.emit(not_applied(authorisation_id, counted, essentials))
         return
-    purse, day = Purse.of(transaction), business_day(transaction)
-    before = work.read(CashDay, purse.on(day))
-    ids = tuple(each for each in before.transactions if each != transaction.authorisation_id)
-    today = before.evolve(total=before.total - transaction.amount, count=before.count - 1, transactions=ids)
-    work.save(today)
-    keep_case(work, _report(purse, day, today, rule="cash_of_one_day"), grave=False)
-    row = work.read(NearThreshold, purse.key)
-    taken = row.near.get(transaction.authorisation_id)
-    if taken:
-        left = {each: near for each, near in row.near.items() if each != transaction.authorisation_id}
-        work.save(row.evolve(near=left))
-        if taken.case_id:
-            keep_case(work, _structuring(purse, taken.case_id, left), grave=False)
+    work.save(known.evolve(counted=None, reversal=essentials))
+    if counted is None:
+        return
+    _prefetch(work, authorisation_id, counted)
+    for group in counted.groups:
+        day = work.read(CashDay, group.day_key(counted.day)).minus(authorisation_id, counted)
+        work.save(day)
+        update_case(work, _report(group, counted.day, day, "cash_of_one_day"), may_open=False)
+        structuring.remove_transaction(work, group, authorisation_id)
 
 
-def _prefetch(work: Work, transaction: Transaction, *more: tuple[type[State], list[str]]) -> None:
-    """Read in one call what every transaction of cash may change, and more."""
-    purse, day = Purse.of(transaction), business_day(transaction)
+def _prefetch(work: Work, authorisation_id: str, cash: CountedCash, *more: tuple[type[State], list[str]]) -> None:
+    """Read in one call all rows that a cash transaction may change, and more."""
     work.prefetch(
-        (CashTransaction, [transaction.authorisation_id]),
-        (CashDay, [purse.on(day)]),
-        (NearThreshold, [purse.key]),
-        (Case, [_report_id(purse, day)]),
+        (CashTransaction, [authorisation_id]),
+        (CashDay, [group.day_key(cash.day) for group in cash.groups]),
+        (RecentCash, [group.key for group in cash.groups]),
+        (Case, [_report_id(group, cash.day) for group in cash.groups]),
         *more,
     )
 
 
-def _count_near(work: Work, purse: Purse, authorisation_id: str, new: Near, threshold: Threshold) -> None:
-    """Keep what is just below the threshold. With others of its time it is a case, or part of one."""
-    row = work.read(NearThreshold, purse.key)
-    near = dict(sorted({**row.near, authorisation_id: new}.items(), key=lambda each: each[1].day)[-_MOST_NEAR:])
-    together = _together(near, new.day, threshold)
-    if together:
-        known = {near[each].case_id for each in together if near[each].case_id}
-        # By the earliest of its days, or as it was named when it was opened.
-        case_id = min(known) if known else f"structuring:{purse.on(min(near[each].day for each in together))}"
-        near |= {each: near[each].in_case(case_id) for each in together}
-        keep_case(work, _structuring(purse, case_id, near, threshold=threshold), grave=True)
-    work.save(row.evolve(near=near))
-
-
-def _together(near: Mapping[str, Near], day: date, threshold: Threshold) -> set[str]:
-    """Those that stand with that day within so many days in which several pass the threshold; none, if none do."""
-    found: set[str] = set()
-    for back in range(threshold.days):
-        first = day - timedelta(days=back)
-        within = {each for each, one in near.items() if 0 <= (one.day - first).days < threshold.days}
-        if len(within) >= _SEVERAL and sum(near[each].amount for each in within) > threshold.amount:
-            found |= within
-    return found
-
-
-def _report_id(purse: Purse, day: date) -> str:
-    """A day of a purse is reported once, whether one transaction passes the threshold or several together."""
-    return f"currency:{purse.on(day)}"
+def _report_id(group: CashGroup, day: date) -> str:
+    """One case for each day of a group, whether one transaction or several together exceed the threshold."""
+    return f"currency:{group.day_key(day)}"
 
 
 def _report(
-    purse: Purse, day: date, today: CashDay, *, rule: Rule, threshold: Threshold | None = None
+    group: CashGroup, day: date, cash: CashDay, rule: Rule, threshold: Threshold | None = None
 ) -> ComplianceCaseOpened:
     return ComplianceCaseOpened(
-        case_id=_report_id(purse, day),
+        case_id=_report_id(group, day),
         rule=rule,
         legal_source=LEGAL_SOURCES[rule],
-        customer_id=purse.customer_id,
+        customer_id=group.person,
         business_day=day,
-        direction=purse.direction,
-        threshold=_money(purse, threshold),
-        basis=basis({purse.currency: today.total}, today.transactions, count=today.count),
+        direction=group.direction,
+        threshold=group.limit(threshold),
+        basis=basis(cash.sums, cash.transactions, count=cash.count, total=group.sum(cash.total)),
     )
 
 
-def _structuring(
-    purse: Purse, case_id: str, near: Mapping[str, Near], *, threshold: Threshold | None = None
-) -> ComplianceCaseOpened:
-    own = {each: one for each, one in near.items() if one.case_id == case_id}
-    return ComplianceCaseOpened(
-        case_id=case_id,
-        rule="structuring",
-        legal_source=LEGAL_SOURCES["structuring"],
-        customer_id=purse.customer_id,
-        business_day=date.fromisoformat(case_id.rpartition(":")[2]),
-        direction=purse.direction,
-        threshold=_money(purse, threshold),
-        basis=basis({purse.currency: sum(one.amount for one in own.values())}, own, count=len(own)),
-    )
-
-
-def _money(purse: Purse, threshold: Threshold | None) -> Money | None:
-    return Money(amount=threshold.amount, currency=purse.currency) if threshold else None
+def _added(sums: Mapping[str, int], key: str, number: int) -> dict[str, int]:
+    """The sums with a number added to one of them; without sums that are not positive."""
+    return dict(+Counter({**sums, key: sums.get(key, 0) + number}))

@@ -1,15 +1,8 @@
-"""Sanctions lists, from the US Treasury's files into the tables that functions read.
+"""Load a sanctions list from the files of its publisher into the tables that functions read."""
 
-SDN.CSV and ALT.CSV have no header; commas stand between their columns, and -0- for what is empty. By OFAC's data
-specification (dat_spec.txt of 2023-09-25, as https://moov-io.github.io/watchman/file-structure/ has it) a row of
-SDN.CSV is ent_num, SDN_Name, SDN_Type, Program, Title, Call_Sign, Vess_type, Tonnage, GRT, Vess_flag, Vess_owner,
-Remarks; one of ALT.CSV, ent_num, alt_num, alt_type, alt_name, alt_remarks.
-"""
-
-import csv
-import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,146 +13,117 @@ from daybook.operate.errors import OperatorError
 from daybook.operate.send.entries import read_entries
 from daybook.operate.send.send import send
 from daybook.operate.tables import DeployedTable
-from events.compliance import MOST_PARTS, SanctionsListLoaded
-from functions.compliance import sanctions_list as sanctions
-from functions.compliance.sanctions_list import LIST, Listed, ListInForce, ListPart
+from events.compliance import DEFAULT_LIST, LIST_NAME, MAX_PARTS, SanctionsListLoaded
+from functions.compliance import eu_file, ofac_files, sanctions_list
+from functions.compliance.csv_rows import BadList
+from functions.compliance.sanctions_list import ActiveList, Listed, ListPart
 
-_EMPTY: Final = "-0-"
-_END_OF_FILE: Final = "\x1a"  # with which the Treasury's files end
-_SDN_COLUMNS: Final = 12
-_ALT_COLUMNS: Final = 5
-_LARGEST_ENTRY: Final = 2**53 - 1
-_MOST_TOLD: Final = 5  # rows
-_LONGEST_NAME: Final = 350  # characters, by the data specification
-
-# No source: the house's own, to be reviewed by compliance. A list with less than this share of the names in force is
-# taken for a broken one.
-_LEAST_SHARE: Final = 0.8
-LEAST_LIKENESS: Final = 88  # percent
-
-
-class BadList(OperatorError):
-    """A file is not a list as the Treasury writes it. Nothing was changed: the list in force stays in force."""
+# Our own choices, without a source: the compliance department must review them.
+_MIN_SHARE: Final = 0.8  # of the active list's names: a shorter list is probably a broken download
+DEFAULT_MIN_SIMILARITY: Final = 88  # percent
+DEFAULT_SCREEN_AGAIN_DAYS: Final = 30
 
 
 class FarFewerNames(OperatorError):
-    """The list has far fewer names than the one in force, as a broken download would. Look at it, or use --force."""
+    """The list has far fewer names than the active one, like a broken download. Check the files, or use --force."""
 
 
 @dataclass(frozen=True)
-class Loading:
-    """A list that is to be loaded."""
+class NewList:
+    """A sanctions list that was read from its files and is not stored yet."""
 
+    name: str
     names: Sequence[Listed]
-    least_likeness: int
+    min_similarity: int  # percent
     now: datetime
+    screen_again_days: int
+    replaces: ActiveList | None
 
     @cached_property
     def parts(self) -> list[str]:
-        """Its content."""
-        return sanctions.written(self.names)
+        """The content, as it is stored."""
+        return sanctions_list.write(self.names)
 
     @cached_property
     def event(self) -> SanctionsListLoaded:
-        """What is told of it, once its content is written. A version is named by the time and the content."""
-        sha256 = sanctions.digest(self.parts)
+        """The event to send when the content is written. The version is the name, the time and a part of the hash."""
+        sha256 = sanctions_list.digest(self.parts)
         return SanctionsListLoaded(
-            list_version=f"{self.now:%Y%m%dT%H%M%SZ}-{sha256[:8]}",
+            list_name=self.name,
+            list_version=f"{self.name}-{self.now:%Y%m%dT%H%M%SZ}-{sha256[:8]}",
             loaded_at=self.now,
             entries=len({each.entry for each in self.names}),
             names=len(self.names),
             parts=len(self.parts),
             sha256=sha256,
-            least_likeness=self.least_likeness,
+            min_similarity=self.min_similarity,
+            screen_again_days=self.screen_again_days,
         )
 
-    def refuse_if_far_fewer(self, in_force: ListInForce | None) -> None:
+    def check_size(self) -> None:
         """Raises FarFewerNames."""
-        if in_force and len(self.names) < in_force.names * _LEAST_SHARE:
+        active = self.replaces
+        if active and len(self.names) < active.names * _MIN_SHARE:
             msg = (
-                f"the list has {len(self.names)} names, far fewer than the {in_force.names} in force; nothing was "
-                "changed. If that is right, repeat with --force"
+                f"the list has {len(self.names)} names, far fewer than the {active.names} of the active list "
+                f"{self.name}; nothing was changed. If this is correct, repeat the command with --force"
             )
             raise FarFewerNames(msg)
 
     def write(self, connection: Connection) -> str:
-        """Write the content under its version, and tell of it only when all is there. Returns the event's id.
+        """Write the content under its version, then send SanctionsListLoaded. Returns the id of the event.
 
-        Nothing reads a version that nobody was told of: what fails on the way leaves the list in force as it is.
+        Functions read only a version that an event named. So a failure before that leaves the active list as it is.
         """
         table = DeployedTable.of(connection, ListPart)
-        keys = sanctions.keys(self.event.list_version, len(self.parts))
+        keys = sanctions_list.keys(self.event.list_version, len(self.parts))
         for key, content in zip(keys, self.parts, strict=True):
             table.put(ListPart(part=key, content=content))
         (source,) = self.event.contract.sources
         data = json.loads(self.event.to_json())
         entry = {"Source": source, "DetailType": self.event.contract.type, "Detail": {"data": data}}
         (outcome,) = send(connection, read_entries(json.dumps(entry)))
-        if not outcome.taken:
-            msg = f"EventBridge did not take it, and the list in force stays in force: {outcome.error}"
+        if not outcome.accepted:
+            msg = f"EventBridge rejected SanctionsListLoaded, so the active list was not changed: {outcome.error}"
             raise OperatorError(msg)
         return str(outcome.event_id)
 
 
-def list_in_force(connection: Connection) -> ListInForce | None:
-    """The list that is in force in the stage, if there is one."""
-    return DeployedTable.of(connection, ListInForce).row(LIST)
+def active_lists(connection: Connection) -> dict[str, ActiveList]:
+    """The active lists of the stage by name, in the order of their names."""
+    rows = sorted(DeployedTable.of(connection, ActiveList).scan(), key=lambda row: row.name)
+    return {row.name: row for row in rows if row.list_version}
 
 
-def loading(sdn: str, alt: str, *, least_likeness: int, now: datetime | None = None) -> Loading:
-    """The list in the text of both files. Raises BadList, which names rows and rules."""
-    entries = _rows("SDN.CSV", sdn, _SDN_COLUMNS, name=1)
-    known = {each.entry for each in entries}
-    if len(known) < len(entries):
-        msg = "SDN.CSV has an ent_num twice"
+def read_list(
+    files: Sequence[tuple[str, str]],
+    *,
+    name: str | None = None,
+    active: Mapping[str, ActiveList],
+    min_similarity: int | None = None,
+    screen_again_days: int = DEFAULT_SCREEN_AGAIN_DAYS,
+) -> NewList:
+    """Read a list from its files, each given as its name and its text: one file of the EU, or two of OFAC.
+
+    By default the list of the EU is `eu`, and that of OFAC is `sdn`. Raises BadList, which names the broken rows.
+    """
+    of_eu = eu_file.is_eu(files[0][1])
+    if name is None:
+        name = "eu" if of_eu else DEFAULT_LIST
+    if not re.fullmatch(LIST_NAME, name):
+        msg = f"the name of a list is {name}; expected are at most 16 lower-case letters, digits and hyphens"
         raise BadList(msg)
-    others = _rows("ALT.CSV", alt, _ALT_COLUMNS, name=3)
-    if strangers := [each.entry for each in others if each.entry not in known]:
-        msg = f"ALT.CSV has {len(strangers)} names of entries that SDN.CSV does not have: are the two of one day?"
+    if len(files) != (1 if of_eu else 2):
+        msg = (
+            f"{' '.join(file for file, _ in files)}: expected is one file of the EU, whose first line has "
+            "Entity_LogicalId, or two files of OFAC, as SDN.CSV and ALT.CSV; nothing was changed"
+        )
         raise BadList(msg)
-    made = Loading(list(dict.fromkeys([*entries, *others])), least_likeness, now or datetime.now(UTC))
-    if len(made.parts) > MOST_PARTS:
-        msg = f"the list is too long: {len(made.parts)} parts, and {MOST_PARTS} are the limit"
+    listed = eu_file.read(*files[0]) if of_eu else ofac_files.read(*files)
+    replaces = active.get(name)
+    similarity = min_similarity or (replaces.min_similarity if replaces else DEFAULT_MIN_SIMILARITY)
+    new = NewList(name, list(dict.fromkeys(listed)), similarity, datetime.now(UTC), screen_again_days, replaces)
+    if len(new.parts) > MAX_PARTS:
+        msg = f"the list is too long: {len(new.parts)} parts; the limit is {MAX_PARTS}"
         raise BadList(msg)
-    return made
-
-
-def _rows(file: str, text: str, columns: int, *, name: int) -> list[Listed]:
-    """The names of a file. Raises BadList if there are none, or if any row is broken."""
-    found: list[Listed] = []
-    broken: list[tuple[int, str]] = []
-    for number, row in _numbered(file, text):
-        wrong = next((rule for rule, holds in _RULES.items() if not holds(row, columns, name)), None)
-        if wrong:
-            broken.append((number, wrong))
-        else:
-            found.append(Listed(int(row[0]), " ".join(row[name].split())))
-    if broken:
-        told = "; ".join(f"row {number} {wrong}" for number, wrong in broken[:_MOST_TOLD])
-        more = f" (and {len(broken) - _MOST_TOLD} more)" if len(broken) > _MOST_TOLD else ""
-        msg = f"{file} is broken: {told}{more}; nothing was changed"
-        raise BadList(msg)
-    if not found:
-        msg = f"{file} has no names; nothing was changed"
-        raise BadList(msg)
-    return found
-
-
-def _numbered(file: str, text: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a file, from 1, without what marks its end."""
-    try:
-        for number, row in enumerate(csv.reader(io.StringIO(text, newline=None), strict=True), 1):
-            cells = [cell.strip() for cell in row]
-            if cells not in ([], [_END_OF_FILE], [""]):
-                yield number, cells
-    except csv.Error as error:
-        msg = f"{file} is no CSV: {error}; nothing was changed"
-        raise BadList(msg) from error
-
-
-_RULES: Final[dict[str, Callable[[list[str], int, int], bool]]] = {
-    "has not as many columns as the specification says": lambda row, columns, _: len(row) == columns,
-    "does not begin with a number": lambda row, *_: row[0].isdecimal() and 0 < int(row[0]) <= _LARGEST_ENTRY,
-    "has no name": lambda row, _, name: row[name] not in {"", _EMPTY},
-    "has a name that is too long": lambda row, _, name: len(row[name]) <= _LONGEST_NAME,
-}
+    return new

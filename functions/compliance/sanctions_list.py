@@ -1,7 +1,8 @@
-"""The content of a sanctions list, as the operator's command writes it and functions read it: names in parts.
+"""Which sanctions lists are active, and how their content is stored: as text in parts, each in a row of its own.
 
-A part is text, one name a line, behind the number of its entry. It is kept in a row of its own, under the version of
-the list; what is kept under a version never changes.
+A line of a part is the number of an entry, a name, birth years and countries, with tabs between them. The last two are
+left out if both are unknown. The keys of the rows begin with the version of the list. The content of a version never
+changes.
 """
 
 import hashlib
@@ -11,54 +12,59 @@ from typing import Final, NamedTuple
 from daybook.contracts.values import UtcTime
 from daybook.store.limits import ITEM_BYTES
 from daybook.store.state import State
+from events.compliance import DEFAULT_LIST
 
-# Bytes: the item has its names and its key beside it.
-_LARGEST_PART: Final = ITEM_BYTES // 2
-
-
-# There is one: the list of Specially Designated Nationals.
-LIST: Final = "sdn"
+_MAX_PART_BYTES: Final = ITEM_BYTES // 2  # the item also has names of attributes and a key
 
 
-class ListInForce(State, table="sanctions", key="name"):
-    """Which load of the list is in force. Nobody changes the content of a version."""
+class ActiveList(State, table="sanctions", key="name"):
+    """The version of a list that is active. The row of DEFAULT_LIST also names the other lists."""
 
     name: str
+    others: tuple[str, ...] = ()
     list_version: str = ""
     loaded_at: UtcTime | None = None
     names: int = 0
     parts: int = 0
     sha256: str = ""
-    least_likeness: int = 0
+    min_similarity: int = 0  # percent
 
 
 class ListPart(State, table="sanctions-lists", key="part"):
-    """A part of a list's content. The operator's command writes it, before anybody is told of the version."""
+    """A part of a list's content. `daybook sanctions load` writes it before it sends SanctionsListLoaded."""
 
     part: str
     content: str = ""
 
 
 class Listed(NamedTuple):
-    """One name of an entry of the list, as the list writes it."""
+    """One name of an entry, as it is on the list, with what is known of the entry. Empty means unknown."""
 
     entry: int
     name: str
+    years: tuple[int, ...] = ()  # each may be the year of birth
+    countries: tuple[str, ...] = ()  # nationalities, ISO 3166-1 alpha-2
+
+
+def entry_key(list_name: str, entry: int) -> str:
+    """What identifies an entry among all lists: only its number for DEFAULT_LIST, else `eu-13`."""
+    return str(entry) if list_name == DEFAULT_LIST else f"{list_name}-{entry}"
 
 
 def keys(version: str, parts: int) -> list[str]:
-    """The keys of the rows of a version that is kept in so many parts."""
+    """The keys of the rows of a version with this number of parts."""
     return [f"{version}:{number}" for number in range(parts)]
 
 
-def written(names: Iterable[Listed]) -> list[str]:
+def write(names: Iterable[Listed]) -> list[str]:
     """The names as parts."""
     parts: list[list[str]] = [[]]
     size = 0
     for listed in names:
-        line = f"{listed.entry}\t{' '.join(listed.name.split())}\n"
+        facts = [" ".join(map(str, listed.years)), " ".join(listed.countries)]
+        line = "\t".join([str(listed.entry), " ".join(listed.name.split()), *(facts if any(facts) else [])]) + "\n"
         size += len(line.encode())
-        if size > _LARGEST_PART and parts[-1]:
+        if size > _MAX_PART_BYTES and parts[-1]:
             parts.append([])
             size = len(line.encode())
         parts[-1].append(line)
@@ -66,13 +72,14 @@ def written(names: Iterable[Listed]) -> list[str]:
 
 
 def read(parts: Sequence[str]) -> Iterator[Listed]:
-    """The names in parts that were written so."""
+    """The names in parts that `write` made."""
     for part in parts:
         for line in part.splitlines():
-            entry, _, name = line.partition("\t")
-            yield Listed(int(entry), name)
+            entry, name, *facts = line.split("\t")
+            years, countries = facts or ("", "")
+            yield Listed(int(entry), name, tuple(map(int, years.split())), tuple(countries.split()))
 
 
 def digest(parts: Sequence[str]) -> str:
-    """SHA-256 of all parts, one behind the other."""
+    """SHA-256 of all parts, joined."""
     return hashlib.sha256("".join(parts).encode()).hexdigest()

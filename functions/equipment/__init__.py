@@ -1,1 +1,1 @@
-"""Equipment: bedside devices, what they measure, and who is called when something is wrong."""
+"""Equipment: bedside devices, their readings, and the alarms that page staff."""

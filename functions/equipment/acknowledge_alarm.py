@@ -1,4 +1,4 @@
-"""Note that somebody sees to an alarm: it goes up no further."""
+"""Record that a member of staff takes care of an alarm, so that it is not escalated any further."""
 
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work

@@ -1,4 +1,4 @@
-"""Limits: when a reading is alarming. The narrowest that were set apply; where none were, those built in here."""
+"""Alarm limits. In order of precedence: those of the device, of its ward, those for everywhere, the built-in ones."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -13,7 +13,7 @@ from events.equipment import AlarmLimits
 # alarms, one of 19 s two thirds.
 _DELAY: Final = 15  # seconds
 
-# No source: the house's own, to be reviewed by clinical engineering. So are the margins below.
+# No source: this hospital's own values, to be reviewed by clinical engineering. So are the margins below.
 HOLD: Final = 30  # seconds
 ACKNOWLEDGE_WITHIN: Final = 120  # seconds
 
@@ -24,42 +24,42 @@ def _limits(low: float | None, high: float | None, *, margin: float) -> AlarmLim
     )
 
 
-# Royal College of Physicians: National Early Warning Score (NEWS) 2. London: RCP, 2017, chart 1: what scores 3, a red
-# score, in one parameter alone. They are for adults; a children's ward sets its own.
+# Royal College of Physicians: National Early Warning Score (NEWS) 2. London: RCP, 2017, chart 1: the values that score
+# 3 (a red score) in a single parameter. They are for adults. A children's ward sets its own.
 BUILT_IN: Final[Mapping[str, AlarmLimits]] = {
     "9279-1": _limits(8, 25, margin=2),
     "59408-5": _limits(91, None, margin=1),  # scale 1; patients with hypercapnic failure need scale 2, set by the ward
     "8480-6": _limits(90, 220, margin=5),
     "8867-4": _limits(40, 131, margin=5),
     "8889-8": _limits(40, 131, margin=5),  # the same pulse, by another sensor
-    "8310-5": _limits(35.0, 39.1, margin=0.2),  # the upper one scores 2, the most that a high temperature does
+    "8310-5": _limits(35.0, 39.1, margin=0.2),  # the high limit scores 2, the most that a high temperature scores
 }
 
-# Whatever is measured is well inside.
+# Every value is in range.
 UNLIMITED: Final = AlarmLimits.model_construct(
     low=None, high=None, margin=Decimal(0), delay=0, hold=HOLD, acknowledge_within=ACKNOWLEDGE_WITHIN
 )
 
 
-class Revised(Part):
-    """Limits at a revision of theirs."""
+class RevisedLimits(Part):
+    """Limits and their revision."""
 
     limits: AlarmLimits
     revision: int
 
 
-class LimitsRow(State, table="limits", key="applies_to"):
-    """All limits that were set for one scope, by code."""
+class ScopeLimits(State, table="limits", key="applies_to"):
+    """All limits that were set for one scope, by the code of the vital sign."""
 
     applies_to: str
-    of: dict[str, Revised] = {}
+    by_code: dict[str, RevisedLimits] = {}
 
 
 def scopes(device_id: str, ward: str) -> list[str]:
-    """For what limits of this device may have been set, the narrowest first."""
+    """The scopes that include a device, in order of precedence."""
     return [f"device:{device_id}", f"ward:{ward}", "everywhere"]
 
 
-def in_force(code: str, rows: Iterable[LimitsRow]) -> AlarmLimits:
-    """The limits of this code, by the rows of a device's scopes, the narrowest first."""
-    return next((row.of[code].limits for row in rows if code in row.of), BUILT_IN.get(code, UNLIMITED))
+def limits_for(code: str, rows: Iterable[ScopeLimits]) -> AlarmLimits:
+    """The limits that apply to a vital sign. `rows` are those of the device's scopes, in order of precedence."""
+    return next((row.by_code[code].limits for row in rows if code in row.by_code), BUILT_IN.get(code, UNLIMITED))

@@ -8,4 +8,4 @@ from functions.equipment.page import page
 
 @effect(EquipmentAlarmEscalated, idempotency_key="page/{alarm_id}/{level}", emits=(StaffPaged,))
 def handler(alarm: EquipmentAlarmEscalated, record: EffectRecord) -> StaffPaged:
-    return page(alarm.about, record, alarm_id=alarm.alarm_id, level=alarm.level)
+    return page(alarm.problem, record, alarm_id=alarm.alarm_id, level=alarm.level)

@@ -1,4 +1,4 @@
-"""Page the people on duty about a new alarm."""
+"""Page the staff on duty about a new alarm."""
 
 from daybook.consumers.effect import effect
 from daybook.consumers.effect_records import EffectRecord
@@ -8,4 +8,4 @@ from functions.equipment.page import page
 
 @effect(EquipmentAlarmRaised, idempotency_key="page/{alarm_id}", emits=(StaffPaged,))
 def handler(alarm: EquipmentAlarmRaised, record: EffectRecord) -> StaffPaged:
-    return page(alarm.about, record, alarm_id=alarm.alarm_id, level=1)
+    return page(alarm.problem, record, alarm_id=alarm.alarm_id, level=1)

@@ -1,4 +1,4 @@
-"""How a ward is: its devices with what they tell and what is wrong with them, and the patients who are there."""
+"""The devices of a ward: their last status, and their alarms."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,90 +12,103 @@ from daybook.operate.connection import Connection
 from daybook.operate.consumers import consumers
 from daybook.operate.tables import DeployedTable
 from daybook.store.state import State
-from events.vitals import KINDS
+from events.vitals import Reading, kind_of
 from functions.equipment.alarm import Alarm
-from functions.equipment.tracking import DeviceStatus
+from functions.equipment.interpretation import NotJudged, interpret
+from functions.equipment.tracking import DeviceStatus, LastReading
+from functions.equipment.unjudged import UnjudgedReadings
 from functions.equipment.watch import Watch
 
 R = TypeVar("R", bound=State)
 
-_NOT_OVER = ("raised", "acknowledged")
+_OPEN_STAGES = ("raised", "acknowledged")
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One device: what it has told last, how it is watched, and its alarms that are not over, the oldest first.
+    """One device: its last status, its state as a monitored device, and its open alarms, the oldest first.
 
-    A device that never reported has told nothing, and one that was never registered is not watched: blank rows.
+    `last` is blank for a device that never reported, `watch` for one that was never registered.
     """
 
     device_id: str
-    told: DeviceStatus
+    last: DeviceStatus
     watch: Watch
     alarms: tuple[Alarm, ...]
+    unjudged: UnjudgedReadings
 
     @property
     def type(self) -> str:
-        """What kind of device it is."""
-        return self.told.type or self.watch.type
+        """The kind of device."""
+        return self.last.type or self.watch.type
 
     @property
     def status(self) -> str | None:
-        """What it has told last of how it is; None if it never reported."""
-        return None if self.told.status == "unknown" else self.told.status
+        """The last status that it reported. None if it never reported."""
+        return None if self.last.status == "unknown" else self.last.status
 
     @property
     def measured_at(self) -> datetime | None:
-        """When it measured what it has told last."""
-        return clock.moment(self.told.measured_at) if self.told.measured_at else None
+        """The time of measurement of its last report."""
+        return clock.moment(self.last.measured_at) if self.last.measured_at else None
 
     @property
     def readings(self) -> list[str]:
-        """The last value of each kind that it measures: `heart rate 71 /min`."""
-        return [
-            f"{KINDS[code].name if code in KINDS else code} {reading.value} {reading.unit}"
-            for code, reading in sorted(self.told.readings.items())
-        ]
+        """The last value of each code: `heart rate 71 /min`. A value that cannot be judged is marked."""
+        return [_reading(code, last) for code, last in sorted(self.last.readings.items())]
 
     @property
-    def troubles(self) -> list[str]:
-        """What is wrong with it: each alarm, with how far it has come, and who watches it."""
-        unwatched = {"unknown": ["not registered"], "retired": ["retired"]}.get(self.watch.stage, [])
-        return [*unwatched, *map(_told, self.alarms)]
+    def problems(self) -> list[str]:
+        """Why it is not monitored, if so; its open alarms, with stage and level; and the codes that are not judged."""
+        unmonitored = {"unknown": ["not registered"], "retired": ["retired"]}.get(self.watch.stage, [])
+        not_judged = [f"not judged: {line}" for line in self.unjudged.lines]
+        return [*unmonitored, *map(_description, self.alarms), *not_judged]
 
     def as_data(self) -> dict[str, Any]:
-        """The device for programs."""
+        """The device as JSON data."""
         return {
             "device_id": self.device_id,
             "type": self.type,
             "status": self.status,
-            "battery": self.told.battery,
-            "measured_at": self.told.measured_at or None,
+            "battery": self.last.battery,
+            "measured_at": self.last.measured_at or None,
             "readings": self.readings,
-            "troubles": self.troubles,
+            "problems": self.problems,
         }
 
 
 def devices(connection: Connection, ward: str) -> Iterator[Device]:
-    """The devices on a ward, by their ids: those registered there, and those that say that they are. Reads all rows."""
+    """The devices that are registered on a ward or report from it, by id. Reads all rows of devices."""
     deployed = consumers(connection)
-    told = _by_id(DeployedTable.of_view(connection, DeviceStatus, deployed=deployed), ward)
+    statuses = _by_id(DeployedTable.of_view(connection, DeviceStatus, deployed=deployed), ward)
     watches = _by_id(DeployedTable.of(connection, Watch, deployed=deployed), ward)
     alarms = DeployedTable.of(connection, Alarm, deployed=deployed)
-    for device_id in sorted(told.keys() | watches.keys()):
+    unjudged = DeployedTable.of(connection, UnjudgedReadings, deployed=deployed)
+    device_ids = sorted(statuses.keys() | watches.keys())
+    unjudged_rows = unjudged.rows(device_ids)
+    for device_id in device_ids:
         watch = watches.get(device_id) or Watch.blank(device_id)
-        standing = [alarm for alarm in alarms.rows(watch.open_alarms).values() if alarm.stage in _NOT_OVER]
-        standing.sort(key=lambda alarm: str(alarm.raised_at))
-        yield Device(device_id, told.get(device_id) or DeviceStatus.blank(device_id), watch, tuple(standing))
+        open_alarms = [alarm for alarm in alarms.rows(watch.open_alarms).values() if alarm.stage in _OPEN_STAGES]
+        open_alarms.sort(key=lambda alarm: str(alarm.raised_at))
+        last = statuses.get(device_id) or DeviceStatus.blank(device_id)
+        row = unjudged_rows.get(device_id) or UnjudgedReadings.blank(device_id)
+        yield Device(device_id, last, watch, tuple(open_alarms), row)
 
 
 def _by_id(table: DeployedTable[R], ward: str) -> dict[str, R]:
     return {row.row_id: row for row in table.scan(Attr("ward").eq(ward))}
 
 
-def _told(alarm: Alarm) -> str:
-    about = alarm.about
-    if about is None:
+def _reading(code: str, last: LastReading) -> str:
+    kind, meaning = kind_of(code), interpret(Reading(code=code, unit=last.unit, value=last.value))
+    name = code if kind is None else kind.name if kind.code == code else f"{kind.name} ({code})"
+    mark = " (not judged)" if isinstance(meaning, NotJudged) else ""
+    return f"{name} {'?' if last.value is None else last.value} {last.unit}{mark}"
+
+
+def _description(alarm: Alarm) -> str:
+    problem = alarm.problem
+    if problem is None:
         return alarm.stage
-    what = about.name if about.value is None else f"{about.name} {about.value} {about.unit}"
+    what = problem.name if problem.value is None else f"{problem.name} {problem.value} {problem.unit}"
     return f"{what}: {alarm.stage}, level {alarm.level}"

@@ -1,4 +1,4 @@
-"""Watch a device that is in use: from now on its silence is noticed."""
+"""Monitor a device that is in use: from now on silence raises an alarm."""
 
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
@@ -12,13 +12,15 @@ def handler(device: EquipmentRegistered, work: Work) -> None:
     watch = work.read(Watch, device.device_id)
     if device.revision <= watch.revision:
         return
-    known = watch.evolve(stage="registered", revision=device.revision, type=device.type, ward=device.ward)
+    registered = watch.evolve(stage="registered", revision=device.revision, type=device.type, ward=device.ward)
     if watch.stage == "registered" and watch.reports_every == device.reports_every:
-        work.save(known)
+        work.save(registered)
         return
-    # The timer that may be armed belongs to the round before, and ends that.
-    begun = clock.moment(work.cause.recorded_at)
-    alive = max(watch.alive or begun, begun)
-    watched = known.evolve(reports_every=device.reports_every, round=watch.round + 1, alive=alive)
-    work.save(watched)
-    work.schedule(SilenceCheckDue(device_id=device.device_id, round=watched.round), alive + watched.patience)
+    # A new chain of timers. A timer of the chain before may still fire; check_silence ignores it.
+    registered_at = clock.moment(work.cause.recorded_at)
+    last_seen_at = max(watch.last_seen_at or registered_at, registered_at)
+    chain = watch.timer_chain + 1
+    monitored = registered.evolve(reports_every=device.reports_every, timer_chain=chain, last_seen_at=last_seen_at)
+    work.save(monitored)
+    check = SilenceCheckDue(device_id=device.device_id, timer_chain=chain)
+    work.schedule(check, last_seen_at + monitored.longest_silence)

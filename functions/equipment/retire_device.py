@@ -1,4 +1,4 @@
-"""Watch a device no longer: nothing can be wrong with it any more."""
+"""Stop monitoring a device, and clear its alarms."""
 
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
@@ -12,7 +12,7 @@ def handler(device: EquipmentRetired, work: Work) -> None:
     watch = work.read(Watch, device.device_id)
     if device.revision <= watch.revision:
         return
-    work.save(watch.evolve(stage="retired", revision=device.revision, courses={}))
+    work.save(watch.evolve(stage="retired", revision=device.revision, conditions={}))
     work.prefetch((Alarm, watch.open_alarms))
     for alarm_id in watch.open_alarms:
         clear_alarm(work, alarm_id, "retired")

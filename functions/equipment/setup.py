@@ -1,4 +1,4 @@
-"""What a person must do for pages: subscribe to the pager's topic."""
+"""The pager's setup: somebody must subscribe to its topic."""
 
 import json
 
@@ -7,9 +7,9 @@ from daybook.operate.setup import Finding, subscribers
 
 
 def on_this_machine(connection: Connection, _: str) -> None:
-    """Carry a pager: subscribe a queue to the topic, as people on duty subscribe their phones.
+    """Subscribe a queue to the pager's topic, as staff on duty subscribe their phones.
 
-    Does nothing if there is no such topic.
+    Does nothing if the topic does not exist.
     """
     sns, sqs = connection.client("sns"), connection.client("sqs")
     topics = (topic["TopicArn"] for page in sns.get_paginator("list_topics").paginate() for topic in page["Topics"])
@@ -23,7 +23,7 @@ def on_this_machine(connection: Connection, _: str) -> None:
 
 
 def pager(connection: Connection) -> Finding:
-    """Whether somebody is paged."""
+    """Whether somebody receives the pages."""
     name = _topic(connection)
     how = f"put pager_email into the context of cdk.json and deploy equipment, or subscribe to {name}"
     return subscribers(connection, name, "pager", "paged about bedside devices", how)
@@ -33,9 +33,9 @@ CHECKS = (pager,)
 
 
 def queue(connection: Connection) -> str:
-    """The queue that pages wait in on this machine.
+    """The name of the queue that receives the pages on this machine.
 
-    Its name is none of the system's own, which are looked at to see whether anything is under way.
+    It does not begin as the names of the system's own queues do: those must be empty before the system is idle.
     """
     return f"pages-of-{_topic(connection)}"
 

@@ -1,1 +1,1 @@
-"""Fraud: what an account does as a rule, and what is so unlike it that a person should look."""
+"""Fraud: transactions that differ from the habits of their account, for a person to examine."""

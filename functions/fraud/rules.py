@@ -1,105 +1,157 @@
-"""When a transaction looks like fraud: rules, each by itself, and what each weighs.
+"""The rules for suspected fraud, and the weight of each.
 
-A rule looks at what the profile remembers and at the transaction, at nothing else, and answers with a reason or None.
-Payments that come late are judged as of their own time: by what was posted up to then, and by whether anybody could
-have been in both places, whichever was first. Transactions of one moment are told apart by nothing: no rule divides by
-the time between two, or takes it to be positive.
+A rule reads only the profile and the transaction, and returns a reason or None. A late payment is judged at its own
+time: by earlier payments, and by the travel time to the other place in either direction. Transactions may have the same
+time, so no rule divides by the time between two, or expects it to be positive.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 from events.accounts import Transaction
 from events.fraud import Figure, Reason, ReasonName
-from functions.fraud.profile import RECENT, Profile, country, whereabouts
+from functions.fraud.profile import MIN_PARTNERS, RECENT, Profile, country, is_online, position
 
-# At this score and above a person should look. One reason that is hard to explain otherwise is enough; of those that
-# are odd, it takes two.
+# A person should examine a payment with at least this score: one strong reason, or two weak ones.
 SUSPICIOUS: Final = 60
-_ENOUGH: Final = 60  # hard to explain otherwise
-# Within a day of a payment that was suspected, one that is odd is enough: whoever has stolen a card uses it again.
-ON_ALERT: Final = 30
+_STRONG: Final = 60
+# Within a day of a suspected payment one weak reason is enough, because a stolen card is often used again.
+SUSPICIOUS_ON_ALERT: Final = 30
 ALERT: Final = timedelta(days=1)
 
-# All that follows is the house's own, to be reviewed by those who look at the suspicions, but for what has a source.
+# Numbers without a source are our own choices. The people who examine suspicions must review them.
 
-# So many payments, this one among them, in so short a time. Odd: banks also post their standing orders at one moment.
-MANY: Final = 6
-AT_ONCE: Final = timedelta(minutes=10)
+# This many payments within the window. A weak reason, because of evenings out.
+MIN_PAYMENTS: Final = 6
+VELOCITY_WINDOW: Final = timedelta(minutes=10)
 _VELOCITY: Final = 30
 
-# So far above the habit, in tenths of a deviation, and what that weighs. Were logarithms of amounts normally
-# distributed, 3 deviations were one payment in 741, 4 one in 31,574; however they are, at most one in 10, and one in 17
-# (Cantelli's inequality).
+# Tenths of a deviation above the mean. With normally distributed logarithms, one payment in 741 is 3 deviations above,
+# and one in 3,488,556 is 5 above. With any distribution, at most one in 10 and one in 26 (Cantelli's inequality).
 UNUSUAL: Final = 30
-FAR_BEYOND: Final = 40
+EXTREME: Final = 50
 _UNUSUAL: Final = 35
-# An amount so many times the largest that is remembered: a transfer is enough, a payment by card is odd. Of n amounts,
-# however distributed, the newest is the largest once in n, and by half as much again more seldom still; but people buy
-# sofas, and what went by card can be called back.
-RECORD: Final = (3, 2)  # three halves
+# An unusual amount is less of a reason where the account has paid before, and in weeks in which many people buy much.
+_WEAKER: Final = 15
+# Percent of the largest amount before. Of n amounts with any distribution, the newest is the largest with a probability
+# of 1/n, and 1.5 times the others with a lower one. A strong reason for a transfer or for cash, which are lost. A weak
+# one for a card, because people sometimes buy furniture, and card payments can be charged back. Cash machines give
+# round amounts, so the next larger one is no record.
+RECORD: Final = 150
+CASH_RECORD: Final = 200
+RECORD_TO_NEW_PAYEE: Final = 125
 
-# A passenger jet cruises at Mach 0.85, some 900 km/h; with a strong wind behind it 1,000 are not rare over ground, but
-# nobody gets from one till to another that fast. Tills stand somewhat off the places that banks have of them.
-FASTEST: Final = 1_000  # km/h
+# A passenger jet cruises at Mach 0.85, about 900 km/h, and may reach 1,000 km/h over ground with a strong tail wind.
+# The tolerance is for shops whose registered coordinates are not exact.
+MAX_SPEED: Final = 1_000  # km/h
 TOLERANCE: Final = 100  # km
-# Some are registered where their owner has its office: so it takes one more reason.
+# Some shops are registered at the office of their owner, so this reason alone is not enough. It is weaker at a merchant
+# whom the account has paid before, because a thief rarely chooses the same one.
 _TRAVEL: Final = 45
 
-_NEW_COUNTRY: Final = 25
+_NEW_COUNTRY: Final = 20
 
-# Who has a stolen number first finds out, with amounts that nobody notices, whether it works
-# (https://stripe.com/docs/card-testing). What is small depends on the currency; so it is told by
-# the payment that follows, in the same one: each is at most this part of that. At so many merchants, within RECENT.
-SMALL_PART: Final = 50
-TESTS: Final = 3
+# Many innocent transfers go to a new payee, so this is a weak reason.
+_NEW_PAYEE: Final = 30
+
+# A thief uses a card number at shops that its owner does not use. This many of them, online, within RECENT. Owners
+# sometimes do the same, so only one more is a strong reason, and outside of the sales season.
+MIN_NEW_MERCHANTS: Final = 3
+_NEW_MERCHANTS: Final = 45
+
+# A mule account receives money of several victims and passes it on. This many credits within MOVEMENTS, of which more
+# than half is sent to new payees or withdrawn. More than all of it is a purchase that the account's owner pays.
+MIN_CREDITS: Final = 3
+_PASSED_ON: Final = 60
+
+# A thief first tests a stolen card number with small amounts (https://stripe.com/docs/card-testing). Which amounts are
+# small depends on the currency, so they are compared with the payment that follows: each is at most this fraction of
+# it. They are at several merchants, within RECENT.
+SMALL_FRACTION: Final = 50
+MIN_TEST_MERCHANTS: Final = 3
 
 _HOUR: Final = 3_600  # seconds
 _SECOND: Final = timedelta(seconds=1)
 
 
 def velocity(profile: Profile, transaction: Transaction) -> Reason | None:
-    """Many payments in a short time."""
-    at = transaction.posted_at
-    number = 1 + sum(timedelta() <= at - each.at <= AT_ONCE for each in profile.recent)
-    if number < MANY:
+    """Many payments in a short time. A transfer to a known payee is none: standing orders are sent at one time."""
+    if transaction.channel == "transfer" and profile.knows_payee(transaction):
         return None
-    return _reason("velocity", _VELOCITY, ("payments", number, "payments"), ("within", AT_ONCE // _SECOND, "seconds"))
+    at = transaction.posted_at
+    number = 1 + sum(timedelta() <= at - each.at <= VELOCITY_WINDOW for each in profile.recent)
+    if number < MIN_PAYMENTS:
+        return None
+    return _reason(
+        "velocity", _VELOCITY, ("payments", number, "payments"), ("within", VELOCITY_WINDOW // _SECOND, "seconds")
+    )
 
 
 def unusual_amount(profile: Profile, transaction: Transaction) -> Reason | None:
-    """An amount far above what the account pays as a rule by this channel and in this currency."""
+    """An amount far above the usual amount of the account, for this channel and currency."""
     habit = profile.habit(transaction)
     if habit is None:
         return None
     above = habit.above(transaction.amount)
-    times, of = RECORD
-    record = transaction.amount * of >= habit.largest * times
+    expected = _is_expected(profile, transaction)
+    record = transaction.amount * 100 >= habit.largest * _record(transaction, expected=expected)
     if above < UNUSUAL and not record:
         return None
-    enough = above >= FAR_BEYOND or (record and transaction.channel == "transfer")
+    strong = above >= EXTREME or (record and transaction.channel != "card")
     return _reason(
         "unusual_amount",
-        _ENOUGH if enough else _UNUSUAL,
-        ("times the habit", transaction.amount // habit.usual, "times"),
-        ("the habit", habit.usual, f"minor units of {transaction.currency}"),
-        ("above the habit", above, "tenths of a deviation"),
-        ("the largest so far", habit.largest, f"minor units of {transaction.currency}"),
+        (_STRONG if strong else _UNUSUAL) - (_WEAKER if expected else 0),
+        ("times the usual amount", transaction.amount // habit.usual, "times"),
+        ("usual amount", habit.usual, f"minor units of {transaction.currency}"),
+        ("above the usual amount", above, "tenths of a deviation"),
+        ("largest amount before", habit.largest, f"minor units of {transaction.currency}"),
     )
 
 
+def _record(transaction: Transaction, *, expected: bool) -> int:
+    """The percentage of the largest amount before that is a record."""
+    match transaction.channel:
+        case "transfer":
+            return RECORD if expected else RECORD_TO_NEW_PAYEE
+        case "cash":
+            return CASH_RECORD
+        case "card":
+            return RECORD
+
+
+def _is_expected(profile: Profile, transaction: Transaction) -> bool:
+    match transaction.channel:
+        case "card":
+            return profile.has_paid(transaction) or is_sales_season(transaction.posted_at.date())
+        case "transfer":
+            return profile.knows_payee(transaction)
+        case "cash":
+            return False
+
+
+def is_sales_season(day: date) -> bool:
+    """Whether many people buy much on this day: from the week of Black Friday until Christmas Eve.
+
+    Black Friday is the day after Thanksgiving, the fourth Thursday in November (5 U.S.C. 6103). Its sales begin on the
+    Monday before. Sales of other seasons differ from country to country and are not included.
+    """
+    first = date(day.year, 11, 1)
+    thanksgiving = first + timedelta(days=(3 - first.weekday()) % 7 + 21)
+    return thanksgiving - timedelta(days=3) <= day <= date(day.year, 12, 24)
+
+
 def impossible_travel(profile: Profile, transaction: Transaction) -> Reason | None:
-    """Two places that nobody gets from one to the other of in the time between, whichever came first."""
-    here, last = whereabouts(transaction), profile.last
+    """Two payments at places so far apart that nobody can travel between them in the time between the payments."""
+    here, last = position(transaction), profile.last
     if here is None or last is None:
         return None
     distance, seconds = last.kilometres_to(here), abs(here.at - last.at) // _SECOND
-    if (distance - TOLERANCE) * _HOUR <= FASTEST * seconds:
+    if (distance - TOLERANCE) * _HOUR <= MAX_SPEED * seconds:
         return None
     return _reason(
         "impossible_travel",
-        _TRAVEL,
+        _TRAVEL - (_WEAKER if profile.has_paid(transaction) else 0),
         ("speed", distance * _HOUR // max(seconds, 1), "km/h"),
         ("distance", distance, "km"),
         ("time between", seconds, "seconds"),
@@ -107,16 +159,16 @@ def impossible_travel(profile: Profile, transaction: Transaction) -> Reason | No
 
 
 def new_country(profile: Profile, transaction: Transaction) -> Reason | None:
-    """A country where the account has not paid before. Of the first one there is nothing to compare it with."""
+    """A country where the account has not paid before. The first country of an account is no reason."""
     where = country(transaction)
-    known = profile.countries_like(where) if where else []
+    known = profile.known_countries(where) if where else []
     if not known or where in known:
         return None
     return _reason("new_country", _NEW_COUNTRY, ("countries known before", len(known), "countries"))
 
 
 def card_testing(profile: Profile, transaction: Transaction) -> Reason | None:
-    """Tiny payments by card at several merchants, then a large one in the same currency."""
+    """Small payments by card at several merchants, then a large one in the same currency."""
     if transaction.channel != "card":
         return None
     at, currency = transaction.posted_at, transaction.currency
@@ -126,18 +178,58 @@ def card_testing(profile: Profile, transaction: Transaction) -> Reason | None:
         if each.merchant
         and each.currency == currency
         and timedelta() <= at - each.at <= RECENT
-        and each.amount * SMALL_PART <= transaction.amount
+        and each.amount * SMALL_FRACTION <= transaction.amount
     ]
     merchants = len({each.merchant for each in tests})
-    if merchants < TESTS:
+    if merchants < MIN_TEST_MERCHANTS:
         return None
     largest = max(each.amount for each in tests)
     return _reason(
         "card_testing",
-        _ENOUGH,
-        ("tiny payments before", len(tests), "payments"),
-        ("at so many merchants", merchants, "merchants"),
+        _STRONG,
+        ("small payments before", len(tests), "payments"),
+        ("merchants", merchants, "merchants"),
         ("times the largest of them", transaction.amount // largest, "times"),
+    )
+
+
+def new_web_merchants(profile: Profile, transaction: Transaction) -> Reason | None:
+    """Payments online at several new merchants within an hour."""
+    if not is_online(transaction) or profile.knows_merchant(transaction):
+        return None
+    at = transaction.posted_at
+    before = {each.merchant for each in profile.recent if each.new_online and timedelta() <= at - each.at <= RECENT}
+    merchants = len(before - {profile.short(transaction.merchant.merchant_id)} if transaction.merchant else before) + 1
+    if merchants < MIN_NEW_MERCHANTS:
+        return None
+    weight = _STRONG if merchants > MIN_NEW_MERCHANTS else _NEW_MERCHANTS
+    if is_sales_season(at.date()):
+        weight -= _WEAKER
+    return _reason("new_web_merchants", weight, ("new merchants", merchants, "merchants"))
+
+
+def new_payee(profile: Profile, transaction: Transaction) -> Reason | None:
+    """A transfer to a payee that the account has not paid before. The first payees of an account are no reason."""
+    if transaction.channel != "transfer" or profile.knows_payee(transaction) or len(profile.partners) < MIN_PARTNERS:
+        return None
+    return _reason("new_payee", _NEW_PAYEE, ("payees known before", len(profile.partners), "payees"))
+
+
+def money_passed_on(profile: Profile, transaction: Transaction) -> Reason | None:
+    """Several credits, of which more than half is sent to new payees within three days."""
+    if transaction.channel == "card" or (transaction.channel == "transfer" and profile.knows_payee(transaction)):
+        return None
+    movements = profile.movements_before(transaction)
+    received = [each.amount for each in movements if each.amount > 0]
+    sent = transaction.amount - sum(each.amount for each in movements if each.amount < 0)
+    if len(received) < MIN_CREDITS or not sum(received) < 2 * sent <= 2 * sum(received):
+        return None
+    return _reason(
+        "money_passed_on",
+        _PASSED_ON,
+        ("credits", len(received), "credits"),
+        ("received", sum(received), f"minor units of {transaction.currency}"),
+        ("passed on", sent, f"minor units of {transaction.currency}"),
     )
 
 
@@ -147,11 +239,14 @@ RULES: Final[tuple[Callable[[Profile, Transaction], Reason | None], ...]] = (
     unusual_amount,
     velocity,
     new_country,
+    new_web_merchants,
+    new_payee,
+    money_passed_on,
 )
 
 
 def judge(profile: Profile, transaction: Transaction) -> tuple[Reason, ...]:
-    """All reasons for which a payment looks like fraud, the heaviest first."""
+    """All reasons for which a payment looks like fraud, highest weight first."""
     found = [reason for rule in RULES if (reason := rule(profile, transaction))]
     return tuple(sorted(found, key=lambda reason: -reason.weight))
 
@@ -162,11 +257,11 @@ def score(reasons: tuple[Reason, ...]) -> int:
 
 
 def threshold(profile: Profile, transaction: Transaction) -> int:
-    """The score at and above which a person should look at the payment."""
+    """The score from which a person should examine the payment."""
     alert = profile.suspected is not None and abs(transaction.posted_at - profile.suspected) <= ALERT
-    return ON_ALERT if alert else SUSPICIOUS
+    return SUSPICIOUS_ON_ALERT if alert else SUSPICIOUS
 
 
 def _reason(name: ReasonName, weight: int, *figures: tuple[str, int, str]) -> Reason:
-    rests_on = tuple(Figure(what=what, value=value, unit=unit) for what, value, unit in figures)
-    return Reason(name=name, weight=weight, rests_on=rests_on)
+    made = tuple(Figure(name=figure, value=value, unit=unit) for figure, value, unit in figures)
+    return Reason(name=name, weight=weight, figures=made)

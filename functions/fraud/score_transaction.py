@@ -1,12 +1,12 @@
-"""Look whether a transaction is so unlike its account that somebody may have stolen it.
+"""Compare a transaction with the profile of its account, and emit FraudSuspected if it looks like fraud.
 
-In the order of the account's stream, so that the same transactions leave the same profile and the same suspicions,
-however long this function was away. Nothing in a transaction is a reason to reject it here: the account's stream would
-be blocked, and the account unwatched.
+The function handles the events of an account in the order of its stream. So the same transactions always give the same
+profile and the same suspicions, even after an outage. It fails for no transaction, because a failure would block the
+account's stream.
 
-What is reversed is not taken out of the profile again. To know what it had added, the profile would have to keep every
-transaction; and a second function that wrote to it would have an order of its own, so that the same events would not
-always leave the same row. One amount moves a habit by little.
+A reversal does not change the profile. To subtract a transaction, the profile would have to keep all of them. And a
+second function that writes to it would have an order of its own, so the same events could give different rows. One
+amount changes a habit only little.
 """
 
 from daybook.consumers.reaction import reaction
@@ -19,12 +19,13 @@ from functions.fraud.rules import judge, score, threshold
 
 @reaction(TransactionPosted, emits=(FraudSuspected,), ordered=True)
 def handler(transaction: TransactionPosted, work: Work) -> None:
-    if transaction.direction == "credit":  # nobody steals by paying in
-        return
     profile = work.read(Profile, transaction.account_id)
+    if transaction.direction == "credit":  # fraud takes money from an account, so credits are only remembered
+        work.save(profile.after_credit(transaction))
+        return
     reasons = judge(profile, transaction)
-    enough = threshold(profile, transaction)
-    suspected = score(reasons) >= enough
+    needed = threshold(profile, transaction)
+    suspected = score(reasons) >= needed
     work.save(profile.after(transaction, suspected=suspected))
     if suspected:
         work.emit(
@@ -35,10 +36,10 @@ def handler(transaction: TransactionPosted, work: Work) -> None:
                 amount=transaction.amount,
                 currency=transaction.currency,
                 channel=transaction.channel,
-                country=transaction.where.country if transaction.where else "",
+                country=transaction.location.country if transaction.location else "",
                 posted_at=transaction.posted_at,
                 score=score(reasons),
-                threshold=enough,
+                threshold=needed,
                 reasons=reasons,
             )
         )

@@ -1,1 +1,1 @@
-"""Inventory: what is on the shelf, and what is put aside for whom."""
+"""Inventory: the stock of each article, and the reservations of orders."""

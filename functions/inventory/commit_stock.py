@@ -1,4 +1,4 @@
-"""Take what is put aside for a confirmed order off the shelf: it will be sent."""
+"""Remove the reserved pieces of a confirmed order from the stock."""
 
 from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.reaction import reaction
@@ -11,11 +11,9 @@ from functions.inventory.stock import Reservation, StockItem
 def handler(order: OrderConfirmed, work: Work) -> None:
     reservation = work.read(Reservation, order.order_id)
     if reservation.stage == "none":
-        msg = "nothing is put aside for the order yet"
-        raise RetryLater(msg)
+        raise RetryLater("no stock is reserved for the order yet")
     if reservation.stage == "released":
-        msg = "what was put aside for the order is free again; nothing is left to send"
-        raise NonRetryable(msg)
+        raise NonRetryable("the reservation of the confirmed order was released: no stock is reserved for it")
     if reservation.stage == "reserved":
         work.save(reservation.evolve(stage="committed"))
         for sku, quantity in reservation.pieces.items():

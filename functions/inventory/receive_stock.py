@@ -1,4 +1,4 @@
-"""Put goods that have arrived on the shelf."""
+"""Add delivered pieces to the stock."""
 
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
@@ -7,5 +7,5 @@ from functions.inventory.stock import StockItem
 
 
 @reaction(StockReceived)
-def handler(goods: StockReceived, work: Work) -> None:
-    work.change(StockItem(sku=goods.sku), available=goods.quantity)
+def handler(delivery: StockReceived, work: Work) -> None:
+    work.change(StockItem(sku=delivery.sku), available=delivery.quantity)

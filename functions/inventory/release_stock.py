@@ -1,4 +1,4 @@
-"""Put back on the shelf what is put aside for a cancelled order."""
+"""Release the reserved pieces of a cancelled order."""
 
 from daybook.consumers.failure import NonRetryable
 from daybook.consumers.reaction import reaction
@@ -11,8 +11,7 @@ from functions.inventory.stock import Reservation, StockItem
 def handler(order: OrderCancelled, work: Work) -> None:
     reservation = work.read(Reservation, order.order_id)
     if reservation.stage == "committed":
-        msg = "the order's goods have left the shelf"
-        raise NonRetryable(msg)
+        raise NonRetryable("the reserved pieces of the cancelled order have left the stock")
     if reservation.stage == "released":
         return
     work.save(reservation.evolve(stage="released"))

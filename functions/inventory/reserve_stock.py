@@ -12,14 +12,14 @@ from functions.inventory.stock import Reservation, StockItem
 def handler(order: OrderPlaced, work: Work) -> None:
     wanted = order.quantities()
     work.prefetch((Reservation, [order.order_id]), (StockItem, wanted))
-    if work.read(Reservation, order.order_id).stage == "released":  # cancelled before we got to it
+    if work.read(Reservation, order.order_id).stage == "released":  # the cancellation was processed first
         return
-    shelf = work.read_all(StockItem, wanted)
-    if missing := tuple(sku for sku, quantity in wanted.items() if shelf[sku].available < quantity):
+    stock = work.read_all(StockItem, wanted)
+    if missing := tuple(sku for sku, quantity in wanted.items() if stock[sku].available < quantity):
         work.emit(OutOfStock(order_id=order.order_id, skus=missing))
         return
     for sku, quantity in wanted.items():
-        work.change(shelf[sku], available=-quantity, reserved=quantity, at_least=0)
+        work.change(stock[sku], available=-quantity, reserved=quantity, at_least=0)
     work.save(Reservation.of(order))
     work.emit(
         StockReserved(

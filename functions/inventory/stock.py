@@ -1,4 +1,4 @@
-"""The shelf, and what is put aside."""
+"""Stock items and reservations."""
 
 from typing import Literal, Self
 
@@ -7,7 +7,7 @@ from events.orders import OrderPlaced
 
 
 class StockItem(State, table="stock", key="sku"):
-    """One article. Pieces are either available or reserved; many orders want it at once, so the row is *changed*."""
+    """The pieces of one article. Many orders reserve it at the same time, so functions *change* the row: none waits."""
 
     sku: str
     available: int = 0
@@ -15,9 +15,9 @@ class StockItem(State, table="stock", key="sku"):
 
 
 class Reservation(State, table="reservations", key="order_id"):
-    """What is put aside for one order: pieces by article.
+    """The pieces that are reserved for one order, by article.
 
-    An order's cancellation may be heard before the order itself: what was released before it was reserved, stays so.
+    A cancellation may arrive before its order. A reservation that was released before it was made stays released.
     """
 
     order_id: str
@@ -26,5 +26,5 @@ class Reservation(State, table="reservations", key="order_id"):
 
     @classmethod
     def of(cls, order: OrderPlaced) -> Self:
-        """All that the order wants."""
+        """All pieces of an order."""
         return cls(order_id=order.order_id, stage="reserved", pieces=order.quantities())

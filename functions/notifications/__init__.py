@@ -1,1 +1,1 @@
-"""Notifications: letters to customers, by e-mail. Each is sent at most once."""
+"""Notifications: e-mails to customers. Each is sent at most once."""

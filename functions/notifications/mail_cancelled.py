@@ -1,22 +1,22 @@
-"""Write to the customer that the order is cancelled, and why."""
+"""E-mail the customer that the order is cancelled, and why."""
 
 from daybook.consumers.effect import effect
 from daybook.consumers.effect_records import EffectRecord
 from events.notifications import EmailRefused, EmailSent
-from events.orders import OrderCancelled
-from functions.notifications.letter import Language, Words, language_of, letter
-from functions.notifications.post import post
+from events.orders import OrderCancelled, articles
+from functions.notifications.email import Content, Language, article_name, compose, language_of
+from functions.notifications.send import send
 
 
-def words(language: Language, order: OrderCancelled) -> Words:
-    """What the letter says."""
+def content(language: Language, order: OrderCancelled) -> Content:
+    """The content of the e-mail."""
     if language == "de":
-        return Words(
+        return Content(
             f"Ihre Bestellung {order.order_id} ist storniert",
             [_reason_in_german(order), "Es geht um diese Bestellung:"],
             ["Wir würden uns freuen, wenn Sie es noch einmal versuchen."],
         )
-    return Words(
+    return Content(
         f"Your order {order.order_id} is cancelled",
         [_reason(order), "This was your order:"],
         ["We would be glad if you tried again."],
@@ -24,9 +24,9 @@ def words(language: Language, order: OrderCancelled) -> Words:
 
 
 def _reason(order: OrderCancelled) -> str:
-    match order.because:
+    match order.reason:
         case "out_of_stock":
-            missing = ", ".join(order.missing)
+            missing = _missing(order)
             return (
                 f"We are sorry: we no longer have enough of {missing}, so we had to cancel your order "
                 f"{order.order_id}. You have not been charged."
@@ -38,15 +38,15 @@ def _reason(order: OrderCancelled) -> str:
             )
         case "not_paid_in_time":
             return (
-                f"Your payment has not reached us in time, so we have cancelled your order {order.order_id}. "
-                "Should it still arrive, we will pay it back at once."
+                f"Your payment did not arrive in time, so we have cancelled your order {order.order_id}. "
+                "If it still arrives, we will refund it."
             )
 
 
 def _reason_in_german(order: OrderCancelled) -> str:
-    match order.because:
+    match order.reason:
         case "out_of_stock":
-            missing = ", ".join(order.missing)
+            missing = _missing(order)
             return (
                 f"leider haben wir nicht mehr genug von {missing} und mussten Ihre Bestellung {order.order_id} "
                 "stornieren. Es wurde nichts abgebucht."
@@ -63,9 +63,15 @@ def _reason_in_german(order: OrderCancelled) -> str:
             )
 
 
-@effect(OrderCancelled, idempotency_key="letter/{order_id}/cancelled", emits=(EmailSent, EmailRefused))
+def _missing(order: OrderCancelled) -> str:
+    """The articles that are out of stock, as the customer knows them."""
+    names = {line.sku: article_name(line) for line in articles(order.purchase.lines)}
+    return ", ".join(names.get(sku, sku) for sku in order.missing)
+
+
+@effect(OrderCancelled, idempotency_key="email/{order_id}/cancelled", emits=(EmailSent, EmailRefused))
 def handler(order: OrderCancelled, record: EffectRecord) -> EmailSent | EmailRefused:
     with record.preparing():
-        bought = order.purchase
-        written = letter(bought.customer, words(language_of(bought.customer), order), bought.lines)
-    return post(written, record, letter_id=f"{order.order_id}.cancelled", order_id=order.order_id)
+        customer, lines = order.purchase.customer, order.purchase.lines
+        email = compose(customer, content(language_of(customer), order), lines)
+    return send(email, record, kind="cancelled", order_id=order.order_id)

@@ -1,1 +1,1 @@
-"""Orders: the one row that decides about each order, and the view that says where it is."""
+"""Orders: one row decides about each order, and a view shows its status."""

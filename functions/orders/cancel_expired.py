@@ -1,4 +1,4 @@
-"""Cancel an order that nobody has paid in time."""
+"""Cancel an order that was not paid in time."""
 
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work

@@ -9,5 +9,5 @@ from functions.orders.order import cancel
 
 @reaction(PaymentFailed, emits=(OrderCancelled,))
 def handler(payment: PaymentFailed, work: Work) -> None:
-    too_late = payment.reason == "not_paid_in_time"
-    cancel(work, payment.order_id, "not_paid_in_time" if too_late else "payment_failed")
+    late = payment.reason == "not_paid_in_time"
+    cancel(work, payment.order_id, "not_paid_in_time" if late else "payment_failed")

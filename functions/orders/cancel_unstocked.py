@@ -1,4 +1,4 @@
-"""Cancel an order whose goods are not there."""
+"""Cancel an order that exceeds the stock."""
 
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work

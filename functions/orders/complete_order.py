@@ -1,4 +1,4 @@
-"""Fulfil an order whose parcel is on its way."""
+"""Fulfil an order whose shipment was dispatched."""
 
 from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.reaction import reaction
@@ -9,22 +9,20 @@ from functions.orders.order import Order
 
 
 @reaction(ShipmentDispatched, emits=(OrderFulfilled,))
-def handler(parcel: ShipmentDispatched, work: Work) -> None:
-    order = work.read(Order, parcel.order_id)
-    bought = order.bought
+def handler(shipment: ShipmentDispatched, work: Work) -> None:
+    order = work.read(Order, shipment.order_id)
+    purchase = order.known_purchase
     if order.stage == "placed":
-        msg = "the order is not confirmed yet"
-        raise RetryLater(msg)
+        raise RetryLater("the order is not confirmed yet")
     if order.stage == "cancelled":
-        msg = "a parcel was sent for an order that is cancelled; have it stopped"
-        raise NonRetryable(msg)
+        raise NonRetryable("the shipment of a cancelled order was dispatched: ask the carrier to return it")
     if order.stage == "confirmed":
         work.save(order.evolve(stage="fulfilled"))
         work.emit(
             OrderFulfilled(
                 order_id=order.order_id,
-                purchase=bought,
-                carrier=parcel.carrier,
-                tracking_number=parcel.tracking_number,
+                purchase=purchase,
+                carrier=shipment.carrier,
+                tracking_number=shipment.tracking_number,
             )
         )

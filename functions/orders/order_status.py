@@ -1,4 +1,4 @@
-"""Where is my order? One row an order, for people to read, and the functions that keep it."""
+"""Where is my order? A view with one row for each order."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -6,12 +6,12 @@ from typing import Final, Literal
 from daybook.consumers.view import Add, SetIfNewer, view
 from daybook.store.state import State
 from events.inventory import OutOfStock, StockReserved
-from events.orders import CancelledBecause, OrderCancelled, OrderConfirmed, OrderFulfilled, OrderPlaced
-from events.payments import PaymentRefunded
+from events.orders import CancellationReason, OrderCancelled, OrderConfirmed, OrderFulfilled, OrderPlaced
+from events.payments import PaymentRefunded, RefundFailed
 
 Status = Literal["unknown", "placed", "out of stock", "reserved", "confirmed", "cancelled", "fulfilled"]
 
-# The way of an order. A later status wins over an earlier one, in whatever order the events arrive.
+# The steps of an order. A later status replaces an earlier one, in any order of arrival.
 _ORDER: Final[Mapping[Status, int]] = {
     "placed": 10,
     "out of stock": 20,
@@ -23,17 +23,18 @@ _ORDER: Final[Mapping[Status, int]] = {
 
 
 class OrderStatus(State, table="order-status", key="order_id"):
-    """What the customer is told."""
+    """What the customer sees of an order."""
 
     order_id: str
     status: Status = "unknown"
     total: int = 0  # minor units
     currency: str = ""
     missing: tuple[str, ...] = ()
-    cancelled_because: CancelledBecause | None = None
+    cancellation_reason: CancellationReason | None = None
     carrier: str = ""
     tracking_number: str = ""
     refunded: int = 0  # minor units
+    refund_failed: int = 0  # minor units: refunds that the customer did not get
 
 
 @view(OrderPlaced)
@@ -59,7 +60,7 @@ def order_status_confirmed(order: OrderConfirmed) -> SetIfNewer:
 
 @view(OrderCancelled)
 def order_status_cancelled(order: OrderCancelled) -> SetIfNewer:
-    return _reached(OrderStatus(order_id=order.order_id, status="cancelled", cancelled_because=order.because))
+    return _reached(OrderStatus(order_id=order.order_id, status="cancelled", cancellation_reason=order.reason))
 
 
 @view(OrderFulfilled)
@@ -79,6 +80,12 @@ def order_status_refunded(refund: PaymentRefunded) -> Add:
     return Add(OrderStatus, refund.order_id, {"refunded": refund.amount.amount})
 
 
+@view(RefundFailed)
+def order_status_refund_failed(refund: RefundFailed) -> Add:
+    amount = refund.amount.amount
+    return Add(OrderStatus, refund.order_id, {"refund_failed": amount, "refunded": -amount if refund.paid_out else 0})
+
+
 def _reached(row: OrderStatus) -> SetIfNewer:
-    """The order has come so far. Only what the row was given is set."""
+    """Set the fields that were given, unless the order has a later status."""
     return SetIfNewer(OrderStatus, row.order_id, order=_ORDER[row.status], fields=row.given)

@@ -1,4 +1,4 @@
-"""Open the row that decides about a placed order, and wait so long for its payment."""
+"""Save a placed order, and schedule the end of the time to pay for it."""
 
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work

@@ -1,1 +1,1 @@
-"""Patients: three systems that know each a share of every record, and agree; and who looks whether they do."""
+"""Patients: three systems that each keep a part of every record, and their reconciliation with the event store."""

@@ -1,4 +1,4 @@
-"""Billing: whom to bill, where, and who pays."""
+"""Billing: the demographics and addresses of patients, and who pays for them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,20 +7,26 @@ from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from events.fhir import Coverage, Patient, Resource
 from events.patients import PatientRecordsMerged, PatientRecordsUnmerged, PatientRecordUpdated
-from functions.patients.demographics import GENDER, demographics, written
-from functions.patients.record import Record, relinked
+from functions.patients.demographics import GENDER, as_json, demographics
+from functions.patients.record import Record, RecordEvent, ResourceRow, changed, save_record
 
 ADDRESSES, COVERAGE = "addresses", "coverage"
 
 
-class Billed(Record, table="billing-records", key="patient_id"):
+class BillingResource(ResourceRow, table="billing-resources", key="resource"):
+    """One coverage."""
+
+
+class BillingRecord(Record, table="billing-records", key="patient_id"):
     """One patient in billing."""
 
+    resource_rows = BillingResource
+
     @classmethod
-    def share(cls, resource: Resource) -> Mapping[str, Any]:
+    def values_from(cls, resource: Resource) -> Mapping[str, Any]:
         match resource:
             case Patient():
-                return {**demographics(resource), GENDER: resource.gender, ADDRESSES: written(resource.address)}
+                return {**demographics(resource), GENDER: resource.gender, ADDRESSES: as_json(resource.address)}
             case Coverage():
                 return {f"{COVERAGE}/{resource.id}": _coverage(resource)}
             case _:
@@ -29,25 +35,25 @@ class Billed(Record, table="billing-records", key="patient_id"):
 
 @reaction(PatientRecordUpdated)
 def sync_billing(update: PatientRecordUpdated, work: Work) -> None:
-    """Keep whom to bill, where, and who pays."""
-    before = work.read(Billed, update.patient_id)
-    after = before.after(update, work.cause.id)
-    if after != before:
-        work.save(after)
+    """Keep a patient's demographics, addresses, coverage, and links to other records."""
+    _save(work, update)
 
 
 @reaction(PatientRecordsMerged)
-def sync_billing_merged(merging: PatientRecordsMerged, work: Work) -> None:
-    """Two records are one person's."""
-    for record in relinked(work, Billed, merging).values():
-        work.save(record)
+def sync_billing_merged(merge: PatientRecordsMerged, work: Work) -> None:
+    """Link two records of one person."""
+    _save(work, merge)
 
 
 @reaction(PatientRecordsUnmerged)
-def sync_billing_unmerged(parting: PatientRecordsUnmerged, work: Work) -> None:
-    """A record is a person's own again."""
-    for record in relinked(work, Billed, parting).values():
-        work.save(record)
+def sync_billing_unmerged(unmerge: PatientRecordsUnmerged, work: Work) -> None:
+    """Remove the link between two records."""
+    _save(work, unmerge)
+
+
+def _save(work: Work, event: RecordEvent) -> None:
+    for record in changed(work, BillingRecord, event).values():
+        save_record(work, record)
 
 
 def _coverage(coverage: Coverage) -> dict[str, Any]:

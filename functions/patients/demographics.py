@@ -1,4 +1,4 @@
-"""Who somebody is: what all systems keep of it, each in its own table, and agree on."""
+"""The demographics of a patient, which every system keeps in its own table."""
 
 from typing import Any
 
@@ -6,15 +6,20 @@ from daybook.contracts.contract import Part
 from events.fhir import Patient
 
 NAMES, BIRTH_DATE, GENDER, DECEASED = "names", "birth_date", "gender", "deceased"
+REPLACED_BY = "replaced_by"
 
 
 def demographics(patient: Patient) -> dict[str, Any]:
-    """What all systems keep of who somebody is. Of the death only what is said of it."""
-    said: dict[str, Any] = {NAMES: written(patient.name), BIRTH_DATE: patient.birthDate}
-    death = patient.deceasedDateTime if patient.deceasedDateTime is not None else patient.deceasedBoolean
-    return said if death is None else {**said, DECEASED: death}
+    """The facts that every system keeps. `deceased` is among them only if the resource says something about it."""
+    values: dict[str, Any] = {
+        NAMES: as_json(patient.name),
+        BIRTH_DATE: patient.birthDate,
+        REPLACED_BY: patient.replaced_by,
+    }
+    deceased = patient.deceasedDateTime if patient.deceasedDateTime is not None else patient.deceasedBoolean
+    return values if deceased is None else {**values, DECEASED: deceased}
 
 
-def written(parts: tuple[Part, ...] | None) -> list[dict[str, Any]] | None:
-    """Parts of a resource as JSON has them; None of nothing, so that it is known to be no longer so."""
-    return [part.model_dump(mode="json") for part in parts] if parts else None
+def as_json(parts: tuple[Part, ...] | None) -> list[dict[str, Any]] | None:
+    """The typed fields of parts of a resource, as JSON. None if there are none, so that the fact no longer holds."""
+    return [part.model_dump(mode="json", include=set(type(part).model_fields)) for part in parts] if parts else None

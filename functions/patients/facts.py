@@ -1,7 +1,7 @@
-"""Facts: what a system of record says, each under a name, each with the revision that said it last.
+"""Facts of a record: a value for each name, with the revision of the event that set it.
 
-The revision decides, fact by fact, and never the order of arrival: the same sayings leave the same facts, however late,
-often or mixed up they come.
+For each fact the highest revision counts, not the order of arrival. So the same events leave the same facts in any
+order, with any delays and duplicates.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Fact(BaseModel):
-    """One fact: a value that JSON can hold, None for what is no longer so, and who says so since when."""
+    """One fact: its JSON value (None if it no longer holds), and the revision and the id of the event that set it."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -20,15 +20,15 @@ class Fact(BaseModel):
     event: str
 
     @property
-    def stamp(self) -> tuple[int, str]:
-        """By what two sayings are compared. Where a source has said two things in one revision, their ids decide."""
+    def version(self) -> tuple[int, str]:
+        """What decides which of two facts is newer. The event id decides if a source used one revision twice."""
         return self.revision, self.event
 
 
 Facts = dict[str, Fact]
 
 
-def newest(facts: Facts, said: Mapping[str, Any], revision: int, event: str) -> Facts:
-    """The facts, once an event has said something at a revision, as far as nothing newer is known."""
-    new = {name: Fact(value=value, revision=revision, event=event) for name, value in said.items()}
-    return facts | {name: fact for name, fact in new.items() if name not in facts or facts[name].stamp < fact.stamp}
+def newest(facts: Facts, values: Mapping[str, Any], revision: int, event: str) -> Facts:
+    """The facts after an event set these values, except for facts that a newer event has set."""
+    new = {name: Fact(value=value, revision=revision, event=event) for name, value in values.items()}
+    return facts | {name: fact for name, fact in new.items() if name not in facts or facts[name].version < fact.version}

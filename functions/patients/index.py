@@ -1,7 +1,7 @@
-"""The index: who is this? Patients by their numbers, names, birth dates and wards.
+"""The index: finds patients by number, name, birth date and ward.
 
-Two tables of hints lead to records: whom a number was ever given to, and whom a term was ever said of. A hint is never
-taken back, so that late and repeated events do no harm; whoever follows one looks into the record.
+Two tables of hints lead to records: the patients who were ever given a number, and those who ever had a search term. A
+hint is never removed, so late and duplicate events do no harm. A reader of a hint checks it against the record.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,50 +19,66 @@ from events.patients import (
     SharedIdentifierFound,
 )
 from functions.patients import lookup
-from functions.patients.demographics import GENDER, demographics, written
-from functions.patients.record import Record, of_one_person, relinked
+from functions.patients.demographics import GENDER, as_json, demographics
+from functions.patients.record import (
+    Record,
+    ResourceRow,
+    changed,
+    is_resource,
+    of_one_person,
+    read_record,
+    resource_key,
+    save_record,
+)
 
 IDENTIFIERS, ENCOUNTER = "identifiers", "encounter"
 
-# One transaction writes all hints of a record, with up to twenty numbers and what is found about each.
-_MOST_TERMS = TRANSACTION_ITEMS // 2
-# What so many have is no number of anybody's, but a placeholder: `0000`.
-_MOST_HOLDERS = 100
+# One transaction writes all hints of a record, its numbers (at most twenty), and one event for each shared number.
+_MAX_TERMS = TRANSACTION_ITEMS // 2
+# A number with so many holders identifies nobody. It is a placeholder such as `0000`.
+_MAX_HOLDERS = 100
 
 
-class Indexed(Record, table="patient-index", key="patient_id"):
+class IndexResource(ResourceRow, table="index-resources", key="resource"):
+    """One encounter."""
+
+
+class IndexRecord(Record, table="patient-index", key="patient_id"):
     """One patient in the index."""
 
+    resource_rows = IndexResource
+    current_field = "ward"
+
     @classmethod
-    def share(cls, resource: Resource) -> Mapping[str, Any]:
+    def values_from(cls, resource: Resource) -> Mapping[str, Any]:
         match resource:
             case Patient():
-                return {**demographics(resource), IDENTIFIERS: written(resource.identifier), GENDER: resource.gender}
+                return {**demographics(resource), IDENTIFIERS: as_json(resource.identifier), GENDER: resource.gender}
             case Encounter():
                 return {f"{ENCOUNTER}/{resource.id}": {"status": resource.status, "ward": resource.ward}}
             case _:
                 return {}
 
     @property
-    def said(self) -> dict[str, Any]:
-        """All that is known, by the names of the facts."""
+    def values(self) -> dict[str, Any]:
+        """The values of all facts, by name."""
         return {name: fact.value for name, fact in self.facts.items()}
 
     @property
     def numbers(self) -> dict[str, str]:
-        """The systems of the numbers that the patient has, by number and system as one term."""
+        """The patient's numbers that are in use. Keys are system and number as one text, values are the systems."""
         return _numbers(self.value(IDENTIFIERS))
 
 
-class Numbered(State, table="patient-identifiers", key="number"):
-    """To whom a number was ever given."""
+class NumberHolders(State, table="patient-identifiers", key="number"):
+    """The patients who were ever given a number."""
 
     number: str
     patients: tuple[str, ...] = ()
 
 
 class Hint(State, table="patient-terms", key="hint"):
-    """Of whom a term was ever said: one row for each of both."""
+    """One patient who ever had a search term. There is a row for each pair of them."""
 
     hint: str
     term: str = ""
@@ -71,111 +87,126 @@ class Hint(State, table="patient-terms", key="hint"):
 
 @reaction(PatientRecordUpdated, emits=(SharedIdentifierFound,))
 def index_patient(update: PatientRecordUpdated, work: Work) -> None:
-    """Keep who a patient is, so that they are found by number, name, birth date and ward."""
-    said = Indexed.share(update.resource)
-    patient = update.patient_id
-    work.prefetch((Indexed, [patient]), (Hint, hints(said, patient)), (Numbered, numbers(said)))
-    before = work.read(Indexed, patient)
-    after = before.after(update, work.cause.id)
-    if after == before:
+    """Index a patient by number, name, birth date and ward, and report numbers that other patients have."""
+    values = IndexRecord.values_from(update.resource)
+    if not values:
         return
-    work.save(after)
-    for finding in shared(work, after, leave_hints(work, said, before)):
-        work.emit(finding)
+    patient_id = update.patient_id
+    hints = hints_of(patient_id, values)
+    work.prefetch(
+        (IndexRecord, [patient_id]),
+        (IndexResource, [resource_key(patient_id, name) for name in values if is_resource(name)]),
+        (Hint, hints),
+        (NumberHolders, numbers_in(values)),
+    )
+    before = read_record(work, IndexRecord, patient_id, values)
+    records = changed(work, IndexRecord, update)
+    if not records:
+        return
+    new = save_hints(work, values, before)
+    for found in _save(work, records, before, new):
+        work.emit(found)
 
 
 @reaction(PatientRecordsMerged, emits=(SharedIdentifierFound,))
-def index_merged(merging: PatientRecordsMerged, work: Work) -> None:
-    """Two records are one person's."""
-    relink(work, merging)
+def index_merged(merge: PatientRecordsMerged, work: Work) -> None:
+    """Link two records of one person."""
+    _link(work, merge)
 
 
 @reaction(PatientRecordsUnmerged, emits=(SharedIdentifierFound,))
-def index_unmerged(parting: PatientRecordsUnmerged, work: Work) -> None:
-    """A record is a person's own again."""
-    relink(work, parting)
+def index_unmerged(unmerge: PatientRecordsUnmerged, work: Work) -> None:
+    """Remove the link between two records, and report the numbers that both have."""
+    _link(work, unmerge)
 
 
-def hints(said: Mapping[str, Any], patient_id: str) -> dict[str, Hint]:
-    """The hints to a patient of whom this is said, by their keys."""
-    # Words of names come last: of these there may be more than there is room for.
-    terms = sorted(lookup.terms(said), key=lambda term: (term.startswith(lookup.named("")), term))[:_MOST_TERMS]
+def hints_of(patient_id: str, values: Mapping[str, Any]) -> dict[str, Hint]:
+    """The hints that lead to a patient with these facts, by key."""
+    # Words of names come last, because only of these there may be too many.
+    terms = sorted(lookup.terms(values), key=lambda term: (term.startswith(lookup.name_term("")), term))[:_MAX_TERMS]
     return {key: Hint(hint=key, term=term, patient_id=patient_id) for term in terms if (key := f"{term}#{patient_id}")}
 
 
-def numbers(said: Mapping[str, Any]) -> list[str]:
-    """The numbers that are said."""
-    return list(_numbers(said.get(IDENTIFIERS)))
+def numbers_in(values: Mapping[str, Any]) -> list[str]:
+    """The numbers among these facts, each as one text with its system."""
+    return list(_numbers(values.get(IDENTIFIERS)))
 
 
-def leave_hints(work: Work, said: Mapping[str, Any], before: Indexed) -> list[str]:
-    """Write the hints that are not there. Returns the numbers that the patient did not have before."""
+def save_hints(work: Work, values: Mapping[str, Any], before: IndexRecord) -> list[str]:
+    """Save the missing hints of a patient with these facts. Returns the numbers that are new to the patient."""
     patient_id = before.patient_id
-    wanted = hints(said, patient_id)
-    there = work.read_all(Hint, wanted)
+    wanted = hints_of(patient_id, values)
+    existing = work.read_all(Hint, wanted)
     for key, hint in wanted.items():
-        if not there[key].term:
+        if not existing[key].term:
             work.save(hint)
-    given = []
-    for number, holders in work.read_all(Numbered, numbers(said)).items():
+    new = []
+    for number, holders in work.read_all(NumberHolders, numbers_in(values)).items():
         known = patient_id in holders.patients
-        if len(holders.patients) >= _MOST_HOLDERS or (known and number in before.numbers):
+        if len(holders.patients) >= _MAX_HOLDERS or (known and number in before.numbers):
             continue
-        # Written also for a patient who had the number once: two who are given one at once would each miss the other.
+        # A known holder is saved too. Otherwise two patients who get the number at once would not notice each other.
         patients = holders.patients if known else (*holders.patients, patient_id)
         work.save(holders.evolve(patients=patients))
-        given.append(number)
-    return given
+        new.append(number)
+    return new
 
 
-def lost_hints(work: Work, record: Indexed) -> bool:
-    """Whether a hint to the patient is missing."""
-    wanted = hints(record.said, record.patient_id)
-    holders = work.read_all(Numbered, numbers(record.said)).values()
-    return any(not hint.term for hint in work.read_all(Hint, wanted).values()) or any(
-        record.patient_id not in each.patients and len(each.patients) < _MOST_HOLDERS for each in holders
+def lacks_hints(work: Work, record: IndexRecord) -> bool:
+    """Whether a hint that leads to the patient is missing."""
+    hints = work.read_all(Hint, hints_of(record.patient_id, record.values)).values()
+    holders = work.read_all(NumberHolders, numbers_in(record.values)).values()
+    return any(not hint.term for hint in hints) or any(
+        record.patient_id not in each.patients and len(each.patients) < _MAX_HOLDERS for each in holders
     )
 
 
-def shared(
-    work: Work, record: Indexed, given: list[str], known: Mapping[str, Indexed] | None = None
+def shared_identifiers(
+    work: Work, record: IndexRecord, new: list[str], unsaved: Mapping[str, IndexRecord] | None = None
 ) -> Iterator[SharedIdentifierFound]:
-    """Whether another person has one of the numbers that the patient was just given. Records in `known` are about to be
-    written so.
+    """An event for each of the patient's `new` numbers that another person has. Records in `unsaved` are used in place
+    of their rows.
     """
-    person = of_one_person(work, record, known) if given else {}
-    for number, holders in work.read_all(Numbered, [each for each in given if each in record.numbers]).items():
-        others = work.read_all(Indexed, [other for other in holders.patients if other not in person])
-        having = tuple(sorted(other for other, row in others.items() if number in row.numbers))
-        if having:
-            yield SharedIdentifierFound(patient_id=record.patient_id, others=having, system=record.numbers[number])
+    person = of_one_person(work, record, unsaved) if new else {}
+    for number, holders in work.read_all(NumberHolders, [each for each in new if each in record.numbers]).items():
+        others = work.read_all(IndexRecord, [other for other in holders.patients if other not in person])
+        sharing = tuple(sorted(other for other, row in others.items() if number in row.numbers))
+        if sharing:
+            yield SharedIdentifierFound(patient_id=record.patient_id, others=sharing, system=record.numbers[number])
 
 
-def relink(work: Work, event: PatientRecordsMerged | PatientRecordsUnmerged) -> None:
-    """Write the records that are other ones once the event has happened. Whoever is no longer one person with others is
-    told to have their numbers.
+def _link(work: Work, event: PatientRecordsMerged | PatientRecordsUnmerged) -> None:
+    before = read_record(work, IndexRecord, event.patient_id)
+    for found in _save(work, changed(work, IndexRecord, event), before, []):
+        work.emit(found)
+
+
+def _save(
+    work: Work, records: Mapping[str, IndexRecord], before: IndexRecord, new: list[str]
+) -> Iterator[SharedIdentifierFound]:
+    """Save the records after an event of one of them, and yield an event for each number that is shared now. The
+    holders of the record's `new` numbers are saved already.
     """
-    before = work.read(Indexed, event.patient_id)
-    records = relinked(work, Indexed, event)
     for record in records.values():
-        work.save(record)
-    after = records.get(event.patient_id, before)
-    if before.replaced_by and after.replaced_by != before.replaced_by:
-        person = of_one_person(work, after, records)
-        # Written as they are: who is given one of them at the same time would miss these, and these would miss them.
-        for holders in work.read_all(
-            Numbered, {number for each in person.values() for number in each.numbers}
-        ).values():
-            work.save(holders)
-        for each in person.values():
-            for finding in shared(work, each, list(each.numbers), records):
-                work.emit(finding)
+        save_record(work, record)
+    after = records.get(before.patient_id, before)
+    if not before.replaced_by or after.replaced_by == before.replaced_by:
+        yield from shared_identifiers(work, after, new, records)
+        return
+    # The records are no longer one person's, so each of their numbers may be shared now.
+    person = of_one_person(work, after, records)
+    numbers = {number for each in person.values() for number in each.numbers}
+    # Saved unchanged. Otherwise a patient who gets a number at the same time and this one would not notice each other.
+    for holders in work.read_all(NumberHolders, numbers - set(new)).values():
+        work.save(holders)
+    for each in person.values():
+        yield from shared_identifiers(work, each, list(each.numbers), records)
 
 
 def _numbers(identifiers: Any) -> dict[str, str]:
     return {
         f"{system}|{each['value']}": system
         for each in identifiers or ()
-        if "value" in each
+        if "value" in each and each.get("use") != "old"  # an old number may be another patient's now
         for system in [each.get("system", "")]
     }

@@ -1,1 +1,1 @@
-"""Payments: money of orders, at the payment provider."""
+"""Payments: charges and refunds of orders, through the payment provider."""

@@ -1,4 +1,4 @@
-"""Amounts as Stripe counts them, which is not always in ISO 4217's minor units."""
+"""Amounts in Stripe's units, which are not always the minor units of ISO 4217."""
 
 from decimal import Decimal
 from typing import Final
@@ -14,18 +14,17 @@ _WITH_THREE: Final = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
 
 
 class NotChargeable(ValueError):
-    """Stripe cannot move exactly this amount in this currency."""
+    """Stripe cannot charge or refund exactly this amount in this currency."""
 
 
 def stripe_amount(money: Money) -> int:
     """The amount for Stripe's API. Raises NotChargeable if it would have to be rounded.
 
-    Two decimals stand for all currencies but those above, also for some that have none by now, as ISK and UGX
+    Stripe uses two decimals for all currencies except those above, also for ISK and UGX, which have none
     (https://docs.stripe.com/currencies#special-cases).
     """
     digits = 0 if money.currency in _WITHOUT_DECIMALS else 3 if money.currency in _WITH_THREE else 2
     exact = Decimal(money.amount).scaleb(digits - MINOR_UNIT_DIGITS[money.currency])
     if exact != exact.to_integral_value() or (money.currency in _WITH_THREE and exact % 10):
-        msg = "the payment provider cannot move exactly this amount in this currency"
-        raise NotChargeable(msg)
+        raise NotChargeable("the payment provider cannot charge or refund exactly this amount in this currency")
     return int(exact)

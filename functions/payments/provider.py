@@ -1,5 +1,7 @@
-"""The payment provider: Stripe, by its own package. Only this service pays for importing it."""
+"""The client of the payment provider, Stripe."""
 
+import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 
 import stripe
@@ -8,59 +10,86 @@ from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterEr
 from stripe import StripeClient
 
 from daybook.consumers.effect_records import NotPerformed
-from daybook.consumers.failure import kind
+from daybook.consumers.failure import NonRetryable, kind
 from daybook.runtime import aws
 from daybook.runtime.settings import settings
 
-# How long a key is used before it is looked up again: so long an old one is still needed once it was replaced.
-_KEY_LIVES = 300  # seconds
+# After a key is replaced, functions may use the old one for this time.
+_KEY_LIFETIME = 300  # seconds
 
-# The order's number stands in the metadata of all that is made at the provider, under this name.
+# The names in the metadata of payments and refunds at Stripe: the order id and the refund id.
 ORDER = "order"
 REFUND = "refund"
 
+_LONGEST_KEY = 255  # characters: https://docs.stripe.com/api/idempotent_requests
+
+
+def key_at_provider(idempotency_key: str) -> str:
+    """The idempotency key at Stripe. It names the stage and its deployment, because several may use one account, each
+    with an order 1001.
+    """
+    owner = "/".join(_owner().values())
+    key = f"{owner}/{idempotency_key}"
+    return key if len(key) <= _LONGEST_KEY else f"{owner}/{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+
+
+def metadata(**ids: str) -> dict[str, str]:
+    """The metadata of a payment or a refund: its ids in this system, the stage, and the deployment."""
+    return {**ids, **_owner()}
+
+
+def _owner() -> dict[str, str]:
+    return {"stage": settings().names.stage, "deployment": settings().option("deployment")}
+
+
+def check_owner(found: stripe.PaymentIntent | stripe.Refund, expected: Mapping[str, str], amount: int) -> None:
+    """Check that what Stripe returns under a key is what was asked for. Raises NonRetryable."""
+    given = found.metadata.to_dict() if found.metadata else {}
+    if (differing := {name for name in expected if given.get(name) != expected[name]}) or found.amount != amount:
+        what = ", ".join(sorted(differing)) or "amount"
+        msg = f"{found.id} at Stripe has another {what} than this event: look at it in Stripe's dashboard"
+        raise NonRetryable(msg)
+
 
 def provider() -> StripeClient:
-    """The provider's client. It repeats no call by itself: whether to repeat is the effect's to decide."""
+    """Stripe's client. It does not retry: the effect decides whether to call again.
+
+    Raises NotPerformed if the key cannot be read or is not valid.
+    """
     try:
-        key = secrets().get(settings().option("stripe-key"), max_age=_KEY_LIVES)
+        key = secrets().get(settings().option("stripe-key"), max_age=_KEY_LIFETIME)
     except GetParameterError as error:
-        # Powertools keeps what AWS said in the context alone.
-        msg = (
-            f"the key to the payment provider cannot be read: {kind(error.__context__ or error)}. See `daybook doctor`"
-        )
+        # The error of AWS is only in the context.
+        msg = f"Stripe's key cannot be read: {kind(error.__context__ or error)}. See `daybook doctor`"
         raise NotPerformed(msg) from error
     key = str(key).strip()
-    if not (key.isascii() and key.isprintable()):  # it could not even be sent
-        msg = "the key to the payment provider is no key. See `daybook doctor`"
-        raise NotPerformed(msg)
+    if not (key.isascii() and key.isprintable()):  # an HTTP header cannot contain it
+        raise NotPerformed("Stripe's key is not valid. See `daybook doctor`")
     return client(key)
 
 
-def certainly_nothing(error: stripe.StripeError) -> NotPerformed | None:
-    """That nothing was done, if that is what the error says: nobody is let in. None if nobody knows."""
+def not_performed(error: stripe.StripeError) -> NotPerformed | None:
+    """The error to raise if Stripe rejected the call before it did anything; None if the outcome is unknown."""
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
-        msg = f"the payment provider answers {kind(error)}: is its key set? See `daybook doctor`"
+        msg = f"Stripe refused the key: {kind(error)}. See `daybook doctor`"
         return NotPerformed(msg)
     if isinstance(error, stripe.RateLimitError):
-        msg = "the payment provider is busy"
-        return NotPerformed(msg)
+        return NotPerformed("Stripe limits the rate of calls")
     return None
 
 
 @lru_cache(maxsize=1)
 def client(key: str) -> StripeClient:
-    """The client that uses this key."""
-    here = settings()
+    """Stripe's client with this key."""
     return StripeClient(
         key,
-        base_addresses={"api": here.option("stripe-api")},
+        base_addresses={"api": settings().option("stripe-api")},
         max_network_retries=0,
-        http_client=stripe.RequestsClient(timeout=here.call_timeout),
+        http_client=stripe.RequestsClient(timeout=settings().call_timeout),
     )
 
 
 @lru_cache(maxsize=1)
 def secrets() -> SecretsProvider:
-    """Where the key is kept."""
+    """Secrets Manager, which has the key."""
     return SecretsProvider(boto3_client=aws.client("secretsmanager"))

@@ -1,1 +1,1 @@
-"""Shipping: parcels, from the wish to send them to the carrier."""
+"""Shipping: requests to the warehouse to pack and send orders."""

@@ -1,7 +1,7 @@
-"""The hospital: patients' records in three systems that agree, and bedside devices that are watched.
+"""The hospital: patients' records in three systems that agree, and bedside devices that are monitored.
 
-Its samples may also say `escalates`: alarms that nobody acknowledges in time; `silent`: a device that is never heard
-of; and `damages`: systems, each with a patient whose row there is damaged by hand before what comes `then`.
+A sample may also have these keys. `escalates`: alarms that nobody acknowledges in time. `silent`: a device that sends
+no reports. `damages`: a patient for each system whose row is damaged by hand before the entries of `then` are sent.
 """
 
 from collections import Counter
@@ -28,40 +28,40 @@ class Hospital(Business):
     """A day in the hospital."""
 
     name = "hospital"
-    success_message = "The three systems agree on every patient; each alarm was paged once at each of its levels."
+    success_message = "The three systems agree on every patient. Each alarm was paged once at each of its levels."
     further_reading = {
-        "functions/patients/pharmacy.py": "the function that found what a patient must not be given",
-        "functions/equipment/raise_alarm.py": "the one that tells an alarm from noise",
-        "events/equipment.py": "what a device must send",
+        "functions/patients/pharmacy.py": "the function that found the conflict of a prescription with an allergy",
+        "functions/equipment/raise_alarm.py": "the function that raises alarms and ignores noise",
+        "events/equipment.py": "the contract of a device's reports",
     }
 
     def phases(self) -> tuple[Phase, Phase, Phase]:
-        """Devices are registered, records and readings come, and time passes."""
+        """Register devices, send records and readings, then damage a record and wait for timers."""
         return (
-            Phase("registering devices", self._morning),
-            Phase("sending records and readings", self._noon),
-            Phase("damaging a record, and waiting for those who do not answer", self._evening),
+            Phase("registering devices", self._register),
+            Phase("sending records and readings", self._send),
+            Phase("damaging a record, and waiting for escalations and silence", self._damage_and_wait),
         )
 
     def summary(self) -> Summary:
         """The ward, the records, and the pager."""
-        here = self.system
-        there = list(devices(here.connection, _WARD))
-        records = Patients.of(here.connection)
+        connection = self.system.connection
+        on_ward = list(devices(connection, _WARD))
+        records = Patients.of(connection)
         patients = [records.patient(row.patient_id) for row in records.index.scan()]
-        paged = pages(here.cloud, here.connection)
+        received = pages(self.system.cloud, connection)
         return Summary(
-            tables=[_devices(there), _records(patients), _pages(paged)],
-            problems=[*_disagreements(patients), *self._pages(paged), *self._silence(there)],
+            tables=[_devices(on_ward), _records(patients), _pages(received)],
+            problems=[*_disagreements(patients), *self._wrong_pages(received), *self._wrong_silence(on_ward)],
         )
 
-    def _morning(self, driver: DemoDriver) -> None:
+    def _register(self, driver: DemoDriver) -> None:
         driver.send(self.first.entries)
 
-    def _noon(self, driver: DemoDriver) -> None:
+    def _send(self, driver: DemoDriver) -> None:
         self.send_samples(driver)
 
-    def _evening(self, driver: DemoDriver) -> None:
+    def _damage_and_wait(self, driver: DemoDriver) -> None:
         for sample in self.samples:
             for system, patient_id in sample.own.get("damages", {}).items():
                 self._damage(system, patient_id)
@@ -71,51 +71,52 @@ class Hospital(Business):
             driver.send(sample.then)
 
     def _damage(self, system: str, patient_id: str) -> None:
-        """Write by hand, past all functions, what nobody has ever said."""
+        """Write a wrong birth date into the row of a system, without an event."""
         records = DeployedTable.of(self.system.connection, SYSTEMS[system])
         record = records.rows([patient_id])[patient_id]
-        known = record.facts[BIRTH_DATE]
-        wrong = Fact(value="1900-01-01", revision=known.revision, event=known.event)
-        records.put(record.with_facts({**record.facts, BIRTH_DATE: wrong}))
+        fact = record.facts[BIRTH_DATE]
+        wrong = Fact(value="1900-01-01", revision=fact.revision, event=fact.event)
+        records.put(record.evolve(facts={**record.facts, BIRTH_DATE: wrong}))
 
-    def _pages(self, paged: list[Page]) -> Iterator[str]:
-        """Alarms that were not paged once at each of their levels, and pages that nobody has told of."""
-        told: Counter[str] = Counter()
+    def _wrong_pages(self, received: list[Page]) -> Iterator[str]:
+        """Alarms that were not paged once at each of their levels, and pages without an event."""
+        paged: Counter[str] = Counter()
         due: Counter[str] = Counter()
         for row in PlainTable(self.system.connection, self.system.connection.names.store).scan():
-            told.update([row["stream"]] if row["type"] == StaffPaged.__name__ else [])
+            paged.update([row["stream"]] if row["type"] == StaffPaged.__name__ else [])
             due.update([row["stream"]] if row["type"] in _PAGED else [])
-        for alarm in sorted(told.keys() | due.keys()):
-            if told[alarm] != due[alarm]:
-                yield f"{alarm} should have been paged {due[alarm]} times; it was {told[alarm]} times"
-        if len(paged) != told.total():
-            yield f"{len(paged)} pages were got, {told.total()} are in the event store"
+        for alarm in sorted(paged.keys() | due.keys()):
+            if paged[alarm] != due[alarm]:
+                yield f"{alarm} was paged {paged[alarm]} times; expected {due[alarm]}"
+        if len(received) != paged.total():
+            yield f"the pager received {len(received)} pages; the event store has {paged.total()}"
 
-    def _silence(self, there: list[Device]) -> Iterator[str]:
-        silent = {device.device_id for device in there if any("silence" in each for each in device.troubles)}
-        if silent != (meant := {sample.own["silent"] for sample in self.samples if "silent" in sample.own}):
-            yield f"{sorted(meant)} should be silent; {sorted(silent)} are"
+    def _wrong_silence(self, on_ward: list[Device]) -> Iterator[str]:
+        silent = {device.device_id for device in on_ward if any("silence" in each for each in device.problems)}
+        expected = {sample.own["silent"] for sample in self.samples if "silent" in sample.own}
+        if silent != expected:
+            yield f"the silent devices are {sorted(silent)}; expected {sorted(expected)}"
 
 
 def _disagreements(patients: list[Patient]) -> Iterator[str]:
     for patient in patients:
         if patient.differences or len(patient.rows) < len(SYSTEMS):
-            yield f"the systems do not agree on {patient.patient_id}: {', '.join(patient.differences)}"
+            yield f"the systems differ on patient {patient.patient_id}: {', '.join(patient.differences)}"
 
 
-def _devices(there: list[Device]) -> Table:
+def _devices(on_ward: list[Device]) -> Table:
     return table(
         f"The devices on {_WARD}",
-        ("device", "type", "status", "readings", "trouble"),
+        ("device", "type", "status", "readings", "problems"),
         (
             (
                 device.device_id,
                 device.type,
-                device.status or "never heard of",
+                device.status or "no report",
                 "; ".join(device.readings),
-                "; ".join(device.troubles),
+                "; ".join(device.problems),
             )
-            for device in there
+            for device in on_ward
         ),
     )
 
@@ -123,17 +124,19 @@ def _devices(there: list[Device]) -> Table:
 def _records(patients: list[Patient]) -> Table:
     rows = []
     for patient in sorted(patients, key=lambda patient: patient.patient_id):
-        names = patient.known(NAMES)
+        names = patient.facts(NAMES)
         revisions = [names[system].revision if system in names else "" for system in SYSTEMS if system in patient.rows]
-        rows.append((patient.patient_id, *revisions, ", ".join(patient.related), ", ".join(patient.conflicts)))
+        unchecked = "; ".join(map(str, patient.unchecked))
+        related, conflicts = ", ".join(patient.related), ", ".join(patient.conflicts)
+        rows.append((patient.patient_id, *revisions, related, conflicts, unchecked))
     return table(
-        "The records: at which revision each system is",
-        ("record", *SYSTEMS, "the same person", "prescriptions that meet allergies"),
+        "The records, with the revision that each system has",
+        ("record", *SYSTEMS, "other records", "conflicts of prescription and allergy", "unchecked prescriptions"),
         rows,
         numbers=tuple(SYSTEMS),
     )
 
 
-def _pages(paged: list[Page]) -> Table:
-    rows = ((page.level, page.text.replace("\n", "; ")) for page in paged)
+def _pages(received: list[Page]) -> Table:
+    rows = ((page.level, page.text.replace("\n", "; ")) for page in received)
     return table("The pager", ("level", "page"), rows, numbers=("level",))

@@ -1,4 +1,4 @@
-"""The pager: all pages that the system has sent. On this machine they wait in a queue, which nobody empties."""
+"""The pages that the system has sent. On this machine they stay in a queue that nothing empties."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from functions.equipment.setup import queue
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page as it is read."""
+    """One page, as the pager shows it."""
 
     id: str
     ward: str
@@ -23,15 +23,15 @@ class Page:
 
 
 def pages(cloud: Cloud, connection: Connection) -> list[Page]:
-    """All pages, in the order in which they came."""
+    """All pages, in the order of arrival."""
     url = connection.sqs.get_queue_url(QueueName=queue(connection))["QueueUrl"]
-    told = cloud.page(f"sqs/messages?QueueUrl={quote(url, safe='')}")["messages"]
+    accounts = cloud.page(f"sqs/messages?QueueUrl={quote(url, safe='')}")["messages"]
     bodies = [
         json.loads(message["Body"])
-        for of_account in told.values()
-        for of_region in of_account.values()
-        for of_queue in of_region.values()
-        for message in of_queue
+        for regions in accounts.values()
+        for queues in regions.values()
+        for messages in queues.values()
+        for message in messages
     ]
     return [
         Page(

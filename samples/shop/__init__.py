@@ -1,1 +1,1 @@
-"""The shop."""
+"""Samples and demo of the shop."""

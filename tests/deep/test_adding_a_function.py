@@ -1,4 +1,4 @@
-"""The first example of the docs, a new function: its file and its line, as they stand there, deployed and at work."""
+"""The first example of the docs, a new function, deployed and run exactly as the docs show it."""
 
 import io
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.documentation import DOCS, examples
 from tests.templates.synthesis import ROOT, copy_of_sources
 
 
-def test_one_file_and_one_line_are_a_deployed_function(tmp_path: Path) -> None:
+def test_one_file_and_one_line_of_a_stack_deploy_a_function(tmp_path: Path) -> None:
     project = copy_of_sources(tmp_path / "project")
     (project / ".venv").symlink_to(ROOT / ".venv")
     file, line, *_ = examples(DOCS / "add-a-reaction.md")

@@ -21,4 +21,4 @@ def test_the_examples_of_the_docs_are_deployed_with_the_permissions_that_the_doc
     assembly = synthesise(tmp_path / "assembly", NAMES.stage, EMAILS, root=project)
 
     assert allowed
-    assert {function: permissions.does(assembly, function) for function in allowed} == allowed
+    assert {function: permissions.permissions_of(assembly, function) for function in allowed} == allowed

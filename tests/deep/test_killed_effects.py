@@ -6,16 +6,9 @@ from typing import Any
 from daybook.contracts.identity import admitted_id, emitted_id
 from daybook.local.faults import Fault, Faults
 from daybook.local.provider import Provider
-from tests.deployed.deployed import (
-    CHECKOUT,
-    CONFIRMED,
-    Deployed,
-    an_order,
-    short_visibility_timeout,
-    stock_received,
-    unique,
-)
-from tests.deployed.test_shop import ACCOUNT, CHARGE, REFUND, REFUNDED, SERVICE_DESK, a_refund, charges
+from tests.deployed.deployed import CHECKOUT, CONFIRMED, Deployed, an_order, short_visibility_timeout, stock_received
+from tests.deployed.shop.orders import ACCOUNT, CHARGE, REFUND, REFUNDED, SERVICE_DESK, a_refund_claim, charge_count
+from tests.local.processes import unique
 
 # The calls to AWS before and after which a process is killed during an effect, and what they also mention.
 CALLS: Mapping[str, tuple[str, str]] = {
@@ -56,7 +49,7 @@ def test_a_process_killed_before_or_after_any_call_charges_each_customer_once(
 
     assert {death: faults.injected_count(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
     assert [provider.book().taken(order) for order in orders] == [{"eur": 1250}] * len(orders)
-    assert [charges(provider, order) for order in orders] == [1] * len(orders)
+    assert [charge_count(provider, order) for order in orders] == [1] * len(orders)
     assert [system.types(f"order/{order}") for order in orders] == [CONFIRMED] * len(orders)
 
 
@@ -73,7 +66,7 @@ def test_a_process_killed_before_or_after_any_call_refunds_once(
         short_visibility_timeout(system, REFUND, until_true=all_injected(faults, deaths)),
         faults.inject(*deaths.values()),
     ):
-        system.receives(*(a_refund(order, "R-1", 500, producer_id=order) for order in orders))
+        system.receives(*(a_refund_claim(order, "R-1", 500, producer_id=order) for order in orders))
 
     assert {death: faults.injected_count(fault) for death, fault in deaths.items()} == dict.fromkeys(deaths, 1)
     assert [provider.book().returned(order) for order in orders] == [{"eur": 500}] * len(orders)

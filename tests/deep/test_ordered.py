@@ -1,4 +1,4 @@
-"""An ordered function, added to a copy of the project, deployed and at work."""
+"""An ordered consumer, added to a copy of the project and deployed."""
 
 import io
 from pathlib import Path
@@ -15,15 +15,15 @@ from tests.templates.synthesis import ROOT, copy_of_sources
 CONTRACT = '''
 
 class DialTurned(Event, joins="dial/{dial_id}", sources=("dials",)):
-    """A dial has been turned by some steps."""
+    """A dial has been turned."""
 
-    dial_id: Identifier
+    dial_id: Sku
     steps: int
 
     example = {"dial_id": "d1", "steps": 1}
 '''
 
-FUNCTION = '''"""Write down in which order a dial was turned. It never turns back."""
+FUNCTION = '''"""Record the order in which a dial was turned. It cannot be turned back."""
 
 from daybook.consumers.reaction import reaction
 from daybook.consumers.failure import NonRetryable
@@ -33,7 +33,7 @@ from events.inventory import DialTurned
 
 
 class Dial(State, table="dials", key="dial_id"):
-    """The sequences of the dial's events, as they were handled."""
+    """The sequences of the dial's events in the order of processing."""
 
     dial_id: str
     turned: list[int] = []
@@ -53,7 +53,7 @@ LINES = """
 """
 
 
-def test_each_stream_is_handled_in_its_order_and_a_poisoned_one_stops_alone(tmp_path: Path) -> None:
+def test_each_stream_is_processed_in_order_and_a_dead_event_blocks_only_its_own_stream(tmp_path: Path) -> None:
     project = copy_of_sources(tmp_path / "project")
     (project / ".venv").symlink_to(ROOT / ".venv")
     _append(project / "events" / "inventory.py", CONTRACT)
@@ -68,21 +68,21 @@ def test_each_stream_is_handled_in_its_order_and_a_poisoned_one_stops_alone(tmp_
         ids = system.sends(
             *[an_event("DialTurned", {"dial_id": dial, "steps": steps}, source="dials") for dial, steps in turns]
         )
-        poisoned = ids[turns.index(("b", -1))]
+        invalid = ids[turns.index(("b", -1))]
 
-        dead = system.dead(poisoned, "follow-dial")
+        dead = system.dead(invalid, "follow-dial")
         assert dead.details["error"] == "NonRetryable"
         until(lambda: len(turned(system, "a") + turned(system, "c")) == 20, what="the other dials are done")
         until(lambda: len(list(system.connection.store.stream("dial/b"))) == 10, what="dial b is recorded")
         assert turned(system, "a") == turned(system, "c") == list(range(1, 11))
         assert turned(system, "b") == list(range(1, dead.sequence))
 
-        discard(system, poisoned)
+        discard(system, invalid)
         system.cloud.client("sqs").send_message(QueueUrl=queue(system), MessageBody=dead.details["body"])
         system.finishes(*ids)
         assert turned(system, "b") == [number for number in range(1, 11) if number != dead.sequence]
-        accounts = [system.connection.ledger.find(event, "follow-dial") for event in ids if event != poisoned]
-        assert {entry.state for entry in accounts if entry} == {COMMITTED}
+        entries = [system.connection.ledger.find(event, "follow-dial") for event in ids if event != invalid]
+        assert {entry.state for entry in entries if entry} == {COMMITTED}
 
 
 def turned(system: Deployed, dial: str) -> list[int]:
@@ -90,7 +90,7 @@ def turned(system: Deployed, dial: str) -> list[int]:
 
 
 def discard(system: Deployed, event: str) -> None:
-    """As an operator would decide."""
+    """Discard the event at follow-dial, without the operator's command."""
     system.cloud.client("dynamodb").update_item(
         TableName=system.connection.names.ledger,
         Key={"event": {"S": event}, "consumer": {"S": "follow-dial"}},

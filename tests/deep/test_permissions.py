@@ -1,7 +1,7 @@
-"""What each function does in AWS, held against what its role lets it do.
+"""Each permission of each function is used, and each call of a function is permitted.
 
-The cloud itself sees to it in every test that functions do nothing else. What it does not look at, namely which streams
-of the store a function may write and read, is looked at here.
+The local cloud checks permissions in every test, but not the condition on partition keys: which streams of the store a
+function may read and write. That is checked here.
 """
 
 import json
@@ -23,42 +23,43 @@ from daybook.local.provider import Provider
 from daybook.runtime.mapping import Mappings
 from daybook.store.event_store import to_item
 from daybook.store.timers import slots
-from tests.deployed import test_analytics, test_compliance, test_fraud, test_patients
-from tests.deployed.deployed import Deployed, an_order, paused, short_visibility_timeout, stock_received, unique
-from tests.deployed.test_equipment import (
+from tests.deployed.bank import test_analytics, test_compliance, test_fraud
+from tests.deployed.deployed import Deployed, an_order, kill, paused, short_visibility_timeout, stock_received
+from tests.deployed.hospital import test_patients
+from tests.deployed.hospital.test_equipment import (
     LOW,
     a_registration,
     a_report,
     a_retirement,
     alarms,
     an_acknowledgement,
+    fires_timers,
     limits_for,
-    sweeps,
 )
+from tests.deployed.shop.orders import a_dispatched_shipment, a_refund_claim, bounce, emails, expire, fire_timers_of
 from tests.deployed.test_permissions import roles
-from tests.deployed.test_shop import a_parcel, a_refund, bounces, expires, kill, mails
-from tests.local.processes import until
+from tests.local.processes import unique, until
 from tests.unit.builders import goods, recorded
 
-# Done by AWS with the function's role, so no call of the function shows it.
-BY_LAMBDA_ITSELF = {
-    "logs:CreateLogStream": "Lambda writes what the function prints",
-    "logs:PutLogEvents": "Lambda writes what the function prints",
+# Lambda uses these permissions of the function's role itself, so they are in no call of the function.
+USED_BY_LAMBDA = {
+    "logs:CreateLogStream": "Lambda writes the function's output",
+    "logs:PutLogEvents": "Lambda writes the function's output",
     "xray:PutTelemetryRecords": "Lambda's tracing sends it",
     "xray:PutTraceSegments": "Lambda's tracing sends it",
-    "sqs:ReceiveMessage": "the mapping takes messages",
-    "sqs:DeleteMessage": "the mapping removes what was handled",
-    "sqs:GetQueueAttributes": "the mapping looks how long the queue is",
-    "dynamodb:DescribeStream": "the mapping reads the store's stream",
-    "dynamodb:GetRecords": "the mapping reads the store's stream",
-    "dynamodb:GetShardIterator": "the mapping reads the store's stream",
-    "dynamodb:ListStreams": "the mapping reads the store's stream",
+    "sqs:ReceiveMessage": "the mapping receives messages",
+    "sqs:DeleteMessage": "the mapping deletes handled messages",
+    "sqs:GetQueueAttributes": "the mapping reads the length of the queue",
+    "dynamodb:DescribeStream": "the mapping reads the store's change stream",
+    "dynamodb:GetRecords": "the mapping reads the store's change stream",
+    "dynamodb:GetShardIterator": "the mapping reads the store's change stream",
+    "dynamodb:ListStreams": "the mapping reads the store's change stream",
 }
 
 
 @dataclass(frozen=True, order=True)
 class Permission:
-    """One thing that a function's role allows. All but the function are patterns; `*` where nothing is asked."""
+    """One permission of a function's role. All fields except the function are patterns; `*` matches everything."""
 
     function: str
     action: str
@@ -79,8 +80,8 @@ class Permission:
 def calls(
     running_system: Deployed, faults: Faults, provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Call]:
-    """All calls of all functions, once they have had cause for everything that they may do."""
-    keep_everybody_busy(running_system.from_now_on(), faults, provider, tmp_path_factory.mktemp("lists"))
+    """All calls of all functions, after a run in which they need each of their permissions."""
+    use_all_permissions(running_system.from_now_on(), faults, provider, tmp_path_factory.mktemp("lists"))
     return faults.calls()
 
 
@@ -91,12 +92,12 @@ def test_every_permission_is_used(system: Deployed, calls: list[Call]) -> None:
         if not any(permission.covers(call, use) for call in calls for use in call.uses)
     }
 
-    assert sorted(each for each in unused if each.action not in BY_LAMBDA_ITSELF) == []
-    assert {each.action for each in unused} == BY_LAMBDA_ITSELF.keys()
+    assert sorted(each for each in unused if each.action not in USED_BY_LAMBDA) == []
+    assert {each.action for each in unused} == USED_BY_LAMBDA.keys()
 
 
 def test_every_use_is_permitted(system: Deployed, calls: list[Call]) -> None:
-    # The local cloud does not look at keys: a stream that a role may not touch shows only here.
+    # The local cloud does not check partition keys, so only this test finds a stream that a role may not use.
     allowed = list(permissions(system))
     not_permitted = {
         (call.function, use.action, use.resource, (use.stream or "").partition("/")[0])
@@ -108,16 +109,16 @@ def test_every_use_is_permitted(system: Deployed, calls: list[Call]) -> None:
     assert not_permitted == set()
 
 
-def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, folder: Path) -> None:
-    """Give each function cause for all that it may do: its work, a delivery that comes again, one it cannot read."""
-    sku, opened, paid, declined, late = unique("mug"), *(unique("order") for _ in range(4))
+def use_all_permissions(system: Deployed, faults: Faults, provider: Provider, folder: Path) -> None:
+    """Make each function use its permissions: for its work, for a redelivery, and for an unreadable message."""
+    sku, opened, paid, declined, late, pending = unique("mug"), *(unique("order") for _ in range(5))
     consumers = [
         function
         for function in roles(system)
         if function not in {"admit", "publish", "republish", "record-dead-letters", "fire-timers", "control-consumers"}
     ]
     twice = an_order(paid, lines=[(sku, 1)], producer_id=unique("checkout"))
-    refused = [Fault.denied(function=consumer, operation="TransactWriteItems") for consumer in consumers]
+    denied = [Fault.denied(function=consumer, operation="TransactWriteItems") for consumer in consumers]
     busy = [
         Fault.throttled("TooManyRequestsException", function=consumer, operation="SendEmail")
         for consumer in consumers
@@ -128,65 +129,84 @@ def keep_everybody_busy(system: Deployed, faults: Faults, provider: Provider, fo
         for consumer in consumers
         if consumer.startswith("page-")
     ]
-    down = [outside.Fault.unavailable(operation=each) for each in ("payment_intents.confirm", "refunds.create")]
+    down = [
+        outside.Fault.unavailable(operation=each)
+        for each in ("payment_intents.confirm", "refunds.create", "refunds.retrieve")
+    ]
+    # Its successor must wait until the call of the killed process can no longer have an effect.
+    killed = Fault.death("before", function="ask-terminology", operation="TransactWriteItems")
     with ExitStack() as stack:
         for consumer in consumers:
             stack.enter_context(short_visibility_timeout(system, consumer))
-        stack.enter_context(faults.inject(*refused, *busy))
+        stack.enter_context(faults.inject(*denied, *busy, killed))
         stack.enter_context(provider.inject(*down))
         kill(system, "charge-order")  # the next process reads the provider's key
         kill(system, "refund-order")
-        system.receives(stock_received(sku, 3))
+        kill(system, "check-refund")
+        system.receives(stock_received(sku, 4))
         system.receives(
             twice,
             stock_received(sku, 1),
             an_order(opened, lines=[(sku, 9)]),
             an_order(declined, lines=[(sku, 1)], payment_method="pm_card_visa_chargeDeclined"),
+            an_order(pending, lines=[(sku, 1)], payment_method="pm_card_pendingRefund"),
         )
-        with paused(system, "reserve-stock"):  # so that nobody pays for it
+        with paused(system, "reserve-stock"):  # so that the order is not paid
             system.sends(an_order(late, lines=[(sku, 1)], pay_within=1))
-            expires(system, late)
-        system.receives(a_parcel(paid), a_refund(paid, "R-1", 500))
-        bounces(system, paid, mails(system, paid)[0])
-        test_patients.all_that_may_happen(system)
+            expire(system, late)
+        system.receives(
+            a_dispatched_shipment(paid), a_refund_claim(paid, "R-1", 500), a_refund_claim(pending, "R-1", 500)
+        )
+        provider.settle_refund(paid, fails="expired_or_canceled_card")
+        fire_timers_of(
+            system,
+            f"payment/{paid}",
+            lambda: "RefundFailed" in system.types(f"order/{paid}"),
+            what="the refund has failed",
+        )
+        bounce(system, paid, emails(system, paid)[0])
+        test_patients.uses_all_permissions(system)
         test_analytics.all_that_may_happen(system)
         test_fraud.all_that_may_happen(system)
         test_compliance.all_that_may_happen(system, folder)
-        until(lambda: "EmailBounced" in system.types(f"order/{paid}"), what="a letter has bounced")
-        keep_equipment_busy(system)
+        until(lambda: "EmailBounced" in system.types(f"order/{paid}"), what="an e-mail has bounced")
+        use_all_permissions_of_equipment(system)
         system.finishes()
-    assert {fault.where["function"]: faults.injected_count(fault) for fault in refused} == dict.fromkeys(consumers, 1)
+    assert {fault.where["function"]: faults.injected_count(fault) for fault in denied} == dict.fromkeys(consumers, 1)
     system.sends(twice)
     system.refusals(*system.sends(an_order(lines=[("mug", 0)]), an_order(opened)))
     for consumer in consumers:
-        gets_what_it_cannot_read(system, consumer)
-    the_store_gets_what_is_no_event(system)
-    republish_reads_the_journal(system)
-    the_ledger_gets_what_is_too_large_for_it(system)
-    sweep_finds_what_is_no_timer(system)
-    a_consumer_is_paused_and_resumed(system)
+        receives_an_unreadable_message(system, consumer)
+    store_an_item_that_is_not_an_event(system)
+    republish_the_last_minute(system)
+    reject_a_message_that_is_too_large_for_the_ledger(system)
+    store_a_row_that_is_not_a_timer(system)
+    pause_and_resume_a_consumer(system)
 
 
-def keep_equipment_busy(system: Deployed) -> None:
-    """A device that nobody knows is in trouble, which goes a level up; another is silent, and retired."""
-    unknown, silent = unique("MON"), unique("MON")
+def use_all_permissions_of_equipment(system: Deployed) -> None:
+    """The alarm of an unregistered device escalates; the delay of another passes; a device is silent, then retired."""
+    unknown, silent, pending = unique("MON"), unique("MON"), unique("MON")
     system.receives(a_registration(silent, reports_every=1), limits_for(unknown, acknowledge_within=1))
-    system.receives(a_report(unknown, LOW, status="fault"))
+    system.receives(limits_for(pending, delay=1))
+    system.receives(a_report(unknown, LOW, status="fault"), a_report(pending, LOW, battery=255))
     until(
-        lambda: sweeps(system) and alarms(system, silent) and levels(system, unknown) >= 2,
-        what="one device is silent, and the other's alarm goes up",
+        lambda: (
+            fires_timers(system) and alarms(system, silent) and alarms(system, pending) and levels(system, unknown) >= 2
+        ),
+        what="one device is silent, another's delay has passed, and the other's alarm goes up",
     )
     system.receives(a_report(unknown, LOW), a_retirement(silent))
     system.receives(*[an_acknowledgement(alarm["id"]) for alarm in alarms(system, unknown)])
 
 
 def levels(system: Deployed, device: str) -> int:
-    """How high the alarms about the device have gone up."""
+    """The highest level of the device's alarms."""
     return max(int(alarm["level"]) for alarm in alarms(system, device))
 
 
-def gets_what_it_cannot_read(system: Deployed, consumer: str) -> None:
-    """Send the consumer a message that is no event, and wait until it is among the dead letters."""
+def receives_an_unreadable_message(system: Deployed, consumer: str) -> None:
+    """Send the consumer a message that is not an event, and wait for its dead letter."""
     sqs = system.cloud.client("sqs")
     body = unique("nothing")
     url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
@@ -194,17 +214,20 @@ def gets_what_it_cannot_read(system: Deployed, consumer: str) -> None:
     system.dead_body(body, consumer)
 
 
-def the_store_gets_what_is_no_event(system: Deployed) -> None:
-    """Write it past everybody, wait until publish has put it aside, and take it away again."""
+def store_an_item_that_is_not_an_event(system: Deployed) -> None:
+    """Write it to the store, wait until publish has sent it to its dead letters, and delete it."""
     key = {"stream": {"S": unique("nothing/")}, "sequence": {"N": "1"}}
     dynamodb, table = system.cloud.client("dynamodb"), system.connection.names.store
     dynamodb.put_item(TableName=table, Item=key)
-    until(lambda: key["stream"]["S"] in str(buried(system, "publish")), what="publish puts it aside")
+    until(
+        lambda: key["stream"]["S"] in str(dead_bodies(system, "publish")),
+        what="publish has sent it to its dead letters",
+    )
     dynamodb.delete_item(TableName=table, Key=key)
 
 
-def republish_reads_the_journal(system: Deployed) -> None:
-    """Have republish publish the last minute again, with an item in it that is no event."""
+def republish_the_last_minute(system: Deployed) -> None:
+    """Republish the last minute, which contains an item that is not an event."""
     dynamodb, table = system.cloud.client("dynamodb"), system.connection.names.store
     item = to_item(recorded(goods(unique("mug"))))
     key = {name: item[name] for name in ("stream", "sequence")}
@@ -214,24 +237,24 @@ def republish_reads_the_journal(system: Deployed) -> None:
     answer = system.cloud.client("lambda").invoke(
         FunctionName=system.connection.names.of("republish"), Payload=json.dumps(request)
     )
-    told = json.loads(answer["Payload"].read())
+    result = json.loads(answer["Payload"].read())
     dynamodb.delete_item(TableName=table, Key=key)
-    assert told["published"] > 0
-    assert told["set_aside"] == 1
+    assert result["published"] > 0
+    assert result["set_aside"] == 1
 
 
-def sweep_finds_what_is_no_timer(system: Deployed) -> None:
-    """Write it to the due table, and wait until sweep has put it aside."""
+def store_a_row_that_is_not_a_timer(system: Deployed) -> None:
+    """Write it to the due table, and wait until fire-timers has sent it to its dead letters."""
     due = unique("2000-01-01T00:00:00.000000Z#nothing")
     slot = slots(datetime.now(UTC))[0]
     item = {"slot": {"S": slot}, "due": {"S": due}}
     system.cloud.client("dynamodb").put_item(TableName=system.connection.names.due, Item=item)
     system.cloud.client("lambda").invoke(FunctionName=system.connection.names.of("fire-timers"))
-    until(lambda: due in str(buried(system, "fire-timers")), what="sweep puts it aside")
+    until(lambda: due in str(dead_bodies(system, "fire-timers")), what="fire-timers has sent it to its dead letters")
 
 
-def a_consumer_is_paused_and_resumed(system: Deployed) -> None:
-    """Say so by its switch, and have the mapping follow."""
+def pause_and_resume_a_consumer(system: Deployed) -> None:
+    """Change its switch, and run control-consumers."""
     dynamodb, consumer = system.cloud.client("dynamodb"), "refund-order"
     switches = Switches(dynamodb, system.connection.names.ledger)
     paused = Paused(by="a test", reason="a test", since=clock.now(), operation=unique("operation"))
@@ -243,8 +266,8 @@ def a_consumer_is_paused_and_resumed(system: Deployed) -> None:
         assert [mapping.state for mapping in mappings.of(consumer)] == [state]
 
 
-def the_ledger_gets_what_is_too_large_for_it(system: Deployed) -> None:
-    """Send admit a message that is no event, and larger than what the ledger holds."""
+def reject_a_message_that_is_too_large_for_the_ledger(system: Deployed) -> None:
+    """Send admit a message that is not an event, and too large for a row of the ledger."""
     sqs = system.cloud.client("sqs")
     body = unique("large") + "x" * 300_000
     url = sqs.get_queue_url(QueueName=system.connection.names.of("admit"))["QueueUrl"]
@@ -252,20 +275,20 @@ def the_ledger_gets_what_is_too_large_for_it(system: Deployed) -> None:
     assert "body_key" in system.dead_body(body, "admit").details
 
 
-def buried(system: Deployed, consumer: str) -> list[str]:
-    """The bodies of all dead letters of a consumer that were small."""
+def dead_bodies(system: Deployed, consumer: str) -> list[str]:
+    """The bodies of a consumer's dead letters that are stored in the ledger."""
     rows = system.items(system.connection.names.ledger)
     return [row["body"] for row in rows if row.get("dead") == consumer and "body" in row]
 
 
 def permissions(system: Deployed) -> Iterator[Permission]:
-    """What the deployed roles allow, one by one."""
+    """Each permission of the deployed roles."""
     iam = system.cloud.client("iam")
     for function, role in roles(system).items():
         assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-            for statement in _several(document["Statement"]):
+            for statement in _as_list(document["Statement"]):
                 assert statement["Effect"] == "Allow"
                 yield from _each(function, statement)
 
@@ -275,17 +298,17 @@ def _each(function: str, statement: Mapping[str, Any]) -> Iterator[Permission]:
     assert conditions.keys() <= {"dynamodb:LeadingKeys", "dynamodb:EnclosingOperation"}, json.dumps(conditions)
     return (
         Permission(function, action, _resource(arn), streams, operation)
-        for action in _several(statement["Action"])
-        for arn in _several(statement["Resource"])
-        for streams in _several(conditions.get("dynamodb:LeadingKeys", "*"))
-        for operation in _several(conditions.get("dynamodb:EnclosingOperation", "*"))
+        for action in _as_list(statement["Action"])
+        for arn in _as_list(statement["Resource"])
+        for streams in _as_list(conditions.get("dynamodb:LeadingKeys", "*"))
+        for operation in _as_list(conditions.get("dynamodb:EnclosingOperation", "*"))
     )
 
 
 def _resource(arn: str) -> str:
-    """The name of a table, a queue or a bus: what calls say."""
+    """The name of a table, a queue or a bus, as in calls."""
     return arn.split(":", 5)[-1].removeprefix("table/").removeprefix("event-bus/")
 
 
-def _several(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]

@@ -1,6 +1,6 @@
-"""Same sources, same templates, wherever they are made; and a change reaches only the stacks that it concerns.
+"""The same sources give the same templates in any folder, and a change reaches only the stacks that use it.
 
-tests/templates/test_bundles.py shows the same of bundles, for each file. Here the whole app is synthesized.
+tests/templates/test_bundles.py tests the bundles. Here the whole app is synthesized.
 """
 
 from pathlib import Path
@@ -17,12 +17,12 @@ def test_two_syntheses_in_two_folders_give_the_same_templates_and_assets(tmp_pat
     assert elsewhere.fingerprints() == aws.fingerprints()
 
 
-def test_a_change_reaches_only_the_stacks_that_are_made_of_it(tmp_path: Path, local: Assembly) -> None:
+def test_a_change_reaches_only_the_stacks_that_use_the_file(tmp_path: Path, local: Assembly) -> None:
     sources = copy_of_sources(tmp_path / "sources")
     made = [local.fingerprints()]
 
     def reached() -> set[str]:
-        """The stacks whose templates are others than before."""
+        """The stacks whose templates have changed."""
         made.append(synthesise(tmp_path / f"assembly-{len(made)}", local.stage, LOCAL, root=sources).fingerprints())
         before, after = made[-2:]
         assert before.keys() == after.keys()
@@ -32,8 +32,8 @@ def test_a_change_reaches_only_the_stacks_that_are_made_of_it(tmp_path: Path, lo
         function.write("# changed\n")
     assert reached() == {"inventory"}
 
-    # The backbone holds every contract, since admit must know every event.
-    add_a_contract_that_only_inventory_listens_to(sources)
+    # The backbone's bundle has all contracts, because admit must know every event.
+    add_a_contract_that_only_inventory_uses(sources)
     assert reached() == {"backbone", "inventory"}
 
     contract = sources / "events" / "returns.py"
@@ -47,8 +47,8 @@ def test_a_change_reaches_only_the_stacks_that_are_made_of_it(tmp_path: Path, lo
     assert reached() == local.templates.keys()
 
 
-def add_a_contract_that_only_inventory_listens_to(sources: Path) -> None:
-    """Goods come back: a contract in a module of its own, a function, and the line that deploys it."""
+def add_a_contract_that_only_inventory_uses(sources: Path) -> None:
+    """Add a contract in a new module, a function, and the line that deploys it."""
     (sources / "events" / "returns.py").write_text(CONTRACT)
     (sources / "functions" / "inventory" / "take_back.py").write_text(FUNCTION)
     stack = sources / "stacks" / "inventory.py"

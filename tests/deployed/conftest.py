@@ -12,7 +12,7 @@ from tests.deployed.deployed import Deployed, deployed_system
 
 @pytest.fixture(scope="session")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
-    """The faults of `system`, and what its functions call. There are none but those that a test brings."""
+    """The faults of `system`, and the recorded calls of its functions. Without a test's faults there are none."""
     return Faults(tmp_path_factory.mktemp("faults"))
 
 
@@ -32,5 +32,5 @@ def running_system(templates: Path, faults: Faults, provider: Provider) -> Itera
 
 @pytest.fixture
 def system(running_system: Deployed) -> Deployed:
-    """The shared system, as each test finds it: what others have left under way is not waited for."""
+    """The shared system. Unfinished work of other tests is not waited for."""
     return running_system.from_now_on()

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import json
-import uuid
+import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from rich.console import Console
 
 from daybook.local.cloud import Cloud
 from daybook.local.faults import Faults
+from daybook.local.processes import function_in
 from daybook.local.progress import Progress
 from daybook.local.provider import StandIn
 from daybook.local.system import STAGE, up
@@ -28,10 +30,10 @@ from daybook.operate.send.entries import read_entries
 from daybook.operate.send.send import send
 from daybook.operate.tables import PlainTable
 from daybook.operate.trace.trace import Trace
-from daybook.store.ledger import COMMITTED, DEAD, Entry
-from tests.local.processes import until
+from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
+from tests.local.processes import unique, until
 
-TIMEOUT = timedelta(seconds=240)
+TIMEOUT = timedelta(minutes=8)
 CHECKOUT = "shop.checkout"
 
 # All events of an order with stock and a valid card, up to the request for its shipment. Sorted, because services do
@@ -93,7 +95,7 @@ class Deployed:
     def sends(self, *events: Mapping[str, Any]) -> list[str]:
         """Put events on the ingress bus. Returns their ids in Daybook."""
         outcomes = list(send(self.connection, read_entries(json.dumps(events))))
-        assert all(outcome.taken for outcome in outcomes), outcomes
+        assert all(outcome.accepted for outcome in outcomes), outcomes
         ids = [outcome.event_id or "" for outcome in outcomes]
         self._sent += ids
         return ids
@@ -158,16 +160,16 @@ class Deployed:
         """All items of a table, by its name in AWS."""
         return list(PlainTable(self.connection, table).scan())
 
-    def dead(self, event_id: str, consumer: str) -> Entry:
+    def dead(self, event_id: str, consumer: str) -> LedgerEntry:
         """The ledger's entry of an event that is dead at the consumer. Waits for it."""
         return self._entry(event_id, consumer, DEAD)
 
-    def commits(self, event_id: str, consumer: str) -> Entry:
+    def commits(self, event_id: str, consumer: str) -> LedgerEntry:
         """The ledger's entry of an event that the consumer has committed. Waits for it."""
         return self._entry(event_id, consumer, COMMITTED)
 
-    def _entry(self, event_id: str, consumer: str, state: str) -> Entry:
-        found: Entry | None = None
+    def _entry(self, event_id: str, consumer: str, state: str) -> LedgerEntry:
+        found: LedgerEntry | None = None
 
         def is_there() -> bool:
             nonlocal found
@@ -182,7 +184,7 @@ class Deployed:
         assert found
         return found
 
-    def dead_body(self, body: str, consumer: str) -> Entry:
+    def dead_body(self, body: str, consumer: str) -> LedgerEntry:
         """The same for a message that names no event."""
         return self.dead(f"body-{hashlib.sha256(body.encode()).hexdigest()}", consumer)
 
@@ -291,11 +293,6 @@ def messages(system: Deployed, consumer: str) -> tuple[int, int, int]:
     return visible, in_flight, delayed
 
 
-def unique(what: str) -> str:
-    """A unique name."""
-    return f"{what}-{uuid.uuid4().hex[:8]}"
-
-
 def an_event(
     event_type: str, data: Mapping[str, Any], *, source: str, producer_id: str | None = None
 ) -> dict[str, Any]:
@@ -327,4 +324,23 @@ def an_order(
 def stock_received(sku: str, quantity: int) -> dict[str, Any]:
     """A StockReceived entry."""
     data = {"sku": sku, "quantity": quantity, "delivery_id": unique("D")}
-    return an_event("StockReceived", data, source="warehouse.receiving", producer_id=unique("goods"))
+    return an_event("StockReceived", data, source="warehouse.receiving", producer_id=unique("delivery"))
+
+
+def put_into_queue(system: Deployed, consumer: str, body: str) -> None:
+    """Send a message to the queue of a consumer."""
+    sqs = system.cloud.client("sqs")
+    url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=body)
+
+
+def kill(system: Deployed, consumer: str) -> None:
+    """Kill every process of a function: each runs in the folder of its own copy of the bundle."""
+    name = system.connection.names.of(consumer)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            folder = (process / "cwd").readlink()
+        except OSError:  # the process has ended, or belongs to another user
+            continue
+        if folder.is_relative_to(system.cloud.folder) and function_in(folder) == name:
+            os.kill(int(process.name), signal.SIGKILL)

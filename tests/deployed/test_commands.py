@@ -1,4 +1,4 @@
-"""The operator's commands against the deployed system, as programs."""
+"""Commands against the deployed system, as programs."""
 
 import json
 import os
@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.deployed.deployed import Deployed, an_order, stock_received, unique
-from tests.local.processes import TIMEOUT
+from tests.deployed.deployed import Deployed, an_order, stock_received
+from tests.local.processes import TIMEOUT, unique
 
 
 def daybook(system: Deployed, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command of `daybook` on the local stage, found by its endpoint alone."""
+    """Run a command of `daybook` for the local stage, with only the endpoint of the local cloud in its environment."""
     environment = {"PATH": os.environ["PATH"], **system.cloud.reach}
     return subprocess.run(
         [str(Path(sys.executable).with_name("daybook")), *arguments, "--stage", "local"],
@@ -42,15 +42,15 @@ def test_an_order_is_sent_traced_and_listed(system: Deployed) -> None:
     assert f"reservation/{order}" in {json.loads(line)["stream"] for line in listed.stdout.splitlines()}
 
 
-def test_what_would_be_refused_is_not_even_sent(system: Deployed) -> None:
+def test_an_event_that_admit_would_reject_is_not_sent(system: Deployed) -> None:
     sent = daybook(system, "send", "-", given=json.dumps(an_order(lines=[("mug", 0)])))
 
     assert sent.returncode == 2
     assert "lines.0.quantity" in sent.stderr
 
 
-def test_what_is_not_known_is_said_so_with_the_next_step(system: Deployed) -> None:
-    traced = daybook(system, "trace", f"order/{unique('nobody')}")
+def test_the_error_of_an_unknown_stream_names_the_next_command(system: Deployed) -> None:
+    traced = daybook(system, "trace", f"order/{unique('unknown')}")
 
     assert traced.returncode == 1
     assert "daybook events --stage local" in traced.stderr

@@ -1,4 +1,4 @@
-"""Dead letters of the deployed system, decided about by the operator's commands, as programs."""
+"""Dead letters of the deployed system, and the operator's commands for them, as programs."""
 
 import json
 import os
@@ -10,10 +10,10 @@ from typing import Any
 
 from daybook.local.faults import ALWAYS, Fault, Faults
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED
-from tests.deployed.deployed import CONFIRMED, Deployed, an_event, an_order, in_queue, paused, stock_received, unique
+from tests.deployed.deployed import CONFIRMED, Deployed, an_event, an_order, in_queue, paused, stock_received
+from tests.deployed.hospital.test_equipment import a_registered_device, a_report
 from tests.deployed.test_commands import daybook
-from tests.deployed.test_equipment import a_registered_device, a_report
-from tests.local.processes import TIMEOUT, until
+from tests.local.processes import TIMEOUT, unique, until
 
 RESERVE, ORDERED = "reserve-stock", "raise-alarm"
 
@@ -22,14 +22,14 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def fates(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """How each letter fared, by its id."""
-    return {told["id"]: told["result"] for told in lines(done)[:-1]}
+def results(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """The result of each dead letter, by its id."""
+    return {line["id"]: line["result"] for line in lines(done)[:-1]}
 
 
 def a_refund(order: str) -> dict[str, Any]:
     data = {"order_id": order, "refund_id": unique("R"), "amount": {"amount": 100, "currency": "EUR"}}
-    return an_event("RefundAsked", data, source="shop.service-desk", producer_id=unique("refund"))
+    return an_event("RefundClaimed", data, source="shop.service-desk", producer_id=unique("refund"))
 
 
 def state(system: Deployed, event: str, consumer: str) -> str | None:
@@ -37,7 +37,7 @@ def state(system: Deployed, event: str, consumer: str) -> str | None:
     return entry.state if entry else None
 
 
-def test_orders_that_died_of_a_fault_are_tried_again_once_it_is_mended_and_each_is_done_once(
+def test_orders_that_died_of_a_fault_are_retried_after_its_repair_and_each_is_processed_once(
     system: Deployed, faults: Faults
 ) -> None:
     sku, orders = unique("mug"), [unique("dead") for _ in range(3)]
@@ -52,8 +52,8 @@ def test_orders_that_died_of_a_fault_are_tried_again_once_it_is_mended_and_each_
         shown = daybook(system, "dead", "show", placed[0])
         again = daybook(system, "dead", "retry", f"{placed[0]}@{RESERVE}", "--apply", "--json")
     names = [f"{each}@{RESERVE}" for each in placed]
-    would = daybook(system, "dead", "retry", *names)
-    mended = daybook(system, "dead", "retry", *names, "--reason", "the role may write again", "--apply", "--json")
+    preview = daybook(system, "dead", "retry", *names)
+    retried = daybook(system, "dead", "retry", *names, "--reason", "the role may write again", "--apply", "--json")
     system.finishes(*placed)
 
     (group,) = [each for each in groups if each["error"] == "AccessDeniedException"]
@@ -61,16 +61,18 @@ def test_orders_that_died_of_a_fault_are_tried_again_once_it_is_mended_and_each_
     assert shown.returncode == 0
     assert f"{RESERVE}  dead" in shown.stdout
     assert "Ada Lovelace" not in shown.stdout
-    assert (again.returncode, fates(again)) == (1, {names[0]: "dead again"})
-    assert "Nothing was changed" in would.stdout
-    assert (mended.returncode, fates(mended)) == (0, dict.fromkeys(names, "done"))
+    assert (again.returncode, results(again)) == (1, {names[0]: "dead again"})
+    assert "Nothing was changed" in preview.stdout
+    assert (retried.returncode, results(retried)) == (0, dict.fromkeys(names, "done"))
     assert [system.types(f"order/{order}") for order in orders] == [CONFIRMED] * 3
     assert system.pieces(sku) == (3, 6)
-    operation = lines(mended)[-1]["operation"]
+    operation = lines(retried)[-1]["operation"]
     assert system.types(f"operation/{operation}") == ["DeadLettersRetried"]
 
 
-def test_the_command_that_a_letter_names_shows_the_log_lines_of_its_tries(system: Deployed, faults: Faults) -> None:
+def test_the_command_that_a_dead_letter_shows_prints_the_log_lines_of_its_attempts(
+    system: Deployed, faults: Faults
+) -> None:
     order = unique("logged")
     denied = Fault.denied(function=RESERVE, operation="TransactWriteItems", mentions=order, times=ALWAYS)
 
@@ -88,7 +90,7 @@ def test_the_command_that_a_letter_names_shows_the_log_lines_of_its_tries(system
     system.finishes(placed)
 
 
-def test_a_refund_that_came_before_its_order_is_admitted_once_the_order_is_there(system: Deployed) -> None:
+def test_a_refund_that_arrived_before_its_order_is_admitted_after_the_order(system: Deployed) -> None:
     order = unique("late")
     (refund,) = system.sends(a_refund(order))
     assert system.refusals(refund) == {refund: "StreamNotOpen"}
@@ -98,13 +100,13 @@ def test_a_refund_that_came_before_its_order_is_admitted_once_the_order_is_there
     done = daybook(system, "dead", "retry", refund, "--apply", "--json")
     system.finishes(refund)
 
-    assert (early.returncode, fates(early)) == (1, {f"{refund}@admit": "dead again"})
+    assert (early.returncode, results(early)) == (1, {f"{refund}@admit": "dead again"})
     assert lines(early)[-1]["failures"][0]["error"] == "StreamNotOpen"
-    assert (done.returncode, fates(done)) == (0, {f"{refund}@admit": "done"})
-    assert system.types(f"order/{order}").count("RefundAsked") == 1
+    assert (done.returncode, results(done)) == (0, {f"{refund}@admit": "done"})
+    assert system.types(f"order/{order}").count("RefundClaimed") == 1
 
 
-def test_a_stream_that_was_parked_goes_on_behind_what_is_discarded(system: Deployed, faults: Faults) -> None:
+def test_a_blocked_stream_continues_after_its_dead_event_is_discarded(system: Deployed, faults: Faults) -> None:
     device = a_registered_device(system)
     denied = Fault.denied(function=ORDERED, operation="TransactWriteItems", mentions=device, times=ALWAYS)
 
@@ -113,20 +115,20 @@ def test_a_stream_that_was_parked_goes_on_behind_what_is_discarded(system: Deplo
         system.dead(first, ORDERED)
         until(lambda: blocked(system, device), what="the stream is blocked")
         others = system.sends(*(a_report(device, 97) for _ in range(3)))
-        until(lambda: all(system.log_messages(ORDERED, each) for each in others), what="its nudges have ended")
+        until(
+            lambda: all(system.log_messages(ORDERED, each) for each in others), what="their wake-up messages have ended"
+        )
     assert {state(system, each, ORDERED) for each in others} == {None}
     done = daybook(system, "dead", "discard", f"{first}@{ORDERED}", "--reason", "a broken monitor", "--apply")
 
     assert done.returncode == 0, done.stderr
-    until(lambda: {state(system, each, ORDERED) for each in others} == {COMMITTED}, what="the rest is done")
+    until(lambda: {state(system, each, ORDERED) for each in others} == {COMMITTED}, what="the others are committed")
     assert state(system, first, ORDERED) == DISCARDED
     system.finishes(*others)
 
 
-def test_an_event_that_the_bus_would_never_take_is_published_again_once_it_does(
-    system: Deployed, faults: Faults
-) -> None:
-    sku, order = unique("mug"), unique("unheard")
+def test_an_event_that_the_bus_rejected_is_published_after_a_retry(system: Deployed, faults: Faults) -> None:
+    sku, order = unique("mug"), unique("unpublished")
     system.receives(stock_received(sku, 2))
     never: Any = {"function": "publish", "operation": "PutEvents", "mentions": order}
 
@@ -136,12 +138,12 @@ def test_an_event_that_the_bus_would_never_take_is_published_again_once_it_does(
     done = daybook(system, "dead", "retry", f"{placed}@publish", "--apply", "--json")
     system.finishes(placed)
 
-    assert (done.returncode, fates(done)) == (0, {f"{placed}@publish": "done"}), done.stderr
+    assert (done.returncode, results(done)) == (0, {f"{placed}@publish": "done"}), done.stderr
     assert state(system, placed, "publish") == COMMITTED
     assert system.types(f"order/{order}") == CONFIRMED
 
 
-def test_ctrl_c_ends_a_retry_with_a_sentence_and_what_was_sent_is_done_all_the_same(
+def test_ctrl_c_ends_a_retry_with_a_message_and_sent_events_are_still_processed(
     system: Deployed, faults: Faults
 ) -> None:
     order = unique("interrupted")
@@ -153,20 +155,20 @@ def test_ctrl_c_ends_a_retry_with_a_sentence_and_what_was_sent_is_done_all_the_s
     with paused(system, RESERVE):
         before = in_queue(system, RESERVE)
         command = start(system, "dead", "retry", f"{placed}@{RESERVE}", "--apply")
-        until(lambda: in_queue(system, RESERVE) > before, what="the letter is sent")
+        until(lambda: in_queue(system, RESERVE) > before, what="the dead letter is sent")
         command.send_signal(signal.SIGINT)
-        _, said = command.communicate(timeout=TIMEOUT)
+        _, output = command.communicate(timeout=TIMEOUT)
         assert state(system, placed, RESERVE) == DEAD
     system.commits(placed, RESERVE)
     system.finishes(placed)
 
     assert command.returncode == 130
-    assert "Interrupted" in said
-    assert "repeat the command" in said
+    assert "Interrupted" in output
+    assert "Repeat the command" in output
 
 
 def start(system: Deployed, *arguments: str) -> subprocess.Popen[str]:
-    """Start a command of `daybook` on the local stage."""
+    """Start a command of `daybook` for the local stage."""
     return subprocess.Popen(
         [str(Path(sys.executable).with_name("daybook")), *arguments, "--stage", "local"],
         env={"PATH": os.environ["PATH"], **system.cloud.reach},

@@ -1,4 +1,4 @@
-"""`daybook doctor`, on a system where all is well, and after each thing that a person may have left undone."""
+"""`daybook doctor`, on a complete system and on systems that need a manual step."""
 
 import json
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from tests.deployed.test_commands import daybook
 from tests.unit.world import SENDER
 
 
-def test_nothing_is_left_to_do_where_all_is_well(system: Deployed) -> None:
+def test_a_complete_system_has_nothing_to_do(system: Deployed) -> None:
     ran = daybook(system, "doctor")
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "TODO" not in ran.stdout
-    assert f"letters come from {SENDER}" in ran.stdout
+    assert f"e-mails come from {SENDER}" in ran.stdout
 
 
-def test_a_sender_that_is_not_verified_is_told_with_what_to_do(system: Deployed) -> None:
+def test_an_unverified_sender_is_reported_with_its_remedy(system: Deployed) -> None:
     with unverified(system):
         left = todo(system)
 
@@ -28,7 +28,7 @@ def test_a_sender_that_is_not_verified_is_told_with_what_to_do(system: Deployed)
     assert f"create-email-identity --email-identity {SENDER}" in left["sender of e-mails"]["do"]
 
 
-def test_an_account_in_the_sandbox_is_told(system: Deployed) -> None:
+def test_an_account_in_the_sandbox_is_reported(system: Deployed) -> None:
     with production_access(system, given=False):
         left = todo(system)
 
@@ -37,12 +37,10 @@ def test_an_account_in_the_sandbox_is_told(system: Deployed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("secret", "found"), [("generated", "holds no key of Stripe's"), ("sk_live_revoked", "Stripe refuses the key")]
+    ("secret", "found"), [("generated", "has no key of Stripe's"), ("sk_live_revoked", "Stripe refuses the key")]
 )
-def test_a_key_that_is_none_or_that_stripe_refuses_is_told_and_never_shown(
-    system: Deployed, secret: str, found: str
-) -> None:
-    with the_secret(system, secret):
+def test_an_invalid_or_refused_stripe_key_is_reported_and_not_shown(system: Deployed, secret: str, found: str) -> None:
+    with with_secret(system, secret):
         left = todo(system)
 
     assert left.keys() == {"Stripe key"}
@@ -50,16 +48,16 @@ def test_a_key_that_is_none_or_that_stripe_refuses_is_told_and_never_shown(
     assert secret not in json.dumps(left)
 
 
-def test_a_pager_that_nobody_carries_is_told(system: Deployed) -> None:
-    with nobody_on_duty(system):
+def test_a_pager_without_a_subscriber_is_reported(system: Deployed) -> None:
+    with without_subscriber(system):
         left = todo(system)
 
     assert left.keys() == {"pager"}
-    assert left["pager"]["found"] == "nobody is paged about bedside devices"
+    assert left["pager"]["found"] == "no subscriber is paged about bedside devices"
 
 
 def todo(system: Deployed) -> dict[str, Any]:
-    """What is left to do, by what it is about."""
+    """The findings that need a manual step, by subject."""
     ran = daybook(system, "doctor", "--json")
     assert ran.returncode == 1, ran.stdout + ran.stderr
     findings = [json.loads(line) for line in ran.stdout.splitlines()]
@@ -91,8 +89,8 @@ def production_access(system: Deployed, *, given: bool) -> Iterator[None]:
 
 
 @contextmanager
-def the_secret(system: Deployed, text: str) -> Iterator[None]:
-    """In the block, the secret holds another text; no function looks at it so soon after the last look."""
+def with_secret(system: Deployed, text: str) -> Iterator[None]:
+    """In the block, the secret has this text. Functions do not read it again in this time."""
     secrets, name = system.cloud.client("secretsmanager"), system.connection.names.of("stripe-key")
     before = secrets.get_secret_value(SecretId=name)["SecretString"]
     secrets.put_secret_value(SecretId=name, SecretString=text)
@@ -103,14 +101,14 @@ def the_secret(system: Deployed, text: str) -> Iterator[None]:
 
 
 @contextmanager
-def nobody_on_duty(system: Deployed) -> Iterator[None]:
+def without_subscriber(system: Deployed) -> Iterator[None]:
     """In the block, the pager's topic has no subscriber."""
     sns = system.cloud.client("sns")
     topics = [topic["TopicArn"] for topic in sns.list_topics()["Topics"]]
     (topic,) = (arn for arn in topics if arn.endswith(f":{system.connection.names.of('pager')}"))
-    (phone,) = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    sns.unsubscribe(SubscriptionArn=phone["SubscriptionArn"])
+    (subscription,) = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
     try:
         yield
     finally:
-        sns.subscribe(TopicArn=topic, Protocol=phone["Protocol"], Endpoint=phone["Endpoint"])
+        sns.subscribe(TopicArn=topic, Protocol=subscription["Protocol"], Endpoint=subscription["Endpoint"])

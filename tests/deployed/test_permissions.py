@@ -1,4 +1,4 @@
-"""The cloud enforces what functions' roles allow; tests/deep/test_permissions.py holds that against what they do."""
+"""The local cloud enforces the roles of functions; tests/deep/test_permissions.py compares them with calls."""
 
 import json
 
@@ -6,7 +6,7 @@ from tests.deployed.deployed import Deployed, an_order, short_visibility_timeout
 from tests.local.processes import until
 
 
-def test_a_function_without_its_permissions_fails_and_goes_on_once_it_has_them(system: Deployed) -> None:
+def test_a_function_without_its_permissions_fails_and_succeeds_when_it_has_them_again(system: Deployed) -> None:
     iam, role = system.cloud.client("iam"), roles(system)["place-order"]
     (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
     policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]

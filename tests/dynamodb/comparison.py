@@ -8,8 +8,8 @@ from typing import Any
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from tests.dynamodb.service import Answer, DynamoDB, Request
-from tests.tables import Definition
+from daybook.testing.dynamodb.service import Answer, DynamoDB, Request
+from daybook.testing.tables import Definition
 
 Call = tuple[str, Request]
 

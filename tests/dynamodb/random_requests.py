@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from daybook.store.schema import Index, Schema
+from daybook.testing.tables import definition
 from tests.dynamodb.comparison import Call
-from tests.tables import definition
 
 TABLE = "random"
 SCHEMA = Schema(

@@ -20,27 +20,27 @@ from daybook.runtime import settings
 from daybook.runtime.names import Names
 from daybook.runtime.settings import Settings
 from daybook.store.attributes import pack, pack_item
-from daybook.store.cursor import Cursor, Cursors, Hold
-from daybook.store.event_store import STORY, EventStore, journal_bucket, journal_shard, successor
+from daybook.store.cursor import Cursor, Cursors, PendingEvent
+from daybook.store.event_store import CORRELATION_INDEX, EventStore, journal_bucket, journal_shard, successor
 from daybook.store.journal import Journal, Span
-from daybook.store.ledger import COMMITTED, DEAD, DEAD_INDEX, AlreadyDone, Entry, Ledger, Note
+from daybook.store.ledger import COMMITTED, DEAD, DEAD_INDEX, AlreadyDone, Ledger, LedgerEntry, Note
 from daybook.store.schema import Index, Schema
 from daybook.store.state import KEY, State, row_table
 from daybook.store.timers import DueTable, Timer, Watermark, slots
 from daybook.store.transaction import Backoff, ConditionsFailed, write
-from tests.tables import Definition, backbone_tables, definition
-from tests.unit.builders import a_draft, goods, recorded
+from daybook.testing.tables import Definition, backbone_tables, definition
+from tests.application.builders import a_draft, received_books, recorded
 
 NAMES = Names("same")
-STOCK, VIEW, WARDS = NAMES.of("stock"), NAMES.of("view"), NAMES.of("wards")
+STOCK, VIEW, WARDS = NAMES.of("books"), NAMES.of("view"), NAMES.of("wards")
 _WATERMARK = Watermark(datetime(2026, 11, 23, 19, 10, tzinfo=UTC))
 LONG = Backoff(lambda: 30.0)
 
 
-class Stock(State, table="stock-of-a-test", key="sku"):
+class Stock(State, table="stock-of-a-test", key="isbn"):
     """A row to read, save and change."""
 
-    sku: str
+    isbn: str
     left: int = 0
     note: str = ""
 
@@ -78,61 +78,63 @@ def _twice(client: Any, *parts: dict[str, Any]) -> None:
 
 def _store(client: Any) -> None:
     store, now = EventStore(client, NAMES.store), datetime.now(UTC)
-    first = recorded(goods(), id="first")
-    second = successor(a_draft(goods(), id="second"), None, first.metadata.recorded_at)
-    for envelope in (first, replace(second, story=True)):
+    first = recorded(received_books(), id="first")
+    second = successor(a_draft(received_books(), id="second"), None, first.metadata.recorded_at)
+    for envelope in (first, replace(second, in_correlation_index=True)):
         _twice(client, store.append(envelope))
-    store.head("stock/mug")
-    store.head("stock/nothing")
-    list(store.stream("stock/mug", after=0))
-    list(store.story(first.metadata.correlation_id))
+    store.head("book/emma")
+    store.head("book/nothing")
+    list(store.stream("book/emma", after=0))
+    list(store.positions_of_correlation(first.metadata.correlation_id))
     journal, span = Journal(client, NAMES.store), Span(now - timedelta(days=400), now)
-    list(journal.of_stream("stock/mug"))
-    bucket = journal_bucket(first.metadata.recorded_at, journal_shard("stock/mug"))
-    wanted: dict[str, Any] = {"event_types": ["StockReceived", "OrderPlaced"], "stream_prefix": "stock/"}
-    list(journal.lines(bucket, span))
-    list(journal.lines(bucket, span, oldest_first=True, **wanted))
-    list(journal.lines(bucket, span, event_type="StockReceived", event_id="first", page_size=1))
+    list(journal.of_stream("book/emma"))
+    bucket = journal_bucket(first.metadata.recorded_at, journal_shard("book/emma"))
+    wanted: dict[str, Any] = {"event_types": ["BooksReceived", "LoanRequested"], "stream_prefix": "book/"}
+    list(journal.entries(bucket, span))
+    list(journal.entries(bucket, span, oldest_first=True, **wanted))
+    list(journal.entries(bucket, span, event_type="BooksReceived", event_id="first", page_size=1))
 
 
 def _ledger(client: Any) -> None:
     ledger = Ledger(client, NAMES.ledger)
-    note = Note(message="m", deliveries=1, at="2026", error="KeyError", reason="why", tried=1)
+    note = Note(message="m", deliveries=1, at="2026", error="KeyError", reason="why", failed_count=1)
     for noted in (note, replace(note, error="", deliveries=2)):
-        ledger.note("one", "consumer", ("stock/mug", 1), noted)
+        ledger.note("one", "consumer", ("book/emma", 1), noted)
     details = {"error": "KeyError", "reason": "why", "body": "{}"}
-    ledger.record_dead(Entry("one", "consumer", DEAD, "2026", "stock/mug", 1, details=details))
-    ledger.record_dead(Entry("two", "consumer", DEAD, "2027", details=details))
-    done = Entry("one", "consumer", COMMITTED, "2028", "stock/mug", 1, ["two"], details={"more": {"a": [1, None]}})
+    ledger.record_dead(LedgerEntry("one", "consumer", DEAD, "2026", "book/emma", 1, details=details))
+    ledger.record_dead(LedgerEntry("two", "consumer", DEAD, "2027", details=details))
+    done = LedgerEntry(
+        "one", "consumer", COMMITTED, "2028", "book/emma", 1, ["two"], details={"more": {"a": [1, None]}}
+    )
     _twice(client, ledger.record(done))
-    _twice(client, ledger.record(done, happened=True))
+    _twice(client, ledger.record(done, already_performed=True))
     with suppress(AlreadyDone):
         ledger.record_dead(done)
     ledger.find("one", "consumer")
     ledger.of_event("one")
-    list(ledger.several([{"event": event, "consumer": "consumer"} for event in ("one", "two", "three")], LONG))
+    list(ledger.find_all([{"event": event, "consumer": "consumer"} for event in ("one", "two", "three")], LONG))
 
 
 def _switches(client: Any) -> None:
     switches = Switches(client, NAMES.ledger)
     paused = Paused(by="ada", reason="why", since="2026", operation="o-1")
     for consumer in ("paused", "broken"):
-        switches.failed(consumer, "one")
-        switches.failed(consumer, "two")
-        switches.answered(consumer)
+        switches.count_failure(consumer, "one")
+        switches.count_failure(consumer, "two")
+        switches.reset_failures(consumer)
         _twice(client, switches.pause(consumer, paused))
-        switches.switched_off(consumer)
-        switches.switched_on(consumer)
+        switches.mark_off(consumer)
+        switches.mark_on(consumer)
         _twice(client, switches.resume(consumer))
-        switches.switched_on(consumer)
+        switches.mark_on(consumer)
         for seconds in (-60, 60):
             switches.open(consumer, seconds)
-            switches.failed(consumer, "three")
-            switches.claim(consumer, "t-1", 30)
-            switches.claim(consumer, "t-2", 30)
+            switches.count_failure(consumer, "three")
+            switches.claim_trial(consumer, "t-1", 30)
+            switches.claim_trial(consumer, "t-2", 30)
             switches.open_again(consumer, "t-1", seconds)
-            switches.let_go(consumer, "t-2")
-            switches.claim(consumer, "t-2", -60)
+            switches.release_trial(consumer, "t-2")
+            switches.claim_trial(consumer, "t-2", -60)
             switches.close(consumer, "t-2")
     list(switches.all())
 
@@ -142,15 +144,15 @@ def _attempts(client: Any) -> None:
     attempt = attempts.begin("idempotency_key", cause="one", seconds=-60)
     attempt.note(payment="p-1", session="s-1")
     attempt.withdraw()
-    attempts.begin("idempotency_key", cause="one", seconds=-60).leave()
+    attempts.begin("idempotency_key", cause="one", seconds=-60).release()
     again = attempts.begin("idempotency_key", cause="one", seconds=30)
-    _twice(client, again.conclusion(["three"]))
+    _twice(client, again.completion(["three"]))
     attempts.find("idempotency_key")
 
 
 def _cursors(client: Any) -> None:
     cursors = Cursors(client, NAMES.ledger, "ordered")
-    hold = Hold(event="one", sequence=2, reason="KeyError", since="2026")
+    hold = PendingEvent(event="one", sequence=2, reason="KeyError", since="2026")
     for cursor in (Cursor("s", 1, 1), Cursor("s", 2, 2, hold), Cursor("s", 3, 3)):
         _twice(client, cursors.part(cursor))
     cursors.read("s")
@@ -158,7 +160,7 @@ def _cursors(client: Any) -> None:
 
 def _timers(client: Any) -> None:
     due, at = DueTable(client, NAMES.due), "2026-11-23T19:10:00.000000Z"
-    timer = Timer(a_draft(goods(), id="timer", time=at), Place.OPENS)
+    timer = Timer(a_draft(received_books(), id="timer", time=at), Place.OPENS)
     _twice(client, due.schedule(timer))
     due.search(due.watermark() or _WATERMARK)
     for slot in slots(_WATERMARK.minute):
@@ -180,23 +182,23 @@ def _work(client: Any) -> None:
     )
 
     def work() -> Work:
-        return Work(backbone, "consumer", recorded(goods()).metadata, emits=(), backoff=LONG)
+        return Work(backbone, "consumer", recorded(received_books()).metadata, emits=(), backoff=LONG)
 
     for left in (3, 9):
         saving = work()
-        saving.save(saving.read(Stock, "mug").evolve(left=left))
+        saving.save(saving.read(Stock, "emma").evolve(left=left))
         _twice(client, *saving.parts()[0].values())
     for least, difference in ((0, -2), (-5, -12), (None, 4), (0, -99)):
         changing = work()
-        changing.change(changing.read(Stock, "mug"), at_least=least, left=difference)
+        changing.change(changing.read(Stock, "emma"), at_least=least, left=difference)
         _twice(client, *changing.parts()[0].values())
 
 
 def _views(client: Any) -> None:
     for order in (2, 1, 3):
         changes: list[Change] = [
-            SetIfNewer(Stock, "mug", order=order, fields={"note": str(order)}),
-            Add(Stock, "mug", {"left": order}),
+            SetIfNewer(Stock, "emma", order=order, fields={"note": str(order)}),
+            Add(Stock, "emma", {"left": order}),
             Add(Stock, "cup", {"left": order}),
         ]
         _twice(client, *(each.part(VIEW) for each in row_changes(changes, f"event-{order}")))
@@ -209,8 +211,8 @@ def _commands(client: Any) -> None:
     connection.dynamodb = client
     everywhere, here = Selection(), Selection(consumer="consumer")
     found = [*dead_letters(connection, here), *dead_letters(connection, everywhere)]
-    for letter in found:
-        _twice(client, change(connection, letter, {"state": "discarded"}, remove=("dead",)))
+    for dead_letter in found:
+        _twice(client, change(connection, dead_letter, {"state": "discarded"}, remove=("dead",)))
     table = PlainTable(connection, WARDS)
     for number, ward in enumerate(("3", "3", "4")):
         client.put_item(TableName=WARDS, Item=pack_item({KEY: f"row-{number}", "ward": ward, "beds": number}))
@@ -226,8 +228,8 @@ def _commands(client: Any) -> None:
     client.scan(TableName=NAMES.ledger, IndexName=DEAD_INDEX)
     client.query(
         TableName=NAMES.store,
-        IndexName=STORY,
-        KeyConditionExpression="story = :story",
-        ExpressionAttributeValues={":story": pack("first")},
+        IndexName=CORRELATION_INDEX,
+        KeyConditionExpression="correlation = :correlation",
+        ExpressionAttributeValues={":correlation": pack("first")},
     )
     client.batch_write_item(RequestItems={WARDS: [{"DeleteRequest": {"Key": {KEY: pack("row-0")}}}]})

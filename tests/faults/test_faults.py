@@ -17,9 +17,9 @@ from tests.deployed.deployed import (
     paused,
     short_visibility_timeout,
     stock_received,
-    unique,
 )
 from tests.faults.guards import eventually, expected_to_hold, removed_unless, with_and_without_guard
+from tests.local.processes import unique
 
 RESERVE: Any = {"function": "reserve-stock", "operation": "TransactWriteItems"}
 PUBLISH: Any = {"function": "publish", "operation": "PutEvents"}

@@ -17,9 +17,10 @@ from daybook.store.ledger import COMMITTED
 from daybook.store.state import State
 from events.inventory import StockReceived
 from events.orders import OrderPlaced
-from tests.deployed.deployed import Deployed, an_order, short_visibility_timeout, unique
+from tests.deployed.deployed import Deployed, an_order, short_visibility_timeout
 from tests.deployed.in_process import before_first_write, handle, process_of, race, without_conditions
 from tests.faults.guards import eventually, expected_to_hold, removed_unless, with_and_without_guard
+from tests.local.processes import unique
 from tests.unit import builders
 from tests.unit.world import Context
 
@@ -36,15 +37,15 @@ class Count(State, table="orders", key="name"):
 @reaction(OrderPlaced)
 def count_orders(order: OrderPlaced, work: Work) -> None:
     """Count an order for its article."""
-    count = work.read(Count, order.lines[0].sku)
+    count = work.read(Count, next(iter(order.quantities())))
     work.save(count.evolve(total=count.total + 1))
 
 
 @reaction(OrderPlaced, emits=(StockReceived,))
 def append_event(order: OrderPlaced, work: Work) -> None:
     """Append an event to a stream to which others append at the same time."""
-    line = order.lines[0]
-    work.emit(StockReceived(sku=line.sku, quantity=line.quantity, delivery_id=order.order_id))
+    sku, quantity = next(iter(order.quantities().items()))
+    work.emit(StockReceived(sku=sku, quantity=quantity, delivery_id=order.order_id))
 
 
 class Sequences(State, table="stock", key="name"):

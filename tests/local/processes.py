@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,3 +142,8 @@ class Run:
         left = [running(pids), is_listening(self.port), list(self.temporary.glob("daybook-*")), self.run_file.exists()]
         assert not any(left), left
         return True
+
+
+def unique(what: str) -> str:
+    """A unique name."""
+    return f"{what}-{uuid.uuid4().hex[:8]}"

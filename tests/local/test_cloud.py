@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,22 +26,67 @@ def handler(event, context):
 """
 
 
-def a_busy_function(cloud: Cloud) -> None:
-    """Deploy a function that never returns, invoke it, and wait until it runs."""
+STARTED = """
+import os, sys
+packages = {name.split(".")[0] for name in sys.modules}
+count = 0
+def handler(event, context):
+    global count
+    count += 1
+    print("a line for the log")
+    if event == "end":
+        os._exit(3)
+    ours = packages & {"daybook", "functions", "events", "tests"}
+    return {"count": count, "ours": sorted(ours), "process": os.getpid(), "colour": os.environ["COLOUR"],
+            "folder": os.getcwd(), "file": __file__, "packages": sorted(packages & {"botocore", "pydantic"})}
+"""
+
+
+def a_function(cloud: Cloud, name: str, source: str, **variables: str) -> None:
+    """Deploy a function of one module."""
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as bundle:
-        bundle.writestr("busy.py", BUSY)
-    functions = cloud.client("lambda")
-    functions.create_function(
-        FunctionName="busy",
+        bundle.writestr(f"{name}.py", source)
+    cloud.client("lambda").create_function(
+        FunctionName=name,
         Runtime="python3.13",
-        Handler="busy.handler",
-        Role="arn:aws:iam::000000000000:role/busy",
+        Handler=f"{name}.handler",
+        Role=f"arn:aws:iam::000000000000:role/{name}",
         Code={"ZipFile": code.getvalue()},
+        Environment={"Variables": variables},
         Timeout=60,
     )
-    functions.invoke(FunctionName="busy", InvocationType="Event")
+
+
+def a_busy_function(cloud: Cloud) -> None:
+    """Deploy a function that never returns, invoke it, and wait until it runs."""
+    a_function(cloud, "busy", BUSY)
+    cloud.client("lambda").invoke(FunctionName="busy", InvocationType="Event")
     until((cloud.folder / "tmp" / "busy").exists, what="the function is at work")
+
+
+def invoked(cloud: Cloud, name: str, event: str = "") -> dict[str, Any]:
+    answer = cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+    return dict(json.loads(answer["Payload"].read()))
+
+
+def test_each_process_of_a_function_loads_its_own_code_and_finds_the_packages_loaded(tmp_path: Path) -> None:
+    with Cloud(project=tmp_path) as cloud:
+        a_function(cloud, "one", STARTED, COLOUR="red")
+        a_function(cloud, "two", STARTED, COLOUR="blue")
+
+        first, again, other = invoked(cloud, "one"), invoked(cloud, "one"), invoked(cloud, "two")
+        assert "error" in str(invoked(cloud, "one", "end")).lower()
+        new = invoked(cloud, "one")
+
+    assert [each["count"] for each in (first, again, other, new)] == [1, 2, 1, 1]
+    assert first["process"] == again["process"]
+    assert len({first["process"], other["process"], new["process"]}) == 3
+    assert (first["colour"], other["colour"]) == ("red", "blue")
+    for each in (first, other, new):
+        assert each["ours"] == []
+        assert each["packages"] == ["botocore", "pydantic"]
+        assert Path(each["file"]).parent == Path(each["folder"])
 
 
 def test_a_taken_port_is_an_error_that_suggests_another() -> None:

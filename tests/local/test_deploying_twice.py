@@ -57,10 +57,10 @@ def test_a_second_deployment_from_the_same_checkout_is_refused_by_cdk(tmp_path: 
             until((tmp_path / "began").exists, what="the first makes its templates")
 
             with cdk("deploy", tmp_path) as second:
-                output, _ = second.communicate(timeout=60)
+                output, _ = second.communicate(timeout=300)
         finally:
             (tmp_path / "go").touch()
-        first.communicate(timeout=60)
+        first.communicate(timeout=300)
 
     assert second.returncode == 1
     assert "is currently synthing to" in output
@@ -72,14 +72,14 @@ def test_a_second_deployment_from_another_checkout_is_refused_by_cloudformation(
     (tmp_path / "app.py").write_text(TOPIC)
     with Cloud() as cloud:
         with cdk("deploy", tmp_path, cloud.endpoint, "--context", "name=first") as first:
-            first.communicate(timeout=60)
+            first.communicate(timeout=300)
         assert first.returncode == 0
 
         with (
             every_stack_being_updated(cloud.endpoint) as endpoint,
             cdk("deploy", tmp_path, endpoint, "--context", "name=second") as second,
         ):
-            output, _ = second.communicate(timeout=60)
+            output, _ = second.communicate(timeout=300)
         template = cloud.client("cloudformation").get_template(StackName=STACK)["TemplateBody"]
 
     assert second.returncode == 1

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 
 from daybook.local.cloud import Cloud
-from tests.dynamodb import DynamoDB, answering, requests_in_use
+from daybook.testing.dynamodb import DynamoDB, answering
+from daybook.testing.tables import Definition
+from tests.dynamodb import requests_in_use
 from tests.dynamodb.comparison import Call, Recording, answers
 from tests.dynamodb.random_requests import DEFINITION, REQUESTS, TABLE, edge_cases
-from tests.tables import Definition
 
 _numbers = count(1)
 

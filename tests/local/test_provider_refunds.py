@@ -3,7 +3,7 @@
 import pytest
 import stripe
 
-from daybook.local.provider import Provider
+from daybook.local.provider import NothingToSettle, Provider
 from tests.local.stripe_client import a_client, an_intent, paid, processing, refund, refused
 
 
@@ -98,3 +98,28 @@ def test_fractions_that_cannot_be_charged_cannot_be_refunded(
         refund(provider, intent.id, amount=part)
 
     assert (refusal.status, refusal.error["param"]) == (400, "amount")
+
+
+def test_a_refund_that_has_succeeded_can_fail_later(provider: Provider) -> None:
+    intent = paid(provider, order="1001", payment_method="pm_card_refundFail")
+    given_back = refund(provider, intent.id)
+    assert given_back.status == "succeeded"
+
+    provider.settle_refund("1001", fails="expired_or_canceled_card")
+
+    failed = a_client(provider).v1.refunds.retrieve(given_back.id)
+    assert (failed.status, failed.failure_reason) == ("failed", "expired_or_canceled_card")
+    assert provider.book().kept("1001") == {"eur": 4200}
+    assert refund(provider, intent.id).amount == 4200
+
+
+def test_a_pending_refund_waits_until_it_is_settled(provider: Provider) -> None:
+    intent = paid(provider, order="1001", payment_method="pm_card_pendingRefund")
+    given_back = refund(provider, intent.id)
+    assert (given_back.status, given_back.to_dict()["pending_reason"]) == ("pending", "processing")
+
+    provider.settle_refund("1001", refund=given_back.id)
+
+    assert a_client(provider).v1.refunds.retrieve(given_back.id).status == "succeeded"
+    with pytest.raises(NothingToSettle):
+        provider.settle_refund("1001")

@@ -1,4 +1,4 @@
-"""An AWS on this machine that gives one answer to every call, whatever is asked of it."""
+"""A local server that answers AWS calls with given answers."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,16 +13,16 @@ _IDENTITY = (
 )
 
 
-class Asked(list[tuple[str, str]]):
-    """What was asked: the operation (its path, if that is all it has), and the credentials it was asked with."""
+class Calls(list[tuple[str, str]]):
+    """The calls: the operation (or its path), and the credentials of each."""
 
     endpoint = ""
 
 
 @contextmanager
-def answering(answers: Mapping[str, Any], *, status: int = 200) -> Iterator[Asked]:
-    """Answer each operation as told, others with nothing. With another status: with that error."""
-    asked = Asked()
+def answering(answers: Mapping[str, Any], *, status: int = 200) -> Iterator[Calls]:
+    """Answer each operation with its answer, others with an empty one. Another status makes each answer an error."""
+    calls = Calls()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -33,7 +33,7 @@ def answering(answers: Mapping[str, Any], *, status: int = 200) -> Iterator[Aske
             self.answer(self.headers.get("X-Amz-Target", "GetCallerIdentity").rpartition(".")[2])
 
         def answer(self, operation: str) -> None:
-            asked.append((operation, self.headers["Authorization"]))
+            calls.append((operation, self.headers["Authorization"]))
             body = json.dumps(answers.get(operation, answers.get("*", {}))).encode()
             if operation == "GetCallerIdentity":
                 body = _IDENTITY.encode()
@@ -46,11 +46,11 @@ def answering(answers: Mapping[str, Any], *, status: int = 200) -> Iterator[Aske
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    asked.endpoint = f"http://127.0.0.1:{server.server_port}"
+    calls.endpoint = f"http://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield asked
+        yield calls
     finally:
         server.shutdown()
         server.server_close()

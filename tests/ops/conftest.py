@@ -1,4 +1,4 @@
-"""An environment in which nothing of this machine's own is set, and a stage."""
+"""Fixtures: an environment without settings of this machine, and a stage."""
 
 import os
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ import pytest
 
 from daybook.operate import connection
 from daybook.runtime.names import Names
-from tests.in_memory import aws_in_memory
+from daybook.testing.aws import aws_in_memory
+from daybook.testing.tables import backbone_tables
 from tests.ops.world import STAGE, World, morning
-from tests.tables import backbone_tables
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def _signals(own_signals: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
         if name.startswith(("AWS_", "DAYBOOK_")):
             monkeypatch.delenv(name)
@@ -27,12 +27,12 @@ def _nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.chdir(tmp_path)
-    # A run that somebody keeps up of this very application is none of the tests'.
+    # Ignore a local run of this application.
     monkeypatch.setattr(connection, "_home", lambda: tmp_path)
 
 
 @pytest.fixture(autouse=True)
-def _a_new_day() -> None:
+def _new_morning() -> None:
     morning.cache_clear()
 
 

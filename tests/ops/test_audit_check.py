@@ -1,4 +1,4 @@
-"""`daybook audit check`: whatever is missing, changed or undelivered is found and named, and nothing else."""
+"""`daybook audit check` reports missing, changed and undelivered events, and nothing else."""
 
 import json
 from dataclasses import replace
@@ -20,9 +20,9 @@ from daybook.operate.audit.sketch import Sketch, key
 from daybook.operate.connection import Connection
 from daybook.operate.operation import Operation
 from daybook.operate.program import app
-from daybook.store.cursor import Cursor, Cursors, Hold
+from daybook.store.cursor import Cursor, Cursors, PendingEvent
 from daybook.store.event_store import to_item
-from daybook.store.ledger import DISCARDED, Entry, Note
+from daybook.store.ledger import DISCARDED, LedgerEntry, Note
 from tests.ops.world import World, ago, ms
 
 WAREHOUSE = "warehouse.receiving"
@@ -36,7 +36,7 @@ def check(*options: str, settled: str = "0s") -> Any:
 
 
 def found(*options: str, settled: str = "0s") -> list[tuple[str, str, str]]:
-    """Each difference: its kind, where it is, and what is told of it."""
+    """Each difference: its kind, its place, and its text."""
     result = check("--json", *options, settled=settled)
     assert result.exit_code in {0, 1}, result.output
     *differences, last = (json.loads(line) for line in result.stdout.splitlines())
@@ -56,7 +56,7 @@ def counted(*options: str, settled: str = "0s") -> dict[str, int]:
 
 @pytest.fixture
 def stage(world: World) -> World:
-    """Two consumers of orders listen, one of reservations, and one that is ordered of reports."""
+    """A stage with two consumers of orders, one of reservations, and an ordered one of reports."""
     world.listens(RESERVE, "OrderPlaced")
     world.listens(PLACE, "OrderPlaced")
     world.listens("charge-order", "StockReserved")
@@ -67,13 +67,13 @@ def stage(world: World) -> World:
 
 
 def listen_since(moment: str) -> None:
-    """All consumers' queues were made then."""
+    """Set the creation time of all queues."""
     for queue in get_backend("sqs")[ACCOUNT]["eu-central-1"].queues.values():
         queue.created_timestamp = clock.moment(moment).timestamp()
 
 
 def an_order(stage: World, order: str = "1001", *, after: float = 0) -> tuple[Envelope, Envelope]:
-    """An order that was placed, handled by all who listen, and its reservation."""
+    """A placed order with its reservation, handled by all consumers."""
     placed = stage.recorded("OrderPlaced", f"order/{order}", after=after)
     reserved = stage.recorded("StockReserved", f"reservation/{order}", after=after + 5, cause=placed, producer=RESERVE)
     stage.handled(placed, RESERVE, reserved, after=after + 5)
@@ -83,7 +83,7 @@ def an_order(stage: World, order: str = "1001", *, after: float = 0) -> tuple[En
 
 
 def deliveries(stage: World, number: int, *, stream: str = "stock/mug") -> list[Envelope]:
-    """So many events of one stream, to which nobody listens."""
+    """This many events of one stream without subscribers."""
     return [stage.recorded("StockReceived", stream, after=each, producer=WAREHOUSE) for each in range(number)]
 
 
@@ -107,20 +107,21 @@ def _place(event: Envelope) -> dict[str, Any]:
 
 
 def resealed(event: Envelope, *, data: str | None = None, after: Envelope | None = None, **metadata: Any) -> Envelope:
-    """The event with other content, and the hash that fits it."""
-    return Envelope.sealed(
+    """The event with other content and a matching hash."""
+    return Envelope.with_hash(
         replace(event.metadata, **metadata),
         event.data if data is None else data,
         source=event.source,
-        story=event.story,
+        in_correlation_index=event.in_correlation_index,
         previous=after.hash if after else event.previous,
     )
 
 
-# --- all is well ----------------------------------------------------------------------------------------------------
+# --- complete history
+# ----------------------------------------------------------------------------------------------------
 
 
-def test_where_all_is_well_it_is_said_in_numbers_what_was_looked_at(stage: World) -> None:
+def test_a_complete_history_is_reported_with_the_numbers_of_what_was_checked(stage: World) -> None:
     for number in range(3):
         an_order(stage, str(number), after=number)
 
@@ -133,7 +134,7 @@ def test_where_all_is_well_it_is_said_in_numbers_what_was_looked_at(stage: World
     assert "Nothing is missing, changed or undelivered" in result.stdout
 
 
-def test_a_stream_whose_items_a_scan_gives_out_of_order_is_whole(stage: World) -> None:
+def test_a_stream_that_a_scan_returns_out_of_order_has_no_difference(stage: World) -> None:
     deliveries(stage, 12)
     deliveries(stage, 3, stream="stock/poster")
     looking = Connection("dev")
@@ -151,14 +152,14 @@ def test_a_stream_whose_items_a_scan_gives_out_of_order_is_whole(stage: World) -
 
 
 @pytest.mark.usefixtures("stage")
-def test_an_empty_stage_is_whole() -> None:
+def test_an_empty_stage_has_no_difference() -> None:
     assert found() == []
 
 
-def test_events_of_timers_and_of_operators_need_nobody_who_emitted_them(stage: World) -> None:
+def test_events_of_timers_and_operations_need_no_origin(stage: World) -> None:
     placed, _ = an_order(stage)
     stage.recorded("PaymentWindowEnded", "order/1001", cause=placed, producer=PLACE, after=10)
-    operation = Operation.begin(stage.connection)
+    operation = Operation.start(stage.connection)
     operation.commit(ConsumerPaused(**operation.about, reason="…", consumer=RESERVE))
 
     assert found() == []
@@ -168,14 +169,14 @@ def test_events_of_timers_and_of_operators_need_nobody_who_emitted_them(stage: W
 
 
 @pytest.mark.parametrize("name", ["data", "source", "type", "correlation_id", "producer"])
-def test_an_event_that_was_changed_is_named(stage: World, name: str) -> None:
+def test_a_changed_event_is_reported(stage: World, name: str) -> None:
     _, second, _ = deliveries(stage, 3)
     change(stage, second, **{name: {"S": "{}x"}})
 
-    assert ("chain", "stock/mug#2", "its hash does not fit what it says: it was changed") in found()
+    assert ("chain", "stock/mug#2", "its hash does not match its content: it was changed") in found()
 
 
-def test_a_last_event_that_was_changed_with_its_hash_is_not_what_admit_has_noted(stage: World) -> None:
+def test_a_last_event_that_was_changed_with_its_hash_is_reported_by_the_content_hash(stage: World) -> None:
     (last,) = deliveries(stage, 1)
     m = last.metadata
     stage.connection.dynamodb.update_item(
@@ -191,26 +192,28 @@ def test_a_last_event_that_was_changed_with_its_hash_is_not_what_admit_has_noted
         assert found() == [("ledger", "stock/mug#1", "it was admitted with other content")]
 
 
-def test_a_change_with_a_hash_that_fits_shows_at_the_next_event(stage: World) -> None:
+def test_a_change_with_a_matching_hash_is_reported_at_the_next_event(stage: World) -> None:
     _, second, _ = deliveries(stage, 3)
     change(stage, resealed(second, data='{"quantity":900}'))
 
-    told = "it follows another event than the one before it, which was changed"
-    assert found() == [("chain", "stock/mug#3", told)]
+    expected = "it links to another event than the one before it, which was changed"
+    assert found() == [("chain", "stock/mug#3", expected)]
 
 
 @pytest.mark.parametrize(
-    ("gone", "told"), [((2,), "#2 before it is missing"), ((1, 2), "#1 to #2 before it is missing")]
+    ("missing", "expected"), [((2,), "#2 before it is missing"), ((1, 2), "#1 to #2 before it is missing")]
 )
-def test_events_that_are_gone_from_a_stream_are_named(stage: World, gone: tuple[int, ...], told: str) -> None:
+def test_events_that_are_missing_in_a_stream_are_reported(
+    stage: World, missing: tuple[int, ...], expected: str
+) -> None:
     events = deliveries(stage, 4)
-    for sequence in gone:
+    for sequence in missing:
         remove(stage, events[sequence - 1])
 
     differences = found()
 
-    assert ("chain", f"stock/mug#{max(gone) + 1}", told) in differences
-    assert [where for kind, where, _ in differences if kind == "ledger"] == [f"stock/mug#{each}" for each in gone]
+    assert ("chain", f"stock/mug#{max(missing) + 1}", expected) in differences
+    assert [where for kind, where, _ in differences if kind == "ledger"] == [f"stock/mug#{each}" for each in missing]
 
 
 def test_the_first_event_of_a_stream_has_no_predecessor(stage: World) -> None:
@@ -221,14 +224,14 @@ def test_the_first_event_of_a_stream_has_no_predecessor(stage: World) -> None:
     assert [(kind, where) for kind, where, _ in found()] == [("chain", "stock/mug#1")]
 
 
-def test_an_event_that_was_recorded_before_its_predecessor_is_named(stage: World) -> None:
+def test_an_event_that_was_recorded_before_its_predecessor_is_reported(stage: World) -> None:
     _, second = deliveries(stage, 2)
     change(stage, resealed(second, recorded_at=ms(-1)))
 
-    assert found() == [("chain", "stock/mug#2", "it was recorded before the event before it")]
+    assert found() == [("chain", "stock/mug#2", "its time of recording is before that of the event before it")]
 
 
-def test_what_is_no_event_is_named_and_hides_nothing_behind_it(stage: World) -> None:
+def test_an_item_that_is_not_an_event_is_reported_and_hides_no_later_difference(stage: World) -> None:
     events = deliveries(stage, 4)
     stage.connection.dynamodb.put_item(
         TableName=stage.names.store, Item={**_place(events[1]), "note": {"S": "by hand"}}
@@ -244,16 +247,16 @@ def test_what_is_no_event_is_named_and_hides_nothing_behind_it(stage: World) -> 
 
 
 @pytest.mark.parametrize("attribute", ["bucket", "position"])
-def test_an_event_that_the_journal_does_not_find_is_named(stage: World, attribute: str) -> None:
+def test_an_event_that_the_journal_does_not_find_is_reported(stage: World, attribute: str) -> None:
     (event,) = deliveries(stage, 1)
     change(stage, event, **{attribute: {"S": "2026-03-01T09#3"}})
 
     assert [(kind, where) for kind, where, _ in found()] == [("journal", "stock/mug#1")]
 
 
-def test_of_a_correlation_that_is_not_found_the_event_is_named(stage: World) -> None:
+def test_an_event_that_the_correlation_index_does_not_find_is_reported(stage: World) -> None:
     _, reserved = an_order(stage)
-    change(stage, reserved, story={"S": "another"})
+    change(stage, reserved, correlation={"S": "another"})
 
     assert [(kind, where) for kind, where, _ in found()] == [("journal", "reservation/1001#1")]
 
@@ -261,14 +264,14 @@ def test_of_a_correlation_that_is_not_found_the_event_is_named(stage: World) -> 
 # --- the ledger -----------------------------------------------------------------------------------------------------
 
 
-def test_the_end_of_a_stream_that_was_cut_off_is_named_by_the_ledger(stage: World) -> None:
+def test_a_missing_last_event_is_reported_by_the_ledger(stage: World) -> None:
     *_, last = deliveries(stage, 3)
     remove(stage, last)
 
-    assert found() == [("ledger", "stock/mug#3", "it was admitted; the store has it not")]
+    assert found() == [("ledger", "stock/mug#3", "it was admitted; it is not in the store")]
 
 
-def test_a_whole_stream_that_is_gone_is_named_by_the_ledger(stage: World) -> None:
+def test_a_missing_stream_is_reported_by_the_ledger(stage: World) -> None:
     for event in deliveries(stage, 3):
         remove(stage, event)
     an_order(stage)
@@ -276,7 +279,7 @@ def test_a_whole_stream_that_is_gone_is_named_by_the_ledger(stage: World) -> Non
     assert [(kind, where) for kind, where, _ in found()] == [("ledger", f"stock/mug#{each}") for each in (1, 2, 3)]
 
 
-def test_an_emitted_event_that_is_gone_and_that_nobody_listens_to_is_named(stage: World) -> None:
+def test_a_missing_emitted_event_without_subscribers_is_reported(stage: World) -> None:
     placed = stage.recorded("OrderPlaced", "order/1001")
     lacking = stage.recorded("OutOfStock", "reservation/1001", cause=placed, producer=RESERVE)
     stage.handled(placed, RESERVE, lacking)
@@ -285,35 +288,35 @@ def test_an_emitted_event_that_is_gone_and_that_nobody_listens_to_is_named(stage
 
     remove(stage, lacking)
 
-    told = "reserve-stock has emitted it for OrderPlaced-order-1001-1; the store has it not"
-    assert found() == [("ledger", lacking.metadata.id, told)]
+    expected = "reserve-stock has emitted it for OrderPlaced-order-1001-1; it is not in the store"
+    assert found() == [("ledger", lacking.metadata.id, expected)]
 
 
-def test_an_emitted_event_that_is_gone_is_named_once(stage: World) -> None:
+def test_a_missing_emitted_event_is_reported_once(stage: World) -> None:
     _, reserved = an_order(stage)
     remove(stage, reserved)
 
-    assert found() == [("ledger", "reservation/1001#1", "it was handled by charge-order; the store has it not")]
+    assert found() == [("ledger", "reservation/1001#1", "it was handled by charge-order; it is not in the store")]
 
 
-def test_another_well_formed_event_in_the_place_of_the_last_one_is_named(stage: World) -> None:
+def test_a_forged_event_in_the_place_of_the_last_one_is_reported(stage: World) -> None:
     _, reserved = an_order(stage)
     change(stage, resealed(reserved, id="forged"))
 
     differences = found()
 
-    assert ("ledger", "reservation/1001#1", "reserve-stock has not emitted it, by the ledger") in differences
-    other = "it was handled by charge-order; another event, forged, stands in its place"
+    assert ("ledger", "reservation/1001#1", "reserve-stock has not emitted it, according to the ledger") in differences
+    other = "it was handled by charge-order; another event, forged, is in its place"
     assert ("ledger", "reservation/1001#1", other) in differences
 
 
-def test_an_event_that_came_from_nowhere_is_named(stage: World) -> None:
+def test_an_event_without_an_origin_is_reported(stage: World) -> None:
     stage.recorded("StockReceived", "stock/mug", producer=WAREHOUSE, admitted=False)
 
-    assert found() == [("ledger", "stock/mug#1", "the ledger does not say where it comes from")]
+    assert found() == [("ledger", "stock/mug#1", "the ledger has no origin for it")]
 
 
-def test_a_copy_of_an_event_in_another_place_is_named(stage: World) -> None:
+def test_a_copy_of_an_event_in_another_place_is_reported(stage: World) -> None:
     (event,) = deliveries(stage, 1)
     change(stage, resealed(event, stream="stock/copy"))
     _, reserved = an_order(stage)
@@ -322,28 +325,28 @@ def test_a_copy_of_an_event_in_another_place_is_named(stage: World) -> None:
     differences = found()
 
     assert ("ledger", "stock/copy#1", "it was admitted as stock/mug #1") in differences
-    repeated = [where for _, where, told in differences if "more often" in told]
+    repeated = [where for _, where, text in differences if "more than once" in text]
     assert repeated == ["reservation/1001#1", "reservation/copy#1"]
 
 
-def test_a_decision_whose_record_is_not_there_is_named(stage: World) -> None:
-    operation = Operation.begin(stage.connection)
+def test_a_decision_without_a_record_is_reported(stage: World) -> None:
+    operation = Operation.start(stage.connection)
     operation.commit(ConsumerPaused(**operation.about, reason="…", consumer=RESERVE))
     for order, made_by in {"1": operation.id, "2": "nobody's", "3": ""}.items():
         placed, _ = an_order(stage, order)
         forget(stage, placed, PLACE)
         m = placed.metadata
         details = {"operation": made_by} if made_by else {}
-        entry = Entry(m.id, PLACE, DISCARDED, ms(9), m.stream, m.sequence, details=details)
+        entry = LedgerEntry(m.id, PLACE, DISCARDED, ms(9), m.stream, m.sequence, details=details)
         stage.connection.dynamodb.transact_write_items(TransactItems=[stage.connection.ledger.record(entry)])
 
     assert [(kind, where) for kind, where, _ in found()] == [("operation", "order/2#1")]
 
 
-def test_ten_thousand_differences_are_told_apart_and_more_are_not_guessed() -> None:
+def test_ten_thousand_differences_are_decoded_and_more_are_not_guessed() -> None:
     few, many = Sketch(), Sketch()
     few.add(f"event-{number}" for number in range(60_000))
-    few.take(f"event-{number}" for number in range(10_000, 60_100))
+    few.subtract(f"event-{number}" for number in range(10_000, 60_100))
     many.add(f"event-{number}" for number in range(60_000))
 
     missing, added, all_ = few.difference()
@@ -351,37 +354,37 @@ def test_ten_thousand_differences_are_told_apart_and_more_are_not_guessed() -> N
     assert missing == {key(f"event-{number}") for number in range(10_000)}
     assert added == {key(f"event-{number}") for number in range(60_000, 60_100)}
     assert all_
-    told = many.difference()
-    assert told[0] <= {key(f"event-{number}") for number in range(60_000)}
-    assert not told[2]
+    undecoded = many.difference()
+    assert undecoded[0] <= {key(f"event-{number}") for number in range(60_000)}
+    assert not undecoded[2]
 
 
 # --- the consumers --------------------------------------------------------------------------------------------------
 
 
-def test_an_event_that_never_came_to_one_consumer_is_named_with_it(stage: World) -> None:
+def test_an_event_that_one_consumer_never_received_is_reported_with_it(stage: World) -> None:
     placed, _ = an_order(stage)
     forget(stage, placed, PLACE)
 
     assert found() == [("undelivered", "order/1001#1", "it never reached place-order")]
 
 
-def test_an_event_that_came_to_nobody_was_not_published(stage: World) -> None:
+def test_an_event_that_no_consumer_received_is_reported_as_unpublished(stage: World) -> None:
     an_order(stage)
     stage.recorded("OrderPlaced", "order/1002")
 
-    told = "it was not published, it seems: it never reached place-order, reserve-stock"
-    assert found() == [("unpublished", "order/1002#1", told)]
+    expected = "it was probably not published: it never reached place-order, reserve-stock"
+    assert found() == [("unpublished", "order/1002#1", expected)]
 
 
-def test_what_publish_has_set_aside_is_a_dead_letter_and_no_difference(stage: World) -> None:
+def test_a_dead_letter_of_publish_is_no_difference(stage: World) -> None:
     stage.died(stage.recorded("OrderPlaced", "order/1002"), "publish", "InvalidArgument")
 
     assert found() == []
     assert counted()["set aside by publish"] == 1
 
 
-def test_the_dead_are_counted_and_what_is_tried_is_open(stage: World) -> None:
+def test_dead_events_are_counted_and_retried_events_are_open(stage: World) -> None:
     placed = stage.recorded("OrderPlaced", "order/1001")
     stage.died(placed, RESERVE)
     _note(stage, placed, PLACE)
@@ -390,18 +393,20 @@ def test_the_dead_are_counted_and_what_is_tried_is_open(stage: World) -> None:
     assert (counted()["dead"], counted()["open"]) == (1, 1)
 
 
-def test_what_was_being_tried_in_a_queue_that_is_gone_never_came(stage: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_whose_attempts_were_in_a_deleted_queue_is_undelivered(
+    stage: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     placed = stage.recorded("OrderPlaced", "order/1001", after=5)
     stage.handled(placed, RESERVE)
     _note(stage, placed, PLACE, at=ms(1))
     assert found() == []
 
-    monkeypatch.setattr("daybook.operate.audit.statuses.listens_since", lambda *_: clock.moment(ms(3)))
+    monkeypatch.setattr("daybook.operate.audit.statuses.subscribed_since", lambda *_: clock.moment(ms(3)))
 
     assert found() == [("undelivered", "order/1001#1", "it never reached place-order")]
 
 
-def test_what_was_recorded_before_a_consumer_listened_is_none_of_its_matter(stage: World) -> None:
+def test_an_event_recorded_before_a_consumer_subscribed_is_no_difference(stage: World) -> None:
     an_order(stage)
     stage.recorded("OrderPlaced", "order/1002", after=MINUTE)
 
@@ -410,7 +415,7 @@ def test_what_was_recorded_before_a_consumer_listened_is_none_of_its_matter(stag
     assert found() == []
 
 
-def test_what_is_young_is_open_and_no_difference(stage: World) -> None:
+def test_a_young_event_is_open_and_no_difference(stage: World) -> None:
     stage.recorded("OrderPlaced", "order/1001")
 
     assert found(settled="6h") == []
@@ -418,20 +423,20 @@ def test_what_is_young_is_open_and_no_difference(stage: World) -> None:
     assert len(found(settled="10m")) == 1
 
 
-def test_how_to_check_right_after_a_repair_is_said_where_one_looks_for_it() -> None:
-    told = CliRunner().invoke(app, ["audit", "check", "--help"], env={"COLUMNS": "200"}).stdout
+def test_the_help_explains_how_to_check_right_after_a_repair() -> None:
+    help_text = CliRunner().invoke(app, ["audit", "check", "--help"], env={"COLUMNS": "200"}).stdout
 
-    assert "Right after a repair use --settled 0s" in told
-    assert "Right after a repair use 0s" in told
+    assert "Right after a repair, use --settled 0s" in help_text
+    assert "Right after a repair, use 0s" in help_text
 
 
-@pytest.mark.parametrize("state", ["dead", "gone"])
-def test_what_waits_behind_a_dead_event_at_an_ordered_consumer_is_counted(stage: World, state: str) -> None:
+@pytest.mark.parametrize("state", ["dead", "missing"])
+def test_events_after_a_dead_event_at_an_ordered_consumer_are_counted(stage: World, state: str) -> None:
     first, second, _ = (_report(stage, number) for number in range(3))
     stage.handled(first, "raise-alarm")
     if state == "dead":
         stage.died(second, "raise-alarm")
-    _park(stage, second)
+    _block(stage, second)
 
     if state == "dead":
         assert found() == []
@@ -443,18 +448,19 @@ def test_what_waits_behind_a_dead_event_at_an_ordered_consumer_is_counted(stage:
         ]
 
 
-def test_what_an_ordered_consumer_has_passed_without_an_account_never_came(stage: World) -> None:
+def test_an_event_that_an_ordered_consumer_skipped_is_reported(stage: World) -> None:
     _, second = (_report(stage, number) for number in range(2))
     stage.died(second, "raise-alarm")
-    _park(stage, second)
+    _block(stage, second)
 
     assert [(kind, where) for kind, where, _ in found()] == [("unpublished", "device/monitor-1#1")]
 
 
-# --- spans, and how it is told --------------------------------------------------------------------------------------
+# --- spans, and how it is expected
+# --------------------------------------------------------------------------------------
 
 
-def test_only_what_was_recorded_in_the_span_is_judged_and_the_rest_still_links_it(stage: World) -> None:
+def test_only_events_of_the_period_are_checked_and_earlier_events_still_link_them(stage: World) -> None:
     old = stage.recorded("StockReceived", "stock/mug", after=-60 * MINUTE, producer=WAREHOUSE)
     stage.recorded("StockReceived", "stock/mug", after=0, producer=WAREHOUSE)
     stage.recorded("OrderPlaced", "order/early", after=-60 * MINUTE)
@@ -466,15 +472,15 @@ def test_only_what_was_recorded_in_the_span_is_judged_and_the_rest_still_links_i
     assert {where for _, where, _ in found("--until", "45m")} == {"stock/mug#1", "order/early#1"}
 
 
-def test_what_is_recorded_between_the_reading_of_store_and_ledger_is_no_difference(stage: World) -> None:
+def test_an_event_recorded_during_the_check_is_no_difference(stage: World) -> None:
     an_order(stage)
     looking, now = Connection("dev"), datetime.now(UTC)
-    acts, alone = iter([an_order]), Lock()
+    operations, lock = iter([an_order]), Lock()
 
     def meanwhile(params: dict[str, Any], **_: object) -> None:
-        with alone:  # moto bears no other call meanwhile
-            for act in acts if stage.names.ledger in str(params["body"]) else ():
-                act(stage, "meanwhile", after=ago())
+        with lock:  # moto supports no concurrent call
+            for operation in operations if stage.names.ledger in str(params["body"]) else ():
+                operation(stage, "meanwhile", after=ago())
 
     looking.dynamodb.meta.events.register("before-call.dynamodb.Scan", meanwhile)
     differences: list[Difference] = []
@@ -486,7 +492,7 @@ def test_what_is_recorded_between_the_reading_of_store_and_ledger_is_no_differen
     assert (counts["events"], counts["rows"], counted()["events"]) == (2, 8, 4)
 
 
-def test_differences_are_capped_on_the_screen_and_all_are_counted(stage: World) -> None:
+def test_only_some_differences_are_printed_and_all_are_counted(stage: World) -> None:
     for number in range(120):
         stage.recorded("OrderPlaced", f"order/{number}", after=number, admitted=False)
 
@@ -497,7 +503,7 @@ def test_differences_are_capped_on_the_screen_and_all_are_counted(stage: World) 
     assert "240 differences (120 ledger, 120 unpublished)" in result.stdout
 
 
-def test_data_are_never_shown(stage: World) -> None:
+def test_data_is_never_shown(stage: World) -> None:
     event = stage.recorded("OrderPlaced", "order/1001", data='{"name":"Ada Lovelace"}', admitted=False)
     change(stage, event, source={"S": "x"})
 
@@ -510,7 +516,7 @@ def test_data_are_never_shown(stage: World) -> None:
 def _note(stage: World, event: Envelope, consumer: str, *, at: str | None = None) -> None:
     m = event.metadata
     at = at or clock.now()
-    note = Note(message="m", deliveries=1, at=at, error="ValueError", reason="…", tried=1)
+    note = Note(message="m", deliveries=1, at=at, error="ValueError", reason="…", failed_count=1)
     stage.connection.ledger.note(m.id, consumer, (m.stream, m.sequence), note)
 
 
@@ -518,10 +524,10 @@ def _report(stage: World, number: int) -> Envelope:
     return stage.recorded("EquipmentStatusReported", "device/monitor-1", after=number, producer="hospital.devices")
 
 
-def _park(stage: World, event: Envelope) -> None:
-    """The stream is blocked at the event, at `raise-alarm`."""
+def _block(stage: World, event: Envelope) -> None:
+    """Block the stream at this event, at `raise-alarm`."""
     m = event.metadata
-    hold = Hold(event=m.id, sequence=m.sequence, reason="KeyError", since=ms(20))
+    hold = PendingEvent(event=m.id, sequence=m.sequence, reason="KeyError", since=ms(20))
     Cursors(stage.connection.dynamodb, stage.names.ledger, "raise-alarm").write(
-        Cursor(m.stream, m.sequence - 1).held(hold)
+        Cursor(m.stream, m.sequence - 1).waiting_for(hold)
     )

@@ -1,4 +1,4 @@
-"""`daybook audit export`: the history as a file that somebody else can check."""
+"""`daybook audit export` writes the history to a file that can be checked by others."""
 
 import gzip
 import hashlib
@@ -31,7 +31,7 @@ def left() -> list[str]:
     return sorted(path.name for path in Path().iterdir())
 
 
-def test_each_event_is_there_whole_in_the_order_of_recording_over_hours_and_shards(world: World) -> None:
+def test_all_events_are_exported_in_the_order_of_recording(world: World) -> None:
     recorded = [
         world.recorded("OrderPlaced", f"order/{number % 7}", after=-number * HOUR / 3, data='{"note":"Zoë \\u2028"}')
         for number in reversed(range(20))
@@ -45,7 +45,7 @@ def test_each_event_is_there_whole_in_the_order_of_recording_over_hours_and_shar
     assert hashlib.sha256(TO.read_bytes()).hexdigest() in result.stdout
 
 
-def test_events_of_one_instant_stay_in_the_order_of_their_stream(world: World) -> None:
+def test_events_with_the_same_time_stay_in_the_order_of_their_stream(world: World) -> None:
     for number in range(250):
         world.recorded("StockReceived", f"stock/{number % 3}", after=0, admitted=False)
 
@@ -58,7 +58,7 @@ def test_events_of_one_instant_stay_in_the_order_of_their_stream(world: World) -
         assert own == list(range(1, len(own) + 1))
 
 
-def test_a_line_by_itself_can_be_checked_against_its_hash_and_its_predecessor(world: World) -> None:
+def test_a_line_can_be_checked_by_its_hash_and_its_predecessor(world: World) -> None:
     for number in range(3):
         world.recorded("OrderPlaced", "order/1001", after=number, data='{"note":"Zoë","total":1.10}')
 
@@ -91,7 +91,7 @@ def test_only_its_owner_may_read_the_file(world: World) -> None:
     assert TO.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_is_there_is_replaced_only_by_force(world: World) -> None:
+def test_an_existing_file_is_replaced_only_with_force(world: World) -> None:
     world.recorded("OrderPlaced", "order/1001")
     TO.write_text("kept")
 
@@ -104,7 +104,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(world: World) -> None:
     assert TO.stat().st_mode & 0o777 == 0o600
 
 
-def test_since_and_until_are_by_the_time_of_recording_and_the_last_minutes_are_left_out(world: World) -> None:
+def test_since_and_until_select_by_time_of_recording_without_the_last_minutes(world: World) -> None:
     for minutes in (90, 40, 1):
         world.recorded("OrderPlaced", f"order/{minutes}", after=ago(minutes=minutes))
 
@@ -118,7 +118,7 @@ def test_since_and_until_are_by_the_time_of_recording_and_the_last_minutes_are_l
     assert [line["metadata"]["stream"] for line in lines()] == ["order/90"]
 
 
-def test_what_the_journal_names_and_the_store_lacks_is_named_and_no_file_is_left(world: World) -> None:
+def test_an_event_that_the_store_lacks_is_an_error_and_leaves_no_file(world: World) -> None:
     for number in range(3):
         world.recorded("OrderPlaced", f"order/{number}", after=number)
     world.connection.dynamodb.update_item(
@@ -136,12 +136,12 @@ def test_what_the_journal_names_and_the_store_lacks_is_named_and_no_file_is_left
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_whatever_ends_it_early_leaves_nothing_behind(world: World, error: type[BaseException]) -> None:
+def test_an_interruption_leaves_no_file(world: World, error: type[BaseException]) -> None:
     event = world.recorded("OrderPlaced", "order/1001")
 
     def history() -> Iterator[Any]:
         yield event
-        assert len(left()) == 1  # and nobody takes it for the file
+        assert len(left()) == 1  # a temporary file
         assert left() != [TO.name]
         raise error
 
@@ -163,7 +163,7 @@ def test_plain_lines_go_to_standard_output(world: World) -> None:
     assert left() == []
 
 
-def test_a_folder_that_is_not_there_is_a_clear_error(world: World) -> None:
+def test_a_missing_folder_is_an_error(world: World) -> None:
     world.recorded("OrderPlaced", "order/1001")
 
     result = export(to="nowhere/history.jsonl.gz")

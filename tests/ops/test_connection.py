@@ -1,4 +1,4 @@
-"""Which stage a command speaks to, with whose credentials, and what it says when it cannot."""
+"""The stage and the credentials of a command, and its errors without them."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def events(*options: str) -> Any:
 def a_run(
     folder: Path, *, endpoint: object = "http://127.0.0.1:1", pid: object = None, region: str = "us-east-1"
 ) -> None:
-    """What `make run` leaves in a project's folder."""
+    """Write the run file of `make run`."""
     (folder / ".daybook").mkdir()
     run = {"endpoint": endpoint, "region": region, "pid": os.getpid() if pid is None else pid}
     (folder / ".daybook" / "local.json").write_text(json.dumps(run))
@@ -38,7 +38,7 @@ def a_dead_process() -> int:
     return ended.pid
 
 
-def test_the_local_stage_is_the_run_of_this_folder_or_of_one_above_it(
+def test_the_local_stage_is_the_run_of_this_folder_or_of_a_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "samples").mkdir()
@@ -52,7 +52,7 @@ def test_the_local_stage_is_the_run_of_this_folder_or_of_one_above_it(
 
 
 @pytest.mark.parametrize("pid", [0, -1, True, "7", None, 2**70], ids=str)
-def test_a_run_that_does_not_name_its_process_is_none(tmp_path: Path, pid: object) -> None:
+def test_a_run_file_without_a_valid_process_id_is_ignored(tmp_path: Path, pid: object) -> None:
     a_run(tmp_path)
     file = tmp_path / ".daybook" / "local.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"pid": pid}))
@@ -62,7 +62,7 @@ def test_a_run_that_does_not_name_its_process_is_none(tmp_path: Path, pid: objec
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"endpoint": "http://127.0.0.1:1"}'])
-def test_half_a_file_is_no_run(tmp_path: Path, content: str) -> None:
+def test_an_incomplete_run_file_is_ignored(tmp_path: Path, content: str) -> None:
     (tmp_path / ".daybook").mkdir()
     (tmp_path / ".daybook" / "local.json").write_text(content)
 
@@ -70,7 +70,7 @@ def test_half_a_file_is_no_run(tmp_path: Path, content: str) -> None:
         Connection.to("local", environment={}, folder=tmp_path)
 
 
-def test_a_run_that_has_ended_is_none_and_the_next_step_is_said(tmp_path: Path) -> None:
+def test_a_run_that_has_ended_is_an_error_with_the_next_step(tmp_path: Path) -> None:
     a_run(tmp_path, pid=a_dead_process())
 
     result = events("--stage", "local")
@@ -80,17 +80,15 @@ def test_a_run_that_has_ended_is_none_and_the_next_step_is_said(tmp_path: Path) 
     assert result.stderr.endswith("; start one with `make run`\n")
 
 
-def test_where_a_local_run_was_looked_for_is_said(tmp_path: Path) -> None:
-    said = events("--stage", "local").stderr
+def test_the_searched_folders_are_in_the_error(tmp_path: Path) -> None:
+    expected = events("--stage", "local").stderr
 
-    assert "AWS_ENDPOINT_URL is not set" in said
-    assert f"no .daybook/local.json of a living run is in any of {tmp_path}, {tmp_path.parent}, " in said
-    assert said.count(f"{tmp_path}, ") == 1  # the checkout is this folder, too
+    assert "AWS_ENDPOINT_URL is not set" in expected
+    assert f"there is no .daybook/local.json of a running process in {tmp_path}, {tmp_path.parent}, " in expected
+    assert expected.count(f"{tmp_path}, ") == 1  # the application is in this folder too
 
 
-def test_the_local_stage_is_only_ever_asked_with_credentials_that_are_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_local_stage_is_never_called_with_real_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "real")
@@ -116,18 +114,20 @@ def test_the_local_stage_is_only_ever_asked_with_credentials_that_are_none(
         "https://x.amazonaws.com.cn:443",
     ],
 )
-def test_the_local_stage_is_never_aws_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+def test_the_local_stage_is_never_an_aws_endpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     result = events("--stage", "local")
     assert result.exit_code == 2
-    assert "AWS itself" in result.stderr
+    assert "an AWS endpoint" in result.stderr
 
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     a_run(tmp_path, endpoint=endpoint)
     assert events("--stage", "local").exit_code == 2
 
 
-def test_the_stage_comes_from_the_environment_unless_it_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_sets_the_default_stage(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.recorded("OrderPlaced", "order/1001", after=ago(minutes=1))
     monkeypatch.setenv("DAYBOOK_STAGE", "prod")
 
@@ -136,7 +136,7 @@ def test_the_stage_comes_from_the_environment_unless_it_is_named(world: World, m
 
 
 @pytest.mark.parametrize("stage", ["", "Prod", "a-b", "1st", "x" * 16, "dev\n"])
-def test_a_stage_that_cannot_be_part_of_names_is_refused(stage: str) -> None:
+def test_an_invalid_stage_name_is_an_error(stage: str) -> None:
     result = events("--stage", stage)
 
     assert result.exit_code == 2
@@ -144,7 +144,7 @@ def test_a_stage_that_cannot_be_part_of_names_is_refused(stage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "expected"),
     [
         ({}, "no AWS region is set"),
         ({"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}, "no AWS credentials found"),
@@ -156,8 +156,8 @@ def test_a_stage_that_cannot_be_part_of_names_is_refused(stage: str) -> None:
         ),
     ],
 )
-def test_what_is_not_set_up_is_said_in_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+def test_missing_settings_are_reported_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -165,38 +165,38 @@ def test_what_is_not_set_up_is_said_in_one_sentence(
     result = CliRunner().invoke(app, ["trace", "order/1"])
 
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert expected in result.stderr
     assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     "environment", [{}, {"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}], ids=["region", "keys"]
 )
-def test_who_has_forgotten_to_name_the_stage_is_told_which_it_is_and_how_to_name_the_local_one(
+def test_without_a_stage_the_error_names_the_default_and_the_local_stage(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    assert "the stage is dev by default" in events().stderr
-    assert "is --stage local" in events().stderr
-    assert "is --stage local" in events("--stage", "prod").stderr
-    assert "unless told" not in events("--stage", "prod").stderr
+    assert "the default stage is dev" in events().stderr
+    assert "use --stage local" in events().stderr
+    assert "use --stage local" in events("--stage", "prod").stderr
+    assert "default stage" not in events("--stage", "prod").stderr
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "expected"),
     [
         ("ExpiredTokenException", "the AWS credentials have expired"),
         ("UnrecognizedClientException", "does not accept these credentials"),
         ("AccessDeniedException", "AWS does not allow this (Query): not you"),
         ("ResourceNotFoundException", "the stage dev is not deployed"),
-        ("ResourceNotFoundException", "keeps up on this machine is --stage local"),
+        ("ResourceNotFoundException", "for the system that `make run` runs, use --stage local"),
         ("ValidationException", "AWS refused Query (ValidationException): not you"),
     ],
 )
-def test_what_aws_refuses_is_said_in_one_sentence_with_the_next_step(
-    monkeypatch: pytest.MonkeyPatch, code: str, said: str
+def test_an_error_of_aws_is_reported_in_one_sentence_with_the_next_step(
+    monkeypatch: pytest.MonkeyPatch, code: str, expected: str
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
@@ -206,7 +206,7 @@ def test_what_aws_refuses_is_said_in_one_sentence_with_the_next_step(
         result = events()
 
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert expected in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -264,7 +264,7 @@ def test_a_pipe_that_nobody_reads_ends_a_command_silently(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["send", "--help"], ["trace", "--help"], ["events", "--help"]])
-def test_every_help_text_says_what_to_type(arguments: list[str]) -> None:
+def test_every_help_text_has_examples(arguments: list[str]) -> None:
     result = CliRunner().invoke(app, arguments)
 
     assert result.exit_code == 0
@@ -272,7 +272,7 @@ def test_every_help_text_says_what_to_type(arguments: list[str]) -> None:
     assert len(arguments) == 1 or "Examples" in result.stdout
 
 
-def test_the_version_is_the_package_s() -> None:
+def test_version_prints_the_version_of_the_package() -> None:
     result = CliRunner().invoke(app, ["--version"])
 
     assert result.exit_code == 0

@@ -4,7 +4,7 @@ from daybook.operate.consumers import Consumer, consumers
 from tests.ops.world import World
 
 
-def test_consumers_are_what_their_functions_are_told_by_name(world: World) -> None:
+def test_consumers_are_read_from_the_environments_of_functions(world: World) -> None:
     tables = world.uses(
         "reserve-stock", "stock", "order-status", service="inventory", event="OrderPlaced", emits=["StockReserved"]
     )
@@ -13,7 +13,7 @@ def test_consumers_are_what_their_functions_are_told_by_name(world: World) -> No
         kind="effect",
         event="OrderConfirmed",
         idempotency_key="charge/{order_id}",
-        can_ask=True,
+        can_query=True,
         ordered=True,
     )
 
@@ -30,7 +30,7 @@ def test_consumers_are_what_their_functions_are_told_by_name(world: World) -> No
         tables={"stock": tables["stock"], "order-status": tables["order-status"]},
     )
     charging = found["charge-order"]
-    assert (charging.kind, charging.idempotency_key, charging.can_ask, charging.ordered) == (
+    assert (charging.kind, charging.idempotency_key, charging.can_query, charging.ordered) == (
         "effect",
         "charge/{order_id}",
         True,
@@ -38,7 +38,7 @@ def test_consumers_are_what_their_functions_are_told_by_name(world: World) -> No
     )
 
 
-def test_functions_that_handle_no_type_of_event_or_are_of_another_stage_are_none(world: World) -> None:
+def test_functions_of_the_backbone_and_of_other_stages_are_not_consumers(world: World) -> None:
     world.uses("publish", "stock")
     other = World()
     other.names = type(world.names)("prod")

@@ -1,4 +1,4 @@
-"""`daybook dead`: dead letters in groups, one by one, and each with all that is known of it."""
+"""`daybook dead`: lists dead letters in groups and one by one, and shows their details."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ from daybook.operate.dead_letters.index import (
     DeadLetter,
     NoSuchDeadLetter,
     Selection,
+    body,
     dead_letters,
     named,
-    rows,
-    standing,
+    still_dead,
 )
-from daybook.operate.dead_letters.remedies import REFUSED_FOR_GOOD
+from daybook.operate.dead_letters.remedies import NEVER_ADMITTED
 from daybook.operate.program import app
 from daybook.store.attributes import pack_item
 from daybook.store.ledger import DEAD, Note
@@ -50,11 +50,10 @@ def ids(world: World, **selected: Any) -> list[str]:
     return sorted(dead_letter.id for dead_letter in dead_letters(world.connection, Selection(**selected)))
 
 
-# --- which dead letters there are
-# ---------------------------------------------------------------------------------------
+# --- selection -----------------------------------------------------------------------------------------------------
 
 
-def test_dead_letters_are_those_for_which_all_holds_that_is_said(world: World) -> None:
+def test_a_selection_returns_the_dead_letters_that_match_all_criteria(world: World) -> None:
     world.died(placed(world, "1"), "a", "KeyError", after=1)
     world.died(placed(world, "2"), "a", "TypeError", after=2000)
     world.died(placed(world, "3"), "b", "KeyError", after=3000)
@@ -71,7 +70,7 @@ def test_dead_letters_are_those_for_which_all_holds_that_is_said(world: World) -
     assert ids(world, since=morning() + timedelta(seconds=2), consumer="a") == ["e-2@a"]
 
 
-def test_dead_letters_of_one_consumer_come_the_oldest_first(world: World) -> None:
+def test_dead_letters_of_one_consumer_are_sorted_oldest_first(world: World) -> None:
     for number in (3, 1, 2):
         world.died(f"e-{number}", TO, after=number)
 
@@ -89,40 +88,43 @@ def test_a_dead_letter_is_found_by_its_event_and_by_its_event_and_consumer(world
     assert named(world.connection, "e-1").consumer == "a"
 
 
-@pytest.mark.parametrize(("name", "said"), [("e-1", "dead at 2 consumers"), ("e-1@c", "no dead letter"), ("e", "no")])
-def test_a_name_of_no_dead_letter_or_of_several_is_refused_with_those_there_are(
-    world: World, name: str, said: str
+@pytest.mark.parametrize(
+    ("name", "expected"), [("e-1", "dead at 2 consumers"), ("e-1@c", "not a dead letter"), ("e", "not")]
+)
+def test_an_id_of_no_dead_letter_or_of_several_is_an_error_that_lists_candidates(
+    world: World, name: str, expected: str
 ) -> None:
     world.died("e-1", "a")
     world.died("e-1", "b")
 
-    with pytest.raises(NoSuchDeadLetter, match=said):
+    with pytest.raises(NoSuchDeadLetter, match=expected):
         named(world.connection, name)
 
 
-def test_rows_are_those_that_are_dead_at_this_moment_with_their_bodies(world: World) -> None:
+def test_only_dead_letters_that_are_still_dead_are_read_with_their_bodies(world: World) -> None:
     for number in range(120):
         world.died(f"e-{number}", TO, body=f"body {number}")
     known = list(dead_letters(world.connection, Selection()))
     done = placed(world, "done")
     world.handled(done, TO)
 
-    found = {row.dead_letter.event: row.body for row in rows(world.connection, [*known, letter_of(done, TO)])}
+    current = still_dead(world.connection, [*known, dead_letter_of(done, TO)])
+    found = {dead_letter.event: body(world.connection, entry) for dead_letter, entry in current}
 
     assert found == {f"e-{number}": f"body {number}" for number in range(120)}
 
 
-def letter_of(event: Any, consumer: str) -> DeadLetter:
+def dead_letter_of(event: Any, consumer: str) -> DeadLetter:
     return DeadLetter(event=event.metadata.id, consumer=consumer, at=ms(0), error="", reason="")
 
 
-def test_a_dead_letter_that_is_asked_for_twice_stands_once(world: World) -> None:
+def test_a_dead_letter_that_is_requested_twice_is_returned_once(world: World) -> None:
     world.died("e-1", TO)
     (dead_letter,) = dead_letters(world.connection, Selection())
     since = dead_letter.at
     older = DeadLetter(event="e-1", consumer=TO, at=clock.timestamp(morning()), error="", reason="")
 
-    assert [found.at for found, _ in standing(world.connection, [dead_letter, older])] == [since]
+    assert [found.at for found, _ in still_dead(world.connection, [dead_letter, older])] == [since]
 
 
 # --- groups --------------------------------------------------------------------------------------------------------
@@ -133,7 +135,7 @@ def test_a_dead_letter_that_is_asked_for_twice_stands_once(world: World) -> None
     [
         ("KeyError at functions/orders/confirm_order.py:21", "KeyError at functions/orders/confirm_order.py:21"),
         ("the process died 3 times", "the process died <n> times"),
-        ("no 'red mug' on shelf 12", "no <text> on shelf <n>"),
+        ("no 'red mug' on store 12", "no <text> on store <n>"),
         ('"a" is not "b"', "<text> is not <text>"),
         ("0b73e9a8-f681-85b0-ab42-8efcb5b144a6 of order/1001", "<id> of order/<n>"),
         ("lines.0.quantity: greater than 0", "lines.<n>.quantity: greater than <n>"),
@@ -142,11 +144,11 @@ def test_a_dead_letter_that_is_asked_for_twice_stands_once(world: World) -> None
         ("it can't and won't", "it can't and won't"),
     ],
 )
-def test_what_differs_from_case_to_case_is_left_out_of_the_reason(reason: str, kind: str) -> None:
+def test_variable_parts_of_a_reason_are_replaced_by_placeholders(reason: str, kind: str) -> None:
     assert normalised(reason) == kind
 
 
-def test_dead_letters_that_died_of_the_same_are_one_group_and_the_largest_comes_first(world: World) -> None:
+def test_dead_letters_with_the_same_error_are_one_group_and_the_largest_comes_first(world: World) -> None:
     world.died("e-0", "b", "KeyError", reason="order 7 is unknown")
     for number in range(1, 4):
         world.died(f"e-{number}", "a", "KeyError", reason=f"order {number} is unknown", after=number)
@@ -168,29 +170,29 @@ def test_dead_letters_that_died_of_the_same_are_one_group_and_the_largest_comes_
     assert (groups[1]["count"], groups[1]["example"]) == (1, "e-0@b")
 
 
-def test_the_groups_are_shown_with_what_to_type_next(world: World) -> None:
+def test_the_groups_are_shown_with_next_steps(world: World) -> None:
     world.died("e-1", TO)
 
     shown = dead("--error", "KeyError")
 
     assert shown.exit_code == 0
-    for told in ("1 dead letter", TO, "KeyError", "confirm_order.py:21"):
-        assert told in shown.stdout
+    for expected in ("1 dead letter", TO, "KeyError", "confirm_order.py:21"):
+        assert expected in shown.stdout
     assert f"daybook dead show e-1@{TO} --stage dev" in shown.stdout
     assert f"daybook dead retry --consumer {TO} --error KeyError --first 1 --stage dev" in shown.stdout
     assert "index lags" in shown.stderr
 
 
-def told_of(shown: str, kind: str) -> list[str]:
-    """What is said of a group to do next: a sentence, and what to type."""
-    lines = [line.strip() for line in shown.partition("What you can do next:\n")[2].splitlines()]
+def next_steps_of(shown: str, kind: str) -> list[str]:
+    """The next steps of a group: a sentence, and the commands."""
+    lines = [line.strip() for line in shown.partition("Next steps:\n")[2].splitlines()]
     begin = next(number for number, line in enumerate(lines) if line.startswith(kind))
     return [lines[begin], *takewhile(lambda line: line.startswith("daybook"), lines[begin + 1 :])]
 
 
-def test_each_group_is_told_what_helps_it(world: World) -> None:
-    world.uses("mail", kind="effect", event="OrderPlaced", idempotency_key="letter/{order_id}", can_ask=False)
-    world.uses("charge", kind="effect", event="OrderPlaced", idempotency_key="charge/{order_id}", can_ask=True)
+def test_each_group_has_the_next_steps_for_its_error(world: World) -> None:
+    world.uses("mail", kind="effect", event="OrderPlaced", idempotency_key="email/{order_id}", can_query=False)
+    world.uses("charge", kind="effect", event="OrderPlaced", idempotency_key="charge/{order_id}", can_query=True)
     world.died("e-1", "admit", "ContractBroken", reason="OrderPlaced: lines: missing")
     world.died("e-2", "admit", "StreamNotOpen", reason="it continues a stream that nothing has opened")
     world.died("e-3", "grant-refund", "NonRetryable", reason="it was never paid")
@@ -200,20 +202,20 @@ def test_each_group_is_told_what_helps_it(world: World) -> None:
     shown = dead().stdout
 
     for kind, *typed in (
-        ("ContractBroken at admit", "edit e-1@admit", "discard --consumer admit --error ContractBroken --reason …"),
+        ("ContractBroken at admit", "edit e-1@admit", "discard --consumer admit --error ContractBroken --reason '…'"),
         ("StreamNotOpen at admit", "retry --consumer admit --error StreamNotOpen --first 1"),
-        ("NonRetryable at grant-refund", "discard --consumer grant-refund --error NonRetryable --reason …"),
-        ("OutcomeUnknown at mail", "resolve e-4@mail --outcome …"),
+        ("NonRetryable at grant-refund", "discard --consumer grant-refund --error NonRetryable --reason '…'"),
+        ("OutcomeUnknown at mail", "resolve e-4@mail --outcome '…'"),
         ("OutcomeUnknown at charge", "retry --consumer charge --error OutcomeUnknown --first 1"),
     ):
-        first, show, *rest = told_of(shown, kind)
+        first, show, *rest = next_steps_of(shown, kind)
         assert first.startswith(f"{kind}: ")
         assert show.startswith("daybook dead show e-")
         assert rest == [f"daybook dead {each} --stage dev" for each in typed]
 
 
-def test_groups_that_one_command_takes_together_are_told_that_once(world: World) -> None:
-    for number, reason in enumerate(("no shelf", "no box")):
+def test_a_command_for_several_groups_is_printed_once(world: World) -> None:
+    for number, reason in enumerate(("no store", "no box")):
         world.died(f"e-{number}", TO, reason=reason)
 
     shown = dead().stdout
@@ -222,35 +224,35 @@ def test_groups_that_one_command_takes_together_are_told_that_once(world: World)
     assert shown.count("daybook dead retry") == 1
 
 
-def test_of_more_groups_than_anybody_reads_the_largest_are_told_what_helps(world: World) -> None:
+def test_next_steps_are_printed_only_for_the_largest_groups(world: World) -> None:
     for number in range(7):
         world.died(f"e-{number}", f"consumer-{number}")
 
     shown = dead().stdout
 
-    assert "What you can do next, of the largest:" in shown
+    assert "Next steps for the largest groups:" in shown
     assert shown.count("daybook dead retry") == 5
 
 
-def test_it_is_known_of_every_refusal_of_admit_whether_a_repetition_helps() -> None:
-    # Commands know no function, so that admit's words stand in both.
+def test_every_rejection_of_admit_is_known_to_the_commands() -> None:
+    # Commands do not import functions, so these names are in both places.
     backbone = Path(__file__).resolve().parents[2] / "daybook" / "backbone"
     code = "".join((backbone / name).read_text() for name in ("admit.py", "examination.py"))
 
-    said = set(re.findall(r'(?:Rejection\(|_refusal\(arrival, )"(\w+)"', code))
+    expected = set(re.findall(r'(?:Rejection\(|_rejection\(arrival, )"(\w+)"', code))
 
-    assert said == REFUSED_FOR_GOOD | {"StreamNotOpen", "UnknownVersion"}
+    assert expected == NEVER_ADMITTED | {"OriginNotAllowed", "StreamNotOpen", "UnknownVersion"}
 
 
-def test_that_there_are_none_is_said_and_no_failure(world: World) -> None:
+def test_no_dead_letters_is_not_an_error(world: World) -> None:
     world.died("e-1", TO)
 
     shown = dead("--consumer", "another")
 
-    assert (shown.exit_code, shown.stdout) == (0, "There are no dead letters of that kind.\n")
+    assert (shown.exit_code, shown.stdout) == (0, "There are no dead letters of this kind.\n")
 
 
-def test_of_kinds_beyond_what_anybody_reads_only_the_number_is_kept() -> None:
+def test_dead_letters_beyond_the_maximum_number_of_groups_are_only_counted() -> None:
     kinds = (f"Error{'x' * number}" for number in range(600))
 
     found = Failures.of(DeadLetter(event="e", consumer="a", at="1", error=kind, reason="") for kind in kinds)
@@ -258,30 +260,30 @@ def test_of_kinds_beyond_what_anybody_reads_only_the_number_is_kept() -> None:
     assert (len(found.groups), found.others, found.count) == (500, 100, 600)
 
 
-def test_options_before_the_command_are_refused_rather_than_not_heard(world: World) -> None:
+def test_options_before_the_subcommand_are_an_error(world: World) -> None:
     world.died("e-1", TO)
 
     shown = dead("--stage", "prod", "discard", "--all", "--reason", "x", "--apply")
 
     assert shown.exit_code == 2
-    assert "behind the command" in shown.stderr
+    assert "after the command" in shown.stderr
     assert ids(world) == [f"e-1@{TO}"]
 
 
-def test_half_a_stream_s_name_is_said_to_be_none(world: World) -> None:
+def test_a_stream_name_without_an_id_is_an_error(world: World) -> None:
     world.died(placed(world, "1001"), TO)
 
     for command in ((), ("list",), ("retry", "--apply"), ("discard", "--reason", "x", "--apply")):
         shown = dead(*command, "--stream", "1001")
         assert (shown.exit_code, shown.stdout) == (2, "")
-        assert "1001 names no stream: a stream is named by its kind" in shown.stderr
+        assert "1001 is not the name of a stream: the name of a stream has the form KIND/ID" in shown.stderr
     assert ids(world) == [f"e-1001@{TO}"]
 
 
 # --- one by one ----------------------------------------------------------------------------------------------------
 
 
-def test_the_list_has_one_line_a_dead_letter_and_says_that_there_are_more(world: World) -> None:
+def test_the_list_has_one_line_per_dead_letter_and_says_when_there_are_more(world: World) -> None:
     for number in range(3):
         world.died(placed(world, str(number)), TO, after=number)
 
@@ -291,7 +293,7 @@ def test_the_list_has_one_line_a_dead_letter_and_says_that_there_are_more(world:
     lines = shown.stdout.splitlines()
     assert [f"e-{number}@{TO}" in line for number, line in enumerate(lines)] == [True, True]
     assert "OrderPlaced  order/0 #1" in lines[0]
-    assert "more than these 2" in shown.stderr
+    assert "Only the first 2 are shown" in shown.stderr
     assert sorted(each["id"] for each in data) == [f"e-{number}@{TO}" for number in range(3)]
     assert data[0]["error"] == "KeyError"
 
@@ -300,7 +302,9 @@ def test_a_dead_letter_is_shown_with_its_attempts_its_trace_and_its_log_but_no_p
     event = placed(world, "1001")
     m = event.metadata
     for number in (1, 2):
-        note = Note(message="m", deliveries=number, at=ms(number), error=f"Try{number}", reason="slow", tried=number)
+        note = Note(
+            message="m", deliveries=number, at=ms(number), error=f"Try{number}", reason="slow", failed_count=number
+        )
         world.connection.ledger.note(m.id, TO, (m.stream, m.sequence), note)
     world.listens(TO, "OrderPlaced")
     name = world.died(event, TO)
@@ -309,7 +313,7 @@ def test_a_dead_letter_is_shown_with_its_attempts_its_trace_and_its_log_but_no_p
     data = json.loads(dead("show", name, "--json").stdout)
 
     assert shown.exit_code == 0, shown.stderr
-    for told in (
+    for expected in (
         name,
         "KeyError",
         "Try1",
@@ -322,14 +326,14 @@ def test_a_dead_letter_is_shown_with_its_attempts_its_trace_and_its_log_but_no_p
         f"daybook dead retry {name} --apply --stage dev",
         "daybook dead discard",
     ):
-        assert told in shown.stdout
+        assert expected in shown.stdout
     assert SECRET not in shown.stdout
     assert SECRET not in json.dumps(data)
     assert [each["error"] for each in data["attempts"]] == ["Try1", "Try2"]
     assert f"--filter-pattern '\"{m.id}\"'" in data["logs"]
 
 
-def test_of_what_admit_has_refused_only_size_and_hash_are_shown_unless_it_is_to_be_revealed(world: World) -> None:
+def test_a_rejected_message_is_shown_as_size_and_hash_unless_revealed(world: World) -> None:
     body = json.dumps({"detail": {"metadata": {"stream": "order/1", "sequence": 1}, "data": {"name": SECRET}}})
     name = world.died("e-1", "admit", "ContractBroken", body=body, reason="OrderPlaced: lines: missing")
 
@@ -343,7 +347,7 @@ def test_of_what_admit_has_refused_only_size_and_hash_are_shown_unless_it_is_to_
     assert SECRET in revealed.stdout
 
 
-def test_of_what_has_no_place_in_a_stream_none_is_shown(world: World) -> None:
+def test_a_dead_letter_without_a_stream_shows_no_stream(world: World) -> None:
     name = world.died("e-1", "admit", "ContractBroken", reason="OrderPlaced: lines: missing")
 
     (line,) = dead("list").stdout.splitlines()
@@ -354,8 +358,8 @@ def test_of_what_has_no_place_in_a_stream_none_is_shown(world: World) -> None:
     assert not [each for each in shown.splitlines() if each.strip() in {"type", "stream"}]
 
 
-def test_of_an_effect_that_cannot_ask_and_whose_outcome_is_unknown_it_is_said_to_resolve_it(world: World) -> None:
-    world.uses("mail", kind="effect", event="OrderPlaced", idempotency_key="letter/{order_id}", can_ask=False)
+def test_an_unknown_outcome_of_an_effect_that_cannot_query_it_has_resolve_as_next_step(world: World) -> None:
+    world.uses("mail", kind="effect", event="OrderPlaced", idempotency_key="email/{order_id}", can_query=False)
     name = world.died("e-1", "mail", "OutcomeUnknown")
 
     shown = dead("show", name)
@@ -366,14 +370,14 @@ def test_of_an_effect_that_cannot_ask_and_whose_outcome_is_unknown_it_is_said_to
 
 
 @pytest.mark.usefixtures("world")
-def test_what_is_no_dead_letter_is_said_to_be_none() -> None:
+def test_an_unknown_dead_letter_is_an_error_with_the_next_step() -> None:
     shown = dead("show", "e-1")
 
     assert shown.exit_code == 1
     assert "daybook dead list --stage dev" in shown.stderr
 
 
-def test_what_a_message_says_for_a_terminal_is_not_said_to_it(world: World) -> None:
+def test_control_characters_in_a_reason_are_not_printed(world: World) -> None:
     world.died("e-1", TO, reason="\x1b[2J gone")
 
     for shown in (dead(), dead("list"), dead("show", "e-1")):
@@ -384,7 +388,7 @@ def test_what_a_message_says_for_a_terminal_is_not_said_to_it(world: World) -> N
 
 
 def many(world: World, number: int, *, consumer: str = TO) -> None:
-    """So many small dead letters in the ledger, written as fast as that can be."""
+    """Write this many small dead letters to the ledger, in batches."""
     for start in range(0, number, 25):
         items = [
             pack_item(
@@ -406,8 +410,8 @@ def many(world: World, number: int, *, consumer: str = TO) -> None:
         world.connection.dynamodb.batch_write_item(RequestItems={world.names.ledger: requests})
 
 
-def test_dead_letters_are_read_page_by_page_as_they_are_asked_for(world: World) -> None:
-    many(world, 2_500)  # all of which DynamoDB would give at once
+def test_dead_letters_are_read_lazily_page_by_page(world: World) -> None:
+    many(world, 2_500)  # DynamoDB would return all of them in one page
     pages: list[str] = []
     world.connection.dynamodb.meta.events.register("before-call.dynamodb.Scan", lambda **_: pages.append("Scan"))
     found = dead_letters(world.connection, Selection())
@@ -418,7 +422,7 @@ def test_dead_letters_are_read_page_by_page_as_they_are_asked_for(world: World) 
     assert len(pages) == 3
 
 
-def test_groups_take_no_more_memory_for_ten_thousand_dead_letters_than_for_two_thousand() -> None:
+def test_the_memory_of_groups_does_not_grow_with_the_number_of_dead_letters() -> None:
     def peak(number: int) -> int:
         stream = (
             DeadLetter(event=f"e-{n}", consumer=TO, at=ms(n), error="KeyError", reason=f"order {n} is unknown")
@@ -432,5 +436,5 @@ def test_groups_take_no_more_memory_for_ten_thousand_dead_letters_than_for_two_t
             tracemalloc.stop()
 
     peak(100)
-    held = 10_000 * 100  # bytes, if no more than the dead letters' ids were kept
+    held = 10_000 * 100  # bytes, if only the ids were held
     assert peak(10_000) < peak(2_000) + held / 10

@@ -1,4 +1,4 @@
-"""`daybook dead discard`: each dead letter is discarded once, on record, and no stream stays blocked."""
+"""`daybook dead discard` discards and records each dead letter once, and leaves no stream blocked."""
 
 import json
 from collections import Counter
@@ -11,12 +11,12 @@ from daybook.contracts import clock
 from daybook.contracts.contract import ContractBroken
 from daybook.contracts.operations import DeadLettersDiscarded
 from daybook.operate.connection import Connection
-from daybook.operate.dead_letters.discard import Discarded, Discarding
+from daybook.operate.dead_letters.discard import Discarded, DiscardOperation
 from daybook.operate.dead_letters.index import DeadLetter, Selection, dead_letters
 from daybook.operate.program import app
 from daybook.store.attributes import unpack_item
-from daybook.store.ledger import COMMITTED, DISCARDED, AlreadyDone, Entry
-from tests.ops.deaths import Moment, dying
+from daybook.store.ledger import COMMITTED, DISCARDED, AlreadyDone, LedgerEntry
+from tests.ops.killed_commands import Moment, killed_at
 from tests.ops.world import World
 from tests.unit.faults import Death
 
@@ -26,11 +26,11 @@ WHY = "sent by a test of the checkout"
 
 def discarded(connection: Connection, wanted: list[DeadLetter] | None = None) -> list[Discarded]:
     found = dead_letters(connection, Selection()) if wanted is None else wanted
-    return list(Discarding(connection, WHY, pause=lambda _: None).run(found))
+    return list(DiscardOperation(connection, WHY, pause=lambda _: None).run(found))
 
 
 def named_by_events(world: World) -> Counter[str]:
-    """How often each dead letter is named by what is recorded of discarding."""
+    """How often each dead letter is in a recorded operation."""
     items = [unpack_item(item) for item in world.connection.dynamodb.scan(TableName=world.names.store)["Items"]]
     contract = DeadLettersDiscarded
     events = [contract.read(item["data"], version=1) for item in items if item["type"] == contract.__name__]
@@ -50,13 +50,13 @@ def discard(*arguments: str) -> Any:
 
 @pytest.fixture
 def stage(world: World) -> World:
-    """A stage with a consumer that keeps order."""
+    """A stage with an ordered consumer."""
     world.listens(ORDERED, "EquipmentStatusReported")
     world.uses(ORDERED, kind="reaction", event="EquipmentStatusReported", ordered=True)
     return world
 
 
-def test_a_dead_letter_is_discarded_with_who_decided_and_why_and_keeps_what_went_wrong(world: World) -> None:
+def test_a_discarded_dead_letter_keeps_its_error_with_the_operator_and_the_reason(world: World) -> None:
     name = world.died("e-1", TO, body='{"a": 1}')
 
     (outcome,) = discarded(world.connection)
@@ -72,10 +72,10 @@ def test_a_dead_letter_is_discarded_with_who_decided_and_why_and_keeps_what_went
     assert list(dead_letters(world.connection, Selection())) == []
 
 
-def test_what_is_discarded_is_not_processed_any_more(world: World) -> None:
+def test_a_discarded_event_is_not_processed_any_more(world: World) -> None:
     world.died("e-1", TO)
     discarded(world.connection)
-    entry = Entry("e-1", TO, COMMITTED, clock.now())
+    entry = LedgerEntry("e-1", TO, COMMITTED, clock.now())
 
     with pytest.raises(world.connection.dynamodb.exceptions.TransactionCanceledException):
         world.connection.dynamodb.transact_write_items(TransactItems=[world.connection.ledger.record(entry)])
@@ -94,13 +94,13 @@ def test_many_are_discarded_in_chunks_each_named_by_exactly_one_event(world: Wor
     assert sorted(int(item["sequence"]["N"]) for item in items) == [1, 2, 3]
 
 
-def test_what_has_been_done_meanwhile_stays_done_and_the_rest_is_discarded(world: World) -> None:
+def test_an_event_that_is_committed_meanwhile_stays_committed_and_the_rest_is_discarded(world: World) -> None:
     names = [world.died(f"e-{number}", TO) for number in range(3)]
     waiting = iter([1])
 
     def commit_one(**_: Any) -> None:
         for _each in waiting:
-            entry = Entry("e-1", TO, COMMITTED, clock.now())
+            entry = LedgerEntry("e-1", TO, COMMITTED, clock.now())
             world.connection.dynamodb.update_item(**world.connection.ledger.record(entry)["Update"])
 
     connection = Connection("dev")
@@ -112,7 +112,7 @@ def test_what_has_been_done_meanwhile_stays_done_and_the_rest_is_discarded(world
     assert named_by_events(world) == Counter([names[0], names[2]])
 
 
-def test_a_dead_letter_that_has_died_again_meanwhile_is_discarded_as_it_is_now(world: World) -> None:
+def test_a_dead_letter_that_died_again_is_discarded(world: World) -> None:
     name = world.died("e-1", TO, after=1)
     known = list(dead_letters(world.connection, Selection()))
     world.died("e-1", TO, "Worse", after=2)
@@ -124,7 +124,8 @@ def test_a_dead_letter_that_has_died_again_meanwhile_is_discarded_as_it_is_now(w
 
 
 def discarded_once_though_killed(stage: World, moment: Moment) -> bool:
-    """Discard two dead letters, one of them at the head of a stream. Death and repeated: each is discarded once.
+    """Discard two dead letters, one of them of a blocked stream. If the process was killed, repeat: each is discarded
+    once.
 
     Returns whether the process was killed.
     """
@@ -132,30 +133,30 @@ def discarded_once_though_killed(stage: World, moment: Moment) -> bool:
     first = stage.recorded("EquipmentStatusReported", f"device/{call}-{after}", event_id=f"r-{call}-{after}")
     stage.recorded("EquipmentStatusReported", f"device/{call}-{after}", event_id=f"s-{call}-{after}")
     names = [stage.died(f"e-{call}-{after}", TO), stage.died(first, ORDERED)]
-    before = waiting_wake_ups(stage)
+    before = waiting_wake_up_messages(stage)
     try:
-        discarded(dying(call, after=after))
+        discarded(killed_at(call, after=after))
     except Death:
         was = set(states(stage, *names))
         discarded(stage.connection)
         assert states(stage, *names) == [DISCARDED, DISCARDED]
         assert all(named_by_events(stage)[name] == 1 for name in names)
         assert len(was) == 1  # both or none
-        assert waiting_wake_ups(stage) > before
+        assert waiting_wake_up_messages(stage) > before
         return True
     return False
 
 
-# Death at every call: tests/deep/ops.
+# Kills at every call: tests/deep/ops.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_killed_at_the_transaction_and_repeated_each_dead_letter_is_discarded_once_with_one_event_that_names_it(
+def test_after_a_kill_at_the_transaction_each_dead_letter_is_discarded_and_recorded_once(
     stage: World, after: bool
 ) -> None:
     assert discarded_once_though_killed(stage, ("TransactWriteItems", after))
 
 
-def waiting_wake_ups(world: World) -> int:
-    """How many messages are in the queue of the consumer that keeps order, or will be some seconds later."""
+def waiting_wake_up_messages(world: World) -> int:
+    """The number of messages in the queue of the ordered consumer, including delayed ones."""
     url = world.connection.sqs.get_queue_url(QueueName=world.names.of(ORDERED))["QueueUrl"]
     names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed")
     found = world.connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
@@ -163,7 +164,7 @@ def waiting_wake_ups(world: World) -> int:
 
 
 def sent(connection: Connection) -> list[tuple[str, int]]:
-    """A list that grows by what is sent: the ids of the events, and after how many seconds each comes."""
+    """A list of the sent messages: the ids of the events, and the delay in seconds."""
     made: list[tuple[str, int]] = []
 
     def note(params: Any, **_: Any) -> None:
@@ -174,7 +175,7 @@ def sent(connection: Connection) -> list[tuple[str, int]]:
     return made
 
 
-def test_of_two_that_decide_at_the_same_time_one_does(world: World) -> None:
+def test_of_two_concurrent_operations_only_one_discards_a_dead_letter(world: World) -> None:
     name = world.died("e-1", TO)
     waiting = iter([1])
 
@@ -190,7 +191,7 @@ def test_of_two_that_decide_at_the_same_time_one_does(world: World) -> None:
     assert named_by_events(world) == Counter([name])
 
 
-def test_a_stream_behind_a_discarded_event_is_wake_up_messaged_before_and_after_by_the_next_event_of_that_type(
+def test_wake_up_messages_about_the_next_event_of_the_stream_are_sent_before_and_after_the_transaction(
     stage: World,
 ) -> None:
     first = stage.recorded("EquipmentStatusReported", "device/1", event_id="r-1")
@@ -204,7 +205,7 @@ def test_a_stream_behind_a_discarded_event_is_wake_up_messaged_before_and_after_
     assert messages == [("r-2", 10), ("r-2", 0)]
 
 
-def test_where_nothing_follows_or_order_does_not_matter_nobody_is_wake_up_messaged(stage: World) -> None:
+def test_no_wake_up_message_is_sent_without_a_next_event_or_without_an_ordered_consumer(stage: World) -> None:
     stage.listens(TO, "OrderPlaced")
     stage.uses(TO, kind="reaction", event="OrderPlaced")
     stage.died(stage.recorded("EquipmentStatusReported", "device/1"), ORDERED)
@@ -219,7 +220,7 @@ def test_where_nothing_follows_or_order_does_not_matter_nobody_is_wake_up_messag
     assert messages == []
 
 
-def test_that_a_stream_could_not_be_set_going_is_told(stage: World) -> None:
+def test_a_stream_that_could_not_be_unblocked_is_an_error(stage: World) -> None:
     stage.died(stage.recorded("EquipmentStatusReported", "device/1"), ORDERED)
     stage.recorded("EquipmentStatusReported", "device/1")
     stage.connection.sqs.delete_queue(QueueUrl=f"https://sqs/{stage.names.of(ORDERED)}")
@@ -227,11 +228,11 @@ def test_that_a_stream_could_not_be_set_going_is_told(stage: World) -> None:
     shown = discard("--consumer", ORDERED, "--reason", WHY, "--apply")
 
     assert shown.exit_code == 1
-    assert "device/1 behind" in shown.stderr
+    assert "device/1 after" in shown.stderr
     assert "no queue" in shown.stderr
 
 
-def test_an_effect_whose_outcome_is_unknown_stays_so_and_that_is_said(world: World) -> None:
+def test_discarding_an_unknown_outcome_notes_that_it_is_still_unknown(world: World) -> None:
     name = world.died("e-1", "mail", "OutcomeUnknown")
 
     shown = discard(name, "--reason", WHY, "--apply")
@@ -246,9 +247,7 @@ def test_an_effect_whose_outcome_is_unknown_stays_so_and_that_is_said(world: Wor
 @pytest.mark.parametrize(
     "arguments", [("--all",), ("--all", "--reason", " "), ("--reason", WHY), ("--reason", "x" * 501)]
 )
-def test_without_a_reason_or_a_word_on_which_dead_letters_nothing_is_discarded(
-    world: World, arguments: tuple[str, ...]
-) -> None:
+def test_without_a_reason_or_a_selection_nothing_is_discarded(world: World, arguments: tuple[str, ...]) -> None:
     name = world.died("e-1", TO)
 
     assert discard(*arguments, "--apply").exit_code == 2
@@ -256,7 +255,7 @@ def test_without_a_reason_or_a_word_on_which_dead_letters_nothing_is_discarded(
     assert states(world, name) == ["dead"]
 
 
-def test_without_apply_it_says_what_it_would_discard_and_changes_nothing(world: World) -> None:
+def test_without_apply_it_prints_what_it_would_discard_and_changes_nothing(world: World) -> None:
     name = world.died("e-1", TO)
 
     shown = discard("--consumer", TO, "--reason", WHY)
@@ -268,14 +267,14 @@ def test_without_apply_it_says_what_it_would_discard_and_changes_nothing(world: 
     assert named_by_events(world) == Counter()
 
 
-def test_with_json_there_is_one_object_a_dead_letter(world: World) -> None:
+def test_with_json_it_prints_one_object_per_dead_letter(world: World) -> None:
     name = world.died("e-1", TO)
     world.died("e-2", "another")
 
     shown = discard(name, "--reason", WHY, "--apply", "--json")
 
-    (told,) = [json.loads(line) for line in shown.stdout.splitlines()]
-    assert told == {"id": name, "discarded": True, "blocked": "", "open_effect": False}
+    (printed,) = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert printed == {"id": name, "discarded": True, "blocked": "", "open_effect": False}
     assert states(world, "e-2@another") == ["dead"]
 
 

@@ -1,4 +1,4 @@
-"""`daybook dead resolve`, as far as the operator sees it; what it does is tried out beside an effect, in tests/unit."""
+"""`daybook dead resolve`: its output; its effect is tested in tests/unit."""
 
 import json
 from typing import Any
@@ -10,11 +10,11 @@ from daybook.consumers.effect_records import EffectRecords
 from daybook.contracts.envelope import Envelope
 from daybook.operate.program import app
 from events.catalogue import CATALOGUE
-from tests.ops.interrupting import interrupted_when
+from tests.ops.interruption import interrupted_when
 from tests.ops.world import World
 
 MAIL = "mail-refunded"
-PURPOSE = "letter/{order_id}/refunded/{refund_id}"
+KEY = "email/{order_id}/refunded/{refund_id}"
 PAY = "refund-order"
 
 
@@ -24,12 +24,17 @@ def resolve(dead_letter: Envelope, outcome: str, *options: str, given: str = "")
     )
 
 
-def in_doubt(
-    world: World, consumer: str, event_type: str, idempotency_key: str, *emits: str, can_ask: bool
+def with_unknown_outcome(
+    world: World, consumer: str, event_type: str, idempotency_key: str, *emits: str, can_query: bool
 ) -> Envelope:
-    """An event whose effect has been attempted, and whose process is gone."""
+    """An event whose effect was attempted by a process that was killed."""
     world.uses(
-        consumer, kind="effect", event=event_type, emits=list(emits), idempotency_key=idempotency_key, can_ask=can_ask
+        consumer,
+        kind="effect",
+        event=event_type,
+        emits=list(emits),
+        idempotency_key=idempotency_key,
+        can_query=can_query,
     )
     contract = CATALOGUE[event_type]
     stream = contract.model_validate(contract.example).stream
@@ -42,11 +47,11 @@ def in_doubt(
 
 @pytest.fixture
 def dead_letter(world: World) -> Envelope:
-    """A dead letter about a refund, in doubt."""
-    return in_doubt(world, MAIL, "PaymentRefunded", PURPOSE, "EmailSent", "EmailRefused", can_ask=False)
+    """A dead letter of a refund with an unknown outcome."""
+    return with_unknown_outcome(world, MAIL, "PaymentRefunded", KEY, "EmailSent", "EmailRefused", can_query=False)
 
 
-def test_what_the_effect_may_tell_is_printed_to_be_filled_in(dead_letter: Envelope) -> None:
+def test_templates_of_the_outcome_events_are_printed(dead_letter: Envelope) -> None:
     result = resolve(dead_letter, "took-effect")
 
     assert result.exit_code == 0, result.output
@@ -54,14 +59,14 @@ def test_what_the_effect_may_tell_is_printed_to_be_filled_in(dead_letter: Envelo
     assert sent["DetailType"] == "EmailSent"
     assert refused["DetailType"] == "EmailRefused"
     assert sent["data"]["order_id"] == json.loads(dead_letter.data)["order_id"]
-    assert sent["data"]["message_id"].startswith("FILL IN, such as ")
+    assert sent["data"]["message_id"].startswith("FILL IN, for example ")
     assert "--event FILE" in result.stderr
     assert "--no-event" in result.stderr
 
 
-def test_what_is_about_people_is_hidden_in_it_and_taken_from_the_event_if_it_stays_so(world: World) -> None:
-    dead_letter = in_doubt(
-        world, PAY, "RefundRequested", "refund/{order_id}/{refund_id}", "PaymentRefunded", can_ask=True
+def test_personal_data_is_hidden_in_a_template_and_filled_in_from_the_event(world: World) -> None:
+    dead_letter = with_unknown_outcome(
+        world, PAY, "RefundRequested", "refund/{order_id}/{refund_id}", "PaymentRefunded", can_query=True
     )
     world.recorded("PaymentSucceeded", "payment/1001")
 
@@ -74,14 +79,14 @@ def test_what_is_about_people_is_hidden_in_it_and_taken_from_the_event_if_it_sta
     assert template["data"]["customer"]["name"] == template["data"]["customer"]["email"] == "•••"
     assert done.exit_code == 0, done.output
     assert customer["name"] not in done.output
-    *_, told = world.connection.store.stream("payment/1001")
-    assert told.metadata.type == "PaymentRefunded"
-    assert json.loads(told.data)["customer"]["name"] == customer["name"]
+    *_, outcome = world.connection.store.stream("payment/1001")
+    assert outcome.metadata.type == "PaymentRefunded"
+    assert json.loads(outcome.data)["customer"]["name"] == customer["name"]
 
 
-def test_a_payment_had_better_be_asked_for_by_its_effect(world: World) -> None:
-    dead_letter = in_doubt(
-        world, PAY, "RefundRequested", "refund/{order_id}/{refund_id}", "PaymentRefunded", can_ask=True
+def test_for_a_payment_the_command_recommends_a_retry(world: World) -> None:
+    dead_letter = with_unknown_outcome(
+        world, PAY, "RefundRequested", "refund/{order_id}/{refund_id}", "PaymentRefunded", can_query=True
     )
 
     result = resolve(dead_letter, "no-effect")
@@ -90,14 +95,14 @@ def test_a_payment_had_better_be_asked_for_by_its_effect(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "options", "told"),
+    ("outcome", "options", "expected"),
     [
         ("no-effect", (), "had no effect. mail-refunded would receive its event again"),
-        ("took-effect", ("--no-event",), "took effect, and no event of it"),
+        ("took-effect", ("--no-event",), "took effect, without an outcome event"),
     ],
 )
-def test_before_it_is_applied_it_is_said_and_nothing_is_changed(
-    world: World, dead_letter: Envelope, outcome: str, options: tuple[str, ...], told: str
+def test_without_apply_it_prints_what_it_would_record_and_changes_nothing(
+    world: World, dead_letter: Envelope, outcome: str, options: tuple[str, ...], expected: str
 ) -> None:
     before = world.connection.dynamodb.scan(TableName=world.names.ledger)["Items"]
 
@@ -105,8 +110,8 @@ def test_before_it_is_applied_it_is_said_and_nothing_is_changed(
     as_data = json.loads(resolve(dead_letter, outcome, *options, "--json").stdout)
 
     assert result.exit_code == 0, result.output
-    assert told in result.stdout
-    assert "Nothing was changed. To do it, repeat the command with --apply." in result.stdout
+    assert expected in result.stdout
+    assert "Nothing was changed. To apply it, repeat the command with --apply." in result.stdout
     assert (as_data["dead_letter"], as_data["outcome"]) == (f"{dead_letter.metadata.id}@{MAIL}", outcome)
     assert as_data["applied"] is False
     assert world.connection.dynamodb.scan(TableName=world.names.ledger)["Items"] == before
@@ -116,59 +121,57 @@ def test_before_it_is_applied_it_is_said_and_nothing_is_changed(
     ("outcome", "options"),
     [("no-effect", ("--no-event",)), ("no-effect", ("--event", "-")), ("took-effect", ("--event", "-", "--no-event"))],
 )
-def test_what_contradicts_itself_is_refused(dead_letter: Envelope, outcome: str, options: tuple[str, ...]) -> None:
+def test_contradictory_options_are_an_error(dead_letter: Envelope, outcome: str, options: tuple[str, ...]) -> None:
     assert resolve(dead_letter, outcome, *options).exit_code == 2
 
 
 @pytest.mark.parametrize("reason", [(), ("--reason", "x" * 501)])
-def test_without_a_reason_that_can_be_recorded_nothing_is_done(
+def test_without_a_valid_reason_nothing_is_changed(
     world: World, dead_letter: Envelope, reason: tuple[str, ...]
 ) -> None:
     result = resolve(dead_letter, "took-effect", "--no-event", "--apply", *reason)
 
     assert result.exit_code == 2
-    assert "nothing was done" in result.stderr
+    assert "Nothing was changed" in result.stderr
     assert f"{dead_letter.metadata.id}@{MAIL}" in [f"{e.event}@{e.consumer}" for e in dead(world)]
 
 
-def test_applied_twice_it_is_done_once_and_says_so(world: World, dead_letter: Envelope) -> None:
+def test_a_second_run_changes_nothing_and_says_so(world: World, dead_letter: Envelope) -> None:
     first = resolve(dead_letter, "took-effect", "--no-event", "--reason", "seen at SES", "--apply")
     second = resolve(dead_letter, "took-effect", "--no-event", "--reason", "seen at SES", "--apply")
 
     assert "is resolved, and committed" in first.stdout
-    assert "is done already" in second.stdout
+    assert "is already done" in second.stdout
     assert (first.exit_code, second.exit_code, dead(world)) == (0, 0, [])
 
 
-def test_ctrl_c_ends_the_waiting_and_the_command_repeated_goes_on_with_the_sending(
-    world: World, dead_letter: Envelope
-) -> None:
+def test_after_ctrl_c_a_repeated_command_sends_the_event_again(world: World, dead_letter: Envelope) -> None:
     world.listens(MAIL, "PaymentRefunded")
-    act = ("no-effect", "--reason", "SES knows of none", "--apply")
+    options = ("no-effect", "--reason", "SES knows of none", "--apply")
 
     with interrupted_when(lambda: world.waiting(MAIL)):
-        first = resolve(dead_letter, *act)
+        first = resolve(dead_letter, *options)
     announced = resolve(dead_letter, "no-effect")
     with interrupted_when(lambda: world.waiting(MAIL) == 2):
-        second = resolve(dead_letter, *act)
+        second = resolve(dead_letter, *options)
 
     assert (first.exit_code, second.exit_code) == (130, 130)
     assert "Repeat the command" in first.stderr
-    assert "It is recorded already that" in announced.stdout
-    assert "The attempt is withdrawn already" in second.stderr
-    acts = [line.type for line in world.connection.journal.of_stream(operation(world))]
-    assert acts == ["EffectResolved"]
+    assert "It is already recorded that" in announced.stdout
+    assert "The effect record is already withdrawn" in second.stderr
+    types = [line.type for line in world.connection.journal.of_stream(operation(world))]
+    assert types == ["EffectResolved"]
 
 
 def operation(world: World) -> str:
-    """The stream of the one act that there was."""
+    """The stream of the only operation."""
     items = world.connection.dynamodb.scan(TableName=world.names.store)["Items"]
     (stream,) = {item["stream"]["S"] for item in items if item["stream"]["S"].startswith("operation/")}
     return str(stream)
 
 
 def dead(world: World) -> list[Any]:
-    """What is dead, by the ledger."""
+    """The dead entries of the ledger."""
     items = world.connection.dynamodb.scan(TableName=world.names.ledger, IndexName="dead")["Items"]
     found = (world.connection.ledger.find(item["event"]["S"], item["consumer"]["S"]) for item in items)
     return [entry for entry in found if entry]

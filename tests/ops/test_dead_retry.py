@@ -1,4 +1,4 @@
-"""`daybook dead retry`: dead letters are processed again, none is lost, and each is followed to its end."""
+"""`daybook dead retry`: dead letters are processed again, none is lost, and each has a result."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,27 +11,28 @@ from botocore.compat import HTTPHeaders
 from typer.testing import CliRunner
 
 from daybook.contracts import clock
+from daybook.contracts.card_numbers import REMOVED
 from daybook.contracts.contract import Place
 from daybook.contracts.operations import DeadLettersRetried
 from daybook.operate.connection import Connection, new_session
 from daybook.operate.dead_letters.index import Selection, dead_letters
 from daybook.operate.dead_letters.results import (
-    BEING_TRIED,
     DEAD_AGAIN,
-    DECIDED_BEFORE,
-    DISCARDED_MEANWHILE,
     DONE,
+    IN_PROGRESS,
+    NO_LONGER_DEAD,
     NOT_SENT,
-    REFUSED,
+    SKIPPED,
+    WAS_DISCARDED,
     Result,
 )
-from daybook.operate.dead_letters.retry import Retrying
+from daybook.operate.dead_letters.retry import RetryOperation
 from daybook.operate.program import app
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.event_store import Draft, to_item
-from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, Entry
+from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry
 from daybook.store.timers import Timer, from_item
-from tests.ops.deaths import Moment, dying
+from tests.ops.killed_commands import Moment, killed_at
 from tests.ops.world import World, ms
 from tests.unit.faults import Death
 
@@ -39,7 +40,7 @@ TO, OTHER = "confirm-order", "reserve-stock"
 
 
 class Time:
-    """A clock that moves as one waits; meanwhile `happens` what others do."""
+    """A clock that advances when it waits; then `happens` runs."""
 
     def __init__(self, happens: Callable[[], object] = lambda: None) -> None:
         self.seconds = 0.0
@@ -57,7 +58,7 @@ class Time:
 
 @pytest.fixture
 def stage(world: World) -> World:
-    """A stage in which two consumers listen."""
+    """A stage with two consumers."""
     for consumer in (TO, OTHER):
         world.listens(consumer, "OrderPlaced")
         world.uses(consumer, kind="reaction", event="OrderPlaced")
@@ -65,26 +66,26 @@ def stage(world: World) -> World:
 
 
 def arrived(world: World, *consumers: str) -> list[str]:
-    """The ids of the events that are new in the consumers' queues."""
+    """The ids of the new events in the consumers' queues."""
     return [body["id"] for consumer in consumers or (TO,) for body in world.arrived(consumer)]
 
 
 def work(world: World, *consumers: str, seen: list[str] | None = None) -> Callable[[], None]:
-    """The consumers commit whatever is in their queues."""
+    """The consumers commit all messages in their queues."""
 
-    def act() -> None:
+    def commit_all() -> None:
         for consumer in consumers:
             for body in world.arrived(consumer):
                 commit(world, body["id"], consumer)
                 if seen is not None:
                     seen.append(f"{body['id']}@{consumer}")
 
-    return act
+    return commit_all
 
 
 def commit(world: World, event: str, consumer: str, *emitted: str) -> None:
-    entry = Entry(event, consumer, COMMITTED, clock.now(), emitted=emitted)
-    # What comes a second time ends at the condition.
+    entry = LedgerEntry(event, consumer, COMMITTED, clock.now(), emitted=emitted)
+    # The condition fails for a duplicate.
     with suppress(world.connection.dynamodb.exceptions.ConditionalCheckFailedException):
         world.connection.dynamodb.update_item(**world.connection.ledger.record(entry)["Update"])
 
@@ -101,8 +102,8 @@ def retried(
     connection: Connection, selection: Selection | None = None, *, time: Time | None = None, **options: Any
 ) -> list[Result]:
     time = time or Time()
-    retrying = Retrying(connection, pause=time.pause, now=time.now, **options)
-    return list(retrying.run(dead_letters(connection, selection or Selection())))
+    operation = RetryOperation(connection, pause=time.pause, now=time.now, **options)
+    return list(operation.run(dead_letters(connection, selection or Selection())))
 
 
 def by_id(outcomes: list[Result]) -> dict[str, str]:
@@ -110,7 +111,7 @@ def by_id(outcomes: list[Result]) -> dict[str, str]:
 
 
 def recorded(world: World) -> list[DeadLettersRetried]:
-    """All that is recorded of retries."""
+    """All recorded retries."""
     items = world.connection.dynamodb.scan(TableName=world.names.store)["Items"]
     found = [unpack_item(item) for item in items]
     return [
@@ -124,10 +125,10 @@ def retry(*arguments: str) -> Any:
     return CliRunner().invoke(app, ["dead", "retry", *arguments])
 
 
-# --- to the consumer's queue -----------------------------------------------------------------------------------------
+# --- the consumer's queue --------------------------------------------------------------------------------------------
 
 
-def test_each_message_comes_to_its_consumers_queue_again_and_is_followed_until_it_is_done(stage: World) -> None:
+def test_each_message_is_sent_to_its_consumer_again_until_it_is_done(stage: World) -> None:
     names = [*died(stage, "e-1", "e-2"), *died(stage, "e-1", consumer=OTHER)]
     seen: list[str] = []
 
@@ -138,28 +139,44 @@ def test_each_message_comes_to_its_consumers_queue_again_and_is_followed_until_i
     assert list(dead_letters(stage.connection, Selection())) == []
 
 
-def test_that_dead_letters_are_retried_is_recorded_and_noted_on_their_rows(stage: World) -> None:
+def test_a_message_without_its_card_numbers_is_replaced_by_the_event_in_the_store_or_skipped(stage: World) -> None:
+    event = stage.recorded("OrderPlaced", "order/1001")
+    inside = stage.died(event, TO, body=json.dumps({"id": "x", "detail": REMOVED}))
+    outside = stage.died("e-1", TO, body=json.dumps({"id": "e-1", "detail": REMOVED}))
+    seen: list[str] = []
+
+    outcomes = retried(stage.connection, time=Time(work(stage, TO, seen=seen)))
+
+    assert seen == [inside]
+    assert by_id(outcomes) == {inside: DONE, outside: SKIPPED}
+    (reason,) = [outcome.reason for outcome in outcomes if outcome.result == SKIPPED]
+    assert reason.startswith("card numbers were removed from its message, which is not sent again without them")
+
+
+def test_a_retry_is_recorded_and_noted_on_the_rows(stage: World) -> None:
     died(stage, "e-1", "e-2")
     time = Time()
-    retrying = Retrying(stage.connection, reason="the bank is back", wait=0, pause=time.pause, now=time.now)
+    operation = RetryOperation(stage.connection, reason="the bank is back", wait=0, pause=time.pause, now=time.now)
 
-    list(retrying.run(dead_letters(stage.connection, Selection())))
+    list(operation.run(dead_letters(stage.connection, Selection())))
 
     (event,) = recorded(stage)
     assert event.reason == "the bank is back"
     assert sorted(dead_letter.event for dead_letter in event.dead_letters) == ["e-1", "e-2"]
     row = stage.connection.ledger.find("e-1", TO)
     assert row is not None
-    assert (row.state, row.details["retried"], row.details["body"]) == (DEAD, retrying.operation_id, body_of("e-1"))
+    assert (row.state, row.details["retried"], row.details["body"]) == (DEAD, operation.operation_id, body_of("e-1"))
 
 
-def test_a_dead_letter_that_is_dead_again_is_told_with_its_new_reason_and_not_tried_for_ever(stage: World) -> None:
+def test_a_dead_letter_that_is_dead_again_is_reported_with_its_new_error(stage: World) -> None:
     died(stage, "e-1", "e-2")
 
     def die_again() -> None:
         for event in arrived(stage):
             stage.connection.ledger.record_dead(
-                Entry(event, TO, DEAD, clock.now(), details={"error": "Worse", "reason": "r", "body": body_of(event)})
+                LedgerEntry(
+                    event, TO, DEAD, clock.now(), details={"error": "Worse", "reason": "r", "body": body_of(event)}
+                )
             )
 
     outcomes = retried(stage.connection, Selection(consumer=TO), time=Time(die_again))
@@ -172,7 +189,7 @@ def test_a_dead_letter_that_is_dead_again_is_told_with_its_new_reason_and_not_tr
         }
 
 
-def test_a_dead_letter_that_dies_again_while_others_are_still_read_is_not_met_a_second_time(stage: World) -> None:
+def test_a_dead_letter_that_dies_again_during_the_run_is_not_retried_twice(stage: World) -> None:
     died(stage, *(f"e-{number}" for number in range(60)))
     sent: list[str] = []
 
@@ -184,13 +201,13 @@ def test_a_dead_letter_that_dies_again_while_others_are_still_read_is_not_met_a_
     stage.connection.sqs.meta.events.register("after-call.sqs.SendMessageBatch", die_again)
     everything = [*dead_letters(stage.connection, Selection()), *dead_letters(stage.connection, Selection())]
     time = Time()
-    outcomes = list(Retrying(stage.connection, pause=time.pause, now=time.now).run(everything))
+    outcomes = list(RetryOperation(stage.connection, pause=time.pause, now=time.now).run(everything))
 
     assert len(sent) == 60
     assert by_id(outcomes) == {f"e-{number}@{TO}": DEAD_AGAIN for number in range(60)}
 
 
-def test_what_others_decide_meanwhile_is_told_and_left_as_they_have_it(stage: World) -> None:
+def test_changes_by_others_during_the_run_are_reported_and_kept(stage: World) -> None:
     died(stage, "e-1", "e-2", "e-3")
     known = list(dead_letters(stage.connection, Selection()))
     commit(stage, "e-1", TO)
@@ -205,17 +222,17 @@ def test_what_others_decide_meanwhile_is_told_and_left_as_they_have_it(stage: Wo
         )
 
     time = Time(discard)
-    outcomes = list(Retrying(stage.connection, wait=1, pause=time.pause, now=time.now).run(known))
+    outcomes = list(RetryOperation(stage.connection, wait=1, pause=time.pause, now=time.now).run(known))
 
     assert by_id(outcomes) == {
-        f"e-1@{TO}": DECIDED_BEFORE,
-        f"e-2@{TO}": DISCARDED_MEANWHILE,
-        f"e-3@{TO}": BEING_TRIED,
+        f"e-1@{TO}": NO_LONGER_DEAD,
+        f"e-2@{TO}": WAS_DISCARDED,
+        f"e-3@{TO}": IN_PROGRESS,
     }
     assert sorted(arrived(stage)) == ["e-2", "e-3"]
 
 
-def test_what_is_done_between_the_look_and_the_note_is_left_out_and_the_rest_goes_on(stage: World) -> None:
+def test_an_event_that_is_committed_before_the_transaction_is_left_out(stage: World) -> None:
     died(stage, "e-1", "e-2", "e-3")
     waiting = iter([1])
 
@@ -227,23 +244,23 @@ def test_what_is_done_between_the_look_and_the_note_is_left_out_and_the_rest_goe
     connection.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", commit_one)
     outcomes = retried(connection, wait=0)
 
-    assert by_id(outcomes) == {f"e-1@{TO}": BEING_TRIED, f"e-2@{TO}": DECIDED_BEFORE, f"e-3@{TO}": BEING_TRIED}
+    assert by_id(outcomes) == {f"e-1@{TO}": IN_PROGRESS, f"e-2@{TO}": NO_LONGER_DEAD, f"e-3@{TO}": IN_PROGRESS}
     assert sorted(arrived(stage)) == ["e-1", "e-3"]
     (event,) = recorded(stage)
     assert sorted(dead_letter.event for dead_letter in event.dead_letters) == ["e-1", "e-3"]
 
 
-def test_at_most_so_many_are_under_way_and_if_none_of_them_ends_no_more_are_sent(stage: World) -> None:
+def test_no_more_are_sent_while_the_maximum_number_is_in_progress(stage: World) -> None:
     died(stage, *(f"e-{number}" for number in range(120)))
 
     outcomes = retried(stage.connection, Selection(consumer=TO), wait=30, most=50)
 
     assert len(arrived(stage)) == 50
     found = [outcome.result for outcome in outcomes]
-    assert (found.count(BEING_TRIED), found.count(NOT_SENT), len(found)) == (50, 50, 100)
+    assert (found.count(IN_PROGRESS), found.count(NOT_SENT), len(found)) == (50, 50, 100)
 
 
-def test_all_are_tried_however_many_there_are_as_long_as_they_come_to_an_end(stage: World) -> None:
+def test_any_number_is_retried_as_long_as_there_are_results(stage: World) -> None:
     died(stage, *(f"e-{number}" for number in range(120)))
 
     outcomes = retried(stage.connection, Selection(consumer=TO), time=Time(work(stage, TO)), most=50)
@@ -251,7 +268,7 @@ def test_all_are_tried_however_many_there_are_as_long_as_they_come_to_an_end(sta
     assert [outcome.result for outcome in outcomes] == [DONE] * 120
 
 
-def test_no_more_are_sent_in_a_second_than_is_wished_for(stage: World) -> None:
+def test_the_rate_limit_is_not_exceeded(stage: World) -> None:
     died(stage, *(f"e-{number}" for number in range(7)))
     time, sent = Time(), []
     stage.connection.sqs.meta.events.register(
@@ -264,7 +281,7 @@ def test_no_more_are_sent_in_a_second_than_is_wished_for(stage: World) -> None:
     assert sent == [(0, 2), (1, 2), (2, 2), (3, 1)]
 
 
-def test_the_next_look_is_later_each_time_until_the_time_to_wait_for_is_over(stage: World) -> None:
+def test_polls_back_off_until_the_time_to_wait_is_over(stage: World) -> None:
     died(stage, "e-1")
     time = Time()
 
@@ -275,7 +292,7 @@ def test_the_next_look_is_later_each_time_until_the_time_to_wait_for_is_over(sta
     assert time.seconds == pytest.approx(20)
 
 
-# --- what SQS does ---------------------------------------------------------------------------------------------------
+# --- errors of SQS ---------------------------------------------------------------------------------------------------
 
 
 def answer(*answers: Mapping[str, Any]) -> Callable[..., Any]:
@@ -289,7 +306,7 @@ def answer(*answers: Mapping[str, Any]) -> Callable[..., Any]:
     return give
 
 
-def test_what_sqs_could_not_take_just_then_is_sent_again(stage: World) -> None:
+def test_a_message_that_sqs_rejects_temporarily_is_sent_again(stage: World) -> None:
     died(stage, "e-1", "e-2")
     failed = {"Failed": [{"Id": id_, "SenderFault": False, "Code": "InternalError"} for id_ in "01"]}
     stage.connection.sqs.meta.events.register("before-call.sqs.SendMessageBatch", answer(failed))
@@ -299,7 +316,7 @@ def test_what_sqs_could_not_take_just_then_is_sent_again(stage: World) -> None:
     assert sorted(arrived(stage)) == ["e-1", "e-2"]
 
 
-def test_what_sqs_never_takes_is_told_with_its_reason_and_stays_dead(stage: World) -> None:
+def test_a_message_that_sqs_always_rejects_is_reported_and_stays_dead(stage: World) -> None:
     died(stage, "e-1")
     failed = {"Failed": [{"Id": "0", "SenderFault": True, "Code": "InvalidMessageContents", "Message": "no"}]}
     stage.connection.sqs.meta.events.register("before-call.sqs.SendMessageBatch", answer(failed))
@@ -310,7 +327,7 @@ def test_what_sqs_never_takes_is_told_with_its_reason_and_stays_dead(stage: Worl
     assert [dead_letter.event for dead_letter in dead_letters(stage.connection, Selection())] == ["e-1"]
 
 
-def test_requests_stay_below_what_sqs_takes_at_once(stage: World) -> None:
+def test_requests_stay_below_the_size_limit_of_sqs(stage: World) -> None:
     for number in range(8):
         stage.died(f"e-{number}", TO, body=json.dumps({"id": f"e-{number}", "detail": "x" * 180_000}))
     sizes: list[int] = []
@@ -325,56 +342,58 @@ def test_requests_stay_below_what_sqs_takes_at_once(stage: World) -> None:
     assert len(arrived(stage)) == 8
 
 
-# --- what is not tried again -----------------------------------------------------------------------------------------
+# --- skipped dead letters --------------------------------------------------------------------------------------------
 
 
-def test_a_dead_letter_whose_consumer_is_gone_is_refused_and_the_others_go_on(stage: World) -> None:
+def test_a_dead_letter_of_a_removed_consumer_is_skipped_and_the_others_are_retried(stage: World) -> None:
     died(stage, "e-1")
     died(stage, "e-2", consumer="wrap-gift")
 
     outcomes = retried(stage.connection, time=Time(work(stage, TO)))
 
-    assert by_id(outcomes) == {f"e-1@{TO}": DONE, "e-2@wrap-gift": REFUSED}
-    assert next(each.reason for each in outcomes if each.result == REFUSED).startswith("wrap-gift has no queue")
+    assert by_id(outcomes) == {f"e-1@{TO}": DONE, "e-2@wrap-gift": SKIPPED}
+    assert next(each.reason for each in outcomes if each.result == SKIPPED).startswith("wrap-gift has no queue")
 
 
-@pytest.mark.parametrize(("can_ask", "outcome"), [(False, REFUSED), (True, BEING_TRIED)])
-def test_an_effect_that_cannot_ask_how_it_ended_is_not_retried(world: World, can_ask: bool, outcome: str) -> None:
+@pytest.mark.parametrize(("can_query", "outcome"), [(False, SKIPPED), (True, IN_PROGRESS)])
+def test_an_effect_that_cannot_query_its_outcome_is_not_retried(world: World, can_query: bool, outcome: str) -> None:
     world.listens("mail", "OrderPlaced")
-    world.uses("mail", kind="effect", event="OrderPlaced", idempotency_key="letter/{order_id}", can_ask=can_ask)
+    world.uses("mail", kind="effect", event="OrderPlaced", idempotency_key="email/{order_id}", can_query=can_query)
     died(world, "e-1", consumer="mail", error="OutcomeUnknown")
 
     (found,) = retried(world.connection, wait=0)
 
     assert found.result == outcome
-    assert ("resolve it first" in found.reason) is (outcome == REFUSED)
-    assert len(world.bodies("mail")) == (outcome == BEING_TRIED)
+    assert ("resolve it first" in found.reason) is (outcome == SKIPPED)
+    assert len(world.bodies("mail")) == (outcome == IN_PROGRESS)
 
 
-def test_a_body_that_is_not_where_it_should_be_is_told_and_the_others_go_on(stage: World) -> None:
+def test_a_dead_letter_without_a_body_is_skipped_and_the_others_are_retried(stage: World) -> None:
     died(stage, "e-1")
-    stage.connection.ledger.record_dead(Entry("e-2", TO, DEAD, ms(1), details={"error": "E", "body_key": "dead/x"}))
+    stage.connection.ledger.record_dead(
+        LedgerEntry("e-2", TO, DEAD, ms(1), details={"error": "E", "body_key": "dead/x"})
+    )
 
     outcomes = retried(stage.connection, time=Time(work(stage, TO)))
 
-    assert by_id(outcomes) == {f"e-1@{TO}": DONE, f"e-2@{TO}": REFUSED}
+    assert by_id(outcomes) == {f"e-1@{TO}": DONE, f"e-2@{TO}": SKIPPED}
 
 
-# --- killed at any moment --------------------------------------------------------------------------------------------
+# --- kills -----------------------------------------------------------------------------------------------------------
 
 
 def arrives_though_killed(stage: World, moment: Moment) -> bool:
-    """Retry three dead letters. Death and repeated: each message arrives. Returns whether the process was killed."""
+    """Retry three dead letters. If the process was killed, repeat: each message arrives. Returns whether it was."""
     call, after = moment
     names = [
         *died(stage, f"e-{call}-{after}", f"f-{call}-{after}"),
         *died(stage, f"e-{call}-{after}", consumer=OTHER),
     ]
     try:
-        retried(dying(call, after=after), wait=0)
+        retried(killed_at(call, after=after), wait=0)
     except Death:
         still = {dead_letter.id for dead_letter in dead_letters(stage.connection, Selection())}
-        assert still == set(names)  # nothing has committed them, and so they are dead
+        assert still == set(names)  # nothing has committed them, so they are dead
         seen: list[str] = []
         outcomes = retried(stage.connection, time=Time(work(stage, TO, OTHER, seen=seen)))
         assert by_id(outcomes) == dict.fromkeys(names, DONE)
@@ -383,23 +402,23 @@ def arrives_though_killed(stage: World, moment: Moment) -> bool:
     return False
 
 
-# Death at every call: tests/deep/ops.
+# Kills at every call: tests/deep/ops.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_killed_while_sending_and_repeated_each_message_has_arrived_and_none_is_lost(stage: World, after: bool) -> None:
+def test_after_a_kill_while_sending_a_repeated_command_loses_no_message(stage: World, after: bool) -> None:
     assert arrives_though_killed(stage, ("SendMessageBatch", after))
 
 
-# --- what publish and fire-timers have set aside --------------------------------------------------------------------
+# --- dead letters of publish and fire-timers -------------------------------------------------------------------------
 
 
 def publishes(world: World, *answers: Mapping[str, Any]) -> tuple[Connection, list[Mapping[str, Any]]]:
-    """A connection by which publish answers so. The list grows by what it is asked."""
+    """A connection on which republish has these answers, and the list of its requests."""
     world.uses("publish")
-    asked: list[Mapping[str, Any]] = []
+    requests: list[Mapping[str, Any]] = []
     waiting = iter(answers)
 
     def give(params: Mapping[str, Any], **_: Any) -> Any:
-        asked.append(json.loads(params["body"]))
+        requests.append(json.loads(params["body"]))
 
         class Payload:
             content = json.dumps(next(waiting))
@@ -411,18 +430,18 @@ def publishes(world: World, *answers: Mapping[str, Any]) -> tuple[Connection, li
 
     session = new_session()
     session.events.register("before-call.lambda.Invoke", give)
-    return Connection("dev", session), asked
+    return Connection("dev", session), requests
 
 
-def test_an_event_that_publish_has_set_aside_is_published_again_by_publish(world: World) -> None:
+def test_a_dead_letter_of_publish_is_published_again_by_republish(world: World) -> None:
     event = world.recorded("OrderPlaced", "order/1", after=-600_000)
     name = world.died(event, "publish", "InternalException", body=json.dumps(to_item(event)))
-    connection, asked = publishes(world, {"published": 1, "set_aside": 0, "next": None})
+    connection, requests = publishes(world, {"published": 1, "set_aside": 0, "next": None})
 
     outcomes = retried(connection)
 
     assert by_id(outcomes) == {name: DONE}
-    (span,) = asked
+    (span,) = requests
     assert span["since"] == event.metadata.recorded_at
     assert clock.moment(span["until"]) > clock.moment(span["since"])
     entry = world.connection.ledger.find(event.metadata.id, "publish")
@@ -431,15 +450,15 @@ def test_an_event_that_publish_has_set_aside_is_published_again_by_publish(world
     assert [dead_letter.event for each in recorded(world) for dead_letter in each.dead_letters] == [event.metadata.id]
 
 
-def test_a_batch_of_the_stream_that_was_given_up_is_published_by_its_span_however_often_one_must_ask(
+def test_a_batch_that_publish_has_given_up_is_published_by_its_period_in_several_calls(
     world: World,
 ) -> None:
     batch = {
         "approximateArrivalOfFirstRecord": "2026-03-01T09:30:00Z",
         "approximateArrivalOfLastRecord": "2026-03-01T09:31:00Z",
     }
-    name = world.died("body-1", "publish", "GivenUp", body=json.dumps({"DDBStreamBatchInfo": batch}))
-    connection, asked = publishes(
+    name = world.died("body-1", "publish", "MaxReceiveCount", body=json.dumps({"DDBStreamBatchInfo": batch}))
+    connection, requests = publishes(
         world,
         {"published": 100, "set_aside": 0, "next": "2026-03-01T09:30:30.000000Z"},
         {"published": 20, "set_aside": 0, "next": None},
@@ -448,22 +467,24 @@ def test_a_batch_of_the_stream_that_was_given_up_is_published_by_its_span_howeve
     outcomes = retried(connection)
 
     assert by_id(outcomes) == {name: DONE}
-    assert [span["since"] for span in asked] == ["2026-03-01T09:28:00.000000Z", "2026-03-01T09:30:30.000000Z"]
-    assert {span["until"] for span in asked} == {"2026-03-01T09:32:00.000000Z"}
+    assert [span["since"] for span in requests] == ["2026-03-01T09:28:00.000000Z", "2026-03-01T09:30:30.000000Z"]
+    assert {span["until"] for span in requests} == {"2026-03-01T09:32:00.000000Z"}
 
 
 @pytest.mark.parametrize(
-    ("said", "outcome"),
+    ("expected", "outcome"),
     [
         ({"published": 0, "set_aside": 1, "next": None}, DEAD_AGAIN),
-        ({"published": 0, "set_aside": 0, "next": None}, REFUSED),
-        ({"errorMessage": "EventBridge did not take 1 entries", "errorType": "NotPublished"}, REFUSED),
+        ({"published": 0, "set_aside": 0, "next": None}, SKIPPED),
+        ({"errorMessage": "EventBridge did not take 1 entries", "errorType": "NotPublished"}, SKIPPED),
     ],
 )
-def test_what_publish_cannot_publish_stays_dead(world: World, said: Mapping[str, Any], outcome: str) -> None:
+def test_an_event_that_republish_cannot_publish_stays_dead(
+    world: World, expected: Mapping[str, Any], outcome: str
+) -> None:
     event = world.recorded("OrderPlaced", "order/1", after=-600_000)
     world.died(event, "publish", "MalformedDetail", body=json.dumps(to_item(event)))
-    connection, _ = publishes(world, said)
+    connection, _ = publishes(world, expected)
 
     (found,) = retried(connection)
 
@@ -472,22 +493,22 @@ def test_what_publish_cannot_publish_stays_dead(world: World, said: Mapping[str,
     assert recorded(world) == []
 
 
-def test_what_the_journal_may_still_lack_is_published_later(world: World) -> None:
+def test_a_dead_letter_whose_period_the_journal_may_lack_is_skipped(world: World) -> None:
     at = (clock.moment(clock.now()) - clock.moment(ms(0))).total_seconds() * 1000
     event = world.recorded("OrderPlaced", "order/1", after=at)
     world.died(event, "publish", "MalformedDetail", body=json.dumps(to_item(event)))
 
     (found,) = retried(world.connection)
 
-    assert (found.result, "journal" in found.reason) == (REFUSED, True)
+    assert (found.result, "journal" in found.reason) == (SKIPPED, True)
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", "not JSON", '{"DDBStreamBatchInfo": {"shardId": "1"}}'])
-def test_what_publish_and_fire_timers_left_and_nobody_can_read_is_refused(world: World, body: str) -> None:
+def test_unreadable_dead_letters_of_publish_and_fire_timers_are_skipped(world: World, body: str) -> None:
     world.died("body-1", "publish", "NotAnEvent", body=body)
     world.died("body-2", "fire-timers", "NotATimer", body=body)
 
-    assert {outcome.result for outcome in retried(world.connection)} == {REFUSED}
+    assert {outcome.result for outcome in retried(world.connection)} == {SKIPPED}
 
 
 def a_timer(order: str = "1001", *, place: Place = Place.CONTINUES) -> Timer:
@@ -505,7 +526,7 @@ def a_timer(order: str = "1001", *, place: Place = Place.CONTINUES) -> Timer:
 
 
 def set_aside(world: World, timer: Timer, *, row: bool = False) -> str:
-    """As fire-timers does it; with `row` it has died before it could take the timer's row away."""
+    """Record a dead letter as fire-timers does. `row`: fire-timers was killed before it deleted the timer's row."""
     item = pack_item({**timer.key, **{n: getattr(timer.draft, n) for n in Draft.__dataclass_fields__}, "place": "x"})
     item["place"] = pack(str(timer.place))
     dynamodb: Any = world.connection.dynamodb
@@ -520,21 +541,21 @@ def types(world: World, stream: str) -> list[str]:
 
 
 @pytest.mark.parametrize("row", [False, True])
-def test_a_timer_that_fire_timers_has_set_aside_is_recorded_once_its_stream_is_open(world: World, row: bool) -> None:
+def test_a_dead_letter_of_fire_timers_is_recorded_when_its_stream_exists(world: World, row: bool) -> None:
     name = set_aside(world, a_timer(), row=row)
 
     (before,) = retried(world.connection)
     world.recorded("OrderPlaced", "order/1001")
     outcomes = [*retried(world.connection), *retried(world.connection)]
 
-    assert (before.result, before.reason) == (REFUSED, "nothing has opened the stream that it continues")
+    assert (before.result, before.reason) == (SKIPPED, "it continues a stream that does not exist yet")
     assert by_id(outcomes) == {name: DONE}
     assert types(world, "order/1001") == ["OrderPlaced", "PaymentWindowEnded"]
     assert world.connection.dynamodb.scan(TableName=world.names.due)["Items"] == []
     assert [dead_letter.event for each in recorded(world) for dead_letter in each.dead_letters] == ["window-1001"]
 
 
-def test_a_timer_that_was_recorded_meanwhile_is_only_taken_off(world: World) -> None:
+def test_a_timer_that_is_already_recorded_is_only_completed(world: World) -> None:
     world.recorded("OrderPlaced", "order/1001")
     name = set_aside(world, a_timer())
     world.recorded("PaymentWindowEnded", "order/1001", event_id="window-1001")
@@ -546,13 +567,13 @@ def test_a_timer_that_was_recorded_meanwhile_is_only_taken_off(world: World) -> 
 
 
 def timer_recorded_once_though_killed(world: World, moment: Moment) -> bool:
-    """Retry a timer. Death and repeated: its event is in its stream once. Returns whether the process was killed."""
+    """Retry a timer. If the process was killed, repeat: its event is recorded once. Returns whether it was."""
     call, after = moment
     order = f"{call}-{after}"
     world.recorded("OrderPlaced", f"order/{order}")
     set_aside(world, a_timer(order))
     try:
-        retried(dying(call, after=after))
+        retried(killed_at(call, after=after))
     except Death:
         retried(world.connection)
         assert types(world, f"order/{order}") == ["OrderPlaced", "PaymentWindowEnded"]
@@ -561,13 +582,13 @@ def timer_recorded_once_though_killed(world: World, moment: Moment) -> bool:
     return False
 
 
-# Death at every call: tests/deep/ops.
+# Kills at every call: tests/deep/ops.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_timer_is_recorded_once_though_the_command_is_killed_at_the_transaction(world: World, after: bool) -> None:
+def test_a_timer_is_recorded_once_if_the_command_is_killed_at_the_transaction(world: World, after: bool) -> None:
     assert timer_recorded_once_though_killed(world, ("TransactWriteItems", after))
 
 
-def test_a_timer_whose_stream_has_grown_meanwhile_stands_behind_that(world: World) -> None:
+def test_a_timer_is_appended_after_events_recorded_meanwhile(world: World) -> None:
     world.recorded("OrderPlaced", "order/1001")
     set_aside(world, a_timer())
     waiting = iter([1])
@@ -586,7 +607,7 @@ def test_a_timer_whose_stream_has_grown_meanwhile_stands_behind_that(world: Worl
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
-def test_without_a_word_on_which_dead_letters_nothing_is_done(stage: World) -> None:
+def test_without_a_selection_nothing_is_retried(stage: World) -> None:
     died(stage, "e-1")
 
     shown = retry("--apply")
@@ -596,20 +617,20 @@ def test_without_a_word_on_which_dead_letters_nothing_is_done(stage: World) -> N
     assert arrived(stage) == []
 
 
-def test_without_apply_it_says_what_it_would_do_and_changes_nothing(stage: World) -> None:
+def test_without_apply_it_prints_what_it_would_do_and_changes_nothing(stage: World) -> None:
     died(stage, "e-1", "e-2")
     died(stage, "e-3", consumer="wrap-gift")
 
     shown = retry("--all")
 
     assert shown.exit_code == 0
-    for told in ("Would retry 2 dead letters", TO, "KeyError", "wrap-gift has no queue", "--apply"):
-        assert told in shown.stdout
+    for expected in ("Would retry 2 dead letters", TO, "KeyError", "wrap-gift has no queue", "--apply"):
+        assert expected in shown.stdout
     assert arrived(stage) == []
     assert recorded(stage) == []
 
 
-def test_the_first_are_those_that_died_first(stage: World) -> None:
+def test_first_selects_the_oldest_dead_letters(stage: World) -> None:
     died(stage, "e-1", "e-2", "e-3")
     stage.died("e-0", OTHER, body=body_of("e-0"), after=-1)
 
@@ -617,11 +638,11 @@ def test_the_first_are_those_that_died_first(stage: World) -> None:
 
     assert shown.exit_code == 1
     assert arrived(stage, TO, OTHER) == ["e-1", "e-0"]
-    assert "2 being tried" in shown.stdout
+    assert "2 in progress" in shown.stdout
     assert "daybook dead --stage dev" in shown.stderr
 
 
-def test_a_few_dead_letters_are_called_by_their_names_before_and_after(stage: World) -> None:
+def test_a_few_dead_letters_are_listed_by_id_in_preview_and_result(stage: World) -> None:
     canary, second = died(stage, "e-1", "e-2")
     died(stage, *(f"f-{number}" for number in range(5)), consumer=OTHER)
 
@@ -630,56 +651,56 @@ def test_a_few_dead_letters_are_called_by_their_names_before_and_after(stage: Wo
     many = retry("--all").stdout + retry("--all", "--apply", "--wait", "0").stdout
 
     assert f"\n  {canary}\n" in before
-    assert after == f"1 being tried.\n  {canary}  being tried\n"
+    assert after == f"1 in progress.\n  {canary}  in progress\n"
     for name in (canary, second):
         assert name not in many
 
 
-def test_while_dead_letters_are_sent_it_is_told_how_many_that_are(stage: World) -> None:
+def test_the_progress_has_the_number_of_sent_dead_letters(stage: World) -> None:
     died(stage, *(f"e-{number}" for number in range(5)))
-    time, told = Time(), []
-    retrying = Retrying(stage.connection, rate=2, wait=0, pause=time.pause, now=time.now)
+    time, reports = Time(), []
+    operation = RetryOperation(stage.connection, rate=2, wait=0, pause=time.pause, now=time.now)
     meant = dead_letters(stage.connection, Selection())
 
-    list(retrying.run(meant, progress=lambda: told.append((time.seconds, retrying.sent))))
+    list(operation.run(meant, progress=lambda: reports.append((time.seconds, operation.sent))))
 
-    assert told[:3] == [(0, 2), (1, 4), (2, 5)]
+    assert reports[:3] == [(0, 2), (1, 4), (2, 5)]
 
 
-def test_on_a_terminal_it_is_shown_how_many_were_sent(stage: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_the_number_of_sent_dead_letters(stage: World, monkeypatch: pytest.MonkeyPatch) -> None:
     died(stage, "e-1", "e-2")
     monkeypatch.setenv("FORCE_COLOR", "1")
 
     shown = retry("--all", "--apply", "--wait", "0")
 
-    assert "2 sent; none has come to an end, 2 under way" in shown.stderr
+    assert "2 sent; no results yet, 2 in progress" in shown.stderr
     assert "sent" not in shown.stdout
 
 
-def test_with_json_there_is_one_object_a_dead_letter_and_one_that_sums_up(stage: World) -> None:
+def test_with_json_it_prints_one_object_per_dead_letter_and_a_summary(stage: World) -> None:
     name, _ = died(stage, "e-1", "e-2")
     died(stage, "e-3", consumer="wrap-gift")
 
-    shown = retry(name, "e-3@wrap-gift", "--apply", "--wait", "0", "--json", "--reason", "mended")
+    shown = retry(name, "e-3@wrap-gift", "--apply", "--wait", "0", "--json", "--reason", "fixed")
     *each, summary = [json.loads(line) for line in shown.stdout.splitlines()]
 
-    assert {told["id"]: told["result"] for told in each} == {name: BEING_TRIED, "e-3@wrap-gift": REFUSED}
-    assert summary["results"] == {BEING_TRIED: 1, REFUSED: 1}
+    assert {line["id"]: line["result"] for line in each} == {name: IN_PROGRESS, "e-3@wrap-gift": SKIPPED}
+    assert summary["results"] == {IN_PROGRESS: 1, SKIPPED: 1}
     assert [(group["consumer"], group["count"]) for group in summary["failures"]] == [("wrap-gift", 1)]
     assert recorded(stage)[0].operation_id == summary["operation"]
 
 
-def test_a_dead_letter_that_is_not_there_is_said_so_and_nothing_is_sent(stage: World) -> None:
+def test_an_unknown_dead_letter_is_an_error_and_nothing_is_sent(stage: World) -> None:
     (name,) = died(stage, "e-1")
 
     shown = retry(name, "e-2", "--apply")
 
     assert shown.exit_code == 1
-    assert "no dead letter" in shown.stderr
+    assert "not a dead letter" in shown.stderr
     assert arrived(stage) == []
 
 
-def test_names_and_kinds_are_not_mixed(stage: World) -> None:
+def test_ids_and_other_criteria_cannot_be_combined(stage: World) -> None:
     (name,) = died(stage, "e-1")
 
     for arguments in ((name, "--consumer", TO), (name, "--all"), ("--consumer", TO, "--all")):

@@ -1,4 +1,4 @@
-"""`daybook events`: what was recorded, the newest first."""
+"""`daybook events` lists recorded events, the newest first."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ def listed(*options: str) -> list[str]:
     return [json.loads(line)["stream"] for line in result.stdout.splitlines()]
 
 
-def test_events_of_all_hours_and_shards_are_listed_the_newest_first(world: World) -> None:
+def test_events_of_all_hours_and_shards_are_listed_newest_first(world: World) -> None:
     for number in range(20):
         world.recorded("OrderPlaced", f"order/{number}", after=-number * HOUR)
 
@@ -31,7 +31,7 @@ def test_events_of_all_hours_and_shards_are_listed_the_newest_first(world: World
     assert listed("--limit", "7") == [f"order/{number}" for number in range(7)]
 
 
-def test_only_events_of_the_last_day_are_listed_unless_asked(world: World) -> None:
+def test_only_events_of_the_last_day_are_listed_by_default(world: World) -> None:
     world.recorded("OrderPlaced", "order/new")
     world.recorded("OrderPlaced", "order/old", after=-25 * HOUR)
 
@@ -39,7 +39,7 @@ def test_only_events_of_the_last_day_are_listed_unless_asked(world: World) -> No
     assert listed("--since", "3d") == ["order/new", "order/old"]
 
 
-def test_since_is_included_and_until_is_not(world: World) -> None:
+def test_since_is_inclusive_and_until_is_exclusive(world: World) -> None:
     world.recorded("OrderPlaced", "order/first", after=0)
     world.recorded("OrderPlaced", "order/second", after=1000)
     world.recorded("OrderPlaced", "order/third", after=2000)
@@ -62,7 +62,7 @@ def test_events_are_listed_by_type_and_by_kind_of_stream(world: World) -> None:
     assert listed("--stream", "order/", "--type", "StockReceived") == []
 
 
-def test_an_exact_stream_is_listed_from_the_store_and_nothing_is_missing(world: World) -> None:
+def test_one_stream_is_listed_consistently_from_the_store(world: World) -> None:
     for number in range(3):
         world.recorded("StockReceived", "stock/mug", after=number)
     world.recorded("StockReceived", "stock/mugs", after=9)
@@ -73,7 +73,7 @@ def test_an_exact_stream_is_listed_from_the_store_and_nothing_is_missing(world: 
     assert result.stderr == ""
 
 
-def test_of_more_events_than_were_asked_for_in_one_shard_the_newest_are_listed(world: World) -> None:
+def test_a_limit_lists_the_newest_events_of_a_shard(world: World) -> None:
     for number in range(3):
         world.recorded("StockReceived", "stock/mug", after=number)
 
@@ -82,29 +82,29 @@ def test_of_more_events_than_were_asked_for_in_one_shard_the_newest_are_listed(w
         assert [json.loads(line)["sequence"] for line in result.stdout.splitlines()] == [3]
 
 
-def test_a_list_that_is_cut_says_so_and_one_that_is_not_does_not(world: World) -> None:
+def test_it_says_whether_there_are_more_events(world: World) -> None:
     for number in range(3):
         world.recorded("OrderPlaced", f"order/{number}")
 
     for stream in ((), ("--stream", "order/")):
-        assert "There are more; these are the newest 2" in events("--limit", "2", *stream).stderr
-        assert "There are more" not in events("--limit", "3", *stream).stderr
+        assert "Only the newest 2 are shown" in events("--limit", "2", *stream).stderr
+        assert "are shown" not in events("--limit", "3", *stream).stderr
 
 
-def test_a_list_up_to_now_says_that_the_last_moments_may_be_missing(world: World) -> None:
+def test_a_list_up_to_now_notes_that_the_newest_events_may_be_missing(world: World) -> None:
     world.recorded("OrderPlaced", "order/1001")
 
     assert "may be missing" in events().stderr
     assert "may be missing" not in events("--until", "10m").stderr
 
 
-def test_each_line_names_time_type_place_and_id(world: World) -> None:
+def test_each_line_has_time_type_place_and_id(world: World) -> None:
     event = world.recorded("OrderPlaced", "order/1001").metadata
 
     assert events().stdout.split() == [f"{event.recorded_at[:23]}Z", "OrderPlaced", "order/1001", "#1", event.id]
 
 
-def test_a_line_as_json_holds_what_the_journal_knows(world: World) -> None:
+def test_json_has_all_attributes_of_the_journal(world: World) -> None:
     event = world.recorded("OrderPlaced", "order/1001").metadata
 
     assert json.loads(events("--json").stdout) == {
@@ -118,7 +118,7 @@ def test_a_line_as_json_holds_what_the_journal_knows(world: World) -> None:
     }
 
 
-def test_no_events_is_no_error_and_a_misspelled_type_is_named(world: World) -> None:  # noqa: ARG001 - it is deployed
+def test_no_events_is_not_an_error_and_a_misspelled_type_has_a_suggestion(world: World) -> None:  # noqa: ARG001 - it is deployed
     result = events("--type", "OrderPlacd")
 
     assert result.exit_code == 0
@@ -127,39 +127,39 @@ def test_no_events_is_no_error_and_a_misspelled_type_is_named(world: World) -> N
 
 
 @pytest.mark.parametrize(
-    ("stream", "said"),
+    ("stream", "expected"),
     [
         ("order/1001", "No events on order/1001 since 24h\n"),
         ("order/", "No events on any stream order/… since 24h\n"),
         (
             "1001",
-            "No events on any stream 1001/… since 24h; a stream is named by its kind and what it is about, as order/",
+            "No events on any stream 1001/… since 24h; the name of a stream has the form KIND/ID",
         ),
     ],
 )
-def test_that_nothing_is_on_a_stream_is_said_and_of_half_a_name_how_streams_are_named(
+def test_an_empty_stream_is_noted_with_the_format_of_stream_names(
     world: World,  # noqa: ARG001 - it is deployed
     stream: str,
-    said: str,
+    expected: str,
 ) -> None:
     result = events("--stream", stream)
 
     assert (result.exit_code, result.stdout) == (0, "")
-    assert said in result.stderr
+    assert expected in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         (("--since", "yesterday"), "is not a time"),
         (("--since", "2026-03-01T09:30:00"), "is not a time"),
-        (("--since", "999999w"), "before all calendars"),
+        (("--since", "999999w"), "before the year 1"),
         (("--since", "1h", "--until", "2h"), "is not before"),
-        (("--since", "2000-01-01T00:00:00Z"), "more than 366 days"),
+        (("--since", "2000-01-01T00:00:00Z"), "longer than 366 days"),
     ],
 )
-def test_times_that_cannot_be_read_are_said(world: World, options: tuple[str, ...], said: str) -> None:  # noqa: ARG001
+def test_invalid_times_are_an_error(world: World, options: tuple[str, ...], expected: str) -> None:  # noqa: ARG001
     result = events(*options)
 
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert expected in result.stderr

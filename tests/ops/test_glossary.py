@@ -53,14 +53,14 @@ def test_a_term_is_printed_with_everything_in_the_glossary_about_it() -> None:
     ]
 
 
-def test_an_unknown_term_gives_the_nearest_ones() -> None:
+def test_an_unknown_term_is_an_error_with_similar_terms() -> None:
     result = glossary("curser")
 
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: the glossary has no term curser; the nearest are: cursor")
+    assert result.stderr.startswith("Error: the glossary has no term curser; similar terms: cursor")
 
 
-def test_a_word_that_resembles_no_term_gives_the_command_that_lists_all() -> None:
+def test_without_a_similar_term_the_error_has_the_command_that_lists_all() -> None:
     assert "`daybook help glossary` lists all" in glossary("qqqqqq").stderr
 
 
@@ -72,5 +72,5 @@ def test_it_prints_data_for_programs() -> None:
     assert len(glossary("--json").stdout.splitlines()) == len(terms())
 
 
-def test_links_of_the_page_are_not_printed() -> None:
+def test_links_are_printed_as_plain_text() -> None:
     assert "](" not in glossary().stdout

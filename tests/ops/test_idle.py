@@ -1,4 +1,4 @@
-"""What is under way in a stage, and waiting until nothing is."""
+"""Finding the work in progress in a stage, and waiting until the stage is idle."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,30 +21,30 @@ from daybook.store.timers import DueTable, Timer
 from tests.ops.world import World, morning
 
 
-def told(found: list[Unsettled]) -> list[object]:
+def summary(found: list[Unsettled]) -> list[object]:
     return [(each.event.id, each.consumer) if isinstance(each, Undelivered) else each for each in found]
 
 
-def test_an_event_is_under_way_until_every_subscriber_has_a_row_in_the_ledger(world: World) -> None:
+def test_an_event_is_in_progress_until_every_subscriber_has_a_ledger_row(world: World) -> None:
     world.listens("place-order", "OrderPlaced")
     world.listens("reserve-stock", "OrderPlaced")
     placed = world.recorded("OrderPlaced", "order/1001", event_id="e-1")
     world.handled(placed, "place-order")
 
-    assert told(unsettled(world.connection, morning())) == [("e-1", "reserve-stock")]
+    assert summary(unsettled(world.connection, morning())) == [("e-1", "reserve-stock")]
 
     world.handled(placed, "reserve-stock")
     assert unsettled(world.connection, morning()) == []
 
 
-def test_events_before_that_moment_do_not_count(world: World) -> None:
+def test_events_before_since_do_not_count(world: World) -> None:
     world.listens("place-order", "OrderPlaced")
     world.recorded("OrderPlaced", "order/1001", after=-1000)
 
     assert unsettled(world.connection, morning()) == []
 
 
-def test_an_event_that_is_expected_or_emitted_and_not_in_the_journal_is_under_way(world: World) -> None:
+def test_an_expected_or_emitted_event_that_is_not_in_the_journal_is_in_progress(world: World) -> None:
     world.listens("reserve-stock", "OrderPlaced")
     placed = world.recorded("OrderPlaced", "order/1001")
     world.handled(placed, "reserve-stock", "emitted")
@@ -54,7 +54,7 @@ def test_an_event_that_is_expected_or_emitted_and_not_in_the_journal_is_under_wa
     assert found == [Unrecorded("emitted"), Unrecorded("sent")]
 
 
-def test_messages_in_queues_are_under_way_but_not_those_among_the_dead_letters_or_of_another_stage(
+def test_messages_in_queues_are_in_progress_except_dead_letters_and_other_stages(
     world: World,
 ) -> None:
     world.queued("reserve-stock")
@@ -70,7 +70,7 @@ def test_messages_in_queues_are_under_way_but_not_those_among_the_dead_letters_o
     assert unsettled(world.connection, morning()) == [Queued(expected.queue, waiting=0, in_flight=1, delayed=0)]
 
 
-def test_a_timer_is_under_way_when_its_time_has_come_and_no_fire_timers_has_fired_it(world: World) -> None:
+def test_a_due_timer_is_in_progress_until_it_has_fired(world: World) -> None:
     past, future = (clock.timestamp(datetime.now(UTC) + timedelta(hours=hours)) for hours in (-0.1, 1))
     arm(world, "order/1001", past)
     arm(world, "order/1002", future)
@@ -79,7 +79,7 @@ def test_a_timer_is_under_way_when_its_time_has_come_and_no_fire_timers_has_fire
     assert wait_until_idle(world.connection, morning(), datetime.now(UTC)) == [Overdue("order/1001", past)]
 
 
-def test_what_other_events_have_caused_is_not_waited_for(world: World) -> None:
+def test_it_does_not_wait_for_other_events(world: World) -> None:
     world.listens("reserve-stock", "OrderPlaced")
     world.recorded("OrderPlaced", "order/1001")
     ours = world.recorded("OrderPlaced", "order/1002")
@@ -90,7 +90,7 @@ def test_what_other_events_have_caused_is_not_waited_for(world: World) -> None:
     assert wait_until_done(world.connection, ["sent"], morning(), datetime.now(UTC)) == [Unrecorded("sent")]
 
 
-def test_what_an_event_has_caused_is_waited_for(world: World) -> None:
+def test_it_waits_for_the_events_that_an_event_has_caused(world: World) -> None:
     world.listens("reserve-stock", "OrderPlaced")
     world.listens("charge-order", "StockReserved")
     placed = world.recorded("OrderPlaced", "order/1001")
@@ -98,7 +98,7 @@ def test_what_an_event_has_caused_is_waited_for(world: World) -> None:
     world.handled(placed, "reserve-stock", reserved)
 
     left = wait_until_done(world.connection, [placed.metadata.id], morning(), datetime.now(UTC))
-    assert told([*left]) == [(reserved.metadata.id, "charge-order")]
+    assert summary([*left]) == [(reserved.metadata.id, "charge-order")]
 
     world.handled(reserved, "charge-order")
     assert wait_until_done(world.connection, [placed.metadata.id], morning(), soon()) == []
@@ -114,7 +114,7 @@ def soon() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=30)
 
 
-def test_waiting_ends_as_soon_as_all_is_idle(world: World) -> None:
+def test_waiting_ends_when_the_stage_is_idle(world: World) -> None:
     world.listens("reserve-stock", "OrderPlaced")
     placed = world.recorded("OrderPlaced", "order/1001")
     looks = 0
@@ -132,7 +132,7 @@ def test_waiting_ends_as_soon_as_all_is_idle(world: World) -> None:
 
 
 @pytest.mark.parametrize("what", ["delivery", "queue"])
-def test_waiting_ends_at_the_deadline_with_what_is_left(world: World, what: str) -> None:
+def test_waiting_ends_at_the_deadline_with_the_remaining_work(world: World, what: str) -> None:
     if what == "delivery":
         world.listens("reserve-stock", "OrderPlaced")
         world.recorded("OrderPlaced", "order/1001")
@@ -142,7 +142,7 @@ def test_waiting_ends_at_the_deadline_with_what_is_left(world: World, what: str)
     assert len(wait_until_idle(world.connection, morning(), datetime.now(UTC))) == 1
 
 
-def test_what_is_settled_is_not_asked_for_again(world: World) -> None:
+def test_deliveries_with_a_final_status_are_not_read_again(world: World) -> None:
     world.listens("place-order", "OrderPlaced")
     for number in range(120):
         world.handled(world.recorded("OrderPlaced", f"order/{number}", admitted=False), "place-order")

@@ -1,4 +1,4 @@
-"""What operators do is recorded with what it changes, or neither happens; and who did it."""
+"""Operations are recorded with the operator, in one transaction with their changes."""
 
 import getpass
 import socket
@@ -20,7 +20,7 @@ from tests.ops.world import World
 from tests.unit.faults import CONFLICT
 
 
-def an_act(operation: Operation) -> DeadLettersDiscarded:
+def an_event(operation: Operation) -> DeadLettersDiscarded:
     dead_letter = {"event": "e-1", "consumer": "confirm-order"}
     return DeadLettersDiscarded(**operation.about, reason="a test", dead_letters=(dead_letter,))
 
@@ -28,12 +28,12 @@ def an_act(operation: Operation) -> DeadLettersDiscarded:
 def discard(world: World, operation: Operation) -> None:
     dead_letter = named(world.connection, "e-1")
     row = change(world.connection, dead_letter, {"state": DISCARDED}, remove=("dead",))
-    operation.commit(an_act(operation), {"ledger": row})
+    operation.commit(an_event(operation), {"ledger": row})
 
 
-def test_an_operation_is_recorded_with_who_did_it_in_one_transaction_with_what_it_changes(world: World) -> None:
+def test_an_operation_is_recorded_with_the_operator_in_one_transaction_with_its_changes(world: World) -> None:
     world.died("e-1", "confirm-order")
-    operation = Operation.begin(world.connection)
+    operation = Operation.start(world.connection)
     transactions: list[Any] = []
     world.connection.dynamodb.meta.events.register(
         "before-call.dynamodb.TransactWriteItems", lambda **_: transactions.append(1)
@@ -59,18 +59,18 @@ def test_an_operation_whose_condition_does_not_hold_leaves_no_record(world: Worl
     world.died("e-1", "confirm-order", after=1)
     dead_letter = named(world.connection, "e-1")
     world.died("e-1", "confirm-order", after=2)
-    operation = Operation.begin(world.connection)
+    operation = Operation.start(world.connection)
 
     with pytest.raises(ConditionsFailed):
-        operation.commit(an_act(operation), {"ledger": change(world.connection, dead_letter, {"state": DISCARDED})})
+        operation.commit(an_event(operation), {"ledger": change(world.connection, dead_letter, {"state": DISCARDED})})
 
     assert list(world.connection.store.stream(f"operation/{operation.id}")) == []
 
 
-def test_operations_of_one_operation_stand_in_one_stream_each_chained_to_the_one_before(world: World) -> None:
-    operation = Operation.begin(world.connection)
-    operation.commit(an_act(operation))
-    Operation.resume(world.connection, operation.id).commit(an_act(operation))
+def test_events_of_one_operation_are_chained_in_one_stream(world: World) -> None:
+    operation = Operation.start(world.connection)
+    operation.commit(an_event(operation))
+    Operation.resume(world.connection, operation.id).commit(an_event(operation))
 
     first, second = world.connection.store.stream(f"operation/{operation.id}")
 
@@ -78,19 +78,19 @@ def test_operations_of_one_operation_stand_in_one_stream_each_chained_to_the_one
     assert second.previous == first.hash
 
 
-def test_two_operations_at_the_same_time_are_two_streams(world: World) -> None:
-    assert Operation.begin(world.connection).id != Operation.begin(world.connection).id
+def test_two_operations_have_two_streams(world: World) -> None:
+    assert Operation.start(world.connection).id != Operation.start(world.connection).id
 
 
-def test_who_did_it_is_awss_word_and_on_this_machine_its_own(world: World, tmp_path: Path) -> None:
-    assert Operation.begin(world.connection).operator.startswith("arn:aws:")
-    with answering({}) as asked:
-        local = Connection.to(LOCAL, environment={"AWS_ENDPOINT_URL": asked.endpoint}, folder=tmp_path)
-        assert Operation.begin(local).operator == f"{getpass.getuser()}@{socket.gethostname()}"
-        assert asked == []
+def test_the_operator_is_the_arn_and_on_a_local_run_the_user_of_the_machine(world: World, tmp_path: Path) -> None:
+    assert Operation.start(world.connection).operator.startswith("arn:aws:")
+    with answering({}) as calls:
+        local = Connection.to(LOCAL, environment={"AWS_ENDPOINT_URL": calls.endpoint}, folder=tmp_path)
+        assert Operation.start(local).operator == f"{getpass.getuser()}@{socket.gethostname()}"
+        assert calls == []
 
 
-def test_a_mere_conflict_with_others_is_retried(world: World) -> None:
+def test_a_conflict_with_another_transaction_is_retried(world: World) -> None:
     status, content = CONFLICT
     waiting = iter([content])
 
@@ -100,7 +100,7 @@ def test_a_mere_conflict_with_others_is_retried(world: World) -> None:
         return None
 
     world.connection.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", conflict)
-    operation = Operation.begin(world.connection)
-    operation.commit(an_act(operation))
+    operation = Operation.start(world.connection)
+    operation.commit(an_event(operation))
 
     assert len(list(world.connection.store.stream(f"operation/{operation.id}"))) == 1

@@ -1,4 +1,4 @@
-"""Where options are said: behind the command that they are for."""
+"""Options must come after their command."""
 
 from typing import Any
 
@@ -22,21 +22,21 @@ def run(*arguments: str) -> Any:
         ("dead --apply retry --all", "daybook dead retry --all --apply"),
     ],
 )
-def test_who_says_an_option_before_its_command_is_told_what_to_type(typed: str, should_be: str) -> None:
+def test_an_option_before_the_command_is_an_error_with_the_correct_order(typed: str, should_be: str) -> None:
     result = run(*typed.split())
 
     assert result.exit_code == 2
-    assert f"put options behind the command: {should_be} " in result.stderr
+    assert f"put options after the command: {should_be} " in result.stderr
 
 
 @pytest.mark.parametrize("typed", ["--stag local", "stats --stage local", "statu status"])
-def test_what_names_no_command_is_refused_without_a_guess(typed: str) -> None:
+def test_an_unknown_command_is_an_error_without_a_suggested_order(typed: str) -> None:
     result = run(*typed.split())
 
     assert result.exit_code == 2
-    assert "behind the command" not in result.stderr
+    assert "after the command" not in result.stderr
 
 
-def test_what_the_program_itself_takes_is_taken_before_a_command() -> None:
+def test_options_of_the_program_are_accepted_before_a_command() -> None:
     assert run("--version", "status").stdout.startswith("daybook ")
     assert "Examples" not in run("--help", "status").stdout

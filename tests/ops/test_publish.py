@@ -1,4 +1,4 @@
-"""`daybook publish`: a span of the past, put on the event bus once more."""
+"""`daybook publish`: the events of a period are published again."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,28 +19,28 @@ from tests.ops.world import STAGE, World, morning
 
 
 def span() -> Span:
-    """What is to be published."""
+    """The period to publish."""
     return Span(morning() - timedelta(hours=1), morning() + timedelta(minutes=10))
 
 
 def moments() -> tuple[str, str, str]:
-    """Where the span begins, where publish stops in it, and where it ends."""
+    """The start of the period, the time where republish stops, and the end."""
     return clock.timestamp(span().since), clock.timestamp(morning()), clock.timestamp(span().until)
 
 
 class _Body:
-    def __init__(self, said: object) -> None:
-        self._said = json.dumps(said).encode()
+    def __init__(self, answer: object) -> None:
+        self._answer = json.dumps(answer).encode()
 
     def read(self) -> bytes:
-        return self._said
+        return self._answer
 
 
 class Publish:
-    """The publish function, as Lambda answers for it."""
+    """The function republish, with given answers."""
 
     def __init__(self) -> None:
-        self.asked: list[dict[str, str]] = []
+        self.requests: list[dict[str, str]] = []
         self.answers: Iterator[Any] = iter(())
         self.session = new_session()
         events: Any = self.session.events
@@ -50,7 +50,7 @@ class Publish:
         self.answers = iter(answers)
 
     def _invoked(self, params: dict[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
-        self.asked.append(json.loads(params["body"]))
+        self.requests.append(json.loads(params["body"]))
         answer = next(self.answers)
         if isinstance(answer, BaseException):
             raise answer
@@ -60,7 +60,7 @@ class Publish:
 
 @pytest.fixture
 def function(world: World, monkeypatch: pytest.MonkeyPatch) -> Publish:
-    """Publish, in a stage in which three orders were recorded."""
+    """Republish, in a stage with three recorded orders."""
     for number in range(3):
         world.recorded("OrderPlaced", f"order/{number}", after=number)
     deployed = Publish()
@@ -74,32 +74,32 @@ def publish(*options: str) -> Any:
 
 
 def recorded(world: World) -> Sequence[SpanPublished]:
-    """The records of what was published."""
+    """The recorded operations."""
     until_now = Span(span().since, morning() + timedelta(hours=1))
     lines = (
         line
         for hour in until_now.hours()
         for bucket in hour
-        for line in world.connection.journal.lines(bucket, until_now)
+        for line in world.connection.journal.entries(bucket, until_now)
         if line.type == "SpanPublished"
     )
     streams = [next(world.connection.store.stream(line.stream)) for line in lines]
     return [SpanPublished.read(envelope.data, version=1) for envelope in streams]
 
 
-def test_before_it_is_applied_it_says_how_much_was_recorded_and_asks_nothing_of_publish(
+def test_without_apply_it_prints_the_number_of_events_and_does_not_invoke_republish(
     world: World, function: Publish
 ) -> None:
-    told = publish()
+    result = publish()
 
-    assert told.exit_code == 0, told.output
-    assert "3 events recorded from " in told.stdout
-    assert "Nothing was changed." in told.stdout
+    assert result.exit_code == 0, result.output
+    assert "3 events recorded from " in result.stdout
+    assert "Nothing was changed." in result.stdout
     assert json.loads(publish("--json").stdout)["recorded"] == 3
-    assert (function.asked, recorded(world)) == ([], [])
+    assert (function.requests, recorded(world)) == ([], [])
 
 
-def test_publish_is_asked_until_the_span_is_at_its_end_and_the_whole_is_recorded(
+def test_republish_is_invoked_until_the_end_of_the_period_and_the_operation_is_recorded(
     world: World, function: Publish
 ) -> None:
     since, half, until = moments()
@@ -111,7 +111,7 @@ def test_publish_is_asked_until_the_span_is_at_its_end_and_the_whole_is_recorded
 
     assert result.exit_code == 0, result.output
     assert "Published again: 3 events" in result.stdout
-    assert function.asked == [{"since": since, "until": until}, {"since": half, "until": until}]
+    assert function.requests == [{"since": since, "until": until}, {"since": half, "until": until}]
     (record,) = recorded(world)
     assert (record.published, record.reason, record.since, record.until) == (
         3,
@@ -121,7 +121,7 @@ def test_publish_is_asked_until_the_span_is_at_its_end_and_the_whole_is_recorded
     )
 
 
-def test_an_error_of_the_function_is_told_with_its_text_and_where_to_go_on(world: World, function: Publish) -> None:
+def test_an_error_of_the_function_is_printed_with_how_to_continue(world: World, function: Publish) -> None:
     failure = {"errorType": "NotPublished", "errorMessage": "EventBridge did not take 3 entries"}
     _, half, until = moments()
     function.answers_with({"published": 2, "set_aside": 0, "next": half}, failure)
@@ -135,7 +135,7 @@ def test_an_error_of_the_function_is_told_with_its_text_and_where_to_go_on(world
     assert (record.published, record.until) == (2, clock.moment(half))
 
 
-def test_stopped_by_ctrl_c_it_tells_where_to_go_on_and_the_part_is_recorded(world: World, function: Publish) -> None:
+def test_after_ctrl_c_it_prints_how_to_continue_and_records_the_published_part(world: World, function: Publish) -> None:
     _, half, _ = moments()
     function.answers_with({"published": 2, "set_aside": 0, "next": half}, KeyboardInterrupt())
 
@@ -147,14 +147,14 @@ def test_stopped_by_ctrl_c_it_tells_where_to_go_on_and_the_part_is_recorded(worl
     assert record.published == 2
 
 
-def test_stopped_before_anything_was_published_nothing_is_recorded(world: World, function: Publish) -> None:
+def test_without_a_published_event_nothing_is_recorded(world: World, function: Publish) -> None:
     function.answers_with(KeyboardInterrupt())
 
     assert publish("--apply").exit_code == 130
     assert recorded(world) == []
 
 
-def test_what_lies_ahead_cannot_be_published() -> None:
+def test_a_period_in_the_future_is_an_error() -> None:
     result = CliRunner().invoke(app, ["publish", "--since", "6h", "--until", "2999-01-01T00:00:00Z", "--apply"])
 
     assert result.exit_code == 2

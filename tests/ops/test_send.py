@@ -1,4 +1,4 @@
-"""`daybook send`: what is put on the ingress bus, what is not, and what is said of it."""
+"""`daybook send`: which events are sent, which are not, and the output."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def printed(result: Any) -> list[dict[str, Any]]:
     ],
     ids=["one", "list", "Entries", "sample", "detail as text, another bus, a time"],
 )
-def test_events_are_put_on_the_ingress_bus_in_whatever_shape_they_come(world: World, content: object) -> None:
+def test_all_forms_of_input_are_sent_to_the_ingress_bus(world: World, content: object) -> None:
     result = sending(content)
 
     assert result.exit_code == 0, result.output
@@ -56,7 +56,16 @@ def test_a_file_is_read_as_utf_8(world: World, tmp_path: Path) -> None:
     assert world.arrived()[0]["detail"]["data"]["customer"]["name"] == "Zoë"
 
 
-def test_the_printed_id_is_the_one_that_admit_gives(world: World) -> None:
+def test_a_file_with_a_byte_order_mark_is_read(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "order.json"
+    file.write_text(json.dumps(an_order()), encoding="utf-8-sig")
+
+    assert CliRunner().invoke(app, ["send", str(file)]).exit_code == 0
+    assert sending(None, text=f"\ufeff{json.dumps(an_order())}").exit_code == 0
+    assert len(world.arrived()) == 2
+
+
+def test_the_printed_event_id_is_the_one_of_admit(world: World) -> None:
     named = an_order("1002")
     named["Detail"]["metadata"] = {"id": "checkout-1002"}
 
@@ -68,40 +77,40 @@ def test_the_printed_id_is_the_one_that_admit_gives(world: World) -> None:
     assert second["event_id"] == admitted_id(ACCOUNT, "shop.checkout", "checkout-1002")
 
 
-def test_each_event_comes_with_the_command_that_follows_it(world: World) -> None:  # noqa: ARG001 - it is deployed
+def test_each_event_is_printed_with_its_trace_command(world: World) -> None:  # noqa: ARG001 - it is deployed
     result = sending(an_order())
 
     follow = result.stdout.splitlines()[-1].strip()
-    assert follow.startswith("follow it: daybook trace ")
+    assert follow.startswith("see its trace: daybook trace ")
     assert follow.endswith(" --stage dev")
 
 
-def test_more_events_than_one_call_takes_all_arrive(world: World) -> None:
+def test_more_events_than_fit_into_one_call_are_all_sent(world: World) -> None:
     result = sending([an_order(str(number)) for number in range(23)], "--json")
 
-    assert [told["taken"] for told in printed(result)] == [True] * 23
+    assert [each["accepted"] for each in printed(result)] == [True] * 23
     assert sorted(int(event["detail"]["data"]["order_id"]) for event in world.arrived()) == list(range(23))
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (an_order(DetailType="OrderPlacd"), "did you mean OrderPlaced?"),
         (an_order(DetailType="zzz"), ", ".join(sorted(CATALOGUE))),
-        (an_order(Source="shop.unknown"), "this may: shop.checkout"),
+        (an_order(Source="shop.unknown"), "allowed sources: shop.checkout"),
         (an_order(Detail={"data": {}}), "order_id"),
         (an_order(Detail={"dta": {}}), 'its Detail is not {"data"'),
         (an_order(Detail={"data": {}, "metadata": {"version": "1"}}), "version"),
         (an_order(Detail={"data": {}, "metadata": {"version": 99}}), "the newest version that this code knows is 1"),
-        (an_order(Detail={"data": {"x": "y" * 70_000}}), "65536 are the limit"),
+        (an_order(Detail={"data": {"x": "y" * 70_000}}), "the limit is 65536"),
     ],
 )
-def test_what_admit_would_refuse_is_not_sent_unless_it_is_asked_for(world: World, content: object, said: str) -> None:
+def test_an_invalid_event_is_sent_only_with_unchecked(world: World, content: object, expected: str) -> None:
     refused = sending([an_order(), content])
 
     assert refused.exit_code == 2
     assert "event 2: " in refused.stderr
-    assert said in refused.stderr
+    assert expected in refused.stderr
     assert "nothing was sent" in refused.stderr
     assert world.arrived() == []
 
@@ -110,28 +119,28 @@ def test_what_admit_would_refuse_is_not_sent_unless_it_is_asked_for(world: World
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
-        ("{", "this is not JSON"),
-        ("[]", "there are no events in it"),
-        ("7", "there are no events in it"),
+        ("{", "the text is not JSON"),
+        ("[]", "the text has no events"),
+        ("7", "the text has no events"),
         ("[7]", "event 1 is not an object"),
         (json.dumps(an_order(Source=None)), "event 1 has no Source"),
-        (json.dumps(an_order(Source=7)), "event 1 needs text as Source"),
+        (json.dumps(an_order(Source=7)), "event 1 must have strings as Source"),
         (json.dumps(an_order(Detail="[]")), "a JSON object as Detail"),
         (json.dumps(an_order(Time="yesterday")), "event 1 has a Time"),
-        ('{"detail-type": "OrderPlaced"}', "event 1 has a field 'detail-type'"),
+        ('{"detail-type": "OrderPlaced"}', "event 1 has the unknown field 'detail-type'"),
     ],
 )
-def test_what_is_no_entry_is_refused_even_unchecked(world: World, text: str, said: str) -> None:
+def test_an_invalid_entry_is_an_error_even_with_unchecked(world: World, text: str, expected: str) -> None:
     result = sending(None, "--unchecked", text=text)
 
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert expected in result.stderr
     assert world.arrived() == []
 
 
-def test_an_entry_that_was_not_taken_just_then_is_sent_again_and_the_others_are_not(world: World) -> None:
+def test_only_a_throttled_entry_is_sent_again(world: World) -> None:
     calls: list[int] = []
 
     def throttle_the_second(parsed: dict[str, Any], **_: object) -> None:
@@ -148,12 +157,12 @@ def test_an_entry_that_was_not_taken_just_then_is_sent_again_and_the_others_are_
         )
     )
 
-    assert [outcome.entry.number for outcome in outcomes if outcome.taken] == [1, 2, 3]
+    assert [outcome.entry.number for outcome in outcomes if outcome.accepted] == [1, 2, 3]
     assert calls == [3, 1]
     assert len(backoff) == 1
 
 
-def test_an_entry_that_is_never_taken_is_given_up(world: World) -> None:
+def test_an_entry_that_is_always_throttled_is_given_up(world: World) -> None:
     def throttle(parsed: dict[str, Any], **_: object) -> None:
         parsed["Entries"] = [{"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"}]
 
@@ -162,13 +171,13 @@ def test_an_entry_that_is_never_taken_is_given_up(world: World) -> None:
 
     (outcome,) = send(world.connection, read_entries(json.dumps(an_order())), pause=backoff.append)
 
-    assert not outcome.taken
+    assert not outcome.accepted
     assert outcome.error == "ThrottlingException: slow down"
     assert len(backoff) == 3
     assert backoff == sorted(backoff)
 
 
-def test_events_that_were_not_taken_are_named_and_the_exit_code_is_1(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_events_are_listed_with_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = {"Entries": [{"EventId": "e-1"}, {"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "no"}]}
     with answering({"PutEvents": answer}) as aws:
         monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
@@ -176,12 +185,12 @@ def test_events_that_were_not_taken_are_named_and_the_exit_code_is_1(monkeypatch
 
     assert result.exit_code == 1
     assert "daybook trace" in result.stdout
-    assert "event 2 (OrderPlaced) was not taken: NotAuthorizedForSourceException: no" in result.stderr
-    assert "1 of 2 events were not taken: number 2" in result.stderr
+    assert "event 2 (OrderPlaced) was rejected: NotAuthorizedForSourceException: no" in result.stderr
+    assert "1 of 2 events were rejected: number 2" in result.stderr
     assert [operation for operation, _ in aws].count("PutEvents") == 1
 
 
-def test_nothing_is_put_on_a_bus_that_is_not_there(world: World) -> None:
+def test_nothing_is_sent_to_a_missing_bus(world: World) -> None:
     result = sending(an_order(), "--stage", "prod")
 
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""`daybook status`: what waits, what is dead, who is held up, and what needs attention, in one pass."""
+"""`daybook status`: waiting messages, dead letters, blocked streams, and what needs attention."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -8,13 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from daybook.contracts import clock
-from daybook.operate.pause.pause import Pausing
+from daybook.operate.pause.pause import PauseOperation
 from daybook.operate.program import app
 from daybook.operate.status.command import keep_showing
 from daybook.operate.status.status import Status, next_steps, status
 from daybook.store.attributes import pack
 from daybook.store.ledger import COMMITTED, Note
-from tests.ops.mapped import deploys, deploys_admit, mappings
+from tests.ops.deployed_consumers import deploy_admit, deploy_consumer, mappings
 from tests.ops.world import World, ago
 
 EFFECT, ORDERED, VIEW = "charge-order", "register-device", "order-status-placed"
@@ -30,7 +30,7 @@ def of(world: World, consumer: str = EFFECT) -> Status:
 
 
 def opened(world: World, retry: timedelta, *, off: bool = False) -> None:
-    """The effect's breaker is open."""
+    """Open the circuit breaker of the effect."""
     now = datetime.now(UTC)
     times = {"opened_at": clock.timestamp(now), "retry_at": clock.timestamp(now + retry)}
     item = {"event": "switch", "consumer": EFFECT, "opened": True, "off": off, **times}
@@ -41,55 +41,56 @@ def opened(world: World, retry: timedelta, *, off: bool = False) -> None:
 
 @pytest.fixture
 def stage(world: World) -> World:
-    deploys(world, EFFECT, "StockReserved")
-    deploys(world, ORDERED, "EquipmentRegistered", kind="reaction", ordered=True)
-    deploys(world, VIEW, "OrderPlaced", kind="view")
-    deploys_admit(world)
+    deploy_consumer(world, EFFECT, "StockReserved")
+    deploy_consumer(world, ORDERED, "EquipmentRegistered", kind="reaction", ordered=True)
+    deploy_consumer(world, VIEW, "OrderPlaced", kind="view")
+    deploy_admit(world)
     return world
 
 
 @pytest.mark.usefixtures("stage")
-def test_where_all_is_well_all_are_counted_and_nothing_needs_attention() -> None:
+def test_idle_consumers_are_counted_and_nothing_needs_attention() -> None:
     result = run("--check")
 
     assert result.exit_code == 0, result.output
-    for shown in ("4 consumers are idle; --all shows all", "publish", "record-dead-letters", "Nothing needs attention"):
+    idle = "4 consumers are idle; --all shows them"
+    for shown in (idle, "publish", "record-dead-letters", "Nothing needs attention"):
         assert shown in result.output
     assert EFFECT not in result.output
 
 
 @pytest.mark.usefixtures("stage")
-def test_all_are_shown_to_who_says_so_and_those_that_are_named_always() -> None:
+def test_all_shows_all_consumers_and_named_consumers_are_always_shown() -> None:
     everything, one = run("--all"), run(EFFECT)
 
-    for shown in (EFFECT, ORDERED, VIEW, "admit (front door)", "delayed", "blocked", "last error"):
+    for shown in (EFFECT, ORDERED, VIEW, "admit (ingress)", "delayed", "blocked", "last error"):
         assert shown in everything.output
     for shown in (EFFECT, "delayed", "blocked", "last error"):
         assert shown in one.output
     assert "idle" not in everything.output + one.output
 
 
-def test_columns_and_consumers_of_which_there_is_nothing_to_tell_are_left_out(stage: World) -> None:
+def test_empty_columns_and_idle_consumers_are_left_out(stage: World) -> None:
     stage.queued(EFFECT)
     stage.died(stage.recorded("OrderPlaced", "order/1"), VIEW)
 
     shown = run().output
 
-    for told in (EFFECT, VIEW, "waiting", "dead", "last error", "2 others are idle"):
-        assert told in shown
-    for empty in (ORDERED, "admit", "in flight", "delayed", "oldest", "a minute", "blocked", "state"):
+    for expected in (EFFECT, VIEW, "waiting", "dead", "last error", "2 others are idle"):
+        assert expected in shown
+    for empty in (ORDERED, "admit", "in flight", "delayed", "oldest", "per minute", "blocked", "state"):
         assert empty not in shown
 
 
-def test_whose_mapping_is_neither_on_nor_off_is_not_idle() -> None:
+def test_a_consumer_whose_mapping_is_updating_is_not_idle() -> None:
     assert not Status(consumer=EFFECT, mappings=("Updating",)).idle
     assert Status(consumer=EFFECT, mappings=("Enabled",)).idle
 
 
-def test_of_what_failed_once_and_is_done_now_no_error_is_told(stage: World) -> None:
+def test_an_error_disappears_when_the_event_is_committed(stage: World) -> None:
     event = stage.recorded("StockReserved", "reservation/1", after=ago(minutes=2))
     m = event.metadata
-    failed = Note(message="m", deliveries=1, at=clock.now(), error="KeyError", reason="", tried=1)
+    failed = Note(message="m", deliveries=1, at=clock.now(), error="KeyError", reason="", failed_count=1)
     stage.connection.ledger.note(m.id, EFFECT, (m.stream, m.sequence), failed)
     assert of(stage).last_error == "KeyError"
     assert EFFECT in run().output
@@ -105,7 +106,7 @@ def test_of_what_failed_once_and_is_done_now_no_error_is_told(stage: World) -> N
     assert (of(stage).dead, of(stage).last_error) == (0, "")
 
 
-def test_what_waits_in_a_queue_is_counted(stage: World) -> None:
+def test_messages_in_a_queue_are_counted(stage: World) -> None:
     for _ in range(3):
         stage.queued(EFFECT)
     url = stage.connection.sqs.get_queue_url(QueueName=stage.names.of(EFFECT))["QueueUrl"]
@@ -117,7 +118,7 @@ def test_what_waits_in_a_queue_is_counted(stage: World) -> None:
     assert (found.waiting, found.in_flight, found.delayed) == (2, 1, 1)
 
 
-def test_the_dead_are_counted_with_the_last_error_and_the_streams_that_they_hold_up(stage: World) -> None:
+def test_dead_letters_are_counted_with_the_last_error_and_the_blocked_streams(stage: World) -> None:
     for device in ("M-1", "M-2"):
         event = stage.recorded("EquipmentRegistered", f"device/{device}")
         stage.died(event, ORDERED, "KeyError")
@@ -130,8 +131,8 @@ def test_the_dead_are_counted_with_the_last_error_and_the_streams_that_they_hold
     assert "  daybook dead --stage dev\n" in run().output
 
 
-def test_who_is_paused_is_shown_with_who_said_so_and_how_to_go_on(stage: World) -> None:
-    pausing = Pausing(stage.connection, EFFECT)
+def test_a_paused_consumer_is_shown_with_the_operator_and_the_next_step(stage: World) -> None:
+    pausing = PauseOperation(stage.connection, EFFECT)
     pausing.pause("a new table")
     list(pausing.follow())
 
@@ -144,33 +145,33 @@ def test_who_is_paused_is_shown_with_who_said_so_and_how_to_go_on(stage: World) 
     assert run("--check").exit_code == 1
 
 
-@pytest.mark.parametrize(("minutes", "said"), [(5, "tries at"), (-1, "tries now")])
-def test_an_open_breaker_is_shown_with_its_next_try(stage: World, minutes: int, said: str) -> None:
+@pytest.mark.parametrize(("minutes", "expected"), [(5, "next try at"), (-1, "trying now")])
+def test_an_open_circuit_breaker_is_shown_with_its_next_try(stage: World, minutes: int, expected: str) -> None:
     opened(stage, timedelta(minutes=minutes))
 
     result = run(EFFECT)
 
     assert "breaker open since" in result.output
-    assert said in result.output
+    assert expected in result.output
     assert of(stage).needs == ["breaker"]
 
 
-def test_what_is_off_without_a_reason_is_found(stage: World) -> None:
+def test_a_consumer_that_is_off_but_not_paused_needs_attention(stage: World) -> None:
     mappings(stage).switch(EFFECT, on=False)
 
     assert of(stage).needs == ["off"]
-    assert any("no pause says why" in step for step in next_steps([of(stage)], "dev"))
+    assert any("is off but not paused" in step for step in next_steps([of(stage)], "dev"))
 
 
 @pytest.mark.parametrize("retry", [timedelta(minutes=5), timedelta(minutes=-1)])
-def test_what_is_off_because_of_its_breaker_is_told_once(stage: World, retry: timedelta) -> None:
+def test_a_consumer_that_its_circuit_breaker_has_turned_off_is_listed_once(stage: World, retry: timedelta) -> None:
     opened(stage, retry, off=True)
     mappings(stage).switch(EFFECT, on=False)
 
     assert of(stage).needs == ["breaker"]
 
 
-def test_rate_age_and_errors_are_those_of_the_last_minutes_by_journal_and_ledger(stage: World) -> None:
+def test_rate_age_and_errors_are_computed_from_journal_and_ledger(stage: World) -> None:
     for number in range(10):
         event = stage.recorded("StockReserved", f"reservation/{number}", after=ago(minutes=2))
         stage.handled(event, EFFECT, after=ago(minutes=2))
@@ -179,7 +180,7 @@ def test_rate_age_and_errors_are_those_of_the_last_minutes_by_journal_and_ledger
         stuck.metadata.id,
         EFFECT,
         ("reservation/stuck", 1),
-        Note(message="m", deliveries=1, at=clock.now(), error="KeyError", reason="", tried=1),
+        Note(message="m", deliveries=1, at=clock.now(), error="KeyError", reason="", failed_count=1),
     )
     stage.queued(EFFECT)
     stage.recorded("StockReserved", "reservation/old", after=ago(minutes=20))
@@ -191,12 +192,12 @@ def test_rate_age_and_errors_are_those_of_the_last_minutes_by_journal_and_ledger
     assert found.last_error == "KeyError"
 
 
-def test_where_cloudwatch_has_numbers_they_are_taken(stage: World) -> None:
+def test_metrics_of_cloudwatch_are_preferred(stage: World) -> None:
     cloudwatch = stage.connection.client("cloudwatch")
-    told = [{"Name": "QueueName", "Value": stage.names.of(EFFECT)}]
+    queue = [{"Name": "QueueName", "Value": stage.names.of(EFFECT)}]
     own = [{"Name": "stage", "Value": "dev"}, {"Name": "service", "Value": EFFECT}]
     moment = datetime.now(UTC) - timedelta(minutes=1)
-    age = {"MetricName": "ApproximateAgeOfOldestMessage", "Dimensions": told, "Timestamp": moment, "Value": 700.0}
+    age = {"MetricName": "ApproximateAgeOfOldestMessage", "Dimensions": queue, "Timestamp": moment, "Value": 700.0}
     cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=[age])
     committed = {"MetricName": "Committed", "Dimensions": own, "Timestamp": moment, "Value": 50.0}
     cloudwatch.put_metric_data(Namespace="Daybook", MetricData=[committed])
@@ -218,7 +219,7 @@ def test_what_needs_attention_comes_first(stage: World) -> None:
 
 
 @pytest.mark.usefixtures("stage")
-def test_for_programs_it_is_one_object_a_line() -> None:
+def test_with_json_it_prints_one_object_per_line() -> None:
     lines = [json.loads(line) for line in run("--json").stdout.splitlines()]
 
     assert {line["consumer"] for line in lines} == {EFFECT, ORDERED, VIEW, "admit", "publish", "record-dead-letters"}
@@ -227,7 +228,7 @@ def test_for_programs_it_is_one_object_a_line() -> None:
 
 
 @pytest.mark.usefixtures("stage")
-def test_a_misspelt_name_is_told_with_what_is_near_it() -> None:
+def test_a_misspelled_name_is_an_error_with_a_suggestion() -> None:
     result = run("charge-ordr")
 
     assert result.exit_code == 2
@@ -252,8 +253,8 @@ def test_it_is_refreshed_until_ctrl_c(stage: World, capsys: pytest.CaptureFixtur
     assert EFFECT in capsys.readouterr().out
 
 
-def test_dead_letters_that_nobody_buries_are_shown(stage: World) -> None:
+def test_dead_letters_that_are_not_recorded_yet_are_counted(stage: World) -> None:
     stage.queued(EFFECT, suffix="-dead")
 
     assert of(stage, "record-dead-letters").on_the_way == 1
-    assert "1 dead letters on their way" in run().output
+    assert "1 dead letters to record" in run().output

@@ -1,4 +1,4 @@
-"""Rows of services' tables, as an operator's command reads them."""
+"""Reading rows of services' tables."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ def devices(world: World, **rows: Mapping[str, Any]) -> PlainTable:
     return table
 
 
-def test_a_table_is_found_by_its_rows_class_whatever_its_name(world: World) -> None:
+def test_a_table_is_found_by_the_class_of_its_rows(world: World) -> None:
     names = world.uses("reserve-stock", "stock", service="inventory") | world.uses(
         "release-stock", "reservations", service="inventory"
     )
@@ -35,14 +35,14 @@ def test_a_table_is_found_by_its_rows_class_whatever_its_name(world: World) -> N
     assert DeployedTable.of(world.connection, Reservation, deployed=deployed).name == names["reservations"]
 
 
-def test_two_services_may_each_have_a_table_of_one_name(world: World) -> None:
+def test_two_services_can_have_tables_with_the_same_name(world: World) -> None:
     world.uses("count-stock", "stock", service="audit", suffix="of-audit")
     own = world.uses("reserve-stock", "stock", service="inventory")
 
     assert DeployedTable.of(world.connection, StockItem).name == own["stock"]
 
 
-def test_rows_come_back_as_what_they_are(world: World) -> None:
+def test_rows_are_read_as_their_class(world: World) -> None:
     world.uses("reserve-stock", "stock", service="inventory")
     stock = DeployedTable.of(world.connection, StockItem)
     mug, pot = StockItem(sku="mug", available=3), StockItem(sku="pot", available=1, reserved=2)
@@ -55,7 +55,7 @@ def test_rows_come_back_as_what_they_are(world: World) -> None:
     assert list(stock.scan(Attr("reserved").gt(0))) == [pot]
 
 
-def test_rows_of_a_view_are_those_of_the_live_generation_under_their_own_keys(world: World) -> None:
+def test_a_view_has_the_rows_of_its_live_generation(world: World) -> None:
     name = world.uses("track-equipment", "devices", service="equipment")["devices"]
     reading = {"value": 71, "unit": "/min", "measured_at": "2026-03-01T12:00:00.000000Z"}
     items = (
@@ -73,7 +73,7 @@ def test_rows_of_a_view_are_those_of_the_live_generation_under_their_own_keys(wo
     assert found.readings["8867-4"].model_dump(mode="json") == {**reading, "value": "71"}
 
 
-def test_a_row_comes_back_as_plain_values(world: World) -> None:
+def test_a_row_is_read_as_plain_values(world: World) -> None:
     row = {"ward": "3", "level": 7, "alarms": [{"code": "low"}], "silent": False, "seen_by": None}
     table = devices(world, pump=row)
 
@@ -81,7 +81,7 @@ def test_a_row_comes_back_as_plain_values(world: World) -> None:
     assert table.row("bed") is None
 
 
-def test_any_number_of_rows_is_read_by_their_keys_in_the_order_asked_for(world: World) -> None:
+def test_any_number_of_rows_is_read_by_key_in_the_requested_order(world: World) -> None:
     table = devices(world, **{f"pump-{number}": {"level": number} for number in range(120)})
     wanted = [f"pump-{number}" for number in reversed(range(120))]
 
@@ -92,7 +92,7 @@ def test_any_number_of_rows_is_read_by_their_keys_in_the_order_asked_for(world: 
     assert table.rows([]) == {}
 
 
-def test_a_scan_gives_all_rows_or_those_of_which_a_condition_holds(world: World) -> None:
+def test_a_scan_returns_all_rows_or_those_that_match_a_condition(world: World) -> None:
     table = devices(world, pump={"level": 7, "silent": True}, bed={"level": 1, "silent": True}, lamp={"level": 9})
 
     assert {row["id"] for row in table.scan()} == {"pump", "bed", "lamp"}
@@ -100,14 +100,14 @@ def test_a_scan_gives_all_rows_or_those_of_which_a_condition_holds(world: World)
     assert {row["id"] for row in table.scan(Attr("silent").not_exists())} == {"lamp"}
 
 
-def test_a_scan_reads_on_where_a_page_ends(world: World) -> None:
+def test_a_scan_reads_all_pages(world: World) -> None:
     large = "x" * 300_000  # bytes: a page ends after 1 MB
     table = devices(world, **{f"pump-{number}": {"note": large} for number in range(8)})
 
     assert len(list(table.scan())) == 8
 
 
-def test_an_index_gives_the_rows_under_one_of_its_keys_in_its_order(world: World) -> None:
+def test_a_query_returns_the_rows_of_one_key_in_order(world: World) -> None:
     table = devices(
         world,
         pump={"ward": "3", "level": 7},
@@ -121,7 +121,7 @@ def test_an_index_gives_the_rows_under_one_of_its_keys_in_its_order(world: World
     assert [row["id"] for row in table.query("by-ward", Key("ward").eq("3") & Key("id").begins_with("p"))] == ["pump"]
 
 
-def test_a_service_that_is_not_deployed_is_said_with_the_next_step(world: World) -> None:
+def test_a_service_that_is_not_deployed_is_an_error_with_the_next_step(world: World) -> None:
     world.uses("track-equipment", "devices", service="equipment")
 
     with pytest.raises(ServiceNotDeployed, match="no function of its service, inventory, is deployed") as caught:
@@ -130,14 +130,14 @@ def test_a_service_that_is_not_deployed_is_said_with_the_next_step(world: World)
     assert "npx cdk deploy --all -c stage=dev" in str(caught.value)
 
 
-def test_a_service_whose_functions_were_given_no_such_table_is_said(world: World) -> None:
+def test_a_deployed_service_without_the_table_is_an_error(world: World) -> None:
     world.uses("reserve-stock", "stock", service="inventory")
 
-    with pytest.raises(TableNotGiven, match="inventory, is deployed, and none of its functions was given such a table"):
+    with pytest.raises(TableNotGiven, match="inventory, is deployed, but none of its functions uses this table"):
         DeployedTable.of(world.connection, Reservation)
 
 
-def test_an_operator_who_may_not_ask_lambda_is_told_what_that_takes() -> None:
+def test_a_missing_permission_to_list_functions_is_named() -> None:
     error = {"__type": "AccessDeniedException", "message": "not authorized"}
     with answering({"*": error}, status=403) as aws:
         connection = Connection.to("local", environment={"AWS_ENDPOINT_URL": aws.endpoint})

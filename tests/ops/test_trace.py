@@ -1,4 +1,4 @@
-"""`daybook trace`: who has handled an event, what came of it, and what is still to come."""
+"""`daybook trace` shows the consumers of an event, the emitted events, and the waiting deliveries."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from daybook.contracts.envelope import Envelope
 from daybook.operate.drawing import draw
 from daybook.operate.program import app
 from daybook.operate.trace.trace import UNKNOWN, WAITING, Trace
-from daybook.store.ledger import DEAD, Entry
+from daybook.store.ledger import DEAD, LedgerEntry
 from tests.ops.world import World, ago, an_order
 
 ORDER = json.dumps(an_order()["Detail"]["data"])
@@ -34,7 +34,7 @@ def drawn(trace: Trace) -> str:
 
 
 def an_order_reserved(world: World, order: str = "1001") -> tuple[Envelope, Envelope]:
-    """An order came in, two consumers have handled it, and one of them has emitted."""
+    """An order that two consumers have handled; one of them has emitted an event."""
     placed = world.recorded("OrderPlaced", f"order/{order}", data=ORDER)
     reserved = world.recorded("StockReserved", f"reservation/{order}", cause=placed, producer="reserve-stock", after=45)
     world.handled(placed, "place-order", after=12)
@@ -70,13 +70,13 @@ def test_a_correlation_is_found_by_its_streams_and_its_events(world: World, what
     assert types(Trace.of(world.connection, what)) == ["OrderPlaced", "StockReserved"]
 
 
-def test_an_event_that_no_consumer_has_a_record_of_is_found_in_the_journal(world: World) -> None:
+def test_an_event_without_a_ledger_row_is_found_in_the_journal(world: World) -> None:
     an_order_reserved(world)
 
     assert types(Trace.of(world.connection, "StockReserved-reservation-1001-1")) == ["OrderPlaced", "StockReserved"]
 
 
-def test_a_correlation_that_a_producer_has_named_is_found_by_that_name(world: World) -> None:
+def test_a_correlation_id_of_a_producer_is_found(world: World) -> None:
     placed = world.recorded("OrderPlaced", "order/1001", correlation_id="basket-7")
     world.recorded("StockReceived", "stock/mug", correlation_id="basket-7", after=5)
 
@@ -86,7 +86,7 @@ def test_a_correlation_that_a_producer_has_named_is_found_by_that_name(world: Wo
     assert types(Trace.of(world.connection, placed.metadata.id)) == types(trace)
 
 
-def test_events_that_follow_on_the_stream_where_the_correlation_began_belong_to_it(world: World) -> None:
+def test_following_events_on_the_first_stream_belong_to_the_correlation(world: World) -> None:
     world.recorded("StockReceived", "stock/mug", event_id="first")
     world.recorded("StockReceived", "stock/mug", event_id="second", after=5_000)
 
@@ -96,7 +96,7 @@ def test_events_that_follow_on_the_stream_where_the_correlation_began_belong_to_
     assert "stock/mug #2  +5000 ms" in drawn(trace)
 
 
-def test_a_stream_in_several_correlations_shows_all_of_them_each_with_its_own_time(world: World) -> None:
+def test_a_stream_with_several_correlations_shows_each_with_its_own_times(world: World) -> None:
     world.recorded("StockReceived", "stock/mug", correlation_id="delivery-1")
     second = world.recorded("StockReceived", "stock/mug", correlation_id="delivery-2", after=70_000)
     world.handled(second, "receive-stock", after=70_020)
@@ -107,7 +107,7 @@ def test_a_stream_in_several_correlations_shows_all_of_them_each_with_its_own_ti
     assert "receive-stock  committed  +20 ms" in drawn(trace)
 
 
-def test_a_consumer_whose_rule_is_off_or_that_listens_to_other_types_is_not_waited_for(world: World) -> None:
+def test_a_consumer_without_a_matching_enabled_rule_is_not_waiting(world: World) -> None:
     world.recorded("OrderPlaced", "order/1001")
     world.listens("place-order", "OrderPlaced", state="DISABLED")
     world.listens("receive-stock", "StockReceived")
@@ -115,7 +115,7 @@ def test_a_consumer_whose_rule_is_off_or_that_listens_to_other_types_is_not_wait
     assert Trace.of(world.connection, "order/1001").waiting == 0
 
 
-def test_a_consumer_without_a_record_of_an_event_older_than_any_queue_is_not_called_waiting(world: World) -> None:
+def test_an_old_event_without_a_ledger_row_is_unknown_and_not_waiting(world: World) -> None:
     world.listens("place-order", "OrderPlaced")
     world.recorded("OrderPlaced", "order/1001", after=-16 * 24 * 3_600_000)
     world.recorded("OrderPlaced", "order/1002", after=-13 * 24 * 3_600_000)
@@ -127,25 +127,25 @@ def test_a_consumer_without_a_record_of_an_event_older_than_any_queue_is_not_cal
     assert states("order/1002") == [WAITING]
 
 
-def test_an_emitted_event_that_the_index_does_not_show_yet_is_named(world: World) -> None:
+def test_an_emitted_event_that_is_not_in_the_index_yet_is_listed_by_id(world: World) -> None:
     placed = world.recorded("OrderPlaced", "order/1001")
     world.handled(placed, "reserve-stock", "an-id")
 
     assert "an-id: not in the index yet" in drawn(Trace.of(world.connection, "order/1001"))
 
 
-def test_only_so_many_events_of_a_stream_are_shown_and_the_newest_are_among_them(world: World) -> None:
+def test_only_the_newest_events_of_a_stream_are_shown(world: World) -> None:
     for number in range(8):
         world.recorded("StockReceived", "stock/mug", correlation_id=f"delivery-{number}", after=number)
 
     trace = Trace.of(world.connection, "stock/mug", most=5)
 
     assert [step.event.metadata.sequence for step in trace.steps] == [4, 5, 6, 7, 8]
-    assert "there are more events" in drawn(trace)
+    assert "more events exist" in drawn(trace)
     assert not Trace.of(world.connection, "stock/mug", most=8).cut
 
 
-def test_a_correlation_without_end_is_cut_and_still_shows_the_event_that_was_asked_for(world: World) -> None:
+def test_a_long_correlation_is_cut_and_includes_the_requested_event(world: World) -> None:
     for number in range(1, 9):
         world.recorded("StockReceived", "stock/mug", event_id=f"delivery-{number}", after=number)
 
@@ -155,7 +155,7 @@ def test_a_correlation_without_end_is_cut_and_still_shows_the_event_that_was_ask
     assert trace.cut
 
 
-def test_more_events_than_one_read_gives_are_all_there(world: World) -> None:
+def test_more_events_than_fit_into_one_read_are_shown(world: World) -> None:
     placed = world.recorded("OrderPlaced", "order/1001")
     for number in range(101):
         world.recorded("StockReserved", f"reservation/{number}", cause=placed, producer="reserve-stock", after=5)
@@ -163,7 +163,7 @@ def test_more_events_than_one_read_gives_are_all_there(world: World) -> None:
     assert len(Trace.of(world.connection, "order/1001").steps) == 102
 
 
-def test_a_trace_shows_no_data_unless_asked_and_never_what_is_about_a_person(world: World) -> None:
+def test_a_trace_shows_data_only_on_request_and_never_personal_data(world: World) -> None:
     an_order_reserved(world)
 
     without, with_data = trace("order/1001").stdout, trace("order/1001", "--data").stdout
@@ -183,33 +183,33 @@ def test_a_trace_shows_no_data_unless_asked_and_never_what_is_about_a_person(wor
         ("StockReceived", '{"sku": "mug", "quantity": 1, "delivery_id": "D-1", "receiver": "Ada"}'),
     ],
 )
-def test_data_that_no_contract_explains_are_not_shown(world: World, event_type: str, data: str) -> None:
+def test_data_without_a_valid_contract_is_not_shown(world: World, event_type: str, data: str) -> None:
     world.recorded(event_type, "order/1001", data=data)
 
     assert "Ada" not in trace("order/1001", "--data").stdout
 
 
-def test_json_holds_all_that_is_drawn(world: World) -> None:
+def test_json_has_the_complete_trace(world: World) -> None:
     placed, reserved = an_order_reserved(world)
     world.listens("order-status-reserved", "StockReserved")
 
-    told = json.loads(trace("order/1001", "--json").stdout)
+    printed = json.loads(trace("order/1001", "--json").stdout)
 
-    assert [event["id"] for event in told["events"]] == [placed.metadata.id, reserved.metadata.id]
-    assert told["events"][0]["deliveries"][1] == {
+    assert [event["id"] for event in printed["events"]] == [placed.metadata.id, reserved.metadata.id]
+    assert printed["events"][0]["deliveries"][1] == {
         "consumer": "reserve-stock",
         "state": "committed",
         "at": reserved.metadata.recorded_at,
         "after_ms": 45,
         "emitted": [reserved.metadata.id],
     }
-    assert told["events"][1]["deliveries"][0]["state"] == "waiting"
-    assert told["summary"] == {"events": 2, "deliveries": 2, "waiting": 1}
-    assert "data" not in told["events"][0]
+    assert printed["events"][1]["deliveries"][0]["state"] == "waiting"
+    assert printed["summary"] == {"events": 2, "deliveries": 2, "waiting": 1}
+    assert "data" not in printed["events"][0]
 
 
 @pytest.mark.parametrize("what", ["order/9999", "6f7a", ""])
-def test_what_is_not_known_is_said_with_the_next_step(world: World, what: str) -> None:
+def test_an_unknown_event_is_an_error_with_the_next_step(world: World, what: str) -> None:
     an_order_reserved(world)
 
     result = trace(what)
@@ -218,10 +218,10 @@ def test_what_is_not_known_is_said_with_the_next_step(world: World, what: str) -
     assert "daybook events --stage dev" in result.stderr
 
 
-def test_of_an_event_that_was_refused_the_reason_is_told(world: World) -> None:
-    told = {"error": "ContractBroken", "reason": "OrderPlaced: lines: Field required", "body": "{}"}
+def test_a_rejected_event_is_an_error_with_the_reason(world: World) -> None:
+    details = {"error": "ContractBroken", "reason": "OrderPlaced: lines: Field required", "body": "{}"}
     world.connection.ledger.record_dead(
-        Entry(event="refused-1", consumer="admit", state=DEAD, at="2026-03-01T12:00:00.000000Z", details=told)
+        LedgerEntry(event="refused-1", consumer="admit", state=DEAD, at="2026-03-01T12:00:00.000000Z", details=details)
     )
 
     result = trace("refused-1")
@@ -230,7 +230,7 @@ def test_of_an_event_that_was_refused_the_reason_is_told(world: World) -> None:
     assert "ContractBroken: OrderPlaced: lines: Field required" in result.stderr
 
 
-def test_text_from_outside_cannot_command_the_terminal(world: World) -> None:
+def test_control_characters_in_text_are_not_printed(world: World) -> None:
     world.recorded("OrderPlaced", "order/1001", correlation_id="\x1b[31m\x9bred")
 
     result = trace("order/1001")
@@ -239,7 +239,7 @@ def test_text_from_outside_cannot_command_the_terminal(world: World) -> None:
     assert "\x9b" not in result.stdout
 
 
-def test_the_newest_event_s_time_of_recording_decides_whether_the_index_may_lag(world: World) -> None:
+def test_a_recent_event_causes_the_note_that_the_index_lags(world: World) -> None:
     world.recorded("OrderPlaced", "order/1001")
     assert "may be missing" not in trace("order/1001").stderr
 

@@ -1,4 +1,4 @@
-"""A stage: its tables and buses as the backbone's stack makes them, filled by the kernel's own means."""
+"""A stage in memory: tables, buses, queues and functions, filled with the kernel's own code."""
 
 import io
 import json
@@ -15,11 +15,11 @@ from daybook.operate.connection import Connection
 from daybook.runtime.names import Names
 from daybook.runtime.settings import CONSUMER, table_variable
 from daybook.store.event_store import Draft, successor, to_item
-from daybook.store.ledger import COMMITTED, DEAD, Entry
+from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
 from daybook.store.schema import Index, Schema
 from daybook.store.state import KEY
+from daybook.testing.tables import definition
 from events.catalogue import CATALOGUE
-from tests.tables import definition
 
 STAGE = "dev"
 _ROWS = Schema(KEY, indexes=(Index("by-ward", "ward", KEY, carries=None),))
@@ -27,17 +27,17 @@ _ROWS = Schema(KEY, indexes=(Index("by-ward", "ward", KEY, carries=None),))
 
 @cache
 def morning() -> datetime:
-    """Half an hour before a test first asks for it: what happens in its world has happened since then."""
+    """Half an hour before its first call in a test: the events of the test are recorded after it."""
     return datetime.now(UTC) - timedelta(minutes=30)
 
 
 def ms(milliseconds: float) -> str:
-    """So long after the morning's beginning."""
+    """The time this many milliseconds after the morning."""
     return clock.timestamp(morning() + timedelta(milliseconds=milliseconds))
 
 
 def ago(**time: float) -> float:
-    """So long ago, in milliseconds after the morning: `ago(minutes=1)`."""
+    """This time ago, in milliseconds after the morning: `ago(minutes=1)`."""
     return (datetime.now(UTC) - timedelta(**time) - morning()) / timedelta(milliseconds=1)
 
 
@@ -49,13 +49,13 @@ class World:
     names: Names = field(default_factory=lambda: Names(STAGE))
 
     def deploy(self) -> None:
-        """Make the buses that the backbone's stack makes, with a queue behind the ingress bus."""
+        """Create the buses of the backbone, with a queue for the ingress bus."""
         for bus in (self.names.ingress_bus, self.names.event_bus):
             self.connection.eventbridge.create_event_bus(Name=bus)
         self._route("admit", self.names.ingress_bus, {"source": [{"prefix": ""}]})
 
     def listens(self, consumer: str, *types: str, state: str = "ENABLED") -> None:
-        """A consumer of these types is deployed."""
+        """Deploy a rule and a queue of a consumer of these types."""
         sources = sorted({CATALOGUE[t].contract.published_source for t in types})
         self._route(consumer, self.names.event_bus, {"source": sources, "detail-type": list(types)}, state)
 
@@ -72,7 +72,7 @@ class World:
         correlation_id: str | None = None,
         admitted: bool = True,
     ) -> Envelope:
-        """An event in the store; with a cause: emitted by `producer`, and without: admitted, with admit's row."""
+        """Record an event. With a cause, `producer` has emitted it; without, admit has a row for it."""
         head = self.connection.store.head(stream)
         sequence = head.sequence + 1 if head else 1
         contract = CATALOGUE[event_type].contract if event_type in CATALOGUE else None
@@ -95,10 +95,10 @@ class World:
         return envelope
 
     def handled(self, event: Envelope, consumer: str, *emitted: Envelope | str, after: float = 10) -> None:
-        """The consumer has committed the event, and emitted these."""
+        """Record that the consumer has committed the event and emitted these."""
         m = event.metadata
         ids = [each if isinstance(each, str) else each.metadata.id for each in emitted]
-        entry = Entry(m.id, consumer, COMMITTED, ms(after), m.stream, m.sequence, ids)
+        entry = LedgerEntry(m.id, consumer, COMMITTED, ms(after), m.stream, m.sequence, ids)
         self.connection.dynamodb.transact_write_items(TransactItems=[self.connection.ledger.record(entry)])
 
     def died(
@@ -112,7 +112,7 @@ class World:
         after: float = 10,
         **details: object,
     ) -> str:
-        """The event, or what has only this id, is dead at the consumer. Returns how operators call the dead letter."""
+        """Record that the event, or a message with this id, is dead at the consumer. Returns the dead letter's id."""
         about: dict[str, object] = {"error": error, "reason": reason, **details}
         stream, sequence, event_id = "", 0, str(event)
         if isinstance(event, Envelope):
@@ -121,40 +121,45 @@ class World:
             about |= {"event_type": m.type}
             body = body or as_delivered(event)
         about["body"] = body or "{}"
-        self.connection.ledger.record_dead(Entry(event_id, consumer, DEAD, ms(after), stream, sequence, details=about))
+        self.connection.ledger.record_dead(
+            LedgerEntry(event_id, consumer, DEAD, ms(after), stream, sequence, details=about)
+        )
         return f"{event_id}@{consumer}"
 
     def uses(self, function: str, *tables: str, suffix: str = "1X2Y3Z", **description: object) -> dict[str, str]:
-        """A function is deployed that uses these tables, with names as CloudFormation makes them, which are returned.
+        """Deploy a function that uses these tables. Returns their generated names.
 
-        What is not there yet of the tables is made, each with an index `by-ward`. With a `description`
-        (`service`, `kind`, `event`, `emits` …) it is a consumer.
+        Missing tables are created, each with an index `by-ward`. With a `description` (`service`, `kind`, `event`,
+        `emits` …) the function is a consumer.
         """
         deployed = {table: f"{self.names.of('service')}-{table}-{suffix}" for table in tables}
         for name in sorted(set(deployed.values()).difference(self.connection.dynamodb.list_tables()["TableNames"])):
             self.connection.dynamodb.create_table(**definition(name, _ROWS))
-        told = {table_variable(table): name for table, name in deployed.items()}
+        environment = {table_variable(table): name for table, name in deployed.items()}
         if description:
-            told[CONSUMER] = json.dumps({"kind": "reaction", "event": "", "emits": [], "ordered": False, **description})
+            environment[CONSUMER] = json.dumps(
+                {"kind": "reaction", "event": "", "emits": [], "ordered": False, **description}
+            )
         self.connection.lambda_.create_function(
             FunctionName=self.names.of(function),
             Runtime="python3.13",
             Handler="handler",
             Role=self._role(function),
             Code={"ZipFile": _an_archive()},
-            Environment={"Variables": told},
+            Environment={"Variables": environment},
         )
         return deployed
 
     def arrived(self, consumer: str = "admit") -> list[dict[str, Any]]:
-        """What is new in the consumer's queue, in EventBridge's form; admit's is behind the ingress bus."""
+        """The new messages in the consumer's queue as JSON. The queue of admit has the events of the ingress bus."""
         return [json.loads(body) for body in self.bodies(consumer)]
 
     def bodies(self, consumer: str) -> list[str]:
-        """The same as texts."""
+        """The new messages in the consumer's queue as text."""
         found: list[str] = []
         url = self.connection.sqs.get_queue_url(QueueName=self.names.of(consumer))["QueueUrl"]
-        while messages := self.connection.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        request: Any = {"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 12 * 60 * 60}
+        while messages := self.connection.sqs.receive_message(**request).get("Messages"):
             found += [message["Body"] for message in messages]
         return found
 
@@ -166,12 +171,12 @@ class World:
         return int(answer["Attributes"][name])
 
     def queued(self, consumer: str, *, suffix: str = "") -> None:
-        """A message waits in a queue."""
+        """Put a message into a queue."""
         url = self.connection.sqs.create_queue(QueueName=self.names.of(consumer) + suffix)["QueueUrl"]
         self.connection.sqs.send_message(QueueUrl=url, MessageBody="{}")
 
     def _role(self, function: str) -> str:
-        """A role that Lambda may take for the function."""
+        """Create a role for the function."""
         trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
         role = self.connection.client("iam").create_role(RoleName=function, AssumeRolePolicyDocument=policy)
@@ -197,7 +202,7 @@ def an_order(order: str = "1001", **changes: object) -> dict[str, Any]:
 
 
 def _an_archive() -> bytes:
-    """Code, as far as Lambda cares."""
+    """A code archive that Lambda accepts."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as files:
         files.writestr("handler.py", "")

@@ -1,4 +1,4 @@
-"""What is under functions/, and the backbone's. Tests derive from it what templates must hold: no list grows."""
+"""The services, handlers and consumers in the source files. Tests compare templates with them."""
 
 import ast
 from functools import cache
@@ -19,7 +19,7 @@ def stack_of(service: str) -> str:
 
 @cache
 def handlers() -> frozenset[str]:
-    """Every handler that a file of functions defines, as Lambda names it."""
+    """Every handler that a file defines, by the name that Lambda uses."""
     found = set()
     for file in (*(ROOT / "functions").rglob("*.py"), *(ROOT / "daybook" / "backbone").rglob("*.py")):
         module = file.relative_to(ROOT).with_suffix("").parts

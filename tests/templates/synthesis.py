@@ -42,7 +42,7 @@ class Assembly:
         }
 
     def resources(self, kind: str, stack: str | None = None) -> list[Resource]:
-        """All resources of a type, of one stack or of all; `Id` and `Stack` are added to what the template says."""
+        """All resources of a type, of one stack or of all; with `Id` and `Stack` added."""
         return [
             {**resource, "Id": name, "Stack": each}
             for each, template in sorted(self.templates.items())
@@ -56,7 +56,7 @@ class Assembly:
         return [resource["Properties"] for resource in self.resources(kind, stack)]
 
     def statements(self, function: str) -> list[dict[str, Any]]:
-        """What the role of a function may do."""
+        """The policy statements of a function's role."""
         stage_function = f"daybook-{self.stage}-{function}"
         (found,) = [
             f for f in self.resources("AWS::Lambda::Function") if f["Properties"]["FunctionName"] == stage_function
@@ -70,7 +70,7 @@ class Assembly:
         ]
 
     def fingerprints(self) -> dict[str, str]:
-        """Every template as text, which names every asset by its hash."""
+        """Each template as text. It contains the hashes of all assets."""
         return {stack: json.dumps(template, sort_keys=True) for stack, template in self.templates.items()}
 
 
@@ -92,7 +92,7 @@ def synthesise(folder: Path, stage: str, context: Mapping[str, str] | None = Non
 
 
 def synthesise_unchecked(folder: Path, stage: str, context: Mapping[str, str]) -> Assembly:
-    """Make what is deployed of a stage in this process, code included. Takes a quarter of the time: no cdk-nag."""
+    """Synthesize a stage in this process, with its assets and without cdk-nag. This takes a quarter of the time."""
     app = App(outdir=str(folder), context=_context(ROOT, stage, context))
     add_stacks(app, Stage.of(app))
     app.synth()
@@ -105,7 +105,7 @@ def _context(root: Path, stage: str, context: Mapping[str, str] | None = None) -
 
 
 def once(folder: Path, make: Callable[[Path], object]) -> None:
-    """Have `make` fill `folder`, unless it is there. Processes that ask for it at the same time wait for the first."""
+    """Fill `folder` with `make`, unless it exists. Concurrent processes wait for the first one."""
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
@@ -116,7 +116,7 @@ def once(folder: Path, make: Callable[[Path], object]) -> None:
 
 
 def copy_of_sources(target: Path) -> Path:
-    """The project's sources in another folder, to be changed at will."""
+    """Copy the project's sources to another folder, where a test may change them."""
     ignored = shutil.ignore_patterns("__pycache__")
     for name in SOURCES:
         source = ROOT / name

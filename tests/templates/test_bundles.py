@@ -1,4 +1,4 @@
-"""A service's bundle holds what its functions import and nothing else: a change concerns no other service's stack."""
+"""A service's bundle has only the modules that its functions import, so a change reaches no other service's stack."""
 
 import json
 import subprocess
@@ -24,9 +24,9 @@ def test_a_stack_deploys_the_functions_of_its_own_service(aws: Assembly) -> None
 
 @pytest.fixture(scope="module")
 def imported() -> dict[str, set[str]]:
-    """The project's files that Python loads when it imports what runs in Lambda of a service's folder, by service.
+    """By service: the project's files that Python loads when it imports the modules that run in Lambda.
 
-    What loads operators' code does not run there. Of the backbone, which has a folder of its own, it is all.
+    A module that loads operators' code does not run in Lambda. All modules of the backbone do.
     """
     folders = {service: [_module(file) for file in _own(service)] for service in SERVICES}
     folders["backbone"] = folders.pop("admission") + [_module(f) for f in (ROOT / "daybook/backbone").glob("*.py")]
@@ -35,7 +35,7 @@ def imported() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("service", [stack_of(service) for service in SERVICES])
-def test_a_bundle_holds_what_runs_in_lambda_of_its_service_s_folder_and_what_that_imports_and_nothing_else(
+def test_a_bundle_contains_exactly_the_modules_that_run_in_lambda_and_their_imports(
     imported: dict[str, set[str]], service: str
 ) -> None:
     files = bundle.backbone_files() if service == "backbone" else bundle.files(service)
@@ -44,17 +44,17 @@ def test_a_bundle_holds_what_runs_in_lambda_of_its_service_s_folder_and_what_tha
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_bundle_holds_no_file_of_another_service_and_no_code_of_operators(service: str) -> None:
-    places = bundle.files(service)
+def test_a_bundle_contains_no_file_of_another_service_and_no_code_for_operators(service: str) -> None:
+    paths = bundle.files(service)
 
-    assert {place.split("/")[1] for place in places if place.startswith("functions/")} == {"__init__.py", service}
-    assert [place for place in places if place.startswith("daybook/operate")] == []
+    assert {path.split("/")[1] for path in paths if path.startswith("functions/")} == {"__init__.py", service}
+    assert [path for path in paths if path.startswith("daybook/operate")] == []
 
 
-def test_a_bundle_changes_with_the_content_of_its_files_and_with_nothing_else(tmp_path: Path, aws: Assembly) -> None:
-    """In another folder, with other times of the files, and beside a file that nobody imports."""
+def test_a_bundle_changes_only_with_the_content_of_its_files(tmp_path: Path, aws: Assembly) -> None:
+    """The copy is in another folder, has other file times, and contains a file that no module imports."""
     sources = copy_of_sources(tmp_path / "elsewhere")
-    (sources / "daybook" / "store" / "of_nobody.py").write_text("PRICE = 1\n")
+    (sources / "daybook" / "store" / "not_imported.py").write_text("PRICE = 1\n")
     with (sources / "functions" / "inventory" / "stock.py").open("a") as file:
         file.write("# changed\n")
 
@@ -74,9 +74,9 @@ def _module(file: Path) -> str:
     return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def _run(program: str, folder: Path, told: str) -> str:
+def _run(program: str, folder: Path, stdin: str) -> str:
     ran = subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, input=told, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program], cwd=folder, input=stdin, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout

@@ -1,4 +1,4 @@
-"""How functions run, how data are kept, and who is told when something is wrong."""
+"""Settings of functions, tables, log groups, alarms and dashboards."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,10 @@ from aws_cdk.assertions import Template
 from daybook.constructs.stage import Stage
 from daybook.constructs.tables import table
 from daybook.consumers.effect import Effect
-from daybook.consumers.pipeline import ENOUGH
+from daybook.consumers.pipeline import MIN_REMAINING_SECONDS
 from daybook.runtime.settings import CALL_TIMEOUT
 from daybook.store.schema import Schema
-from functions.analytics import tallies
+from functions.analytics import totals
 from tests.templates.sources import SERVICES, consumers, stack_of
 from tests.templates.synthesis import ROOT, Assembly, texts
 
@@ -30,17 +30,17 @@ def test_every_function_runs_on_arm_with_the_pinned_runtime_and_is_traced(aws: A
         assert 16 <= function["Timeout"] <= 60
 
 
-def test_an_effect_outlives_all_its_calls_though_none_is_answered(aws: Assembly, local: Assembly) -> None:
+def test_an_effects_timeout_is_longer_than_the_timeouts_of_all_its_calls(aws: Assembly, local: Assembly) -> None:
     effects = [handler for handler in consumers() if isinstance(handler, Effect)]
     for assembly in (aws, local):
         functions = {f["FunctionName"]: f for f in assembly.properties("AWS::Lambda::Function")}
         for effect in effects:
             function = functions[f"daybook-{assembly.stage}-{effect.name}"]
             longest = effect.calls * float(function["Environment"]["Variables"][CALL_TIMEOUT])
-            assert function["Timeout"] >= longest + ENOUGH
+            assert function["Timeout"] >= longest + MIN_REMAINING_SECONDS
 
 
-def test_an_effect_comes_alone_so_that_it_takes_no_neighbour_with_it(aws: Assembly) -> None:
+def test_an_effect_has_batches_of_one_message_so_that_its_death_affects_no_other_message(aws: Assembly) -> None:
     effects = {handler.name for handler in consumers() if isinstance(handler, Effect)}
     sizes = {
         m["EventSourceArn"]["Fn::GetAtt"][0]: m["BatchSize"]
@@ -52,23 +52,21 @@ def test_an_effect_comes_alone_so_that_it_takes_no_neighbour_with_it(aws: Assemb
     assert {queues[f"daybook-test-{effect}"] for effect in effects} == {1}
 
 
-def test_the_secret_goes_with_its_stack_so_that_payments_can_come_back(aws: Assembly) -> None:
+def test_the_secret_is_deleted_with_its_stack_so_that_the_stack_can_be_deployed_again(aws: Assembly) -> None:
     (secret,) = aws.resources("AWS::SecretsManager::Secret")
 
     assert secret["Properties"]["Name"] == "daybook-test-stripe-key"
     assert secret["DeletionPolicy"] == "Delete"
 
 
-def test_every_function_has_a_log_group_of_its_own_that_forgets_in_time(aws: Assembly) -> None:
+def test_every_function_has_its_own_log_group_with_a_retention(aws: Assembly) -> None:
     functions = {f"/aws/lambda/{f['FunctionName']}" for f in aws.properties("AWS::Lambda::Function")}
     groups = {group["LogGroupName"]: group["RetentionInDays"] for group in aws.properties("AWS::Logs::LogGroup")}
 
     assert groups == dict.fromkeys(functions, 90)
 
 
-def test_functions_find_their_packages_in_a_layer_but_on_a_laptop_in_the_virtual_environment(
-    aws: Assembly, local: Assembly
-) -> None:
+def test_functions_have_their_packages_in_layers_except_in_the_local_cloud(aws: Assembly, local: Assembly) -> None:
     layers = {
         (layer["Stack"], layer["Id"]): layer["Properties"] for layer in aws.resources("AWS::Lambda::LayerVersion")
     }
@@ -91,7 +89,7 @@ def test_tables_are_on_demand_and_recoverable_to_the_second(aws: Assembly) -> No
         assert each["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
 
 
-def test_every_table_outlives_its_stack_on_aws_and_goes_with_it_on_a_laptop(aws: Assembly, local: Assembly) -> None:
+def test_tables_are_kept_when_their_stack_is_deleted_except_in_the_local_cloud(aws: Assembly, local: Assembly) -> None:
     assert {_after_removal(each) for each in aws.resources("AWS::DynamoDB::Table")} == {KEPT}
     assert {_after_removal(each) for each in local.resources("AWS::DynamoDB::Table")} == {DELETED}
 
@@ -99,9 +97,7 @@ def test_every_table_outlives_its_stack_on_aws_and_goes_with_it_on_a_laptop(aws:
 @pytest.mark.parametrize(
     ("stage", "expected"), [("prod", KEPT), ("staging", KEPT), ("dev", DELETED), ("local", DELETED)]
 )
-def test_tables_outlive_their_stack_in_every_stage_but_local_and_dev(
-    stage: str, expected: tuple[str, str, bool]
-) -> None:
+def test_tables_are_kept_in_every_stage_except_local_and_dev(stage: str, expected: tuple[str, str, bool]) -> None:
     stack = Stack()
     table(stack, "Table", stage=Stage(name=stage), schema=Schema(partition="id"))
 
@@ -109,7 +105,7 @@ def test_tables_outlive_their_stack_in_every_stage_but_local_and_dev(
     assert _after_removal(made) == expected
 
 
-def test_tables_of_services_have_generated_names_so_that_a_service_can_go_and_come_back(aws: Assembly) -> None:
+def test_tables_of_services_have_generated_names_so_that_a_deleted_service_can_be_deployed_again(aws: Assembly) -> None:
     named = [
         t["Properties"].get("TableName") for t in aws.resources("AWS::DynamoDB::Table") if t["Stack"] != "backbone"
     ]
@@ -118,28 +114,31 @@ def test_tables_of_services_have_generated_names_so_that_a_service_can_go_and_co
     assert set(named) == {None}
 
 
-def test_a_table_that_people_search_has_an_index_by_that_field_and_others_have_none(aws: Assembly) -> None:
+def test_only_the_tables_of_search_terms_and_of_resources_have_an_index(aws: Assembly) -> None:
     indexes = {
         t["Id"].removesuffix(t["Id"][-8:]): t["Properties"].get("GlobalSecondaryIndexes")
         for t in aws.resources("AWS::DynamoDB::Table", "patients")
     }
 
-    assert {table for table, index in indexes.items() if index} == {"PatientTermsTable"}
-    (by_term,) = indexes["PatientTermsTable"]
-    assert by_term["IndexName"] == "term"
-    assert by_term["KeySchema"] == [
-        {"AttributeName": "term", "KeyType": "HASH"},
-        {"AttributeName": "id", "KeyType": "RANGE"},
-    ]
-    assert by_term["Projection"] == {"ProjectionType": "ALL"}
+    by_patient = dict.fromkeys(("IndexResourcesTable", "PharmacyResourcesTable", "BillingResourcesTable"), "patient_id")
+    expected = {"PatientTermsTable": "term", **by_patient}
+    assert {table for table, index in indexes.items() if index} == expected.keys()
+    for name, field in expected.items():
+        (index,) = indexes[name]
+        assert index["IndexName"] == field
+        assert index["KeySchema"] == [
+            {"AttributeName": field, "KeyType": "HASH"},
+            {"AttributeName": "id", "KeyType": "RANGE"},
+        ]
+        assert index["Projection"] == {"ProjectionType": "ALL"}
 
 
-def test_no_function_needs_an_index_that_is_for_people(aws: Assembly) -> None:
+def test_no_function_may_read_the_index_for_operators(aws: Assembly) -> None:
     for policy in aws.properties("AWS::IAM::Policy", "patients"):
         assert "/index/" not in str(policy["PolicyDocument"])
 
 
-def test_the_names_that_users_may_rely_on_carry_the_stage(aws: Assembly) -> None:
+def test_stable_names_contain_the_stage(aws: Assembly) -> None:
     buses = {bus["Name"] for bus in aws.properties("AWS::Events::EventBus")}
     tables = {table["TableName"] for table in aws.properties("AWS::DynamoDB::Table", "backbone")}
 
@@ -148,14 +147,14 @@ def test_the_names_that_users_may_rely_on_carry_the_stage(aws: Assembly) -> None
     assert set(aws.templates) == {stack_of(service) for service in SERVICES}
 
 
-def test_no_stack_exports_or_imports_anything_so_that_each_is_deployed_alone(aws: Assembly) -> None:
+def test_no_stack_exports_or_imports_values_so_that_each_can_be_deployed_alone(aws: Assembly) -> None:
     for template in aws.templates.values():
         assert "Export" not in str(template.get("Outputs", {}))
         assert not [text for text in texts(template["Resources"]) if text == "Fn::ImportValue"]
         assert "Fn::ImportValue" not in str(template)
 
 
-def test_every_alarm_fires_at_its_threshold_and_tells_the_topic(aws: Assembly) -> None:
+def test_every_alarm_goes_off_at_its_threshold_and_notifies_the_topic(aws: Assembly) -> None:
     alarms = aws.properties("AWS::CloudWatch::Alarm")
 
     assert alarms
@@ -175,8 +174,8 @@ def test_every_stack_has_one_dashboard(aws: Assembly) -> None:
     assert dashboards == {f"daybook-test-{stack}" for stack in aws.templates}
 
 
-def test_transactions_come_no_faster_than_the_shards_of_a_minute_are_meant_for(aws: Assembly) -> None:
-    """Who works on ten at a time, each for so long, can commit so many in a second."""
+def test_the_concurrency_of_tallies_allows_no_more_transactions_than_the_shards_are_planned_for(aws: Assembly) -> None:
+    """The rate is at most the concurrency divided by the duration of one transaction."""
     (queue,) = [
         q["Id"]
         for q in aws.resources("AWS::SQS::Queue", "analytics")
@@ -188,7 +187,7 @@ def test_transactions_come_no_faster_than_the_shards_of_a_minute_are_meant_for(a
         if m["EventSourceArn"] == {"Fn::GetAtt": [queue, "Arn"]}
     ]
 
-    assert mapping["ScalingConfig"]["MaximumConcurrency"] / tallies.UNDER_WAY <= tallies.BANKS_RATE
+    assert mapping["ScalingConfig"]["MaximumConcurrency"] / totals.TRANSACTION_SECONDS <= totals.TRANSACTIONS_PER_SECOND
 
 
 def _after_removal(made: Mapping[str, Any]) -> tuple[str, str, bool]:

@@ -1,4 +1,4 @@
-"""Whoever is called by an alarm finds what to do: every alarm leads to a section of the runbook."""
+"""Every alarm names a section of the runbook, which says what to do."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.templates.synthesis import ROOT, Assembly
 
 PAGE = (ROOT / "docs" / "runbook.md").read_text()
 SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
-# What the table at the top says: the end of an alarm's name, and the section.
+# The table at the top: the end of an alarm's name, and the section.
 ROWS = dict(re.findall(r"^\| `(\S+)` \| \[\S+\]\(#(\S+)\)", PAGE, re.MULTILINE))
 
 
@@ -23,7 +23,7 @@ def alarms(assembly: Assembly) -> dict[str, str]:
     return {each["AlarmName"]: each["AlarmDescription"] for each in found}
 
 
-def test_every_alarm_ends_in_the_section_of_the_runbook_that_its_name_leads_to(aws: Assembly) -> None:
+def test_every_alarm_names_the_section_of_the_runbook_that_the_table_has_for_it(aws: Assembly) -> None:
     assert alarms(aws)
     for name, description in alarms(aws).items():
         (section,) = {section for end, section in ROWS.items() if name.endswith(end)}
@@ -31,26 +31,26 @@ def test_every_alarm_ends_in_the_section_of_the_runbook_that_its_name_leads_to(a
         assert section in SECTIONS
 
 
-def test_every_row_of_the_runbook_s_table_is_about_an_alarm(aws: Assembly) -> None:
+def test_every_row_of_the_runbooks_table_is_about_an_alarm(aws: Assembly) -> None:
     names = alarms(aws)
 
     assert [end for end in ROWS if not any(name.endswith(end) for name in names)] == []
 
 
-def test_every_section_says_what_it_means_what_to_look_at_what_to_type_and_when_it_is_over() -> None:
+def test_every_section_has_the_same_four_parts() -> None:
     for section in set(ROWS.values()):
-        told = re.findall(r"^\*\*(Means|Look|Type|Over)\b", SECTIONS[section], re.MULTILINE)
-        assert told == ["Means", "Look", "Type", "Over"], section
+        parts = re.findall(r"^\*\*(Means|Look|Type|Over)\b", SECTIONS[section], re.MULTILINE)
+        assert parts == ["Means", "Look", "Type", "Over"], section
 
 
-def test_every_link_of_the_runbook_leads_to_a_section_of_it() -> None:
+def test_every_link_within_the_runbook_has_a_target() -> None:
     links = set(re.findall(r"\]\(#(\S+?)\)", PAGE))
 
     assert links
     assert links - SECTIONS.keys() == set()
 
 
-def test_an_alarm_that_the_runbook_does_not_know_makes_no_template(tmp_path: Path) -> None:
+def test_an_alarm_without_a_section_of_the_runbook_cannot_be_synthesized(tmp_path: Path) -> None:
     stack = Stack(App(outdir=str(tmp_path)), "daybook-test")
     metric = cloudwatch.Metric(namespace="Daybook", metric_name="Colour")
 
@@ -62,6 +62,6 @@ def test_an_alarm_that_the_runbook_does_not_know_makes_no_template(tmp_path: Pat
             metric=metric,
             at_least=1,
             minutes=1,
-            meaning="It is green.",
+            meaning="The colour is green.",
             topic=sns.Topic(stack, "Topic"),
         )

@@ -1,4 +1,4 @@
-"""What listens to what, and what stands between."""
+"""Rules, queues and mappings between buses and functions."""
 
 import json
 from typing import Any
@@ -7,6 +7,7 @@ import pytest
 from aws_cdk import App
 from constructs import Construct
 
+from daybook.constructs.app import TableNameTaken, check_table_names
 from daybook.constructs.service import Service, StackHandlerMismatch
 from daybook.constructs.stage import Stage
 from daybook.consumers.reaction import reaction
@@ -21,7 +22,7 @@ from tests.templates.sources import consumers, handlers
 from tests.templates.synthesis import Assembly
 
 DAY = 24 * 60 * 60
-AS_LONG_AS_CAN_BE = {"MaximumEventAgeInSeconds": DAY, "MaximumRetryAttempts": 185}
+MAX_RETRY_POLICY = {"MaximumEventAgeInSeconds": DAY, "MaximumRetryAttempts": 185}
 
 
 def test_every_handler_is_deployed_by_exactly_one_stack(aws: Assembly) -> None:
@@ -30,15 +31,15 @@ def test_every_handler_is_deployed_by_exactly_one_stack(aws: Assembly) -> None:
     assert sorted(deployed) == sorted(handlers())
 
 
-def test_every_event_that_someone_listens_to_has_a_sender(aws: Assembly) -> None:
+def test_every_event_with_a_consumer_has_a_sender(aws: Assembly) -> None:
     emitted = {event.contract.type for handler in consumers() for event in handler.emits}
     from_outside = {name for name, event in CATALOGUE.items() if event.contract.sources}
 
     foreign = {event_type for _, event_type in CATALOGUE.foreign}
-    assert _listened_to(aws) <= emitted | from_outside | foreign
+    assert _event_types_in_rules(aws) <= emitted | from_outside | foreign
 
 
-def test_rules_listen_to_contracts_under_their_owners_source(aws: Assembly) -> None:
+def test_rules_match_contracts_with_the_source_of_their_owner(aws: Assembly) -> None:
     for rule in aws.properties("AWS::Events::Rule"):
         if "detail-type" not in rule.get("EventPattern", {}):
             continue
@@ -49,33 +50,33 @@ def test_rules_listen_to_contracts_under_their_owners_source(aws: Assembly) -> N
             assert (*rule["EventPattern"]["source"], name) in CATALOGUE.foreign
 
 
-def test_what_others_tell_of_on_the_default_bus_goes_to_the_front_door(aws: Assembly) -> None:
+def test_bounces_on_the_default_bus_are_sent_to_the_ingress_bus(aws: Assembly) -> None:
     (bounces,) = [r for r in aws.properties("AWS::Events::Rule", "notifications") if "bounces" in r["Name"]]
 
     assert "EventBusName" not in bounces
     assert "daybook-test-ingress" in json.dumps(bounces["Targets"])
-    assert bounces["EventPattern"]["detail"] == {"mail": {"tags": {"ses:configuration-set": ["daybook-test-letters"]}}}
+    assert bounces["EventPattern"]["detail"] == {"mail": {"tags": {"ses:configuration-set": ["daybook-test-emails"]}}}
 
 
-def test_the_front_door_takes_everything(aws: Assembly) -> None:
+def test_admit_receives_all_events_of_the_ingress_bus(aws: Assembly) -> None:
     rules = aws.properties("AWS::Events::Rule", "backbone")
     patterns = [rule["EventPattern"] for rule in rules if "EventPattern" in rule]
 
     assert patterns == [{"source": [{"prefix": ""}]}]
 
 
-def test_every_rule_leads_to_one_queue_and_has_a_dead_letter_queue_for_what_it_cannot_deliver(aws: Assembly) -> None:
+def test_every_rule_has_one_target_and_a_dead_letter_queue(aws: Assembly) -> None:
     for rule in aws.properties("AWS::Events::Rule"):
         if "ScheduleExpression" in rule:
             continue
         (target,) = rule["Targets"]
         assert "DeadLetters" in target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
-        # Where nothing is said, as for another bus, where nothing can be said, these are EventBridge's own numbers.
-        assert target.get("RetryPolicy", AS_LONG_AS_CAN_BE) == AS_LONG_AS_CAN_BE
+        # These are also EventBridge's defaults. A bus as a target has no retry policy of its own.
+        assert target.get("RetryPolicy", MAX_RETRY_POLICY) == MAX_RETRY_POLICY
         assert "RetryPolicy" in target or "event-bus" in json.dumps(target["Arn"])
 
 
-def test_sweep_and_switch_run_each_minute(aws: Assembly) -> None:
+def test_fire_timers_and_control_consumers_run_each_minute(aws: Assembly) -> None:
     scheduled = [rule for rule in aws.properties("AWS::Events::Rule") if "ScheduleExpression" in rule]
 
     assert {rule["Name"]: rule["ScheduleExpression"] for rule in scheduled} == {
@@ -86,13 +87,13 @@ def test_sweep_and_switch_run_each_minute(aws: Assembly) -> None:
         assert rule["Name"].rpartition("-")[2].capitalize() in json.dumps(rule["Targets"])
 
 
-def test_every_queue_is_encrypted_and_keeps_its_messages_as_long_as_sqs_can(aws: Assembly) -> None:
+def test_every_queue_is_encrypted_and_has_the_maximum_retention(aws: Assembly) -> None:
     for queue in aws.properties("AWS::SQS::Queue"):
         assert queue["SqsManagedSseEnabled"] is True
         assert queue["MessageRetentionPeriod"] == 14 * DAY
 
 
-def test_pages_are_encrypted_and_go_to_whom_the_stage_names(aws: Assembly, local: Assembly) -> None:
+def test_pages_are_encrypted_and_go_to_the_address_of_the_stage(aws: Assembly, local: Assembly) -> None:
     (pager,) = aws.resources("AWS::SNS::Topic", "equipment")
     assert pager["Properties"]["TopicName"] == "daybook-test-pager"
     assert "alias/aws/sns" in json.dumps(pager["Properties"]["KmsMasterKeyId"])
@@ -101,7 +102,7 @@ def test_pages_are_encrypted_and_go_to_whom_the_stage_names(aws: Assembly, local
     assert local.properties("AWS::SNS::Subscription", "equipment") == []
 
 
-def test_every_queue_and_topic_refuses_what_does_not_come_by_tls(aws: Assembly) -> None:
+def test_every_queue_and_topic_refuses_requests_without_tls(aws: Assembly) -> None:
     refused = 0
     for kind, channels in (("AWS::SQS::QueuePolicy", "AWS::SQS::Queue"), ("AWS::SNS::TopicPolicy", "AWS::SNS::Topic")):
         for policy in aws.properties(kind):
@@ -111,11 +112,13 @@ def test_every_queue_and_topic_refuses_what_does_not_come_by_tls(aws: Assembly) 
     assert refused
 
 
-def test_every_working_queue_has_a_dead_letter_queue_and_waits_six_times_the_functions_time_out(aws: Assembly) -> None:
+def test_every_consumers_queue_has_a_dead_letter_queue_and_a_visibility_timeout_of_six_function_timeouts(
+    aws: Assembly,
+) -> None:
     timeouts = {f["FunctionName"]: f["Timeout"] for f in aws.properties("AWS::Lambda::Function")}
     working = [q for q in aws.properties("AWS::SQS::Queue") if not q["QueueName"].endswith("-dead")]
 
-    # publish reads the store's stream, bury the dead letters; sweep and switch follow the clock.
+    # The other functions read the change stream or dead-letter queues, run by a schedule, or are invoked by operators.
     assert {queue["QueueName"] for queue in working} == {
         f"daybook-test-{each}" for each in {"admit", *(consumer.name for consumer in consumers())}
     }
@@ -124,7 +127,7 @@ def test_every_working_queue_has_a_dead_letter_queue_and_waits_six_times_the_fun
         assert queue["RedrivePolicy"]["maxReceiveCount"] == 500
 
 
-def test_every_mapping_of_a_queue_limits_concurrency_and_hands_back_single_messages(aws: Assembly) -> None:
+def test_every_mapping_of_a_queue_limits_concurrency_and_reports_failures_of_single_messages(aws: Assembly) -> None:
     mappings = aws.properties("AWS::Lambda::EventSourceMapping")
     of_queues = [mapping for mapping in mappings if "StartingPosition" not in mapping]
 
@@ -134,7 +137,7 @@ def test_every_mapping_of_a_queue_limits_concurrency_and_hands_back_single_messa
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_publish_reads_the_whole_stream_and_no_record_can_block_it(aws: Assembly) -> None:
+def test_publish_reads_the_whole_change_stream_and_no_record_can_block_it(aws: Assembly) -> None:
     (mapping,) = [m for m in aws.properties("AWS::Lambda::EventSourceMapping") if "StartingPosition" in m]
 
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
@@ -150,7 +153,7 @@ def test_publish_reads_the_whole_stream_and_no_record_can_block_it(aws: Assembly
         ("stock", "reaction", OrderPlaced),
     ],
 )
-def test_a_line_that_disagrees_with_its_function_makes_no_template(
+def test_a_stack_that_does_not_match_its_function_cannot_be_synthesized(
     function: str, kind: str, event: type[Event]
 ) -> None:
     class Wrong(Service):
@@ -166,7 +169,7 @@ def test_a_line_that_disagrees_with_its_function_makes_no_template(
         Wrong(App())
 
 
-def test_a_consumer_under_another_name_than_its_function_s_is_not_deployed_since_lambda_would_not_find_it(
+def test_a_consumer_with_another_name_than_its_function_is_not_deployed_because_lambda_would_not_find_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def count_stock(_: StockReceived, __: Work) -> None: ...
@@ -179,13 +182,23 @@ def test_a_consumer_under_another_name_than_its_function_s_is_not_deployed_since
         service.reaction("count_stock", StockReceived)
 
 
+def test_two_services_cannot_have_tables_with_the_same_name_because_operators_name_views_by_their_tables() -> None:
+    app = App()
+    stacks = [Service(app, service, stage=Stage(name="local")) for service in ("inventory", "orders")]
+    for stack in stacks:
+        stack.table("stock")
+
+    with pytest.raises(TableNameTaken, match="inventory and orders have a table stock"):
+        check_table_names(stacks)
+
+
 @pytest.mark.parametrize("name", ["", "Prod", "a" * 16, "my-stage", "1st", "päd"])
-def test_a_stage_whose_name_cannot_be_part_of_names_is_refused(name: str) -> None:
-    with pytest.raises(BadStage, match="lower-case"):
+def test_an_invalid_stage_name_is_an_error(name: str) -> None:
+    with pytest.raises(BadStage, match="not a valid stage name"):
         Stage(name=name)
 
 
-def _listened_to(assembly: Assembly) -> set[str]:
+def _event_types_in_rules(assembly: Assembly) -> set[str]:
     patterns = [rule.get("EventPattern", {}) for rule in assembly.properties("AWS::Events::Rule")]
     return {name for pattern in patterns for name in pattern.get("detail-type", [])}
 
@@ -194,7 +207,7 @@ def _needs_tls(statement: dict[str, Any]) -> bool:
     return statement["Effect"] == "Deny" and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_every_dead_letter_queue_leads_to_recorder(aws: Assembly) -> None:
+def test_record_dead_letters_receives_from_every_dead_letter_queue(aws: Assembly) -> None:
     mappings = aws.properties("AWS::Lambda::EventSourceMapping")
     to_recorder = [mapping for mapping in mappings if "record-dead-letters" in json.dumps(mapping["FunctionName"])]
     drained = {mapping["EventSourceArn"]["Fn::GetAtt"][0] for mapping in to_recorder}

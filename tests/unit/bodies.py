@@ -1,4 +1,4 @@
-"""Bodies for units of work, and what became of those that fail."""
+"""Reactions and effects with the body that a test passes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,38 +10,38 @@ from daybook.consumers.effect_records import EffectRecord
 from daybook.consumers.reaction import Reaction, reaction
 from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
-from events.notifications import EmailSent
-from events.orders import OrderPlaced
-from tests.unit.builders import Message, from_the_bus, recorded
-from tests.unit.world import Context, World
+from daybook.testing.world import Context, World
+from tests.application.builders import Message, from_the_bus, recorded
+from tests.application.contracts.loans import LoanRequested
+from tests.application.contracts.reminders import ReminderSent
 
 
-def running(body: Callable[[Work], None], *emits: type[Event]) -> Reaction[OrderPlaced]:
-    """A reaction to an order that does this."""
+def running(body: Callable[[Work], None], *emits: type[Event]) -> Reaction[LoanRequested]:
+    """A reaction to a loan with this body."""
 
-    def handler(_: OrderPlaced, work: Work) -> None:
+    def handler(_: LoanRequested, work: Work) -> None:
         body(work)
 
     handler.__module__ = "functions.trials.try_it"
-    return reaction(OrderPlaced, emits=emits)(handler)
+    return reaction(LoanRequested, emits=emits)(handler)
 
 
-def attempting(body: Callable[[EffectRecord], Event | None], *, can_ask: bool = False) -> Effect[OrderPlaced]:
-    """An effect on an order that does this. It may say that a letter was sent."""
+def attempting(body: Callable[[EffectRecord], Event | None], *, can_query: bool = False) -> Effect[LoanRequested]:
+    """An effect on a loan with this body, which may return a ReminderSent."""
 
-    def handler(_: OrderPlaced, record: EffectRecord) -> Event | None:
+    def handler(_: LoanRequested, record: EffectRecord) -> Event | None:
         return body(record)
 
     handler.__module__ = "functions.trials.try_it"
-    return effect(OrderPlaced, idempotency_key="trial/{order_id}", emits=(EmailSent,), can_ask=can_ask)(handler)
+    return effect(LoanRequested, idempotency_key="trial/{loan_id}", emits=(ReminderSent,), can_query=can_query)(handler)
 
 
 def fails_with(
     world: World, capsys: pytest.CaptureFixture[str], handler: Reaction[Any], error: type[Exception]
 ) -> bool:
-    """Whether a delivery comes again because of this error, and nothing was written."""
+    """Whether a delivery fails with this error, is retried, and writes nothing."""
     message = Message(from_the_bus(recorded()))
     before = [world.items(table) for table in ("store", "tallies")]
-    again = world.deliver(handler, message, context=Context(seconds=4, less=0.3))
+    retried = world.deliver(handler, message, context=Context(seconds=4, less=0.3))
     assert [world.items(table) for table in ("store", "tallies")] == before
-    return again == [message] and f'"error":"{error.__name__}"' in capsys.readouterr().out
+    return retried == [message] and f'"error":"{error.__name__}"' in capsys.readouterr().out

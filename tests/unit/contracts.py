@@ -1,32 +1,33 @@
-"""Contracts and rows that only these tests know, for what the businesses do not show yet."""
+"""Contracts and rows that only some tests need, and that are not in the catalogue of the library."""
 
-from pydantic import Field
+from typing import Annotated, Any
 
-from daybook.contracts.contract import Event
-from daybook.contracts.values import UtcTime
+from pydantic import ConfigDict, Field
+
+from daybook.contracts.contract import NUMERIC_ID, Event, Part
+from daybook.contracts.values import Identifier, UtcTime
 from daybook.store.state import State
-from events.values import OrderId
 
 
-class ParcelSent(Event, continues="order/{order_id}", sources=("carrier.tracking",)):
-    """A parcel has left: something that comes from outside and continues a stream."""
+class BookReturned(Event, continues="loan/{loan_id}", sources=("library.returns",)):
+    """A reader has returned the books: an event from outside that continues a stream."""
 
-    order_id: OrderId
-    parcel: str = "P-1"
+    loan_id: Identifier
+    desk: str = "D-1"
 
-    example = {"order_id": "1001", "parcel": "P-1"}
-
-
-class PaymentOverdue(Event, continues="order/{order_id}", timer=True):
-    """Nobody has paid for so long: a timer's event."""
-
-    order_id: OrderId
-
-    example = {"order_id": "1001"}
+    example = {"loan_id": "1001", "desk": "D-1"}
 
 
-class MeterRead(Event, joins="meter/{meter_id}", sources=("meters",), happened="at"):
-    """A reading: something that says itself when it happened, and carries a map."""
+class LoanOverdue(Event, continues="loan/{loan_id}", timer=True):
+    """The books should be back: an event of a timer."""
+
+    loan_id: Identifier
+
+    example = {"loan_id": "1001"}
+
+
+class MeterRead(Event, joins="meter/{meter_id}", sources=("meters",), occurred_at="at"):
+    """A reading. It contains its own time, and a map."""
 
     meter_id: str
     at: UtcTime
@@ -36,7 +37,7 @@ class MeterRead(Event, joins="meter/{meter_id}", sources=("meters",), happened="
 
 
 class DialTurned(Event, joins="dial/{dial_id}", sources=("dials",)):
-    """A dial has been turned by some steps: something whose order may matter."""
+    """A dial was turned by some steps: an event for ordered consumers."""
 
     dial_id: str
     steps: int
@@ -52,8 +53,37 @@ class DialCleaned(Event, joins="dial/{dial_id}", sources=("dials",)):
     example = {"dial_id": "d1"}
 
 
+class Kept(Part):
+    """A resource of another system, which is stored whole."""
+
+    model_config = ConfigDict(extra="allow")
+    numeric_ids = frozenset({"identifier.value"})
+
+
+class RecordSent(Event, joins="record/{record_id}", sources=("records",)):
+    """A resource of another system. It may have fields that no contract knows."""
+
+    record_id: Identifier
+    resource: Kept
+
+    example = {"record_id": "r1", "resource": {"note": "x"}}
+
+
+class BoxSent(Event, joins="box/{box_id}", sources=("boxes",), version=2):
+    """A box was sent. In version 1 the number had another name."""
+
+    box_id: Identifier
+    tracking_number: Annotated[str, NUMERIC_ID]
+
+    @staticmethod
+    def upcast_1(data: dict[str, Any]) -> dict[str, Any]:
+        return {**data, "tracking_number": data["number"]}
+
+    example = {"box_id": "p1", "tracking_number": "17"}
+
+
 class Tally(State, table="tallies", key="name"):
-    """A row with fields enough to write some of them and not others."""
+    """A row with several fields, so that a test can write some of them."""
 
     name: str
     left: str = ""

@@ -1,4 +1,4 @@
-"""What AWS may do to a call, brought about at botocore's event system: nothing of botocore or boto3 is replaced."""
+"""Faults of AWS calls, injected through botocore's event system. Nothing of botocore or boto3 is replaced."""
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
@@ -16,19 +16,19 @@ _SERVICE = {
     "PutEvents": "events",
     "SendEmail": "sesv2",
     "Publish": "sns",
-}  # all else is DynamoDB's
+}  # all other operations are DynamoDB's
 
 Answer = tuple[int, Mapping[str, Any]]
 
 
-def error(code: str, status: int = 400, *, said: str = "brought about by a test", **more: Any) -> Answer:
-    """An error, as botocore reads it from the wire."""
-    told = {"Error": {"Code": code, "Message": said}}
-    return status, {**told, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
+def error(code: str, status: int = 400, *, message: str = "injected by a test", **more: Any) -> Answer:
+    """An error response, as botocore parses it."""
+    content = {"Error": {"Code": code, "Message": message}}
+    return status, {**content, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
 
 
 def cancelled(*reasons: str) -> Answer:
-    """A transaction that was cancelled, with a reason for each of its parts."""
+    """The error of a cancelled transaction, with a reason for each of its parts."""
     return error("TransactionCanceledException", CancellationReasons=[{"Code": code} for code in reasons])
 
 
@@ -38,17 +38,17 @@ DENIED = error("AccessDeniedException")
 
 
 def answer(operation: str, *answers: Answer, about: str = "") -> None:
-    """Have AWS give these answers to the next calls of `operation` whose body holds the text `about`, then its own."""
+    """Make AWS give these answers to the next calls of `operation` whose body contains `about`, then its own."""
     _answer(operation, answers, about)
 
 
 def always_answer(operation: str, given: Answer, *, about: str = "") -> None:
-    """Have AWS give this answer to every call of `operation` whose body holds the text `about`."""
+    """Make AWS give this answer to every call of `operation` whose body contains `about`."""
     _answer(operation, repeat(given), about)
 
 
 def meanwhile(operation: str, *acts: Callable[[], object]) -> None:
-    """Let another party act before each of the next calls of `operation`."""
+    """Run one of the `acts` before each of the next calls of `operation`."""
     waiting = iter(acts)
 
     def act(**_: Any) -> None:
@@ -60,7 +60,7 @@ def meanwhile(operation: str, *acts: Callable[[], object]) -> None:
 
 
 def lose_the_answer(operation: str) -> None:
-    """The next call of `operation` does its work, and its answer never arrives."""
+    """The next call of `operation` succeeds, but its response is lost."""
     waiting = iter([operation])
 
     def lose(**_: Any) -> None:
@@ -71,13 +71,13 @@ def lose_the_answer(operation: str) -> None:
 
 
 class Death(BaseException):
-    """The process is gone, at this very instruction."""
+    """The process ends at this instruction."""
 
 
 def die(operation: str, when: str, *, nth: int = 1, about: str = "") -> None:
-    """The process dies at its so-manieth call of `operation` whose body holds the text `about`.
+    """The process ends at its `nth` call of `operation` whose body contains `about`.
 
-    `when` is `before` (the call is never made) or `after` (it has taken effect).
+    `when` is `before` (the call is not made) or `after` (the call has taken effect).
     """
     seen = 0
     dies = False
@@ -99,7 +99,7 @@ def die(operation: str, when: str, *, nth: int = 1, about: str = "") -> None:
 
 
 def send_again(operation: str) -> None:
-    """The next request of `operation` does its work, its answer never arrives, and botocore sends it once more."""
+    """The next request of `operation` succeeds, its response is lost, and botocore sends the request again."""
     waiting = iter([operation])
     lost: list[str] = []
 
@@ -113,12 +113,12 @@ def send_again(operation: str) -> None:
         return 0.0 if lost and lost.pop() else None
 
     events = _client(operation).meta.events
-    events.register_last("before-send", lose)  # after moto, which answers there
+    events.register_last("before-send", lose)  # after moto, which answers in this event
     events.register_first(f"needs-retry.dynamodb.{operation}", at_once)
 
 
 def break_off(operation: str, error: Exception) -> list[AWSPreparedRequest]:
-    """Every request of `operation` ends in this error, which is no answer. The list grows by what was sent."""
+    """Every request of `operation` ends in this error, without a response. The returned list grows by each request."""
     sent: list[AWSPreparedRequest] = []
 
     def fail(event_name: str, request: AWSPreparedRequest, **_: Any) -> None:
@@ -131,7 +131,7 @@ def break_off(operation: str, error: Exception) -> list[AWSPreparedRequest]:
 
 
 def requests(operation: str) -> list[Mapping[str, Any]]:
-    """A list that grows by what each call of `operation` asks for."""
+    """A list that grows by the parameters of each call of `operation`."""
     made: list[Mapping[str, Any]] = []
 
     def note(params: Mapping[str, Any], **_: Any) -> None:
@@ -142,9 +142,9 @@ def requests(operation: str) -> list[Mapping[str, Any]]:
 
 
 def die_at_call(call: int | str, *, after: bool, clients: Iterable[Any] | None = None) -> None:
-    """Have the process die at one call, before or after it has taken effect: at its `call`-th, or its first of a name.
+    """The process ends before or after one call: the `call`-th, or the first one of that name.
 
-    What counts are the calls of these clients, or of the functions' own.
+    Only calls of these clients count; by default, of the functions' clients.
     """
     made: list[str] = []
 
@@ -166,7 +166,7 @@ def die_at_call(call: int | str, *, after: bool, clients: Iterable[Any] | None =
 
 
 def calls() -> list[str]:
-    """A list that grows by the name of each operation that is called from now on."""
+    """A list that grows by the name of each operation that is called."""
     made: list[str] = []
 
     def note(model: Any, **_: Any) -> None:
@@ -201,5 +201,5 @@ def _register(moment: str, operation: str, act: Callable[..., Any]) -> None:
 def _client(operation: str) -> Any:
     service = _SERVICE.get(operation, "dynamodb")
     if service in {"sesv2", "sns"}:
-        return aws.client_that_never_repeats(service, settings().call_timeout)
+        return aws.client_without_retries(service, settings().call_timeout)
     return aws.client(service)

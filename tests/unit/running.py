@@ -1,6 +1,6 @@
-"""The stage `test` as it runs: whenever somebody waits, admit, bury and consumers take what lies in their queues.
+"""The stage `test` while it runs: during each wait, admit, record-dead-letters and the consumers empty their queues.
 
-So operators' commands meet the very functions that decide about what they send.
+So the real functions process what the operator's commands send.
 """
 
 import json
@@ -9,18 +9,18 @@ from typing import Any
 
 import boto3
 
-from daybook.backbone import record_dead_letters as bury
+from daybook.backbone import record_dead_letters
+from daybook.backbone.admit import Admit
 from daybook.consumers.consumer import Consumer
 from daybook.contracts.envelope import Envelope
 from daybook.operate.connection import Connection
 from daybook.operate.errors import OperatorError
-from daybook.store.ledger import DEAD, Entry
-from events.catalogue import CATALOGUE
-from functions.admission import admit
+from daybook.store.ledger import DEAD, LedgerEntry
+from daybook.testing.world import DEAD_LETTERS, NAMES, REGION, Context, Handler, World
+from tests.application.builders import Message
+from tests.application.catalogue import CATALOGUE
 from tests.ops import world as operators
-from tests.unit.builders import Message
 from tests.unit.faults import Death, die_at_call
-from tests.unit.world import DEAD_LETTERS, NAMES, REGION, Context, Handler, World
 
 
 class Running:
@@ -30,52 +30,52 @@ class Running:
         self.world = world
         self._sqs: Any = boto3.client("sqs")
         self._handlers: dict[str, Handler] = {}
-        self._run("admit", admit.handler)
-        self._deployed = operators.World(connection=self.connection(), names=NAMES)
+        self._run("admit", Admit(CATALOGUE))
+        self.deployed = operators.World(connection=self.connection(), names=NAMES)
         boto3.client("s3").create_bucket(Bucket="bodies", CreateBucketConfiguration={"LocationConstraint": REGION})
 
     def deploy(self, consumer: Consumer[Any]) -> None:
-        """A consumer is there, with its queue."""
+        """Deploy a consumer with its queue."""
         if consumer.name not in self._handlers:
-            self._deployed.uses(consumer.name, **consumer.description())
+            self.deployed.uses(consumer.name, **consumer.description())
         self._run(consumer.name, consumer)
 
     def connection(self) -> Connection:
-        """An operator's, of a process of its own."""
+        """The connection of an operator, as in a new process."""
         return Connection(NAMES.stage)
 
     def pause(self, _: float) -> None:
-        """What happens while an operator waits: each message that lies in a queue is handled."""
-        self.turn()
+        """What happens while a command waits: all messages in the queues are processed."""
+        self.process_all()
 
-    def turn(self, most: int | None = None) -> None:
-        """Handle all that lies in the queues, or so much of each. What comes again lies there once more."""
+    def process_all(self, most: int | None = None) -> None:
+        """Process all messages in the queues, or at most `most` of each. A failed message returns to its queue."""
         for name, handler in self._handlers.items():
             for message in self._take(NAMES.of(name), most):
                 again = handler({"Records": [Message(message["Body"]).record()]}, Context())
                 for _ in again["batchItemFailures"]:
                     self.put(name, message["Body"])
         for message in self._take(NAMES.dead_letters("consumer")):
-            told = {
+            attributes = {
                 name: {"stringValue": attribute["StringValue"], "dataType": "String"}
                 for name, attribute in message.get("MessageAttributes", {}).items()
             }
-            queue = NAMES.dead_letters(told["consumer"]["stringValue"])
+            queue = NAMES.dead_letters(attributes["consumer"]["stringValue"])
             record = Message(message["Body"]).record()
-            record |= {"messageAttributes": told, "eventSourceARN": f"arn:aws:sqs:{REGION}:123456789012:{queue}"}
-            assert bury.handler({"Records": [record]}, Context()) == {"batchItemFailures": []}
+            record |= {"messageAttributes": attributes, "eventSourceARN": f"arn:aws:sqs:{REGION}:123456789012:{queue}"}
+            assert record_dead_letters.handler({"Records": [record]}, Context()) == {"batchItemFailures": []}
 
     def put(self, consumer: str, body: str) -> None:
-        """A message in the consumer's queue."""
+        """Put a message into the consumer's queue."""
         self._sqs.send_message(QueueUrl=self._url(NAMES.of(consumer)), MessageBody=body)
 
-    def arrives(self, body: str, consumer: str = "admit") -> None:
-        """A message that is handled at once, with what comes of it."""
+    def receives(self, body: str, consumer: str = "admit") -> None:
+        """Put a message into the consumer's queue, and process it and all messages that follow from it."""
         self.put(consumer, body)
-        self.turn()
+        self.process_all()
 
-    def dead(self, consumer: str = "admit") -> list[Entry]:
-        """What the ledger has as dead at the consumer."""
+    def dead(self, consumer: str = "admit") -> list[LedgerEntry]:
+        """The ledger's entries of the consumer that are dead."""
         return [
             entry
             for item in self.world.items("ledger")
@@ -84,17 +84,17 @@ class Running:
             and (entry := self.world.ledger.find(item["event"], consumer))
         ]
 
-    def acts(self) -> list[Envelope]:
-        """What operators have done, by the store."""
+    def operations(self) -> list[Envelope]:
+        """The events that record operations."""
         return [envelope for envelope in self.world.recorded() if envelope.metadata.stream.startswith("operation/")]
 
-    def facts(self) -> list[Envelope]:
+    def business_events(self) -> list[Envelope]:
         """All other events."""
-        acts = self.acts()
-        return [envelope for envelope in self.world.recorded() if envelope not in acts]
+        operations = self.operations()
+        return [envelope for envelope in self.world.recorded() if envelope not in operations]
 
     def waiting(self, consumer: str) -> int:
-        """How many messages lie in the consumer's queue."""
+        """The number of messages in the consumer's queue."""
         name = "ApproximateNumberOfMessages"
         answer = self._sqs.get_queue_attributes(QueueUrl=self._url(NAMES.of(consumer)), AttributeNames=[name])
         return int(answer["Attributes"][name])
@@ -116,33 +116,33 @@ class Running:
         return taken
 
 
-def said(act: Envelope) -> Any:
-    """What the event of an act says."""
-    return CATALOGUE[act.metadata.type].read(act.data, version=act.metadata.version)
+def operation_event(operation: Envelope) -> Any:
+    """The event that records an operation."""
+    return CATALOGUE[operation.metadata.type].read(operation.data, version=operation.metadata.version)
 
 
-def outlives(running: Running, act: Callable[[Connection], object], call: int | str, *, after: bool) -> bool:
-    """Act, by a process that dies at one call; meanwhile the stage goes on. Whether it did die."""
+def dies_at(running: Running, command: Callable[[Connection], object], call: int | str, *, after: bool) -> bool:
+    """Run a command whose process ends at one call, and process all messages afterwards. Returns whether it ended."""
     connection = running.connection()
     die_at_call(call, after=after, clients=(connection.dynamodb, connection.sqs))
     try:
-        act(connection)
+        command(connection)
     except Death:
-        running.turn()
+        running.process_all()
         return True
     return False
 
 
-def refuses(act: Callable[[], object], error: type[OperatorError]) -> str:
-    """What the operator is told, who may not do that."""
+def error_of(command: Callable[[], object], error: type[OperatorError]) -> str:
+    """The message of the error that the command raises."""
     try:
-        act()
-    except error as told:
-        return str(told)
-    msg = f"it was done, in spite of {error.__name__}"
+        command()
+    except error as raised:
+        return str(raised)
+    msg = f"{error.__name__} was not raised"
     raise AssertionError(msg)
 
 
-def body_of(row: Entry) -> Any:
+def body_of(row: LedgerEntry) -> Any:
     """The body of a dead letter, as JSON."""
     return json.loads(row.details["body"])

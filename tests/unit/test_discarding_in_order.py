@@ -1,4 +1,4 @@
-"""A consumer that keeps order goes on behind what an operator has discarded, also if the operator's command dies."""
+"""An ordered consumer continues after a discarded event, even if the operator's command is killed."""
 
 import json
 
@@ -6,17 +6,17 @@ import pytest
 
 from daybook.consumers.failure import NonRetryable
 from daybook.operate.connection import Connection
-from daybook.operate.dead_letters.discard import Discarding
+from daybook.operate.dead_letters.discard import DiscardOperation
 from daybook.operate.dead_letters.index import named
+from daybook.testing.world import NAMES, World
 from tests.ops.world import World as Stage
-from tests.unit.test_ordered import blocked, failing, following, nudge, order, turns
-from tests.unit.world import NAMES, World
+from tests.unit.test_ordered import blocked, failing, following, handled, turns, wake_up
 
 CONSUMER = "follow-dial"
 
 
 class Killed(BaseException):
-    """The process is gone, at this very instruction."""
+    """The process ends at this instruction."""
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ def operator(world: World) -> Connection:
 
 
 def discard(operator: Connection, event: str) -> None:
-    list(Discarding(operator, "broken", pause=lambda _: None).run([named(operator, f"{event}@{CONSUMER}")]))
+    list(DiscardOperation(operator, "broken", pause=lambda _: None).run([named(operator, f"{event}@{CONSUMER}")]))
 
 
 def recorded_bodies(operator: Connection) -> list[str]:
-    """A list that grows by the messages that SQS has taken, delayed or not."""
+    """A list that grows by the bodies of the messages that SQS has accepted, delayed or not."""
     bodies: list[str] = []
 
     def note(params: dict[str, bytes], **_: object) -> None:
@@ -45,7 +45,7 @@ def recorded_bodies(operator: Connection) -> list[str]:
     return bodies
 
 
-def test_a_blocked_stream_goes_on_behind_what_was_discarded(world: World, operator: Connection) -> None:
+def test_a_blocked_stream_continues_after_the_discarded_event(world: World, operator: Connection) -> None:
     envelopes, _ = blocked(world, at=2, of=4)
     bodies = recorded_bodies(operator)
 
@@ -53,10 +53,10 @@ def test_a_blocked_stream_goes_on_behind_what_was_discarded(world: World, operat
     for body in bodies:
         world.deliver(following(), body)
 
-    assert order(world) == [1, 3, 4]
+    assert handled(world) == [1, 3, 4]
 
 
-def test_it_goes_on_although_the_command_was_killed_right_after_the_decision(
+def test_the_stream_continues_if_the_command_is_killed_right_after_the_decision(
     world: World, operator: Connection
 ) -> None:
     envelopes, _ = blocked(world, at=2, of=4)
@@ -68,42 +68,40 @@ def test_it_goes_on_although_the_command_was_killed_right_after_the_decision(
     operator.dynamodb.meta.events.register("after-call.dynamodb.TransactWriteItems", die)
     with pytest.raises(Killed):
         discard(operator, envelopes[1].metadata.id)
-    assert len(bodies) == 1  # it comes some seconds later
+    assert len(bodies) == 1  # a delayed message
     world.deliver(following(), *bodies)
 
-    assert order(world) == [1, 3, 4]
+    assert handled(world) == [1, 3, 4]
 
 
-def test_a_wake_up_message_that_comes_before_the_decision_changes_nothing(world: World, operator: Connection) -> None:
+def test_a_wake_up_message_that_arrives_before_the_decision_changes_nothing(world: World, operator: Connection) -> None:
     envelopes, _ = blocked(world, at=2, of=4)
     bodies = recorded_bodies(operator)
     early: list[int] = []
 
-    def come_early(**_: object) -> None:
+    def deliver_early(**_: object) -> None:
         world.deliver(following(), *bodies)
-        early.extend(order(world))
+        early.extend(handled(world))
 
-    operator.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", come_early)
+    operator.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", deliver_early)
     discard(operator, envelopes[1].metadata.id)
     world.deliver(following(), *bodies[1:])
 
     assert early == [1]
-    assert order(world) == [1, 3, 4]
+    assert handled(world) == [1, 3, 4]
 
 
-def test_what_is_recorded_behind_the_discarded_event_while_it_is_decided_is_not_left(
-    world: World, operator: Connection
-) -> None:
+def test_an_event_that_is_recorded_during_the_decision_is_handled(world: World, operator: Connection) -> None:
     (only,), _ = blocked(world, at=1, of=1)
     bodies = recorded_bodies(operator)
 
-    def grow(**_: object) -> None:
-        (_first, second) = turns(world, 2)  # the first is there already
-        world.deliver(failing(NonRetryable("no"), at=1), nudge(second))
+    def record_another(**_: object) -> None:
+        (_first, second) = turns(world, 2)  # the first one exists already
+        world.deliver(failing(NonRetryable("no"), at=1), wake_up(second))
 
-    operator.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", grow)
+    operator.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", record_another)
     discard(operator, only.metadata.id)
     for body in bodies:
         world.deliver(following(), body)
 
-    assert order(world) == [2]
+    assert handled(world) == [2]

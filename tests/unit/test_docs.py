@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 import typer.main
+from pydantic import BaseModel
 
+from daybook.contracts.contract import Event
 from daybook.local.instructions import instructions
 from daybook.operate.glossary import terms
 from daybook.operate.program import app
 from daybook.operate.send import command as send
 from daybook.operate.send.entries import problem, read_entries
+from events.catalogue import CATALOGUE
 from tests.documentation import DOCS, PAGES, ROOT, all_examples
 from tools.pages import PAGES as GENERATED
 
@@ -41,7 +44,7 @@ TYPED = sorted(
 )
 NAMED = sorted({name for text in BY_HAND.values() for name in re.findall(r"`daybook ([a-z][a-z ]*[a-z])`", text)})
 # Commands that exist only in the examples of the docs.
-OF_EXAMPLES = {"shortages"}
+OF_EXAMPLES = {"loans", "shortages"}
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
@@ -84,7 +87,8 @@ def test_every_link_leads_to_a_file(page: str) -> None:
 
 @pytest.mark.parametrize("page", [*BY_HAND, "docs/glossary.md"])
 def test_every_file_and_every_make_target_that_is_named_is_there(page: str) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    makefiles = "\n".join(file.read_text() for file in (ROOT / "Makefile", *ROOT.glob("*/targets.mk")))
+    targets = set(re.findall(r"^([a-z-]+):", makefiles, re.MULTILINE))
     of_examples = {example.file for example in all_examples()}
     files = re.findall(
         r"`((?:bench|chaos|daybook|docs|events|functions|samples|stacks|tests|tools)/[\w/.-]+)`", TEXTS[page]
@@ -178,3 +182,14 @@ def test_a_broken_link_or_anchor_builds_no_site(tmp_path: Path) -> None:
     for broken in ("no-such-page.md", "glossary.md#no-such-term"):
         index.write_text(f"{whole}\n[here]({broken})\n")
         assert not builds(), broken
+
+
+@pytest.mark.parametrize("contract", CATALOGUE.values(), ids=CATALOGUE)
+def test_every_field_that_is_not_a_contract_part_of_its_own_is_described(contract: type[Event]) -> None:
+    plain = {
+        name
+        for name, field in contract.model_fields.items()
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel))
+    }
+
+    assert {name for name in plain if not contract.model_fields[name].description} == set()

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from moto import mock_aws
 
 from daybook.store.schema import Index, Schema
-from tests.dynamodb import DynamoDB, NotSupported, answering, requests_in_use
+from daybook.testing.dynamodb import DynamoDB, NotSupported, answering
+from daybook.testing.tables import Definition, definition
+from tests.dynamodb import requests_in_use
 from tests.dynamodb.comparison import Call, Recording, answers
 from tests.dynamodb.random_requests import DEFINITION, REQUESTS, edge_cases
-from tests.tables import Definition, definition
 
 TABLE = "things"
 SCHEMA = Schema("p", "s", numbers=frozenset({"s"}), indexes=(Index("by-kind", "kind", "s", ("size",)),))

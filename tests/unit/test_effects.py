@@ -1,9 +1,9 @@
-"""Effects: what the world outside is asked for once is asked for once, whatever becomes of messages and processes.
+"""Effects: the external system is called at most once for each idempotency key, in spite of failures.
 
-Tried out as negative controls, one switched off at a time: the condition of `begin`, the number in an attempt's
-conditions, the look at the ledger before it, the withdrawal of what had no effect, the doubt that outlasts it, the dead
-letter at once for what cannot be asked about, the account of what has happened in spite of a decision to discard it.
-Each time tests of this file fail.
+Each guard was switched off in turn, and each time tests of this file failed: the condition of `begin`, the number in
+the conditions of an effect record, the read of the ledger before it, the withdrawal of an effect that did not happen,
+the unknown outcome that stays until there is an outcome, the dead letter at once for effects without a query, and the
+outcome event in spite of a decision to discard.
 """
 
 import json
@@ -14,31 +14,31 @@ from typing import Any
 import pytest
 
 from daybook.consumers.effect import BadIdempotencyKey, Effect, effect
-from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN, EffectRecord, InProgress, NotPerformed
+from daybook.consumers.effect_records import COMPLETED, OPEN, WITHDRAWN, EffectRecord, InProgress, NotPerformed
 from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
 from daybook.store.attributes import pack
 from daybook.store.ledger import COMMITTED, DISCARDED, TRYING
-from events.notifications import EmailSent
-from events.orders import OrderPlaced
+from daybook.testing.world import NAMES, Context, World, errors
+from tests.application.builders import Message, a_loan, from_the_bus, received_books, recorded
+from tests.application.contracts.loans import LoanRequested
+from tests.application.contracts.reminders import ReminderSent
 from tests.unit import faults
 from tests.unit.bodies import attempting
-from tests.unit.builders import Message, an_order, from_the_bus, goods, recorded
 from tests.unit.faults import Death
-from tests.unit.test_tries import RETRY, Slip, later
-from tests.unit.world import NAMES, Context, World, errors
+from tests.unit.test_delivery_attempts import RETRY, Slip, later
 
-SENT = EmailSent(letter_id="1001.trial", order_id="1001", message_id="M-1")
+SENT = ReminderSent(reminder_id="1001.trial", loan_id="1001", message_id="M-1")
 MARK = "Zzyzx0815"
 
-Trial = Effect[OrderPlaced]
+Trial = Effect[LoanRequested]
 
 
 @dataclass
-class Outside:
-    """The world outside, which remembers. Before it does the next things, or after, something may happen."""
+class ExternalSystem:
+    """The external system, which remembers its calls. Actions may run before or after the next calls."""
 
     calls: list[str] = field(default_factory=list)
     made: set[str] = field(default_factory=set)
@@ -56,29 +56,29 @@ class Outside:
             act()
 
 
-def sending(outside: Outside) -> Trial:
-    """An effect that cannot ask what became of an attempt."""
+def sending(external: ExternalSystem) -> Trial:
+    """An effect that cannot query the outcome of a call."""
 
     def body(record: EffectRecord) -> Event:
-        outside.make(record.idempotency_key)
+        external.make(record.idempotency_key)
         return SENT
 
     return attempting(body)
 
 
-def paying(outside: Outside) -> Trial:
-    """An effect that can ask: in doubt it looks whether it was made."""
+def paying(external: ExternalSystem) -> Trial:
+    """An effect that can query: if the outcome is unknown, it looks whether the call was made."""
 
     def body(record: EffectRecord) -> Event:
-        if not (record.in_doubt and record.idempotency_key in outside.made):
-            outside.make(record.idempotency_key)
+        if not (record.outcome_unknown and record.idempotency_key in external.made):
+            external.make(record.idempotency_key)
         return SENT
 
-    return attempting(body, can_ask=True)
+    return attempting(body, can_query=True)
 
 
-def raising(*failures: BaseException, can_ask: bool = False) -> tuple[Trial, list[EffectRecord]]:
-    """An effect that fails with one after the other, then succeeds; and the attempts that it was given."""
+def raising(*failures: BaseException, can_query: bool = False) -> tuple[Trial, list[EffectRecord]]:
+    """An effect that raises these errors one after the other and then succeeds, and the records that it was given."""
     given: list[EffectRecord] = []
     left = list(failures)
 
@@ -88,21 +88,21 @@ def raising(*failures: BaseException, can_ask: bool = False) -> tuple[Trial, lis
             raise left.pop(0)
         return SENT
 
-    return attempting(body, can_ask=can_ask), given
+    return attempting(body, can_query=can_query), given
 
 
 def dies() -> None:
     raise Death
 
 
-def attempt_row(world: World) -> dict[str, Any]:
-    """What is noted of the one attempt."""
+def effect_record(world: World) -> dict[str, Any]:
+    """The only effect record."""
     (row,) = (item for item in world.items("ledger") if item["event"].startswith("effect#"))
     return row
 
 
 def time_passes(world: World) -> None:
-    """Whoever was at an attempt must have ended by now."""
+    """Let all locks of processes end."""
     for item in world.items("ledger"):
         if "until" in item:
             world.client.update_item(
@@ -121,8 +121,10 @@ def discard(world: World, envelope: Envelope) -> None:
     world.client.put_item(TableName=NAMES.ledger, Item={name: pack(value) for name, value in row.items()})
 
 
-def outlive(world: World, handler: Effect[Any], message: Message, context: Callable[[], Context] = Context) -> Message:
-    """Deliver a message until it does not come again, whatever becomes of the processes."""
+def deliver_until_done(
+    world: World, handler: Effect[Any], message: Message, context: Callable[[], Context] = Context
+) -> Message:
+    """Deliver a message until it is not redelivered, although processes die."""
     for _ in range(20):
         try:
             again = world.deliver(handler, message, context=context())
@@ -132,7 +134,7 @@ def outlive(world: World, handler: Effect[Any], message: Message, context: Calla
         if not again:
             return message
         message = later(message)
-    msg = "the message comes again for ever"
+    msg = "the message is redelivered without end"
     raise AssertionError(msg)
 
 
@@ -144,12 +146,12 @@ def an_event() -> tuple[Envelope, Message]:
 # --- once -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_attempt_is_noted_before_the_world_outside_is_called(world: World) -> None:
+def test_the_effect_record_is_written_before_the_external_system_is_called(world: World) -> None:
     seen: list[dict[str, Any]] = []
     envelope, message = an_event()
 
     def body(_: EffectRecord) -> Event:
-        seen.append(attempt_row(world))
+        seen.append(effect_record(world))
         return SENT
 
     assert world.deliver(attempting(body), message) == []
@@ -159,75 +161,75 @@ def test_the_attempt_is_noted_before_the_world_outside_is_called(world: World) -
     assert row["cause"] == envelope.metadata.id
 
 
-def test_outcome_ledger_and_conclusion_are_one_transaction(world: World) -> None:
-    outside = Outside()
+def test_outcome_event_ledger_and_effect_record_are_written_in_one_transaction(world: World) -> None:
+    external = ExternalSystem()
     envelope, message = an_event()
     calls = faults.calls()
 
-    assert world.deliver(sending(outside), message) == []
+    assert world.deliver(sending(external), message) == []
 
     assert calls == ["BatchGetItem", "UpdateItem", "TransactWriteItems"]
-    (told,) = world.recorded()
-    assert world.events("letter/1001.trial") == [SENT]
-    assert (told.metadata.causation_id, told.metadata.correlation_id) == (envelope.metadata.id,) * 2
+    (outcome,) = world.recorded()
+    assert world.events("reminder/1001.trial") == [SENT]
+    assert (outcome.metadata.causation_id, outcome.metadata.correlation_id) == (envelope.metadata.id,) * 2
     (entry,) = world.entries(envelope)
-    assert (entry.state, list(entry.emitted)) == (COMMITTED, [told.metadata.id])
-    row = attempt_row(world)
-    assert (row["state"], row["events"], "until" in row) == (CONCLUDED, [told.metadata.id], False)
+    assert (entry.state, list(entry.emitted)) == (COMMITTED, [outcome.metadata.id])
+    row = effect_record(world)
+    assert (row["state"], row["events"], "until" in row) == (COMPLETED, [outcome.metadata.id], False)
 
 
-def test_an_effect_may_have_nothing_to_tell(world: World) -> None:
+def test_an_effect_may_have_no_outcome_event(world: World) -> None:
     envelope, message = an_event()
 
     assert world.deliver(attempting(lambda _: None), message) == []
 
     assert world.recorded() == []
     assert [entry.state for entry in world.entries(envelope)] == [COMMITTED]
-    assert (attempt_row(world)["state"], attempt_row(world)["events"]) == (CONCLUDED, [])
+    assert (effect_record(world)["state"], effect_record(world)["events"]) == (COMPLETED, [])
 
 
 @pytest.mark.parametrize("tries", [1, 2])
-def test_a_second_delivery_is_not_attempted(world: World, tries: int) -> None:
-    outside = Outside()
+def test_a_duplicate_makes_no_call(world: World, tries: int) -> None:
+    external = ExternalSystem()
     _, message = an_event()
-    world.deliver(sending(outside), message)
+    world.deliver(sending(external), message)
 
-    assert world.deliver(sending(outside), Message(message.body, tries=tries)) == []
+    assert world.deliver(sending(external), Message(message.body, tries=tries)) == []
 
-    assert (outside.calls, len(world.recorded())) == (["trial/1001"], 1)
+    assert (external.calls, len(world.recorded())) == (["trial/1001"], 1)
 
 
-def test_a_second_event_that_asks_for_the_same_finds_it_done(world: World) -> None:
-    outside = Outside()
+def test_a_second_event_with_the_same_key_finds_the_effect_done(world: World) -> None:
+    external = ExternalSystem()
     (first, one), (second, another) = an_event(), an_event()
-    world.deliver(sending(outside), one)
+    world.deliver(sending(external), one)
 
-    assert world.deliver(sending(outside), another) == []
+    assert world.deliver(sending(external), another) == []
 
-    assert (outside.calls, len(world.recorded())) == (["trial/1001"], 1)
+    assert (external.calls, len(world.recorded())) == (["trial/1001"], 1)
     assert [entry.state for event in (first, second) for entry in world.entries(event)] == [COMMITTED, COMMITTED]
     assert [len(entry.emitted) for entry in world.entries(second)] == [0]
 
 
 # Guards: the condition of begin.
-def test_a_second_event_that_asks_for_the_same_waits_for_the_outcome_of_the_first(world: World) -> None:
-    outside = Outside()
+def test_a_second_event_with_the_same_key_waits_for_the_outcome_of_the_first(world: World) -> None:
+    external = ExternalSystem()
     (_, one), (second, another) = an_event(), an_event()
-    handler = sending(outside)
+    handler = sending(external)
     waited: list[list[Message]] = []
-    outside.before.append(lambda: waited.append(world.deliver(handler, another)))
+    external.before.append(lambda: waited.append(world.deliver(handler, another)))
 
     assert world.deliver(handler, one) == []
     assert waited == [[another]]
-    assert [(entry.state, list(entry.tries)) for entry in world.entries(second)] == [(TRYING, [])]
+    assert [(entry.state, list(entry.failed_attempts)) for entry in world.entries(second)] == [(TRYING, [])]
 
     assert world.deliver(handler, later(another)) == []
-    assert (outside.calls, len(world.recorded())) == (["trial/1001"], 1)
+    assert (external.calls, len(world.recorded())) == (["trial/1001"], 1)
 
 
-@pytest.mark.parametrize("can_ask", [False, True])
-def test_while_nobody_knows_the_outcome_no_other_event_takes_the_attempt_up(world: World, can_ask: bool) -> None:
-    handler, attempts = raising(Slip(), can_ask=can_ask)
+@pytest.mark.parametrize("can_query", [False, True])
+def test_while_the_outcome_is_unknown_no_other_event_makes_the_call(world: World, can_query: bool) -> None:
+    handler, attempts = raising(Slip(), can_query=can_query)
     (_, one), (_, another) = an_event(), an_event()
     world.deliver(handler, one)
 
@@ -236,149 +238,149 @@ def test_while_nobody_knows_the_outcome_no_other_event_takes_the_attempt_up(worl
     assert len(attempts) == 1
 
 
-def test_orders_of_different_numbers_are_different_purposes(world: World) -> None:
-    outside = Outside()
-    handler = attempting(lambda attempt: outside.make(attempt.idempotency_key))
+def test_different_loans_have_different_idempotency_keys(world: World) -> None:
+    external = ExternalSystem()
+    handler = attempting(lambda attempt: external.make(attempt.idempotency_key))
 
     for number in ("1001", "1002"):
-        world.receive(handler, an_order(number))
+        world.receive(handler, a_loan(number))
 
-    assert outside.calls == ["trial/1001", "trial/1002"]
+    assert external.calls == ["trial/1001", "trial/1002"]
 
 
-# Guards: the look at the ledger before the attempt.
+# Guards: the read of the ledger before the attempt.
 @pytest.mark.parametrize("tries", [1, 2])
-def test_what_was_discarded_is_not_attempted(world: World, tries: int) -> None:
-    outside = Outside()
+def test_a_discarded_event_makes_no_call(world: World, tries: int) -> None:
+    external = ExternalSystem()
     envelope, message = an_event()
     discard(world, envelope)
 
-    assert world.deliver(sending(outside), Message(message.body, tries=tries)) == []
+    assert world.deliver(sending(external), Message(message.body, tries=tries)) == []
 
-    assert (outside.calls, world.recorded()) == ([], [])
+    assert (external.calls, world.recorded()) == ([], [])
 
 
-# Guards: that what has happened is told, whatever was decided meanwhile.
-def test_what_is_discarded_while_it_happens_has_happened_all_the_same(world: World) -> None:
-    outside = Outside()
+# Guards: a call that was made has its outcome event in spite of any decision.
+def test_an_effect_whose_event_is_discarded_during_the_call_is_recorded(world: World) -> None:
+    external = ExternalSystem()
     envelope, message = an_event()
-    outside.after.append(lambda: discard(world, envelope))
+    external.after.append(lambda: discard(world, envelope))
 
-    assert world.deliver(sending(outside), message) == []
+    assert world.deliver(sending(external), message) == []
 
-    assert world.events("letter/1001.trial") == [SENT]
+    assert world.events("reminder/1001.trial") == [SENT]
     assert [entry.state for entry in world.entries(envelope)] == [COMMITTED]
-    assert attempt_row(world)["state"] == CONCLUDED
+    assert effect_record(world)["state"] == COMPLETED
 
 
 # --- processes that die -----------------------------------------------------------------------------------------------
 
 
-def test_a_process_that_dies_during_the_call_leaves_a_dead_letter_and_no_second_call(world: World) -> None:
-    outside = Outside(after=[dies])
+def test_a_process_that_dies_during_the_call_leaves_a_dead_letter_and_makes_no_second_call(world: World) -> None:
+    external = ExternalSystem(after=[dies])
     envelope, message = an_event()
     with pytest.raises(Death):
-        world.deliver(sending(outside), message)
+        world.deliver(sending(external), message)
     time_passes(world)
 
-    assert world.deliver(sending(outside), later(message)) == []
+    assert world.deliver(sending(external), later(message)) == []
 
-    assert outside.calls == ["trial/1001"]
+    assert external.calls == ["trial/1001"]
     (dead,) = world.dead_letters()
     assert (dead.error, dead.attributes["event_id"]) == ("OutcomeUnknown", envelope.metadata.id)
     assert "an earlier call has no recorded outcome" in dead.attributes["reason"]
 
 
-def test_what_is_dead_with_an_unknown_outcome_is_not_attempted_when_it_is_sent_again(world: World) -> None:
-    outside = Outside(after=[dies])
+def test_a_retry_of_an_effect_with_an_unknown_outcome_makes_no_call(world: World) -> None:
+    external = ExternalSystem(after=[dies])
     _, message = an_event()
-    outlive(world, sending(outside), message)
+    deliver_until_done(world, sending(external), message)
 
-    assert world.deliver(sending(outside), message.body) == []
+    assert world.deliver(sending(external), message.body) == []
 
-    assert outside.calls == ["trial/1001"]
+    assert external.calls == ["trial/1001"]
     assert errors(world.dead_letters()) == ["OutcomeUnknown"] * 2
 
 
-def test_an_attempt_that_is_given_up_is_locked_for_nobody(world: World) -> None:
-    outside = Outside(after=[dies])
-    outlive(world, sending(outside), an_event()[1])
+def test_an_effect_record_with_an_unknown_outcome_is_not_locked(world: World) -> None:
+    external = ExternalSystem(after=[dies])
+    deliver_until_done(world, sending(external), an_event()[1])
 
-    assert attempt_row(world)["state"] == OPEN
-    assert "until" not in attempt_row(world) or attempt_row(world)["until"] < clock.now()
+    assert effect_record(world)["state"] == OPEN
+    assert "until" not in effect_record(world) or effect_record(world)["until"] < clock.now()
 
 
-def test_a_process_that_dies_before_its_attempt_is_noted_has_called_nobody(world: World) -> None:
-    outside = Outside()
+def test_a_process_that_dies_before_it_writes_the_effect_record_makes_no_call(world: World) -> None:
+    external = ExternalSystem()
     faults.die_at_call(2, after=False)
     envelope, message = an_event()
     with pytest.raises(Death):
-        world.deliver(sending(outside), message)
-    assert outside.calls == []
+        world.deliver(sending(external), message)
+    assert external.calls == []
 
-    assert world.deliver(sending(outside), later(message)) == []
+    assert world.deliver(sending(external), later(message)) == []
 
-    assert outside.calls == ["trial/1001"]
+    assert external.calls == ["trial/1001"]
     assert [entry.state for entry in world.entries(envelope)] == [COMMITTED]
 
 
-# Guards: the condition of begin, and that an attempt in doubt ends, where nobody can be asked.
+# Guards: the condition of begin, and that an unknown outcome is final for an effect without a query.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("call", ["TransactWriteItems"])  # every call: tests/deep/unit
 @pytest.mark.parametrize("accident", [None, Death(), Slip(), NotPerformed("down")], ids=repr)
-def test_whenever_a_process_dies_what_cannot_be_asked_about_is_called_once_at_most(
+def test_an_effect_without_a_query_is_called_at_most_once_if_a_process_dies(
     world: World, call: int | str, after: bool, accident: BaseException | None
 ) -> None:
-    outside = Outside()
+    external = ExternalSystem()
 
     def breaks() -> None:
         if accident:
             raise accident
 
-    # What certainly did nothing, may come again.
+    # A call that had no effect may be repeated.
     harmless = isinstance(accident, NotPerformed)
-    (outside.before if harmless else outside.after).append(breaks)
+    (external.before if harmless else external.after).append(breaks)
     envelope, message = an_event()
     faults.die_at_call(call, after=after)
 
-    outlive(world, sending(outside), message)
+    deliver_until_done(world, sending(external), message)
 
-    assert len(outside.calls) <= (2 if harmless else 1)
+    assert len(external.calls) <= (2 if harmless else 1)
     dead = set(errors(world.dead_letters()))
     committed = [entry.state for entry in world.entries(envelope)] == [COMMITTED]
     assert (dead, len(world.recorded())) == ((set(), 1) if committed else ({"OutcomeUnknown"}, 0))
-    assert attempt_row(world)["state"] == (CONCLUDED if committed else OPEN)
+    assert effect_record(world)["state"] == (COMPLETED if committed else OPEN)
 
 
 # Guards: the condition of begin, and the fencing number.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("call", ["TransactWriteItems"])  # every call: tests/deep/unit
 @pytest.mark.parametrize("accident", [None, Death(), Slip()], ids=repr)
-def test_whenever_a_process_dies_what_can_be_asked_about_happens_once_and_is_told_once(
+def test_an_effect_with_a_query_happens_once_and_is_recorded_once_if_a_process_dies(
     world: World, call: int | str, after: bool, accident: BaseException | None
 ) -> None:
     def breaks() -> None:
         if accident:
             raise accident
 
-    outside = Outside(after=[breaks])
+    external = ExternalSystem(after=[breaks])
     envelope, message = an_event()
     faults.die_at_call(call, after=after)
 
-    outlive(world, paying(outside), message)
+    deliver_until_done(world, paying(external), message)
 
-    assert outside.calls == ["trial/1001"]
-    assert world.events("letter/1001.trial") == [SENT]
+    assert external.calls == ["trial/1001"]
+    assert world.events("reminder/1001.trial") == [SENT]
     assert [entry.state for entry in world.entries(envelope)] == [COMMITTED]
-    assert attempt_row(world)["state"] == CONCLUDED
+    assert effect_record(world)["state"] == COMPLETED
     assert world.dead_letters() == []
 
 
-# --- what the body says -----------------------------------------------------------------------------------------------
+# --- errors of the body -----------------------------------------------------------------------------------------------
 
 
-# Guards: that OutcomeUnknown is final where nobody can be asked.
-def test_an_error_of_a_call_that_cannot_be_asked_about_is_dead_at_once(world: World) -> None:
+# Guards: OutcomeUnknown is final for an effect without a query.
+def test_an_error_of_a_call_without_a_query_is_dead_at_once(world: World) -> None:
     handler, attempts = raising(Slip(MARK))
     envelope, message = an_event()
 
@@ -387,40 +389,42 @@ def test_an_error_of_a_call_that_cannot_be_asked_about_is_dead_at_once(world: Wo
     (dead,) = world.dead_letters()
     assert (dead.error, dead.attributes["event_id"]) == ("OutcomeUnknown", envelope.metadata.id)
     assert "Slip" in dead.attributes["reason"]
-    assert (len(attempts), attempt_row(world)["state"], "until" in attempt_row(world)) == (1, OPEN, False)
+    assert (len(attempts), effect_record(world)["state"], "until" in effect_record(world)) == (1, OPEN, False)
 
 
-def test_an_answer_that_the_body_does_not_understand_is_a_try_and_the_last_is_dead(world: World) -> None:
-    handler, attempts = raising(*[ValueError(MARK)] * RETRY.attempts, can_ask=True)
+def test_an_unexpected_error_of_a_call_with_a_query_counts_as_an_attempt_and_the_last_one_is_dead(world: World) -> None:
+    handler, attempts = raising(*[ValueError(MARK)] * RETRY.max_attempts, can_query=True)
     envelope, message = an_event()
     again = []
-    for _ in range(RETRY.attempts):
+    for _ in range(RETRY.max_attempts):
         again.append(bool(world.deliver(handler, message)))
         message = later(message)
 
     assert again == [True, True, False]
-    assert [attempt.in_doubt for attempt in attempts] == [False, True, True]
+    assert [attempt.outcome_unknown for attempt in attempts] == [False, True, True]
     (dead,) = world.dead_letters()
     assert dead.error == "OutcomeUnknown"
-    assert [told["error"] for entry in world.entries(envelope) for told in entry.tries] == ["OutcomeUnknown"] * 2
+    assert [attempt["error"] for entry in world.entries(envelope) for attempt in entry.failed_attempts] == [
+        "OutcomeUnknown"
+    ] * 2
 
 
-def test_what_is_asked_about_again_finds_what_was_noted(world: World) -> None:
+def test_a_query_finds_the_notes_of_the_earlier_attempt(world: World) -> None:
     seen: list[tuple[bool, dict[str, str]]] = []
 
     def body(record: EffectRecord) -> Event:
-        seen.append((record.in_doubt, dict(record.notes)))
-        if not record.in_doubt:
+        seen.append((record.outcome_unknown, dict(record.notes)))
+        if not record.outcome_unknown:
             record.note(intent="pi_1")
             record.note(step="confirmed")
             assert record.notes == {"intent": "pi_1", "step": "confirmed"}
             raise Slip
         return SENT
 
-    outlive(world, attempting(body, can_ask=True), an_event()[1])
+    deliver_until_done(world, attempting(body, can_query=True), an_event()[1])
 
     assert seen == [(False, {}), (True, {"intent": "pi_1", "step": "confirmed"})]
-    assert world.events("letter/1001.trial") == [SENT]
+    assert world.events("reminder/1001.trial") == [SENT]
 
 
 @pytest.mark.parametrize("name", ["number", "open", "state", "until", "token", "now", "one", "notes"])
@@ -431,28 +435,30 @@ def test_a_note_may_have_any_name(world: World, name: str) -> None:
 
     assert world.deliver(attempting(body), an_event()[1]) == []
 
-    assert (attempt_row(world)["notes"], attempt_row(world)["state"]) == ({name: "17"}, CONCLUDED)
+    assert (effect_record(world)["notes"], effect_record(world)["state"]) == ({name: "17"}, COMPLETED)
 
 
-# Guards: that what had no effect is withdrawn.
-@pytest.mark.parametrize("can_ask", [False, True])
-def test_what_certainly_did_nothing_comes_again_uncounted_and_undoubted(world: World, can_ask: bool) -> None:
-    down = [NotPerformed("the provider is down")] * (2 * RETRY.attempts)
-    handler, attempts = raising(*down, can_ask=can_ask)
+# Guards: a call that had no effect is withdrawn.
+@pytest.mark.parametrize("can_query", [False, True])
+def test_a_call_that_had_no_effect_is_retried_without_counting_and_its_outcome_is_known(
+    world: World, can_query: bool
+) -> None:
+    down = [NotPerformed("the provider is down")] * (2 * RETRY.max_attempts)
+    handler, attempts = raising(*down, can_query=can_query)
     envelope, message = an_event()
     for _ in down:
         assert world.deliver(handler, message) == [message]
-        assert (attempt_row(world)["state"], "until" in attempt_row(world)) == (WITHDRAWN, False)
+        assert (effect_record(world)["state"], "until" in effect_record(world)) == (WITHDRAWN, False)
         message = later(message)
 
     assert world.deliver(handler, message) == []
 
-    assert not any(attempt.in_doubt for attempt in attempts)
-    assert world.events("letter/1001.trial") == [SENT]
-    assert [list(entry.tries) for entry in world.entries(envelope)] == [[]]
+    assert not any(attempt.outcome_unknown for attempt in attempts)
+    assert world.events("reminder/1001.trial") == [SENT]
+    assert [list(entry.failed_attempts) for entry in world.entries(envelope)] == [[]]
 
 
-def test_another_event_may_do_what_certainly_was_not_done(world: World) -> None:
+def test_another_event_may_make_a_call_that_had_no_effect(world: World) -> None:
     handler, _ = raising(NotPerformed("the provider is down"))
     (first, one), (second, another) = an_event(), an_event()
     world.deliver(handler, one)
@@ -464,18 +470,18 @@ def test_another_event_may_do_what_certainly_was_not_done(world: World) -> None:
     assert [entry.state for event in (first, second) for entry in world.entries(event)] == [COMMITTED, COMMITTED]
 
 
-def test_what_did_nothing_is_tried_for_as_long_as_patience_lasts(world: World) -> None:
+def test_a_call_that_had_no_effect_is_retried_until_the_retry_window_ends(world: World) -> None:
     handler, _ = raising(NotPerformed("the provider is down"))
 
     assert world.deliver(handler, Message(from_the_bus(recorded()), age=RETRY.retry_window + 1)) == []
 
     (dead,) = world.dead_letters()
     assert (dead.error, dead.attributes["reason"]) == ("NotPerformed", "the provider is down")
-    assert attempt_row(world)["state"] == WITHDRAWN
+    assert effect_record(world)["state"] == WITHDRAWN
 
 
 @pytest.mark.parametrize("failure", [NotPerformed("the provider is down"), Slip()], ids=repr)
-def test_notes_outlast_an_attempt_that_failed(world: World, failure: Exception) -> None:
+def test_notes_stay_after_a_failed_attempt(world: World, failure: Exception) -> None:
     left = [failure]
 
     def body(record: EffectRecord) -> Event:
@@ -485,24 +491,24 @@ def test_notes_outlast_an_attempt_that_failed(world: World, failure: Exception) 
         assert record.notes == {"intent": "pi_1"}
         return SENT
 
-    outlive(world, attempting(body, can_ask=True), an_event()[1])
+    deliver_until_done(world, attempting(body, can_query=True), an_event()[1])
 
-    assert world.events("letter/1001.trial") == [SENT]
+    assert world.events("reminder/1001.trial") == [SENT]
 
 
-# Guards: that a doubt outlasts all but an outcome.
+# Guards: an unknown outcome stays unknown until there is an outcome.
 @pytest.mark.parametrize("failure", [NotPerformed("the provider is down"), NonRetryable("no such payment")], ids=repr)
-def test_a_doubt_outlasts_an_attempt_to_ask(world: World, failure: Exception) -> None:
-    handler, attempts = raising(Slip(), failure, can_ask=True)
-    message = outlive(world, handler, an_event()[1])
+def test_an_unknown_outcome_stays_unknown_after_a_failed_query(world: World, failure: Exception) -> None:
+    handler, attempts = raising(Slip(), failure, can_query=True)
+    message = deliver_until_done(world, handler, an_event()[1])
     if isinstance(failure, NonRetryable):
-        outlive(world, handler, Message(message.body))  # sent again
+        deliver_until_done(world, handler, Message(message.body))  # retried
 
-    assert [attempt.in_doubt for attempt in attempts] == [False, True, True]
-    assert world.events("letter/1001.trial") == [SENT]
+    assert [attempt.outcome_unknown for attempt in attempts] == [False, True, True]
+    assert world.events("reminder/1001.trial") == [SENT]
 
 
-def test_what_is_rejected_is_dead_and_may_be_attempted_again(world: World) -> None:
+def test_a_non_retryable_call_is_dead_and_can_be_retried_by_an_operator(world: World) -> None:
     handler, attempts = raising(NonRetryable("the sender is not verified"))
     _, message = an_event()
 
@@ -510,16 +516,16 @@ def test_what_is_rejected_is_dead_and_may_be_attempted_again(world: World) -> No
 
     (dead,) = world.dead_letters()
     assert (dead.error, dead.attributes["reason"]) == ("NonRetryable", "the sender is not verified")
-    assert attempt_row(world)["state"] == WITHDRAWN
+    assert effect_record(world)["state"] == WITHDRAWN
 
     assert world.deliver(handler, message.body) == []
-    assert [attempt.in_doubt for attempt in attempts] == [False, False]
-    assert world.events("letter/1001.trial") == [SENT]
+    assert [attempt.outcome_unknown for attempt in attempts] == [False, False]
+    assert world.events("reminder/1001.trial") == [SENT]
 
 
-def test_an_outcome_that_is_not_there_yet_is_asked_for_with_a_patience_of_its_own(world: World) -> None:
+def test_a_query_for_an_outcome_that_is_not_known_yet_has_its_own_retry_window(world: World) -> None:
     retry_window = 10 * RETRY.retry_window
-    handler, attempts = raising(*[RetryLater("it is processing", retry_window=retry_window)] * 3, can_ask=True)
+    handler, attempts = raising(*[RetryLater("it is processing", retry_window=retry_window)] * 3, can_query=True)
     _, message = an_event()
 
     aged = Message(message.body, age=retry_window - 60)
@@ -527,18 +533,18 @@ def test_an_outcome_that_is_not_there_yet_is_asked_for_with_a_patience_of_its_ow
     assert world.deliver(handler, later(aged)) == [later(aged)]
     assert world.deliver(handler, Message(message.body, age=retry_window + 60)) == []
 
-    assert [attempt.in_doubt for attempt in attempts] == [False, True, True]
+    assert [attempt.outcome_unknown for attempt in attempts] == [False, True, True]
     assert errors(world.dead_letters()) == ["RetryLater"]
-    assert attempt_row(world)["state"] == OPEN
+    assert effect_record(world)["state"] == OPEN
 
 
-def test_neither_log_nor_ledger_nor_reason_quotes_what_a_call_has_said(
+def test_log_ledger_and_reason_do_not_quote_the_error_of_a_call(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handler, _ = raising(*[ValueError(MARK)] * RETRY.attempts, can_ask=True)
-    envelope = recorded(an_order(customer={"name": MARK, "email": f"{MARK}@example.com"}))
+    handler, _ = raising(*[ValueError(MARK)] * RETRY.max_attempts, can_query=True)
+    envelope = recorded(a_loan(reader={"name": MARK, "email": f"{MARK}@example.com"}))
 
-    outlive(world, handler, Message(from_the_bus(envelope)))
+    deliver_until_done(world, handler, Message(from_the_bus(envelope)))
 
     (dead,) = world.dead_letters()
     assert MARK not in json.dumps(dead.attributes)
@@ -548,122 +554,122 @@ def test_neither_log_nor_ledger_nor_reason_quotes_what_a_call_has_said(
     assert MARK not in output.out + output.err
 
 
-# --- two at once, and answers that are lost ---------------------------------------------------------------------------
+# --- concurrent processes and lost responses --------------------------------------------------------------------------
 
 
 # Guards: the condition of begin.
 @pytest.mark.parametrize("make", [sending, paying])
-def test_of_two_processes_with_one_event_the_second_waits(world: World, make: Callable[[Outside], Trial]) -> None:
-    outside = Outside()
+def test_of_two_processes_with_one_event_the_second_one_waits(
+    world: World, make: Callable[[ExternalSystem], Trial]
+) -> None:
+    external = ExternalSystem()
     envelope, message = an_event()
-    handler = make(outside)
+    handler = make(external)
     waited: list[list[Message]] = []
-    outside.before.append(lambda: waited.append(world.deliver(handler, message)))
+    external.before.append(lambda: waited.append(world.deliver(handler, message)))
 
     assert world.deliver(handler, message) == []
 
-    assert (waited, outside.calls) == ([[message]], ["trial/1001"])
-    assert world.events("letter/1001.trial") == [SENT]
-    assert [list(entry.tries) for entry in world.entries(envelope)] == [[]]
+    assert (waited, external.calls) == ([[message]], ["trial/1001"])
+    assert world.events("reminder/1001.trial") == [SENT]
+    assert [list(entry.failed_attempts) for entry in world.entries(envelope)] == [[]]
 
 
 @pytest.mark.parametrize("make", [sending, paying])
-def test_an_attempt_whose_beginning_was_answered_only_the_second_time_is_no_doubt(
-    world: World, make: Callable[[Outside], Trial]
+def test_a_begin_that_botocore_sends_twice_is_one_attempt(
+    world: World, make: Callable[[ExternalSystem], Trial]
 ) -> None:
-    outside = Outside()
+    external = ExternalSystem()
     faults.send_again("UpdateItem")
     calls = faults.calls()
 
-    assert world.deliver(make(outside), an_event()[1]) == []
+    assert world.deliver(make(external), an_event()[1]) == []
 
     assert calls.count("UpdateItem") == 1
-    assert attempt_row(world)["number"] == 1
-    assert (outside.calls, world.events("letter/1001.trial")) == (["trial/1001"], [SENT])
+    assert effect_record(world)["number"] == 1
+    assert (external.calls, world.events("reminder/1001.trial")) == (["trial/1001"], [SENT])
 
 
-def test_an_attempt_that_others_took_over_is_not_taken_for_the_one_that_was_begun(world: World) -> None:
-    outside = Outside()
-    handler = paying(outside)
+def test_an_attempt_that_another_process_has_continued_is_not_taken_as_the_own_one(world: World) -> None:
+    external = ExternalSystem()
+    handler = paying(external)
     _, message = an_event()
 
-    def others_die_at_it() -> None:
+    def another_process_dies() -> None:
         time_passes(world)
-        outside.before.append(dies)
+        external.before.append(dies)
         with pytest.raises(Death):
             world.deliver(handler, message)
 
     faults.send_again("UpdateItem")
-    faults.meanwhile("GetItem", others_die_at_it)  # when it looks whose attempt it is
+    faults.meanwhile("GetItem", another_process_dies)  # when it reads whose attempt it is
 
     assert world.deliver(handler, message) == [message]
 
-    assert outside.calls == ["trial/1001"]
+    assert external.calls == ["trial/1001"]
 
 
-def test_an_attempt_whose_beginning_was_never_answered_is_not_made(world: World) -> None:
-    outside = Outside()
+def test_without_a_response_to_begin_no_call_is_made(world: World) -> None:
+    external = ExternalSystem()
     faults.lose_the_answer("UpdateItem")
     _, message = an_event()
 
-    assert world.deliver(sending(outside), message) == [message]
-    assert outside.calls == []
+    assert world.deliver(sending(external), message) == [message]
+    assert external.calls == []
 
-    outlive(world, sending(outside), later(message))
-    assert outside.calls == []
+    deliver_until_done(world, sending(external), later(message))
+    assert external.calls == []
     assert errors(world.dead_letters()) == ["OutcomeUnknown"]
 
 
 @pytest.mark.parametrize("failure", [faults.DENIED, faults.error("ThrottlingException"), faults.CONFLICT])
-def test_an_outcome_that_cannot_be_written_down_is_written_while_time_remains(
-    world: World, failure: faults.Answer
-) -> None:
-    outside = Outside()
+def test_the_write_of_an_outcome_is_retried_while_time_remains(world: World, failure: faults.Answer) -> None:
+    external = ExternalSystem()
     faults.answer("TransactWriteItems", *[failure] * 5)
 
-    assert world.deliver(sending(outside), an_event()[1], context=Context(seconds=30, less=0.01)) == []
+    assert world.deliver(sending(external), an_event()[1], context=Context(seconds=30, less=0.01)) == []
 
-    assert (outside.calls, world.events("letter/1001.trial")) == (["trial/1001"], [SENT])
+    assert (external.calls, world.events("reminder/1001.trial")) == (["trial/1001"], [SENT])
     assert world.dead_letters() == []
 
 
 @pytest.mark.parametrize("make", [sending, paying])
-def test_an_outcome_that_was_never_written_down_is_unknown_or_asked_for(
-    world: World, make: Callable[[Outside], Trial]
+def test_an_outcome_that_was_never_written_is_unknown_or_queried(
+    world: World, make: Callable[[ExternalSystem], Trial]
 ) -> None:
-    outside = Outside()
+    external = ExternalSystem()
     faults.answer("TransactWriteItems", *[faults.DENIED] * 3)
     envelope, message = an_event()
-    assert world.deliver(make(outside), message, context=Context(seconds=10, less=2)) == [message]
-    assert [list(entry.tries) for entry in world.entries(envelope)] == [[]]
+    assert world.deliver(make(external), message, context=Context(seconds=10, less=2)) == [message]
+    assert [list(entry.failed_attempts) for entry in world.entries(envelope)] == [[]]
 
     faults.answer("TransactWriteItems")
     time_passes(world)
-    outlive(world, make(outside), later(message))
+    deliver_until_done(world, make(external), later(message))
 
-    assert outside.calls == ["trial/1001"]
+    assert external.calls == ["trial/1001"]
     known = make is paying
     assert errors(world.dead_letters()) == ([] if known else ["OutcomeUnknown"])
     assert len(world.recorded()) == known
 
 
 @pytest.mark.parametrize("make", [sending, paying])
-def test_a_conclusion_whose_answer_was_lost_is_no_second_attempt(
-    world: World, make: Callable[[Outside], Trial]
+def test_a_completion_whose_response_is_lost_does_not_cause_a_second_call(
+    world: World, make: Callable[[ExternalSystem], Trial]
 ) -> None:
-    outside = Outside()
+    external = ExternalSystem()
     envelope, message = an_event()
     faults.lose_the_answer("TransactWriteItems")
 
-    outlive(world, make(outside), message)
+    deliver_until_done(world, make(external), message)
 
-    assert (outside.calls, world.events("letter/1001.trial")) == (["trial/1001"], [SENT])
+    assert (external.calls, world.events("reminder/1001.trial")) == (["trial/1001"], [SENT])
     assert [entry.state for entry in world.entries(envelope)] == [COMMITTED]
     assert world.dead_letters() == []
 
 
-# Guards: that a withdrawal is insisted on.
-def test_a_withdrawal_that_fails_at_first_is_written_while_time_remains(world: World) -> None:
+# Guards: the retries of a withdrawal.
+def test_a_withdrawal_is_retried_while_time_remains(world: World) -> None:
     handler, attempts = raising(NotPerformed("the provider is down"))
     faults.answer("UpdateItem", *[faults.DENIED] * 3, about="REMOVE #until")
     _, message = an_event()
@@ -671,11 +677,11 @@ def test_a_withdrawal_that_fails_at_first_is_written_while_time_remains(world: W
     assert world.deliver(handler, message, context=Context(seconds=30, less=0.01)) == [message]
     assert world.deliver(handler, later(message)) == []
 
-    assert not any(attempt.in_doubt for attempt in attempts)
-    assert world.events("letter/1001.trial") == [SENT]
+    assert not any(attempt.outcome_unknown for attempt in attempts)
+    assert world.events("reminder/1001.trial") == [SENT]
 
 
-def test_a_lock_that_cannot_be_taken_off_holds_up_no_dead_letter(world: World) -> None:
+def test_a_lock_that_cannot_be_removed_does_not_delay_the_dead_letter(world: World) -> None:
     handler, _ = raising(Slip())
     faults.always_answer("UpdateItem", faults.DENIED, about="REMOVE #until")
 
@@ -685,124 +691,124 @@ def test_a_lock_that_cannot_be_taken_off_holds_up_no_dead_letter(world: World) -
 
 
 # Guards: the fencing number.
-@pytest.mark.parametrize("says", ["note", "conclude", "withdraw", "leave"])
-def test_a_process_that_has_lost_its_attempt_can_say_nothing_more_of_it(world: World, says: str) -> None:
+@pytest.mark.parametrize("ends_with", ["note", "complete", "withdraw", "leave"])
+def test_a_process_that_has_lost_its_effect_record_cannot_write_to_it(world: World, ends_with: str) -> None:
     _, message = an_event()
     lives: list[str] = []
 
     def body(record: EffectRecord) -> Event:
-        lives.append("in doubt" if record.in_doubt else "first")
-        if record.in_doubt:
+        lives.append("outcome unknown" if record.outcome_unknown else "first")
+        if record.outcome_unknown:
             raise Death
         time_passes(world)
         with pytest.raises(Death):
             world.deliver(handler, message)
-        if says == "note":
+        if ends_with == "note":
             record.note(intent="pi_1")
-        if says == "withdraw":
+        if ends_with == "withdraw":
             raise NotPerformed("the provider is down")
-        if says == "leave":
+        if ends_with == "leave":
             raise Slip
         return SENT
 
-    handler = attempting(body, can_ask=True)
+    handler = attempting(body, can_query=True)
     assert world.deliver(handler, message) == [message]
 
-    assert lives == ["first", "in doubt"]
+    assert lives == ["first", "outcome unknown"]
     assert world.recorded() == []
-    row = attempt_row(world)
+    row = effect_record(world)
     assert (row["state"], row["number"], row["notes"], "until" in row) == (OPEN, 2, {}, True)
 
 
-@pytest.mark.parametrize("failure", [None, NotPerformed("the provider is down")], ids=["concluded", "withdrawn"])
-def test_of_an_attempt_that_has_ended_nothing_more_can_be_said(world: World, failure: Exception | None) -> None:
+@pytest.mark.parametrize("failure", [None, NotPerformed("the provider is down")], ids=["completed", "withdrawn"])
+def test_a_completed_or_withdrawn_effect_record_cannot_be_changed(world: World, failure: Exception | None) -> None:
     handler, attempts = raising(*[failure] if failure else [])
     world.deliver(handler, an_event()[1])
-    before = attempt_row(world)
+    before = effect_record(world)
 
-    for say in (attempts[0].withdraw, attempts[0].leave, lambda: attempts[0].note(intent="pi_1")):
+    for say in (attempts[0].withdraw, attempts[0].release, lambda: attempts[0].note(intent="pi_1")):
         with pytest.raises(InProgress):
             say()
 
-    assert attempt_row(world) == before
+    assert effect_record(world) == before
 
 
-def test_what_one_process_has_concluded_another_does_not_tell_again(world: World) -> None:
-    outside = Outside()
+def test_an_outcome_that_one_process_has_recorded_is_not_recorded_by_another(world: World) -> None:
+    external = ExternalSystem()
     envelope, message = an_event()
-    handler = paying(outside)
+    handler = paying(external)
 
     def another_takes_over() -> None:
         time_passes(world)
         assert world.deliver(handler, message) == []
 
-    outside.after.append(another_takes_over)
-    outlive(world, handler, message)
+    external.after.append(another_takes_over)
+    deliver_until_done(world, handler, message)
 
-    assert (outside.calls, world.events("letter/1001.trial")) == (["trial/1001"], [SENT])
+    assert (external.calls, world.events("reminder/1001.trial")) == (["trial/1001"], [SENT])
     assert [entry.state for entry in world.entries(envelope)] == [COMMITTED]
 
 
-# --- time, and declarations -------------------------------------------------------------------------------------------
+# --- time and declarations --------------------------------------------------------------------------------------------
 
 
-def test_what_could_not_wait_for_an_answer_is_not_begun(world: World) -> None:
-    outside = Outside()
+def test_a_call_that_has_not_enough_time_for_its_answer_is_not_started(world: World) -> None:
+    external = ExternalSystem()
     envelope, message = an_event()
 
-    assert world.deliver(sending(outside), message, context=Context(seconds=3.5, less=1)) == [message]
-    assert (outside.calls, attempt_row(world)["state"]) == ([], WITHDRAWN)
-    assert [list(entry.tries) for entry in world.entries(envelope)] == [[]]
+    assert world.deliver(sending(external), message, context=Context(seconds=3.5, less=1)) == [message]
+    assert (external.calls, effect_record(world)["state"]) == ([], WITHDRAWN)
+    assert [list(entry.failed_attempts) for entry in world.entries(envelope)] == [[]]
 
-    assert world.deliver(sending(outside), later(message)) == []
-    assert outside.calls == ["trial/1001"]
+    assert world.deliver(sending(external), later(message)) == []
+    assert external.calls == ["trial/1001"]
 
 
 @pytest.mark.parametrize("idempotency_key", ["trial", "trial/{number}", "trial/{}"])
-def test_a_purpose_that_does_not_tell_one_thing_from_another_is_an_error_at_once(idempotency_key: str) -> None:
-    def body(_: OrderPlaced, __: EffectRecord) -> None: ...
+def test_an_idempotency_key_without_a_field_of_the_event_is_an_error(idempotency_key: str) -> None:
+    def body(_: LoanRequested, __: EffectRecord) -> None: ...
 
-    with pytest.raises(BadIdempotencyKey, match="OrderPlaced"):
-        effect(OrderPlaced, idempotency_key=idempotency_key, emits=())(body)
+    with pytest.raises(BadIdempotencyKey, match="LoanRequested"):
+        effect(LoanRequested, idempotency_key=idempotency_key, emits=())(body)
 
 
-def test_an_outcome_that_was_not_declared_is_not_lost_in_silence(world: World) -> None:
-    outside = Outside()
+def test_an_outcome_event_that_is_not_declared_leads_to_a_dead_letter(world: World) -> None:
+    external = ExternalSystem()
 
     def body(record: EffectRecord) -> Event:
-        outside.make(record.idempotency_key)
-        return goods()
+        external.make(record.idempotency_key)
+        return received_books()
 
-    outlive(world, attempting(body), an_event()[1])
+    deliver_until_done(world, attempting(body), an_event()[1])
 
-    assert outside.calls == ["trial/1001"]
+    assert external.calls == ["trial/1001"]
     assert errors(world.dead_letters()) == ["OutcomeUnknown"]
 
 
-def test_what_fails_before_anything_is_asked_of_the_world_outside_is_tried_again_as_any_other(world: World) -> None:
-    outside = Outside()
-    failures = [ValueError("no such letter")]
+def test_an_error_before_the_call_is_retried_like_an_error_of_a_reaction(world: World) -> None:
+    external = ExternalSystem()
+    failures = [ValueError("no such recipient")]
 
     def body(record: EffectRecord) -> Event:
         with record.preparing():
             if failures:
                 raise failures.pop()
-        outside.make(record.idempotency_key)
+        external.make(record.idempotency_key)
         return SENT
 
     handler = attempting(body)
     _, message = an_event()
 
     (again,) = world.deliver(handler, message)
-    assert attempt_row(world)["state"] == WITHDRAWN
+    assert effect_record(world)["state"] == WITHDRAWN
     assert world.deliver(handler, later(again)) == []
 
-    assert len(outside.calls) == 1
+    assert len(external.calls) == 1
     assert world.dead_letters() == []
-    assert attempt_row(world)["state"] == CONCLUDED
+    assert effect_record(world)["state"] == COMPLETED
 
 
-def test_what_fails_after_the_preparation_leaves_the_outcome_unknown(world: World) -> None:
+def test_an_error_after_the_preparation_leaves_the_outcome_unknown(world: World) -> None:
     def body(record: EffectRecord) -> Event:
         with record.preparing():
             pass

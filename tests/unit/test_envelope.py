@@ -1,4 +1,4 @@
-"""A recorded event is sealed by a hash over all of it; its id is the same however often it is worked out."""
+"""A recorded event has a hash over all its parts, and an id that is the same each time it is computed."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ from daybook.contracts.envelope import (
 )
 from daybook.contracts.identity import admitted_id, emitted_id
 from daybook.store.attributes import pack, pack_item, unpack, unpack_item
-from tests.unit.builders import an_order, from_the_bus, goods, recorded
+from tests.application.builders import a_loan, from_the_bus, received_books, recorded
 
 METADATA = [field.name for field in dataclasses.fields(Metadata)]
 
@@ -29,9 +29,9 @@ def hash_of(envelope: Envelope) -> str:
     return digest(envelope.metadata, envelope.data, envelope.source, envelope.previous)
 
 
-def test_a_chain_of_events_can_be_verified() -> None:
-    first = recorded(goods())
-    second = recorded(goods(), after=first)
+def test_the_hash_chain_of_a_stream_can_be_verified() -> None:
+    first = recorded(received_books())
+    second = recorded(received_books(), after=first)
 
     assert [first.previous, second.previous] == [GENESIS, first.hash]
     assert [hash_of(first), hash_of(second)] == [first.hash, second.hash]
@@ -48,37 +48,37 @@ def test_a_change_of_any_metadata_changes_the_hash(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["data", "source", "previous"])
-def test_a_change_of_all_else_changes_the_hash_too(name: str) -> None:
+def test_a_change_of_any_other_part_changes_the_hash(name: str) -> None:
     kept = recorded()
 
     assert hash_of(dataclasses.replace(kept, **{name: getattr(kept, name) + " "})) != kept.hash
 
 
-def test_what_a_listener_reads_is_to_the_letter_what_was_stored() -> None:
-    kept = recorded(an_order(customer={"name": "Ädá “Lövelace” 🦉", "email": "ada@example.com"}))
+def test_a_consumer_reads_exactly_what_was_stored() -> None:
+    kept = recorded(a_loan(reader={"name": "Ädá “Lövelace” 🦉", "email": "ada@example.com"}))
 
     assert read_detail(json.loads(from_the_bus(kept))["detail"]) == (kept.metadata, kept.data)
 
 
 def sized(size: int) -> Envelope:
-    """An event that EventBridge counts as `size` bytes."""
+    """An event whose size is `size` bytes for EventBridge."""
 
-    def holding(letters: int) -> Envelope:
-        return recorded(id="e" * 36, now="2026-03-01T12:00:00.000000Z", data=json.dumps({"note": "x" * letters}))
+    def holding(characters: int) -> Envelope:
+        return recorded(id="e" * 36, now="2026-03-01T12:00:00.000000Z", data=json.dumps({"note": "x" * characters}))
 
     empty = holding(0)
-    # What EventBridge counts: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+    # The size for EventBridge: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
     counted = 14 + len(empty.source) + len(empty.metadata.type) + len(empty.detail.encode())
     return holding(size - counted)
 
 
-def test_an_event_may_have_64_kib_and_not_a_byte_more() -> None:
+def test_an_event_may_have_64_kib_and_no_more() -> None:
     assert sized(MAX_EVENT_BYTES)
     with pytest.raises(EventTooLarge, match="65537 bytes"):
         sized(MAX_EVENT_BYTES + 1)
 
 
-def test_size_is_counted_in_bytes_and_not_in_letters() -> None:
+def test_the_size_is_counted_in_bytes() -> None:
     with pytest.raises(EventTooLarge):
         recorded(data=json.dumps({"note": "🦉" * (MAX_EVENT_BYTES // 4)}, ensure_ascii=False))
 
@@ -86,14 +86,14 @@ def test_size_is_counted_in_bytes_and_not_in_letters() -> None:
 @pytest.mark.parametrize(
     "detail", [{}, [], "text", None, {"metadata": {}}, {"metadata": [], "data": {}}, {"data": {}}], ids=repr
 )
-def test_a_detail_without_metadata_and_data_is_no_envelope(detail: dict[str, object]) -> None:
+def test_a_detail_without_metadata_and_data_is_not_an_envelope(detail: dict[str, object]) -> None:
     with pytest.raises(NotAnEnvelope):
         read_detail(detail)
 
 
 @pytest.mark.parametrize("value", [None, 1.5, True, [], {}], ids=repr)
 @pytest.mark.parametrize("name", METADATA)
-def test_metadata_of_another_type_are_no_envelope(name: str, value: object) -> None:
+def test_metadata_with_a_wrong_type_are_not_an_envelope(name: str, value: object) -> None:
     if (name, value) == ("causation_id", None):
         value = 1
     detail = json.loads(from_the_bus(recorded(), **{name: value}))["detail"]
@@ -103,14 +103,14 @@ def test_metadata_of_another_type_are_no_envelope(name: str, value: object) -> N
 
 
 @pytest.mark.parametrize("name", ["time", "recorded_at"])
-def test_metadata_whose_times_are_no_times_are_no_envelope(name: str) -> None:
+def test_metadata_with_an_invalid_time_are_not_an_envelope(name: str) -> None:
     detail = json.loads(from_the_bus(recorded(), **{name: "yesterday"}))["detail"]
 
     with pytest.raises(NotAnEnvelope, match=name):
         read_detail(detail)
 
 
-def test_the_ids_of_what_comes_from_outside_are_stable_and_distinct() -> None:
+def test_ids_of_external_events_are_stable_and_unique() -> None:
     one = admitted_id("1", "shop", "a")
 
     assert one == admitted_id("1", "shop", "a")
@@ -118,15 +118,15 @@ def test_the_ids_of_what_comes_from_outside_are_stable_and_distinct() -> None:
     assert admitted_id("1", "shop a", "b") != admitted_id("1", "shop", "a b")
 
 
-def test_the_ids_of_what_is_emitted_are_stable_and_distinct() -> None:
-    one = emitted_id("cause", "reserve-stock", "StockReserved", 0)
+def test_ids_of_emitted_events_are_stable_and_unique() -> None:
+    one = emitted_id("cause", "reserve-books", "BooksReserved", 0)
 
-    assert one == emitted_id("cause", "reserve-stock", "StockReserved", 0)
+    assert one == emitted_id("cause", "reserve-books", "BooksReserved", 0)
     others = {
-        emitted_id("other", "reserve-stock", "StockReserved", 0),
-        emitted_id("cause", "place-order", "StockReserved", 0),
-        emitted_id("cause", "reserve-stock", "OutOfStock", 0),
-        emitted_id("cause", "reserve-stock", "StockReserved", 1),
+        emitted_id("other", "reserve-books", "BooksReserved", 0),
+        emitted_id("cause", "open-loan", "BooksReserved", 0),
+        emitted_id("cause", "reserve-books", "BooksUnavailable", 0),
+        emitted_id("cause", "reserve-books", "BooksReserved", 1),
     }
     assert len(others | {one}) == 5
 
@@ -143,22 +143,22 @@ values = st.recursive(
 
 
 @given(values)
-def test_a_value_is_unpacked_as_it_was_packed(value: object) -> None:
+def test_an_unpacked_value_equals_the_original(value: object) -> None:
     assert unpack(pack(value)) == value
 
 
 @given(st.dictionaries(st.text(min_size=1), values))
-def test_an_item_is_unpacked_as_it_was_packed(item: dict[str, object]) -> None:
+def test_an_unpacked_item_equals_the_original(item: dict[str, object]) -> None:
     assert unpack_item(pack_item(item)) == item
 
 
-def test_a_truth_stays_a_truth_and_a_number_a_number() -> None:
+def test_booleans_and_numbers_are_not_confused() -> None:
     assert unpack_item(pack_item({"truth": True, "number": 1})) == {"truth": True, "number": 1}
     assert pack(True) == {"BOOL": True}
     assert pack(1) == {"N": "1"}
 
 
 @pytest.mark.parametrize("value", [1.5, float("nan"), {"a": [1.5]}, b"bytes", {1}, object], ids=repr)
-def test_what_cannot_be_kept_exactly_is_not_kept(value: object) -> None:
-    with pytest.raises(TypeError, match="cannot be kept exactly"):
+def test_a_value_that_cannot_be_stored_exactly_is_an_error(value: object) -> None:
+    with pytest.raises(TypeError, match="cannot be stored exactly"):
         pack(value)

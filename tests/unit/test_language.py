@@ -1,17 +1,15 @@
-"""The check of the language finds the words that the glossary replaces, and its list of exceptions can only shrink."""
+"""The check of the language finds the words that the glossary replaces."""
 
-import tomllib
 from pathlib import Path
 
 import pytest
 
 from daybook.operate.glossary import Term, terms
-from tools.language import ROOT, Finding, Words, problems
+from tools.language import Finding, Words
 
 GIZMO = Term(
     "device", "What measures.", "everywhere", avoid=["gizmo", "clever thing", "light"], unless=["light year", "--light"]
 )
-FINDING = Finding("functions/shop/sell.py", 3, "gizmo", "'device'")
 
 
 def found(text: str) -> list[tuple[int, str]]:
@@ -51,7 +49,8 @@ def test_a_phrase_is_found_in_identifiers_and_over_the_end_of_a_line(text: str) 
 
 def test_a_finding_names_the_line_and_what_to_say_instead() -> None:
     assert list(Words([GIZMO]).found_in("one\ntwo gizmos\n")) == [(2, "gizmos", "'device'")]
-    assert str(FINDING) == "functions/shop/sell.py:3: 'gizmo': say 'device'"
+    finding = Finding("functions/shop/sell.py", 3, "gizmo", "'device'")
+    assert str(finding) == "functions/shop/sell.py:3: 'gizmo': say 'device'"
 
 
 def test_names_of_files_are_checked_and_built_files_are_not(tmp_path: Path) -> None:
@@ -60,24 +59,6 @@ def test_names_of_files_are_checked_and_built_files_are_not(tmp_path: Path) -> N
         (tmp_path / name).write_text("pass\n")
 
     assert [(each.file, each.line) for each in Words([GIZMO]).found_under(tmp_path)] == [("gizmo.py", 0)]
-
-
-def test_a_file_that_is_not_converted_may_have_findings() -> None:
-    assert problems([FINDING], ["functions/shop"]) == []
-    assert problems([FINDING], ["functions/shop/sell.py"]) == []
-    assert problems([FINDING], []) == [str(FINDING)]
-
-
-def test_an_entry_without_findings_must_leave_the_list() -> None:
-    (problem,) = problems([FINDING], ["functions/shop", "functions/bank"])
-
-    assert "functions/bank is converted" in problem
-
-
-def test_every_entry_of_the_list_exists() -> None:
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["language"]["not-converted"]
-
-    assert [entry for entry in listed if not (ROOT / entry).exists()] == []
 
 
 def test_the_glossary_itself_uses_no_word_that_it_replaces() -> None:

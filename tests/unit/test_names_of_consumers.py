@@ -1,19 +1,19 @@
 """How consumers, their functions in Lambda and their services are named."""
 
-from functions.orders import place_order
-from functions.orders.order_status import order_status_placed
+from tests.application.services.loans import open_loan
+from tests.application.services.loans.loan_status import loan_status_requested
 
 
-def test_a_consumer_is_named_as_its_function_is_so_that_several_share_a_module() -> None:
-    assert order_status_placed.name == "order-status-placed"
-    assert order_status_placed.handler == "functions.orders.order_status.order_status_placed"
+def test_a_consumer_has_the_name_of_its_function_so_that_several_can_share_a_module() -> None:
+    assert loan_status_requested.name == "loan-status-requested"
+    assert loan_status_requested.handler == "tests.application.services.loans.loan_status.loan_status_requested"
 
 
-def test_a_consumer_whose_function_is_called_handler_is_named_as_its_module_is() -> None:
-    assert place_order.handler.name == "place-order"
-    assert place_order.handler.handler == "functions.orders.place_order.handler"
+def test_a_consumer_whose_function_is_named_handler_has_the_name_of_its_module() -> None:
+    assert open_loan.handler.name == "open-loan"
+    assert open_loan.handler.handler == "tests.application.services.loans.open_loan.handler"
 
 
-def test_a_consumer_says_which_service_it_belongs_to() -> None:
-    assert place_order.handler.description()["service"] == "orders"
-    assert order_status_placed.description()["service"] == "orders"
+def test_a_consumer_knows_its_service() -> None:
+    assert open_loan.handler.description()["service"] == "loans"
+    assert loan_status_requested.description()["service"] == "loans"

@@ -1,7 +1,4 @@
-"""Ordered consumers: each stream is handled in its order, whatever becomes of the messages.
-
-The negative controls stand in tests/deployed/test_negative_controls.py.
-"""
+"""Ordered consumers handle the events of each stream in order, in whatever order the messages arrive."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,19 +15,19 @@ from daybook.consumers.work import Work
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
 from daybook.store.attributes import pack, pack_item
-from daybook.store.cursor import Cursor, Cursors, Hold
-from daybook.store.ledger import COMMITTED, DEAD, TRYING, Entry
+from daybook.store.cursor import Cursor, Cursors, PendingEvent
+from daybook.store.ledger import COMMITTED, DEAD, TRYING, LedgerEntry
+from daybook.testing.world import NAMES, Context, World
+from tests.application.builders import Message, from_the_bus, recorded
 from tests.unit import faults
-from tests.unit.builders import Message, from_the_bus, recorded
 from tests.unit.contracts import DialCleaned, DialTurned, Tally
-from tests.unit.test_tries import RETRY, Slip, later
-from tests.unit.world import NAMES, Context, World
+from tests.unit.test_delivery_attempts import RETRY, Slip, later
 
 Body = Callable[[DialTurned, Work], None]
 
 
 def following(first: Body = lambda _turn, _work: None) -> Reaction[DialTurned]:
-    """An ordered reaction that writes down the sequences that it handles, once `first` has had its way."""
+    """An ordered reaction that records the sequences that it handles. `first` runs before that."""
 
     def handler(turn: DialTurned, work: Work) -> None:
         first(turn, work)
@@ -42,7 +39,7 @@ def following(first: Body = lambda _turn, _work: None) -> Reaction[DialTurned]:
 
 
 def failing(error: BaseException, *, at: int, dial: str = "d1") -> Reaction[DialTurned]:
-    """The same, but it fails at one event of one dial."""
+    """The same reaction, but it fails at one event of one dial."""
 
     def fail(turn: DialTurned, work: Work) -> None:
         if (turn.dial_id, work.cause.sequence) == (dial, at):
@@ -55,7 +52,7 @@ MISSING = failing(RetryLater("not yet"), at=1)
 
 
 def turns(world: World, number: int, *, dial: str = "d1") -> list[Envelope]:
-    """So many events in the store, in one stream."""
+    """This number of events in the store, in one stream."""
     made: list[Envelope] = []
     for _ in range(number):
         made.append(recorded(DialTurned(dial_id=dial, steps=1), after=made[-1] if made else None))
@@ -63,12 +60,12 @@ def turns(world: World, number: int, *, dial: str = "d1") -> list[Envelope]:
     return made
 
 
-def nudge(envelope: Envelope) -> Message:
+def wake_up(envelope: Envelope) -> Message:
     return Message(from_the_bus(envelope))
 
 
-def order(world: World, dial: str = "d1") -> list[int]:
-    """The sequences, as they were handled."""
+def handled(world: World, dial: str = "d1") -> list[int]:
+    """The sequences in the order in which they were handled."""
     row = world.row(Tally, dial)
     return [int(number) for number in row.left.split()] if row else []
 
@@ -77,16 +74,18 @@ def states(world: World, envelopes: Sequence[Envelope]) -> list[str]:
     return [entry.state for envelope in envelopes for entry in world.entries(envelope)]
 
 
-def bury(world: World, envelope: Envelope, body: str = "") -> None:
-    """What bury notes of a dead letter."""
+def record_as_dead(world: World, envelope: Envelope, body: str = "") -> None:
+    """Write what record-dead-letters writes for a dead letter."""
     m = envelope.metadata
     world.ledger.record_dead(
-        Entry(m.id, "follow-dial", DEAD, m.time, m.stream, m.sequence, details={"error": "NonRetryable", "body": body})
+        LedgerEntry(
+            m.id, "follow-dial", DEAD, m.time, m.stream, m.sequence, details={"error": "NonRetryable", "body": body}
+        )
     )
 
 
 def discard(world: World, envelope: Envelope) -> None:
-    """What an operator decides."""
+    """Discard the event, as an operator does."""
     world.client.update_item(
         TableName=NAMES.ledger,
         Key={"event": pack(envelope.metadata.id), "consumer": pack("follow-dial")},
@@ -97,20 +96,22 @@ def discard(world: World, envelope: Envelope) -> None:
 
 
 def blocked(world: World, at: int, of: int) -> tuple[list[Envelope], str]:
-    """A stream of events, blocked at one of them, and the dead letter of that."""
+    """A stream of events that is blocked at one of them, and the body of its dead letter."""
     envelopes = turns(world, of)
-    assert world.deliver(failing(NonRetryable("no"), at=at), *map(nudge, envelopes)) == []
-    (letter,) = world.dead_letters()
-    bury(world, envelopes[at - 1], letter.body)
-    return envelopes, letter.body
+    assert world.deliver(failing(NonRetryable("no"), at=at), *map(wake_up, envelopes)) == []
+    (dead_letter,) = world.dead_letters()
+    record_as_dead(world, envelopes[at - 1], dead_letter.body)
+    return envelopes, dead_letter.body
 
 
-def passes(world: World, seconds: float) -> None:
-    """Time: all that was noted lies so much further back."""
+def pass_time(world: World, seconds: float) -> None:
+    """Let time pass: move all recorded times into the past."""
     for item in world.items("ledger"):
         earlier = {name: before(item[name], seconds) for name in ("at",) if name in item}
-        if hold := item.get("hold"):
-            earlier["hold"] = hold | {name: before(hold[name], seconds) for name in ("until", "since") if hold[name]}
+        if pending := item.get("pending"):
+            earlier["pending"] = pending | {
+                name: before(pending[name], seconds) for name in ("until", "since") if pending[name]
+            }
         world.client.put_item(TableName=NAMES.ledger, Item=pack_item(item | earlier))
 
 
@@ -122,12 +123,21 @@ def cursor(world: World) -> Cursor:
     return Cursors(world.client, NAMES.ledger, "follow-dial").read("dial/d1")
 
 
-def test_nudges_in_reverse_are_handled_in_the_streams_order(world: World) -> None:
+# Guards: the pages of EventStore.stream.
+def test_one_message_processes_a_stream_that_is_longer_than_one_read(world: World) -> None:
+    envelopes = turns(world, 30)
+
+    assert world.deliver(following(), wake_up(envelopes[-1]), context=Context(seconds=100)) == []
+
+    assert handled(world) == [*range(1, 31)]
+
+
+def test_wake_up_messages_in_reverse_order_are_handled_in_the_order_of_the_stream(world: World) -> None:
     envelopes = turns(world, 10)
 
-    assert world.deliver(following(), *[nudge(envelope) for envelope in reversed(envelopes)]) == []
+    assert world.deliver(following(), *[wake_up(envelope) for envelope in reversed(envelopes)]) == []
 
-    assert order(world) == list(range(1, 11))
+    assert handled(world) == list(range(1, 11))
     assert states(world, envelopes) == [COMMITTED] * 10
 
 
@@ -137,19 +147,19 @@ def test_nudges_in_reverse_are_handled_in_the_streams_order(world: World) -> Non
     rest=st.permutations(range(6)),
     data=st.data(),
 )
-def test_nudges_in_any_order_and_number_are_handled_in_the_streams_order_each_event_once(
+def test_any_wake_up_messages_handle_each_event_once_in_the_order_of_the_stream(
     world: World, batches: list[list[int]], rest: list[int], data: st.DataObject
 ) -> None:
     dial = data.draw(st.uuids()).hex
     envelopes = turns(world, 6, dial=dial)
 
     for batch in [*batches, rest]:
-        assert world.deliver(following(), *[nudge(envelopes[number]) for number in batch]) == []
+        assert world.deliver(following(), *[wake_up(envelopes[number]) for number in batch]) == []
 
-    assert order(world, dial) == [1, 2, 3, 4, 5, 6]
+    assert handled(world, dial) == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_nudge_brings_the_predecessors_that_never_nudged_and_costs_a_read_a_query_and_a_transaction_each(
+def test_a_wake_up_message_handles_all_earlier_events_with_one_read_one_query_and_a_transaction_each(
     world: World,
 ) -> None:
     seen: list[bool] = []
@@ -162,182 +172,187 @@ def test_a_nudge_brings_the_predecessors_that_never_nudged_and_costs_a_read_a_qu
     nothing.__module__ = "functions.trials.count_turns"
     calls = faults.calls()
 
-    assert world.deliver(reaction(DialTurned, ordered=True)(nothing), nudge(envelopes[3])) == []
+    assert world.deliver(reaction(DialTurned, ordered=True)(nothing), wake_up(envelopes[3])) == []
 
     assert calls == ["GetItem", "Query", *["TransactWriteItems"] * 4]
     assert seen == [True] * 4
-    world.deliver(blank, nudge(envelopes[3]))
-    assert order(world) == [1, 2, 3, 4]
+    world.deliver(blank, wake_up(envelopes[3]))
+    assert handled(world) == [1, 2, 3, 4]
 
 
-def test_events_of_other_types_are_passed_over(world: World) -> None:
+def test_events_of_other_types_are_skipped(world: World) -> None:
     first = recorded(DialCleaned(dial_id="d1"))
     second = recorded(DialTurned(dial_id="d1", steps=1), after=first)
     third = recorded(DialCleaned(dial_id="d1"), after=second)
     world.append(first, second, third)
 
-    assert world.deliver(following(), nudge(second)) == []
+    assert world.deliver(following(), wake_up(second)) == []
 
-    assert order(world) == [2]
+    assert handled(world) == [2]
     assert states(world, [first, second, third]) == [COMMITTED]
 
 
-def test_two_runs_at_once_handle_each_event_once(world: World) -> None:
+def test_two_concurrent_runs_handle_each_event_once(world: World) -> None:
     envelopes = turns(world, 3)
     handler = following()
-    faults.meanwhile("TransactWriteItems", lambda: world.deliver(handler, nudge(envelopes[2])))
+    faults.meanwhile("TransactWriteItems", lambda: world.deliver(handler, wake_up(envelopes[2])))
 
-    assert world.deliver(handler, nudge(envelopes[2])) == []
+    assert world.deliver(handler, wake_up(envelopes[2])) == []
 
-    assert order(world) == [1, 2, 3]
+    assert handled(world) == [1, 2, 3]
 
 
-# Guards: the cursor's condition, on a row that is not there yet, and on one that is.
+# Guards: the condition on the cursor, for a new row and for an existing one.
 @pytest.mark.parametrize("done", [0, 2])
-def test_an_event_that_another_run_parks_meanwhile_is_not_handled(world: World, done: int) -> None:
+def test_an_event_that_a_concurrent_run_blocks_is_not_handled(world: World, done: int) -> None:
     envelopes = turns(world, done)
-    assert world.deliver(following(), *map(nudge, envelopes)) == []
+    assert world.deliver(following(), *map(wake_up, envelopes)) == []
     last = recorded(DialTurned(dial_id="d1", steps=1), after=envelopes[-1] if envelopes else None)
     world.append(last)
     cursors = Cursors(world.client, NAMES.ledger, "follow-dial")
-    hold = Hold(event=last.metadata.id, sequence=done + 1, reason="NonRetryable")
-    faults.meanwhile("TransactWriteItems", lambda: cursors.write(cursor(world).held(hold)))
+    pending = PendingEvent(event=last.metadata.id, sequence=done + 1, reason="NonRetryable")
+    faults.meanwhile("TransactWriteItems", lambda: cursors.write(cursor(world).waiting_for(pending)))
 
-    assert world.deliver(following(), nudge(recorded(DialTurned(dial_id="d1", steps=1), after=last))) == []
+    assert world.deliver(following(), wake_up(recorded(DialTurned(dial_id="d1", steps=1), after=last))) == []
 
-    assert order(world) == list(range(1, done + 1))
-    assert cursor(world).hold == hold
+    assert handled(world) == list(range(1, done + 1))
+    assert cursor(world).pending == pending
 
 
-def test_a_poisoned_event_parks_its_own_stream_and_no_other(world: World) -> None:
-    poisoned, other = turns(world, 4), turns(world, 4, dial="d2")
+def test_a_dead_event_blocks_only_its_own_stream(world: World) -> None:
+    blocking, other = turns(world, 4), turns(world, 4, dial="d2")
 
-    assert world.deliver(failing(NonRetryable("no"), at=2), *map(nudge, [*poisoned, *other])) == []
+    assert world.deliver(failing(NonRetryable("no"), at=2), *map(wake_up, [*blocking, *other])) == []
 
-    assert (order(world), order(world, "d2")) == ([1], [1, 2, 3, 4])
+    assert (handled(world), handled(world, "d2")) == ([1], [1, 2, 3, 4])
     (dead,) = world.dead_letters()
-    assert (dead.error, dead.attributes["event_id"]) == ("NonRetryable", poisoned[1].metadata.id)
-    assert json.loads(dead.body)["detail"] == json.loads(poisoned[1].detail)
-    hold = cursor(world).hold
-    assert hold
-    assert (hold.blocked, hold.event, hold.sequence, hold.reason) == (True, poisoned[1].metadata.id, 2, "NonRetryable")
+    assert (dead.error, dead.attributes["event_id"]) == ("NonRetryable", blocking[1].metadata.id)
+    assert json.loads(dead.body)["detail"] == json.loads(blocking[1].detail)
+    pending = cursor(world).pending
+    assert pending
+    assert (pending.blocked, pending.event, pending.sequence, pending.reason) == (
+        True,
+        blocking[1].metadata.id,
+        2,
+        "NonRetryable",
+    )
 
 
-def test_a_parked_event_that_is_sent_again_and_succeeds_sets_its_stream_going(world: World) -> None:
+def test_a_retry_of_the_dead_event_that_succeeds_unblocks_its_stream(world: World) -> None:
     envelopes, body = blocked(world, at=2, of=4)
-    assert world.deliver(following(), nudge(envelopes[3])) == []
-    assert order(world) == [1]
+    assert world.deliver(following(), wake_up(envelopes[3])) == []
+    assert handled(world) == [1]
 
     assert world.deliver(following(), body) == []
 
-    assert order(world) == [1, 2, 3, 4]
+    assert handled(world) == [1, 2, 3, 4]
     assert states(world, envelopes) == [COMMITTED] * 4
 
 
-def test_a_parked_event_that_fails_again_keeps_its_stream_parked(world: World) -> None:
+def test_a_retry_of_the_dead_event_that_fails_keeps_its_stream_blocked(world: World) -> None:
     envelopes, body = blocked(world, at=2, of=3)
     message = Message(body)
 
     assert world.deliver(failing(Slip(), at=2), message) == [message]
-    assert world.deliver(following(), nudge(envelopes[2])) == []
-    assert order(world) == [1]
+    assert world.deliver(following(), wake_up(envelopes[2])) == []
+    assert handled(world) == [1]
 
     assert world.deliver(following(), later(message)) == []
-    assert order(world) == [1, 2, 3]
+    assert handled(world) == [1, 2, 3]
 
 
-def test_what_is_recorded_while_a_stream_is_set_going_is_not_forgotten(world: World) -> None:
+def test_an_event_that_is_recorded_while_its_stream_is_unblocked_is_handled(world: World) -> None:
     envelopes, body = blocked(world, at=1, of=1)
     late = recorded(DialTurned(dial_id="d1", steps=1), after=envelopes[0])
 
-    def comes_late() -> None:
+    def record_late() -> None:
         world.append(late)
-        assert world.deliver(following(), nudge(late)) == []  # finds the stream blocked, and ends
+        assert world.deliver(following(), wake_up(late)) == []  # finds the stream blocked, and ends
 
-    faults.meanwhile("TransactWriteItems", comes_late)
+    faults.meanwhile("TransactWriteItems", record_late)
     assert world.deliver(following(), body) == []
 
-    assert order(world) == [1, 2]
+    assert handled(world) == [1, 2]
 
 
-def test_after_a_parked_event_is_discarded_any_nudge_goes_on_behind_it(world: World) -> None:
+def test_after_a_discard_any_wake_up_message_continues_the_stream(world: World) -> None:
     envelopes, _ = blocked(world, at=2, of=4)
     discard(world, envelopes[1])
 
-    assert world.deliver(following(), nudge(envelopes[2])) == []
+    assert world.deliver(following(), wake_up(envelopes[2])) == []
 
-    assert order(world) == [1, 3, 4]
+    assert handled(world) == [1, 3, 4]
 
 
-def test_a_discarded_event_that_is_sent_again_is_not_handled_but_the_rest_is(world: World) -> None:
+def test_a_discarded_event_that_is_retried_is_not_handled_but_the_events_after_it_are(world: World) -> None:
     envelopes, body = blocked(world, at=2, of=4)
     discard(world, envelopes[1])
 
     assert world.deliver(following(), body) == []
 
-    assert order(world) == [1, 3, 4]
+    assert handled(world) == [1, 3, 4]
 
 
-def test_a_passing_failure_comes_again_by_one_nudge_while_the_others_end_and_order_is_kept(world: World) -> None:
+def test_after_a_temporary_failure_one_message_is_retried_and_the_order_is_kept(world: World) -> None:
     envelopes = turns(world, 4)
-    messages = [nudge(envelope) for envelope in envelopes]
+    messages = [wake_up(envelope) for envelope in envelopes]
 
     assert world.deliver(failing(Slip(), at=2), *messages) == messages[:1]
     (entry,) = world.entries(envelopes[1])
-    assert (entry.state, len(entry.tries), order(world)) == (TRYING, 1, [1])
+    assert (entry.state, len(entry.failed_attempts), handled(world)) == (TRYING, 1, [1])
 
     assert world.deliver(following(), later(messages[0])) == []
-    assert order(world) == [1, 2, 3, 4]
+    assert handled(world) == [1, 2, 3, 4]
 
 
-def test_tries_are_the_events_and_when_they_are_used_up_it_is_dead_under_its_own_id(world: World) -> None:
+def test_attempts_count_for_the_event_and_the_event_is_dead_after_the_last_one(world: World) -> None:
     envelopes = turns(world, 3)
-    message = nudge(envelopes[2])
+    message = wake_up(envelopes[2])
 
-    for number in range(RETRY.attempts):
-        assert bool(world.deliver(failing(Slip(), at=2), message)) == (number + 1 < RETRY.attempts)
+    for number in range(RETRY.max_attempts):
+        assert bool(world.deliver(failing(Slip(), at=2), message)) == (number + 1 < RETRY.max_attempts)
         message = later(message)
 
     (dead,) = world.dead_letters()
     assert (dead.error, dead.attributes["event_id"]) == ("Slip", envelopes[1].metadata.id)
-    assert order(world) == [1]
+    assert handled(world) == [1]
 
 
-# Guards: waiting is no try.
-def test_what_is_not_there_yet_holds_its_stream_without_counting(world: World) -> None:
+# Guards: waiting is not a failed attempt.
+def test_an_event_that_must_wait_blocks_its_stream_without_counting_attempts(world: World) -> None:
     envelopes = turns(world, 3)
-    message = nudge(envelopes[0])
-    for _ in range(2 * RETRY.attempts):
+    message = wake_up(envelopes[0])
+    for _ in range(2 * RETRY.max_attempts):
         assert world.deliver(MISSING, message) == [message]
-        assert world.deliver(MISSING, *map(nudge, envelopes[1:])) == []  # end quietly
+        assert world.deliver(MISSING, *map(wake_up, envelopes[1:])) == []  # end without an error
         message = later(message)
-    assert order(world) == []
+    assert handled(world) == []
     assert world.dead_letters() == []
 
     assert world.deliver(following(), message) == []
-    assert order(world) == [1, 2, 3]
+    assert handled(world) == [1, 2, 3]
 
 
-# Guards: the age of what waits is the event's, not its nudge's.
-def test_patience_with_what_is_not_there_yet_ends_by_the_events_age_whichever_nudge_brings_it(world: World) -> None:
+# Guards: the age that counts is the event's, not the message's.
+def test_the_retry_window_ends_by_the_age_of_the_event_whichever_message_brings_it(world: World) -> None:
     envelopes = turns(world, 3)
-    message = nudge(envelopes[0])
+    message = wake_up(envelopes[0])
     assert world.deliver(MISSING, message) == [message]
 
-    passes(world, RETRY.retry_window - 60)
-    assert world.deliver(MISSING, (third := nudge(envelopes[2]))) == [third]
-    passes(world, RETRY.longest)
-    assert world.deliver(MISSING, nudge(envelopes[1])) == []
+    pass_time(world, RETRY.retry_window - 60)
+    assert world.deliver(MISSING, (third := wake_up(envelopes[2]))) == [third]
+    pass_time(world, RETRY.max_backoff)
+    assert world.deliver(MISSING, wake_up(envelopes[1])) == []
 
     (dead,) = world.dead_letters()
     assert (dead.error, dead.attributes["event_id"]) == ("RetryLater", envelopes[0].metadata.id)
-    hold = cursor(world).hold
-    assert hold
-    assert (hold.blocked, hold.event) == (True, envelopes[0].metadata.id)
-    assert order(world) == []
+    pending = cursor(world).pending
+    assert pending
+    assert (pending.blocked, pending.event) == (True, envelopes[0].metadata.id)
+    assert handled(world) == []
 
 
-def test_an_old_nudge_brings_a_young_event_with_all_of_its_patience(world: World) -> None:
+def test_an_old_message_gives_a_new_event_its_full_retry_window(world: World) -> None:
     (envelope,) = turns(world, 1)
     message = Message(from_the_bus(envelope), age=2 * RETRY.retry_window)
 
@@ -347,61 +362,61 @@ def test_an_old_nudge_brings_a_young_event_with_all_of_its_patience(world: World
     assert world.dead_letters() == []
 
 
-# Guards: a hold ends with its time, though its message never comes.
+# Guards: a lock ends with its time, even if its message is lost.
 @pytest.mark.parametrize("error", [Slip(), RetryLater("not yet")], ids=["failed", "waits"])
-def test_when_the_message_that_holds_a_stream_never_comes_again_the_first_nudge_after_its_time_takes_over(
+def test_if_the_message_that_locks_a_stream_is_lost_a_later_message_continues_when_the_lock_ends(
     world: World, error: Exception
 ) -> None:
     envelopes = turns(world, 4)
-    lost = nudge(envelopes[1])
+    lost = wake_up(envelopes[1])
     assert world.deliver(failing(error, at=2), lost) == [lost]
 
-    assert world.deliver(following(), nudge(envelopes[2])) == []  # before its time it ends quietly
-    assert order(world) == [1]
+    assert world.deliver(following(), wake_up(envelopes[2])) == []  # before the lock ends, it does nothing
+    assert handled(world) == [1]
 
-    passes(world, RETRY.longest)
-    assert world.deliver(following(), nudge(envelopes[3])) == []
-    assert order(world) == [1, 2, 3, 4]
-    assert cursor(world).hold is None
+    pass_time(world, RETRY.max_backoff)
+    assert world.deliver(following(), wake_up(envelopes[3])) == []
+    assert handled(world) == [1, 2, 3, 4]
+    assert cursor(world).pending is None
 
-    assert world.deliver(following(), later(lost)) == []  # it does come, too late
-    assert order(world) == [1, 2, 3, 4]
+    assert world.deliver(following(), later(lost)) == []  # the lost message arrives too late
+    assert handled(world) == [1, 2, 3, 4]
 
 
-def test_who_takes_over_and_fails_holds_the_stream_in_its_turn_and_tries_go_on_counting(world: World) -> None:
+def test_a_message_that_continues_and_fails_locks_the_stream_and_attempts_are_counted_on(world: World) -> None:
     envelopes = turns(world, 3)
     handler = failing(Slip(), at=1)
-    for envelope in envelopes[: RETRY.attempts - 1]:
-        message = nudge(envelope)
+    for envelope in envelopes[: RETRY.max_attempts - 1]:
+        message = wake_up(envelope)
         assert world.deliver(handler, message) == [message]
-        hold = cursor(world).hold
-        assert hold
-        assert hold.message == message.id
-        passes(world, RETRY.longest)
+        pending = cursor(world).pending
+        assert pending
+        assert pending.message == message.id
+        pass_time(world, RETRY.max_backoff)
 
-    assert world.deliver(handler, nudge(envelopes[-1])) == []
+    assert world.deliver(handler, wake_up(envelopes[-1])) == []
 
     (dead,) = world.dead_letters()
     assert (dead.error, dead.attributes["event_id"]) == ("Slip", envelopes[0].metadata.id)
 
 
-def test_when_the_message_of_a_process_that_died_is_lost_too_the_first_nudge_after_its_time_takes_over(
+def test_if_the_message_of_a_dead_process_is_lost_a_later_message_continues_when_the_lock_ends(
     world: World,
 ) -> None:
     envelopes = turns(world, 3)
-    lost = Message(from_the_bus(envelopes[0]), tries=2)  # a suspect
+    lost = Message(from_the_bus(envelopes[0]), tries=2)  # suspected poison message
     with pytest.raises(SystemExit):
         world.deliver(failing(SystemExit(), at=1), lost)
 
-    assert world.deliver(following(), nudge(envelopes[1])) == []
-    assert order(world) == []
+    assert world.deliver(following(), wake_up(envelopes[1])) == []
+    assert handled(world) == []
 
-    passes(world, 60)
-    assert world.deliver(following(), nudge(envelopes[2])) == []
-    assert order(world) == [1, 2, 3]
+    pass_time(world, 60)
+    assert world.deliver(following(), wake_up(envelopes[2])) == []
+    assert handled(world) == [1, 2, 3]
 
 
-def test_an_event_of_a_version_to_come_holds_its_stream(world: World) -> None:
+def test_an_event_of_a_newer_version_blocks_its_stream(world: World) -> None:
     (first,) = turns(world, 1)
     newer = recorded(DialTurned(dial_id="d1", steps=1), after=first, version=2)
     world.append(newer, recorded(DialTurned(dial_id="d1", steps=1), after=newer))
@@ -409,23 +424,23 @@ def test_an_event_of_a_version_to_come_holds_its_stream(world: World) -> None:
 
     assert world.deliver(following(), message) == [message]
 
-    assert order(world) == [1]
+    assert handled(world) == [1]
     assert world.dead_letters() == []
 
 
 def test_a_process_that_dies_after_its_commit_repeats_nothing(world: World) -> None:
     envelopes = turns(world, 3)
-    message = nudge(envelopes[0])
+    message = wake_up(envelopes[0])
     faults.lose_the_answer("TransactWriteItems")
 
     again = world.deliver(following(), message)
     while again:
         again = world.deliver(following(), *map(later, again))
 
-    assert order(world) == [1, 2, 3]
+    assert handled(world) == [1, 2, 3]
 
 
-def test_an_event_that_kills_its_process_is_the_one_to_blame(world: World) -> None:
+def test_an_event_that_kills_its_process_is_the_one_that_becomes_dead(world: World) -> None:
     deadly, other = turns(world, 4), turns(world, 3, dial="d2")
     handler = failing(SystemExit(), at=3)
     waiting = [Message(from_the_bus(envelope), age=60) for envelope in [*deadly, *other]]
@@ -435,22 +450,22 @@ def test_an_event_that_kills_its_process_is_the_one_to_blame(world: World) -> No
         deliveries += 1
         try:
             again = world.deliver(handler, *waiting)
-        except SystemExit:  # the process is gone, and all that it had comes again
+        except SystemExit:  # the process is gone: SQS delivers its messages again
             again = waiting
         waiting = [later(message) for message in again]
 
     assert waiting == []
-    assert (order(world), order(world, "d2")) == ([1, 2], [1, 2, 3])
+    assert (handled(world), handled(world, "d2")) == ([1, 2], [1, 2, 3])
     (dead,) = world.dead_letters()
     assert (dead.error, dead.attributes["event_id"]) == ("ProcessDied", deadly[2].metadata.id)
 
 
-def test_a_nudge_that_runs_out_of_time_is_handed_back_between_two_events(world: World) -> None:
+def test_a_run_that_has_no_time_left_returns_its_message_between_two_events(world: World) -> None:
     envelopes = turns(world, 4)
-    message = nudge(envelopes[3])
+    message = wake_up(envelopes[3])
 
     assert world.deliver(following(), message, context=Context(seconds=5, less=1)) == [message]
-    assert 0 < len(order(world)) < 4
+    assert 0 < len(handled(world)) < 4
 
     assert world.deliver(following(), later(message)) == []
-    assert order(world) == [1, 2, 3, 4]
+    assert handled(world) == [1, 2, 3, 4]

@@ -4,16 +4,16 @@ from math import inf
 
 import pytest
 
+from daybook.consumers.circuit_breaker import BreakerOpen
 from daybook.consumers.effect_records import InProgress, NotPerformed, OutcomeUnknown
 from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.outcome import Duplicate, Verdict, outcome_of
-from daybook.consumers.switch import BreakerOpen
 from daybook.contracts.contract import ContractBroken, UnknownVersion
 from daybook.runtime.retry import Retry
-from daybook.store.cursor import Overtaken
+from daybook.store.cursor import ConcurrentWrite
 from daybook.store.transaction import OutOfTime
 
-RETRY = Retry(attempts=3, crashes=2, first=30, longest=900, retry_window=3600)
+RETRY = Retry(max_attempts=3, max_crashes=2, first_backoff=30, max_backoff=900, retry_window=3600)
 HOUR, YEAR = 3600.0, 31_536_000.0
 COUNTED, FREE = True, False
 
@@ -22,7 +22,7 @@ COUNTED, FREE = True, False
 TABLE = {
     "no error": (None, 0, 0, Verdict.COMMITTED, FREE, 0, 0),
     "done before": (Duplicate(), 0, 0, Verdict.DUPLICATE, FREE, 0, 0),
-    "another run was faster": (Overtaken(), 0, 0, Verdict.OVERTAKEN, FREE, 0, 0),
+    "another run was faster": (ConcurrentWrite(), 0, 0, Verdict.CURSOR_CHANGED, FREE, 0, 0),
     "no time was left": (OutOfTime(), 2, YEAR, Verdict.RETRY, FREE, 1, 5),
     "the breaker is open": (BreakerOpen(100), 2, YEAR, Verdict.RETRY, FREE, 100, 150),
     "the breaker is open for a moment": (BreakerOpen(0), 0, 0, Verdict.RETRY, FREE, 5, 8),
@@ -58,7 +58,7 @@ TABLE = {
 @pytest.mark.parametrize(
     ("error", "failed", "age", "verdict", "counts", "earliest", "latest"), TABLE.values(), ids=TABLE
 )
-def test_an_error_decides_what_becomes_of_the_delivery(
+def test_an_error_decides_the_outcome_of_the_delivery(
     error: Exception | None, failed: int, age: float, verdict: Verdict, counts: bool, earliest: int, latest: int
 ) -> None:
     for _ in range(20):  # the time until a redelivery is drawn at random

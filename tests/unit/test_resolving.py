@@ -1,4 +1,4 @@
-"""Effects whose outcome is unknown: what somebody has found out is told once, and nothing is attempted twice for it."""
+"""An operator resolves effects with an unknown outcome: each outcome is recorded once, and no effect runs twice."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daybook.consumers.effect_records import CONCLUDED, OPEN, WITHDRAWN, EffectRecord, InProgress
+from daybook.consumers.effect_records import COMPLETED, OPEN, WITHDRAWN, EffectRecord, InProgress
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
@@ -15,24 +15,30 @@ from daybook.operate.connection import Connection
 from daybook.operate.dead_letters import resolve as resolving
 from daybook.operate.dead_letters.decision import NoAnswer
 from daybook.operate.dead_letters.index import NoSuchDeadLetter
-from daybook.operate.dead_letters.resolve import Doubt, NothingToResolve, NotTellable, StillAtIt, TakenUp
-from daybook.store.ledger import COMMITTED, DEAD, Entry
-from events.notifications import EmailSent
+from daybook.operate.dead_letters.resolve import (
+    EffectMayBeRunning,
+    EffectRecordChanged,
+    InvalidOutcomeEvent,
+    NothingToResolve,
+    UnknownOutcome,
+)
+from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
+from daybook.testing.world import NAMES, World
+from tests.application.builders import from_the_bus, recorded
+from tests.application.contracts.reminders import ReminderSent
 from tests.unit.bodies import attempting
 from tests.unit.bodies import running as reacting
-from tests.unit.builders import from_the_bus, recorded
-from tests.unit.running import Running, outlives, refuses, said
-from tests.unit.test_effects import attempt_row, time_passes
-from tests.unit.test_tries import Slip
-from tests.unit.world import NAMES, World
+from tests.unit.running import Running, dies_at, error_of, operation_event
+from tests.unit.test_delivery_attempts import Slip
+from tests.unit.test_effects import effect_record, time_passes
 
 WHY = "SES has no such message"
-SENT = EmailSent(letter_id="1001.trial", order_id="1001", message_id="M-1")
-TOLD = json.dumps({"DetailType": "EmailSent", "data": json.loads(SENT.to_json())})
+SENT = ReminderSent(reminder_id="1001.trial", loan_id="1001", message_id="M-1")
+OUTCOME = json.dumps({"DetailType": "ReminderSent", "data": json.loads(SENT.to_json())})
 
 
-class Post:
-    """The world outside. It takes what it is given, and does not always answer."""
+class Mailer:
+    """The external system. It accepts every call, and does not always answer."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -48,45 +54,49 @@ class Post:
 
 
 @pytest.fixture
-def running(world: World) -> Running:
+def running(world: World, library: None) -> Running:  # noqa: ARG001 - the application that commands serve
     return Running(world)
 
 
 @pytest.fixture
-def post() -> Post:
-    return Post()
+def mailer() -> Mailer:
+    return Mailer()
 
 
-def in_doubt(running: Running, post: Post) -> Envelope:
-    """An event of which nobody knows whether its effect has happened. From now on the world outside answers."""
-    running.deploy(attempting(post.body))
+def with_unknown_outcome(running: Running, mailer: Mailer) -> Envelope:
+    """An event whose effect has an unknown outcome. From now on the external system answers."""
+    running.deploy(attempting(mailer.body))
     envelope = recorded()
     running.world.append(envelope)
-    running.arrives(from_the_bus(envelope), "try-it")
-    post.silent = False
+    running.receives(from_the_bus(envelope), "try-it")
+    mailer.silent = False
     return envelope
 
 
 def resolved(
-    running: Running, dead_letter: Envelope | str, outcome: str, text: str = TOLD, connection: Connection | None = None
+    running: Running,
+    dead_letter: Envelope | str,
+    outcome: str,
+    text: str = OUTCOME,
+    connection: Connection | None = None,
 ) -> resolving.Resolved:
-    """What the command does."""
+    """What the command `daybook dead resolve` does."""
     connection = connection or running.connection()
     name = dead_letter if isinstance(dead_letter, str) else dead_letter.metadata.id
     try:
-        doubt = resolving.find(connection, name)
+        unknown = resolving.find(connection, name)
     except NoSuchDeadLetter:
-        done = resolving.done_before(connection, name)
+        done = resolving.already_resolved(connection, name)
         if done is None:
             raise
         return done
     if outcome == resolving.NO_EFFECT:
-        return resolving.had_no_effect(connection, doubt, WHY, pause=running.pause)
-    told = resolving.outcome_in(doubt, text) if text else None
-    return resolving.took_effect(connection, doubt, told, WHY)
+        return resolving.had_no_effect(connection, unknown, WHY, pause=running.pause)
+    event = resolving.outcome_in(unknown, text) if text else None
+    return resolving.took_effect(connection, unknown, event, WHY)
 
 
-def doubt_about(running: Running, dead_letter: Envelope) -> Doubt:
+def unknown_outcome(running: Running, dead_letter: Envelope) -> UnknownOutcome:
     return resolving.find(running.connection(), dead_letter.metadata.id)
 
 
@@ -95,88 +105,94 @@ def state(running: Running, event: Envelope) -> str:
     return entry.state
 
 
-# --- nothing happened -------------------------------------------------------------------------------------------------
+# --- the effect did not happen ----------------------------------------------------------------------------------------
 
 
-def test_what_had_no_effect_is_attempted_again_and_told_by_the_effect_itself(running: Running, post: Post) -> None:
-    placed = in_doubt(running, post)
-    assert (state(running, placed), post.sent) == (DEAD, ["trial/1001"])
+def test_an_effect_that_did_not_happen_runs_again_and_records_its_outcome_itself(
+    running: Running, mailer: Mailer
+) -> None:
+    event = with_unknown_outcome(running, mailer)
+    assert (state(running, event), mailer.sent) == (DEAD, ["trial/1001"])
 
-    done = resolved(running, placed, resolving.NO_EFFECT)
+    done = resolved(running, event, resolving.NO_EFFECT)
 
-    assert post.sent == ["trial/1001"] * 2
-    assert (done.state, state(running, placed), attempt_row(running.world)["state"]) == (
+    assert mailer.sent == ["trial/1001"] * 2
+    assert (done.state, state(running, event), effect_record(running.world)["state"]) == (
         COMMITTED,
         COMMITTED,
-        CONCLUDED,
+        COMPLETED,
     )
-    assert running.world.events("letter/1001.trial") == [SENT]
-    (act,) = running.acts()
-    told = said(act)
-    assert isinstance(told, EffectResolved)
-    assert (told.dead_letter.event, told.dead_letter.error, told.idempotency_key) == (
-        placed.metadata.id,
+    assert running.world.events("reminder/1001.trial") == [SENT]
+    (operation,) = running.operations()
+    resolution = operation_event(operation)
+    assert isinstance(resolution, EffectResolved)
+    assert (resolution.dead_letter.event, resolution.dead_letter.error, resolution.idempotency_key) == (
+        event.metadata.id,
         "OutcomeUnknown",
         "trial/1001",
     )
-    assert (told.outcome, told.reason, told.told) == (resolving.NO_EFFECT, WHY, ())
+    assert (resolution.outcome, resolution.reason, resolution.outcome_events) == (resolving.NO_EFFECT, WHY, ())
 
 
-def test_if_nobody_knows_again_that_is_told(running: Running, post: Post) -> None:
-    placed = in_doubt(running, post)
-    post.silent = True
+def test_an_outcome_that_is_unknown_again_is_reported(running: Running, mailer: Mailer) -> None:
+    event = with_unknown_outcome(running, mailer)
+    mailer.silent = True
 
-    done = resolved(running, placed, resolving.NO_EFFECT)
+    done = resolved(running, event, resolving.NO_EFFECT)
 
     assert (done.state, done.error) == (DEAD, "OutcomeUnknown")
-    assert (attempt_row(running.world)["state"], len(post.sent)) == (OPEN, 2)
+    assert (effect_record(running.world)["state"], len(mailer.sent)) == (OPEN, 2)
 
 
-def test_an_effect_that_says_nothing_has_the_event_all_the_same(running: Running, post: Post) -> None:
-    placed = in_doubt(running, post)
-    doubt = doubt_about(running, placed)
+def test_without_an_answer_of_the_effect_the_command_fails_and_the_event_stays_in_its_queue(
+    running: Running, mailer: Mailer
+) -> None:
+    event = with_unknown_outcome(running, mailer)
+    unknown = unknown_outcome(running, event)
 
-    told = refuses(lambda: resolving.had_no_effect(running.connection(), doubt, WHY, pause=lambda _: None), NoAnswer)
+    error = error_of(
+        lambda: resolving.had_no_effect(running.connection(), unknown, WHY, pause=lambda _: None), NoAnswer
+    )
 
-    assert "daybook dead show" in told
-    assert (state(running, placed), attempt_row(running.world)["state"]) == (DEAD, WITHDRAWN)
+    assert "daybook dead show" in error
+    assert (state(running, event), effect_record(running.world)["state"]) == (DEAD, WITHDRAWN)
     assert running.waiting("try-it") == 1
 
 
-# Guards: that an interrupted resolving is found by its mark on the attempt, and that the withdrawal is conditional.
+# Guards: an interrupted command is found by its mark on the effect record, and the withdrawal is conditional.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("call", ["TransactWriteItems"])  # every call: tests/deep/unit
-def test_whenever_it_is_interrupted_repeating_it_has_what_had_no_effect_happen_once(
-    running: Running, post: Post, call: int | str, after: bool
+def test_an_interrupted_resolution_as_no_effect_that_is_repeated_runs_the_effect_once(
+    running: Running, mailer: Mailer, call: int | str, after: bool
 ) -> None:
-    placed = in_doubt(running, post)
+    event = with_unknown_outcome(running, mailer)
 
-    outlives(
+    dies_at(
         running,
-        lambda connection: resolved(running, placed, resolving.NO_EFFECT, connection=connection),
+        lambda connection: resolved(running, event, resolving.NO_EFFECT, connection=connection),
         call,
         after=after,
     )
-    done = resolved(running, placed, resolving.NO_EFFECT)
-    running.turn()
+    done = resolved(running, event, resolving.NO_EFFECT)
+    running.process_all()
 
-    assert post.sent == ["trial/1001"] * 2  # the one in doubt, and one more
-    assert (done.state, state(running, placed)) == (COMMITTED, COMMITTED)
-    assert running.world.events("letter/1001.trial") == [SENT]
-    assert len(running.acts()) == 1
+    assert mailer.sent == ["trial/1001"] * 2  # the call with the unknown outcome, and one more
+    assert (done.state, state(running, event)) == (COMMITTED, COMMITTED)
+    assert running.world.events("reminder/1001.trial") == [SENT]
+    assert len(running.operations()) == 1
 
 
-# Guards: the number that goes up with the withdrawal.
-@pytest.mark.parametrize("says", ["note", "conclude", "withdraw", "leave"])
-def test_a_process_that_was_thought_dead_can_say_nothing_more_of_an_attempt_that_was_withdrawn(
-    running: Running, post: Post, says: str
+# Guards: the number that the withdrawal increases.
+@pytest.mark.parametrize("says", ["note", "complete", "withdraw", "leave"])
+def test_a_process_that_was_thought_dead_cannot_write_to_an_effect_record_that_was_withdrawn(
+    running: Running, mailer: Mailer, says: str
 ) -> None:
-    def long_silence(record: EffectRecord) -> None:
-        post.meanwhile = lambda _: None
-        post.silent = False
+    def delay(record: EffectRecord) -> None:
+        mailer.meanwhile = lambda _: None
+        mailer.silent = False
         time_passes(running.world)
-        running.arrives(from_the_bus(placed), "try-it")  # again, at another process, which finds it in doubt
-        done = resolved(running, placed, resolving.NO_EFFECT)
+        running.receives(from_the_bus(event), "try-it")  # again, in another process, which finds an unknown outcome
+        done = resolved(running, event, resolving.NO_EFFECT)
         assert done.state == COMMITTED
         if says == "note":
             with pytest.raises(InProgress):
@@ -186,285 +202,290 @@ def test_a_process_that_was_thought_dead_can_say_nothing_more_of_an_attempt_that
                 record.withdraw()
         if says == "leave":
             with pytest.raises(InProgress):
-                record.leave()
+                record.release()
 
-    running.deploy(attempting(post.body))
-    placed = recorded()
-    running.world.append(placed)
-    post.meanwhile = long_silence
-    running.arrives(from_the_bus(placed), "try-it")
-    running.turn()
+    running.deploy(attempting(mailer.body))
+    event = recorded()
+    running.world.append(event)
+    mailer.meanwhile = delay
+    running.receives(from_the_bus(event), "try-it")
+    running.process_all()
 
-    assert running.world.events("letter/1001.trial") == [SENT]
-    assert attempt_row(running.world)["notes"] == {}
-
-
-# --- it did happen ----------------------------------------------------------------------------------------------------
+    assert running.world.events("reminder/1001.trial") == [SENT]
+    assert effect_record(running.world)["notes"] == {}
 
 
-def test_what_took_effect_is_told_as_the_effect_would_have_told_it_and_not_attempted_again(
-    running: Running, post: Post
+# --- the effect happened ----------------------------------------------------------------------------------------------
+
+
+def test_an_effect_that_happened_does_not_run_again_and_has_the_outcome_event_that_it_would_have_emitted(
+    running: Running, mailer: Mailer
 ) -> None:
-    placed = in_doubt(running, post)
+    event = with_unknown_outcome(running, mailer)
 
-    done = resolved(running, placed, resolving.TOOK_EFFECT)
-    running.arrives(from_the_bus(placed), "try-it")
+    done = resolved(running, event, resolving.TOOK_EFFECT)
+    running.receives(from_the_bus(event), "try-it")
 
-    assert post.sent == ["trial/1001"]
-    (by_hand,) = running.world.stream("letter/1001.trial")
-    assert running.world.events("letter/1001.trial") == [SENT]
-    assert done == resolving.Resolved(f"{placed.metadata.id}@try-it", COMMITTED, (by_hand.metadata.id,))
-    (entry,) = running.world.entries(placed)
-    (act,) = running.acts()
+    assert mailer.sent == ["trial/1001"]
+    (by_hand,) = running.world.stream("reminder/1001.trial")
+    assert running.world.events("reminder/1001.trial") == [SENT]
+    assert done == resolving.Resolved(f"{event.metadata.id}@try-it", COMMITTED, (by_hand.metadata.id,))
+    (entry,) = running.world.entries(event)
+    (operation,) = running.operations()
     assert (entry.state, list(entry.emitted)) == (COMMITTED, [by_hand.metadata.id])
     assert not entry.details.keys() & {"dead", "error", "reason", "body"}
-    assert entry.details["operation"] == said(act).operation_id
-    row = attempt_row(running.world)
-    assert (row["state"], row["events"], "until" in row) == (CONCLUDED, [by_hand.metadata.id], False)
-    assert (said(act).outcome, said(act).told) == (resolving.TOOK_EFFECT, (by_hand.metadata.id,))
+    assert entry.details["operation"] == operation_event(operation).operation_id
+    row = effect_record(running.world)
+    assert (row["state"], row["events"], "until" in row) == (COMPLETED, [by_hand.metadata.id], False)
+    assert (operation_event(operation).outcome, operation_event(operation).outcome_events) == (
+        resolving.TOOK_EFFECT,
+        (by_hand.metadata.id,),
+    )
 
 
-def test_but_for_its_time_and_hash_the_event_is_the_one_that_the_effect_would_have_recorded(
-    running: Running, post: Post
-) -> None:
-    placed = in_doubt(running, post)
-    resolved(running, placed, resolving.TOOK_EFFECT)
-    (by_hand,) = running.world.stream("letter/1001.trial")
+def test_the_outcome_event_is_that_of_the_effect_except_for_time_and_hash(running: Running, mailer: Mailer) -> None:
+    event = with_unknown_outcome(running, mailer)
+    resolved(running, event, resolving.TOOK_EFFECT)
+    (by_hand,) = running.world.stream("reminder/1001.trial")
     running.world.clear("ledger")
     running.world.clear_store()
-    running.world.append(placed)
+    running.world.append(event)
 
-    running.arrives(from_the_bus(placed), "try-it")
+    running.receives(from_the_bus(event), "try-it")
 
-    (by_itself,) = running.world.stream("letter/1001.trial")
+    (by_itself,) = running.world.stream("reminder/1001.trial")
     for name in ("id", "type", "version", "stream", "sequence", "correlation_id", "causation_id", "producer"):
         assert getattr(by_hand.metadata, name) == getattr(by_itself.metadata, name), name
-    assert (by_hand.data, by_hand.source, by_hand.story, by_hand.previous) == (
+    assert (by_hand.data, by_hand.source, by_hand.in_correlation_index, by_hand.previous) == (
         by_itself.data,
         by_itself.source,
-        by_itself.story,
+        by_itself.in_correlation_index,
         by_itself.previous,
     )
 
 
-def test_it_may_be_that_nothing_is_to_be_told(running: Running, post: Post) -> None:
-    placed = in_doubt(running, post)
+def test_an_effect_that_happened_may_have_no_outcome_event(running: Running, mailer: Mailer) -> None:
+    event = with_unknown_outcome(running, mailer)
 
-    done = resolved(running, placed, resolving.TOOK_EFFECT, text="")
+    done = resolved(running, event, resolving.TOOK_EFFECT, text="")
 
-    assert (done.state, done.told) == (COMMITTED, ())
-    assert running.facts() == [placed]
-    assert (attempt_row(running.world)["state"], attempt_row(running.world)["events"]) == (CONCLUDED, [])
+    assert (done.state, done.outcome_events) == (COMMITTED, ())
+    assert running.business_events() == [event]
+    assert (effect_record(running.world)["state"], effect_record(running.world)["events"]) == (COMPLETED, [])
 
 
-# Guards: that all of it is one transaction.
+# Guards: all writes are one transaction.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("call", ["TransactWriteItems"])  # every call: tests/deep/unit
-def test_whenever_it_is_interrupted_repeating_it_tells_once_what_took_effect(
-    running: Running, post: Post, call: int | str, after: bool
+def test_an_interrupted_resolution_as_took_effect_that_is_repeated_records_one_outcome_event(
+    running: Running, mailer: Mailer, call: int | str, after: bool
 ) -> None:
-    placed = in_doubt(running, post)
+    event = with_unknown_outcome(running, mailer)
 
-    died = outlives(
+    died = dies_at(
         running,
-        lambda connection: resolved(running, placed, resolving.TOOK_EFFECT, connection=connection),
+        lambda connection: resolved(running, event, resolving.TOOK_EFFECT, connection=connection),
         call,
         after=after,
     )
-    told = [envelope.metadata.type for envelope in running.world.recorded()]
-    done = resolved(running, placed, resolving.TOOK_EFFECT)
+    recorded_types = [envelope.metadata.type for envelope in running.world.recorded()]
+    done = resolved(running, event, resolving.TOOK_EFFECT)
 
     assert died == (call not in {5, 6})
-    assert len(told) in {1, 3}  # nothing, or all of it
-    assert (done.state, state(running, placed), post.sent) == (COMMITTED, COMMITTED, ["trial/1001"])
-    assert running.world.events("letter/1001.trial") == [SENT]
-    assert len(running.acts()) == 1
+    assert len(recorded_types) in {1, 3}  # all writes, or none
+    assert (done.state, state(running, event), mailer.sent) == (COMMITTED, COMMITTED, ["trial/1001"])
+    assert running.world.events("reminder/1001.trial") == [SENT]
+    assert len(running.operations()) == 1
 
 
-# Guards: the number of the attempt, in both transactions.
+# Guards: the number of the effect record, in both transactions.
 @pytest.mark.parametrize("outcome", [resolving.NO_EFFECT, resolving.TOOK_EFFECT])
-def test_an_attempt_that_somebody_has_taken_up_meanwhile_is_left_to_them(
-    running: Running, post: Post, outcome: str
+def test_an_effect_record_that_was_changed_meanwhile_is_not_resolved(
+    running: Running, mailer: Mailer, outcome: str
 ) -> None:
-    placed = in_doubt(running, post)
-    doubt = doubt_about(running, placed)
-    running.arrives(from_the_bus(placed), "try-it")  # which looks, and leaves it in doubt
+    event = with_unknown_outcome(running, mailer)
+    unknown = unknown_outcome(running, event)
+    running.receives(from_the_bus(event), "try-it")  # finds an unknown outcome, and changes only the number
 
     connection = running.connection()
-    act: dict[str, Callable[[], object]] = {
-        resolving.NO_EFFECT: lambda: resolving.had_no_effect(connection, doubt, WHY, pause=running.pause),
-        resolving.TOOK_EFFECT: lambda: resolving.took_effect(connection, doubt, SENT, WHY),
+    commands: dict[str, Callable[[], object]] = {
+        resolving.NO_EFFECT: lambda: resolving.had_no_effect(connection, unknown, WHY, pause=running.pause),
+        resolving.TOOK_EFFECT: lambda: resolving.took_effect(connection, unknown, SENT, WHY),
     }
-    refuses(act[outcome], TakenUp)
+    error_of(commands[outcome], EffectRecordChanged)
 
-    assert (attempt_row(running.world)["state"], running.acts(), post.sent) == (OPEN, [], ["trial/1001"])
+    assert (effect_record(running.world)["state"], running.operations(), mailer.sent) == (OPEN, [], ["trial/1001"])
 
 
-def test_of_two_who_say_that_it_took_effect_both_are_told_that_it_is_done(running: Running, post: Post) -> None:
-    placed = in_doubt(running, post)
-    doubt = doubt_about(running, placed)
-    first = resolved(running, placed, resolving.TOOK_EFFECT)
+def test_of_two_resolutions_as_took_effect_both_succeed(running: Running, mailer: Mailer) -> None:
+    event = with_unknown_outcome(running, mailer)
+    unknown = unknown_outcome(running, event)
+    first = resolved(running, event, resolving.TOOK_EFFECT)
 
-    second = resolving.took_effect(running.connection(), doubt, SENT, WHY)
+    second = resolving.took_effect(running.connection(), unknown, SENT, WHY)
 
     assert second == first
-    assert (len(running.acts()), len(running.facts())) == (1, 2)
+    assert (len(running.operations()), len(running.business_events())) == (1, 2)
 
 
-def test_of_two_who_disagree_the_first_has_said_it(running: Running, post: Post) -> None:
-    placed = in_doubt(running, post)
-    doubt = doubt_about(running, placed)
+def test_of_two_different_resolutions_the_second_one_fails(running: Running, mailer: Mailer) -> None:
+    event = with_unknown_outcome(running, mailer)
+    unknown = unknown_outcome(running, event)
     connection = running.connection()
     with pytest.raises(NoAnswer):
-        resolving.had_no_effect(connection, doubt, WHY, pause=lambda _: None)
+        resolving.had_no_effect(connection, unknown, WHY, pause=lambda _: None)
 
-    told = refuses(lambda: resolved(running, placed, resolving.TOOK_EFFECT), TakenUp)
+    error = error_of(lambda: resolved(running, event, resolving.TOOK_EFFECT), EffectRecordChanged)
 
-    assert "had no effect" in told
-    assert running.world.stream("letter/1001.trial") == []
+    assert "had no effect" in error
+    assert running.world.stream("reminder/1001.trial") == []
 
 
-def test_an_event_that_would_open_a_stream_that_is_open_is_not_told(running: Running, post: Post) -> None:
-    placed = in_doubt(running, post)
+def test_an_outcome_event_cannot_open_a_stream_that_is_open(running: Running, mailer: Mailer) -> None:
+    event = with_unknown_outcome(running, mailer)
     running.world.append(recorded(SENT))
 
-    told = refuses(lambda: resolved(running, placed, resolving.TOOK_EFFECT), NotTellable)
+    error = error_of(lambda: resolved(running, event, resolving.TOOK_EFFECT), InvalidOutcomeEvent)
 
-    assert "letter/1001.trial" in told
-    assert (state(running, placed), running.acts()) == (DEAD, [])
+    assert "reminder/1001.trial" in error
+    assert (state(running, event), running.operations()) == (DEAD, [])
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("no JSON", "not JSON"),
-        ("[]", "just that in the file"),
-        ('{"data": {}}', "not of the form"),
-        ('{"DetailType": "EmailSent"}', "not of the form"),
-        ('{"DetailType": "EmailRefused", "data": {}}', "try-it emits EmailSent, and never EmailRefused"),
-        (TOLD.replace('"M-1"', "5"), "message_id"),
-        (TOLD.replace('"M-1"', '"FILL IN, such as 0100"'), "fill in message_id"),
-        (TOLD.replace('"M-1"', '"•••"'), "fill in message_id"),
-        (TOLD.replace('"1001"', '"1002"'), "order_id is not that of the dead letter's event"),
+        ("[]", "remove the others from the file"),
+        ('{"data": {}}', "does not have the form"),
+        ('{"DetailType": "ReminderSent"}', "does not have the form"),
+        ('{"DetailType": "EmailRefused", "data": {}}', "try-it emits ReminderSent, not EmailRefused"),
+        (OUTCOME.replace('"M-1"', "5"), "message_id"),
+        (OUTCOME.replace('"M-1"', '"FILL IN, such as 0100"'), "fill in message_id"),
+        (OUTCOME.replace('"M-1"', '"•••"'), "fill in message_id"),
+        (OUTCOME.replace('"1001"', '"1002"'), "loan_id differs from the dead letter's event"),
     ],
 )
-def test_what_the_effect_would_not_have_told_is_refused(running: Running, post: Post, text: str, told: str) -> None:
-    doubt = doubt_about(running, in_doubt(running, post))
+def test_an_event_that_the_effect_could_not_emit_is_refused(
+    running: Running, mailer: Mailer, text: str, expected: str
+) -> None:
+    unknown = unknown_outcome(running, with_unknown_outcome(running, mailer))
 
-    assert told in refuses(lambda: resolving.outcome_in(doubt, text), NotTellable)
+    assert expected in error_of(lambda: resolving.outcome_in(unknown, text), InvalidOutcomeEvent)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        TOLD,
-        f"[{TOLD}]",
-        json.dumps({"Source": "x", "DetailType": "EmailSent", "Detail": {"data": json.loads(TOLD)["data"]}}),
+        OUTCOME,
+        f"[{OUTCOME}]",
+        json.dumps({"Source": "x", "DetailType": "ReminderSent", "Detail": {"data": json.loads(OUTCOME)["data"]}}),
     ],
 )
-def test_an_outcome_may_be_written_in_several_forms(running: Running, post: Post, text: str) -> None:
-    assert resolving.outcome_in(doubt_about(running, in_doubt(running, post)), text) == SENT
+def test_an_outcome_event_may_have_several_forms(running: Running, mailer: Mailer, text: str) -> None:
+    assert resolving.outcome_in(unknown_outcome(running, with_unknown_outcome(running, mailer)), text) == SENT
 
 
-def test_a_template_says_what_is_known_and_hides_what_is_about_people(running: Running, post: Post) -> None:
-    doubt = doubt_about(running, in_doubt(running, post))
+def test_a_template_contains_known_values_and_hides_personal_data(running: Running, mailer: Mailer) -> None:
+    unknown = unknown_outcome(running, with_unknown_outcome(running, mailer))
 
-    (template,) = doubt.templates
+    (template,) = unknown.templates
 
     assert template == {
-        "DetailType": "EmailSent",
+        "DetailType": "ReminderSent",
         "data": {
-            "letter_id": "FILL IN, such as 1001.confirmed",
-            "order_id": "1001",
-            "message_id": f"FILL IN, such as {EmailSent.example['message_id']}",
+            "reminder_id": "FILL IN, for example 1001.first",
+            "loan_id": "1001",
+            "message_id": f"FILL IN, for example {ReminderSent.example['message_id']}",
         },
     }
 
 
-# --- what is not in doubt ---------------------------------------------------------------------------------------------
+# --- dead letters without an unknown outcome --------------------------------------------------------------------------
 
 
-def test_what_is_no_effect_has_nothing_to_resolve(running: Running) -> None:
+def test_a_dead_letter_of_a_reaction_cannot_be_resolved(running: Running) -> None:
     running.deploy(reacting(lambda _: None))
 
-    told = refuses(lambda: doubt_about(running, a_dead_letter(running)), NothingToResolve)
+    error = error_of(lambda: unknown_outcome(running, a_dead_letter(running)), NothingToResolve)
 
-    assert "try-it is a reaction, and no effect" in told
-
-
-def test_what_died_before_it_was_attempted_has_nothing_to_resolve(running: Running, post: Post) -> None:
-    running.deploy(attempting(post.body))
-
-    told = refuses(lambda: doubt_about(running, a_dead_letter(running)), NothingToResolve)
-
-    assert "nothing was attempted for trial/1001" in told
-    assert "daybook dead retry" in told
+    assert "try-it is a reaction, not an effect" in error
 
 
-def test_what_is_no_event_of_the_store_has_nothing_to_resolve(running: Running, post: Post) -> None:
-    running.deploy(attempting(post.body))
+def test_an_event_that_died_before_its_attempt_cannot_be_resolved(running: Running, mailer: Mailer) -> None:
+    running.deploy(attempting(mailer.body))
 
-    told = refuses(lambda: doubt_about(running, a_dead_letter(running, stored=False)), NothingToResolve)
+    error = error_of(lambda: unknown_outcome(running, a_dead_letter(running)), NothingToResolve)
 
-    assert "is no event of the store" in told
-
-
-def test_what_is_known_to_have_had_no_effect_is_to_be_retried(running: Running, post: Post) -> None:
-    placed = in_doubt(running, post)
-    set_attempt(running, state=WITHDRAWN)
-
-    told = refuses(lambda: doubt_about(running, placed), NothingToResolve)
-
-    assert "is known to have had no effect; daybook dead retry" in told
+    assert "there was no attempt of trial/1001" in error
+    assert "daybook dead retry" in error
 
 
-def test_what_is_known_to_have_happened_is_to_be_retried(running: Running, post: Post) -> None:
-    placed = in_doubt(running, post)
-    set_attempt(running, state=CONCLUDED)
+def test_an_event_that_is_not_in_the_store_cannot_be_resolved(running: Running, mailer: Mailer) -> None:
+    running.deploy(attempting(mailer.body))
 
-    told = refuses(lambda: doubt_about(running, placed), NothingToResolve)
+    error = error_of(lambda: unknown_outcome(running, a_dead_letter(running, stored=False)), NothingToResolve)
 
-    assert "is known already" in told
+    assert "is not in the store" in error
 
 
-def test_what_was_attempted_for_another_event_is_resolved_there(running: Running, post: Post) -> None:
-    in_doubt(running, post)
+def test_an_effect_that_is_known_not_to_have_happened_must_be_retried(running: Running, mailer: Mailer) -> None:
+    event = with_unknown_outcome(running, mailer)
+    set_effect_record(running, state=WITHDRAWN)
+
+    error = error_of(lambda: unknown_outcome(running, event), NothingToResolve)
+
+    assert "had no effect; to attempt it again: daybook dead retry" in error
+
+
+def test_an_effect_that_is_known_to_have_happened_must_be_retried(running: Running, mailer: Mailer) -> None:
+    event = with_unknown_outcome(running, mailer)
+    set_effect_record(running, state=COMPLETED)
+
+    error = error_of(lambda: unknown_outcome(running, event), NothingToResolve)
+
+    assert "is already recorded" in error
+
+
+def test_an_attempt_for_another_event_is_resolved_at_that_event(running: Running, mailer: Mailer) -> None:
+    with_unknown_outcome(running, mailer)
     another = a_dead_letter(running, sequence=False)
-    cause = attempt_row(running.world)["cause"]
+    cause = effect_record(running.world)["cause"]
 
-    told = refuses(lambda: doubt_about(running, another), NothingToResolve)
+    error = error_of(lambda: unknown_outcome(running, another), NothingToResolve)
 
-    assert f"daybook dead resolve {cause}@try-it" in told
+    assert f"daybook dead resolve {cause}@try-it" in error
 
 
-def test_as_long_as_its_process_may_be_alive_nobody_can_say_how_it_ended(running: Running, post: Post) -> None:
-    placed = in_doubt(running, post)
+def test_an_effect_cannot_be_resolved_while_its_process_may_be_running(running: Running, mailer: Mailer) -> None:
+    event = with_unknown_outcome(running, mailer)
     soon = clock.timestamp(datetime.now(UTC) + timedelta(seconds=30))
-    set_attempt(running, until=soon)
+    set_effect_record(running, until=soon)
 
-    told = refuses(lambda: doubt_about(running, placed), StillAtIt)
+    error = error_of(lambda: unknown_outcome(running, event), EffectMayBeRunning)
 
     ended = clock.timestamp(clock.moment(soon) + timedelta(minutes=1))  # clocks differ
-    assert f"repeat the command after {ended[:19]}Z" in told
+    assert f"repeat the command after {ended[:19]}Z" in error
 
 
 def a_dead_letter(running: Running, *, stored: bool = True, sequence: bool = True) -> Envelope:
-    """An event that is dead at the consumer, and was never given to it."""
+    """An event that is dead at the consumer and was never delivered to it."""
     first = recorded()
     envelope = first if sequence else recorded(after=first)
     if stored:
         running.world.append(envelope)
     m = envelope.metadata
-    details = {"error": "GivenUp", "reason": "…", "body": from_the_bus(envelope), "event_type": m.type}
-    running.world.ledger.record_dead(Entry(m.id, "try-it", DEAD, clock.now(), m.stream, m.sequence, details=details))
+    details = {"error": "MaxReceiveCount", "reason": "…", "body": from_the_bus(envelope), "event_type": m.type}
+    running.world.ledger.record_dead(
+        LedgerEntry(m.id, "try-it", DEAD, clock.now(), m.stream, m.sequence, details=details)
+    )
     return envelope
 
 
-def set_attempt(running: Running, **values: str) -> None:
-    """The attempt as another has left it."""
+def set_effect_record(running: Running, **values: str) -> None:
+    """Change the effect record, as another process would."""
     running.world.client.update_item(
         TableName=NAMES.ledger,
-        Key={name: {"S": attempt_row(running.world)[name]} for name in ("event", "consumer")},
+        Key={name: {"S": effect_record(running.world)[name]} for name in ("event", "consumer")},
         UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
         ExpressionAttributeNames={f"#{name}": name for name in values},
         ExpressionAttributeValues={f":{name}": {"S": value} for name, value in values.items()},

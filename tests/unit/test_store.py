@@ -1,4 +1,4 @@
-"""The store: streams without gaps, each event chained to the one before, all of it in the journal."""
+"""The event store: streams without gaps, a hash chain through each stream, and all events in the journal."""
 
 import pytest
 from hypothesis import given
@@ -16,100 +16,100 @@ from daybook.store.event_store import (
     successor,
     to_item,
 )
-from tests.unit.builders import a_draft, a_reservation, a_shortage, goods, recorded
-from tests.unit.world import World
+from daybook.testing.world import World
+from tests.application.builders import a_draft, a_reservation, a_shortage, received_books, recorded
 
 EARLY, LATE = "2026-03-01T09:30:00.000000Z", "2026-03-01T10:00:00.000000Z"
 
 
-def test_a_stream_has_no_gaps_and_each_event_names_the_one_before() -> None:
-    first = recorded(goods())
-    second = recorded(goods(), after=first)
-    third = recorded(goods(), after=second)
+def test_a_stream_has_no_gaps_and_each_event_names_its_predecessor() -> None:
+    first = recorded(received_books())
+    second = recorded(received_books(), after=first)
+    third = recorded(received_books(), after=second)
 
     assert [event.metadata.sequence for event in (first, second, third)] == [1, 2, 3]
     assert [event.previous for event in (first, second, third)] == [GENESIS, first.hash, second.hash]
 
 
-def test_an_event_is_never_recorded_before_its_predecessor_even_when_the_clock_steps_back() -> None:
-    first = recorded(goods(), now=LATE)
+def test_an_event_is_never_recorded_before_its_predecessor_even_if_the_clock_steps_back() -> None:
+    first = recorded(received_books(), now=LATE)
 
-    assert recorded(goods(), after=first, now=EARLY).metadata.recorded_at == LATE
+    assert recorded(received_books(), after=first, now=EARLY).metadata.recorded_at == LATE
 
 
-def test_an_event_of_its_own_begins_a_story() -> None:
+def test_an_event_without_a_cause_begins_a_correlation() -> None:
     event = recorded(a_reservation(), id="e1")
 
     assert event.metadata.correlation_id == "e1"
     assert event.metadata.causation_id is None
-    assert not event.story
+    assert not event.in_correlation_index
 
 
-def test_an_event_that_continues_a_stream_joins_its_story_with_the_head_as_cause() -> None:
-    first = recorded(goods(), id="e1")
-    second = recorded(goods(), after=first, id="e2")
-    third = recorded(goods(), after=second, id="e3")
+def test_an_event_that_continues_a_stream_joins_its_correlation_with_the_head_as_cause() -> None:
+    first = recorded(received_books(), id="e1")
+    second = recorded(received_books(), after=first, id="e2")
+    third = recorded(received_books(), after=second, id="e3")
 
     assert third.metadata.correlation_id == "e1"
     assert third.metadata.causation_id == "e2"
-    assert not third.story
+    assert not third.in_correlation_index
 
 
 @pytest.mark.parametrize(
-    ("brought", "expected"),
+    ("given_id", "expected"),
     [
         ({"correlation_id": "own"}, ("own", None)),
         ({"correlation_id": "own", "causation_id": "cause"}, ("own", "cause")),
         ({"causation_id": "cause"}, ("e1", "cause")),
     ],
 )
-def test_an_event_keeps_the_story_and_the_cause_that_it_brings(
-    brought: dict[str, str], expected: tuple[str, str | None]
+def test_an_event_keeps_the_correlation_and_the_cause_that_it_has(
+    given_id: dict[str, str], expected: tuple[str, str | None]
 ) -> None:
-    metadata = recorded(goods(), after=recorded(goods(), id="e1"), **brought).metadata
+    metadata = recorded(received_books(), after=recorded(received_books(), id="e1"), **given_id).metadata
 
     assert (metadata.correlation_id, metadata.causation_id) == expected
 
 
-def test_an_event_on_another_stream_than_its_storys_first_is_in_the_index_of_stories() -> None:
+def test_an_event_on_another_stream_than_the_first_of_its_correlation_is_in_the_correlation_index() -> None:
     elsewhere = recorded(a_reservation(), correlation_id="e1")
     after_it = recorded(a_shortage(), after=elsewhere, correlation_id="e1")
 
-    assert elsewhere.story
-    assert after_it.story
-    assert unpack_item(to_item(elsewhere))["story"] == "e1"
+    assert elsewhere.in_correlation_index
+    assert after_it.in_correlation_index
+    assert unpack_item(to_item(elsewhere))["correlation"] == "e1"
 
 
-def test_an_event_on_the_stream_where_its_story_began_is_not_in_the_index() -> None:
-    first = recorded(goods(), id="e1")
+def test_an_event_on_the_first_stream_of_its_correlation_is_not_in_the_correlation_index() -> None:
+    first = recorded(received_books(), id="e1")
 
-    assert not recorded(goods(), after=first, correlation_id="e1").story
-    assert "story" not in to_item(first)
+    assert not recorded(received_books(), after=first, correlation_id="e1").in_correlation_index
+    assert "correlation" not in to_item(first)
 
 
 @given(st.lists(st.sampled_from(["new", "a", "b"] + [f"e{number}" for number in range(6)]), max_size=8))
-def test_no_event_of_a_story_is_both_on_a_foreign_stream_and_out_of_the_index(stories: list[str]) -> None:
-    # Each event begins a story, or joins one of this stream or of another: then it must be found by the index.
+def test_every_event_of_a_correlation_is_on_its_first_stream_or_in_the_index(correlations: list[str]) -> None:
+    # Each event begins a correlation, or joins one of this stream or of another: then the index must contain it.
     events: list[Envelope] = []
-    for number, story in enumerate(stories):
+    for number, correlation in enumerate(correlations):
         head = events[-1] if events else None
-        brought = None if story == "new" else story
-        events.append(recorded(goods(), after=head, id=f"e{number}", correlation_id=brought))
+        given_id = None if correlation == "new" else correlation
+        events.append(recorded(received_books(), after=head, id=f"e{number}", correlation_id=given_id))
 
     began_here = set()
     for event in events:
         m = event.metadata
         if m.id == m.correlation_id:
             began_here.add(m.id)
-        assert event.story or m.correlation_id in began_here
+        assert event.in_correlation_index or m.correlation_id in began_here
 
 
-def test_the_journal_keeps_a_stream_in_one_shard_and_puts_it_in_order() -> None:
-    first = recorded(goods(), now=EARLY)
-    items = [unpack_item(to_item(event)) for event in (first, recorded(goods(), after=first, now=EARLY))]
+def test_the_journal_keeps_a_stream_in_one_shard_and_in_order() -> None:
+    first = recorded(received_books(), now=EARLY)
+    items = [unpack_item(to_item(event)) for event in (first, recorded(received_books(), after=first, now=EARLY))]
 
-    assert [item["bucket"] for item in items] == [journal_bucket(EARLY, journal_shard("stock/mug"))] * 2
-    assert items[0]["position"] == f"{EARLY}#stock/mug#000000000001"
+    assert [item["bucket"] for item in items] == [journal_bucket(EARLY, journal_shard("book/emma"))] * 2
+    assert items[0]["position"] == f"{EARLY}#book/emma#000000000001"
     assert items[0]["position"] < items[1]["position"]
 
 
@@ -119,11 +119,11 @@ def test_the_journal_begins_a_new_bucket_each_hour() -> None:
 
 
 def test_the_journal_uses_all_of_its_shards() -> None:
-    assert {journal_shard(f"order/{number}") for number in range(200)} == set(range(JOURNAL_SHARDS))
+    assert {journal_shard(f"loan/{number}") for number in range(200)} == set(range(JOURNAL_SHARDS))
 
 
 @pytest.mark.parametrize("cause", [None, "e1"])
-def test_an_event_is_read_back_from_its_item_as_it_was(cause: str | None) -> None:
+def test_an_event_that_is_read_from_its_item_equals_the_original(cause: str | None) -> None:
     event = recorded(correlation_id=cause, causation_id=cause)
     assert from_item(to_item(event)) == event
 
@@ -132,7 +132,7 @@ PARTS = sorted(set(to_item(recorded(now=EARLY))) - {"bucket", "position"})
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_an_item_that_lacks_part_of_an_event_is_none(name: str) -> None:
+def test_an_item_without_a_part_of_an_event_is_not_an_event(name: str) -> None:
     item = to_item(recorded())
     del item[name]
 
@@ -141,40 +141,40 @@ def test_an_item_that_lacks_part_of_an_event_is_none(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_an_item_with_something_else_in_an_events_place_is_none(name: str) -> None:
-    # Whoever writes past this system may write anything; publish must not stumble over it.
+def test_an_item_with_another_value_in_place_of_an_event_is_not_an_event(name: str) -> None:
+    # A process outside of this system may write any item; publish must not fail at it.
     with pytest.raises(NotAnEvent):
         from_item(to_item(recorded()) | {name: pack(["x"])})
 
 
 @pytest.mark.parametrize("attribute", [{}, {"N": "x"}, {"S": "a", "N": "1"}, "text", None, {"N": "Infinity"}], ids=repr)
-def test_an_item_that_is_not_dynamodbs_is_no_event(attribute: object) -> None:
+def test_an_item_that_is_not_in_dynamodbs_format_is_not_an_event(attribute: object) -> None:
     with pytest.raises(NotAnEvent):
         from_item(to_item(recorded()) | {"sequence": attribute})
 
 
 def test_the_store_reads_streams_in_order_and_knows_their_heads(world: World) -> None:
-    first = recorded(goods())
-    second = recorded(goods(), after=first)
-    world.append(second, first, recorded(goods("poster")))
+    first = recorded(received_books())
+    second = recorded(received_books(), after=first)
+    world.append(second, first, recorded(received_books("ulysses")))
 
-    assert world.stream("stock/mug") == [first, second]
-    assert list(world.store.stream("stock/mug", after=1)) == [second]
-    assert world.store.head("stock/mug") == Head.at(second)
-    assert world.store.head("stock/none") is None
+    assert world.stream("book/emma") == [first, second]
+    assert list(world.store.stream("book/emma", after=1)) == [second]
+    assert world.store.head("book/emma") == Head.at(second)
+    assert world.store.head("book/none") is None
 
 
-def test_the_store_finds_a_story_on_the_streams_it_went_to(world: World) -> None:
+def test_the_store_finds_the_events_of_a_correlation_on_other_streams(world: World) -> None:
     began = recorded(id="e1")
-    world.append(began, recorded(a_reservation(), correlation_id="e1"), recorded(goods("poster")))
+    world.append(began, recorded(a_reservation(), correlation_id="e1"), recorded(received_books("ulysses")))
 
-    assert list(world.store.story("e1")) == [("reservation/1001", 1)]
+    assert list(world.store.positions_of_correlation("e1")) == [("reservation/1001", 1)]
 
 
 def test_the_head_of_a_long_stream_is_its_newest_event() -> None:
     head: Head | None = None
     for _ in range(12):
-        head = Head.at(successor(a_draft(goods()), head, EARLY))
+        head = Head.at(successor(a_draft(received_books()), head, EARLY))
 
     assert head
     assert head.sequence == 12

@@ -1,4 +1,4 @@
-"""A view's rows are the same in whatever order, and however often, their events arrive."""
+"""The rows of a view are the same for any order of events and any number of duplicates."""
 
 import random
 from collections.abc import Iterable
@@ -11,28 +11,28 @@ from hypothesis import strategies as st
 from daybook.consumers.view import Add, Change, SetIfNewer, View, _stamp, view
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
-from events.inventory import StockReceived
-from functions.orders.order_status import (
-    OrderStatus,
-    order_status_out_of_stock,
-    order_status_placed,
-    order_status_reserved,
+from daybook.testing.world import Handler, World
+from tests.application.builders import a_loan, a_reservation, a_shortage, from_the_bus, received_books, recorded
+from tests.application.contracts.books import BooksReceived
+from tests.application.services.loans.loan_status import (
+    LoanStatus,
+    loan_status_requested,
+    loan_status_reserved,
+    loan_status_unavailable,
 )
 from tests.unit import faults
-from tests.unit.builders import a_reservation, a_shortage, an_order, from_the_bus, goods, recorded
 from tests.unit.contracts import Tally
-from tests.unit.world import Handler, World
 
 STATUS: dict[type[Event], Handler] = {
-    type(an_order()): order_status_placed,
-    type(a_reservation()): order_status_reserved,
-    type(a_shortage()): order_status_out_of_stock,
+    type(a_loan()): loan_status_requested,
+    type(a_reservation()): loan_status_reserved,
+    type(a_shortage()): loan_status_unavailable,
 }
-ORDER_EVENTS: list[Event] = [an_order(lines=[("mug", 2)]), a_shortage(), a_reservation()]
+ORDER_EVENTS: list[Event] = [a_loan(books=[("emma", 2)]), a_shortage(), a_reservation()]
 
 
 class Written:
-    """A view that does for each event what the test has planned for it."""
+    """A view that makes the changes that a test has planned for each event."""
 
     def __init__(self) -> None:
         self._plans: dict[int, list[Change]] = {}
@@ -41,14 +41,14 @@ class Written:
         """A new event that makes these changes."""
         number = len(self._plans) + 1
         self._plans[number] = list(changes)
-        return recorded(goods(quantity=number), id=f"event-{number}")
+        return recorded(received_books(copies=number), id=f"event-{number}")
 
     @property
-    def handler(self) -> View[StockReceived]:
-        return view(StockReceived)(self._body)
+    def handler(self) -> View[BooksReceived]:
+        return view(BooksReceived)(self._body)
 
-    def _body(self, stock: StockReceived) -> list[Change]:
-        return self._plans[stock.quantity]
+    def _body(self, stock: BooksReceived) -> list[Change]:
+        return self._plans[stock.copies]
 
 
 def setting(order: int | str, **fields: object) -> SetIfNewer:
@@ -60,7 +60,7 @@ def adding(**differences: int) -> Add:
 
 
 def rows_after(world: World, handler: Handler, events: Iterable[Envelope]) -> list[dict[str, object]]:
-    """What stands in the view after these deliveries, one by one, bookkeeping and all; then all is cleared away."""
+    """The rows of the view after these deliveries, with all stored attributes. Then the tables are cleared."""
     for event in events:
         assert world.deliver(handler, from_the_bus(event)) == []
     rows = world.items("tallies")
@@ -70,7 +70,7 @@ def rows_after(world: World, handler: Handler, events: Iterable[Envelope]) -> li
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
 @pytest.mark.parametrize("happened", [(0,), (0, 1), (0, 2), (0, 1, 2)], ids=str)
-def test_the_status_of_an_order_does_not_depend_on_the_order_of_its_events(
+def test_the_status_of_a_loan_does_not_depend_on_the_order_of_its_events(
     world: World, happened: tuple[int, ...], order: tuple[int, ...]
 ) -> None:
     envelopes = [recorded(event, id=f"e{number}") for number, event in enumerate(ORDER_EVENTS)]
@@ -78,15 +78,13 @@ def test_the_status_of_an_order_does_not_depend_on_the_order_of_its_events(
     for handler, body in [*deliveries, *deliveries]:
         assert world.deliver(handler, body) == []
 
-    expected = {0: "placed", 1: "out of stock", 2: "reserved"}[max(happened)]
-    missing = ("mug",) if 1 in happened else ()
-    assert world.row(OrderStatus, "1001") == OrderStatus(
-        order_id="1001", status=expected, total=2500, currency="EUR", missing=missing
-    )
+    expected = {0: "requested", 1: "unavailable", 2: "reserved"}[max(happened)]
+    missing = ("emma",) if 1 in happened else ()
+    assert world.row(LoanStatus, "1001") == LoanStatus(loan_id="1001", status=expected, books=2, missing=missing)
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
-def test_fields_are_set_one_by_one_by_the_newest_event_that_sets_them(world: World, order: tuple[int, ...]) -> None:
+def test_each_field_has_the_value_of_the_newest_event_that_sets_it(world: World, order: tuple[int, ...]) -> None:
     plan = Written()
     events = [
         plan.event(setting(1, left="1", middle="1", right="1"), adding(total=1)),
@@ -108,7 +106,7 @@ plans = st.lists(st.tuples(st.integers(0, 3), fields, st.integers(-5, 5)), min_s
 
 @given(plans, st.randoms(use_true_random=False))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_order_and_any_repetition_of_any_events_gives_the_same_rows(
+def test_any_order_and_any_duplicates_of_events_give_the_same_rows(
     world: World, planned: list[tuple[int, dict[str, str], int]], chance: random.Random
 ) -> None:
     plan = Written()
@@ -119,14 +117,14 @@ def test_any_order_and_any_repetition_of_any_events_gives_the_same_rows(
     assert rows_after(world, plan.handler, events) == rows_after(world, plan.handler, shuffled)
 
 
-def test_each_event_is_added_once_however_often_it_comes(world: World) -> None:
+def test_each_event_is_added_once(world: World) -> None:
     plan = Written()
     event = plan.event(adding(total=5, number=1), adding(total=2))
 
     assert rows_after(world, plan.handler, [event] * 3) == [{"id": "a", "total": 7, "number": 1}]
 
 
-def test_an_older_event_still_adds_what_it_has_to_add(world: World) -> None:
+def test_an_older_event_still_adds_its_amount(world: World) -> None:
     plan = Written()
     newer, older = (
         plan.event(setting(2, left="new"), adding(total=1)),
@@ -137,7 +135,7 @@ def test_an_older_event_still_adds_what_it_has_to_add(world: World) -> None:
     assert world.row(Tally, "a") == Tally(name="a", left="new", total=2)
 
 
-def test_an_event_that_is_older_throughout_is_done_and_changes_nothing(world: World) -> None:
+def test_an_event_that_is_older_in_all_fields_is_committed_and_changes_nothing(world: World) -> None:
     plan = Written()
     newer, older = plan.event(setting(2, left="new")), plan.event(setting(1, left="old"))
     world.deliver(plan.handler, from_the_bus(newer))
@@ -149,7 +147,7 @@ def test_an_event_that_is_older_throughout_is_done_and_changes_nothing(world: Wo
     assert len(world.entries(older)) == 1
 
 
-def test_an_event_may_change_several_rows_of_which_some_are_newer(world: World) -> None:
+def test_an_event_may_change_several_rows_and_be_newer_in_some_of_them(world: World) -> None:
     def both(order: int, text: str) -> list[Change]:
         return [SetIfNewer(Tally, key, order=order, fields={"left": text}) for key in ("a", "b", "c")]
 
@@ -164,7 +162,7 @@ def test_an_event_may_change_several_rows_of_which_some_are_newer(world: World) 
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["newest last", "newest first"])
-def test_of_two_readings_in_one_event_the_newer_is_kept(world: World, turned: bool) -> None:
+def test_of_two_values_in_one_event_the_newer_one_is_kept(world: World, turned: bool) -> None:
     readings = [setting(1, left="older"), setting(2, left="newer")]
     plan = Written()
     world.deliver(plan.handler, from_the_bus(plan.event(*(reversed(readings) if turned else readings))))
@@ -172,15 +170,15 @@ def test_of_two_readings_in_one_event_the_newer_is_kept(world: World, turned: bo
     assert world.row(Tally, "a") == Tally(name="a", left="newer")
 
 
-def test_a_view_that_an_event_does_not_touch_notes_that_it_was_done(world: World) -> None:
+def test_an_event_that_changes_no_row_is_committed(world: World) -> None:
     plan = Written()
     event = plan.event()
 
     assert rows_after(world, plan.handler, [event]) == []
 
 
-# Guards: the condition on the place in the order of what stands there.
-def test_a_newer_event_that_comes_in_between_wins(world: World) -> None:
+# Guards: the condition on the order value of the stored row.
+def test_a_newer_event_that_is_committed_meanwhile_wins(world: World) -> None:
     plan = Written()
     newer, older = plan.event(setting(2, left="new")), plan.event(setting(1, left="old", right="old"))
     faults.meanwhile("TransactWriteItems", lambda: world.deliver(plan.handler, from_the_bus(newer)))
@@ -191,12 +189,12 @@ def test_a_newer_event_that_comes_in_between_wins(world: World) -> None:
 
 
 @given(st.integers(0, 10**20 - 1), st.integers(0, 10**20 - 1))
-def test_numbers_are_placed_as_numbers(one: int, other: int) -> None:
+def test_numbers_are_compared_as_numbers(one: int, other: int) -> None:
     assert (_stamp(one, "") < _stamp(other, "")) == (one < other)
 
 
 @given(st.integers(-(10**9), 10**9), st.integers(-(10**9), 10**9))
-def test_numbers_below_zero_are_placed_as_numbers_or_refused(one: int, other: int) -> None:
+def test_negative_numbers_are_compared_as_numbers_or_are_an_error(one: int, other: int) -> None:
     try:
         placed = _stamp(one, "") < _stamp(other, "")
     except ValueError:
@@ -205,7 +203,7 @@ def test_numbers_below_zero_are_placed_as_numbers_or_refused(one: int, other: in
 
 
 @pytest.mark.parametrize("field", ["left", "right"])
-def test_equals_are_decided_by_the_event_and_not_by_arrival(world: World, field: str) -> None:
+def test_equal_order_values_are_decided_by_the_event_and_not_by_arrival(world: World, field: str) -> None:
     plan = Written()
     events = [plan.event(setting(1, **{field: text})) for text in ("one", "other")]
 

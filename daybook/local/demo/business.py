@@ -63,7 +63,7 @@ class Business(ABC):
     """The value of `make demo BUSINESS=…`, and the name of its folder of samples."""
     success_message: ClassVar[str]
     """Printed when there are no problems."""
-    further_reading: ClassVar[Mapping[str, str]]
+    further_reading: ClassVar[Mapping[str, str]] = {}
     """Files to read next, each with a description."""
 
     example: ClassVar[Example | None] = None
@@ -82,12 +82,20 @@ class Business(ABC):
             if sample.own.get("one_by_one"):
                 driver.send_one_by_one(sample.entries)
 
-    @abstractmethod
     def phases(self) -> tuple[Phase, Phase, Phase]:
-        """The three phases of this business.
+        """The three phases of this business: by default its first sample, its other samples, and what follows these.
 
         All businesses run each phase together. After each phase the demo waits until the system is idle.
         """
+        return (
+            Phase(f"first events of the {self.name}", lambda driver: driver.send(self.first.entries)),
+            Phase(f"events of the {self.name}", self.send_samples),
+            Phase(f"last events of the {self.name}", self.send_last_events),
+        )
+
+    def send_last_events(self, driver: DemoDriver) -> None:
+        """Send the events `then` of all samples but the first."""
+        driver.send(entry for sample in self.samples for entry in sample.then)
 
     @abstractmethod
     def summary(self) -> Summary:

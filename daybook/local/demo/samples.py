@@ -59,7 +59,7 @@ class Sample:
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """Read the sample in a file. Raises NotSendable, and KeyError if there is no description."""
+        """Read the sample in a file. Raises InvalidEntries, and KeyError if there is no description."""
         text = _NOW.sub(_time, file.read_text(encoding="utf-8"))
         content = json.loads(text)
         return cls(

@@ -42,7 +42,7 @@ def _traces(connection: Connection, sample: Sample) -> Iterator[Trace]:
     return (Trace.of(connection, stream) for stream in sample.ends)
 
 
-def _rejected(connection: Connection, event_id: str) -> ledger.Entry | None:
+def _rejected(connection: Connection, event_id: str) -> ledger.LedgerEntry | None:
     """The ledger's entry for an event that admit rejected. Its dead letter may take some time to arrive there."""
     deadline = datetime.now(UTC) + TIMEOUT
     while datetime.now(UTC) < deadline:

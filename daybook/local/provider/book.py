@@ -55,10 +55,12 @@ class Charge(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund(Entry):
-    """A refund. Its metadata includes the intent's."""
+    """A refund: `succeeded`, still `pending`, or `failed` with a reason. Its metadata includes the intent's."""
 
     payment: str
     charge: str
+    status: str
+    failure: str | None
     idempotency_key: str | None
 
 
@@ -91,8 +93,8 @@ class Book:
         return _sums(charge for charge in self.charges if charge.status == "succeeded" and _of(charge, order))
 
     def returned(self, order: str | None = None) -> Sums:
-        """The sum of refunds, for this order or for all, by currency."""
-        return _sums(refund for refund in self.refunds if _of(refund, order))
+        """The sum of refunds that have not failed, for this order or for all, by currency."""
+        return _sums(refund for refund in self.refunds if refund.status != "failed" and _of(refund, order))
 
     def kept(self, order: str | None = None) -> Sums:
         """Charges minus refunds, for this order or for all, by currency."""

@@ -20,7 +20,7 @@ _TIMEOUT = 10  # seconds
 
 
 class NothingToSettle(LookupError):
-    """There is not exactly one pending payment for that order or intent. Read the `book`, or name the intent."""
+    """There is not exactly one payment or refund for that order that can be settled so. Read the `book`, or name it."""
 
 
 class StandIn:
@@ -59,6 +59,14 @@ class StandIn:
         `insufficient_funds` or `payment_intent_authentication_failure`. Raises NothingToSettle.
         """
         self._ask("POST", "settle", {"order": order, "intent": payment, "fails": fails})
+
+    def settle_refund(self, order: str, *, refund: str | None = None, fails: str | None = None) -> None:
+        """Let a pending refund of the order succeed. It may be named by its id.
+
+        `fails`: let it fail with this reason, such as `expired_or_canceled_card`, even if it has succeeded, as
+        docs.stripe.com/refunds#failed-refunds describes it. Raises NothingToSettle.
+        """
+        self._ask("POST", "settle-refund", {"order": order, "refund": refund, "fails": fails})
 
     def forget_keys(self) -> None:
         """Forget all idempotency keys, as Stripe does after 24 hours."""

@@ -1,1 +1,1 @@
-"""The audit: the history as a file for somebody else to check, and checking it here."""
+"""The audit: export the history as a file, and check that it is complete."""

@@ -1,4 +1,4 @@
-"""What the audit finds."""
+"""The differences that the audit finds."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,11 +11,11 @@ Kind = Literal["chain", "item", "journal", "ledger", "unpublished", "undelivered
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Something that is not as it should be: what, and where. What does not apply is empty, or 0.
+    """A difference, and its place. Fields that do not apply are empty, or 0.
 
-    `chain`: events of a stream are changed, missing or foreign. `item`: what is no event. `journal`: an event stands
-    where the journal does not find it. `ledger`: ledger and store contradict each other. `unpublished`, `undelivered`:
-    an event that nobody, or one consumer, has got. `operation`: a decision whose record is not there.
+    `chain`: events of a stream are changed, missing or foreign. `item`: an item is not an event. `journal`: the journal
+    does not find an event. `ledger`: ledger and store contradict each other. `unpublished`, `undelivered`: no consumer,
+    or one consumer, has not received an event. `operation`: a decision has no record.
     """
 
     kind: Kind
@@ -27,7 +27,7 @@ class Difference:
 
     @property
     def where(self) -> str:
-        """The place in words: `order/1001 #2 (954ee5d5-…) at reserve-stock`."""
+        """The place: `order/1001 #2 (954ee5d5-…) at reserve-stock`."""
         place = f"{self.stream} #{self.sequence}" if self.stream else ""
         event = f"({self.event})" if place and self.event else self.event
         return " ".join(filter(None, [place, event, f"at {self.consumer}" if self.consumer else ""]))
@@ -35,7 +35,7 @@ class Difference:
 
 @dataclass(slots=True)
 class Findings:
-    """All that is found and counted. Several threads may add to it; `report` gets each difference, one at a time."""
+    """Differences and counts. It can be used by several threads; `report` is called with one difference at a time."""
 
     report: Callable[[Difference], None]
     counts: Counter[str] = field(default_factory=Counter)
@@ -43,12 +43,12 @@ class Findings:
     _lock: Lock = field(default_factory=Lock)
 
     def add(self, difference: Difference) -> None:
-        """One more difference."""
+        """Count and report a difference."""
         with self._lock:
             self.differences[difference.kind] += 1
             self.report(difference)
 
     def count(self, what: str, number: int = 1) -> None:
-        """So many more of what was looked at."""
+        """Add to a count."""
         with self._lock:
             self.counts[what] += number

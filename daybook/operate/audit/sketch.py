@@ -1,7 +1,7 @@
-"""What two sets differ in, found out without keeping either.
+"""Finds the difference of two sets in fixed memory.
 
-One set is added, the other is taken away; what they share cancels out, and what is left can be read off. The memory is
-fixed, however large the sets are; only the number of differences that can be named is limited, not what is compared.
+One set is added, the other is subtracted: common elements cancel out, and the difference can be decoded. The size of
+the sets is not limited; only the number of differences that can be decoded is.
 
 It is an invertible Bloom lookup table: Goodrich and Mitzenmacher, Invertible Bloom Lookup Tables (2011),
 https://arxiv.org/abs/1101.2245; used for this by Eppstein, Goodrich, Uyeda and Varghese, What's the Difference? (2011).
@@ -12,20 +12,20 @@ from collections.abc import Iterable
 from threading import Lock
 
 _PARTS = 3
-# Cells in each of the parts. With three parts, differences up to 0.81 of all cells can be read off (the threshold in
-# the paper): these do for some 19,000.
+# Cells in each of the parts. With three parts, up to 0.81 differences per cell can be decoded (the threshold in the
+# paper): about 19,000.
 _CELLS = 8_192
 
 _KEY_BYTES, _CHECK_BYTES = 16, 8
 
 
 def key(name: str) -> int:
-    """What stands for a text in a sketch: 128 bits of a hash of it."""
+    """The key of a text: 128 bits of its hash."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=_KEY_BYTES).digest())
 
 
 class Sketch:
-    """The difference of two sets of texts. Several threads may add to it."""
+    """The difference of two sets of texts. It can be used by several threads."""
 
     def __init__(self) -> None:
         self._counts = [0] * (_PARTS * _CELLS)
@@ -34,17 +34,17 @@ class Sketch:
         self._lock = Lock()
 
     def add(self, names: Iterable[str]) -> None:
-        """These are in the first set."""
+        """Add texts of the first set."""
         self._put([key(name) for name in names], 1)
 
-    def take(self, names: Iterable[str]) -> None:
-        """These are in the second one."""
+    def subtract(self, names: Iterable[str]) -> None:
+        """Subtract texts of the second set."""
         self._put([key(name) for name in names], -1)
 
     def difference(self) -> tuple[set[int], set[int], bool]:
-        """The keys of what only the first set has, and only the second; and whether these are all. Empties the sketch.
+        """The keys that only the first set has, those that only the second set has, and whether these are all.
 
-        A text that one of the sets had several times is named once.
+        Empties the sketch. A text that one set had several times is returned once.
         """
         first: set[int] = set()
         second: set[int] = set()
@@ -75,5 +75,5 @@ def _check(each: int) -> int:
 
 
 def _cells(each: int) -> tuple[int, int, int]:
-    """Its cell in each of the parts: by 42 bits of the key each, far more than a part has cells."""
+    """Its cell in each part: 42 bits of the key for each, far more than a part has cells."""
     return tuple(part * _CELLS + (each >> (42 * part)) % _CELLS for part in range(_PARTS))  # type: ignore[return-value]

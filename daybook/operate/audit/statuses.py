@@ -1,4 +1,4 @@
-"""The processing status of each event, by the ledger: its origin, and whether every consumer has a status of it."""
+"""Checks each event against the ledger: its origin, and its processing status at every consumer."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -14,17 +14,28 @@ from daybook.operate.audit.reading import Table
 from daybook.operate.audit.sketch import Sketch
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import consumers
-from daybook.operate.reading import MOST_READS
-from daybook.operate.subscriptions import Subscriptions, listens_since
+from daybook.operate.reading import MAX_READS
+from daybook.operate.subscriptions import Subscriptions, subscribed_since
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 
 ADMIT, PUBLISH = "admit", "publish"
 # The producer of operations: `daybook/operate/operation.py`.
 OPERATOR = "daybook"
 
-# What is wanted of a row: bodies of the dead are large.
-ROW = ("event", "consumer", "state", "at", "stream", "sequence", "emitted", "tries", "operation", "content_hash")
-_CURSOR = ("event", "consumer", "hold")
+# The attributes that are read: bodies of dead letters are large.
+ROW = (
+    "event",
+    "consumer",
+    "state",
+    "at",
+    "stream",
+    "sequence",
+    "emitted",
+    "failed_attempts",
+    "operation",
+    "content_hash",
+)
+_CURSOR = ("event", "consumer", "pending")
 
 Key = tuple[str, str]  # an event's id and a consumer
 Row = dict[str, Any]
@@ -34,37 +45,35 @@ _CLOSED = {COMMITTED: "committed", DEAD: "dead", DISCARDED: "discarded"}
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """The time that is judged: recorded from `since` on, and at the ledger from `since` to `settled`. What is younger
-    may be under way.
-    """
+class CheckedPeriod:
+    """The period in which the ledger is checked: from `since` to `settled`. Later events may still be in progress."""
 
     since: str
     settled: str
 
     @classmethod
     def of(cls, since: datetime | None, settled: datetime) -> Self:
-        """The same, by aware moments; all from the beginning on, unless `since` is said."""
+        """The period between these times; without `since`, from the first event."""
         return cls(clock.timestamp(since) if since else "", clock.timestamp(settled))
 
-    def holds(self, row: Row) -> bool:
-        """Whether what the row records has happened in it."""
+    def contains(self, row: Row) -> bool:
+        """Whether the time of the row is in the period."""
         return self.since <= str(row.get("at", "")) < self.settled
 
 
-class Listeners:
-    """Which consumers should have received an event: those whose rules take it, from when on each listens."""
+class ExpectedConsumers:
+    """The consumers that should have received an event: those that subscribed when it was recorded."""
 
     def __init__(self, connection: Connection) -> None:
         self._subscriptions = Subscriptions.of(connection)
         known = sorted(self._subscriptions.known)
-        moments = connection.each(lambda name: listens_since(connection, name), known)
+        moments = connection.each(lambda name: subscribed_since(connection, name), known)
         self.since = {name: clock.timestamp(moment) for name, moment in zip(known, moments, strict=True)}
         self.ordered = {name for name, consumer in consumers(connection).items() if consumer.ordered}
         self._of: dict[tuple[str, str], list[str]] = {}
 
     def of(self, event: Envelope) -> list[str]:
-        """Those of the event."""
+        """The consumers that should have received the event."""
         m = event.metadata
         names = self._of.get((event.source, m.type))
         if names is None:
@@ -74,123 +83,123 @@ class Listeners:
 
 @dataclass(slots=True)
 class Statuses:
-    """The processing statuses of events, as they are read; a portion at a time is compared with the ledger."""
+    """Compares events with their ledger rows, in batches."""
 
     connection: Connection
-    listeners: Listeners
-    judged: Judged
+    expected_consumers: ExpectedConsumers
+    period: CheckedPeriod
     findings: Findings
     emitted: Sketch
     _events: list[tuple[Envelope, Key | None, list[str]]] = field(default_factory=list)
     _keys: int = 0
 
     def add(self, event: Envelope) -> None:
-        """One more event."""
-        consumers_ = self.listeners.of(event)
+        consumers_ = self.expected_consumers.of(event)
         self._events.append((event, _origin(event.metadata), consumers_))
         self._keys += len(consumers_) + 1
-        if self._keys >= MOST_READS - 10:
-            self.settle()
+        if self._keys >= MAX_READS - 10:
+            self.flush()
 
-    def settle(self) -> None:
-        """Judge what was added so far."""
+    def flush(self) -> None:
         events, self._events, self._keys = self._events, [], 0
         origins = {origin: None for _, origin, _ in events if origin}
         rows = self._rows(origins | {(event.metadata.id, name): None for event, _, names in events for name in names})
-        lacking: list[tuple[Envelope, list[str], bool]] = []
+        without_status: list[tuple[Envelope, list[str], bool]] = []
         for event, origin, names in events:
             if origin:
-                self._judge_origin(event, rows.get(origin))
+                self._check_origin(event, rows.get(origin))
             if missing := [name for name in names if not self._has(event.metadata, name, rows)]:
-                lacking.append((event, missing, len(missing) < len(names)))
-        if lacking:
-            self._judge_missing(lacking)
+                without_status.append((event, missing, len(missing) < len(names)))
+        if without_status:
+            self._check_missing(without_status)
 
     def _rows(self, keys: Collection[Key], attributes: tuple[str, ...] = ROW) -> Rows:
         table = Table(self.connection, self.connection.names.ledger, *attributes)
         found = table.rows({"event": event, "consumer": consumer} for event, consumer in keys)
         return {(row["event"], row["consumer"]): row for row in found}
 
-    def _judge_origin(self, event: Envelope, row: Row | None) -> None:
+    def _check_origin(self, event: Envelope, row: Row | None) -> None:
         m = event.metadata
         if row is None or row.get("state") != COMMITTED:
-            if m.type in catalogue():  # of a contract that is gone nobody can say who may send it
-                self._say("ledger", "the ledger does not say where it comes from", m)
+            if m.type in catalogue():  # the sources of a removed contract are unknown
+                self._report_difference("ledger", "the ledger has no origin for it", m)
         elif row["consumer"] == ADMIT:
             if (row.get("stream"), row.get("sequence")) != (m.stream, m.sequence):
-                self._say("ledger", f"it was admitted as {row.get('stream')} #{row.get('sequence')}", m)
+                self._report_difference("ledger", f"it was admitted as {row.get('stream')} #{row.get('sequence')}", m)
             elif row.get("content_hash") not in {None, _content(event)}:
-                self._say("ledger", "it was admitted with other content", m)
+                self._report_difference("ledger", "it was admitted with other content", m)
         elif m.id not in row.get("emitted", ()):
-            self._say("ledger", f"{row['consumer']} has not emitted it, by the ledger", m)
-        elif self.judged.holds(row):
-            self.emitted.take([m.id])
+            self._report_difference("ledger", f"{row['consumer']} has not emitted it, according to the ledger", m)
+        elif self.period.contains(row):
+            self.emitted.subtract([m.id])
 
     def _has(self, m: Metadata, consumer: str, rows: Rows) -> bool:
-        """Whether the consumer has a processing status of the event. Counts it."""
+        """Whether the event has a processing status at the consumer. Counts it."""
         row = rows.get((m.id, consumer))
-        if row is None or self._went_with_its_queue(row, consumer):
+        if row is None or self._was_in_deleted_queue(row, consumer):
             return False
         self.findings.count(_CLOSED.get(str(row.get("state")), "open"))
         return True
 
-    def _went_with_its_queue(self, row: Row, consumer: str) -> bool:
-        """Whether the message that was tried last was in a queue before the one that there is."""
-        tried = max(str(row.get("at", "")), *(str(each["at"]) for each in row.get("tries", ())), "")
-        return bool(row.get("state") == TRYING and tried < self.listeners.since[consumer])
+    def _was_in_deleted_queue(self, row: Row, consumer: str) -> bool:
+        """Whether its last attempt was before the current queue was created."""
+        tried = max(str(row.get("at", "")), *(str(each["at"]) for each in row.get("failed_attempts", ())), "")
+        return bool(row.get("state") == TRYING and tried < self.expected_consumers.since[consumer])
 
-    def _judge_missing(self, lacking: list[tuple[Envelope, list[str], bool]]) -> None:
+    def _check_missing(self, without_status: list[tuple[Envelope, list[str], bool]]) -> None:
         ordered = {
             (f"cursor#{event.metadata.stream}", name)
-            for event, names, _ in lacking
+            for event, names, _ in without_status
             for name in names
-            if name in self.listeners.ordered
+            if name in self.expected_consumers.ordered
         }
         cursors = self._rows(ordered, _CURSOR)
-        held_by = self._rows(
-            {(row["hold"]["event"], name): None for (_, name), row in cursors.items() if "hold" in row}
+        blocked_by = self._rows(
+            {(row["pending"]["event"], name): None for (_, name), row in cursors.items() if "pending" in row}
         )
-        aside = self._rows({(event.metadata.id, PUBLISH): None for event, _, some in lacking if not some})
-        for event, names, some in lacking:
+        aside = self._rows(
+            {(event.metadata.id, PUBLISH): None for event, _, reached_any in without_status if not reached_any}
+        )
+        for event, names, reached_any in without_status:
             m = event.metadata
-            missing = [name for name in names if not self._is_held(m, name, cursors, held_by)]
-            if missing and m.recorded_at >= self.judged.settled:
+            missing = [name for name in names if not self._is_blocked(m, name, cursors, blocked_by)]
+            if missing and m.recorded_at >= self.period.settled:
                 self.findings.count("open", len(missing))
             elif (m.id, PUBLISH) in aside:
                 self.findings.count("set aside by publish")
-            elif missing == names and not some:
-                text = f"it was not published, it seems: it never reached {', '.join(missing)}"
-                self._say("unpublished", text, m)
+            elif missing == names and not reached_any:
+                text = f"it was probably not published: it never reached {', '.join(missing)}"
+                self._report_difference("unpublished", text, m)
             else:
                 for name in missing:
-                    self._say("undelivered", f"it never reached {name}", m, name)
+                    self._report_difference("undelivered", f"it never reached {name}", m, name)
 
-    def _is_held(self, m: Metadata, consumer: str, cursors: Rows, held_by: Rows) -> bool:
-        """Whether the consumer, which is ordered, has not come to the event for another one before it. Counts that."""
+    def _is_blocked(self, m: Metadata, consumer: str, cursors: Rows, blocked_by: Rows) -> bool:
+        """Whether the event waits at the ordered consumer for an earlier event of its stream. Counts it."""
         cursor = cursors.get((f"cursor#{m.stream}", consumer))
-        if not cursor or "hold" not in cursor or m.sequence <= cursor["hold"]["sequence"]:
+        if not cursor or "pending" not in cursor or m.sequence <= cursor["pending"]["sequence"]:
             return False
-        holder = held_by.get((cursor["hold"]["event"], consumer), {})
-        if status := {DEAD: "in a blocked stream", TRYING: "open"}.get(str(holder.get("state"))):
+        blocking = blocked_by.get((cursor["pending"]["event"], consumer), {})
+        if status := {DEAD: "in a blocked stream", TRYING: "open"}.get(str(blocking.get("state"))):
             self.findings.count(status)
         return status is not None
 
-    def _say(self, kind: Any, text: str, m: Metadata, consumer: str = "") -> None:
+    def _report_difference(self, kind: Any, text: str, m: Metadata, consumer: str = "") -> None:
         self.findings.add(
             Difference(kind=kind, text=text, stream=m.stream, sequence=m.sequence, event=m.id, consumer=consumer)
         )
 
 
 def _content(event: Envelope) -> str:
-    """What admit has noted of the event's content, if that is still the same."""
+    """The hash of the event's content, as admit records it."""
     try:
         return content_hash(event.metadata.type, event.metadata.version, event.data)
     except ValueError:
-        return "not JSON any more"
+        return "not JSON"
 
 
 def _origin(m: Metadata) -> Key | None:
-    """The row that says how the event got into the store; timers and operations have none."""
+    """The key of the row with the origin of the event; None for timers and operations."""
     known = catalogue().get(m.type)
     if m.producer == OPERATOR or (known and known.contract.timer):
         return None

@@ -1,1 +1,1 @@
-"""What all commands share: options, output, the way to a stage, and what Ctrl-C does."""
+"""Code that all commands share: options, output, the connection to a stage, and Ctrl-C."""

@@ -1,4 +1,4 @@
-"""The options that several commands have, and where they stand."""
+"""The options that several commands have, and the check that options come after the command."""
 
 import shlex
 from typing import Annotated, Any
@@ -14,42 +14,46 @@ Stage = Annotated[
         "--stage",
         envvar="DAYBOOK_STAGE",
         metavar="NAME",
-        help="Which deployment: `dev`, `prod` …, or `local`, the one that `make run` keeps up on this machine.",
+        help="The deployment: `dev`, `prod` and so on, or `local` for the system that `make run` runs.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs instead of text for people.")]
-Apply = Annotated[bool, typer.Option("--apply", help="Do it. Without this, nothing is changed.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why you do it. It is recorded.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Apply = Annotated[
+    bool,
+    typer.Option("--apply", help="Apply the change. Without this option, the command only prints what it would do."),
+]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason, which is recorded.")]
 Since = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="Recorded from then on: `3d` ago, or RFC 3339. All, unless given."),
+    typer.Option(
+        metavar="TIME", help="Only events recorded at this time or later: `3d` ago, or RFC 3339. Default: all events."
+    ),
 ]
 Until = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Recorded before then; until 5 minutes ago unless given.")
+    str | None, typer.Option(metavar="TIME", help="Only events recorded before this time. Default: 5 minutes ago.")
 ]
 
 
 class NotUtf8(OperatorError):
-    """A file that the operator has named is not UTF-8 text."""
+    """A file is not UTF-8 text."""
 
 
 def text_of(file: typer.FileText) -> str:
-    """The text of a file that the operator has named. Raises NotUtf8."""
+    """The text of a file that the operator has named, without a byte order mark. Raises NotUtf8."""
     try:
-        return file.read()
+        return file.read().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        msg = f"{file.name} is not UTF-8 text"
-        raise NotUtf8(msg) from error
+        raise NotUtf8(f"{file.name} is not UTF-8 text") from error
 
 
 class Commands(TyperGroup):
-    """A group of commands. An option of a command that stands before it is an error, which says where it belongs."""
+    """A group of commands. If a command's option comes before the command, the error prints the correct order."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take what the group itself has of options; the rest is its command's."""
+        """Parse the group's own options, and check that other options come after the command."""
         own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
         named = next((number for number, word in enumerate(args) if word in self.commands), 0)
         if named and args[0].startswith("-") and args[0].partition("=")[0] not in own:
             line = shlex.join([*ctx.command_path.split(), *args[named:], *args[:named]])
-            ctx.fail(f"put options behind the command: {line}")
+            ctx.fail(f"put options after the command: {line}")
         return super().parse_args(ctx, args)

@@ -1,49 +1,59 @@
-"""How commands speak: the answer to standard output, all else to standard error."""
+"""Output of commands: the answer to standard output, everything else to standard error."""
 
-import json
 import sys
-from typing import Never
+from typing import Any, Never
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
 from daybook.operate.connection import LOCAL
-from daybook.operate.drawing import plain
+from daybook.operate.terminal import Terminal, json_text, plain
 
-# Where lines are not for a terminal, they are not broken to its width.
+# The width when the output is not a terminal: lines are not wrapped.
 _WIDE = 1_000
 
 
-def console() -> Console:
-    """Where trees and coloured lines are printed."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+def console(*, stderr: bool = False) -> Terminal:
+    """The console for trees, tables and coloured lines."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Terminal(stderr=stderr, highlight=False, width=None if stream.isatty() else _WIDE)
 
 
 def answer(data: object, *lines: RenderableType, as_json: bool) -> None:
-    """Print the answer: `data` as one line of JSON for programs, or `lines`, texts and tables, for people."""
+    """Print the answer: `data` as one line of JSON, or `lines` of text and tables."""
     if as_json:
-        typer.echo(json.dumps(data, ensure_ascii=False))
+        say_json(data)
         return
     for line in lines:
         if isinstance(line, str):
-            typer.echo(plain(line))
+            say(line)
         else:
             console().print(line, soft_wrap=isinstance(line, Text))
 
 
+def say(line: str = "") -> None:
+    """Print a line to standard output."""
+    typer.echo(plain(line))
+
+
+def say_json(data: Any, *, indent: int | None = None) -> None:
+    """Print the data as JSON to standard output."""
+    typer.echo(json_text(data, indent=indent))
+
+
 def note(text: str) -> None:
-    """Print to standard error what is not the answer itself."""
+    """Print a note to standard error."""
     typer.echo(plain(text), err=True)
 
 
 def fail(sentence: str, *, exit_code: int = 2) -> Never:
-    """End the command with one sentence that says what is wrong."""
+    """End the command with an error message."""
     note(f"Error: {sentence}")
     raise typer.Exit(exit_code)
 
 
 def note_that_the_index_lags(stage: str) -> None:
-    """Note that events of the last moments may be missing, where that can be."""
-    if stage != LOCAL:  # where indexes do not lag
-        note("Events of the last moments may be missing: the index lags")
+    """Note that the newest events may be missing, except on a local run."""
+    if stage != LOCAL:  # its indexes do not lag
+        note("The newest events may be missing: the index lags")

@@ -1,6 +1,5 @@
-"""`daybook dead`: listing dead letters, and deciding about them."""
+"""`daybook dead`: list dead letters, and decide about them."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
@@ -14,7 +13,7 @@ from daybook.contracts import clock
 from daybook.operate.cli.operation import progress
 from daybook.operate.cli.options import AsJson, Commands, Stage
 from daybook.operate.cli.printing import answer, fail, note, note_that_the_index_lags
-from daybook.operate.cli.reaching import connected
+from daybook.operate.cli.stage import connected
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import consumers
 from daybook.operate.dead_letters import discard_command as dead_discard
@@ -34,7 +33,8 @@ from daybook.operate.dead_letters.choice import (
 from daybook.operate.dead_letters.groups import Failures, Group
 from daybook.operate.dead_letters.remedies import Remedy, remedy
 from daybook.operate.dead_letters.retry import OUTCOME_UNKNOWN
-from daybook.operate.drawing import number_of, plain
+from daybook.operate.drawing import number_of
+from daybook.operate.terminal import daybook, plain
 
 EXAMPLES = """
 **Examples**
@@ -50,8 +50,8 @@ OF_LIST = """
 - `daybook dead list --stream order/ --json | jq -r .id`
 """
 
-# Of how many groups it is said what to type; the newest dead letter of each is named with --json.
-_MOST_EXAMPLES = 5
+# The number of groups for which next steps are printed. `--json` has an example of each group.
+_MAX_EXAMPLES = 5
 
 app = typer.Typer(cls=Commands, rich_markup_mode="markdown")
 
@@ -68,23 +68,23 @@ def groups(
     since: SinceOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the events that could not be processed and wait for a decision, in groups: by consumer and by error.
+    """List dead letters, grouped by consumer and error. A dead letter is an event that a consumer could not process.
 
-    A dead letter is one event at one consumer, and is named by both: `EVENT@CONSUMER`. Messages are among them that
-    admit has refused, that rules could not deliver, or that publish or fire-timers have set aside. Parts of a reason
-    that differ from case to case are shown as `<n>`, `<id>`, `<text>` and the like. The largest group comes first. For
-    the largest groups the command says what helps: retry, edit, resolve, or discard.
+    The id of a dead letter is `EVENT@CONSUMER`. The list includes messages that admit has rejected, that a rule could
+    not deliver, and that publish or fire-timers could not process. In reasons, the parts that differ from event to
+    event are shown as `<n>`, `<id>`, `<text>` and so on. The largest group comes first. For the largest groups, the
+    command prints the next steps: retry, edit, resolve, or discard.
     """
     if context.invoked_subcommand is not None:
-        _refuse_options_before(context)
+        _reject_options_before_subcommand(context)
         return
     with connected(stage) as connection:
         wanted = selection(consumer, error, event_type, stream, since)
         with progress("reading the index of dead letters"):
             found = Failures.of(index.dead_letters(connection, wanted))
         data = {"count": found.count, "groups": found.as_data(), "others": found.others}
-        none = f"There are no dead letters{'' if wanted.everything else ' of that kind'}."
-        answer(data, *(_drawn(found, connection) if found.count and not as_json else [none]), as_json=as_json)
+        none = f"There are no dead letters{'' if wanted.everything else ' of this kind'}."
+        answer(data, *(_table(found, connection) if found.count and not as_json else [none]), as_json=as_json)
         note_that_the_index_lags(stage)
 
 
@@ -97,13 +97,13 @@ def list_(
     event_type: TypeOption = None,
     stream: StreamOption = None,
     since: SinceOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of dead letters.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List dead letters one by one: when each died, its id, its event's type and place, and its error.
+    """List dead letters one by one: the time of death, the id, the event's type and stream, and the error.
 
-    Those of one consumer are sorted from the oldest to the newest; those of several are not sorted. With `--json`, one
-    object a line.
+    With `--consumer`, the oldest comes first; otherwise the list is not sorted. With `--json`, prints one object per
+    line.
     """
     with connected(stage) as connection:
         wanted = selection(consumer, error, event_type, stream, since)
@@ -112,9 +112,10 @@ def list_(
         for dead_letter in islice(found, limit):
             answer({"id": dead_letter.id, **asdict(dead_letter)}, _line(dead_letter), as_json=as_json)
         if dead_letter is None:
-            note(f"There are no dead letters{'' if wanted.everything else ' of that kind'}")
+            note(f"There are no dead letters{'' if wanted.everything else ' of this kind'}")
         if next(found, None):
-            note(f"There are more than these {limit}. Raise --limit, or see them in groups: daybook dead")
+            groups_of = daybook("dead", stage=stage)
+            note(f"Only the first {limit} are shown. Raise --limit, or list groups with: {groups_of}")
         note_that_the_index_lags(stage)
 
 
@@ -125,48 +126,49 @@ app.command(epilog=dead_resolve.EXAMPLES)(dead_resolve.resolve)
 app.command(epilog=dead_edit.EXAMPLES)(dead_edit.edit)
 
 
-def _refuse_options_before(context: typer.Context) -> None:
-    """A `--stage` that stands before `discard`, and is ignored, would discard dead letters of another stage."""
+def _reject_options_before_subcommand(context: typer.Context) -> None:
+    """Without this, `--stage` before `discard` would be ignored, and dead letters of another stage be discarded."""
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            fail(f"put options behind the command: daybook dead {context.invoked_subcommand} …; nothing was done")
+            command = daybook("dead", str(context.invoked_subcommand))
+            fail(f"put options after the command: {command} …; nothing was changed")
 
 
-def _drawn(found: Failures, connection: Connection) -> Iterator[RenderableType]:
+def _table(found: Failures, connection: Connection) -> Iterator[RenderableType]:
     kinds = found.groups
     title = f"{number_of(found.count, 'dead letter')}, as of {clock.now()[:19]}Z"
     yield found.table(title, "count", "consumer", "error", "reason", "oldest", "newest")
     if found.others:
-        yield f"{found.others} others are of kinds beyond these {len(kinds)}; narrow by --consumer or --error."
-    yield "What you can do next:" if len(kinds) <= _MOST_EXAMPLES else "What you can do next, of the largest:"
-    yield from (f"  {line}" for line in _next(kinds[:_MOST_EXAMPLES], connection))
+        yield f"{found.others} more are in groups that are not listed; filter by --consumer or --error."
+    yield "Next steps:" if len(kinds) <= _MAX_EXAMPLES else "Next steps for the largest groups:"
+    yield from (f"  {line}" for line in _next(kinds[:_MAX_EXAMPLES], connection))
 
 
 def _next(kinds: Sequence[Group], connection: Connection) -> Iterator[str]:
-    """What to type about these groups: those that one command takes together stand together."""
+    """The next steps for these groups. Groups that one command can handle are joined."""
     unknown = any(group.error == OUTCOME_UNKNOWN for group in kinds)
     deployed = consumers(connection) if unknown else {}
     together: dict[tuple[str, str], list[Group]] = {}
     for group in kinds:
         together.setdefault((group.consumer, group.error), []).append(group)
-    stage = f"--stage {connection.stage}"
+    stage = connection.stage
     for (consumer, error), groups in together.items():
-        helps = remedy(consumer, error, deployed.get(consumer))
-        yield f"{error or 'all'} at {consumer}: {helps}"
-        yield from (f"  daybook dead show {group.example} {stage}" for group in groups)
-        only = f"--consumer {consumer}" + (f" --error {shlex.quote(error)}" if error else "")
-        example, give_up = groups[0].example, f"  daybook dead discard {only} --reason … {stage}"
-        match helps:
+        advice = remedy(consumer, error, deployed.get(consumer))
+        yield f"{error or 'all'} at {consumer}: {advice}"
+        yield from (f"  {daybook('dead', 'show', group.example, stage=stage)}" for group in groups)
+        example = groups[0].example
+        discard = daybook("dead", "discard", consumer=consumer, error=error, reason="…", stage=stage)
+        match advice:
             case Remedy.RETRY:
-                yield f"  daybook dead retry {only} --first 1 {stage}"
-            case Remedy.MEND:
-                yield f"  daybook dead edit {example} {stage}"
-                yield give_up
+                yield f"  {daybook('dead', 'retry', consumer=consumer, error=error, first='1', stage=stage)}"
+            case Remedy.EDIT:
+                yield f"  {daybook('dead', 'edit', example, stage=stage)}"
+                yield f"  {discard}"
             case Remedy.RESOLVE:
-                yield f"  daybook dead resolve {example} --outcome … {stage}"
-            case Remedy.GIVE_UP:
-                yield give_up
+                yield f"  {daybook('dead', 'resolve', example, outcome='…', stage=stage)}"
+            case Remedy.DISCARD:
+                yield f"  {discard}"
 
 
 def _line(dead_letter: index.DeadLetter) -> Text:

@@ -1,8 +1,8 @@
-"""Discarding dead letters: an operator decides that they will not be processed, for good.
+"""Discards dead letters: an operator decides that they will never be processed.
 
-At an ordered consumer the stream behind a dead event is blocked. A wake-up message unblocks it: a message about the
-next event of the stream. It is harmless while the stream is still blocked, so one is sent before the decision, with a
-delay: if the command is killed right after the decision, the stream goes on all the same.
+At an ordered consumer, the stream after a dead event is blocked. A wake-up message unblocks it: a message about the
+next event of the stream. It does nothing while the stream is blocked. So one is sent with a delay before the
+transaction: if the command is killed right after the transaction, the stream is still unblocked.
 """
 
 import time
@@ -17,22 +17,22 @@ from daybook.contracts.operations import MAX_DEAD_LETTERS, DeadLettersDiscarded
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import Consumer, consumers
 from daybook.operate.dead_letters.decision import decide
-from daybook.operate.dead_letters.index import DeadLetter, change, standing
+from daybook.operate.dead_letters.index import DeadLetter, change, still_dead
 from daybook.operate.operation import Operation
 from daybook.operate.queues import find_queue, send
 from daybook.operate.reading import chunks
 from daybook.store.ledger import DISCARDED
 
-# The delay of the wake-up message that is sent before the decision. The decision itself takes a moment.
+# The delay of the wake-up message that is sent before the transaction: longer than the transaction takes.
 _WAKE_AFTER = 10  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """What became of a dead letter: it is discarded, or somebody else has decided about it before.
+    """The result for one dead letter. `discarded` is False if it was no longer dead.
 
-    `blocked` says why the stream behind it is still blocked; `open_effect`, that it is not known whether its effect
-    took place.
+    `blocked` is the reason why its stream is still blocked, or empty. `open_effect`: the outcome of its effect is
+    unknown.
     """
 
     dead_letter: DeadLetter
@@ -41,7 +41,6 @@ class Discarded:
     open_effect: bool = False
 
     def as_data(self) -> dict[str, object]:
-        """The result as JSON can hold it."""
         return {
             "id": self.dead_letter.id,
             "discarded": self.discarded,
@@ -50,29 +49,28 @@ class Discarded:
         }
 
 
-class Discarding:
-    """One operation that discards dead letters, with its reason."""
+class DiscardOperation:
+    """One operation that discards dead letters."""
 
     def __init__(self, connection: Connection, reason: str, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._connection = connection
         self._reason = reason
         self._pause = pause
-        self._operation = Operation.begin(connection)
+        self._operation = Operation.start(connection)
         self._consumers = consumers(connection)
 
     @property
     def operation_id(self) -> str:
-        """Under which id it is recorded."""
+        """The id under which it is recorded."""
         return self._operation.id
 
     def run(self, dead_letters: Iterable[DeadLetter]) -> Iterator[Discarded]:
-        """Discard the dead letters, a chunk at a time, as the answers are asked for. To be killed anywhere does no
-        harm.
+        """Discard the dead letters in chunks, and yield the result for each. It can be interrupted and repeated.
 
         Raises botocore's errors.
         """
         for some in chunks(dead_letters, MAX_DEAD_LETTERS):
-            dead = [dead_letter for dead_letter, _ in standing(self._connection, some)]
+            dead = [dead_letter for dead_letter, _ in still_dead(self._connection, some)]
             decided = decide(
                 self._connection,
                 self._operation,
@@ -81,7 +79,7 @@ class Discarding:
                     **self._operation.about, reason=self._reason, dead_letters=named
                 ),
                 part=self._part,
-                beside=lambda waiting: self._wake(waiting, delay=_WAKE_AFTER),
+                before_attempt=lambda waiting: self._wake(waiting, delay=_WAKE_AFTER),
             )
             blocked = self._wake(decided, delay=0)
             done = {dead_letter.id for dead_letter in decided}
@@ -91,7 +89,7 @@ class Discarding:
                 yield Discarded(dead_letter, is_done, blocked.get(dead_letter.id, ""), unknown)
 
     def _part(self, dead_letter: DeadLetter) -> dict[str, object]:
-        """It leaves the index of dead letters. Error, reason and body stay, to show later what was discarded."""
+        """Remove it from the index of dead letters. Error, reason and body stay, as a record of what was discarded."""
         values = {
             "state": DISCARDED,
             "at": clock.now(),
@@ -102,7 +100,7 @@ class Discarding:
         return change(self._connection, dead_letter, values, remove=("dead",))
 
     def _wake(self, dead_letters: Sequence[DeadLetter], *, delay: int) -> Mapping[str, str]:
-        """Unblock the streams behind the dead letters, at ordered consumers. Returns why that failed, by their ids."""
+        """Unblock the streams of these dead letters, at ordered consumers. Returns failures by dead letter id."""
         failures: dict[str, str] = {}
         waiting: dict[str, list[tuple[DeadLetter, str]]] = defaultdict(list)
         for dead_letter in dead_letters:

@@ -1,11 +1,11 @@
-"""Mending an event that admit has refused: the mended event is sent to admit, and replaces the refused one.
+"""Edits an event that admit has rejected: the corrected event is sent to admit, and replaces the rejected one.
 
-    refused = find(connection, "0b73e9a8-…")
-    edited = edit(connection, refused, refused.mended(connection, text), "the checkout sent 0 pieces")
+    rejected = find(connection, "0b73e9a8-…")
+    edited = edit(connection, rejected, rejected.corrected(connection, text), "the checkout sent 0 pieces")
 
-The id of the mended event is made from the dead letter's, so that it is admitted once, however often it is sent. The
-dead letter is discarded only after that, in one transaction with the record of the operation. After an interruption it
-is repeated with the same event, and finds what is done already.
+The id of the corrected event is derived from the dead letter's id, so it is admitted once, even if it is sent twice.
+The dead letter is discarded after that, in one transaction with the record of the operation. After an interruption,
+repeat the command with the same event: it continues where it stopped.
 """
 
 import hashlib
@@ -19,59 +19,55 @@ from botocore.exceptions import ClientError
 
 from daybook.application import catalogue
 from daybook.contracts import clock
+from daybook.contracts.card_numbers import REMOVED
+from daybook.contracts.card_search import is_removed, path_of_card_number
 from daybook.contracts.contract import ContractBroken
-from daybook.contracts.identity import admitted_id, content_hash
+from daybook.contracts.identity import MAX_REFERENCE_LENGTH, admitted_id, content_hash
 from daybook.contracts.operations import DeadLetter as RecordedDeadLetter
 from daybook.contracts.operations import DeadLetterEdited
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.decision import NoAnswer
-from daybook.operate.dead_letters.index import DeadLetter, NoSuchDeadLetter, change, named, rows
+from daybook.operate.dead_letters.index import DeadLetter, NoSuchDeadLetter, body, change, named, split_id, still_dead
 from daybook.operate.errors import OperatorError, Unsuccessful, code
 from daybook.operate.operation import Operation
-from daybook.operate.polling import looks
+from daybook.operate.polling import poll
 from daybook.operate.send.entries import Entry, json_in, problem
 from daybook.operate.subscriptions import queue_url
-from daybook.store.ledger import COMMITTED, DEAD, DISCARDED
-from daybook.store.ledger import Entry as LedgerEntry
+from daybook.operate.terminal import daybook, json_text
+from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry
 
 ADMIT: Final = "admit"
 
-# What can be mended of an event as EventBridge hands it over; the rest stays as it came.
-_MENDABLE: Final = ("source", "detail-type", "time", "detail")
+# The fields of an EventBridge event that can be edited. The others stay as they are.
+_EDITABLE: Final = ("source", "detail-type", "time", "detail")
 # How long to wait for admit.
-_LONGEST_WAIT: Final = 60.0  # seconds
+_MAX_WAIT: Final = 60.0  # seconds
 _FORM: Final = 'its detail is not {"data": {…}}, optionally with "metadata": {…}'
 
 
-class NeverEdited(OperatorError):
-    """The dead letter is of an event that is stored. A stored event is never edited."""
-
-    def __init__(self, dead_letter: DeadLetter) -> None:
-        super().__init__(
-            f"{dead_letter.id} is an event that is stored, and what is stored is never edited: retry it "
-            f"(daybook dead retry {dead_letter.id}), discard it, or send a new event (daybook send)"
-        )
+class EventIsStored(OperatorError):
+    """The event of the dead letter is in the store. A stored event is never edited."""
 
 
-class NotMended(OperatorError):
-    """The mended event would be refused, too. Nothing was sent."""
+class InvalidCorrection(OperatorError):
+    """Admit would reject the corrected event too. Nothing was sent."""
 
 
-class RefusedAgain(Unsuccessful):
-    """Admit has refused the mended event. The dead letter stays as it was."""
+class RejectedAgain(Unsuccessful):
+    """Admit has rejected the corrected event. The dead letter was not changed."""
 
 
-class MendedBefore(Unsuccessful):
-    """The name that the mended event would have is taken by another decision about the same dead letter."""
+class EditConflict(Unsuccessful):
+    """The id of the corrected event is already used by an earlier edit of the same dead letter."""
 
 
-class Decided(Unsuccessful):
-    """Another operator has decided about the dead letter meanwhile."""
+class AlreadyDecided(Unsuccessful):
+    """The dead letter was processed, discarded or edited by someone else in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
-    """A mended event that keeps its contract. `event` is the id that it will have, `body` the message for admit."""
+class CorrectedEvent:
+    """A corrected event that fulfils its contract. `event` is its future id, `body` the message for admit."""
 
     event: str
     type: str
@@ -81,101 +77,114 @@ class Mended:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """What admit has refused: the dead letter, and the message as it came."""
+class RejectedEvent:
+    """A message that admit has rejected: the dead letter, and the body as it was received."""
 
     dead_letter: DeadLetter
     body: str = field(repr=False)
 
     @property
     def form(self) -> str:
-        """What is to be mended, as text: the event in EventBridge's form; the message as it came, if it is none.
+        """The text to edit: the event in EventBridge's form, or the body as received if it does not have that form.
 
-        Characters that a terminal does not print are written as JSON writes them.
+        Characters that are not printable are escaped as in JSON.
         """
-        came = self._came
-        if came is None:
+        received = self._received
+        if received is None:
             return self.body
-        text = json.dumps({name: came[name] for name in _MENDABLE}, ensure_ascii=False, indent=2)
-        return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
+        return json_text({name: received[name] for name in _EDITABLE}, indent=2)
 
     @property
     def sha256(self) -> str:
-        """Of the body, in hexadecimal."""
+        """SHA-256 of the body, in hexadecimal."""
         return hashlib.sha256(self.body.encode()).hexdigest()
 
-    def mended(self, connection: Connection, text: str) -> Mended:
-        """The event in `text`, which has the form of `form`, in the place of this one. Raises NotMended."""
+    def corrected(self, connection: Connection, text: str) -> CorrectedEvent:
+        """The corrected event from `text`, which has the form of `form`. Raises InvalidCorrection."""
+        if is_removed(text):
+            raise InvalidCorrection(
+                f"it still has {REMOVED}: put the payment provider's token in its place, or remove the field"
+            )
         given = _read(text)
-        event_type, detail = _in_our_form(given)
+        event_type, detail = _type_and_detail(given)
         metadata = detail.get("metadata") or {}
         if not isinstance(metadata, dict):
-            raise NotMended(_FORM)
-        name = {"id": f"edit-{self.dead_letter.event}", "causation_id": self.dead_letter.event}
+            raise InvalidCorrection(_FORM)
+        name = {"id": f"edit-{self.dead_letter.event}", "causation_id": self.dead_letter.event[:MAX_REFERENCE_LENGTH]}
         detail = {**detail, "metadata": {**metadata, **name}}
         entry = Entry(1, given["source"], event_type, json.dumps(detail, ensure_ascii=False), {})
         if wrong := problem(entry):
-            raise NotMended(wrong)
-        message = self._envelope(connection) | {name: given[name] for name in _MENDABLE}
+            raise InvalidCorrection(wrong)
+        contract = catalogue()[event_type]
+        message = self._envelope(connection) | {name: given[name] for name in _EDITABLE}
         message |= {"detail-type": event_type, "detail": detail}
-        data = json.dumps(detail["data"])
-        return Mended(
+        if path := path_of_card_number(message, contract):
+            raise InvalidCorrection(f"{path} contains a card number")
+        _, data = contract.read_from_outside(json.dumps(detail["data"]), version=metadata.get("version", 1))
+        return CorrectedEvent(
             event=admitted_id(message["account"], entry.source, str(entry.producer_id)),
             type=event_type,
             source=entry.source,
             body=json.dumps(message),
-            content=content_hash(event_type, metadata.get("version", 1), data),
+            content=content_hash(event_type, contract.contract.version, data),
         )
 
     @property
-    def _came(self) -> dict[str, Any] | None:
-        """The message, if it has EventBridge's form."""
+    def _received(self) -> dict[str, Any] | None:
+        """The body as JSON, if it has EventBridge's form."""
         try:
-            came = json.loads(self.body)
+            received = json.loads(self.body)
         except (ValueError, RecursionError):
             return None
-        texts = ("account", "id", "source", "detail-type", "time")
-        whole = isinstance(came, dict) and "detail" in came and all(isinstance(came.get(name), str) for name in texts)
-        return came if whole else None
+        texts = ("account", "region", "id", "source", "detail-type", "time")
+        whole = (
+            isinstance(received, dict)
+            and "detail" in received
+            and all(isinstance(received.get(name), str) for name in texts)
+        )
+        return received if whole else None
 
     def _envelope(self, connection: Connection) -> dict[str, Any]:
-        """What stands around the event: as it came, or as EventBridge would have written it."""
+        """The other fields of the EventBridge event: as received, or with defaults."""
         made = {
             "version": "0",
             "id": self.dead_letter.event,
             "account": connection.account,
             "region": connection.region,
         }
-        return self._came or {**made, "resources": []}
+        return self._received or {**made, "resources": []}
 
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A dead letter in whose place an event was admitted. `before`: that was done before this time."""
+    """A dead letter that was replaced by an admitted event. `before`: an earlier run of the command did that."""
 
     dead_letter: str
     event: str
     before: bool = False
 
 
-def find(connection: Connection, name: str) -> Refused:
-    """The refused event of that name. Raises NoSuchDeadLetter, NeverEdited, NoBody."""
+def find(connection: Connection, name: str) -> RejectedEvent:
+    """The rejected event with this id. Raises NoSuchDeadLetter, EventIsStored, BodyNotFound."""
     dead_letter = named(connection, name)
     if dead_letter.consumer != ADMIT:
-        raise NeverEdited(dead_letter)
-    for row in rows(connection, [dead_letter]):
-        return Refused(row.dead_letter, row.body)
-    msg = f"{dead_letter.id} has been decided just now; look at it with `daybook dead show {dead_letter.id}`"
-    raise NoSuchDeadLetter(msg)
+        retry = daybook("dead", "retry", dead_letter.id, stage=connection.stage)
+        raise EventIsStored(
+            f"the event of {dead_letter.id} is in the store, and a stored event is never edited: retry it "
+            f"({retry}), discard it, or send a new event (daybook send)"
+        )
+    for current, entry in still_dead(connection, [dead_letter]):
+        return RejectedEvent(current, body(connection, entry))
+    shown = daybook("dead", "show", dead_letter.id, stage=connection.stage)
+    raise NoSuchDeadLetter(f"{dead_letter.id} is no longer dead; see: {shown}")
 
 
 def finish(connection: Connection, name: str) -> Edited | None:
-    """The dead letter of that name, if it was edited before. What an interrupted edit has left to be recorded, is
-    recorded.
+    """The dead letter with this id, if it was edited before. Completes the record of an interrupted edit.
 
     Raises botocore's errors.
     """
-    event, _, consumer = name.partition("@")
+    event, consumer = split_id(name)
     row = connection.ledger.find(event, ADMIT) if consumer in {"", ADMIT} else None
     if row is None:
         return None
@@ -189,88 +198,100 @@ def finish(connection: Connection, name: str) -> Edited | None:
 
 def edit(
     connection: Connection,
-    refused: Refused,
-    mended: Mended,
+    rejected: RejectedEvent,
+    corrected: CorrectedEvent,
     reason: str,
     *,
     pause: Callable[[float], None] = time.sleep,
 ) -> Edited:
-    """Have the mended event admitted, and then set the dead letter aside. `pause` waits so many seconds.
+    """Send the corrected event to admit, wait until it is admitted, then discard the dead letter.
 
-    Raises RefusedAgain, MendedBefore, Decided, NoAnswer, and botocore's errors; after all of them it may be repeated.
+    `pause` waits this number of seconds. Raises RejectedAgain, EditConflict, AlreadyDecided, NoAnswer, and botocore's
+    errors. It can be repeated after each of them.
     """
-    itself = mended.event == refused.dead_letter.event  # its contract names it by a field, which was right
-    operation = Operation.begin(connection)
-    before = connection.ledger.find(mended.event, ADMIT)
-    if itself:
-        _Note.of(refused, mended, operation, reason).write(connection, refused.dead_letter)
-    if not _is_admitted(before, refused, mended):
-        connection.sqs.send_message(QueueUrl=queue_url(connection, ADMIT), MessageBody=mended.body)
-        _watch(connection, refused, mended, before.at if before else "", pause)
-    if itself:
-        finish(connection, refused.dead_letter.event)
+    same_id = corrected.event == rejected.dead_letter.event  # the contract derives the id from a field
+    operation = Operation.start(connection)
+    before = connection.ledger.find(corrected.event, ADMIT)
+    if same_id:
+        _Note.of(rejected, corrected, operation, reason).write(connection, rejected.dead_letter)
+    if not _is_admitted(connection, before, rejected, corrected):
+        connection.sqs.send_message(QueueUrl=queue_url(connection, ADMIT), MessageBody=corrected.body)
+        _wait_until_admitted(connection, rejected, corrected, before.at if before else "", pause)
+    if same_id:
+        finish(connection, rejected.dead_letter.event)
     else:
-        _set_aside(connection, refused, mended, operation, reason)
-    return Edited(refused.dead_letter.id, mended.event)
+        _discard(connection, rejected, corrected, operation, reason)
+    return Edited(rejected.dead_letter.id, corrected.event)
 
 
-def _is_admitted(row: LedgerEntry | None, refused: Refused, mended: Mended) -> bool:
-    """Whether the ledger's row of the mended event says so. Raises MendedBefore, if it is settled otherwise."""
+def _is_admitted(
+    connection: Connection, row: LedgerEntry | None, rejected: RejectedEvent, corrected: CorrectedEvent
+) -> bool:
+    """Whether the corrected event is admitted. Raises EditConflict or AlreadyDecided if its id has another outcome."""
     if row is None or not row.done:
         return False
-    if row.details.get("content_hash") == mended.content:
+    if row.details.get("content_hash") == corrected.content:
         return True
-    dead_letter, event = refused.dead_letter.id, mended.event
-    if event == refused.dead_letter.event:
-        msg = f"{dead_letter} was decided meanwhile ({row.state}), and not as you have mended it: daybook trace {event}"
-        raise Decided(msg)
+    dead_letter, event = rejected.dead_letter.id, corrected.event
+    trace = daybook("trace", event, stage=connection.stage)
+    discard = daybook("dead", "discard", dead_letter, stage=connection.stage)
+    if event == rejected.dead_letter.event:
+        raise AlreadyDecided(f"{dead_letter} has another outcome by now ({row.state}), not from your edit: {trace}")
     if row.state == COMMITTED:
-        what = f"an event with other content was admitted in place of {dead_letter}: look at it (daybook trace {event})"
-        msg = f"{what}; if all is well, discard the dead letter: daybook dead discard {dead_letter}"
-    else:
-        what = f"an earlier mending of {dead_letter} was refused, and {event} discarded, so that its name is not free"
-        msg = f"{what}; send the event again (daybook send), and discard this: daybook dead discard {dead_letter}"
-    raise MendedBefore(msg)
-
-
-def _watch(
-    connection: Connection, refused: Refused, mended: Mended, known: str, pause: Callable[[float], None]
-) -> None:
-    """Wait until admit has admitted the event. `known` is since when an earlier one of its name is dead."""
-    for _ in looks(_LONGEST_WAIT, pause):
-        row = connection.ledger.find(mended.event, ADMIT)
-        if _is_admitted(row, refused, mended):
-            return
-        # A refusal counts if it is of this very message: those before may still be on their way to the ledger.
-        if row and row.state == DEAD and row.at != known and row.details.get("body") == mended.body:
-            what = f"{row.details.get('error')}: {row.details.get('reason')}"
-            msg = f"the mended event was refused, too ({what}); {refused.dead_letter.id} stays as it is, mend it again"
-            raise RefusedAgain(msg)
-    msg = (
-        f"admit has recorded no result of the mended event for {_LONGEST_WAIT:.0f} seconds; it has it in its queue. "
-        "Repeat the command with the same event: nothing is done twice"
+        raise EditConflict(
+            f"an event with other content was already admitted in place of {dead_letter} ({trace}); "
+            f"if it is right, discard the dead letter: {discard}"
+        )
+    raise EditConflict(
+        f"an earlier edit of {dead_letter} was rejected, and {event} discarded, so this id cannot be used again; "
+        f"send the event as a new one (`daybook send`), and discard this one: {discard}"
     )
-    raise NoAnswer(msg)
 
 
-def _set_aside(connection: Connection, refused: Refused, mended: Mended, operation: Operation, reason: str) -> None:
-    """Discard the dead letter, whose event was admitted under another id, in one transaction with the record."""
-    dead_letter = refused.dead_letter
-    edited = _edited(operation, dead_letter.event, dead_letter.error, reason, mended.event, refused.sha256)
-    noted = {"state": DISCARDED, "at": clock.now(), "edited_as": mended.event}
+def _wait_until_admitted(
+    connection: Connection,
+    rejected: RejectedEvent,
+    corrected: CorrectedEvent,
+    known: str,
+    pause: Callable[[float], None],
+) -> None:
+    """Wait until admit has admitted the event. `known` is the time of death of an earlier event with its id."""
+    for _ in poll(_MAX_WAIT, pause):
+        row = connection.ledger.find(corrected.event, ADMIT)
+        if _is_admitted(connection, row, rejected, corrected):
+            return
+        # The ledger may not have the rejection of an earlier message yet: compare the body.
+        if row and row.state == DEAD and row.at != known and row.details.get("body") == corrected.body:
+            what = f"{row.details.get('error')}: {row.details.get('reason')}"
+            raise RejectedAgain(
+                f"the corrected event was rejected too ({what}); {rejected.dead_letter.id} is unchanged. Edit it again"
+            )
+    raise NoAnswer(
+        f"admit recorded no result for {_MAX_WAIT:.0f} seconds; the corrected event is in its queue. "
+        "Repeat the command with the same event: it is not admitted twice"
+    )
+
+
+def _discard(
+    connection: Connection, rejected: RejectedEvent, corrected: CorrectedEvent, operation: Operation, reason: str
+) -> None:
+    """Discard the dead letter whose event was admitted under another id, in one transaction with the record."""
+    dead_letter = rejected.dead_letter
+    edited = _edited(operation, dead_letter.event, dead_letter.error, reason, corrected.event, rejected.sha256)
+    noted = {"state": DISCARDED, "at": clock.now(), "edited_as": corrected.event}
     noted |= {"operation": operation.id, "operator": operation.operator, "why": reason}
     while not operation.try_to_commit(edited, {"ledger": change(connection, dead_letter, noted, remove=("dead",))}):
-        if (done := finish(connection, dead_letter.event)) and done.event == mended.event:
+        if (done := finish(connection, dead_letter.event)) and done.event == corrected.event:
             return  # another operator has done the same
-        now = next(iter(rows(connection, [dead_letter])), None)
-        if now is None or now.body != refused.body:
-            msg = (
-                f"the mended event was admitted as {mended.event}, but {dead_letter.id} is no longer the dead letter "
-                "that was mended: somebody has decided about it, or its producer has sent it again. Look at both: "
-                f"daybook trace {mended.event}, daybook dead show {dead_letter.id}"
+        now = next(still_dead(connection, [dead_letter]), None)
+        if now is None or body(connection, now[1]) != rejected.body:
+            raise AlreadyDecided(
+                f"the corrected event was admitted as {corrected.event}, but {dead_letter.id} is no longer the one "
+                "that you edited: someone else has decided about it, or its producer has sent it again. Look at both: "
+                f"{daybook('trace', corrected.event, stage=connection.stage)}, "
+                f"{daybook('dead', 'show', dead_letter.id, stage=connection.stage)}"
             )
-            raise Decided(msg)
-        dead_letter = now.dead_letter  # the same was refused again
+        dead_letter = now[0]  # the same was rejected again
 
 
 def _edited(operation: Operation, event: str, error: str, reason: str, admitted: str, sha256: str) -> DeadLetterEdited:
@@ -280,8 +301,9 @@ def _edited(operation: Operation, event: str, error: str, reason: str, admitted:
 
 @dataclass(frozen=True, slots=True)
 class _Note:
-    """What must be known of an edit once admit's commit has taken the place of the dead letter: of one whose event
-    keeps its id. It is noted on the dead letter's row before the event is sent, and outlasts the commit.
+    """The data of an edit whose event keeps its id, written to the dead letter's row before the event is sent.
+
+    When admit commits the event, its row replaces the dead letter. The note stays, so the edit can be recorded.
     """
 
     operation: str
@@ -291,58 +313,56 @@ class _Note:
     content: str
 
     @classmethod
-    def of(cls, refused: Refused, mended: Mended, operation: Operation, reason: str) -> Self:
-        return cls(operation.id, reason, refused.dead_letter.error, refused.sha256, mended.content)
+    def of(cls, rejected: RejectedEvent, corrected: CorrectedEvent, operation: Operation, reason: str) -> Self:
+        return cls(operation.id, reason, rejected.dead_letter.error, rejected.sha256, corrected.content)
 
     @classmethod
     def on(cls, row: LedgerEntry) -> Self | None:
-        """The one on a row of the ledger."""
         noted = row.details.get("edit")
         return cls(**noted) if isinstance(noted, Mapping) else None
 
     def write(self, connection: Connection, dead_letter: DeadLetter) -> None:
-        """Note it, if the dead letter is as it was read. Raises Decided."""
+        """Write it, if the dead letter has not changed. Raises AlreadyDecided."""
         try:
             connection.dynamodb.update_item(**change(connection, dead_letter, {"edit": asdict(self)})["Update"])
         except ClientError as error:
             if code(error) != "ConditionalCheckFailedException":
                 raise
-            msg = f"{dead_letter.id} was decided, or refused again, just now; nothing was sent. Look at it and repeat"
-            raise Decided(msg) from error
+            raise AlreadyDecided(
+                f"{dead_letter.id} has changed since it was read; nothing was sent. Look at it, and repeat"
+            ) from error
 
     def record(self, connection: Connection, row: LedgerEntry) -> None:
-        """Record the operation, once: its event is the first of its stream."""
+        """Record the operation, once."""
         operation = Operation.resume(connection, self.operation)
-        if operation.begun:
+        if operation.is_recorded:
             return
-        # If the condition fails, another operator was quicker.
+        # False if another process has recorded it first.
         operation.try_to_commit(_edited(operation, row.event, self.error, self.reason, row.event, self.sha256))
 
 
 def _read(text: str) -> dict[str, Any]:
-    """The mended event: source, detail-type and time as texts, detail as an object. Raises NotMended."""
+    """The corrected event: source, detail-type and time as strings, detail as an object. Raises InvalidCorrection."""
     try:
         given = json_in(text)
     except ValueError as error:
-        msg = f"it is not JSON: {error}"
-        raise NotMended(msg) from error
-    if not isinstance(given, dict) or set(given) != set(_MENDABLE):
-        msg = f"it is not an object with the fields {', '.join(_MENDABLE)}, and no others"
-        raise NotMended(msg)
+        raise InvalidCorrection(f"it is not JSON: {error}") from error
+    if not isinstance(given, dict) or set(given) != set(_EDITABLE):
+        raise InvalidCorrection(f"it is not an object with exactly the fields {', '.join(_EDITABLE)}")
     if not all(isinstance(given[name], str) and given[name] for name in ("source", "detail-type", "time")):
-        raise NotMended("its source, detail-type and time are not all texts")
+        raise InvalidCorrection("its source, detail-type and time are not all non-empty strings")
     if not isinstance(given["detail"], dict):
-        raise NotMended(_FORM)
+        raise InvalidCorrection(_FORM)
     try:
         clock.moment(given["time"])
     except (ValueError, OverflowError) as error:
-        raise NotMended("its time is not of the form 2026-03-01T09:30:00Z") from error
+        raise InvalidCorrection("its time does not have the form 2026-03-01T09:30:00Z") from error
     return given
 
 
-def _in_our_form(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Type and detail. What a source sends that does not know this system is translated here: there its events have no
-    place for a name.
+def _type_and_detail(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Type and detail of the event. An event of a foreign source is translated here, because foreign events have no
+    field for an id.
     """
     foreign = catalogue().foreign.get((given["source"], given["detail-type"]))
     if foreign is None:
@@ -350,4 +370,4 @@ def _in_our_form(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     try:
         return foreign.contract.type, foreign.translate(given["detail"])
     except ContractBroken as error:
-        raise NotMended(str(error)) from error
+        raise InvalidCorrection(str(error)) from error

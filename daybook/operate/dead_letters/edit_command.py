@@ -1,4 +1,4 @@
-"""`daybook dead edit`: mend what admit has refused."""
+"""`daybook dead edit`: edit an event that admit has rejected."""
 
 import os
 import shlex
@@ -15,127 +15,123 @@ import typer
 from daybook.operate.cli.operation import preview, progress, report
 from daybook.operate.cli.options import Apply, AsJson, Reason, Stage, text_of
 from daybook.operate.cli.printing import note
-from daybook.operate.cli.reaching import connected
+from daybook.operate.cli.stage import connected
 from daybook.operate.dead_letters import edit as editing
-from daybook.operate.dead_letters.index import NoSuchDeadLetter
-from daybook.operate.drawing import plain
 from daybook.operate.errors import OperatorError
-from daybook.operate.operation import because
+from daybook.operate.operation import check_reason
+from daybook.operate.terminal import daybook, plain
 
 EXAMPLES = """
 **Examples**
 
-- `daybook dead edit ID > mended.json`
-- `daybook dead edit ID --with mended.json`
-- `daybook dead edit ID --with mended.json --reason "the checkout sent 0 pieces" --apply`
+- `daybook dead edit ID > corrected.json`
+- `daybook dead edit ID --with corrected.json`
+- `daybook dead edit ID --with corrected.json --reason "the checkout sent 0 pieces" --apply`
 - `daybook dead edit ID --editor --reason "the checkout sent 0 pieces" --apply`
 """
 
 
 def edit(
-    dead_letter: Annotated[
-        str, typer.Argument(metavar="ID", help="The dead letter: EVENT, its event's id, or EVENT@admit.")
-    ],
+    dead_letter: Annotated[str, typer.Argument(metavar="ID", help="The dead letter: an event id, or EVENT@admit.")],
     *,
     with_: Annotated[
         typer.FileText | None,
-        typer.Option("--with", encoding="utf-8", metavar="FILE", help="The mended event; `-` for standard input."),
+        typer.Option(
+            "--with", encoding="utf-8", metavar="FILE", help="File with the corrected event; `-` for standard input."
+        ),
     ] = None,
-    editor: Annotated[
-        bool, typer.Option("--editor", help="Mend it in your editor ($VISUAL or $EDITOR) instead of in a file.")
-    ] = False,
+    editor: Annotated[bool, typer.Option("--editor", help="Edit it in your editor ($VISUAL or $EDITOR).")] = False,
     reason: Reason = "",
     stage: Stage = "dev",
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
-    """Mend an event that admit has refused, and have it admitted in the place of the refused one.
+    """Edit an event that admit has rejected, and send the corrected event to admit.
 
-    Without `--with` and `--editor` the refused event is printed as JSON, to be mended in a file: source, detail-type,
-    time and detail; a message that is no such event is printed as it came. All of it is printed, including personal
-    data.
+    Without `--with` and `--editor`, the command prints the rejected event as JSON: source, detail-type, time and
+    detail. Correct it in a file, and pass the file with `--with`. The output includes personal data.
 
-    First the mended event is checked against its contract; if it breaks it, nothing is sent. With `--apply` it is sent
-    to admit, under an id made from the dead letter's, or, if its contract names it by a field, under that; the refused
-    event is its cause. Once it is admitted, and not before, the dead letter is discarded, in one transaction with the
-    record of the operation. If it is refused again, it stays a dead letter. After an interruption repeat the command
-    with the same file: nothing is admitted twice.
+    The corrected event is checked against its contract before it is sent. With `--apply`, it is sent to admit. Its id
+    is derived from the dead letter's id, or from a field if its contract says so; its cause is the rejected event. When
+    it is admitted, the dead letter is discarded, in one transaction with the record of the operation. If it is rejected
+    again, the dead letter is not changed. After an interruption, repeat the command with the same file: the event is
+    not admitted twice.
 
-    Only events from outside can be mended. An event that is stored, and dead at a consumer, is never edited.
+    Only events that admit has rejected can be edited. An event in the store is never edited.
 
-    Exit code 1: there is no such dead letter, or the mended event was not admitted.
+    Exit code 1: there is no such dead letter, or the corrected event was not admitted.
     """
     with connected(stage) as connection:
-        try:
-            refused = editing.find(connection, dead_letter)
-        except NoSuchDeadLetter:
-            done = editing.finish(connection, dead_letter) if apply else None
-            if done is None:
-                raise
+        if apply and (done := editing.finish(connection, dead_letter)):
             _report(done, stage, as_json=as_json)
             return
+        rejected = editing.find(connection, dead_letter)
         if with_ is None and not editor:
-            _show(refused, stage)
+            _show(rejected, stage)
             return
-        with _mended_text(refused, with_, apply=apply) as text:
+        with _corrected_text(rejected, with_, stage, apply=apply) as text:
             try:
-                mended = refused.mended(connection, text)
-            except editing.NotMended as error:
-                msg = f"the mended event would be refused: {error}. Nothing was sent"
-                raise editing.NotMended(msg) from error
+                corrected = rejected.corrected(connection, text)
+            except editing.InvalidCorrection as error:
+                raise editing.InvalidCorrection(
+                    f"admit would reject the corrected event: {error}. Nothing was sent"
+                ) from error
             if not apply:
                 data = {
-                    "dead_letter": refused.dead_letter.id,
-                    "event": mended.event,
-                    "type": mended.type,
-                    "source": mended.source,
+                    "dead_letter": rejected.dead_letter.id,
+                    "event": corrected.event,
+                    "type": corrected.type,
+                    "source": corrected.source,
                 }
                 preview(
                     data,
-                    f"Would give {mended.type} from {mended.source} to admit, as event {mended.event}, and, once it is "
-                    f"admitted, discard the dead letter {refused.dead_letter.id} ({refused.dead_letter.error}).",
+                    f"Would send {corrected.type} from {corrected.source} to admit, as event {corrected.event}. "
+                    f"When it is admitted, {rejected.dead_letter.id} ({rejected.dead_letter.error}) is discarded.",
                     as_json=as_json,
                 )
                 return
-            because(reason)
+            check_reason(reason)
             interrupted = (
-                f"Interrupted. The mended event may be on its way to admit, as {mended.event}; the dead letter is "
-                "discarded only once you repeat the command with the same event. Nothing is admitted twice."
+                f"Interrupted. The corrected event may have been sent to admit, as {corrected.event}. To discard the "
+                "dead letter, repeat the command with the same event. It is not admitted twice."
             )
             with progress("waiting for admit", lambda: interrupted):
-                done = editing.edit(connection, refused, mended, reason)
+                done = editing.edit(connection, rejected, corrected, reason)
             _report(done, stage, as_json=as_json)
 
 
-def _show(refused: editing.Refused, stage: str) -> None:
-    """Print what is to be mended; to a terminal, without characters that it would take for commands."""
-    lines = refused.form.split("\n")
-    typer.echo("\n".join(map(plain, lines)) if sys.stdout.isatty() else refused.form)
-    dead_letter = refused.dead_letter
-    note(f"Refused: {dead_letter.error}: {dead_letter.reason}")
-    note(f"Mend it in a file, then: daybook dead edit {dead_letter.event} --with FILE --reason TEXT --stage {stage}")
+def _show(rejected: editing.RejectedEvent, stage: str) -> None:
+    """Print the text to edit. Control characters are not sent to a terminal."""
+    lines = rejected.form.split("\n")
+    typer.echo("\n".join(map(plain, lines)) if sys.stdout.isatty() else rejected.form)
+    dead_letter = rejected.dead_letter
+    note(f"Rejected: {dead_letter.error}: {dead_letter.reason}")
+    then = daybook("dead", "edit", dead_letter.event, **{"with": "FILE", "reason": "TEXT", "stage": stage})
+    note(f"Correct it in a file, then: {then}")
 
 
 def _report(done: editing.Edited, stage: str, *, as_json: bool) -> None:
     was = "was edited before" if done.before else "is edited"
     report(
         {"dead_letter": done.dead_letter, "event": done.event, "before": done.before},
-        f"{done.dead_letter} {was}: in its place, {done.event} is admitted.",
-        f"Follow it: daybook trace {done.event} --stage {stage}",
+        f"{done.dead_letter} {was}: {done.event} is admitted in its place.",
+        f"See its trace: {daybook('trace', done.event, stage=stage)}",
         as_json=as_json,
     )
 
 
 @contextmanager
-def _mended_text(refused: editing.Refused, file: typer.FileText | None, *, apply: bool) -> Iterator[str]:
-    """The mended event as the operator gives it: in the file, or by an editor, whose text is kept until it is used."""
+def _corrected_text(
+    rejected: editing.RejectedEvent, file: typer.FileText | None, stage: str, *, apply: bool
+) -> Iterator[str]:
+    """The corrected event, from the file or from an editor. The text of the editor is kept until it is used."""
     if file:
         yield text_of(file)
         return
-    handle, name = tempfile.mkstemp(prefix="daybook-", suffix=".json")  # which only this user can read
+    handle, name = tempfile.mkstemp(prefix="daybook-", suffix=".json")  # only this user can read it
     kept = Path(name)
     with os.fdopen(handle, "w", encoding="utf-8") as new:
-        new.write(refused.form)
+        new.write(rejected.form)
     used = False
     try:
         _open_editor(name)
@@ -145,13 +141,13 @@ def _mended_text(refused: editing.Refused, file: typer.FileText | None, *, apply
         if used:
             kept.unlink()
         else:
-            note(f"What you wrote is in {name}: daybook dead edit {refused.dead_letter.event} --with {name}")
+            again = daybook("dead", "edit", rejected.dead_letter.event, **{"with": name, "stage": stage})
+            note(f"Your text is in {name}: {again}")
 
 
 def _open_editor(file: str) -> None:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor:
-        raise OperatorError("no editor is set: set VISUAL or EDITOR, or mend the event in a file (--with FILE)")
+        raise OperatorError("no editor is set: set VISUAL or EDITOR, or edit the event in a file (--with FILE)")
     if subprocess.run([*shlex.split(editor), file], check=False).returncode:
-        msg = f"the editor ({editor}) has failed; nothing was sent"
-        raise OperatorError(msg)
+        raise OperatorError(f"the editor ({editor}) failed; nothing was sent")

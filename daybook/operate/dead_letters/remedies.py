@@ -1,4 +1,4 @@
-"""What helps a dead letter, by its consumer and its error."""
+"""The recommended next step for a dead letter, by its consumer and its error."""
 
 from enum import StrEnum
 
@@ -7,13 +7,15 @@ from daybook.operate.dead_letters.retry import OUTCOME_UNKNOWN
 
 ADMIT = "admit"
 
-# What admit says of an event that it refuses for what it is (daybook/backbone): it would be refused each time.
-# Not among them is what passes: a version that is not deployed yet, and a stream that is not open yet.
-REFUSED_FOR_GOOD = frozenset(
+# Errors for which admit always rejects the same event (daybook/backbone). Not included are errors that pass: a version
+# that is not deployed yet, a stream that is not open yet, and an origin that the stage's settings do not allow yet.
+NEVER_ADMITTED = frozenset(
     {
         "BadMetadata",
         "BadTime",
+        "CardNumber",
         "ContractBroken",
+        "DuplicateKey",
         "EventTooLarge",
         "IdReused",
         "NoData",
@@ -24,23 +26,23 @@ REFUSED_FOR_GOOD = frozenset(
         "UnknownType",
     }
 )
-# What is dead at once at all others (daybook/consumers/delivery.py).
-_GIVEN_UP_AT_ONCE = frozenset({"ContractBroken", "NotAnEnvelope", "NonRetryable"})
+# Errors that consumers do not retry (daybook/consumers/delivery.py).
+_NEVER_RETRIED = frozenset({"ContractBroken", "NotAnEnvelope", "NonRetryable"})
 
 
 class Remedy(StrEnum):
-    """What helps, and when."""
+    """The next step, with an explanation for operators."""
 
-    RETRY = "once its cause is gone, retry it"
-    MEND = "refused for its content, and a retry does not help: edit it, or discard it"
-    RESOLVE = "it is not known whether it took effect: look in the external system, then record what you have found"
-    GIVE_UP = "a retry does not help until the code is corrected: correct it, or discard the dead letter"
+    RETRY = "retry it when the cause is fixed"
+    EDIT = "its content was rejected, so a retry does not help: edit it, or discard it"
+    RESOLVE = "the outcome of its effect is unknown: look in the external system, then record the outcome"
+    DISCARD = "a retry does not help until the code is fixed: fix it, or discard the dead letter"
 
 
 def remedy(consumer: str, error: str, deployed: Consumer | None) -> Remedy:
-    """What helps dead letters that died of `error` at `consumer`. `deployed` is what it is, where it is deployed."""
-    if error == OUTCOME_UNKNOWN and deployed and not deployed.can_ask:
+    """The next step for dead letters with this error. `deployed` is the consumer, None if it is not deployed."""
+    if error == OUTCOME_UNKNOWN and deployed and not deployed.can_query:
         return Remedy.RESOLVE
     if consumer == ADMIT:
-        return Remedy.MEND if error in REFUSED_FOR_GOOD else Remedy.RETRY
-    return Remedy.GIVE_UP if error in _GIVEN_UP_AT_ONCE else Remedy.RETRY
+        return Remedy.EDIT if error in NEVER_ADMITTED else Remedy.RETRY
+    return Remedy.DISCARD if error in _NEVER_RETRIED else Remedy.RETRY

@@ -1,12 +1,11 @@
-"""Sending dead letters to their consumers again: each message goes to its consumer's own queue, and is followed to its
-result.
+"""Retries dead letters: sends each message to its consumer's queue again, and waits for the result.
 
-A dead letter stays dead until its consumer has committed it, so that nothing is lost wherever this ends; and a message
-that was sent twice is processed once. The operation is recorded, and noted on the row, before the message is sent.
+A dead letter stays dead until its consumer has committed it, so nothing is lost if this is interrupted. A message that
+is sent twice is processed once. The operation is recorded, and noted on the row, before the message is sent.
 
-Two functions of the backbone have no queue. What publish has set aside is published again by publish itself, for the
-span of time in which it was recorded. What fire-timers has set aside is a timer that is due: its event is recorded
-here, in one transaction with the record of the operation.
+Two functions of the backbone have no queue. A dead letter of publish is published again by republish, for the period in
+which it was recorded. A dead letter of fire-timers is a timer that is due: its event is recorded here, in one
+transaction with the record of the operation.
 """
 
 import json
@@ -17,8 +16,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import Any
 
+from daybook.consumers.ordered import as_delivered
 from daybook.consumers.work import LEDGER
 from daybook.contracts import clock
+from daybook.contracts.card_search import is_removed
 from daybook.contracts.contract import Place
 from daybook.contracts.envelope import EventTooLarge
 from daybook.contracts.operations import MAX_DEAD_LETTERS, DeadLettersRetried
@@ -26,57 +27,63 @@ from daybook.contracts.operations import DeadLetter as RecordedDeadLetter
 from daybook.operate import moments
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import Consumer, consumers
-from daybook.operate.dead_letters.decision import decide, named
-from daybook.operate.dead_letters.index import DeadLetter, NoBody, body, change, standing
+from daybook.operate.dead_letters.decision import decide, recorded
+from daybook.operate.dead_letters.index import BodyNotFound, DeadLetter, body, change, still_dead
 from daybook.operate.dead_letters.results import (
-    BEING_TRIED,
     DEAD_AGAIN,
-    DECIDED_BEFORE,
     DONE,
+    IN_PROGRESS,
+    NO_LONGER_DEAD,
     NOT_SENT,
-    REFUSED,
+    SKIPPED,
     Result,
     results,
 )
+from daybook.operate.errors import OperatorError
 from daybook.operate.missing_events import complete
 from daybook.operate.operation import Operation
 from daybook.operate.publish.publish import NotPublished, Publication
 from daybook.operate.queues import find_queue, send
 from daybook.operate.rate_limit import RateLimit
 from daybook.operate.reading import chunks
+from daybook.operate.terminal import daybook
 from daybook.store.attributes import pack_item
 from daybook.store.event_store import Head, NotAnEvent, successor
 from daybook.store.event_store import from_item as event_in
 from daybook.store.journal import Span
-from daybook.store.ledger import COMMITTED, OF_THE_DEAD
+from daybook.store.ledger import COMMITTED, DEAD_LETTER_ATTRIBUTES, LedgerEntry
 from daybook.store.timers import NotATimer
 from daybook.store.timers import from_item as timer_in
 from daybook.store.transaction import ConditionsFailed
 
-PUBLISH, FIRE_TIMERS = "publish", "fire-timers"
-# The error of an effect that was attempted, and nobody knows whether it took effect (consumers/effect_records.py).
+ADMIT, PUBLISH, FIRE_TIMERS = "admit", "publish", "fire-timers"
+# The error of an effect whose outcome is unknown (consumers/effect_records.py).
 OUTCOME_UNKNOWN = "OutcomeUnknown"
 
-# How many may be in process at once: a consumer has other events to process, and all of them are held in memory.
-MOST_UNDER_WAY = 1_000
-# The most that is sent at once where there is a rate limit.
-_MOST_TOGETHER = 10
+# How many may be in progress at once: consumers have other events to process, and all of these are held in memory.
+MAX_IN_PROGRESS = 1_000
+# How many are sent at once with a rate limit.
+_MAX_BATCH = 10
 
-# Seconds between two looks, growing while there is no result.
-_FIRST_LOOK, _LONGEST_LOOK = 0.2, 5.0
+# Seconds between two polls, growing while there is no result.
+_FIRST_POLL, _MAX_POLL = 0.2, 5.0
 _NO_TIME = 0.001
 
-# A unit of work stamps its events, and may be kept from committing them for as long as its function lives: a minute at
-# the longest (daybook/constructs/stage.py). Clocks differ, and arrivals are given to the second.
-_STAMPED_BEFORE = timedelta(minutes=2)
+# A unit of work sets the time of its events, and may commit them until its function ends: a minute later at most
+# (daybook/constructs/stage.py). Clocks differ, and times of arrival are in whole seconds.
+_MAX_COMMIT_DELAY = timedelta(minutes=2)
 _A_MOMENT = timedelta(microseconds=1)
 
 
-class Retrying:
-    """One operation that sends dead letters again.
+class CardNumbersRemoved(OperatorError):
+    """Card numbers were removed from the message of a dead letter, and the store has no such event."""
 
-    `rate` is how many are sent in a second, all at once unless given. `wait` is for how many seconds the next result
-    is waited for, and `most` are in process at once. `pause` waits, by the clock `now`.
+
+class RetryOperation:
+    """One operation that retries dead letters.
+
+    `rate` is the number sent per second; None is no limit. `wait` is how many seconds to wait for the next result, and
+    `most` how many may be in progress at once. `pause` waits, by the clock `now`.
     """
 
     def __init__(
@@ -86,7 +93,7 @@ class Retrying:
         reason: str = "",
         rate: float | None = None,
         wait: float = 60,
-        most: int = MOST_UNDER_WAY,
+        most: int = MAX_IN_PROGRESS,
         pause: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -97,10 +104,10 @@ class Retrying:
         self._most = most
         self._pause = pause
         self._now = now
-        self._operation = Operation.begin(connection)
+        self._operation = Operation.start(connection)
         self._url = cache(lambda consumer: find_queue(connection, consumer))
-        self._under_way: dict[str, DeadLetter] = {}
-        self._moved, self._look_after = now(), _FIRST_LOOK
+        self._in_progress: dict[str, DeadLetter] = {}
+        self._last_result, self._poll_interval = now(), _FIRST_POLL
         self._progress: Callable[[], object] = lambda: None
         self.sent = 0
 
@@ -110,17 +117,18 @@ class Retrying:
         return self._operation.id
 
     @property
-    def under_way(self) -> int:
-        """How many have been sent, and have no result yet."""
-        return len(self._under_way)
+    def in_progress(self) -> int:
+        """How many have been sent and have no result yet."""
+        return len(self._in_progress)
 
-    def refusal(self, dead_letter: DeadLetter) -> str:
-        """Why the dead letter cannot be sent again; empty if it can."""
+    def reason_to_skip(self, dead_letter: DeadLetter) -> str:
+        """Why the dead letter cannot be retried; empty if it can."""
         if dead_letter.consumer in {PUBLISH, FIRE_TIMERS}:
             return ""
         consumer = self._consumers.get(dead_letter.consumer)
-        if dead_letter.error == OUTCOME_UNKNOWN and consumer and consumer.kind == "effect" and not consumer.can_ask:
-            return f"whether it took effect is not known; resolve it first: daybook dead resolve {dead_letter.id}"
+        if dead_letter.error == OUTCOME_UNKNOWN and consumer and consumer.kind == "effect" and not consumer.can_query:
+            resolve = daybook("dead", "resolve", dead_letter.id, stage=self._connection.stage)
+            return f"the outcome of its effect is unknown; resolve it first: {resolve}"
         if self._url(dead_letter.consumer) is None:
             return f"{dead_letter.consumer} has no queue in this stage; is its service not deployed?"
         return ""
@@ -128,52 +136,52 @@ class Retrying:
     def run(
         self, dead_letters: Iterable[DeadLetter], *, progress: Callable[[], object] = lambda: None
     ) -> Iterator[Result]:
-        """Send the dead letters again, and yield each result as soon as there is one. `progress` is called as they are
-        sent, and after each look for results.
+        """Send the dead letters, and yield each result when it is available. `progress` is called after each batch that
+        is sent, and after each poll for results.
 
-        If there is no new result for as long as is waited, no more are sent: those that were about to be have the
-        result NOT_SENT, and the others are not even looked at.
+        If there is no new result for `wait` seconds, no more are sent: the current chunk has the result NOT_SENT, and
+        the dead letters after it are not read.
         """
         self._progress = progress
         for some in chunks(dead_letters, MAX_DEAD_LETTERS):
-            while self.under_way + len(some) > self._most:
-                yield from self._look()
-                if self.under_way + len(some) > self._most and not self._goes_on():
-                    why = f"{self.under_way} are being tried, and none comes to an end"
+            while self.in_progress + len(some) > self._most:
+                yield from self._poll()
+                if self.in_progress + len(some) > self._most and not self._wait_for_next_poll():
+                    why = f"{self.in_progress} are in progress, and none has a result"
                     yield from (Result(dead_letter, NOT_SENT, reason=why) for dead_letter in some)
-                    yield from self._left()
+                    yield from self._unfinished()
                     return
-            yield from self._try(some)
-        while self._under_way:
-            yield from self._look()
-            if self._under_way and not self._goes_on():
+            yield from self._retry_chunk(some)
+        while self._in_progress:
+            yield from self._poll()
+            if self._in_progress and not self._wait_for_next_poll():
                 break
-        yield from self._left()
+        yield from self._unfinished()
 
     @cached_property
     def _consumers(self) -> Mapping[str, Consumer]:
         return consumers(self._connection)
 
-    def _try(self, some: Sequence[DeadLetter]) -> Iterator[Result]:
+    def _retry_chunk(self, some: Sequence[DeadLetter]) -> Iterator[Result]:
         """Record the retry of one chunk, and send it."""
-        found = {dead_letter.id: (dead_letter, entry) for dead_letter, entry in standing(self._connection, some)}
-        yield from (Result(dead_letter, DECIDED_BEFORE) for dead_letter in some if dead_letter.id not in found)
+        found = {dead_letter.id: (dead_letter, entry) for dead_letter, entry in still_dead(self._connection, some)}
+        yield from (Result(dead_letter, NO_LONGER_DEAD) for dead_letter in some if dead_letter.id not in found)
         bodies: dict[str, str] = {}
         own: list[DeadLetter] = []
         for dead_letter, entry in found.values():
             if entry.details.get("retried") == self._operation.id:
-                continue  # dead again, and so met again
+                continue  # it died again while the list was read
             try:
-                why = self.refusal(dead_letter)
-                bodies[dead_letter.id] = "" if why else body(self._connection, entry)
-            except NoBody as error:
+                why = self.reason_to_skip(dead_letter)
+                bodies[dead_letter.id] = "" if why else self._body(dead_letter, entry)
+            except (BodyNotFound, CardNumbersRemoved) as error:
                 why = str(error)
             if why:
-                yield Result(dead_letter, REFUSED, reason=why)
+                yield Result(dead_letter, SKIPPED, reason=why)
             elif dead_letter.consumer == PUBLISH:
-                yield self._publish(dead_letter, bodies[dead_letter.id])
+                yield self._publish_again(dead_letter, bodies[dead_letter.id])
             elif dead_letter.consumer == FIRE_TIMERS:
-                yield self._record(dead_letter, bodies[dead_letter.id])
+                yield self._record_timer(dead_letter, bodies[dead_letter.id])
             else:
                 own.append(dead_letter)
         noted = decide(self._connection, self._operation, own, event=self._event, part=self._note)
@@ -181,9 +189,27 @@ class Retrying:
         for dead_letter in noted:
             by_consumer[dead_letter.consumer].append(dead_letter)
         sendable = {dead_letter.id for dead_letter in noted}
-        yield from (Result(dead_letter, DECIDED_BEFORE) for dead_letter in own if dead_letter.id not in sendable)
+        yield from (Result(dead_letter, NO_LONGER_DEAD) for dead_letter in own if dead_letter.id not in sendable)
         for consumer, several in by_consumer.items():
             yield from self._send(consumer, several, bodies)
+
+    def _body(self, dead_letter: DeadLetter, entry: LedgerEntry) -> str:
+        """The message to send. If card numbers were removed from it, the event in the store replaces it.
+
+        Raises BodyNotFound, CardNumbersRemoved.
+        """
+        text = body(self._connection, entry)
+        if not is_removed(text) or dead_letter.consumer == PUBLISH:  # publish needs the period only
+            return text
+        if event := dead_letter.event_in_store(self._connection):
+            return as_delivered(event)
+        stage = self._connection.stage
+        edit = f"edit it ({daybook('dead', 'edit', dead_letter.id, stage=stage)}), or "
+        raise CardNumbersRemoved(
+            "card numbers were removed from its message, which is not sent again without them: "
+            f"{edit if dead_letter.consumer == ADMIT else ''}"
+            f"discard it ({daybook('dead', 'discard', dead_letter.id, stage=stage)})"
+        )
 
     def _event(self, dead_letters: tuple[RecordedDeadLetter, ...]) -> DeadLettersRetried:
         return DeadLettersRetried(**self._operation.about, reason=self._reason, dead_letters=dead_letters)
@@ -192,7 +218,7 @@ class Retrying:
         return change(self._connection, dead_letter, {"retried": self._operation.id})
 
     def _send(self, consumer: str, dead_letters: Sequence[DeadLetter], bodies: Mapping[str, str]) -> Iterator[Result]:
-        for some in chunks(dead_letters, self._rate_limit.portion(_MOST_TOGETHER)):
+        for some in chunks(dead_letters, self._rate_limit.portion(_MAX_BATCH)):
             self._rate_limit.wait(len(some))
             messages = [bodies[dead_letter.id] for dead_letter in some]
             errors = send(self._connection, self._url(consumer) or "", messages, pause=self._pause)
@@ -200,113 +226,116 @@ class Retrying:
                 if error:
                     yield Result(dead_letter, NOT_SENT, reason=error)
                 else:
-                    self._under_way[dead_letter.id] = dead_letter
+                    self._in_progress[dead_letter.id] = dead_letter
                     self.sent += 1
-            self._has_moved()
+            self._reset_wait()
             self._progress()
 
-    def _look(self) -> Iterator[Result]:
-        """The new results."""
-        ended = results(self._connection, self._under_way.values())
+    def _poll(self) -> Iterator[Result]:
+        ended = results(self._connection, self._in_progress.values())
         for each in ended:
-            del self._under_way[each.dead_letter.id]
+            del self._in_progress[each.dead_letter.id]
         if ended:
-            self._has_moved()
+            self._reset_wait()
         yield from ended
         self._progress()
 
-    def _goes_on(self) -> bool:
-        """Wait for a moment before the next look, if there is time for one."""
-        left = self._moved + self._wait - self._now()
+    def _wait_for_next_poll(self) -> bool:
+        """Wait before the next poll. False if the time to wait is over."""
+        left = self._last_result + self._wait - self._now()
         if left < _NO_TIME:
             return False
-        self._pause(min(self._look_after, left))
-        self._look_after = min(self._look_after * 2, _LONGEST_LOOK)
+        self._pause(min(self._poll_interval, left))
+        self._poll_interval = min(self._poll_interval * 2, _MAX_POLL)
         return True
 
-    def _has_moved(self) -> None:
-        self._moved, self._look_after = self._now(), _FIRST_LOOK
+    def _reset_wait(self) -> None:
+        self._last_result, self._poll_interval = self._now(), _FIRST_POLL
 
-    def _left(self) -> Iterator[Result]:
-        yield from (Result(dead_letter, BEING_TRIED) for dead_letter in self._under_way.values())
-        self._under_way.clear()
+    def _unfinished(self) -> Iterator[Result]:
+        yield from (Result(dead_letter, IN_PROGRESS) for dead_letter in self._in_progress.values())
+        self._in_progress.clear()
 
-    # --- what publish has set aside ---------------------------------------------------------------------------------
+    # --- dead letters of publish ------------------------------------------------------------------------------------
 
-    def _publish(self, dead_letter: DeadLetter, text: str) -> Result:
-        """Have publish publish what was recorded then. A redelivered event ends at the ledger."""
-        span = _recorded(text)
+    def _publish_again(self, dead_letter: DeadLetter, text: str) -> Result:
+        """Have republish publish the period. The ledger drops the duplicates."""
+        span = _period_of(text)
         if span is None:
-            return Result(dead_letter, REFUSED, reason="it is neither an event nor a batch of the stream: discard it")
+            return Result(
+                dead_letter, SKIPPED, reason="its body is neither an event nor a batch of the change stream: discard it"
+            )
         now = datetime.now(UTC)
         if min(span.until, now) > complete(self._connection, now):
             return Result(
-                dead_letter, REFUSED, reason="the journal may lack some of what it is about; repeat it in minutes"
+                dead_letter,
+                SKIPPED,
+                reason="the journal may be incomplete for its period; retry it in five minutes",
             )
         publication = Publication(self._connection, Span(span.since, min(span.until, now)))
         try:
             list(publication.run())
         except NotPublished as error:
-            return Result(dead_letter, REFUSED, error.error, "republish has failed; see its log")
+            return Result(dead_letter, SKIPPED, error.error, "republish has failed; see its log")
         if publication.set_aside:
             return Result(
-                dead_letter, DEAD_AGAIN, dead_letter.error, f"publish has set {publication.set_aside} aside again"
+                dead_letter, DEAD_AGAIN, dead_letter.error, f"EventBridge rejected {publication.set_aside} events again"
             )
         if not publication.published:
-            return Result(dead_letter, REFUSED, reason="the store has nothing that was recorded then")
-        settled = decide(self._connection, self._operation, [dead_letter], event=self._event, part=self._settle)
-        return Result(dead_letter, DONE if settled else DECIDED_BEFORE)
+            return Result(dead_letter, SKIPPED, reason="the store has no event of its period")
+        completed = decide(self._connection, self._operation, [dead_letter], event=self._event, part=self._complete)
+        return Result(dead_letter, DONE if completed else NO_LONGER_DEAD)
 
-    # --- what fire-timers has set aside -----------------------------------------------------------------------------
+    # --- dead letters of fire-timers --------------------------------------------------------------------------------
 
-    def _record(self, dead_letter: DeadLetter, text: str) -> Result:
-        """Record the timer's event, as fire-timers would have, unless it is recorded; and settle the dead letter."""
+    def _record_timer(self, dead_letter: DeadLetter, text: str) -> Result:
+        """Record the timer's event as fire-timers would, if it is not recorded, and complete the dead letter."""
         try:
             item = pack_item(json.loads(text))
             timer, key = timer_in(item), {name: item[name] for name in ("slot", "due")}
         except (ValueError, TypeError, KeyError, AttributeError, NotATimer):
-            return Result(dead_letter, REFUSED, reason="it cannot be read as a timer: discard it")
-        # Its row may still be there, if fire-timers died right after setting it aside; then one of the two is first.
-        row_goes = {"Delete": {"TableName": self._connection.names.due, "Key": key}}
+            return Result(dead_letter, SKIPPED, reason="its body is not a timer: discard it")
+        # If fire-timers was killed after it recorded the dead letter, the timer's row still exists: delete it too.
+        delete_row = {"Delete": {"TableName": self._connection.names.due, "Key": key}}
         store = self._connection.store
         while True:
             events = list(store.stream(timer.draft.stream))
-            parts = {LEDGER: self._settle(dead_letter), "timer": row_goes}
+            parts = {LEDGER: self._complete(dead_letter), "timer": delete_row}
             if all(event.metadata.id != timer.draft.id for event in events):
                 head = Head.at(events[-1]) if events else None
-                if why := _has_no_place(timer.place, head):
-                    return Result(dead_letter, REFUSED, dead_letter.error, why)
+                if why := _why_no_place(timer.place, head):
+                    return Result(dead_letter, SKIPPED, dead_letter.error, why)
                 try:
                     parts["event"] = store.append(successor(timer.draft, head, clock.now()))
                 except EventTooLarge as error:
-                    return Result(dead_letter, REFUSED, dead_letter.error, str(error))
+                    return Result(dead_letter, SKIPPED, dead_letter.error, str(error))
             try:
-                self._operation.commit(self._event(named([dead_letter])), parts)
-            except ConditionsFailed as refused:
-                if LEDGER in refused.failed:
-                    return Result(dead_letter, DECIDED_BEFORE)
+                self._operation.commit(self._event((recorded(dead_letter),)), parts)
+            except ConditionsFailed as error:
+                if LEDGER in error.failed:
+                    return Result(dead_letter, NO_LONGER_DEAD)
             else:
                 return Result(dead_letter, DONE)
 
-    def _settle(self, dead_letter: DeadLetter) -> dict[str, Any]:
+    def _complete(self, dead_letter: DeadLetter) -> dict[str, Any]:
         values = {"state": COMMITTED, "at": clock.now(), "retried": self._operation.id}
-        return change(self._connection, dead_letter, values, remove=OF_THE_DEAD)
+        return change(self._connection, dead_letter, values, remove=DEAD_LETTER_ATTRIBUTES)
 
 
-def _has_no_place(place: Place, head: Head | None) -> str:
-    """Why a timer's event cannot be the next of its stream; empty if it can."""
+def _why_no_place(place: Place, head: Head | None) -> str:
+    """Why a timer's event cannot be appended to its stream; empty if it can."""
     if head is None and place is Place.CONTINUES:
-        return "nothing has opened the stream that it continues"
-    return "the stream that it opens is open already" if head and place is Place.OPENS else ""
+        return "it continues a stream that does not exist yet"
+    return "it opens a stream that already exists" if head and place is Place.OPENS else ""
 
 
-def _recorded(text: str) -> Span | None:
-    """When the events were recorded that publish has set aside, or given up; None if the text does not say it."""
+def _period_of(text: str) -> Span | None:
+    """The period in which the events of publish's dead letter were recorded; None if the body does not have it."""
     try:
         content = json.loads(text)
         if batch := content.get("DDBStreamBatchInfo"):
             first, last = (clock.moment(batch[f"approximateArrivalOf{each}Record"]) for each in ("First", "Last"))
-            return Span(first - _STAMPED_BEFORE, last + moments.CLOCKS_DIFFER)
+            return Span(first - _MAX_COMMIT_DELAY, last + moments.CLOCKS_DIFFER)
         at = clock.moment(event_in(content).metadata.recorded_at)
     except (ValueError, TypeError, KeyError, AttributeError, NotAnEvent):
         return None

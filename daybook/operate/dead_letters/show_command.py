@@ -1,18 +1,19 @@
-"""`daybook dead show`: one dead letter in detail."""
+"""`daybook dead show`: show one dead letter in detail."""
 
-import json
 from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from daybook.contracts.card_search import is_removed
 from daybook.operate.cli.options import AsJson, Stage
-from daybook.operate.cli.printing import answer, console
-from daybook.operate.cli.reaching import connected
+from daybook.operate.cli.printing import answer, console, say, say_json
+from daybook.operate.cli.stage import connected
 from daybook.operate.dead_letters.details import Details
-from daybook.operate.drawing import draw, plain
+from daybook.operate.drawing import draw
 from daybook.operate.masking import shown
+from daybook.operate.terminal import json_text, plain
 from daybook.operate.trace.trace import Trace
 
 EXAMPLES = """
@@ -26,38 +27,37 @@ EXAMPLES = """
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="ID", help="The event's id, or EVENT@CONSUMER.")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="The dead letter: an event id, or EVENT@CONSUMER.")],
     *,
     stage: Stage = "dev",
     reveal: Annotated[
-        bool, typer.Option("--reveal", help="Show the message, too. It may hold personal data: beware of onlookers.")
+        bool, typer.Option("--reveal", help="Also print the message, which may hold personal data.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show why an event is a dead letter of a consumer: the event, each delivery attempt that failed, its trace so far,
-    and where the log is.
+    """Show a dead letter in detail: the event, the error, the failed delivery attempts, the trace, and the log group.
 
-    Of a recorded event you see the data, but personal fields show as •••. A message that was never recorded, because
-    admit has refused it, is shown only by its size and its SHA-256, unless you add `--reveal`. The last lines name the
-    commands that you may want next.
+    The data of a recorded event is shown with personal fields hidden (•••). Of a message that was never recorded,
+    because admit has rejected it, only the size and the SHA-256 are shown; `--reveal` prints the message. The last
+    lines are the possible next steps.
 
     Exit code 1: there is no such dead letter.
     """
     with connected(stage) as connection:
         dead_letter = Details.of(connection, name)
         if as_json:
-            typer.echo(json.dumps(dead_letter.as_data(reveal=reveal), indent=2, ensure_ascii=False))
+            say_json(dead_letter.as_data(reveal=reveal), indent=2)
             return
-        answer(None, *_drawn(dead_letter), *([dead_letter.body] if reveal else []), as_json=False)
+        answer(None, *_lines(dead_letter), *([dead_letter.body] if reveal else []), as_json=False)
         if dead_letter.event:
-            typer.echo()
+            say()
             draw(Trace.of(connection, dead_letter.dead_letter.event), console())
-        commands = [f"  {f'{what}:':<18}{command}" for what, command in dead_letter.next.items()]
+        commands = [f"  {f'{what}:':<20}{command}" for what, command in dead_letter.next.items()]
         log = ["", f"Log: {dead_letter.log_group}", f"  {dead_letter.logs}"]
-        answer(None, *log, "What you can do:", *commands, as_json=False)
+        answer(None, *log, "Next steps:", *commands, as_json=False)
 
 
-def _drawn(dead: Details) -> Iterator[Text]:
+def _lines(dead: Details) -> Iterator[Text]:
     yield Text(plain(dead.dead_letter.id), style="bold")
     yield from (Text(f"  {what:<12}{plain(text)}") for what, text in _facts(dead).items() if text)
     if dead.attempts:
@@ -78,6 +78,8 @@ def _facts(dead: Details) -> dict[str, str]:
         "type": dead_letter.type,
         "stream": f"{dead_letter.stream} #{dead_letter.sequence}" if dead_letter.stream else "",
     }
+    if is_removed(dead.body):
+        facts["removed"] = "card numbers, so the message cannot be sent again as it was"
     if operation := dead.entry.details.get("retried"):
         facts["retried"] = f"by operation/{operation}"
     if event is None:
@@ -86,12 +88,12 @@ def _facts(dead: Details) -> dict[str, str]:
     m = event.metadata
     return facts | {
         "version": str(m.version),
-        "happened": m.time,
+        "occurred": m.time,
         "recorded": m.recorded_at,
-        "from": m.producer,
+        "producer": m.producer,
         "correlation": m.correlation_id,
         "caused by": m.causation_id or "",
-        "data": json.dumps(shown(event), ensure_ascii=False),
+        "data": json_text(shown(event)),
     }
 
 

@@ -1,1 +1,1 @@
-"""Pausing consumers, and letting them go on."""
+"""Pausing and resuming consumers."""

@@ -1,21 +1,20 @@
-"""`daybook publish`: put a span of the past on the event bus again."""
+"""`daybook publish`: publish the events of a period again."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
 from daybook.contracts import clock
 from daybook.operate import missing_events
 from daybook.operate.cli.operation import preview, progress, report
 from daybook.operate.cli.options import Apply, AsJson, Reason, Stage, Until
-from daybook.operate.cli.printing import note
-from daybook.operate.cli.reaching import connected
+from daybook.operate.cli.stage import connected
 from daybook.operate.drawing import number_of
-from daybook.operate.moments import BadMoment
-from daybook.operate.operation import because
+from daybook.operate.moments import InvalidTime
+from daybook.operate.operation import check_reason
 from daybook.operate.publish.publish import NotPublished, Publication
+from daybook.operate.terminal import daybook
 from daybook.store.journal import Span
 
 EXAMPLES = """
@@ -28,30 +27,31 @@ EXAMPLES = """
 
 def publish(
     *,
-    since: Annotated[str, typer.Option(metavar="TIME", help="Recorded from then on: `2d` ago, or RFC 3339.")],
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="Events recorded at this time or later: `2d` ago, or RFC 3339.")
+    ],
     until: Until = None,
     reason: Reason = "",
     stage: Stage = "dev",
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put all events that were recorded in a span of time on the event bus again.
+    """Put all events that were recorded in a period on the event bus again.
 
-    For the day after an outage. Publish reads the store's DynamoDB stream, which keeps events for 24 hours; events that
-    were not published by then are taken from the journal. They go to all consumers: a consumer does not process again
-    what it has processed. To give one consumer its missing events, `daybook replay` is cheaper.
+    Use it after an outage of more than 24 hours: the function publish reads the table's change stream, which keeps
+    changes for 24 hours. This command reads the journal. The events go to all consumers; a consumer does not process an
+    event again. To deliver missing events to one consumer, `daybook replay` is cheaper.
 
-    Exit codes: 0 done; 1 republish has failed on the way; 2 the command could not do its work; 130 stopped by Ctrl-C.
+    Exit codes: 0 success; 1 republish has failed; 2 the command failed; 130 interrupted by Ctrl-C.
     """
     with connected(stage) as connection:
-        because(reason, required=False)
+        check_reason(reason, required=False)
         now = datetime.now(UTC)
         span = missing_events.span(connection, since, until, now)
         if until is None:
-            span = Span(span.since, min(span.until, now))  # publish takes only what is past
+            span = Span(span.since, min(span.until, now))  # a period that ends in the past
         if span.since >= span.until or span.until > now:
-            msg = f"publish takes a span of the past; --until {until or 'now'} is not after --since, or lies ahead"
-            raise BadMoment(msg)
+            raise InvalidTime(f"--until {until or 'now'} must be after --since, and not in the future")
         publication = Publication(connection, span)
         about: dict[str, object] = {"since": clock.timestamp(span.since), "until": clock.timestamp(span.until)}
         recorded = f"recorded from {clock.timestamp(span.since)[:19]}Z to {clock.timestamp(span.until)[:19]}Z"
@@ -64,31 +64,28 @@ def publish(
             preview(
                 about | {"recorded": number},
                 f"{number_of(number)} {recorded}.",
-                "Publish would put all of them on the event bus again. They would go to every consumer that listens; "
-                "what a consumer has processed is not processed again, and costs a delivery each.",
+                "Would put all of them on the event bus again, for all subscribed consumers. A consumer does not "
+                "process "
+                "an event twice, but each delivery has a cost.",
                 do="To publish them",
                 as_json=as_json,
             )
             return
 
-        def how_to_go_on() -> str:
-            options = f"--since {publication.following} --until {about['until']} --apply --stage {stage}"
-            return f"To go on: daybook publish {options}"
+        def next_command() -> str:
+            options: dict[str, str | bool] = {"since": publication.following or "", "until": str(about["until"])}
+            return f"To continue: {daybook('publish', **options, apply=True, stage=stage)}"
 
         def interrupted() -> str:
             publication.record(reason)
-            return f"Interrupted; {number_of(publication.published)} published. {how_to_go_on()}"
+            return f"Interrupted; {number_of(publication.published)} published. {next_command()}"
 
         try:
-            with progress("publishing", interrupted) as update:
+            with progress("publishing", interrupted, next_command) as update:
                 for _ in publication.run():
                     update(f"{number_of(publication.published)} published, up to {publication.following}")
         except NotPublished:
             publication.record(reason)
-            note(how_to_go_on())
-            raise
-        except (BotoCoreError, ClientError):
-            note(how_to_go_on())
             raise
         operation = publication.record(reason)
         published = f"Published again: {number_of(publication.published)}, {recorded}."

@@ -1,6 +1,6 @@
-"""Putting a span of the past on the event bus again: republish is invoked for it, until its end.
+"""Publishes the events of a period again: invokes republish until the end of the period.
 
-For events that the store's DynamoDB stream no longer holds: it keeps them for 24 hours.
+For events that are no longer in the table's change stream, which keeps them for 24 hours.
 """
 
 import json
@@ -12,19 +12,19 @@ from daybook.contracts.operations import SpanPublished
 from daybook.operate.connection import Connection
 from daybook.operate.errors import Unsuccessful
 from daybook.operate.operation import Operation
-from daybook.operate.parallel import Going, Partition, side_by_side
+from daybook.operate.parallel import Partition, Running, in_parallel
 from daybook.operate.reading import chunks
 from daybook.store.event_store import JOURNAL_SHARDS
-from daybook.store.journal import Line, Span
+from daybook.store.journal import JournalEntry, Span
 
-# Publish runs for 60 seconds at the most (daybook/constructs/backbone.py), and its answer needs a moment.
-_LONGEST_RUN = 75  # seconds
-# How many events are counted between two checks whether to stop.
+# Republish runs for at most 60 seconds (daybook/constructs/backbone.py); its answer takes some seconds more.
+_MAX_RUN = 75  # seconds
+# The number of events that are counted at once.
 _COUNTED_AT_ONCE = 1000
 
 
 class NotPublished(Unsuccessful):
-    """Publish has failed in the middle of the span. `error` is the name of its error."""
+    """Republish has failed. `error` is the name of its error."""
 
     def __init__(self, error: str, reason: str, published: int) -> None:
         super().__init__(f"republish has failed after {published} events: {error}: {reason}")
@@ -32,8 +32,8 @@ class NotPublished(Unsuccessful):
 
 
 class Publication:
-    """A span that is published again. `following` is where it goes on, None at its end; `published` is how many events
-    are on the bus, `set_aside` how many publish could not put there.
+    """A period that is published again. `following` is the time at which to continue, None at the end; `published` is
+    the number of published events, `set_aside` the number that EventBridge rejected.
     """
 
     def __init__(self, connection: Connection, span: Span) -> None:
@@ -44,22 +44,22 @@ class Publication:
         self.set_aside = 0
 
     def count(self) -> Iterator[int]:
-        """How many events were recorded in the span: numbers to be added up."""
+        """The number of events recorded in the period, as partial sums."""
         journal = self._connection.journal
 
-        def lines(shard: int, _: str, going: Going) -> Iterator[Line]:
+        def lines(shard: int, _: str, running: Running) -> Iterator[JournalEntry]:
             for bucket in self._span.of_shard(shard):
-                if going():
-                    yield from journal.lines(bucket, self._span, oldest_first=True)
+                if running():
+                    yield from journal.entries(bucket, self._span, oldest_first=True)
 
-        def count(partition: Partition, going: Going) -> Iterator[int]:
-            yield from map(len, chunks(partition.read("", going), _COUNTED_AT_ONCE))
+        def count(partition: Partition, running: Running) -> Iterator[int]:
+            yield from map(len, chunks(partition.read("", running), _COUNTED_AT_ONCE))
 
-        return side_by_side([Partition(f"shard-{n}", partial(lines, n)) for n in range(JOURNAL_SHARDS)], count)
+        return in_parallel([Partition(f"shard-{n}", partial(lines, n)) for n in range(JOURNAL_SHARDS)], count)
 
     def run(self) -> Iterator[None]:
-        """Have republish do it. Yields after each of its runs. Raises NotPublished."""
-        lambda_ = self._connection.client("lambda", attempts=1, seconds=_LONGEST_RUN)
+        """Invoke republish until the end. Yields after each invocation. Raises NotPublished."""
+        lambda_ = self._connection.client("lambda", attempts=1, seconds=_MAX_RUN)
         name, until = self._connection.names.of("republish"), clock.timestamp(self._span.until)
         while self.following:
             request = json.dumps({"since": self.following, "until": until})
@@ -75,11 +75,11 @@ class Publication:
             yield
 
     def record(self, reason: str = "") -> str | None:
-        """Record what was published, if any part of the span is done. Returns the operation's id."""
+        """Record what was published, if anything. Returns the id of the operation."""
         done = clock.moment(self.following) if self.following else self._span.until
         if done <= self._span.since:
             return None
-        operation = Operation.begin(self._connection)
+        operation = Operation.start(self._connection)
         span = {"since": self._span.since, "until": done}
         operation.commit(SpanPublished(**operation.about, **span, reason=reason, published=self.published))
         return operation.id

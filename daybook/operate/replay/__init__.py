@@ -1,1 +1,1 @@
-"""Replaying recorded events to one consumer."""
+"""Replays recorded events to one consumer."""

@@ -1,4 +1,4 @@
-"""Which recorded events an operator selects, and reading them: in partitions side by side, each from the oldest on."""
+"""Selects recorded events, and reads them in parallel partitions, the oldest first."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,38 +12,38 @@ from daybook.contracts.operations import ReplayStarted
 from daybook.operate.connection import Connection
 from daybook.operate.errors import OperatorError, Unsuccessful
 from daybook.operate.missing_events import BEGINNING
-from daybook.operate.parallel import Going, Partition
+from daybook.operate.parallel import Partition, Running
 from daybook.operate.reading import line_of, place_of, stored
 from daybook.operate.subscriptions import Subscriptions, published_source
 from daybook.operate.trace.correlation import collect
 from daybook.operate.trace.listing import find
 from daybook.store.event_store import JOURNAL_SHARDS
-from daybook.store.journal import Line, Span
+from daybook.store.journal import JournalEntry, Span
 
-# How far back the journal is searched for an event that no consumer has a row of, unless it is said.
-_LOOKED_BACK = timedelta(hours=24)
-# The longest correlation that is read: it is held in memory.
-_LONGEST_CORRELATION = 10_000
+# The period in which the journal is searched for an event without a ledger row, unless --since is given.
+_SEARCH_PERIOD = timedelta(hours=24)
+# The number of events of a correlation that are held in memory.
+_MAX_CORRELATION = 10_000
 # DynamoDB's quota for the values of one `IN`.
-_MOST_TYPES = 100
+_MAX_TYPES = 100
 
 
-class NotTaken(OperatorError):
-    """The consumer's rule does not take what was named, so that its function could not handle it either."""
+class NotSubscribed(OperatorError):
+    """The consumer does not subscribe to the selected events."""
 
 
 class NoSuchEvent(Unsuccessful):
-    """An event that was named is found nowhere."""
+    """An event was not found."""
 
 
-class TooLong(OperatorError):
-    """A correlation has more events than are read at once."""
+class CorrelationTooLong(OperatorError):
+    """A correlation has too many events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which events are selected: those recorded in the span for which all criteria hold. `missing`: only events that
-    the ledger has no row of at the consumer.
+    """Selects the events recorded in the period that match all criteria. `missing`: only events without a ledger row at
+    the consumer.
     """
 
     span: Span
@@ -55,7 +55,7 @@ class Selection:
 
     @classmethod
     def recorded(cls, started: ReplayStarted) -> Self:
-        """The selection of a replay that was begun."""
+        """The selection of a started replay."""
         return cls(
             span=Span(started.since, started.until),
             types=started.types,
@@ -65,8 +65,8 @@ class Selection:
             missing=started.missing,
         )
 
-    def holds(self, line: Line) -> bool:
-        """Whether it selects this event, wherever it was found."""
+    def matches(self, line: JournalEntry) -> bool:
+        """Whether it selects this event."""
         return (
             clock.timestamp(self.span.since) <= line.recorded_at < clock.timestamp(self.span.until)
             and (not self.types or line.type in self.types)
@@ -79,34 +79,36 @@ class Selection:
 def partitions(
     connection: Connection, consumer: str, selection: Selection, subscriptions: Subscriptions
 ) -> list[Partition]:
-    """The selected events that the consumer's rule takes, partition by partition.
+    """The selected events that the consumer subscribes to, in partitions.
 
-    The journal has a partition for each of its shards; a stream, a correlation and named events are one partition.
-    Raises NotTaken, NoSuchEvent, TooLong, and NothingKnown for a correlation that does not exist.
+    Each shard of the journal is a partition; a stream, a correlation or selected events are one partition. Raises
+    NotSubscribed, NoSuchEvent, CorrelationTooLong, and NothingFound for an unknown correlation.
     """
-    taken = subscriptions.types(consumer)
-    known = ", ".join(sorted(taken)) if taken else "any"
-    if rejected := [t for t in selection.types if taken is not None and t not in taken]:
-        msg = f"{consumer} does not take {', '.join(rejected)}; it takes {known}"
-        raise NotTaken(msg)
+    subscribed = subscriptions.types(consumer)
+    known = ", ".join(sorted(subscribed)) if subscribed else "any"
+    if rejected := [t for t in selection.types if subscribed is not None and t not in subscribed]:
+        raise NotSubscribed(f"{consumer} does not subscribe to {', '.join(rejected)}; it subscribes to {known}")
 
-    def meant(line: Line) -> bool:
-        return selection.holds(line) and consumer in subscriptions.consumers(published_source(line.type), line.type)
+    def selected(line: JournalEntry) -> bool:
+        return selection.matches(line) and consumer in subscriptions.consumers(published_source(line.type), line.type)
 
     if selection.events:
         named = [_named(connection, event, selection.span) for event in selection.events]
-        if others := [line for line in named if taken is not None and line.type not in taken]:
-            msg = f"{consumer} does not take the {others[0].type} {others[0].id}; it takes {known}"
-            raise NotTaken(msg)
-        return [_listed("events", filter(meant, named))]
+        if others := [line for line in named if subscribed is not None and line.type not in subscribed]:
+            raise (
+                NotSubscribed(
+                    f"{consumer} does not subscribe to {others[0].type} ({others[0].id}); it subscribes to {known}"
+                )
+            )
+        return [_listed("events", filter(selected, named))]
     if selection.correlation_id:
-        return [_listed("correlation", filter(meant, _correlation(connection, selection.correlation_id)))]
+        return [_listed("correlation", filter(selected, _correlation(connection, selection.correlation_id)))]
     if selection.stream:
-        return [Partition("stream", partial(_stream, connection, selection.stream, meant))]
-    types = sorted(selection.types or taken or ())
-    looked_for = tuple(types) if len(types) <= _MOST_TYPES else ()
+        return [Partition("stream", partial(_stream, connection, selection.stream, selected))]
+    types = sorted(selection.types or subscribed or ())
+    looked_for = tuple(types) if len(types) <= _MAX_TYPES else ()
     return [
-        Partition(f"shard-{shard}", partial(_shard, connection, shard, selection.span, looked_for, meant))
+        Partition(f"shard-{shard}", partial(_shard, connection, shard, selection.span, looked_for, selected))
         for shard in range(JOURNAL_SHARDS)
     ]
 
@@ -116,50 +118,47 @@ def _shard(
     shard: int,
     span: Span,
     types: Sequence[str],
-    meant: Callable[[Line], bool],
+    selected: Callable[[JournalEntry], bool],
     after: str,
-    going: Going,
-) -> Iterator[Line]:
+    running: Running,
+) -> Iterator[JournalEntry]:
     rest = Span(clock.moment(after.partition("#")[0]), span.until) if after else span
-    for bucket in takewhile(lambda _: going(), rest.of_shard(shard)):
-        lines = connection.journal.lines(bucket, rest, event_types=types, oldest_first=True)
-        yield from (line for line in lines if line.position > after and meant(line))
+    for bucket in takewhile(lambda _: running(), rest.of_shard(shard)):
+        lines = connection.journal.entries(bucket, rest, event_types=types, oldest_first=True)
+        yield from (line for line in lines if line.position > after and selected(line))
 
 
 def _stream(
-    connection: Connection, stream: str, meant: Callable[[Line], bool], after: str, going: Going
-) -> Iterator[Line]:
-    lines = takewhile(lambda _: going(), connection.journal.of_stream(stream, oldest_first=True))
-    return (line for line in lines if line.position > after and meant(line))
+    connection: Connection, stream: str, selected: Callable[[JournalEntry], bool], after: str, running: Running
+) -> Iterator[JournalEntry]:
+    lines = takewhile(lambda _: running(), connection.journal.of_stream(stream, oldest_first=True))
+    return (line for line in lines if line.position > after and selected(line))
 
 
-def _listed(name: str, lines: Iterable[Line]) -> Partition:
+def _listed(name: str, lines: Iterable[JournalEntry]) -> Partition:
     ordered = sorted(lines, key=lambda line: line.position)
     return Partition(name, lambda after, _: (line for line in ordered if line.position > after))
 
 
-def _correlation(connection: Connection, correlation_id: str) -> list[Line]:
-    found = collect(connection, correlation_id, most=_LONGEST_CORRELATION)
+def _correlation(connection: Connection, correlation_id: str) -> list[JournalEntry]:
+    found = collect(connection, correlation_id, most=_MAX_CORRELATION)
     if found.cut:
-        msg = (
-            f"the correlation {correlation_id} has more than {_LONGEST_CORRELATION} events; "
-            "select by --stream, or by time"
+        raise CorrelationTooLong(
+            f"the correlation {correlation_id} has more than {_MAX_CORRELATION} events; select by --stream, or by time"
         )
-        raise TooLong(msg)
     return [line_of(event) for event in found.events]
 
 
-def _named(connection: Connection, event_id: str, span: Span) -> Line:
-    """The event with this id: by its rows in the ledger, which name its place, or else by the journal."""
-    since = span.until - _LOOKED_BACK if span.since == BEGINNING else span.since
+def _named(connection: Connection, event_id: str, span: Span) -> JournalEntry:
+    """The event with this id, found by its ledger rows, or else in the journal."""
+    since = span.until - _SEARCH_PERIOD if span.since == BEGINNING else span.since
     if place := place_of(connection, event_id):
-        line = next(map(Line.of, stored(connection, [place]).values()), None)
+        line = next(map(JournalEntry.of, stored(connection, [place]).values()), None)
     else:
         line = find(connection, event_id, Span(since, span.until))
     if line is None:
-        msg = (
-            f"no event {event_id} is found: the ledger has no row that says where it is, and the journal does not have "
-            f"it, from {clock.timestamp(since)} on; say by --since when it was recorded, or name its stream by --stream"
+        raise NoSuchEvent(
+            f"the event {event_id} was not found in the ledger, nor in the journal from {clock.timestamp(since)} "
+            "on; use --since with its time of recording, or --stream"
         )
-        raise NoSuchEvent(msg)
     return line

@@ -1,1 +1,1 @@
-"""Sending events to a stage's ingress bus, as a producer would."""
+"""Sends events to the ingress bus of a stage, as a producer would."""

@@ -1,4 +1,4 @@
-"""Events to send, as EventBridge's PutEvents takes them: read from JSON, and held against their contracts."""
+"""Reads entries of EventBridge's PutEvents from JSON, and checks them against their contracts."""
 
 import difflib
 import json
@@ -19,15 +19,15 @@ _OPTIONAL = ("Time", "Resources", "TraceHeader", "EventBusName")
 _TIME_BYTES = 14
 
 
-class NotSendable(OperatorError):
-    """What should be sent is not JSON, or not of a shape that PutEvents takes."""
+class InvalidEntries(OperatorError):
+    """The text is not JSON, or not in the form of PutEvents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event to send. `detail` is JSON text; `options` are PutEvents' other fields, without the bus."""
+    """One event to send. `detail` is JSON text; `options` are the other fields of PutEvents, without the bus."""
 
-    number: int  # its place among all that are sent, from 1
+    number: int  # its number in the file, from 1
     source: str
     type: str
     detail: str
@@ -40,10 +40,10 @@ class Entry:
 
     @property
     def producer_id(self) -> str | None:
-        """The event's id by its producer's own word, which makes a repetition of it known."""
+        """The id that the producer has given the event, if any. It identifies duplicates."""
         detail = _object(self.detail) or {}
         event = catalogue().get(self.type)
-        if event and (name := event.contract.name(detail.get("data"))):
+        if event and (name := event.contract.producer_id(detail.get("data"))):
             return name
         metadata = detail.get("metadata")
         given = metadata.get("id") if isinstance(metadata, dict) else None
@@ -51,21 +51,20 @@ class Entry:
 
 
 def read_entries(text: str) -> list[Entry]:
-    """The entries in JSON text: one, a list of them, or such a list as `entries` or `Entries`. Raises NotSendable."""
+    """The entries in JSON text: one entry, a list, or a list under `entries` or `Entries`. Raises InvalidEntries."""
     try:
         value = json_in(text)
     except ValueError as error:
-        msg = f"this is not JSON: {error}"
-        raise NotSendable(msg) from error
+        raise InvalidEntries(f"the text is not JSON: {error}") from error
     if isinstance(value, dict):
         value = next((value[name] for name in ("entries", "Entries") if name in value), [value])
     if not isinstance(value, list) or not value:
-        raise NotSendable('there are no events in it; give one entry, a list of entries, or {"entries": [...]}')
+        raise InvalidEntries('the text has no events; expected one entry, a list of entries, or {"entries": [...]}')
     return [_entry(number, given) for number, given in enumerate(value, 1)]
 
 
 def json_in(text: str) -> Any:
-    """The value in JSON text, if a store can hold it: with valid Unicode and finite numbers. Raises ValueError."""
+    """The value in JSON text, with valid Unicode and finite numbers only. Raises ValueError."""
     try:
         value = json.loads(text)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
@@ -77,24 +76,24 @@ def json_in(text: str) -> Any:
 
 
 def problem(entry: Entry) -> str | None:
-    """Why admit would refuse the entry, as far as that can be said without the store."""
+    """The reason why admit would reject the entry, as far as it is known without the store; None if it is valid."""
     event_class = catalogue().get(entry.type)
     if event_class is None:
-        return f"no contract is named {entry.type!r}{closest(entry.type)}"
+        return f"there is no contract {entry.type!r}{closest(entry.type)}"
     contract = event_class.contract
     if entry.source not in contract.sources:
-        allowed = ", ".join(contract.sources) or "nobody outside"
-        return f"{entry.source!r} may not send {entry.type}; this may: {allowed}"
+        allowed = ", ".join(contract.sources) or "no source"
+        return f"{entry.source!r} may not send {entry.type}; allowed sources: {allowed}"
     if entry.size > MAX_EVENT_BYTES:
-        return f"it has {entry.size} bytes; {MAX_EVENT_BYTES} are the limit"
+        return f"it has {entry.size} bytes; the limit is {MAX_EVENT_BYTES}"
     return _broken(entry, event_class)
 
 
 def closest(event_type: str) -> str:
-    """`; did you mean OrderPlaced?` for a type that is not known, or where to look."""
+    """`; did you mean OrderPlaced?` for an unknown type, or the list of types."""
     by_name = {name.lower(): name for name in catalogue()}
     near = difflib.get_close_matches(event_type.lower(), by_name, n=1, cutoff=0.5)
-    return f"; did you mean {by_name[near[0]]}?" if near else f"; there are {', '.join(sorted(catalogue()))}"
+    return f"; did you mean {by_name[near[0]]}?" if near else f"; known types: {', '.join(sorted(catalogue()))}"
 
 
 def _broken(entry: Entry, event_class: type[Event]) -> str | None:
@@ -114,16 +113,16 @@ def _broken(entry: Entry, event_class: type[Event]) -> str | None:
 
 def _entry(number: int, given: object) -> Entry:
     if not isinstance(given, dict):
-        raise _not_sendable(number, "is not an object with Source, DetailType and Detail")
+        raise _invalid(number, "is not an object with Source, DetailType and Detail")
     if unknown := sorted(set(given).difference(_REQUIRED, _OPTIONAL)):
-        raise _not_sendable(number, f"has a field {unknown[0]!r}; an entry has {', '.join(_REQUIRED)}")
+        raise _invalid(number, f"has the unknown field {unknown[0]!r}; required fields are {', '.join(_REQUIRED)}")
     for name in _REQUIRED:
         if not given.get(name):
-            raise _not_sendable(number, f"has no {name}")
+            raise _invalid(number, f"has no {name}")
     source, event_type, detail = (given[name] for name in _REQUIRED)
     text = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
     if not isinstance(source, str) or not isinstance(event_type, str) or _object(text) is None:
-        raise _not_sendable(number, "needs text as Source and DetailType, and a JSON object as Detail")
+        raise _invalid(number, "must have strings as Source and DetailType, and a JSON object as Detail")
     options = {name: given[name] for name in ("Resources", "TraceHeader") if given.get(name)}
     if given.get("Time") is not None:
         options["Time"] = _time(number, given["Time"])
@@ -136,12 +135,12 @@ def _time(number: int, given: object) -> datetime:
             return datetime.fromtimestamp(given, UTC)
         return clock.moment(str(given))
     except (ValueError, OverflowError, OSError):
-        what = "has a Time that is neither like 2026-03-01T09:30:00Z nor seconds since 1970"
-        raise _not_sendable(number, what) from None
+        what = "has a Time that has neither the form 2026-03-01T09:30:00Z nor is in seconds since 1970"
+        raise _invalid(number, what) from None
 
 
-def _not_sendable(number: int, what: str) -> NotSendable:
-    return NotSendable(f"event {number} {what}")
+def _invalid(number: int, what: str) -> InvalidEntries:
+    return InvalidEntries(f"event {number} {what}")
 
 
 def _object(text: str) -> dict[str, Any] | None:

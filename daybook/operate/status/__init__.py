@@ -1,1 +1,1 @@
-"""How the consumers of a stage are, and what a person must still do in an account."""
+"""The status of consumers, and the checks of manual setup."""

@@ -1,4 +1,4 @@
-"""`daybook status`: the status of the consumers."""
+"""`daybook status`: show the status of the consumers."""
 
 import time
 from collections.abc import Iterator
@@ -15,11 +15,12 @@ from daybook.contracts import clock
 from daybook.operate.cli.operation import progress
 from daybook.operate.cli.options import AsJson, Stage
 from daybook.operate.cli.printing import answer, console
-from daybook.operate.cli.reaching import connected
+from daybook.operate.cli.stage import connected
 from daybook.operate.connection import Connection
-from daybook.operate.drawing import plain, table
-from daybook.operate.pause.pause import NotPausable
+from daybook.operate.drawing import table
+from daybook.operate.pause.pause import NoSuchConsumer
 from daybook.operate.status.status import ADMIT, PUBLISH, RECORD_DEAD_LETTERS, Status, next_steps, status
+from daybook.operate.terminal import plain
 
 EXAMPLES = """
 **Examples**
@@ -27,7 +28,7 @@ EXAMPLES = """
 - `daybook status`
 - `daybook status charge-order refund-order --watch --stage prod`
 - `daybook status --all --stage prod`
-- `daybook status --check && echo all is well`
+- `daybook status --check && echo ok`
 - `daybook status --json | jq -r 'select(.needs | length > 0) | .consumer'`
 """
 
@@ -38,7 +39,7 @@ _COLUMNS = (
     "in flight",
     "delayed",
     "oldest",
-    "a minute",
+    "per minute",
     "dead",
     "blocked",
     "state",
@@ -48,26 +49,27 @@ _NUMBERS = _COLUMNS[1:8]
 
 
 def show_status(
-    consumers: Annotated[list[str] | None, typer.Argument(metavar="[CONSUMER]...", help="Only these.")] = None,
+    consumers: Annotated[
+        list[str] | None, typer.Argument(metavar="[CONSUMER]...", help="Show only these consumers.")
+    ] = None,
     *,
-    watch: Annotated[bool, typer.Option("--watch", help="Refresh every 2 seconds, until Ctrl-C.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Show idle consumers and empty columns, too.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if anything needs attention.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every 2 seconds until Ctrl-C.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also show idle consumers and empty columns.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with code 1 if anything needs attention.")] = False,
     stage: Stage = "dev",
     as_json: AsJson = False,
 ) -> None:
-    """Show the status of the consumers: how many messages wait in their queues, the age of the oldest, how many events
-    are processed in a minute, how many are dead, which consumers are paused, and which circuit breakers are open.
-    Consumers that need attention come first, and the last lines say what to type. Idle consumers are only counted,
-    unless you name them or add `--all`.
+    """Show the status of the consumers: waiting messages, the age of the oldest message, events per minute, dead
+    letters, paused consumers, and open circuit breakers. Consumers that need attention come first, and the last lines
+    are the next steps. Idle consumers are only counted, unless you name them or use `--all`.
 
-    Ages and rates are CloudWatch's of the last 5 minutes; where it has none, they are taken from the newest events of
-    the last 5 minutes. With `--json`, one object a line. Changes nothing.
+    Ages and rates are CloudWatch metrics of the last 5 minutes. If there are none, they are computed from the newest
+    events of the last 5 minutes. With `--json`, prints one object per line.
 
     Exit code 1, with `--check`: something needs attention.
     """
     if watch and (as_json or check):
-        raise typer.BadParameter("--watch is for people: use --json and --check without it")
+        raise typer.BadParameter("--watch cannot be used with --json or --check")
     with connected(stage) as connection:
         if watch:
             keep_showing(connection, consumers or [], everything=everything)
@@ -77,13 +79,13 @@ def show_status(
         for each in found if as_json else ():
             answer(as_data(each), as_json=True)
         if not as_json:
-            console().print(_drawn(found, connection.stage, everything=everything or bool(consumers)))
+            console().print(_view(found, connection.stage, everything=everything or bool(consumers)))
         if check and any(each.needs for each in found):
             raise typer.Exit(1)
 
 
 def as_data(each: Status) -> dict[str, object]:
-    """The status of a consumer, as data for programs."""
+    """The status of a consumer as JSON data."""
     switch = each.switch
     return {
         "consumer": each.consumer,
@@ -110,24 +112,24 @@ def _found(connection: Connection, wanted: list[str]) -> list[Status]:
     found = status(connection, wanted)
     missing = set(wanted) - {each.consumer for each in found}
     for name in sorted(missing):
-        raise NotPausable(name, connection.stage, [each.consumer for each in status(connection)])
+        raise NoSuchConsumer(name, connection.stage, [each.consumer for each in status(connection)])
     return found
 
 
 def keep_showing(connection: Connection, wanted: list[str], *, everything: bool = False) -> None:
-    """Show the status, and refresh it every 2 seconds, until Ctrl-C."""
+    """Show the status, and refresh it every 2 seconds until Ctrl-C."""
     try:
-        with Live(Text("looking …"), console=console(), auto_refresh=False) as live:
+        with Live(Text("loading …"), console=console(), auto_refresh=False) as live:
             while True:
-                moment = Text(f"{clock.now()[:19]}Z, Ctrl-C ends it", style="dim")
-                drawn = _drawn(_found(connection, wanted), connection.stage, everything=everything or bool(wanted))
+                moment = Text(f"{clock.now()[:19]}Z, Ctrl-C to quit", style="dim")
+                drawn = _view(_found(connection, wanted), connection.stage, everything=everything or bool(wanted))
                 live.update(Group(drawn, moment), refresh=True)
                 time.sleep(_REFRESH)
     except KeyboardInterrupt:
         return
 
 
-def _drawn(found: list[Status], stage: str, *, everything: bool) -> RenderableType:
+def _view(found: list[Status], stage: str, *, everything: bool) -> RenderableType:
     own = [each for each in found if each.consumer not in {PUBLISH, RECORD_DEAD_LETTERS}]
     shown = [each for each in own if everything or not each.idle]
     return Group(*_parts(own, shown, found, stage, everything=everything))
@@ -142,17 +144,17 @@ def _parts(
         cells = [[row[column] for column in kept] for row in rows]
         yield table(f"Consumers of {stage}", [_COLUMNS[column] for column in kept], cells, numbers=_NUMBERS)
     if idle := len(own) - len(shown):
-        who = f"{'other' if shown else 'consumer'}{' is' if idle == 1 else 's are'}"
-        yield Text(f"{idle} {who} idle; --all shows all", style="dim")
-    if beside := [_beside(each) for each in found if each not in own]:
-        yield Text("; ".join(beside))
+        subject = f"{'other' if shown else 'consumer'}{' is' if idle == 1 else 's are'}"
+        yield Text(f"{idle} {subject} idle; --all shows them", style="dim")
+    if backbone := [_backbone_line(each) for each in found if each not in own]:
+        yield Text("; ".join(backbone))
     steps = next_steps(found, stage)
     yield Text("Needs attention:", style="bold") if steps else Text("Nothing needs attention.", style="green")
-    yield from (Text(f"  {plain(step)}") for step in steps)
+    yield from (Text(f"  {step}") for step in steps)
 
 
 def _row(each: Status) -> tuple[object, ...]:
-    name = f"{each.consumer} (front door)" if each.consumer == ADMIT else each.consumer
+    name = f"{each.consumer} (ingress)" if each.consumer == ADMIT else each.consumer
     rate = "" if each.rate is None else f"{each.rate:.1f}"
     counts = (each.waiting or "", each.in_flight or "", each.delayed or "")
     return (
@@ -168,23 +170,23 @@ def _row(each: Status) -> tuple[object, ...]:
 
 
 def _state(each: Status) -> str:
-    """Whether it gets messages; if not, why, since when, and for how long."""
+    """Why it receives no messages, and since when; empty if it receives messages."""
     reasons = []
     if paused := each.switch.paused:
         reasons.append(f"paused by {plain(paused.by)} since {paused.since[:16]}Z")
     if each.breaker is BreakerState.OPEN:
-        reasons.append(f"breaker open since {each.switch.opened_at[:16]}Z, tries at {each.switch.retry_at[11:19]}Z")
+        reasons.append(f"breaker open since {each.switch.opened_at[:16]}Z, next try at {each.switch.retry_at[11:19]}Z")
     elif each.breaker is BreakerState.HALF_OPEN:
-        reasons.append(f"breaker open since {each.switch.opened_at[:16]}Z, tries now")
+        reasons.append(f"breaker open since {each.switch.opened_at[:16]}Z, trying now")
     if not reasons and any(state != "Enabled" for state in each.mappings):
         reasons.append(", ".join(state.lower() for state in each.mappings))
     return "; ".join(reasons)
 
 
-def _beside(each: Status) -> str:
+def _backbone_line(each: Status) -> str:
     if each.consumer == RECORD_DEAD_LETTERS:
-        return f"record-dead-letters: {each.on_the_way or 'no'} dead letters on their way to it"
-    lag = "" if each.lag is None else f", {each.lag / 1000:.1f} s behind"
+        return f"record-dead-letters: {each.on_the_way or 'no'} dead letters to record"
+    lag = "" if each.lag is None else f", {each.lag / 1000:.1f} s lag"
     state = _state(each)
     return f"publish: {state or 'on'}{lag}"
 

@@ -1,15 +1,47 @@
-"""What a person must still do in an account, and whether it is done: no deployment can do it for them."""
+"""`daybook doctor`: check the manual setup."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
+
+import typer
 
 from daybook.application import application
+from daybook.operate.cli.options import AsJson, Stage
+from daybook.operate.cli.printing import answer
+from daybook.operate.cli.stage import connected
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import consumers
 from daybook.operate.setup import Finding, subscribers
+from daybook.operate.terminal import deployment
+
+EXAMPLES = """
+**Examples**
+
+- `daybook doctor --stage prod`
+- `daybook doctor --json | jq -r 'select(.well | not) | .do'`
+"""
 
 
-def examine(connection: Connection) -> Iterator[Finding]:
-    """All that a person must see to, one by one, as it is found. Raises botocore's errors."""
+def doctor(*, stage: Stage = "dev", as_json: AsJson = False) -> None:
+    """Check the manual setup of the account: a verified sender of e-mails, SES out of the sandbox, the Stripe key in
+    its secret, confirmed receivers of alarms.
+
+    Changes nothing. Calls Stripe to check the key, which is never shown. With `--json`, prints one object per line.
+
+    Exit code 1: a step is not done.
+    """
+    with connected(stage) as connection:
+        left = 0
+        for finding in _run_checks(connection):
+            left += not finding.well
+            line = f"{'ok  ' if finding.well else 'TODO'}  {finding.what}: {finding.found}"
+            answer(asdict(finding), line, *([] if finding.well else [f"      {finding.do}"]), as_json=as_json)
+        if left:
+            raise typer.Exit(1)
+
+
+def _run_checks(connection: Connection) -> Iterator[Finding]:
+    """Run all checks, and yield each finding. Raises botocore's errors."""
     yield _deployed(connection)
     yield _alarms(connection)
     for service in application().of_services("setup"):
@@ -19,13 +51,13 @@ def examine(connection: Connection) -> Iterator[Finding]:
 
 def _deployed(connection: Connection) -> Finding:
     stage, there = connection.stage, len(consumers(connection))
-    found = f"{stage} is deployed, with {there} consumers" if there else f"of {stage}, no consumer is there"
-    return Finding("stage", bool(there), found, f"deploy it: npx cdk deploy --all -c stage={stage}")
+    found = f"{stage} is deployed, with {there} consumers" if there else f"no consumer of {stage} is deployed"
+    return Finding("stage", bool(there), found, f"deploy it: {deployment(stage)}")
 
 
 def _alarms(connection: Connection) -> Finding:
     if connection.stage == LOCAL:
-        return Finding("alarms", well=True, found="nobody is told of alarms on this machine")
+        return Finding("alarms", well=True, found="alarms are not sent on a local run")
     name = connection.names.alarms
-    how = f"put alarm_email into the context of cdk.json and deploy the backbone, or subscribe to {name}"
-    return subscribers(connection, name, "alarms", "told when something is wrong", how)
+    how = f"set alarm_email in the context of cdk.json and deploy the backbone, or subscribe to {name}"
+    return subscribers(connection, name, "alarms", "notified of alarms", how)

@@ -1,7 +1,7 @@
-"""The status of a stage's consumers: what waits, what is dead or blocked, and what needs attention.
+"""Reads the status of a stage's consumers: waiting messages, dead letters, blocked streams, and what needs attention.
 
-All of it is read in one pass, in parallel. Counts of queues are SQS's approximations; dead letters are read from an
-index, which lags.
+All of it is read once, in parallel. Counts of queues are SQS's approximations. Dead letters are read from an index,
+which lags.
 """
 
 from collections import Counter
@@ -20,22 +20,23 @@ from daybook.operate.moments import CLOCKS_DIFFER
 from daybook.operate.queues import counts
 from daybook.operate.reading import chunks, entries, lines_of
 from daybook.operate.subscriptions import Subscriptions
+from daybook.operate.terminal import daybook
 from daybook.runtime.mapping import EventSourceMapping, Mappings
 from daybook.runtime.observability import COMMITTED as COMMITTED_METRIC
 from daybook.runtime.observability import NAMESPACE
-from daybook.store.journal import Line, Span
+from daybook.store.journal import JournalEntry, Span
 from daybook.store.ledger import COMMITTED, TRYING
 
-# What stands beside the consumers: the front door, what puts events on the bus, and who keeps the dead letters.
+# The functions of the backbone that have a status.
 ADMIT, PUBLISH, RECORD_DEAD_LETTERS = "admit", "publish", "record-dead-letters"
 
 WINDOW = timedelta(minutes=5)
-# So many seconds may the oldest message wait before someone should look; the alarms take the same.
-LONG = 300
-# The newest events of the window that are looked at, where CloudWatch has no numbers.
-_MOST_LINES = 1_000
+# The age in seconds at which the oldest message needs attention. The alarms use the same.
+TOO_OLD = 300
+# The number of events that are read if CloudWatch has no metrics.
+_MAX_LINES = 1_000
 # CloudWatch's quota for one GetMetricData.
-_MOST_METRICS = 500
+_MAX_METRICS = 500
 _DEAD = "-dead"
 
 
@@ -43,11 +44,11 @@ _DEAD = "-dead"
 class Status:
     """The status of one consumer.
 
-    `waiting`, `in_flight` and `delayed` are messages of its queue; `dead` its dead letters, `on_the_way` those that
-    record-dead-letters has not recorded yet; `blocked` the streams that such a dead letter blocks. `oldest` is the age
-    in seconds of the oldest message, `rate` what was committed in a minute; None where nobody knows. `mappings` are
-    their states, by Lambda's word. `last_error` is of what is tried again at the moment, or else of what is dead.
-    `lag`, of publish alone: milliseconds from recording to publishing.
+    `waiting`, `in_flight` and `delayed` count messages in its queue; `dead` counts dead letters, `on_the_way` those
+    that record-dead-letters has not recorded yet, and `blocked` the streams blocked by dead letters. `oldest` is the
+    age of the oldest message in seconds, `rate` the number of events committed per minute; None if unknown. `mappings`
+    are the states of its event source mappings. `last_error` is the error of an event that is being retried, or else of
+    a dead letter. `lag`, of publish only: milliseconds from recording to publishing.
     """
 
     consumer: str
@@ -68,14 +69,14 @@ class Status:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits, happens, or needs attention there."""
+        """Whether no message waits or is processed, and nothing needs attention."""
         switched = any(state != "Enabled" for state in self.mappings)
         busy = self.waiting or self.in_flight or self.delayed or self.rate
         return not (self.needs or busy or switched or self.last_error)
 
     @property
     def needs(self) -> list[str]:
-        """What needs attention, the most urgent first; nothing, if all is well."""
+        """What needs attention, the most urgent first."""
         switched_off = any(state in {"Disabled", "Disabling"} for state in self.mappings)
         needs = {
             "breaker": self.breaker is not BreakerState.CLOSED,
@@ -83,13 +84,13 @@ class Status:
             "off": switched_off and not self.switch.paused and not self.switch.off,
             "dead": bool(self.dead),
             "record-dead-letters": self.on_the_way and self.consumer == RECORD_DEAD_LETTERS,
-            "old": self.oldest is not None and self.oldest >= LONG,
+            "old": self.oldest is not None and self.oldest >= TOO_OLD,
         }
         return [need for need, is_there in needs.items() if is_there]
 
 
 def status(connection: Connection, wanted: Collection[str] = ()) -> list[Status]:
-    """The status of the consumers, and of admit and publish; those that need attention first. `wanted`: only these.
+    """The status of the consumers and of backbone functions; those that need attention first. `wanted`: only these.
 
     Raises botocore's errors.
     """
@@ -110,34 +111,41 @@ def status(connection: Connection, wanted: Collection[str] = ()) -> list[Status]
         for name in names
     ]
     found = [
-        _with_letters(each, known, [dead_letter for dead_letter in dead if dead_letter.consumer == each.consumer])
+        _with_dead_letters(each, known, [dead_letter for dead_letter in dead if dead_letter.consumer == each.consumer])
         for each in found
     ]
     return sorted(found, key=lambda each: (not each.needs, -len(each.needs), -each.dead, -each.waiting, each.consumer))
 
 
 def next_steps(found: Iterable[Status], stage: str) -> list[str]:
-    """What to type, or to do, about all that needs attention, each thing once."""
+    """The next steps for everything that needs attention, without duplicates."""
     steps: dict[str, None] = {}
     for each in found:
         for need in each.needs:
-            steps[_STEPS[need].format(consumer=each.consumer, stage=stage)] = None
+            steps[_step(need, each.consumer, stage)] = None
     return list(steps)
 
 
-_STEPS = {
-    "breaker": "{consumer}: the external system does not answer; it tries again by itself. Is that system down?",
-    "paused": "daybook resume {consumer} --stage {stage}",
-    "off": "{consumer} is switched off, and no pause says why: daybook resume {consumer} --stage {stage}",
-    "dead": "daybook dead --stage {stage}",
-    "record-dead-letters": "dead letters wait for record-dead-letters: is it down?",
-    "old": "{consumer} falls behind, or fails: its log says why",
-}
+def _step(need: str, consumer: str, stage: str) -> str:
+    match need:
+        case "breaker":
+            trouble = "the external system does not answer. It is tried again automatically; check that system"
+            return f"{consumer}: {trouble}"
+        case "paused":
+            return daybook("resume", consumer, stage=stage)
+        case "off":
+            return f"{consumer} is off but not paused: {daybook('resume', consumer, stage=stage)}"
+        case "dead":
+            return daybook("dead", stage=stage)
+        case "record-dead-letters":
+            return "dead letters wait for record-dead-letters: check its log"
+        case _:
+            return f"{consumer} fails or is too slow: check its log"
 
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """What is measured, by consumer: age of the oldest in seconds, committed in a minute, errors, publish's lag."""
+    """Measurements by consumer: age of the oldest message in seconds, committed per minute, errors; and the lag."""
 
     oldest: Mapping[str, float]
     rate: Mapping[str, float]
@@ -167,7 +175,7 @@ def _status(
     switch = switches.get(name, Switch(consumer=name))
     own = queues.get(name, {})
     carried = queues.get(name + _DEAD, {})
-    if name == RECORD_DEAD_LETTERS:  # it has no queue of its own, but all of these
+    if name == RECORD_DEAD_LETTERS:  # it reads all dead-letter queues
         carried = Counter[str]()
         for each in (counted for queue, counted in queues.items() if queue.endswith(_DEAD)):
             carried.update(each)
@@ -189,8 +197,7 @@ def _status(
     )
 
 
-def _with_letters(status: Status, known: Mapping[str, Consumer], dead: Sequence[DeadLetter]) -> Status:
-    """The same with its dead letters."""
+def _with_dead_letters(status: Status, known: Mapping[str, Consumer], dead: Sequence[DeadLetter]) -> Status:
     if not dead:
         return status
     consumer = known.get(status.consumer)
@@ -202,7 +209,7 @@ def _with_letters(status: Status, known: Mapping[str, Consumer], dead: Sequence[
 
 
 def _from_cloudwatch(connection: Connection, names: Sequence[str], now: datetime) -> _Numbers:
-    """What CloudWatch has of the last minutes, as far as it has it."""
+    """The metrics of the last minutes in CloudWatch, if there are any."""
     period = int(WINDOW.total_seconds())
 
     def query(number: int, what: str, namespace: str, metric: str, statistic: str, **dimensions: str) -> dict[str, Any]:
@@ -221,7 +228,7 @@ def _from_cloudwatch(connection: Connection, names: Sequence[str], now: datetime
     queries.append(query(0, "lag", "AWS/Lambda", "IteratorAge", "Maximum", FunctionName=of(PUBLISH)))
     client = connection.client("cloudwatch")
     values: dict[str, float] = {}
-    for some in chunks(queries, _MOST_METRICS):
+    for some in chunks(queries, _MAX_METRICS):
         pages = client.get_paginator("get_metric_data").paginate(
             MetricDataQueries=some, StartTime=now - WINDOW, EndTime=now, ScanBy="TimestampDescending"
         )
@@ -240,7 +247,7 @@ _AGE = "ApproximateAgeOfOldestMessage"
 
 
 def _from_journal(connection: Connection, now: datetime) -> _Numbers:
-    """The same by the newest events of the last minutes and their rows in the ledger; errors, too, with their times."""
+    """The same numbers from the newest events and their ledger entries, with errors and their times."""
     lines, span = _newest(connection, now)
     pairs = Subscriptions.of(connection).deliveries(lines)
     rows = entries(connection, pairs)
@@ -253,9 +260,9 @@ def _from_journal(connection: Connection, now: datetime) -> _Numbers:
             committed[consumer] += 1
         elif row is None or row.state == TRYING:
             oldest[consumer] = min(oldest.get(consumer, line.recorded_at), line.recorded_at)
-        # What is dead has its error in its dead letter; what is done has none any more.
-        if row and row.state == TRYING and row.tries:
-            last = row.tries[-1]
+        # The error of a dead event is in its dead letter.
+        if row and row.state == TRYING and row.failed_attempts:
+            last = row.failed_attempts[-1]
             errors[consumer] = max(errors.get(consumer, ("", "")), (str(last["at"]), str(last["error"])))
     minutes = max((now - span.since).total_seconds(), 1) / 60
     return _Numbers(
@@ -265,11 +272,11 @@ def _from_journal(connection: Connection, now: datetime) -> _Numbers:
     )
 
 
-def _newest(connection: Connection, now: datetime) -> tuple[list[Line], Span]:
-    """The newest events of the last minutes, and the span that they fill."""
+def _newest(connection: Connection, now: datetime) -> tuple[list[JournalEntry], Span]:
+    """The newest events of the last minutes, and their period."""
     span = Span(now - WINDOW, now + CLOCKS_DIFFER)
     lines = lines_of(connection, span)
-    if len(lines) <= _MOST_LINES:
+    if len(lines) <= _MAX_LINES:
         return lines, span
-    newest = lines[-_MOST_LINES:]
+    newest = lines[-_MAX_LINES:]
     return newest, Span(clock.moment(newest[0].recorded_at), span.until)

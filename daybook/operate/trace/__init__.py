@@ -1,1 +1,1 @@
-"""Following events through all services, and listing them."""
+"""Traces events through all services, and lists them."""

@@ -1,6 +1,5 @@
-"""`daybook trace`: the trace of events through every service."""
+"""`daybook trace`: trace events through all services."""
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -8,8 +7,8 @@ import typer
 
 from daybook.contracts import clock
 from daybook.operate.cli.options import AsJson, Stage
-from daybook.operate.cli.printing import console, note_that_the_index_lags
-from daybook.operate.cli.reaching import connected
+from daybook.operate.cli.printing import console, note_that_the_index_lags, say_json
+from daybook.operate.cli.stage import connected
 from daybook.operate.drawing import draw
 from daybook.operate.moments import INDEX_LAG
 from daybook.operate.trace.trace import Trace
@@ -25,32 +24,32 @@ EXAMPLES = """
 
 def trace(
     what: Annotated[
-        str, typer.Argument(metavar="WHAT", help="A stream (`order/1001`), or the id of an event or of a correlation.")
+        str, typer.Argument(metavar="WHAT", help="A stream (`order/1001`), an event id, or a correlation id.")
     ],
     *,
     stage: Stage = "dev",
     with_data: Annotated[
-        bool, typer.Option("--data", help="Show the events' data too. Personal fields show as •••.")
+        bool, typer.Option("--data", help="Also show the data of events, with personal fields hidden (•••).")
     ] = False,
     limit: Annotated[
-        int, typer.Option(min=1, max=2000, help="At most N events of the stream, and of each correlation.")
+        int, typer.Option(min=1, max=2000, help="Maximum number of events of the stream and of each correlation.")
     ] = 200,
     as_json: AsJson = False,
 ) -> None:
-    """Show the trace of events through every service: which consumers have processed them, what they emitted, and what
-    is still to come.
+    """Trace events through all services: which consumers have processed them, which events they emitted, and which
+    deliveries are still waiting.
 
-    For a stream you see its newest events and the correlations they belong to; for an event or a correlation id, the
-    whole correlation. Under each event stand its consumers, with their processing status by the ledger, and under these
-    the events they emitted. A consumer that subscribes and has not processed the event yet is shown as *waiting*. Times
-    count from the first event of the correlation.
+    For a stream, the command shows its newest events and their correlations; for an event id or a correlation id, the
+    whole correlation. Under each event are its consumers with their processing status, and under each consumer the
+    events that it emitted. A consumer that has not processed the event yet is shown as *waiting*. Times are relative to
+    the first event of the correlation.
 
-    Exit code 1: no such stream, event or correlation is known.
+    Exit code 1: the stream, event or correlation was not found.
     """
     with connected(stage) as connection:
         trace = Trace.of(connection, what, most=limit)
         if as_json:
-            typer.echo(json.dumps(trace.as_data(with_data=with_data), indent=2))
+            say_json(trace.as_data(with_data=with_data), indent=2)
         else:
             draw(trace, console(), with_data=with_data)
         recent = clock.timestamp(datetime.now(UTC) - INDEX_LAG)

@@ -1,4 +1,4 @@
-"""Finding all events of a correlation: by a stream, by one of its events, or by its correlation id."""
+"""Finds all events of a correlation: by a stream, an event id, or a correlation id."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,75 +6,74 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 
 from daybook.contracts.envelope import Envelope
+from daybook.contracts.identity import stream_name
 from daybook.operate.connection import Connection
 from daybook.operate.errors import Unsuccessful
 from daybook.operate.moments import CLOCKS_DIFFER
 from daybook.operate.reading import Place, place_of, stored
+from daybook.operate.terminal import daybook
 from daybook.operate.trace.listing import find
 from daybook.store.event_store import from_item
 from daybook.store.journal import Span
-from daybook.store.ledger import DEAD, Entry
+from daybook.store.ledger import DEAD
 
-# How far back an event is looked for that no consumer has a record of.
-_LOOKED_BACK = timedelta(hours=24)
+# The period in which the journal is searched for an event without a ledger row.
+_SEARCH_PERIOD = timedelta(hours=24)
 
 
-class NothingKnown(Unsuccessful):
-    """No event is found by what was asked for. It may be on its way, refused, or of another stage."""
+class NothingFound(Unsuccessful):
+    """No event was found. It may not be recorded yet, or be rejected, or be in another stage."""
 
     def __init__(self, what: str, connection: Connection) -> None:
         stage = connection.stage
-        hours = int(_LOOKED_BACK.total_seconds()) // 3600
+        hours = int(_SEARCH_PERIOD.total_seconds()) // 3600
         missing = (
-            f"no event is on the stream {what} in the stage {stage}"
+            f"the stream {what} has no events in the stage {stage}"
             if "/" in what
-            else f"no event or correlation {what} is known in the stage {stage} (looked for in the ledger, in the "
-            f"correlation index, and in the journal of the last {hours} hours)"
+            else f"no event or correlation {what} was found in the stage {stage} (searched: the ledger, the "
+            f"correlation index, and the journal of the last {hours} hours)"
         )
         super().__init__(
-            f"{missing}. What has just been sent takes a moment; why an event was refused is shown under its id. "
-            f"What there is: daybook events --stage {stage}"
+            f"{missing}. A new event takes a moment to appear; a rejected event is found by its id. "
+            f"List events with: {daybook('events', stage=stage)}"
         )
 
 
-class NeverRecorded(Unsuccessful):
-    """The event has come in, and is dead: it was refused, and never got into the store."""
-
-    def __init__(self, entry: Entry) -> None:
-        error, reason = entry.details.get("error"), entry.details.get("reason")
-        super().__init__(
-            f"{entry.consumer} has refused it at {entry.at}: {error}: {reason}. Mend it, and send it again"
-        )
+class EventRejected(Unsuccessful):
+    """The event was rejected, so it is not in the store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Events in the order of recording. `cut` says that there are more than were asked for."""
+    """Events in the order of recording. `cut`: there are more events than the limit."""
 
     events: tuple[Envelope, ...]
     cut: bool
 
 
 def collect(connection: Connection, what: str, *, most: int) -> Collected:
-    """The events of a stream (`order/1001`) with those of their correlations on others; or of one correlation, by its
-    own id or an event's.
+    """The events of a stream (`order/1001`) with those of their correlations on other streams; or of one correlation,
+    by its id or the id of one of its events.
 
-    Of a stream and of each correlation about `most` events are read: of the stream the newest, of a correlation the
-    first. Raises NothingKnown, and NeverRecorded for an event that was refused.
+    At most `most` events of a stream (the newest) and of each correlation (the first) are read. Raises NothingFound,
+    and EventRejected for a rejected event.
     """
     search = _Search(connection, most)
-    if "/" in what and search.stream(what):
+    if "/" in what and search.stream(stream_name(what)):
         return search.result()
     if not what or not search.event_or_correlation(what):
         if what and (dead := [entry for entry in connection.ledger.of_event(what) if entry.state == DEAD]):
-            raise NeverRecorded(dead[0])
-        raise NothingKnown(what, connection)
+            entry = dead[0]
+            edit = daybook("dead", "edit", f"{entry.event}@{entry.consumer}", stage=connection.stage)
+            raise EventRejected(
+                f"{entry.consumer} rejected it at {entry.at}: {entry.details.get('error')}: "
+                f"{entry.details.get('reason')}. Correct it: {edit}"
+            )
+        raise NothingFound(what, connection)
     return search.result()
 
 
 class _Search:
-    """The events found so far."""
-
     def __init__(self, connection: Connection, most: int) -> None:
         self._connection = connection
         self._store = connection.store
@@ -87,7 +86,7 @@ class _Search:
         return Collected(tuple(events), self._cut)
 
     def stream(self, stream: str) -> bool:
-        """Add the newest of the stream, and their correlations. Returns whether there is such a stream."""
+        """Add the newest events of the stream and their correlations. Returns whether the stream exists."""
         head = self._store.head(stream)
         if head is None:
             return False
@@ -98,13 +97,13 @@ class _Search:
         return True
 
     def event_or_correlation(self, given: str) -> bool:
-        """Add the correlation of the event with this id, or with this correlation id. Returns whether there is one."""
+        """Add the correlation of the event with this id, or with this correlation id. Returns whether it exists."""
         place = place_of(self._connection, given)
         if place is None:
             self._correlations({given})
             if self._found:
                 return True
-            place = self._recorded_lately(given)
+            place = self._find_in_journal(given)
         self._fetch([place] if place else [])
         self._correlations({event.metadata.correlation_id for event in self._found.values()})
         return bool(self._found)
@@ -116,23 +115,23 @@ class _Search:
         self._fetch([place for _, places in found for place in places])
 
     def _correlation(self, correlation_id: str) -> tuple[list[Envelope], list[Place]]:
-        """The events of a correlation on the stream where it began, and the places of all others."""
+        """The events of a correlation on its first stream, and the places of all others."""
         root = place_of(self._connection, correlation_id)
         run = self._run(correlation_id, root) if root else []
-        places = list(islice(self._store.story(correlation_id), self._most + 1))
+        places = list(islice(self._store.positions_of_correlation(correlation_id), self._most + 1))
         self._cut |= len(run) > self._most or len(places) > self._most
         return run[: self._most], places[: self._most]
 
     def _run(self, correlation_id: str, root: Place) -> list[Envelope]:
-        """The root and what follows it without a gap: after that, the index of correlations holds the rest."""
+        """The first events in a row on its first stream. The correlation index has all others."""
         stream, sequence = root
         events = self._store.stream(stream, after=sequence - 1)
         run = takewhile(lambda event: event.metadata.correlation_id == correlation_id, events)
         return list(islice(run, self._most + 1))
 
-    def _recorded_lately(self, event_id: str) -> Place | None:
+    def _find_in_journal(self, event_id: str) -> Place | None:
         now = datetime.now(UTC)
-        line = find(self._connection, event_id, Span(now - _LOOKED_BACK, now + CLOCKS_DIFFER))
+        line = find(self._connection, event_id, Span(now - _SEARCH_PERIOD, now + CLOCKS_DIFFER))
         return (line.stream, line.sequence) if line else None
 
     def _add(self, events: Iterable[Envelope]) -> None:

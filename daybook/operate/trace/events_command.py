@@ -1,4 +1,4 @@
-"""`daybook events`: list what was recorded."""
+"""`daybook events`: list recorded events."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,12 +12,12 @@ from daybook.application import catalogue
 from daybook.operate import moments
 from daybook.operate.cli.options import AsJson, Stage
 from daybook.operate.cli.printing import answer, note, note_that_the_index_lags
-from daybook.operate.cli.reaching import connected
-from daybook.operate.drawing import plain
-from daybook.operate.errors import HOW_STREAMS_ARE_NAMED
+from daybook.operate.cli.stage import connected
+from daybook.operate.errors import STREAM_NAME_FORMAT
 from daybook.operate.send.entries import closest
+from daybook.operate.terminal import plain
 from daybook.operate.trace import listing
-from daybook.store.journal import Line
+from daybook.store.journal import JournalEntry
 
 EXAMPLES = """
 **Examples**
@@ -31,34 +31,42 @@ EXAMPLES = """
 def events(
     *,
     stage: Stage = "dev",
-    event_type: Annotated[str | None, typer.Option("--type", help="Only of this type: `OrderPlaced`.")] = None,
+    event_type: Annotated[
+        str | None, typer.Option("--type", help="Only events of this type, for example `OrderPlaced`.")
+    ] = None,
     stream: Annotated[
-        str | None, typer.Option(help="Only on one stream (`order/1001`), or on all streams of a kind (`order/`).")
+        str | None,
+        typer.Option(help="Only events on one stream (`order/1001`), or on all streams of a kind (`order/`)."),
     ] = None,
     since: Annotated[
-        str, typer.Option(metavar="TIME", help="Recorded from then on: `15m`, `2h`, `3d` ago, or RFC 3339.")
+        str,
+        typer.Option(
+            metavar="TIME", help="Only events recorded at this time or later: `15m`, `2h`, `3d` ago, or RFC 3339."
+        ),
     ] = "24h",
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Recorded before then; now unless given.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most N events.")] = 50,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only events recorded before this time. Default: now.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of events.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List recorded events, the newest first: when each was recorded, its type, its place in its stream, its id.
+    """List recorded events, the newest first: time of recording, type, stream and sequence, and id.
 
-    They come from the journal, an index that may lack events of the last moments; events of one stream come from the
-    store itself, which lacks nothing. With `--json`, one object a line. Data is never shown; see `daybook trace
+    Events are read from the journal, which is eventually consistent. With `--stream` and one stream, they are read from
+    the store, which is consistent. With `--json`, prints one object per line. Data is not shown; use `daybook trace
     --data`.
     """
     with connected(stage) as connection:
         span = moments.span(since, until, datetime.now(UTC))
         found = listing.events(connection, span, event_type=event_type, stream=stream, limit=limit)
-        for line, drawn in zip(found.lines, _drawn(found.lines), strict=True):
+        for line, drawn in zip(found.lines, _rows(found.lines), strict=True):
             answer(asdict(line), drawn, as_json=as_json)
         if not found.lines:
             unknown = closest(event_type) if event_type and event_type not in catalogue() else ""
-            span_told = f"since {since}{f' until {until}' if until else ''}"
-            note(f"No events{_on(stream)} {span_told}{_half_a_name(stream)}{unknown}")
+            period = f"since {since}{f' until {until}' if until else ''}"
+            note(f"No events{_on(stream)} {period}{_stream_name_hint(stream)}{unknown}")
         if found.cut:
-            note(f"There are more; these are the newest {limit}. Raise --limit, or narrow by --until")
+            note(f"Only the newest {limit} are shown. Raise --limit, or use --until")
         if not found.consistent and datetime.now(UTC) - span.until < moments.INDEX_LAG:
             note_that_the_index_lags(stage)
 
@@ -69,18 +77,18 @@ def _on(stream: str | None) -> str:
     return f" on {stream}" if "/" in stream.rstrip("/") else f" on any stream {stream.rstrip('/')}/…"
 
 
-def _half_a_name(stream: str | None) -> str:
-    return f"; {HOW_STREAMS_ARE_NAMED}" if stream and "/" not in stream else ""
+def _stream_name_hint(stream: str | None) -> str:
+    return f"; {STREAM_NAME_FORMAT}" if stream and "/" not in stream else ""
 
 
-def _drawn(lines: tuple[Line, ...]) -> Iterator[Text]:
+def _rows(lines: tuple[JournalEntry, ...]) -> Iterator[Text]:
     places = [f"{plain(line.stream)} #{line.sequence}" for line in lines]
-    types = max((len(line.type) for line in lines), default=0)
+    types = max((len(plain(line.type)) for line in lines), default=0)
     widest = max(map(len, places), default=0)
     for line, place in zip(lines, places, strict=True):
         yield Text.assemble(
             (f"{line.recorded_at[:23]}Z", "dim"),
             (f"  {plain(line.type):{types}}", "bold cyan"),
             f"  {place:{widest}}  ",
-            (line.id, "dim"),
+            (plain(line.id), "dim"),
         )

@@ -1,22 +1,23 @@
-"""Events as the journal lists them, the newest first."""
+"""Lists recorded events from the journal, the newest first."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from daybook.contracts import clock
+from daybook.contracts.identity import stream_name
 from daybook.operate.connection import Connection
-from daybook.store.journal import Line, Span
+from daybook.store.journal import JournalEntry, Span
 
-# Hours read at once at the most: a day's.
-_LARGEST_BLOCK = 24
+# The number of hours that are read at once.
+_MAX_BLOCK = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Events, the newest first. `cut` says that there are more; `consistent` that none of the newest can be missing."""
+    """Events, the newest first. `cut`: there are more. `consistent`: they were read consistently."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[JournalEntry, ...]
     cut: bool
     consistent: bool
 
@@ -24,10 +25,11 @@ class Listing:
 def events(
     connection: Connection, span: Span, *, event_type: str | None = None, stream: str | None = None, limit: int = 50
 ) -> Listing:
-    """At most `limit` of the newest events recorded in the span.
+    """The newest events recorded in the period, at most `limit`.
 
     `stream` is one stream (`order/1001`), which is read consistently from the store, or a kind of streams (`order/`).
     """
+    stream = stream_name(stream) if stream else None
     if stream and not stream.endswith("/") and "/" in stream:
         found = _of_stream(connection, stream, span, event_type)
         lines = tuple(islice(found, limit + 1))
@@ -37,21 +39,21 @@ def events(
     return Listing(lines[:limit], cut=len(lines) > limit, consistent=False)
 
 
-def find(connection: Connection, event_id: str, span: Span) -> Line | None:
-    """The event with this id, if it was recorded in the span."""
+def find(connection: Connection, event_id: str, span: Span) -> JournalEntry | None:
+    """The event with this id, if it was recorded in the period."""
     for buckets in _blocks(connection, span):
         found = connection.each(
-            lambda bucket: next(connection.journal.lines(bucket, span, event_id=event_id), None), buckets
+            lambda bucket: next(connection.journal.entries(bucket, span, event_id=event_id), None), buckets
         )
         if lines := [line for line in found if line]:
             return lines[0]
     return None
 
 
-def _of_stream(connection: Connection, stream: str, span: Span, event_type: str | None) -> Iterator[Line]:
+def _of_stream(connection: Connection, stream: str, span: Span, event_type: str | None) -> Iterator[JournalEntry]:
     since, until = clock.timestamp(span.since), clock.timestamp(span.until)
     for line in connection.journal.of_stream(stream):
-        if line.recorded_at < since:  # and so are all before it
+        if line.recorded_at < since:  # and all earlier ones
             return
         if line.recorded_at < until and event_type in {None, line.type}:
             yield line
@@ -59,15 +61,17 @@ def _of_stream(connection: Connection, stream: str, span: Span, event_type: str 
 
 def _newest(
     connection: Connection, span: Span, *, event_type: str | None, prefix: str | None, limit: int
-) -> list[Line]:
-    # With a filter, most of a page may be of no use: let pages be as large as they can.
+) -> list[JournalEntry]:
+    # With a filter, most of a page may not match: read full pages.
     page_size = None if event_type or prefix else limit
 
-    def of_bucket(bucket: str) -> list[Line]:
-        lines = connection.journal.lines(bucket, span, event_type=event_type, stream_prefix=prefix, page_size=page_size)
+    def of_bucket(bucket: str) -> list[JournalEntry]:
+        lines = connection.journal.entries(
+            bucket, span, event_type=event_type, stream_prefix=prefix, page_size=page_size
+        )
         return list(islice(lines, limit))
 
-    newest: list[Line] = []
+    newest: list[JournalEntry] = []
     for buckets in _blocks(connection, span):
         found = [line for lines in connection.each(of_bucket, buckets) for line in lines]
         newest += sorted(found, key=lambda line: line.order, reverse=True)
@@ -77,13 +81,13 @@ def _newest(
 
 
 def _blocks(connection: Connection, span: Span) -> Iterator[list[str]]:
-    """The partitions of the span in blocks of whole hours, the newest first.
+    """The partitions of the period in blocks of whole hours, the newest first.
 
-    The first blocks are small, since what is looked for is mostly there; the next are larger, since it is not.
+    The first blocks are small, because most searches end there; the next blocks are larger.
     """
-    _ = connection.journal  # made before several threads want it
+    _ = connection.journal  # create it before threads use it
     hours = span.hours()
     size = 1
     while block := list(islice(hours, size)):
         yield [bucket for hour in block for bucket in hour]
-        size = min(2 * size, _LARGEST_BLOCK)
+        size = min(2 * size, _MAX_BLOCK)

@@ -1,4 +1,4 @@
-"""The trace of events: what happened, who handled it, and what came of that, as data.
+"""The trace of events as data: events, their deliveries to consumers, and the events that these emitted.
 
 trace = Trace.of(connection, "order/1001")
 for step in trace.steps:
@@ -17,26 +17,26 @@ from daybook.operate.connection import Connection
 from daybook.operate.masking import shown
 from daybook.operate.subscriptions import Subscriptions
 from daybook.operate.trace.correlation import collect
-from daybook.store.ledger import Entry
+from daybook.store.ledger import LedgerEntry
 
-# A delivery that the ledger does not know. WAITING: the event is on its way to the consumer, or in its queue.
-# UNKNOWN: it is older than what any queue still holds; the consumer has subscribed since, or has lost it.
+# A delivery without a ledger row. WAITING: the event is on its way to the consumer, or in its queue.
+# UNKNOWN: the event is too old to be in a queue; the consumer subscribed later, or the event was lost.
 WAITING = "waiting"
 UNKNOWN = "unknown"
 
-# SQS keeps no message longer than 14 days, and EventBridge tries for one day.
+# SQS keeps a message for at most 14 days, and EventBridge retries for one day.
 _DELIVERED_WITHIN = timedelta(days=15)
 
-# admit's row in the ledger says that an event came in, not that anyone has handled it.
+# The row of admit records that an event was admitted, not that a consumer has handled it.
 _ADMIT = "admit"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of an event at one consumer.
+    """The delivery of an event to one consumer.
 
-    `state` is the ledger's (`committed` …), or WAITING or UNKNOWN where it has no row; `at` is when, None without a
-    row. `emitted` are the ids of the events that came of it: those recorded a moment ago may not be in the trace yet.
+    `state` is the processing status in the ledger (`committed` …), or WAITING or UNKNOWN without a row; `at` is its
+    time, None without a row. `emitted` are the ids of the emitted events; the newest may not be in the trace yet.
     """
 
     consumer: str
@@ -47,7 +47,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One event, and its deliveries: those in the ledger by time, then those it has no row of by name."""
+    """One event and its deliveries: first those with a ledger row, by time, then the others, by name."""
 
     event: Envelope
     deliveries: tuple[Delivery, ...]
@@ -57,8 +57,8 @@ class Step:
 class Trace:
     """Events and their deliveries, in the order of recording.
 
-    It is flat: `emitted` of a delivery names the steps that came of it, `step` finds them, and `roots` are the steps
-    that no delivery here has emitted. `cut` says that there are more events than were asked for.
+    It is a flat list: `emitted` of a delivery has the ids of the following steps, `step` finds them, and `roots` are
+    the steps that no delivery in the trace has emitted. `cut`: there are more events than the limit.
     """
 
     what: str
@@ -67,10 +67,10 @@ class Trace:
 
     @classmethod
     def of(cls, connection: Connection, what: str, *, most: int = 200) -> Self:
-        """The trace of a stream (`order/1001`), of an event or of a correlation, by its id, up to now.
+        """The trace of a stream (`order/1001`), of an event id, or of a correlation id.
 
-        A stream comes with the correlations that its events belong to, an event with its correlation. `most` limits the
-        events read of the stream, and of each correlation. Raises NothingKnown.
+        It includes the correlations of all events of the stream, or of the event. `most` limits the number of events of
+        the stream and of each correlation. Raises NothingFound.
         """
         collected = collect(connection, what, most=most)
         subscriptions = Subscriptions.of(connection)
@@ -85,38 +85,38 @@ class Trace:
 
     @cached_property
     def roots(self) -> tuple[Step, ...]:
-        """Where it all began: what came from outside, or was emitted by what is not part of this trace."""
+        """The first steps: events from outside, or emitted by a delivery that is not in the trace."""
         emitted = {event_id for step in self.steps for delivery in step.deliveries for event_id in delivery.emitted}
         return tuple(step for step in self.steps if step.event.metadata.id not in emitted)
 
     @cached_property
     def correlations(self) -> tuple[str, ...]:
-        """The correlation ids, in the order in which the correlations began."""
+        """The correlation ids, in the order of their first events."""
         return tuple(self._beginnings)
 
     @property
     def deliveries(self) -> int:
-        """How many deliveries the ledger knows."""
+        """The number of deliveries with a ledger row."""
         return sum(delivery.at is not None for step in self.steps for delivery in step.deliveries)
 
     @property
     def waiting(self) -> int:
-        """How many deliveries are under way."""
+        """The number of deliveries without a result."""
         return sum(delivery.state == WAITING for step in self.steps for delivery in step.deliveries)
 
     def step(self, event_id: str) -> Step | None:
-        """The step of the event with this id, if it is part of the trace."""
+        """The step of the event with this id, if it is in the trace."""
         return self._by_id.get(event_id)
 
     def since_beginning(self, event: Envelope, at: str) -> timedelta:
-        """From the recording of the first event here of the correlation that `event` belongs to, until `at`.
+        """The duration from the first event of the correlation of `event` until `at`.
 
-        May be negative by as much as the clocks of two functions differ.
+        It may be negative if the clocks of two functions differ.
         """
         return clock.moment(at) - clock.moment(self._beginnings[event.metadata.correlation_id])
 
     def as_data(self, *, with_data: bool = False) -> dict[str, Any]:
-        """All of it as what JSON can hold. The events' own data only if asked for, without what is about a person."""
+        """The trace as JSON data. `with_data` includes the data of events, with personal fields hidden."""
         return {
             "what": self.what,
             "cut": self.cut,
@@ -170,7 +170,7 @@ class Trace:
 
 
 def _deliveries(
-    event: Envelope, entries: Sequence[Entry], subscriptions: Subscriptions, now: str
+    event: Envelope, entries: Sequence[LedgerEntry], subscriptions: Subscriptions, now: str
 ) -> tuple[Delivery, ...]:
     m = event.metadata
     handled = [

@@ -1,13 +1,12 @@
-"""Rebuilding a view from the store, beside the live one, which it then replaces at once.
+"""Rebuilds a view from the store, beside the live view, and then replaces the live view at once.
 
-1. The pointer in the view's table names a generation that is being built. When every invocation that may have read it
-   before has ended, the view's functions write both generations, and note so in the ledger.
-2. All events that were processed before are folded in from the store: those that the ledger has as committed, and not
-   into both.
-3. The pointer is moved, and the rows of the generation before are deleted, once nobody reads them any more.
+1. The pointer in the view's table names a generation that is being built. When all invocations that may have read the
+   pointer before have ended, the view's functions write both generations, and note this in the ledger.
+2. Events that were processed before are added from the store: those that are committed, but not in both generations.
+3. The pointer is changed to the new generation. The rows of the old one are deleted when nobody reads them any more.
 
-So each event counts exactly once in the new rows, whenever it arrives. A failure before the pointer is moved leaves the
-view as it is.
+So each event counts exactly once in the new rows. If the rebuild fails before the pointer is changed, the view is not
+changed.
 """
 
 import time
@@ -31,35 +30,35 @@ from daybook.store.journal import Span
 from daybook.store.state import KEY
 from daybook.store.transaction import MAX_WRITES, Backoff, ConditionsFailed, write
 
-# Rows that are held in memory at once for one of the journal's partitions.
-_MOST_ROWS = 2_000
-# Fields of one update: its expressions hold 4 KB (DynamoDB's quota), some 45 characters a field.
-_MOST_FIELDS = 60
-# How long a transaction is sent again that conflicts with functions.
-_LONGEST_CONFLICT = 60.0  # seconds
-# Between Lambda's ending of an invocation and the last that is heard of it.
-_ON_THE_WAY = 2.0  # seconds
+# Rows that are held in memory for each partition of the journal.
+_MAX_ROWS = 2_000
+# Fields of one update: its expressions may have 4 KB (DynamoDB's quota), about 45 characters per field.
+_MAX_FIELDS = 60
+# How long a transaction is retried when it conflicts with functions.
+_MAX_CONFLICT_TIME = 60.0  # seconds
+# Requests of an invocation may arrive this long after Lambda has ended it.
+_MAX_NETWORK_DELAY = 2.0  # seconds
 # DynamoDB's quota for one BatchWriteItem.
-_MOST_DELETIONS = 25
+_MAX_DELETIONS = 25
 
 Progress = Callable[[str], None]
 
 
-class BeingRebuilt(OperatorError):
-    """The view is being rebuilt at this moment, or a rebuild was stopped."""
+class RebuildInProgress(OperatorError):
+    """The view is being rebuilt, or a rebuild was interrupted."""
 
 
-class NotBeingRebuilt(Unsuccessful):
-    """The view is not being rebuilt, so that there is nothing to abandon."""
+class NoRebuildInProgress(Unsuccessful):
+    """The view is not being rebuilt."""
 
 
-class TakenOver(Unsuccessful):
-    """Another operator has abandoned this rebuild, or begun another. The view is the one from before."""
+class RebuildReplaced(Unsuccessful):
+    """Another operator has abandoned this rebuild, or started another. The view is unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """The result of a rebuild: from how many events, and how many rows of older generations were deleted."""
+    """The result of a rebuild: the number of events, and of deleted rows of older generations."""
 
     generation: int
     events: int
@@ -71,82 +70,79 @@ def rebuild(
     since: datetime,
     *,
     reason: str = "",
-    anew: bool = False,
+    restart: bool = False,
     progress: Progress = lambda _: None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Rebuilt:
-    """Rebuild the view from all events recorded since then, and make it live.
+    """Rebuild the view from all events recorded since then, and make the new generation live.
 
-    `anew`: also if another rebuild is under way, which is abandoned thereby. `pause` waits that many seconds.
-    Raises BeingRebuilt, TakenOver, NotProjected, EventGone, and botocore's errors. Then, and on Ctrl-C, what was begun
-    is given up.
+    `restart` abandons another rebuild that is in progress. `pause` waits this number of seconds. Raises
+    RebuildInProgress, RebuildReplaced, ProjectionFailed, EventMissing, and botocore's errors. After an error or Ctrl-C,
+    the rebuild is abandoned.
     """
-    Folding(view).try_out()
-    operation = Operation.begin(view.connection)
-    there = _begin(view, operation, reason, anew=anew)
+    Folding(view).check_functions()
+    operation = Operation.start(view.connection)
+    state = _start(view, operation, reason, restart=restart)
     try:
-        progress("waiting until all that is being handled has ended")
-        pause(_settling(view))
-        events = _fold_all(view, there, since, progress, pause)
-        live = _switch(view, operation, there, events)
+        progress("waiting until current invocations have ended")
+        pause(_drain_time(view))
+        events = _fold_all(view, state, since, progress, pause)
+        live = _switch(view, operation, state, events)
     except BaseException:
-        _give_up(view, operation, there)
+        _abandon_if_in_progress(view, operation, state)
         raise
-    progress("the new view is live; waiting until nobody reads the one before")
-    pause(_settling(view))
+    progress("the new view is live; waiting until nobody reads the old one")
+    pause(_drain_time(view))
     return Rebuilt(live.live, events, _delete_others(view, live, progress))
 
 
 def abandon(view: View, *, reason: str = "") -> None:
-    """Abandon the rebuild that is under way. Raises NotBeingRebuilt."""
-    there = generations(view.connection, view.table)
-    if there.building is None:
-        msg = f"{view.name} is not being rebuilt"
-        raise NotBeingRebuilt(msg)
-    _abandon(view, Operation.begin(view.connection), there, reason)
+    """Abandon the current rebuild. Raises NoRebuildInProgress."""
+    state = generations(view.connection, view.table)
+    if state.building is None:
+        raise NoRebuildInProgress(f"{view.name} is not being rebuilt")
+    _abandon(view, Operation.start(view.connection), state, reason)
 
 
-def _number(there: Generations) -> int:
-    if there.building is None:
-        raise TakenOver("no generation is being built")
-    return there.building
+def _number(state: Generations) -> int:
+    if state.building is None:
+        raise RebuildReplaced("no generation is being built")
+    return state.building
 
 
-def _begin(view: View, operation: Operation, reason: str, *, anew: bool) -> Generations:
-    there = generations(view.connection, view.table)
-    if there.building is not None and not anew:
-        msg = (
-            f"{view.name} is being rebuilt already (operation/{there.operation}), or that was stopped: "
-            f"wait for it, or begin again with --anew, or abandon it with --abandon"
+def _start(view: View, operation: Operation, reason: str, *, restart: bool) -> Generations:
+    state = generations(view.connection, view.table)
+    if state.building is not None and not restart:
+        raise RebuildInProgress(
+            f"a rebuild of {view.name} is in progress, or was interrupted (operation/{state.operation}): wait for it, "
+            f"start again with --restart, or abandon it with --abandon"
         )
-        raise BeingRebuilt(msg)
-    number = there.last + 1
-    begun = replace(there, building=number, last=number, version=there.version + 1, operation=operation.id)
+    number = state.last + 1
+    started = replace(state, building=number, last=number, version=state.version + 1, operation=operation.id)
     event = RebuildStarted(**operation.about, reason=reason, view=view.name, generation=number)
-    if not operation.try_to_commit(event, {"generation": begun.part(view.table)}):
-        msg = f"another operator has begun to rebuild {view.name} a moment ago"
-        raise BeingRebuilt(msg)
-    return begun
+    if not operation.try_to_commit(event, {"generation": started.part(view.table)}):
+        raise RebuildInProgress(f"another operator has started to rebuild {view.name}")
+    return started
 
 
-def _settling(view: View) -> float:
-    """Seconds until every invocation that is running now must have ended."""
-    return view.longest + _ON_THE_WAY
+def _drain_time(view: View) -> float:
+    """Seconds until all current invocations must have ended."""
+    return view.longest + _MAX_NETWORK_DELAY
 
 
 def _fold_all(
-    view: View, there: Generations, since: datetime, progress: Progress, pause: Callable[[float], None]
+    view: View, state: Generations, since: datetime, progress: Progress, pause: Callable[[float], None]
 ) -> int:
-    """Fold in all events that were processed before the functions wrote both generations."""
+    """Add all events that were processed before the functions wrote both generations."""
     end = datetime.now(UTC) + CLOCKS_DIFFER
-    generation = _number(there)
-    folding = Folding(view, without=generation_name(view.name, generation, there.operation))
+    generation = _number(state)
+    folding = Folding(view, without=generation_name(view.name, generation, state.operation))
     events, start = 0, since
 
     def of_bucket(bucket: str, span: Span) -> int:
         fold = Fold()
         for _ in folding.fold(view.deliveries(view.lines(bucket, span)), fold):
-            if len(fold.rows) >= _MOST_ROWS:
+            if len(fold.rows) >= _MAX_ROWS:
                 _write(view, generation, fold)
         _write(view, generation, fold)
         return fold.events
@@ -166,7 +162,7 @@ def _fold_all(
 
 
 def _write(view: View, generation: int, fold: Fold) -> None:
-    """Change the rows of the generation, and let the fold forget them. Live events change them at the same time."""
+    """Write the rows of the fold to the generation, and clear the fold. Live events may change them concurrently."""
     waiting = list(fold.rows.values())
     fold.rows.clear()
     while waiting:
@@ -176,15 +172,14 @@ def _write(view: View, generation: int, fold: Fold) -> None:
 
 
 def _write_together(view: View, generation: int, rows: Sequence[RowChange]) -> None:
-    end = time.monotonic() + _LONGEST_CONFLICT
+    end = time.monotonic() + _MAX_CONFLICT_TIME
     backoff = Backoff(lambda: end - time.monotonic())
     while rows:
         try:
             write(view.connection.dynamodb, {row.key: row.part(view.table, generation) for row in rows}, backoff)
-        except ConditionsFailed as refused:
+        except ConditionsFailed as error:
             several = [
-                row.without_superseded(refused.failed[row.key] or {}) if row.key in refused.failed else row
-                for row in rows
+                row.without_superseded(error.failed[row.key] or {}) if row.key in error.failed else row for row in rows
             ]
             rows = [row for row in several if row]
             backoff.wait()
@@ -193,53 +188,50 @@ def _write_together(view: View, generation: int, rows: Sequence[RowChange]) -> N
 
 
 def _piece(row: RowChange) -> tuple[RowChange, RowChange | None]:
-    """As much of a row's change as one update holds, and the rest."""
-    if len(row.sets) + len(row.adds) <= _MOST_FIELDS:
+    """Split a row's change: a part that fits into one update, and the rest."""
+    if len(row.sets) + len(row.adds) <= _MAX_FIELDS:
         return row, None
     sets, adds = list(row.sets.items()), list(row.adds.items())
-    if len(sets) > _MOST_FIELDS:
-        first = RowChange(row.table, row.key, dict(sets[:_MOST_FIELDS]))
-        return first, RowChange(row.table, row.key, dict(sets[_MOST_FIELDS:]), row.adds)
-    room = _MOST_FIELDS - len(sets)
+    if len(sets) > _MAX_FIELDS:
+        first = RowChange(row.table, row.key, dict(sets[:_MAX_FIELDS]))
+        return first, RowChange(row.table, row.key, dict(sets[_MAX_FIELDS:]), row.adds)
+    room = _MAX_FIELDS - len(sets)
     first = RowChange(row.table, row.key, row.sets, dict(adds[:room]))
     return first, RowChange(row.table, row.key, adds=dict(adds[room:]))
 
 
-def _switch(view: View, operation: Operation, there: Generations, events: int) -> Generations:
-    number = _number(there)
-    live = replace(there, live=number, building=None, version=there.version + 1)
+def _switch(view: View, operation: Operation, state: Generations, events: int) -> Generations:
+    number = _number(state)
+    live = replace(state, live=number, building=None, version=state.version + 1)
     event = ViewRebuilt(**operation.about, view=view.name, generation=number, events=events)
     if not operation.try_to_commit(event, {"generation": live.part(view.table)}):
-        msg = f"this rebuild of {view.name} was abandoned meanwhile; the view is the one from before"
-        raise TakenOver(msg)
+        raise RebuildReplaced(f"this rebuild of {view.name} was abandoned by another operator; the view is unchanged")
     return live
 
 
-def _give_up(view: View, operation: Operation, there: Generations) -> None:
-    """Take back what was begun, if it is still ours: perhaps the pointer was moved, and only the answer was lost."""
+def _abandon_if_in_progress(view: View, operation: Operation, state: Generations) -> None:
+    """Abandon the rebuild, if it is still in progress: the pointer may have been changed without an answer."""
     now = generations(view.connection, view.table)
-    if now.building == there.building and now.operation == operation.id:
-        _abandon(view, operation, now, "it was stopped, or failed")
+    if now.building == state.building and now.operation == operation.id:
+        _abandon(view, operation, now, "it failed, or was interrupted")
 
 
-def _abandon(view: View, operation: Operation, there: Generations, reason: str) -> None:
-    """The rows stay: functions may still write such. The next rebuild deletes them."""
-    event = RebuildAbandoned(**operation.about, reason=reason, view=view.name, generation=_number(there))
-    left = replace(there, building=None, version=there.version + 1)
+def _abandon(view: View, operation: Operation, state: Generations, reason: str) -> None:
+    """Reset the pointer. The rows stay, because functions may still write some; the next rebuild deletes them."""
+    event = RebuildAbandoned(**operation.about, reason=reason, view=view.name, generation=_number(state))
+    left = replace(state, building=None, version=state.version + 1)
     if not operation.try_to_commit(event, {"generation": left.part(view.table)}):
-        msg = f"the rebuild of {view.name} has ended meanwhile"
-        raise TakenOver(msg)
+        raise RebuildReplaced(f"the rebuild of {view.name} has already ended")
 
 
 def _delete_others(view: View, live: Generations, progress: Progress) -> int:
-    """Delete the rows of all generations but the live one, as long as no other is being built."""
     deleted = 0
     dynamodb = view.connection.dynamodb
     pages = dynamodb.get_paginator("scan").paginate(
         TableName=view.table, ProjectionExpression="#id", ExpressionAttributeNames={"#id": KEY}, ConsistentRead=True
     )
     old = (key for page in pages for item in page["Items"] if _is_old(key := item[KEY]["S"], live))
-    for keys in chunks(old, _MOST_DELETIONS):
+    for keys in chunks(old, _MAX_DELETIONS):
         request: dict[str, Any] = {view.table: [{"DeleteRequest": {"Key": {KEY: {"S": key}}}} for key in keys]}
         while request:
             request = dynamodb.batch_write_item(RequestItems=request).get("UnprocessedItems") or {}
@@ -249,5 +241,5 @@ def _delete_others(view: View, live: Generations, progress: Progress) -> int:
 
 
 def _is_old(key: str, live: Generations) -> bool:
-    """Whether it is a row of a generation before the one that is live."""
+    """Whether it is a row of a generation before the live one."""
     return any(row_key(number, key) is not None for number in range(live.live))

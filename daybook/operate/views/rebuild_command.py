@@ -10,10 +10,11 @@ import typer
 from daybook.operate import missing_events
 from daybook.operate.cli.operation import preview, progress, report
 from daybook.operate.cli.options import Apply, AsJson, Reason, Stage
-from daybook.operate.cli.reaching import connected
+from daybook.operate.cli.stage import connected
 from daybook.operate.connection import Connection
 from daybook.operate.drawing import number_of
-from daybook.operate.operation import because
+from daybook.operate.operation import check_reason
+from daybook.operate.terminal import daybook
 from daybook.operate.views import rebuild as rebuilding
 from daybook.operate.views.views import View
 from daybook.store.journal import Span
@@ -23,17 +24,19 @@ EXAMPLES = """
 
 - `daybook rebuild order-status`
 - `daybook rebuild order-status --apply --stage prod`
-- `daybook rebuild account-days --anew --apply` after one that was killed
+- `daybook rebuild account-days --restart --apply` (after an interrupted rebuild)
 - `daybook rebuild account-days --abandon --apply`
 """
 
-ViewName = Annotated[str, typer.Argument(metavar="VIEW", help="The view, named as its table: `order-status`.")]
+ViewName = Annotated[
+    str, typer.Argument(metavar="VIEW", help="The view, named as its table, for example `order-status`.")
+]
 Since = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="From events recorded then or later. All, unless given: since the store's table was created, which is "
-        "too late for one that was restored from a backup.",
+        help="Only events recorded at this time or later. Default: the creation of the store's table, which is "
+        "too late for a table restored from a backup.",
     ),
 ]
 
@@ -43,46 +46,47 @@ def rebuild(
     *,
     stage: Stage = "dev",
     since: Since = None,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Begin again, though another rebuild is under way or was stopped.")
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Abandon a rebuild that is in progress or was interrupted, and start again."),
     ] = False,
-    abandon: Annotated[bool, typer.Option("--abandon", help="Abandon the rebuild that was stopped.")] = False,
+    abandon: Annotated[bool, typer.Option("--abandon", help="Abandon the interrupted rebuild.")] = False,
     reason: Reason = "",
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild a view from the events in the store, as its deployed functions map them.
 
-    Events keep arriving meanwhile, and readers notice nothing: they see the old view until the new one is complete, and
-    then the new one at once. A rebuild that fails or is stopped leaves the old view as it is. It takes at least twice
-    as long as one of the view's functions may run, since it waits for invocations that began before.
+    New events are processed during the rebuild. Readers see the old view until the new one is complete, and then the
+    new one at once. If a rebuild fails or is interrupted, the view is not changed. A rebuild takes at least twice the
+    timeout of the view's functions, because it waits for running invocations.
 
-    Events that are dead, discarded, or not processed yet are not part of a view. `daybook verify` says whether a
+    Events that are dead, discarded, or not processed yet are not part of a view. `daybook verify` shows whether a
     rebuild is needed.
 
-    Exit code 1: the rebuild was abandoned meanwhile, or there is none to abandon.
+    Exit code 1: the rebuild was abandoned by another operator, or there is no rebuild to abandon.
     """
     with connected(stage) as connection:
-        because(reason, required=False)
+        check_reason(reason, required=False)
         found = View.named(connection, view)
         if abandon:
             if apply:
                 rebuilding.abandon(found, reason=reason)
-                done = f"The rebuild of {view} is abandoned. The next one deletes the rows that it has left."
+                done = f"The rebuild of {view} is abandoned. The next rebuild deletes its rows."
                 report({"view": view}, done, as_json=as_json)
             else:
-                would = f"Would abandon the rebuild of {view}; readers see the view from before."
+                would = f"Would abandon the rebuild of {view}. The view is not changed."
                 preview({"view": view}, would, as_json=as_json)
             return
         start = missing_events.span(connection, since, None, datetime.now(UTC)).since
         if not apply:
             _preview(connection, found, start, as_json=as_json)
             return
-        began = time.monotonic()
-        stopped = f"Interrupted; whether the new view is live is shown by: daybook verify {view} --stage {stage}"
-        with progress("beginning", lambda: stopped) as update:
-            result = rebuilding.rebuild(found, start, reason=reason, anew=anew, progress=update)
-        seconds = time.monotonic() - began
+        start_time = time.monotonic()
+        stopped = f"Interrupted. Check the view with: {daybook('verify', view, stage=stage)}"
+        with progress("starting", lambda: stopped) as update:
+            result = rebuilding.rebuild(found, start, reason=reason, restart=restart, progress=update)
+        seconds = time.monotonic() - start_time
         report(
             {
                 "view": view,
@@ -107,9 +111,8 @@ def _preview(connection: Connection, view: View, start: datetime, *, as_json: bo
             update(f"{number_of(by_type.total())}, up to {hour[0][:13]}h")
     types = ", ".join(f"{number} {name}" for name, number in sorted(by_type.items())) or "none"
     preview(
-        {"view": view.name, "events": by_type.total(), "by_type": dict(by_type), "keepers": list(view.keepers)},
-        f"Would rebuild {view.name} from {number_of(by_type.total())} ({types}), as {', '.join(view.keepers)} "
-        f"map them. Readers see the view as it is until the new one is complete. It takes at least "
-        f"{2 * view.longest} s.",
+        {"view": view.name, "events": by_type.total(), "by_type": dict(by_type), "writers": list(view.writers)},
+        f"Would rebuild {view.name} from {number_of(by_type.total())} ({types}), as {', '.join(view.writers)} "
+        f"map them. Readers see the old view until the new one is complete. It takes at least {2 * view.longest} s.",
         as_json=as_json,
     )

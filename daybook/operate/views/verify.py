@@ -1,7 +1,7 @@
-"""Comparing a view with the store: it is computed again in memory, and each row is compared with the live one.
+"""Compares a view with the store: the view is computed again in memory, and each row is compared with the live one.
 
-Events keep arriving meanwhile. So a row that differs is compared again: with the events processed since, and as it is
-then. A row that changes faster than that is listed as busy.
+New events are processed during the comparison. So a row that differs is read and compared again, with the new events. A
+row that keeps changing is listed as busy.
 """
 
 import time
@@ -18,19 +18,19 @@ from daybook.operate.moments import CLOCKS_DIFFER, INDEX_LAG
 from daybook.operate.tables import PlainTable, Row
 from daybook.operate.views.views import Fold, Folding, View
 from daybook.store.attributes import unpack
-from daybook.store.journal import Line, Span
+from daybook.store.journal import JournalEntry, Span
 from daybook.store.ledger import DISCARDED
 from daybook.store.state import KEY
 
-# Seconds before each further look. The last comes when the journal, which lags, is complete up to the one before.
-_LOOKS = (0.0, 1.0, 1.0, 1.0)
+# Seconds before each further round. Before the last one, wait until the journal is complete up to the round before.
+_ROUNDS = (0.0, 1.0, 1.0, 1.0)
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A row that is not what the store says. `fields` are those that differ: what is there, and what should be."""
+    """A row that differs from the store. `fields` are those that differ, with the actual and the expected value."""
 
     key: str
     what: Literal["missing", "extra", "differs"]
@@ -39,10 +39,10 @@ class Difference:
 
 @dataclass(slots=True)
 class Verified:
-    """The result: of `rows` rows, made from `events` deliveries.
+    """The result for `rows` rows and `events` deliveries.
 
-    `busy` are the keys of rows that kept changing; `left_out` counts, by what the ledger says, deliveries that are not
-    in the view.
+    `busy` are the keys of rows that kept changing; `left_out` counts deliveries that are not in the view, by processing
+    status.
     """
 
     rows: int
@@ -55,9 +55,9 @@ class Verified:
 def verify(
     view: View, since: datetime, *, progress: Progress = lambda _: None, pause: Callable[[float], None] = time.sleep
 ) -> Verified:
-    """Compare the live view with what its functions make of all that was recorded since then, and that they handled.
+    """Compare the live view with the rows that its functions compute from all events that they have handled since then.
 
-    Takes memory for all rows of the view. `pause` waits that many seconds. Raises NotProjected, EventGone, and
+    All rows are held in memory. `pause` waits this number of seconds. Raises ProjectionFailed, EventMissing, and
     botocore's errors.
     """
     history = _History(view, since, progress)
@@ -66,28 +66,28 @@ def verify(
     table = PlainTable(view.connection, view.table)
     rows: dict[str, Row] = {row[KEY]: row for row in table.live().scan()}
     keys = history.fold.rows.keys() | rows.keys()
-    suspects = [key for key in sorted(keys) if _difference(key, history.fold, rows.get(key))]
+    differing = [key for key in sorted(keys) if _difference(key, history.fold, rows.get(key))]
     before: Mapping[str, Row] = rows
-    for number, seconds in enumerate(_LOOKS):
-        if not suspects:
+    for number, seconds in enumerate(_ROUNDS):
+        if not differing:
             break
-        progress(f"{len(suspects)} of {len(keys)} rows differ; looking again")
-        last = number == len(_LOOKS) - 1
+        progress(f"{len(differing)} of {len(keys)} rows differ; comparing again")
+        last = number == len(_ROUNDS) - 1
         lag = INDEX_LAG.total_seconds() if last and view.connection.stage != LOCAL else 0.0
         pause(seconds + lag)
-        # The row first, of what is live by now: what it holds was handled, and so is found then.
-        before, rows = rows, table.live().rows(suspects)
+        # Read the rows before the events: all events in a row are handled, so they are found.
+        before, rows = rows, table.live().rows(differing)
         history.read()
-        suspects = [key for key in suspects if _difference(key, history.fold, rows.get(key))]
-    settled = [key for key in suspects if rows.get(key) == before.get(key)]
+        differing = [key for key in differing if _difference(key, history.fold, rows.get(key))]
+    settled = [key for key in differing if rows.get(key) == before.get(key)]
     found = [difference for key in settled if (difference := _difference(key, history.fold, rows.get(key)))]
     left_out = Counter((history.fold.left_out or {}).values())
-    busy = [key for key in suspects if key not in settled]
+    busy = [key for key in differing if key not in settled]
     return Verified(len(keys), history.fold.events, found, busy, left_out)
 
 
 class _History:
-    """What was recorded and handled, folded up to a moment that comes nearer with each reading."""
+    """The events that were recorded and handled, folded into rows. Each `read` adds newer events."""
 
     def __init__(self, view: View, since: datetime, progress: Progress) -> None:
         self.fold = Fold(left_out={})
@@ -98,9 +98,9 @@ class _History:
         self._recent: set[str] = set()
 
     def read(self) -> None:
-        """Fold in what was recorded and handled by now, and was not before."""
+        """Add the events that were recorded and handled since the last call."""
         now = datetime.now(UTC)
-        # What was recorded at the time of the last reading may have been missing in the journal then.
+        # The journal may have lacked the newest events at the last reading.
         recent = now - INDEX_LAG - CLOCKS_DIFFER
         again = clock.timestamp(recent)
         left_out = self.fold.left_out or {}
@@ -121,7 +121,7 @@ class _History:
         list(self._folding.fold(self._view.deliveries(self._new(bucket, span, again, recent)), fold))
         return fold, recent
 
-    def _new(self, bucket: str, span: Span, again: str, recent: set[str]) -> Iterator[Line]:
+    def _new(self, bucket: str, span: Span, again: str, recent: set[str]) -> Iterator[JournalEntry]:
         for line in self._view.lines(bucket, span):
             if line.id in self._recent:
                 continue

@@ -10,8 +10,9 @@ from daybook.operate import missing_events
 from daybook.operate.cli.operation import progress
 from daybook.operate.cli.options import AsJson, Stage
 from daybook.operate.cli.printing import answer, fail
-from daybook.operate.cli.reaching import connected
+from daybook.operate.cli.stage import connected
 from daybook.operate.drawing import number_of
+from daybook.operate.terminal import daybook
 from daybook.operate.views import verify as verifying
 from daybook.operate.views.rebuild_command import Since, ViewName
 from daybook.operate.views.verify import Difference, Verified
@@ -25,7 +26,7 @@ EXAMPLES = """
 - `daybook verify order-status --reveal --stage prod`
 """
 
-_MOST_LISTED = 50
+_MAX_LISTED = 50
 
 
 def verify(
@@ -34,17 +35,17 @@ def verify(
     stage: Stage = "dev",
     since: Since = None,
     reveal: Annotated[
-        bool, typer.Option("--reveal", help="Show what is there and what should be; it may be about people.")
+        bool, typer.Option("--reveal", help="Show actual and expected values, which may be personal data.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a view again from the store, as its deployed functions map events, and compare it with the live one.
+    """Compute a view again from the store with its deployed functions, and compare it with the live view.
 
     Changes nothing. All rows are held in memory. Events that are dead, discarded, or not processed yet are not part of
-    a view, and are counted. Events keep arriving meanwhile: a row that differs is compared again, and one that keeps
-    changing is listed as busy. With `--json`, one object for each difference, then one for the whole.
+    a view; they are counted. New events are processed during the comparison: a row that differs is compared again, and
+    a row that keeps changing is listed as busy. With `--json`, prints one object per difference, and a summary.
 
-    Exit code 1: something differs; `daybook rebuild` corrects it.
+    Exit code 1: rows differ. `daybook rebuild` corrects them.
     """
     with connected(stage) as connection:
         found = View.named(connection, view)
@@ -52,7 +53,7 @@ def verify(
         with progress("reading the journal") as update:
             verified = verifying.verify(found, start, progress=update)
         number = len(verified.differences)
-        for difference in verified.differences if as_json else verified.differences[:_MOST_LISTED]:
+        for difference in verified.differences if as_json else verified.differences[:_MAX_LISTED]:
             answer(_data(difference, reveal=reveal), _line(difference, reveal=reveal), as_json=as_json)
         data = {"view": view, "rows": verified.rows, "events": verified.events, "differences": number}
         answer(
@@ -61,8 +62,8 @@ def verify(
             as_json=as_json,
         )
         if number:
-            mend = f"to rebuild it: daybook rebuild {view} --apply --stage {stage}"
-            fail(f"{number} rows differ from what the store says; {mend}", exit_code=1)
+            rebuild = f"to rebuild it: {daybook('rebuild', view, apply=True, stage=stage)}"
+            fail(f"{number} rows differ from the store; {rebuild}", exit_code=1)
 
 
 def _line(difference: Difference, *, reveal: bool) -> str:
@@ -70,23 +71,23 @@ def _line(difference: Difference, *, reveal: bool) -> str:
         return f"{difference.key}  {difference.what}"
     if not reveal:
         return f"{difference.key}  differs in {', '.join(difference.fields)}"
-    fields = (f"{name} is {is_!r} and should be {should!r}" for name, (is_, should) in difference.fields.items())
+    fields = (f"{name} is {is_!r}, expected {should!r}" for name, (is_, should) in difference.fields.items())
     return f"{difference.key}  {'; '.join(fields)}"
 
 
 def _data(difference: Difference, *, reveal: bool) -> dict[str, Any]:
     data: dict[str, Any] = {"key": difference.key, "what": difference.what, "fields": list(difference.fields)}
-    values = {name: {"is": str(a), "should_be": str(b)} for name, (a, b) in difference.fields.items()}
+    values = {name: {"actual": str(a), "expected": str(b)} for name, (a, b) in difference.fields.items()}
     return data | ({"values": values} if reveal else {})
 
 
 def _summary(view: str, verified: Verified) -> Iterator[str]:
-    if len(verified.differences) > _MOST_LISTED:
-        yield f"… and {len(verified.differences) - _MOST_LISTED} more (--json lists all)"
-    well = "" if verified.differences else ": each is as the store says"
-    yield f"{view}: {verified.rows} rows, from {number_of(verified.events)}, were compared{well}."
+    if len(verified.differences) > _MAX_LISTED:
+        yield f"… and {len(verified.differences) - _MAX_LISTED} more (--json lists all)"
+    result = "" if verified.differences else ": all match the store"
+    yield f"{view}: {verified.rows} rows, from {number_of(verified.events)}, were compared{result}."
     if verified.left_out:
         left = ", ".join(f"{number} {state}" for state, number in sorted(verified.left_out.items()))
         yield f"Not in the view: {left}."
     if verified.busy:
-        yield f"{len(verified.busy)} rows kept changing, and were not compared to the end."
+        yield f"{len(verified.busy)} rows kept changing, and could not be compared."

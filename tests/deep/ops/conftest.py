@@ -1,3 +1,3 @@
-"""The environment and the stage of tests/ops."""
+"""Fixtures of tests/ops."""
 
-from tests.ops.conftest import _a_new_day, _nothing_is_set, _signals, world  # noqa: F401 - fixtures
+from tests.ops.conftest import _clean_environment, _new_morning, _signals, world  # noqa: F401 - fixtures

@@ -3,7 +3,7 @@
 from functools import partial
 
 from tests.ops import test_dead_discard, test_dead_retry
-from tests.ops.deaths import killed_at_every_call
+from tests.ops.killed_commands import killed_at_every_call
 from tests.ops.test_dead_discard import discarded_once_though_killed
 from tests.ops.test_dead_retry import arrives_though_killed, timer_recorded_once_though_killed
 from tests.ops.world import World

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from daybook.operate.replay.selection import Selection
-from tests.ops import test_replaying
-from tests.ops.test_replaying import assert_survives_deaths, orders, span
+from tests.ops import test_replay
+from tests.ops.test_replay import assert_survives_kills, orders, span
 from tests.ops.world import World
 
-shop = test_replaying.stage
+shop = test_replay.stage
 
 
 def every_call(calls: Sequence[str]) -> Iterable[int]:
@@ -21,16 +21,18 @@ def every_ninth_call(calls: Sequence[str]) -> Iterable[int]:
 
 
 @pytest.mark.parametrize("answered", [False, True])
-def test_killed_at_every_call_it_is_resumed_and_gives_at_most_one_portion_again(shop: World, *, answered: bool) -> None:
-    # All in one partition, so that it has enough portions.
+def test_a_replay_killed_at_any_call_is_resumed_and_sends_at_most_one_portion_again(
+    shop: World, *, answered: bool
+) -> None:
+    # All in one partition, so that it has several portions.
     made = [shop.recorded("OrderPlaced", "order/1", after=n, admitted=False) for n in range(35)]
     wanted = Selection(span=span(), stream="order/1")
 
-    assert_survives_deaths(shop, wanted, made, every_call, answered=answered, once_more=10)
+    assert_survives_kills(shop, wanted, made, every_call, answered=answered, once_more=10)
 
 
 @pytest.mark.parametrize("answered", [False, True])
-def test_killed_with_all_partitions_at_work_nothing_is_lost_either(shop: World, *, answered: bool) -> None:
+def test_a_replay_killed_while_it_reads_all_partitions_loses_nothing(shop: World, *, answered: bool) -> None:
     made = orders(shop, 30)
 
-    assert_survives_deaths(shop, Selection(span=span()), made, every_ninth_call, answered=answered, once_more=30)
+    assert_survives_kills(shop, Selection(span=span()), made, every_ninth_call, answered=answered, once_more=30)

@@ -1,4 +1,4 @@
-"""The world of tests/unit."""
+"""The stage in memory of tests/unit."""
 
-from tests.unit.conftest import dynamodb, provider, till, world  # noqa: F401 - fixtures
-from tests.unit.test_resolving import post, running  # noqa: F401 - fixtures
+from tests.unit.conftest import library, options, world  # noqa: F401 - fixtures
+from tests.unit.test_resolving import mailer, running  # noqa: F401 - fixtures

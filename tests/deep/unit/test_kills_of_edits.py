@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.unit import test_editing, test_resolving
+from tests.unit import test_editing_dead_letters, test_resolving
 from tests.unit.running import Running
-from tests.unit.test_resolving import Post
+from tests.unit.test_resolving import Mailer
 
 before_and_after = pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 
@@ -12,28 +12,36 @@ before_and_after = pytest.mark.parametrize("after", [False, True], ids=["before"
 @before_and_after
 @pytest.mark.parametrize("call", range(1, 10))
 def test_an_edit_admits_once_and_discards_once(running: Running, call: int, after: bool) -> None:
-    test_editing.test_whenever_an_edit_is_interrupted_repeating_it_admits_once_and_discards_once(running, call, after)
+    test_editing_dead_letters.test_an_interrupted_edit_that_is_repeated_admits_once_and_discards_once(
+        running, call, after
+    )
 
 
 @before_and_after
 @pytest.mark.parametrize("call", range(1, 13))
-def test_an_edit_of_an_event_that_a_field_names_admits_once_and_records_once(
+def test_an_edit_of_an_event_identified_by_a_field_admits_once_and_records_once(
     running: Running, call: int, after: bool
 ) -> None:
-    test_editing.test_whenever_such_an_edit_is_interrupted_repeating_it_admits_once_and_records_once(
+    test_editing_dead_letters.test_an_interrupted_edit_of_an_event_identified_by_a_field_admits_once_and_records_once(
         running, call, after
     )
 
 
 @before_and_after
 @pytest.mark.parametrize("call", range(1, 10))
-def test_what_had_no_effect_happens_once(running: Running, post: Post, call: int, after: bool) -> None:
-    test_resolving.test_whenever_it_is_interrupted_repeating_it_has_what_had_no_effect_happen_once(
-        running, post, call, after
+def test_an_effect_that_had_no_effect_is_performed_once_after_its_resolution(
+    running: Running, mailer: Mailer, call: int, after: bool
+) -> None:
+    test_resolving.test_an_interrupted_resolution_as_no_effect_that_is_repeated_runs_the_effect_once(
+        running, mailer, call, after
     )
 
 
 @before_and_after
 @pytest.mark.parametrize("call", range(1, 7))
-def test_what_took_effect_is_told_once(running: Running, post: Post, call: int, after: bool) -> None:
-    test_resolving.test_whenever_it_is_interrupted_repeating_it_tells_once_what_took_effect(running, post, call, after)
+def test_an_effect_that_took_effect_has_one_outcome_event(
+    running: Running, mailer: Mailer, call: int, after: bool
+) -> None:
+    test_resolving.test_an_interrupted_resolution_as_took_effect_that_is_repeated_records_one_outcome_event(
+        running, mailer, call, after
+    )

@@ -1,13 +1,11 @@
-"""Effects, killed before and after every AWS call, in every way in which the call outside may end."""
+"""Effects, killed before and after every AWS call, with each possible result of the external call."""
 
 import pytest
 
 from daybook.consumers.effect_records import NotPerformed
-from tests.unit import test_charging, test_effects, test_refunding
+from tests.unit import test_effects
 from tests.unit.faults import Death
-from tests.unit.test_charging import CONFIRM, CREATE
-from tests.unit.test_tries import Slip
-from tests.unit.till import Till
+from tests.unit.test_delivery_attempts import Slip
 from tests.unit.world import World
 
 before_and_after = pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -16,34 +14,18 @@ before_and_after = pytest.mark.parametrize("after", [False, True], ids=["before"
 @before_and_after
 @pytest.mark.parametrize("call", range(1, 12))
 @pytest.mark.parametrize("accident", [None, Death(), Slip(), NotPerformed("down")], ids=repr)
-def test_what_cannot_be_asked_about_is_called_once_at_most(
+def test_an_effect_without_a_query_calls_at_most_once(
     world: World, call: int, after: bool, accident: BaseException | None
 ) -> None:
-    test_effects.test_whenever_a_process_dies_what_cannot_be_asked_about_is_called_once_at_most(
-        world, call, after, accident
-    )
+    test_effects.test_an_effect_without_a_query_is_called_at_most_once_if_a_process_dies(world, call, after, accident)
 
 
 @before_and_after
 @pytest.mark.parametrize("call", range(1, 12))
 @pytest.mark.parametrize("accident", [None, Death(), Slip()], ids=repr)
-def test_what_can_be_asked_about_happens_once_and_is_told_once(
+def test_an_effect_with_a_query_performs_once_and_has_one_outcome_event(
     world: World, call: int, after: bool, accident: BaseException | None
 ) -> None:
-    test_effects.test_whenever_a_process_dies_what_can_be_asked_about_happens_once_and_is_told_once(
+    test_effects.test_an_effect_with_a_query_happens_once_and_is_recorded_once_if_a_process_dies(
         world, call, after, accident
     )
-
-
-@before_and_after
-@pytest.mark.parametrize("call", range(1, 9))
-@pytest.mark.parametrize("lost", [None, CREATE, CONFIRM])
-def test_the_customer_is_charged_once_and_it_is_told(till: Till, call: int, after: bool, lost: str | None) -> None:
-    test_charging.test_whenever_a_process_dies_the_customer_is_charged_once_and_it_is_told(till, call, after, lost)
-
-
-@before_and_after
-@pytest.mark.parametrize("call", range(1, 8))
-@pytest.mark.parametrize("lost", [False, True], ids=["answered", "unheard"])
-def test_each_refund_is_paid_back_once_and_told(till: Till, call: int, after: bool, lost: bool) -> None:
-    test_refunding.test_whenever_a_process_dies_each_refund_is_paid_back_once_and_told(till, call, after, lost)

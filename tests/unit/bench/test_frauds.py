@@ -8,7 +8,7 @@ import pytest
 from bench.fraud import Scored, at_recall, best_limit, by_rules, outcome
 from bench.transactions import FRAUDS, Labelled, PartOf, accounts
 from functions.fraud.rules import SUSPICIOUS
-from tests.unit.spending import a_payment, suspects
+from tests.unit.bank.payments import a_payment, suspected_ids
 
 
 def scored(score: float, euros: int, *, fraud: bool = False) -> Scored:
@@ -70,6 +70,6 @@ def test_the_benchmark_scores_as_the_function_does() -> None:
 
     scored = by_rules(account)
 
-    assert [each.labelled.transaction.authorisation_id for each in scored if each.score >= SUSPICIOUS] == suspects(
+    assert [each.labelled.transaction.authorisation_id for each in scored if each.score >= SUSPICIOUS] == suspected_ids(
         [each.transaction for each in account]
     )

@@ -12,7 +12,7 @@ from chaos.checker.snapshot import Snapshot, read
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
 from daybook.runtime.settings import table_variable
-from tests.tables import service_tables
+from daybook.testing.tables import service_tables
 from tests.unit.builders import from_the_bus, recorded
 from tests.unit.world import NAMES, Handler, World
 

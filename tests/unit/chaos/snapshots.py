@@ -7,7 +7,7 @@ from typing import Any
 
 from chaos.checker.snapshot import Email, Event, Movement, Page, Snapshot
 from chaos.checker.violation import Invariant
-from tests.tables import service_tables
+from daybook.testing.tables import service_tables
 
 ADDRESS = "ada@example.com"
 
@@ -34,7 +34,7 @@ class SnapshotBuilder:
             stream=stream,
             sequence=len(self.streams[stream]) + 1,
             recorded_at="2026-03-01T12:00:00.000000Z",
-            correlation_id="story",
+            correlation_id="correlation",
             causation_id=None,
             producer="test",
             data=data,
@@ -192,34 +192,34 @@ def send(shop: SnapshotBuilder, order: str) -> None:
     send_email(shop, order, "fulfilled", f"Your order {order} is on its way")
 
 
-def cancel(shop: SnapshotBuilder, order: str, because: str) -> None:
+def cancel(shop: SnapshotBuilder, order: str, reason: str) -> None:
     handled_by = ("release-stock", "mail-cancelled", "order-status-cancelled")
-    shop.event("OrderCancelled", f"order/{order}", *handled_by, order_id=order, because=because)
+    shop.event("OrderCancelled", f"order/{order}", *handled_by, order_id=order, reason=reason)
     shop.tables["orders"][order]["stage"] = "cancelled"
-    shop.tables["order-status"][order] |= {"status": "cancelled", "cancelled_because": because}
+    shop.tables["order-status"][order] |= {"status": "cancelled", "cancellation_reason": reason}
     pieces = shop.tables["reservations"].get(order, {}).get("pieces", {})
     shop.row("reservations", order, stage="released", pieces=pieces)
     send_email(shop, order, "cancelled", f"Your order {order} is cancelled")
 
 
 def make_refund(
-    shop: SnapshotBuilder, order: str, refund: str, cents: int, because: str = "paid_after_cancellation"
+    shop: SnapshotBuilder, order: str, refund: str, cents: int, reason: str = "paid_after_cancellation"
 ) -> None:
-    details = {"order_id": order, "refund_id": refund, "amount": euros(cents), "because": because}
+    details = {"order_id": order, "refund_id": refund, "amount": euros(cents), "reason": reason}
     shop.event("RefundRequested", f"order/{order}", "refund-order", **details)
     shop.event("PaymentRefunded", f"payment/{order}", "mail-refunded", "order-status-refunded", **details)
     shop.refunds_made.append(Movement(order=order, amount=cents, currency="EUR"))
     shop.tables["orders"][order]["refunds"][refund] = cents
     status = shop.tables["order-status"][order]
     status["refunded"] = status.get("refunded", 0) + cents
-    text = f"We have paid back {cents} cents."
+    text = f"We have refunded {cents} cents."
     send_email(shop, order, f"refunded:{refund}", f"Refund for your order {order}", text)
 
 
 def send_email(shop: SnapshotBuilder, order: str, kind: str, subject: str, text: str = "Dear Ada") -> None:
     """Add an e-mail and its EmailSent."""
-    letter = f"{order}.{kind}"
-    shop.event("EmailSent", f"letter/{letter}", letter_id=letter, order_id=order)
+    email_id = f"{order}.{kind}"
+    shop.event("EmailSent", f"email/{email_id}", email_id=email_id, order_id=order)
     shop.emails.append(Email(to=(ADDRESS,), subject=subject, text=text))
 
 

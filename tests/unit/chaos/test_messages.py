@@ -28,7 +28,7 @@ def confirmation(shop: SnapshotBuilder) -> Email:
 
 def leave_in_doubt(shop: SnapshotBuilder, **account: str) -> None:
     """Make the outcome of 1001's confirmation unknown."""
-    shop.remove(shop.the("EmailSent", letter_id="1001.confirmed"))
+    shop.remove(shop.the("EmailSent", email_id="1001.confirmed"))
     shop.status(shop.the("OrderConfirmed"), "mail-confirmed", **account)
 
 
@@ -55,8 +55,8 @@ def test_two_refunds_of_the_same_amount_may_have_equal_e_mails() -> None:
 def test_a_refused_e_mail_is_not_in_the_mailbox() -> None:
     shop = a_shop()
     shop.emails.remove(confirmation(shop))
-    shop.remove(shop.the("EmailSent", letter_id="1001.confirmed"))
-    shop.event("EmailRefused", "letter/1001.confirmed", letter_id="1001.confirmed", order_id="1001")
+    shop.remove(shop.the("EmailSent", email_id="1001.confirmed"))
+    shop.event("EmailRefused", "email/1001.confirmed", email_id="1001.confirmed", order_id="1001")
 
     assert violations(shop, EMAILS) == []
 
@@ -75,7 +75,7 @@ def test_an_e_mail_with_an_unknown_outcome_may_have_been_sent(state: str, sent: 
 def test_an_e_mail_whose_process_died_after_the_call_may_have_been_sent() -> None:
     shop = a_shop()
     leave_in_doubt(shop, state="dead", error="ProcessDied")
-    shop.other_rows["effect#letter/1001/confirmed", "mail-confirmed"] = {"state": "open"}
+    shop.other_rows["effect#email/1001/confirmed", "mail-confirmed"] = {"state": "open"}
 
     assert violations(shop, EMAILS) == []
 
@@ -113,7 +113,7 @@ def send_without_an_event(shop: SnapshotBuilder) -> None:
 
 def send_what_was_refused(shop: SnapshotBuilder) -> None:
     leave_in_doubt(shop, state="committed")
-    shop.event("EmailRefused", "letter/1001.confirmed", letter_id="1001.confirmed", order_id="1001")
+    shop.event("EmailRefused", "email/1001.confirmed", email_id="1001.confirmed", order_id="1001")
 
 
 def send_what_nobody_asked_for(shop: SnapshotBuilder) -> None:
@@ -121,7 +121,7 @@ def send_what_nobody_asked_for(shop: SnapshotBuilder) -> None:
 
 
 def record_two_results(shop: SnapshotBuilder) -> None:
-    shop.event("EmailSent", "letter/1001.confirmed", letter_id="1001.confirmed", order_id="1001")
+    shop.event("EmailSent", "email/1001.confirmed", email_id="1001.confirmed", order_id="1001")
 
 
 def send_an_advertisement(shop: SnapshotBuilder) -> None:

@@ -60,7 +60,7 @@ def an_event(
         stream=stream,
         sequence=sequence,
         recorded_at="2026-03-01T12:00:00.000000Z",
-        correlation_id="story",
+        correlation_id="correlation",
         causation_id=cause,
         producer=producer,
         data=data,

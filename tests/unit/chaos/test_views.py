@@ -22,17 +22,8 @@ from functions.orders.order_status import (
     order_status_refunded,
     order_status_reserved,
 )
-from tests.unit.bedside import BREATH, HEAT, NOON, SPO2, a_report
-from tests.unit.builders import (
-    a_cancellation,
-    a_confirmation,
-    a_fulfilment,
-    a_refund_made,
-    a_reservation,
-    a_shortage,
-    an_order,
-    money,
-)
+from tests.unit.bank.test_analytics import HANDLERS as TALLYING
+from tests.unit.bank.test_analytics import a_reversal, a_transaction, generated
 from tests.unit.chaos.deployed_stage import deploy, happens, hears, looks
 from tests.unit.chaos.snapshots import (
     SnapshotBuilder,
@@ -43,8 +34,16 @@ from tests.unit.chaos.snapshots import (
     report,
     violations,
 )
-from tests.unit.test_analytics import HANDLERS as TALLYING
-from tests.unit.test_analytics import a_transaction, generated, the_reversal_of
+from tests.unit.hospital.bedside import BREATH, HEAT, NOON, SPO2, a_report
+from tests.unit.shop.builders import (
+    a_cancellation,
+    a_confirmation,
+    a_fulfilment,
+    a_refund,
+    a_reservation,
+    a_shortage,
+    an_order,
+)
 from tests.unit.world import NAMES, Handler, World
 
 STATUS: dict[str, Handler] = {
@@ -62,7 +61,7 @@ TRACKING: dict[str, Handler] = {"EquipmentStatusReported": track_equipment.handl
 def orders() -> list[Event]:
     """One order is sent and refunded in two parts; one is cancelled; one waits."""
     first, second, third = (an_order(order, [("mug", 2), ("poster", 1)]) for order in ("1001", "1002", "1003"))
-    refunds = [a_refund_made(money(cents), refund_id=f"R-{cents}") for cents in (500, 300)]
+    refunds = [a_refund(cents, refund_id=f"R-{cents}") for cents in (500, 300)]
     sent = [a_reservation("1001"), a_confirmation(first), a_fulfilment(first), *refunds]
     short = a_shortage("1002", ("mug", "poster"))
     return [first, second, third, *sent, short, a_cancellation(second), a_reservation("1003")]
@@ -86,7 +85,7 @@ def reports() -> list[Event]:
 def transactions() -> list[Event]:
     """Transactions of several accounts, merchants and currencies; some are reversed."""
     posted = [a_transaction(**details) for details in generated(60, accounts=8)]
-    taken_back: list[TransactionReversed] = [the_reversal_of(transaction) for transaction in posted[:15]]
+    taken_back: list[TransactionReversed] = [a_reversal(transaction) for transaction in posted[:15]]
     return [*posted, *taken_back]
 
 

@@ -1,7 +1,7 @@
 """Installs the faults in a function's process. Python imports this module by itself when its folder is on the path.
 
-It does nothing until botocore, or a module with a removable guard, is imported, and nothing at all in a process that
-is not a function.
+It does nothing until botocore, or a module with a removable guard, is imported, if it was not already, and nothing at
+all in a process that is not a function.
 """  # noqa: INP001 - Python wants it at the top of a folder
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _add_handlers(handlers: Any) -> None:
     handlers.BUILTIN_HANDLERS.extend(hooks.handlers())
 
 
-def _changes() -> Mapping[str, Sequence[Callable[[Any], None]]]:
+def _changes() -> dict[str, list[Callable[[Any], None]]]:
     """The patches for each module, applied when it was imported."""
     changes: dict[str, list[Callable[[Any], None]]] = {"botocore.handlers": [_add_handlers]}
     if "DAYBOOK_FAULTS_GUARDS" in os.environ:
@@ -70,4 +70,8 @@ class _Finder(MetaPathFinder):
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ and "DAYBOOK_FAULTS_PLAN" in os.environ:
-    sys.meta_path.insert(0, _Finder(_changes()))
+    waiting = _changes()
+    for name in sys.modules.keys() & waiting.keys():
+        for change in waiting.pop(name):
+            change(sys.modules[name])
+    sys.meta_path.insert(0, _Finder(waiting))

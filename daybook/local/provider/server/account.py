@@ -15,6 +15,7 @@ IntentStatus = Literal[
     "requires_payment_method", "requires_confirmation", "requires_action", "processing", "succeeded", "canceled"
 ]
 ChargeStatus = Literal["pending", "succeeded", "failed"]
+RefundStatus = Literal["pending", "succeeded", "failed"]
 
 
 def _identifier(kind: str) -> str:
@@ -124,6 +125,8 @@ class Refund:
     key: str | None
     reason: str | None
     metadata: dict[str, str]
+    status: RefundStatus
+    failure: str | None = None
     at: float = field(default_factory=time.time)
     id: str = field(default_factory=lambda: _identifier("re"))
 
@@ -142,8 +145,11 @@ class Refund:
             "reason": self.reason,
             "receipt_number": None,
             "source_transfer_reversal": None,
-            "status": "succeeded",
+            "status": self.status,
             "transfer_reversal": None,
+            # Stripe leaves these fields out of refunds that they do not concern.
+            **({"failure_reason": self.failure} if self.failure else {}),
+            **({"pending_reason": "processing"} if self.status == "pending" else {}),
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from daybook.local.provider.server import intents
+from daybook.local.provider.server import intents, refunds
 from daybook.local.provider.server.api import ORDER
 from daybook.local.provider.server.refusal import Answer
 
@@ -32,6 +32,8 @@ def answer(api: Api, method: str, path: str, params: Any) -> Answer:
             api.faults.lift(identifier)
         case ("POST", "settle"):
             return _settle(api.account, params)
+        case ("POST", "settle-refund"):
+            return _settle_refund(api.account, params)
         case ("POST", "forget-keys"):
             api.keys.forget()
         case ("POST", "reset"):
@@ -56,6 +58,24 @@ def _settle(account: Account, params: Mapping[str, Any]) -> Answer:
             )
             return Answer(HTTPStatus.CONFLICT, {"error": message})
         return Answer(HTTPStatus.OK, intents.settle(account, waiting[0], params["fails"]).as_stripe())
+
+
+def _settle_refund(account: Account, params: Mapping[str, Any]) -> Answer:
+    with account.lock:
+        may_change = {"pending", "succeeded"} if params["fails"] else {"pending"}
+        waiting = [
+            refund
+            for refund in account.refunds.values()
+            if refund.status in may_change
+            and refund.charge.intent.metadata.get(ORDER) == params["order"]
+            and params["refund"] in (None, refund.id)
+        ]
+        if len(waiting) != 1:
+            message = (
+                f"{len(waiting)} refunds of the order {params['order']} can be settled so, refund {params['refund']}"
+            )
+            return Answer(HTTPStatus.CONFLICT, {"error": message})
+        return Answer(HTTPStatus.OK, refunds.settle(waiting[0], params["fails"]).as_stripe())
 
 
 def _book(api: Api) -> dict[str, Any]:
@@ -94,6 +114,8 @@ def _refund(refund: Refund) -> dict[str, Any]:
         "payment": refund.charge.intent.id,
         "charge": refund.charge.id,
         "metadata": money["metadata"] | refund.metadata,
+        "status": refund.status,
+        "failure": refund.failure,
         "idempotency_key": refund.key,
         "at": refund.at,
     }

@@ -39,6 +39,7 @@ class Method:
     kind: Kind = "card"
     outcome: Outcome = Outcome.PAID
     decline: Decline | None = None
+    pending_refunds: bool = False  # refunds are pending until a test settles them
 
     def takes(self, currency: str) -> bool:
         """Whether it supports this currency. Bank debits support US dollars only."""
@@ -70,6 +71,9 @@ _AUTHENTICATES: Final = Method(outcome=Outcome.NEEDS_AUTHENTICATION)
 TEST_METHODS: Final = {
     "pm_card_visa": Method(),
     "pm_card_mastercard": Method(),
+    # Refunds of the first succeed and fail later; refunds of the second are pending at first: docs.stripe.com/testing
+    "pm_card_refundFail": Method(),
+    "pm_card_pendingRefund": Method(pending_refunds=True),
     "pm_card_visa_chargeDeclined": _declined("generic_decline"),
     "pm_card_visa_chargeDeclinedInsufficientFunds": _declined(
         "insufficient_funds", "Your card has insufficient funds."

@@ -1,10 +1,10 @@
-"""The stand-in's process, started by its path. It ends with its parent process: see `parent_watch`."""
+"""The stand-in's process, started by its path. It ends with its parent process: see `ministack_process`."""
 
 import sys
 import threading
 from pathlib import Path
 
-from daybook.local.parent_watch import exit_with_parent
+from daybook.local.ministack_process import exit_with_parent
 from daybook.local.provider.server.service import Service
 
 

@@ -11,7 +11,7 @@ from daybook.local.provider.server.refusal import invalid, missing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from daybook.local.provider.server.account import Account
+    from daybook.local.provider.server.account import Account, RefundStatus
 
 
 def create(account: Account, params: Mapping[str, Any], key: str | None) -> Refund:
@@ -28,9 +28,22 @@ def create(account: Account, params: Mapping[str, Any], key: str | None) -> Refu
             f"({currencies.money(charge.left, currency)})",
             "amount",
         )
-    refund = Refund(charge, currencies.whole(amount, currency), key, params.get("reason"), params.get("metadata", {}))
+    status: RefundStatus = "pending" if charge.method.behaviour.pending_refunds else "succeeded"
+    metadata = params.get("metadata", {})
+    refund = Refund(charge, currencies.whole(amount, currency), key, params.get("reason"), metadata, status)
     charge.refunded += amount
     account.refunds[refund.id] = refund
+    return refund
+
+
+def settle(refund: Refund, failure: str | None) -> Refund:
+    """A pending refund succeeds, or a refund fails with this reason, even if it has succeeded.
+
+    The amount of a failed refund can be refunded again: docs.stripe.com/refunds#failed-refunds.
+    """
+    refund.status, refund.failure = ("failed", failure) if failure else ("succeeded", None)
+    if failure:
+        refund.charge.refunded -= refund.amount
     return refund
 
 

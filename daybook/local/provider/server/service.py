@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from daybook.local.browsers import NoBrowsers
 from daybook.local.provider.server import control, form
 from daybook.local.provider.server.api import Api, Request
 
@@ -34,13 +35,13 @@ class Service(ThreadingHTTPServer):
         self.server_name, self.server_port = HOST, int(self.server_address[1])
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(NoBrowsers):
     server: Service
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1  # send an answer in one piece
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
         self._serve()
 
     do_POST = do_DELETE = do_PUT = do_PATCH = do_GET  # noqa: N815

@@ -68,30 +68,30 @@ _NO_ROW = 0  # the number of an effect record that was not written: real numbers
 
 
 def _attempt(attempts: Any) -> None:
-    begin, write, conclusion = (
+    begin, write, completion = (
         attempts.EffectRecords.begin,
         attempts.EffectRecords.write,
-        attempts.EffectRecord.conclusion,
+        attempts.EffectRecord.completion,
     )
 
     def begin_unrecorded(self: Any, idempotency_key: str, **about: Any) -> Any:
         if not _is_missing("effect-record"):
             return begin(self, idempotency_key, **about)
-        return attempts.EffectRecord(idempotency_key, in_doubt=False, notes={}, _number=_NO_ROW, _attempts=self)
+        return attempts.EffectRecord(idempotency_key, outcome_unknown=False, notes={}, _number=_NO_ROW, _records=self)
 
     def write_to_row(self: Any, idempotency_key: str, expression: str, number: int, **about: Any) -> None:
         if number != _NO_ROW:
             write(self, idempotency_key, expression, number, **about)
 
-    def conclude(self: Any, events: list[str]) -> Any:
-        part = conclusion(self, events)
+    def complete(self: Any, events: list[str]) -> Any:
+        part = completion(self, events)
         if self._number != _NO_ROW:
             return part
         return without_conditions({"TransactItems": [part]}, part["Update"]["TableName"])["TransactItems"][0]
 
     attempts.EffectRecords.begin = begin_unrecorded
     attempts.EffectRecords.write = write_to_row
-    attempts.EffectRecord.conclusion = conclude
+    attempts.EffectRecord.completion = complete
 
 
 def _cursor(reaction: Any) -> None:

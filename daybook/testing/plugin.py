@@ -1,0 +1,92 @@
+"""The pytest fixtures of Daybook, for tests of an application:
+
+    # tests/conftest.py
+    pytest_plugins = ["daybook.testing.plugin"]
+
+* `world`: a stage in memory, and a process with the environment of a function. See `World`.
+* `dynamodb`: the DynamoDB of `world`. Its indexes can lag, and its transactions can conflict.
+* `world_on_moto`: the same stage on moto's DynamoDB, which is slower.
+* `catalogue`: the contracts that admit accepts, by default the application's.
+* `options`: options that stacks pass to functions, by name. Override this fixture if functions have any.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from daybook.application import application
+from daybook.consumers.consumer import backbone
+from daybook.contracts.catalogue import Catalogue
+from daybook.runtime import aws, observability
+from daybook.runtime.settings import settings
+from daybook.testing.aws import aws_in_memory
+from daybook.testing.dynamodb import DynamoDB
+from daybook.testing.world import REGION, World, environment, tables
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    """The contracts that admit accepts in `world`."""
+    return application().catalogue
+
+
+@pytest.fixture
+def options() -> dict[str, str]:
+    """The options that stacks pass to functions, by name."""
+    return {}
+
+
+@pytest.fixture
+def dynamodb(monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str]) -> Iterator[DynamoDB]:
+    """The DynamoDB of `world`."""
+    with _process(monkeypatch, options), aws_in_memory(tables()) as dynamodb:
+        yield dynamodb
+
+
+@pytest.fixture
+def world(dynamodb: DynamoDB, catalogue: Catalogue) -> World:  # noqa: ARG001 - it answers the calls of `World`
+    """A stage in memory."""
+    return World(catalogue)
+
+
+@pytest.fixture
+def world_on_moto(monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str], catalogue: Catalogue) -> Iterator[World]:
+    """A stage in memory, on moto's DynamoDB."""
+    with _process(monkeypatch, options), mock_aws():
+        world = World(catalogue)
+        for table in tables():
+            world.client.create_table(**table)
+        yield world
+
+
+@contextmanager
+def _process(monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str]) -> Iterator[None]:
+    """In the block, this process is like a new process of a function."""
+    for variable, value in environment(options).items():
+        monkeypatch.setenv(variable, value)
+    _set_default_session()
+    _clear_caches()
+    yield
+    _clear_caches()
+
+
+@cache
+def _set_default_session() -> None:
+    """`boto3.client` then makes all clients of one session. Each session parses the models of AWS's services."""
+    boto3.setup_default_session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+
+
+def _clear_caches() -> None:
+    """Forget clients, settings and loggers. A logger keeps its output stream, which pytest replaces for each test."""
+    for function in (aws.client, aws.client_without_retries, backbone, settings):
+        function.cache_clear()
+    for function in (observability.logger, observability.metrics):
+        function.cache_clear()
+    loggers = logging.root.manager.loggerDict
+    for name in [name for name, logger in loggers.items() if hasattr(logger, "powertools_handler")]:
+        del loggers[name]

@@ -1,0 +1,1 @@
+"""The application of the package's own tests: a library that lends books. It imports `daybook` and nothing else."""

@@ -1,0 +1,1 @@
+"""All contracts of the library."""

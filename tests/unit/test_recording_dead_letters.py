@@ -1,0 +1,240 @@
+"""record-dead-letters: each message in a dead-letter queue is dead in the ledger, once, unless it is committed."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+import pytest
+
+from daybook.backbone import record_dead_letters
+from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
+from daybook.testing.world import NAMES, REGION, Context, World
+from tests.application.builders import Message, from_the_bus, recorded, sent
+from tests.application.contracts.loans import LoanRequested
+from tests.application.services.loans import open_loan
+from tests.unit import faults
+from tests.unit.test_delivery_attempts import Slip, failing, later
+
+CONSUMER = "open-loan"
+
+
+@pytest.fixture(autouse=True)
+def bodies(world: World) -> Any:
+    """The bucket for bodies that are too large for the ledger."""
+    assert world.client
+    bucket = boto3.client("s3", region_name=REGION)
+    bucket.create_bucket(Bucket="bodies", CreateBucketConfiguration={"LocationConstraint": REGION})
+    return bucket
+
+
+def record(*bodies: str, of: str = CONSUMER, attributes: Mapping[str, str] | None = None) -> list[str]:
+    """Call the function with a batch of a dead-letter queue. Returns the ids of messages that SQS delivers again."""
+    records = []
+    for number, body in enumerate(bodies):
+        message = Message(body, id=f"message-{number}").record()
+        values = {name: {"stringValue": value, "dataType": "String"} for name, value in (attributes or {}).items()}
+        arn = f"arn:aws:sqs:{REGION}:123456789012:{NAMES.dead_letters(of)}"
+        records.append({**message, "messageAttributes": values, "eventSourceARN": arn})
+    answer = record_dead_letters.handler({"Records": records}, Context())
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def found(world: World, event: str, consumer: str = CONSUMER) -> LedgerEntry:
+    entry = world.ledger.find(event, consumer)
+    assert entry
+    return entry
+
+
+def by_hash(body: str) -> str:
+    return f"body-{hashlib.sha256(body.encode()).hexdigest()}"
+
+
+def test_a_dead_letter_is_found_by_its_event_with_its_body_and_its_reason(world: World) -> None:
+    envelope = recorded()
+    body = from_the_bus(envelope)
+
+    assert record(body, attributes={"error": "NonRetryable", "reason": "never", "event_id": envelope.metadata.id}) == []
+
+    entry = found(world, envelope.metadata.id)
+    assert (entry.state, entry.stream, entry.sequence) == (DEAD, "loan/1001", 1)
+    details = {name: entry.details[name] for name in ("error", "reason", "body", "dead", "event_type")}
+    assert details == {
+        "error": "NonRetryable",
+        "reason": "never",
+        "body": body,
+        "dead": CONSUMER,
+        "event_type": LoanRequested.contract.type,
+    }
+
+
+def test_an_event_is_in_the_index_of_dead_letters_until_it_is_committed(world: World) -> None:
+    envelope = recorded()
+    record(from_the_bus(envelope))
+    assert found(world, envelope.metadata.id).details["dead"] == CONSUMER
+
+    assert world.deliver(open_loan.handler, from_the_bus(envelope)) == []
+
+    entry = found(world, envelope.metadata.id)
+    assert entry.state == COMMITTED
+    assert not {"dead", "body", "error", "reason"} & entry.details.keys()
+
+
+def test_a_committed_event_is_never_recorded_as_dead(world: World) -> None:
+    envelope = recorded()
+    world.deliver(open_loan.handler, from_the_bus(envelope))
+
+    assert record(from_the_bus(envelope)) == []
+
+    assert found(world, envelope.metadata.id).state == COMMITTED
+
+
+def test_the_reason_of_a_message_without_one_is_that_of_its_last_failed_attempt(world: World) -> None:
+    envelope = recorded()
+    message = Message(from_the_bus(envelope))
+    for _ in range(2):
+        world.deliver(failing(Slip()), message)
+        message = later(message)
+
+    record(message.body, of="test-delivery-attempts")
+
+    entry = found(world, envelope.metadata.id, "test-delivery-attempts")
+    assert (entry.details["error"], len(entry.failed_attempts)) == ("Slip", 2)
+
+
+def test_a_message_without_reason_and_failed_attempts_was_given_up_by_sqs(world: World) -> None:
+    envelope = recorded()
+
+    record(from_the_bus(envelope))
+
+    assert found(world, envelope.metadata.id).details["error"] == "MaxReceiveCount"
+
+
+def test_an_event_that_a_rule_could_not_deliver_has_the_error_of_eventbridge(world: World) -> None:
+    envelope = recorded()
+
+    record(from_the_bus(envelope), attributes={"ERROR_CODE": "NO_PERMISSIONS", "ERROR_MESSAGE": "Ada Lovelace"})
+
+    details = found(world, envelope.metadata.id).details
+    assert details["error"] == "NO_PERMISSIONS"
+    assert "Lovelace" not in details["reason"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "not JSON",
+        "[" * 100_000,
+        '{"detail": 17}',
+        '{"detail": {"metadata": {"id": 17, "stream": [], "sequence": "x"}}}',
+        json.dumps({"detail": {"metadata": {"id": "x" * 3000, "stream": "a/b", "sequence": 10**40}}}),
+    ],
+    ids=["not JSON", "nested", "no detail", "wrong types", "absurd"],
+)
+def test_a_body_without_a_readable_id_is_recorded_once_under_its_hash(world: World, body: str) -> None:
+    assert record(body) == []
+    assert record(body) == []
+
+    assert found(world, by_hash(body)).details["body"] == body
+    assert len(world.items("ledger")) == 1
+
+
+def test_the_id_of_a_producer_is_not_used_as_the_id_of_the_event(world: World) -> None:
+    body = sent(metadata={"id": "the-producers"})
+
+    record(body, of="admit")
+
+    assert found(world, by_hash(body), "admit").state == DEAD
+
+
+def test_a_body_of_a_megabyte_is_in_the_bucket_and_its_key_is_in_the_ledger(world: World, bodies: Any) -> None:
+    body = "ä" * 500_000
+
+    assert record(body) == []
+
+    key = found(world, by_hash(body)).details["body_key"]
+    assert bodies.get_object(Bucket="bodies", Key=key)["Body"].read().decode() == body
+
+
+def test_a_message_stays_in_its_queue_if_the_ledger_cannot_be_written_and_the_others_are_recorded(world: World) -> None:
+    faults.answer("UpdateItem", faults.DENIED)
+
+    assert record("first", "second") == ["message-0"]
+
+    assert [item["event"] for item in world.items("ledger")] == [by_hash("second")]
+
+
+def test_each_dead_letter_is_counted_for_its_consumer(capsys: pytest.CaptureFixture[str]) -> None:
+    record("first", of="reserve-books")
+
+    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert [(line["service"], line["DeadLettersRecorded"]) for line in metrics] == [("reserve-books", [1.0])]
+
+
+def a_body(**metadata: Any) -> str:
+    """The body of an event with these metadata."""
+    return json.dumps({"detail": {"metadata": metadata}})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        a_body(id="\ud800"),
+        a_body(id="switch"),
+        a_body(id="cursor#loan/1001"),
+        a_body(id=" "),
+        a_body(id="ädä"),
+        a_body(id="\u0000"),
+    ],
+    ids=["half a character", "another row's key", "key of a cursor", "a space", "not ASCII", "a control character"],
+)
+def test_an_id_that_no_event_can_have_is_not_used(world: World, body: str) -> None:
+    assert record(body) == []
+
+    (item,) = world.items("ledger")
+    assert (item["event"], item["consumer"]) == (by_hash(body), CONSUMER)
+
+
+@pytest.mark.parametrize("wrong", ["\ud800", "x" * 300_000], ids=["half a character", "endless"])
+def test_a_stream_and_a_type_that_no_event_can_have_are_omitted(world: World, wrong: str) -> None:
+    assert record(a_body(id="e1", stream=wrong, sequence=1, type=wrong)) == []
+
+    entry = found(world, "e1")
+    assert (entry.state, entry.stream, entry.details["event_type"]) == (DEAD, "", "")
+
+
+def test_a_long_reason_is_cut(world: World) -> None:
+    assert record("body", attributes={"error": "Whatever", "reason": "x" * 500_000}) == []
+
+    assert len(found(world, by_hash("body")).details["reason"]) == 1_000
+
+
+def test_an_event_that_was_rejected_under_the_id_of_an_admitted_one_is_recorded_too(world: World) -> None:
+    metadata = {"id": "desk-1"}
+    world.admit(sent(metadata=metadata))
+    (admitted,) = world.recorded()
+    broken = sent({"loan_id": "1001"}, metadata=metadata)
+    world.admit(broken)
+    (dead_letter,) = world.dead_letters()
+
+    assert dead_letter.attributes["event_id"] == admitted.metadata.id
+    assert record(dead_letter.body, of="admit", attributes=dead_letter.attributes) == []
+
+    assert found(world, admitted.metadata.id, "admit").state == COMMITTED
+    entry = found(world, by_hash(broken), "admit")
+    assert (entry.state, entry.details["error"], entry.details["body"]) == (DEAD, "ContractBroken", broken)
+
+
+def test_a_rejected_event_is_recorded_even_if_another_is_admitted_under_its_id_at_that_moment(world: World) -> None:
+    metadata = {"id": "desk-1"}
+    broken = sent({"loan_id": "1001"}, metadata=metadata)
+    world.admit(broken)
+    (dead_letter,) = world.dead_letters()
+    faults.meanwhile("UpdateItem", lambda: world.admit(sent(metadata=metadata)))
+
+    assert record(dead_letter.body, of="admit", attributes=dead_letter.attributes) == []
+
+    (admitted,) = world.recorded()
+    assert found(world, admitted.metadata.id, "admit").state == COMMITTED
+    assert found(world, by_hash(broken), "admit").details["body"] == broken
