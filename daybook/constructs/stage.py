@@ -183,8 +183,10 @@ class Stage:
 
     @property
     def call_timeout(self) -> int:
-        """How many seconds an effect waits for an answer from an external system."""
-        return 2 if self.is_local else 6
+        """How many seconds an effect waits for an answer from an external system. An e-mail without an answer in this
+        time is a dead letter, so the local cloud must answer in it even when both of its cores are busy.
+        """
+        return 4 if self.is_local else 6
 
     def effect_timeout(self, calls: int) -> Duration:
         """The timeout of an effect with that many calls. It is longer than the timeouts of all its calls together, so

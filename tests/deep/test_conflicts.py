@@ -21,7 +21,7 @@ def test_fifty_orders_at_once_for_twenty_pieces_reserve_twenty(system: Deployed)
     assert system.pieces(sku) == (0, 20)
     streams = {f"order/{order}" for order in orders}
     rows = [row for row in system.items(system.connection.names.ledger) if row.get("stream") in streams]
-    assert {row["state"] for row in rows} == {"committed"}
+    assert [row for row in rows if row["state"] != "committed"] == []
     assert not [row for row in rows if "failed_attempts" in row]
 
 
@@ -40,7 +40,7 @@ def test_stock_is_allocated_correctly_when_transactions_conflict_at_random(syste
     # For each order: admit, three consumers of OrderPlaced, and two of the reservation's result. Then four consumers of
     # OrderConfirmed or three of OrderCancelled.
     assert len(rows) == 6 * ORDERS + 4 * PIECES + 3 * (ORDERS - PIECES)
-    assert {row["state"] for row in rows} == {"committed"}
+    assert [row for row in rows if row["state"] != "committed"] == []
     assert not [row for row in rows if "failed_attempts" in row]
 
 
