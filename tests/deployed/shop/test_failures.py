@@ -157,7 +157,7 @@ def test_a_call_to_the_provider_that_times_out_is_not_a_decline(
     system: Deployed, provider: Provider, when: Any
 ) -> None:
     order = unique("order")
-    slow = stand_in.Fault.delayed(4, when, operation="payment_intents.confirm", order=order)
+    slow = stand_in.Fault.delayed(6, when, operation="payment_intents.confirm", order=order)
 
     with provider.inject(slow):
         a_confirmed_order(system, order)
