@@ -1,6 +1,7 @@
 """`daybook doctor`, on a complete system and on systems that need a manual step."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,6 +49,18 @@ def test_an_invalid_or_refused_stripe_key_is_reported_and_not_shown(system: Depl
     assert secret not in json.dumps(left)
 
 
+def test_a_changed_policy_of_a_queue_is_reported_and_restored_by_the_printed_command(system: Deployed) -> None:
+    queue = system.cloud.client("sqs").get_queue_url(QueueName=system.connection.names.of("place-order"))["QueueUrl"]
+
+    with changed_policy(system, queue):
+        left = todo(system)
+        assert left.keys() == {"policy of daybook-local-place-order"}
+        *_, attributes = shlex.split(left["policy of daybook-local-place-order"]["do"])
+        system.cloud.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes=json.loads(attributes))
+
+        assert daybook(system, "doctor").returncode == 0
+
+
 def test_a_pager_without_a_subscriber_is_reported(system: Deployed) -> None:
     with without_subscriber(system):
         left = todo(system)
@@ -62,6 +75,20 @@ def todo(system: Deployed) -> dict[str, Any]:
     assert ran.returncode == 1, ran.stdout + ran.stderr
     findings = [json.loads(line) for line in ran.stdout.splitlines()]
     return {finding["what"]: finding for finding in findings if not finding["well"]}
+
+
+@contextmanager
+def changed_policy(system: Deployed, queue: str) -> Iterator[None]:
+    """Everybody may send to the queue."""
+    sqs = system.cloud.client("sqs")
+    before = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["Policy"])["Attributes"]
+    policy = json.loads(before["Policy"])
+    policy["Statement"] = [each for each in policy["Statement"] if each.get("Sid") != "OnlyFromKnownSenders"]
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
+    try:
+        yield
+    finally:
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes=before)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from daybook.operate.cli.stage import connected
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import consumers
 from daybook.operate.setup import Finding, subscribers
+from daybook.operate.status.policies import check_policies
 from daybook.operate.terminal import deployment
 
 EXAMPLES = """
@@ -24,7 +25,7 @@ EXAMPLES = """
 
 def doctor(*, stage: Stage = "dev", as_json: AsJson = False) -> None:
     """Check the manual setup of the account: a verified sender of e-mails, SES out of the sandbox, the Stripe key in
-    its secret, confirmed receivers of alarms.
+    its secret, confirmed receivers of alarms. Also compare the policies of queues and buses with the templates.
 
     Changes nothing. Calls Stripe to check the key, which is never shown. With `--json`, prints one object per line.
 
@@ -43,6 +44,7 @@ def doctor(*, stage: Stage = "dev", as_json: AsJson = False) -> None:
 def _run_checks(connection: Connection) -> Iterator[Finding]:
     """Run all checks, and yield each finding. Raises botocore's errors."""
     yield _deployed(connection)
+    yield from check_policies(connection)
     yield _alarms(connection)
     for service in application().of_services("setup"):
         for check in service.CHECKS:
