@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
+from aws_cdk import Acknowledgment, ArnFormat, Duration, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -15,6 +15,18 @@ from daybook.constructs.stage import Stage
 from daybook.runtime.settings import STAGE
 
 MEMORY = 512  # MB; it also determines the CPU share: about 0.3 of one CPU
+
+# What Lambda does for a function in a VPC
+# (https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaVPCAccessExecutionRole.html).
+_INTERFACES = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+]
+_OWN_POLICY = "The policy belongs to this role alone, is deleted with it, and can be attached to no other role."
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 
@@ -95,16 +107,43 @@ class Function(lambda_.Function):
             "up the account's concurrency, of which 100 must stay unreserved.",
             "LambdaConcurrency",
         )
-        accept(
-            self,
-            "It has no network of its own and accepts no connection. It calls APIs of AWS over TLS as its role, and an "
-            "effect calls one external system.",
-            "LambdaInsideVPC",
+        if stage.in_vpc:
+            self._join_vpc(role, name, stage)
+        else:
+            accept(
+                self,
+                "It has no network of its own and accepts no connection. It calls APIs of AWS over TLS as its role, "
+                "and an effect calls one external system.",
+                "LambdaInsideVPC",
+            )
+        accept(role, _OWN_POLICY, "IAMNoInlinePolicy")
+
+    def _join_vpc(self, role: iam.Role, name: str, stage: Stage) -> None:
+        """Run in the stage's subnets. Lambda manages the network interfaces by the function's role; the function's own
+        code may not (https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html).
+        """
+        resource = self.node.default_child
+        if not isinstance(resource, lambda_.CfnFunction):
+            raise TypeError(resource)
+        resource.vpc_config = lambda_.CfnFunction.VpcConfigProperty(
+            subnet_ids=stage.subnets, security_group_ids=stage.security_groups
         )
-        accept(
-            role,
-            "The policy belongs to this role alone, is deleted with it, and can be attached to no other role.",
-            "IAMNoInlinePolicy",
+        itself = Stack.of(self).format_arn(
+            service="lambda", resource="function", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
+        )
+        only_lambda = {"ArnEquals": {"lambda:SourceFunctionArn": itself}}
+        allowed = iam.PolicyStatement(actions=_INTERFACES, resources=["*"])
+        denied = iam.PolicyStatement(
+            effect=iam.Effect.DENY, actions=_INTERFACES, resources=["*"], conditions=only_lambda
+        )
+        policy = iam.Policy(self, "NetworkInterfaces", roles=[role], statements=[allowed, denied])
+        self.node.add_dependency(policy)
+        accept(policy, _OWN_POLICY, "IAMNoInlinePolicy")
+        Validations.of(policy).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions-IAM5[Resource::*]",
+                reason="Lambda creates the interfaces, so their ARNs are not known.",
+            )
         )
 
     def allow(self, actions: list[str], arn: str) -> None:

@@ -16,6 +16,8 @@ from daybook.runtime.retry import BreakerSettings, Retry
 _PROTECTION = ("own_keys", "backups", "audit_logs", "bucket_history", "termination_protection")
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
+_SUBNET = re.compile(r"subnet-[0-9a-f]{8}([0-9a-f]{9})?")
+_SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8}([0-9a-f]{9})?")
 
 
 class BadOption(ValueError):
@@ -36,6 +38,14 @@ class Stage:
         if self.backup_region and not _REGION.fullmatch(self.backup_region):
             msg = f"the option backup_region is {self.backup_region!r}; it must be a region: -c backup_region=eu-west-1"
             raise BadOption(msg)
+        for option, pattern in (("subnets", _SUBNET), ("security_groups", _SECURITY_GROUP)):
+            given = self._list(option)
+            if bool(given) != self.in_vpc or not all(map(pattern.fullmatch, given)):
+                msg = (
+                    f"the option {option} is {given}; for functions in a VPC give both options, with ids: "
+                    "-c subnets=subnet-0a1b2c3d,subnet-4e5f6071 -c security_groups=sg-8293a4b5"
+                )
+                raise BadOption(msg)
 
     @classmethod
     def of(cls, app: App) -> Self:
@@ -96,6 +106,21 @@ class Stage:
     def table_removal(self) -> RemovalPolicy:
         """Whether a table is kept or deleted with its stack."""
         return RemovalPolicy.RETAIN if self.keeps_data else RemovalPolicy.DESTROY
+
+    @property
+    def in_vpc(self) -> bool:
+        """Whether functions run in a VPC that exists already."""
+        return bool(self.subnets or self.security_groups)
+
+    @property
+    def subnets(self) -> list[str]:
+        """The ids of the subnets in which functions run."""
+        return self._list("subnets")
+
+    @property
+    def security_groups(self) -> list[str]:
+        """The ids of the security groups of functions in a VPC."""
+        return self._list("security_groups")
 
     @property
     def own_keys(self) -> bool:

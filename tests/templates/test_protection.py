@@ -192,7 +192,37 @@ def test_each_part_is_on_for_prod_and_can_be_turned_off_and_on(part: str) -> Non
     assert is_on("dev", **{part: "on"})
 
 
-@pytest.mark.parametrize("context", [{"own_keys": "true"}, {"backup_region": "eu"}])
+def test_functions_run_in_the_subnets_and_only_lambda_may_use_their_permission_for_it(prod: Assembly) -> None:
+    functions = prod.properties("AWS::Lambda::Function")
+    policies = [p for p in prod.properties("AWS::IAM::Policy") if "NetworkInterfaces" in p["PolicyName"]]
+
+    assert len(policies) == len(functions) > 0
+    expected = {"SubnetIds": ["subnet-0a1b2c3d", "subnet-0123456789abcdef0"], "SecurityGroupIds": ["sg-0c1d2e3f"]}
+    assert [function["VpcConfig"] for function in functions] == [expected] * len(functions)
+    for policy in policies:
+        allowed, denied = policy["PolicyDocument"]["Statement"]
+        assert (allowed["Effect"], denied["Effect"]) == ("Allow", "Deny")
+        assert allowed["Action"] == denied["Action"]
+    conditions = [policy["PolicyDocument"]["Statement"][1]["Condition"]["ArnEquals"] for policy in policies]
+    functions_denied = {each["lambda:SourceFunctionArn"]["Fn::Join"][1][-1].rpartition(":")[2] for each in conditions}
+    assert functions_denied == {function["FunctionName"] for function in functions}
+
+
+def test_functions_run_outside_of_a_vpc_without_the_option(aws: Assembly) -> None:
+    assert not [function for function in aws.properties("AWS::Lambda::Function") if "VpcConfig" in function]
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"own_keys": "true"},
+        {"backup_region": "eu"},
+        {"subnets": "10.0.0.0/24", "security_groups": "sg-0c1d2e3f"},
+        {"security_groups": "default", "subnets": "subnet-0a1b2c3d"},
+        {"subnets": "", "security_groups": "sg-0c1d2e3f"},
+        {"security_groups": "", "subnets": "subnet-0a1b2c3d"},
+    ],
+)
 def test_an_option_with_an_impossible_value_is_an_error(context: dict[str, str]) -> None:
     with pytest.raises(BadOption, match=f"-c {next(iter(context))}="):
         Stage.of(App(context={"stage": "prod", **context}))
