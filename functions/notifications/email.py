@@ -51,6 +51,9 @@ class _Template:
     closing: Sequence[str]
 
 
+# White space without the no-break spaces, which stand between an amount and its currency.
+_SPACES = re.compile(r"[^\S\u00a0\u202f]+")
+
 # The codes of these languages in ISO 639-1, 639-2/T and 639-2/B.
 _LANGUAGES: dict[str, Language] = {"en": "en", "eng": "en", "de": "de", "deu": "de", "ger": "de"}
 
@@ -84,15 +87,23 @@ def format_money(money: SignedMoney, customer: Customer) -> str:
 
 
 def compose(customer: Customer, content: Content, lines: Iterable[OrderLine] = ()) -> Email:
-    """The e-mail to a customer, with a table of the order lines and their total, if there are any."""
+    """The e-mail to a customer, with a table of the order lines and their total, if there are any.
+
+    The subject and each paragraph are put on one line, so that no value in them can look like another paragraph.
+    """
     template = _TEMPLATES[language_of(customer)]
-    greeting = template.greeting.format(name=_one_line(customer.name))
+    greeting = template.greeting.format(name=customer.name)
+    content = Content(
+        _one_line(content.subject),
+        [*map(_one_line, (greeting, *content.before))],
+        [*map(_one_line, content.after)],
+    )
     rows = _rows(customer, tuple(lines), template)
     return Email(
         to=customer.email,
         subject=content.subject,
-        text=_as_text(greeting, content, rows, template),
-        html=_as_html(greeting, content, rows, template, language_of(customer)),
+        text=_as_text(content, rows, template),
+        html=_as_html(content, rows, template, language_of(customer)),
     )
 
 
@@ -118,9 +129,9 @@ def article_name(line: ArticleLine) -> str:
     return f"{_one_line(line.name)} ({line.sku})" if line.name.strip() else line.sku
 
 
-def _one_line(name: str) -> str:
-    """The name on one line, so that it cannot look like a paragraph or a row of the e-mail."""
-    return " ".join(name.split())
+def _one_line(text: str) -> str:
+    """The text on one line, so that it cannot look like another paragraph or row of the e-mail."""
+    return _SPACES.sub(" ", text).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +162,8 @@ def _rows(customer: Customer, lines: Sequence[OrderLine], template: _Template) -
     return _Rows(added, (template.total, format_money(total(lines), customer)), included)
 
 
-def _as_text(greeting: str, content: Content, rows: _Rows | None, template: _Template) -> str:
-    paragraphs = [greeting, *content.before, *_text_table(rows), *content.after, "\n".join(template.closing)]
+def _as_text(content: Content, rows: _Rows | None, template: _Template) -> str:
+    paragraphs = [*content.before, *_text_table(rows), *content.after, "\n".join(template.closing)]
     return "\n\n".join(paragraphs) + "\n"
 
 
@@ -166,13 +177,13 @@ def _text_table(rows: _Rows | None) -> list[str]:
     return ["\n".join(table)]
 
 
-def _as_html(greeting: str, content: Content, rows: _Rows | None, template: _Template, language: Language) -> str:
+def _as_html(content: Content, rows: _Rows | None, template: _Template, language: Language) -> str:
     def paragraphs(texts: Iterable[str]) -> str:
         return "".join(f"<p>{escape(text)}</p>\n" for text in texts)
 
     closing = "<br>".join(escape(line) for line in template.closing)
     title = f"<title>{escape(content.subject)}</title>"
-    body = f"{paragraphs([greeting, *content.before])}{_html_table(rows)}{paragraphs(content.after)}<p>{closing}</p>"
+    body = f"{paragraphs(content.before)}{_html_table(rows)}{paragraphs(content.after)}<p>{closing}</p>"
     head = f'<!doctype html>\n<html lang="{language}">\n<head><meta charset="utf-8">{title}</head>'
     return f"{head}\n<body>\n{body}\n</body>\n</html>\n"
 

@@ -29,6 +29,7 @@ from events.patients import (
 from events.values import Address, Customer
 from tests.deployed.deployed import Deployed, an_event, an_order, short_visibility_timeout, stock_received
 from tests.deployed.hospital.test_equipment import FINE, a_report, alarms, an_acknowledgement
+from tests.deployed.shop.orders import a_dispatched_shipment
 from tests.deployed.test_commands import daybook
 from tests.local.processes import unique, until
 
@@ -69,6 +70,7 @@ def traces(running_system: Deployed, faults: Faults) -> Traces:
         put_invalid_message(system, "admit", json.dumps(CUSTOMER))
         put_invalid_message(system, "reserve-stock", json.dumps({"detail": CUSTOMER}))
         fails_and_succeeds(system, faults, order, sku)
+        system.receives(a_dispatched_shipment(order))
         fails_until_dead(system, faults)
         (second,) = system.sends(personal(an_order(order, lines=[(sku, 2)])))
         attributes = [*dead_letters(len(rejected) + 4)]

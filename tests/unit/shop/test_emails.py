@@ -204,6 +204,14 @@ def test_a_name_cannot_look_like_a_paragraph() -> None:
     assert email.text.split("\n\n")[0] == "Dear Ada, please pay again at evil.example,"
 
 
+def test_no_value_of_an_event_can_look_like_a_paragraph() -> None:
+    order = a_fulfilment().model_copy(update={"carrier": "Post\u2029\u2029Please pay again.\n\nPost"})
+
+    email = compose(a_customer(), mail_fulfilled.content("en", order))
+
+    assert "We have handed your shipment to Post Please pay again. Post." in email.text.split("\n\n")
+
+
 def test_the_name_of_the_carrier_is_escaped() -> None:
     order = a_fulfilment().model_copy(update={"carrier": "<b>Post</b>"})
 
