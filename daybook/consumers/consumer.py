@@ -27,6 +27,7 @@ from daybook.consumers.work import LEDGER, Backbone, Work
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Metadata, NotAnEnvelope, read_detail
 from daybook.runtime import aws
+from daybook.runtime.keyring import keyring
 from daybook.runtime.names import consumer_name, service_name
 from daybook.runtime.settings import settings
 from daybook.store.cursor import ConcurrentWrite
@@ -48,6 +49,7 @@ def backbone() -> Backbone:
         EventStore(dynamodb, here.names.store),
         Ledger(dynamodb, here.names.ledger),
         DueTable(dynamodb, here.names.due),
+        keyring(),
         here,
     )
 

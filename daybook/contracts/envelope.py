@@ -1,4 +1,4 @@
-"""A recorded event: its metadata, its data, and its link in the hash chain of its stream.
+"""A recorded event: its metadata, its data, its link in the hash chain of its stream, and the proof of its writer.
 
 On both buses the `detail` is {"metadata": {…}, "data": {…}}. The data are sent as the JSON text that is stored, so a
 consumer reads exactly the text that the hash covers.
@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from daybook.contracts import clock
 from daybook.contracts.identity import is_event_id
+from daybook.contracts.proof import Writer
 
 # EventBridge bills each 64 KiB as one event (https://aws.amazon.com/eventbridge/pricing/).
 MAX_EVENT_BYTES = 65_536
@@ -24,7 +25,7 @@ MAX_TEXT_LENGTH = 512
 MAX_NUMBER = 10**15
 
 # The predecessor's hash in the first event of a stream.
-GENESIS = "0" * 64
+GENESIS = bytes(32)
 
 
 class EventTooLarge(ValueError):
@@ -59,27 +60,35 @@ class Envelope:
     """One event as it is stored.
 
     `source` is the owning service's name on the event bus. `in_correlation_index` is true if the event is not in the
-    stream in which its correlation began, so that readers find it by the index. `previous` and `hash` are SHA-256 in
-    hexadecimal.
+    stream in which its correlation began, so that readers find it by the index. `previous` and `hash` are SHA-256.
+    `writer` has recorded the event, and `proof` is its HMAC of the hash.
     """
 
     metadata: Metadata
     data: str
     source: str
     in_correlation_index: bool
-    previous: str
-    hash: str
+    previous: bytes
+    hash: bytes
+    writer: str
+    proof: bytes
 
     @classmethod
-    def with_hash(
-        cls, metadata: Metadata, data: str, *, source: str, in_correlation_index: bool, previous: str
+    def proven(
+        cls, metadata: Metadata, data: str, *, source: str, in_correlation_index: bool, previous: bytes, writer: Writer
     ) -> Self:
-        """The envelope with its hash. Raises EventTooLarge."""
-        made = cls(metadata, data, source, in_correlation_index, previous, digest(metadata, data, source, previous))
+        """The envelope with its hash and its proof. Raises EventTooLarge."""
+        own = digest(metadata, data, source, previous, writer.name)
+        made = cls(metadata, data, source, in_correlation_index, previous, own, writer.name, writer.prove(own))
         if made.size > MAX_EVENT_BYTES:
             msg = f"the event has {made.size} bytes as an EventBridge entry; the limit is {MAX_EVENT_BYTES}"
             raise EventTooLarge(msg)
         return made
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the hash matches the content."""
+        return self.hash == digest(self.metadata, self.data, self.source, self.previous, self.writer)
 
     @property
     def size(self) -> int:
@@ -89,7 +98,7 @@ class Envelope:
     @property
     def detail(self) -> str:
         """The `detail` of the event on the event bus: JSON text."""
-        return f'{{"metadata":{_canonical(_as_dict(self.metadata))},"data":{self.data}}}'
+        return f'{{"metadata":{canonical(as_dict(self.metadata))},"data":{self.data}}}'
 
 
 def read_detail(detail: Mapping[str, Any]) -> tuple[Metadata, str]:
@@ -144,15 +153,17 @@ def _text(name: str, value: object) -> str:
     raise NotAnEnvelope(msg)
 
 
-def digest(metadata: Metadata, data: str, source: str, previous: str) -> str:
-    """SHA-256 over the predecessor's hash and the whole event, as canonical JSON (sorted keys, no spaces, UTF-8)."""
-    text = _canonical({"previous": previous, "source": source, "metadata": _as_dict(metadata), "data": data})
-    return hashlib.sha256(text.encode()).hexdigest()
+def digest(metadata: Metadata, data: str, source: str, previous: bytes, writer: str) -> bytes:
+    """SHA-256 over the whole event with its predecessor's hash and its writer, in canonical form."""
+    content = {"metadata": as_dict(metadata), "data": data, "source": source, "writer": writer}
+    return hashlib.sha256(canonical({**content, "previous": previous.hex()}).encode()).digest()
 
 
-def _as_dict(metadata: Metadata) -> dict[str, object]:
+def as_dict(metadata: Metadata) -> dict[str, object]:
+    """The metadata by name."""
     return {name: getattr(metadata, name) for name in _METADATA}
 
 
-def _canonical(value: object) -> str:
+def canonical(value: object) -> str:
+    """JSON in the canonical form of RFC 8785, of objects with ASCII keys, texts, integers up to MAX_NUMBER and null."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -19,6 +19,7 @@ from botocore.loaders import Loader, create_loader
 from daybook.application import application
 from daybook.operate.errors import BadStage, NoLocalRun, NotALocalEndpoint
 from daybook.runtime import names
+from daybook.runtime.keyring import Keyring
 from daybook.runtime.names import Names
 from daybook.store.attributes import pack_item
 from daybook.store.event_store import EventStore
@@ -103,6 +104,10 @@ class Connection:
     @cached_property
     def store(self) -> EventStore:
         return EventStore(self.dynamodb, self.names.store)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        return Keyring(self.names, {"dynamodb": self.dynamodb, "kms": self.client("kms")}.__getitem__)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -31,6 +31,7 @@ REJECTED = "Rejected"
 PUBLISHED = "Published"
 SET_ASIDE = "SetAside"
 TAMPERED = "Tampered"
+NOT_PROVEN = "NotProven"
 FIRED = "Fired"
 BREAKER_OPEN = "BreakerOpen"  # once when a circuit breaker opens, and each minute while it is open
 LATENESS = "Lateness"  # milliseconds from a timer's scheduled time to the recording of its event

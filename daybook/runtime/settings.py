@@ -1,5 +1,6 @@
 """The settings of a deployed function, from its environment variables. No other module reads them."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ BODIES = "DAYBOOK_BODIES_BUCKET"
 ORIGINS = "DAYBOOK_ORIGINS"
 CALL_TIMEOUT = "DAYBOOK_CALL_TIMEOUT"
 BREAKER = "DAYBOOK_BREAKER"
+# The types of events with `timer=True`, as a JSON list.
+TIMERS = "DAYBOOK_TIMERS"
 # Describes the consumer, for the operator's commands (see Consumer.description). Functions do not read it.
 CONSUMER = "DAYBOOK_CONSUMER"
 
@@ -89,6 +92,11 @@ class Settings:
     def breaker(self) -> BreakerSettings:
         """The settings of an effect's circuit breaker."""
         return BreakerSettings.from_json(self._read(BREAKER))
+
+    @property
+    def timers(self) -> frozenset[str]:
+        """The types of events that only timers record."""
+        return frozenset(json.loads(self._read(TIMERS)))
 
     def option(self, option: str) -> str:
         """The option with this name that the stack passes to the function."""

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
-from daybook.store.attributes import pack
+from daybook.store.attributes import as_json, pack
 from daybook.store.event_store import Draft, Head, successor, to_item
+from daybook.testing.keys import writer_of
 
 E = TypeVar("E", bound=Event)
 
@@ -72,7 +73,10 @@ def a_draft(event: Event, **fields: Any) -> Draft:
 
 def recorded(event: Event, *, after: Envelope | None = None, now: str | None = None, **fields: Any) -> Envelope:
     """The event as the store records it: first in its stream, or next after `after`. `now` is the time of recording."""
-    return successor(a_draft(event, **fields), Head.at(after) if after else None, now or clock.now())
+    draft = a_draft(event, **fields)
+    return successor(
+        draft, Head.at(after) if after else None, now or clock.now(), writer_of(type(event), draft.producer)
+    )
 
 
 def from_the_bus(envelope: Envelope, **metadata: Any) -> str:
@@ -100,9 +104,9 @@ def sent_data(event_type: str, data: object, *, source: str, metadata: object = 
 
 def a_change_of_the_store(envelope: Envelope, name: str = "INSERT", **attributes: object) -> dict[str, Any]:
     """A record of the store's DynamoDB stream. `attributes` replace attributes of the item; None removes one."""
-    image: dict[str, Any] = to_item(envelope)
+    image: dict[str, Any] = json.loads(as_json(to_item(envelope)))
     for attribute, value in attributes.items():
-        image[attribute] = pack(value)
+        image[attribute] = json.loads(as_json(pack(value)))
         if value is None:
             del image[attribute]
     return {"eventID": str(uuid.uuid4()), "eventName": name, "dynamodb": {"NewImage": image}}

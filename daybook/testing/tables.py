@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from daybook.application import application
+from daybook.runtime import keyring
 from daybook.runtime.names import Names
 from daybook.store import event_store as store
 from daybook.store import ledger, timers
@@ -18,7 +19,12 @@ Definition = dict[str, Any]
 
 def backbone_tables(names: Names) -> list[Definition]:
     """The backbone's tables."""
-    schemas = {names.store: store.SCHEMA, names.ledger: ledger.SCHEMA, names.due: timers.SCHEMA}
+    schemas = {
+        names.store: store.SCHEMA,
+        names.ledger: ledger.SCHEMA,
+        names.due: timers.SCHEMA,
+        names.keys: keyring.SCHEMA,
+    }
     return [definition(name, schema) for name, schema in schemas.items()]
 
 

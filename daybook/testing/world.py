@@ -20,6 +20,7 @@ from mypy_boto3_dynamodb import DynamoDBClient
 from mypy_boto3_events import EventBridgeClient
 from mypy_boto3_sqs import SQSClient
 
+from daybook.application import application
 from daybook.backbone import publish
 from daybook.backbone.admit import Admit
 from daybook.contracts.catalogue import Catalogue
@@ -71,6 +72,7 @@ def tables() -> list[Definition]:
 def environment(options: Mapping[str, str]) -> dict[str, str]:
     """The environment of a function that uses all tables, and has these options."""
     variables = {settings.table_variable(name): NAMES.of(name) for name in service_tables()}
+    variables[settings.TIMERS] = json.dumps(sorted(application().catalogue.timers))
     return ENVIRONMENT | variables | {settings.option_variable(name): value for name, value in options.items()}
 
 

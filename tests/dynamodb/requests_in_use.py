@@ -17,6 +17,7 @@ from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.index import Selection, change, dead_letters
 from daybook.operate.tables import PlainTable
 from daybook.runtime import settings
+from daybook.runtime.keyring import Keyring
 from daybook.runtime.names import Names
 from daybook.runtime.settings import Settings
 from daybook.store.attributes import pack, pack_item
@@ -28,6 +29,7 @@ from daybook.store.schema import Index, Schema
 from daybook.store.state import KEY, State, row_table
 from daybook.store.timers import DueTable, Timer, Watermark, slots
 from daybook.store.transaction import Backoff, ConditionsFailed, write
+from daybook.testing.keys import writer
 from daybook.testing.tables import Definition, backbone_tables, definition
 from tests.application.builders import a_draft, received_books, recorded
 
@@ -79,7 +81,7 @@ def _twice(client: Any, *parts: dict[str, Any]) -> None:
 def _store(client: Any) -> None:
     store, now = EventStore(client, NAMES.store), datetime.now(UTC)
     first = recorded(received_books(), id="first")
-    second = successor(a_draft(received_books(), id="second"), None, first.metadata.recorded_at)
+    second = successor(a_draft(received_books(), id="second"), None, first.metadata.recorded_at, writer("consumer"))
     for envelope in (first, replace(second, in_correlation_index=True)):
         _twice(client, store.append(envelope))
     store.head("book/emma")
@@ -160,7 +162,7 @@ def _cursors(client: Any) -> None:
 
 def _timers(client: Any) -> None:
     due, at = DueTable(client, NAMES.due), "2026-11-23T19:10:00.000000Z"
-    timer = Timer(a_draft(received_books(), id="timer", time=at), Place.OPENS)
+    timer = Timer.proven(a_draft(received_books(), id="timer", time=at), Place.OPENS, writer("consumer"))
     _twice(client, due.schedule(timer))
     due.search(due.watermark() or _WATERMARK)
     for slot in slots(_WATERMARK.minute):
@@ -178,6 +180,7 @@ def _work(client: Any) -> None:
         EventStore(client, NAMES.store),
         Ledger(client, NAMES.ledger),
         DueTable(client, NAMES.due),
+        Keyring(NAMES, {"dynamodb": client}.__getitem__),
         Settings(environment),
     )
 

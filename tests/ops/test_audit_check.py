@@ -23,6 +23,7 @@ from daybook.operate.program import app
 from daybook.store.cursor import Cursor, Cursors, PendingEvent
 from daybook.store.event_store import to_item
 from daybook.store.ledger import DISCARDED, LedgerEntry, Note
+from daybook.testing.keys import writer
 from tests.ops.world import World, ago, ms
 
 WAREHOUSE = "warehouse.receiving"
@@ -107,13 +108,14 @@ def _place(event: Envelope) -> dict[str, Any]:
 
 
 def resealed(event: Envelope, *, data: str | None = None, after: Envelope | None = None, **metadata: Any) -> Envelope:
-    """The event with other content and a matching hash."""
-    return Envelope.with_hash(
+    """The event with other content, a matching hash, and the proof of its writer."""
+    return Envelope.proven(
         replace(event.metadata, **metadata),
         event.data if data is None else data,
         source=event.source,
         in_correlation_index=event.in_correlation_index,
         previous=after.hash if after else event.previous,
+        writer=writer(event.writer),
     )
 
 

@@ -18,6 +18,7 @@ from daybook.store.event_store import Draft, successor, to_item
 from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
 from daybook.store.schema import Index, Schema
 from daybook.store.state import KEY
+from daybook.testing.keys import writer_of
 from daybook.testing.tables import definition
 from events.catalogue import CATALOGUE
 
@@ -88,7 +89,7 @@ class World:
             correlation_id=cause.metadata.correlation_id if cause else correlation_id,
             causation_id=cause.metadata.id if cause else None,
         )
-        envelope = successor(draft, head, ms(after))
+        envelope = successor(draft, head, ms(after), writer_of(CATALOGUE.get(event_type), producer))
         self.connection.dynamodb.put_item(TableName=self.names.store, Item=to_item(envelope))
         if cause is None and admitted:
             self.handled(envelope, "admit", after=after)

@@ -7,8 +7,10 @@ and about a hundred statuses are held in memory, so memory does not grow with th
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from daybook.application import catalogue
 from daybook.operate import moments
 from daybook.operate.audit.chain import Chain
 from daybook.operate.audit.findings import Difference, Findings
@@ -63,7 +65,12 @@ def check(
     Events that are recorded during the check are no difference. Raises botocore's errors.
     """
     findings = Findings(report)
-    _ = connection.dynamodb, connection.sqs, connection.lambda_  # create the clients before threads use them
+    _ = (
+        connection.dynamodb,
+        connection.sqs,
+        connection.lambda_,
+        connection.keyring,
+    )  # create the clients before threads use them
     audit = _Audit(connection, scope, findings, ExpectedConsumers(connection))
     _read_all(audit.store, lambda: progress(findings))
     _read_all(audit.ledger, lambda: progress(findings))
@@ -165,7 +172,8 @@ class _Audit:
 
     def _chain(self, stream: str) -> Chain:
         self.findings.count("streams")
-        return Chain(stream, self.findings.add, self.scope.since, self.scope.until)
+        proven = partial(self.connection.keyring.proves, timers=catalogue().timers)
+        return Chain(stream, self.findings.add, proven, self.scope.since, self.scope.until)
 
     def _follow(self, chain: Chain, item: Item, statuses: Statuses) -> None:
         event = chain.follow(item)

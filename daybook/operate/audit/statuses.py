@@ -199,7 +199,7 @@ def _content(event: Envelope) -> str:
 
 
 def _origin(m: Metadata) -> Key | None:
-    """The key of the row with the origin of the event; None for timers and operations."""
+    """The key of the row with the origin of the event; None for timers and operations, whose origin is their proof."""
     known = catalogue().get(m.type)
     if m.producer == OPERATOR or (known and known.contract.timer):
         return None

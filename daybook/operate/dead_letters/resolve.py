@@ -22,6 +22,7 @@ from daybook.contracts.contract import ContractBroken, Event, Place, UnknownVers
 from daybook.contracts.envelope import Envelope, EventTooLarge
 from daybook.contracts.identity import emitted_id, filled_key
 from daybook.contracts.operations import EffectResolved
+from daybook.contracts.proof import OPERATIONS
 from daybook.operate import moments
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import Consumer, consumers
@@ -341,7 +342,7 @@ def _envelope(connection: Connection, unknown: UnknownOutcome, outcome: Event, e
         causation_id=cause.id,
     )
     try:
-        return successor(draft, head, now)
+        return successor(draft, head, now, connection.keyring.writer(OPERATIONS))
     except EventTooLarge as error:
         raise InvalidOutcomeEvent(str(error)) from error
 
