@@ -21,6 +21,7 @@ _SECTIONS = (
     "breaker-open",
     "lag",
     "tampered",
+    "not-proven",
     "late",
     "errors",
     "silent",

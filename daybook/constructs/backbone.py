@@ -1,5 +1,6 @@
 """The backbone's stack: two buses, the event store, the ledger, the due table, and the backbone's functions."""
 
+import json
 from collections.abc import Mapping
 from typing import cast
 
@@ -24,15 +25,16 @@ from daybook.constructs.backups import create_plan
 from daybook.constructs.buckets import bucket
 from daybook.constructs.findings import accept, accept_without_own_keys
 from daybook.constructs.function import Function
-from daybook.constructs.keys import DECRYPT, ENCRYPT, Data, allow_key, create_keys, own_key
+from daybook.constructs.keys import DECRYPT, ENCRYPT, Data, allow_key, create_keys, create_proofs_key, own_key
 from daybook.constructs.layer import packages
 from daybook.constructs.listener import RECEIVE_ACTIONS, Listener, dead_letter_queue, own_metric
 from daybook.constructs.producers import add_producer_policies, event_types, ingress_statements, origins
 from daybook.constructs.senders import consumer_roles, only_from, restrict_queue, set_bus_policy
 from daybook.constructs.stage import Stage
 from daybook.constructs.tables import table
-from daybook.runtime import observability
-from daybook.runtime.settings import BODIES, DEAD_LETTERS, ORIGINS
+from daybook.contracts.proof import ADMIT, FIRE_TIMERS
+from daybook.runtime import keyring, observability
+from daybook.runtime.settings import BODIES, DEAD_LETTERS, ORIGINS, TIMERS
 from daybook.store import event_store as store
 from daybook.store import ledger, timers
 
@@ -72,6 +74,7 @@ class Backbone(Stack):
         )
         self._stage = stage
         create_keys(self, stage=stage)
+        create_proofs_key(self, stage=stage)
         create_plan(self, stage=stage)
         self._code = bundle.backbone_code()
         self._layers = packages(self, stage=stage)
@@ -86,6 +89,7 @@ class Backbone(Stack):
         publishers = consumer_roles(self, stage, "publish", "republish")
         set_bus_policy(self._event_bus, only_from("events:PutEvents", arn, roles=publishers))
         self._store = self._event_store()
+        table(self, "Keys", stage=stage, name=names.keys, schema=keyring.SCHEMA, data=Data.EVENTS)
         table(self, "Ledger", stage=stage, name=names.ledger, schema=ledger.SCHEMA, data=Data.EVENTS)
         recorder = self._record_dead_letters()
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=names.of("backbone"))
@@ -164,6 +168,7 @@ class Backbone(Stack):
         set_bus_policy(ingress, *ingress_statements(self, stage=self._stage, types=types, bus=arn))
         add_producer_policies(Construct(self, "Producers"), stage=self._stage, types=types, bus=arn)
         backbone.allow_append(listener.function, external, reads_openings=True)
+        backbone.allow_proving(listener.function, ADMIT)
         return listener
 
     def _publish(self) -> list[cloudwatch.IWidget]:
@@ -216,7 +221,8 @@ class Backbone(Stack):
         ]
 
     def _bus_writer(self, scope: Construct, name: str, set_aside: sqs.Queue) -> Function:
-        function = self._function(scope, name, environment={DEAD_LETTERS: set_aside.queue_url})
+        function = self._function(scope, name, environment=_for_checking(set_aside))
+        BackboneAccess(Construct(scope, "Proofs"), stage=self._stage).allow_checking_proofs(function)
         function.allow(["events:PutEvents"], self._event_bus.event_bus_arn)
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
         allow_key(function, stage=self._stage, data=Data.MESSAGES, service="sqs", actions=ENCRYPT)
@@ -246,18 +252,31 @@ class Backbone(Stack):
         due = table(scope, "Due", stage=self._stage, name=name, schema=timers.SCHEMA, data=Data.EVENTS)
         set_aside = dead_letter_queue(scope, stage=self._stage, consumer="fire-timers", alarms=self._alarms)
         restrict_queue(set_aside, stage=self._stage, consumers=["fire-timers"])
-        function = self._function(scope, "fire-timers", environment={DEAD_LETTERS: set_aside.queue_url})
+        function = self._function(scope, "fire-timers", environment=_for_checking(set_aside))
         actions = ["Query", "Scan", "PutItem", "DeleteItem"]  # Scan: to find the oldest row if the watermark is lost
         function.allow([f"dynamodb:{action}" for action in actions], due.table_arn)
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
         allow_key(function, stage=self._stage, data=Data.MESSAGES, service="sqs", actions=ENCRYPT)
         fired = [c for c in catalogue().values() if c.contract.timer]
-        BackboneAccess(scope, stage=self._stage).allow_append(function, fired, reads_openings=True)
+        backbone = BackboneAccess(scope, stage=self._stage)
+        backbone.allow_append(function, fired, reads_openings=True)
+        backbone.allow_proving(function, FIRE_TIMERS)
+        backbone.allow_checking_proofs(function)
         self._each_minute(scope, function, "fire-timers")
         self._add_schedule_alarms(
             function, "fire-timers", fails="some timers cannot be fired", silent="timers are not fired"
         )
         name = self._stage.names.of("fire-timers")
+        alarm(
+            self,
+            "FireTimersNotProven",
+            name=f"{name}-not-proven",
+            metric=own_metric(self._stage, "fire-timers", observability.NOT_PROVEN),
+            at_least=1,
+            minutes=1,
+            meaning="A row in the due table was not written by the consumer that it names. It was not recorded.",
+            topic=self._alarms,
+        )
         alarm(
             self,
             "FireTimersLate",
@@ -407,3 +426,18 @@ class Backbone(Stack):
             meaning="An event in the store was changed or deleted. No code of this system does that.",
             topic=self._alarms,
         )
+        alarm(
+            self,
+            "StoreNotProven",
+            name=f"{name}-not-proven",
+            metric=own_metric(self._stage, "publish", observability.NOT_PROVEN),
+            at_least=1,
+            minutes=1,
+            meaning="An event in the store was not recorded by the function that it names. It was not published.",
+            topic=self._alarms,
+        )
+
+
+def _for_checking(set_aside: sqs.Queue) -> dict[str, str]:
+    """The environment of a function that checks proofs: which events only timers record, and where the others go."""
+    return {DEAD_LETTERS: set_aside.queue_url, TIMERS: json.dumps(sorted(catalogue().timers))}

@@ -1,6 +1,7 @@
 """The services' access to the backbone. They find it by name, so that no stack exports or imports values."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from aws_cdk import Stack
 from aws_cdk import aws_events as events
@@ -8,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from daybook.constructs.keys import proofs_key_arn
 from daybook.constructs.stage import Stage
 from daybook.contracts.contract import Event, Place
 from daybook.store.event_store import JOURNAL
@@ -19,6 +21,7 @@ class BackboneAccess(Construct):
 
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         super().__init__(scope, "Backbone")
+        self._stage = stage
         self._names = stage.names
 
     @property
@@ -47,6 +50,20 @@ class BackboneAccess(Construct):
         switches = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [SWITCHES]}}
         actions = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"]
         _allow(role, actions, self._table_arn(self._names.ledger), switches)
+
+    def allow_proving(self, role: iam.IGrantable, writer: str) -> None:
+        """Allow creating and using the key of this writer, and no other."""
+        context = {"kms:EncryptionContext:consumer": writer, "kms:EncryptionContext:stage": self._names.stage}
+        key = proofs_key_arn(self, stage=self._stage)
+        _allow(role, ["kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext"], key, {"StringEquals": context})
+        own_row = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [writer]}}
+        _allow(role, ["dynamodb:GetItem", "dynamodb:PutItem"], self._table_arn(self._names.keys), own_row)
+
+    def allow_checking_proofs(self, role: iam.IGrantable) -> None:
+        """Allow using the keys of all writers. Who can check a proof by a key can also make one."""
+        context = {"kms:EncryptionContext:stage": self._names.stage}
+        _allow(role, ["kms:Decrypt"], proofs_key_arn(self, stage=self._stage), {"StringEquals": context})
+        _allow(role, ["dynamodb:GetItem"], self._table_arn(self._names.keys))
 
     def allow_append(
         self, role: iam.IGrantable, contracts: Iterable[type[Event]], *, reads_openings: bool = False
@@ -100,7 +117,7 @@ def _on_streams(kinds: list[str]) -> dict[str, dict[str, list[str]]]:
 
 
 def _allow(
-    role: iam.IGrantable, actions: list[str], arn: str, conditions: dict[str, dict[str, list[str]]] | None = None
+    role: iam.IGrantable, actions: list[str], arn: str, conditions: Mapping[str, Mapping[str, Any]] | None = None
 ) -> None:
     role.grant_principal.add_to_principal_policy(
         iam.PolicyStatement(actions=actions, resources=[arn], conditions=conditions)

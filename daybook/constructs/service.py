@@ -219,6 +219,8 @@ class Service(Stack):
         # The function sets the back-off of failed messages.
         listener.function.allow(["sqs:ChangeMessageVisibility"], listener.queue.queue_arn)
         self._backbone.allow_ledger(listener.function)
+        if handler.emits:
+            self._backbone.allow_proving(listener.function, handler.name)
         if tables:
             allow_key(listener.function, stage=self.stage, data=Data.TABLES, service="dynamodb", actions=DECRYPT)
         self._dashboard.add_widgets(*listener.widgets())

@@ -20,7 +20,6 @@ from mypy_boto3_dynamodb import DynamoDBClient
 from mypy_boto3_events import EventBridgeClient
 from mypy_boto3_sqs import SQSClient
 
-from daybook.application import application
 from daybook.backbone import publish
 from daybook.backbone.admit import Admit
 from daybook.contracts.catalogue import Catalogue
@@ -34,7 +33,7 @@ from daybook.store.event_store import EventStore, from_item, to_item
 from daybook.store.ledger import Ledger, LedgerEntry
 from daybook.store.state import State, row_table
 from daybook.testing.messages import Message, from_the_bus, recorded
-from daybook.testing.tables import Definition, backbone_tables, definition, service_tables
+from daybook.testing.tables import Definition, backbone_tables, definition, service_tables, subclasses
 
 R = TypeVar("R", bound=State)
 
@@ -70,9 +69,9 @@ def tables() -> list[Definition]:
 
 
 def environment(options: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a function that uses all tables, and has these options."""
+    """The environment of a function that uses all tables and contracts that are imported, and has these options."""
     variables = {settings.table_variable(name): NAMES.of(name) for name in service_tables()}
-    variables[settings.TIMERS] = json.dumps(sorted(application().catalogue.timers))
+    variables[settings.TIMERS] = json.dumps([e.contract.type for e in subclasses(Event) if e.contract.timer])
     return ENVIRONMENT | variables | {settings.option_variable(name): value for name, value in options.items()}
 
 
