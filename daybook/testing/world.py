@@ -71,7 +71,9 @@ def tables() -> list[Definition]:
 def environment(options: Mapping[str, str]) -> dict[str, str]:
     """The environment of a function that uses all tables and contracts that are imported, and has these options."""
     variables = {settings.table_variable(name): NAMES.of(name) for name in service_tables()}
-    variables[settings.TIMERS] = json.dumps([e.contract.type for e in subclasses(Event) if e.contract.timer])
+    variables[settings.TIMERS] = json.dumps(
+        [e.contract.type for e in subclasses(Event) if hasattr(e, "contract") and e.contract.timer]
+    )
     return ENVIRONMENT | variables | {settings.option_variable(name): value for name, value in options.items()}
 
 
