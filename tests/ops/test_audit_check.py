@@ -14,6 +14,7 @@ from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
 from daybook.contracts.identity import content_hash
 from daybook.contracts.operations import ConsumerPaused
+from daybook.contracts.proof import Writer
 from daybook.operate.audit import check as checking
 from daybook.operate.audit.findings import Difference
 from daybook.operate.audit.sketch import Sketch, key
@@ -21,7 +22,7 @@ from daybook.operate.connection import Connection
 from daybook.operate.operation import Operation
 from daybook.operate.program import app
 from daybook.store.cursor import Cursor, Cursors, PendingEvent
-from daybook.store.event_store import to_item
+from daybook.store.event_store import Draft, Head, successor, to_item
 from daybook.store.ledger import DISCARDED, LedgerEntry, Note
 from daybook.testing.keys import writer
 from tests.ops.world import World, ago, ms
@@ -163,6 +164,46 @@ def test_events_of_timers_and_operations_need_no_origin(stage: World) -> None:
     stage.recorded("PaymentWindowEnded", "order/1001", cause=placed, producer=PLACE, after=10)
     operation = Operation.start(stage.connection)
     operation.commit(ConsumerPaused(**operation.about, reason="…", consumer=RESERVE))
+
+    assert found() == []
+
+
+# --- proofs ---------------------------------------------------------------------------------------------------------
+
+# A consumer whose key somebody else can use.
+FORGER = writer(RESERVE)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "producer", "proven_by", "as_writer"),
+    [
+        ("RefundRequested", "daybook", FORGER, RESERVE),
+        ("RefundRequested", "daybook", FORGER, "operations"),
+        ("PaymentWindowEnded", RESERVE, FORGER, RESERVE),
+        ("PaymentWindowEnded", PLACE, FORGER, "fire-timers"),
+        ("OrderConfirmed", PLACE, FORGER, PLACE),
+        ("OrderConfirmed", PLACE, FORGER, RESERVE),
+        ("OrderPlaced", "shop.checkout", FORGER, "admit"),
+    ],
+)
+def test_an_event_that_was_put_into_the_store_is_found_whatever_producer_it_names(
+    stage: World, event_type: str, producer: str, proven_by: Writer, as_writer: str
+) -> None:
+    placed, _ = an_order(stage)
+    head = Head.at(placed)
+    draft = Draft("forged", event_type, 1, "order/1001", ms(7), "{}", producer, "daybook.orders")
+    event = successor(draft, head, ms(7), Writer(as_writer, proven_by.key))
+    stage.connection.dynamodb.put_item(TableName=stage.names.store, Item=to_item(event))
+
+    text = f"it has no valid proof by {as_writer}, or {as_writer} may not record it"
+    assert ("proof", "order/1001#2", text) in found()
+
+
+def test_an_event_of_a_consumer_that_was_deleted_can_still_be_checked(stage: World) -> None:
+    placed, _ = an_order(stage)
+    gone = stage.recorded("StockReserved", "reservation/9", cause=placed, producer="gone")
+    stage.handled(placed, "gone", gone)
+    stage.handled(gone, "charge-order")
 
     assert found() == []
 
