@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -539,6 +540,19 @@ def set_aside(world: World, timer: Timer, *, row: bool = False) -> str:
 
 def types(world: World, stream: str) -> list[str]:
     return [envelope.metadata.type for envelope in world.connection.store.stream(stream)]
+
+
+def test_a_timer_without_a_valid_proof_is_not_recorded(world: World) -> None:
+    world.recorded("OrderPlaced", "order/1001")
+    set_aside(world, replace(a_timer(), proof=bytes(32)))
+
+    (result,) = retried(world.connection)
+
+    assert (result.result, str(result.reason).partition(":")[0]) == (
+        SKIPPED,
+        "it was not scheduled by the consumer that it names",
+    )
+    assert types(world, "order/1001") == ["OrderPlaced"]
 
 
 @pytest.mark.parametrize("row", [False, True])

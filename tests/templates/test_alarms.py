@@ -10,17 +10,22 @@ from typing import Any
 import pytest
 
 from daybook.consumers.effect import Effect
+from daybook.contracts import clock
+from daybook.contracts.contract import Place
 from daybook.runtime import observability
+from daybook.store.timers import Timer, to_item
+from daybook.testing.keys import writer
+from daybook.testing.world import NAMES
 from functions.inventory import receive_stock
 from functions.orders import place_order
 from functions.orders.order_status import order_status_placed
-from tests.application.builders import a_loan
+from tests.application.builders import a_draft, a_loan
 from tests.metrics import Emitted, Metric, emitted
 from tests.templates.sources import consumers
 from tests.templates.synthesis import Assembly
 from tests.unit.builders import Message, a_change_of_the_store, an_order, from_the_bus, goods, recorded
 from tests.unit.test_recording_dead_letters import record
-from tests.unit.test_timers import fire_due_timers, schedule_overdue, set_last_run
+from tests.unit.test_timers import fire_due_timers, now, schedule_overdue, set_last_run
 from tests.unit.world import World
 
 _MEASURED_BY: Mapping[str, Callable[[Sequence[float]], float]] = {"Sum": sum, "Maximum": max}
@@ -58,6 +63,8 @@ def test_the_alarms_are_exactly_these(aws: Assembly) -> None:
         *(f"{name}-newer-version" for name in names),  # admit rejects newer versions
         *(f"{consumer.name}-breaker-open" for consumer in consumers() if isinstance(consumer, Effect)),
         "publish-tampered",
+        "publish-not-proven",
+        "fire-timers-not-proven",
         "fire-timers-late",
     }
     on_aws_metrics = {
@@ -106,6 +113,21 @@ def test_a_change_of_a_stored_event_sets_off_the_alarm(
     world.publish(a_change_of_the_store(recorded(), change))
 
     assert set_off(own_alarms(aws), emitted(capsys.readouterr().out)) == {"publish-tampered"}
+
+
+def test_an_event_and_a_timer_without_a_valid_proof_set_off_alarms(
+    world: World, aws: Assembly, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.open_bus()
+    world.publish(a_change_of_the_store(recorded(), writer="reserve-stock"))
+    assert set_off(own_alarms(aws), emitted(capsys.readouterr().out)) == {"publish-not-proven"}
+
+    set_last_run(world, timedelta(minutes=1))
+    draft = a_draft(a_loan(), time=clock.timestamp(now()))
+    row = to_item(Timer.proven(draft, Place.OPENS, writer(draft.producer)))
+    world.client.put_item(TableName=NAMES.due, Item=row)
+    fire_due_timers()
+    assert set_off(own_alarms(aws), emitted(capsys.readouterr().out)) == {"fire-timers-not-proven"}
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(6, {"fire-timers-late"}), (4, set[str]())])

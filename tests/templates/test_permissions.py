@@ -28,7 +28,10 @@ LEDGER = {"dynamodb:GetItem ledger", "dynamodb:UpdateItem ledger"}
 ALWAYS = LOGS | TRACES
 CONSUMER = ALWAYS | QUEUE | LEDGER
 EFFECT = CONSUMER | {"dynamodb:BatchGetItem ledger"}
-OPENS = {"dynamodb:PutItem store"}
+CHECKS_PROOFS = {"kms:Decrypt", "dynamodb:GetItem keys"}
+PROVES = CHECKS_PROOFS | {"kms:GenerateDataKeyWithoutPlaintext", "dynamodb:PutItem keys"}
+SCHEDULES = {"dynamodb:PutItem due"} | PROVES
+OPENS = {"dynamodb:PutItem store"} | PROVES
 CONTINUES = OPENS | {"dynamodb:Query store"}
 
 
@@ -50,15 +53,13 @@ def writes_view(*tables: str) -> set[str]:
 # The permissions of each function. They are requirements, so they are not derived from the stacks. A new function needs
 # a line here; the test that finds no line prints the function's permissions.
 ALLOWED = {
-    "admit": ALWAYS
-    | RECEIVE_ACTIONS
-    | {"sqs:SendMessage"}
-    | LEDGER
-    | {"dynamodb:PutItem store", "dynamodb:Query store"},
+    "admit": ALWAYS | RECEIVE_ACTIONS | {"sqs:SendMessage"} | LEDGER | CONTINUES,
     "publish": ALWAYS
+    | CHECKS_PROOFS
     | {"events:PutEvents", "sqs:SendMessage"}
     | {f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")},
     "republish": ALWAYS
+    | CHECKS_PROOFS
     | {"events:PutEvents", "sqs:SendMessage", "dynamodb:Query journal", "dynamodb:BatchGetItem store"},
     "record-dead-letters": ALWAYS | RECEIVE_ACTIONS | LEDGER | {"s3:PutObject"},
     "fire-timers": ALWAYS
@@ -68,7 +69,7 @@ ALLOWED = {
     "control-consumers": ALWAYS
     | LEDGER
     | {"dynamodb:Query ledger", "lambda:ListEventSourceMappings", "lambda:UpdateEventSourceMapping"},
-    "place-order": CONSUMER | {"dynamodb:PutItem Orders", "dynamodb:PutItem due"},
+    "place-order": CONSUMER | {"dynamodb:PutItem Orders"} | SCHEDULES,
     **dict.fromkeys(
         ("confirm-order", "cancel-unstocked", "cancel-unpaid", "cancel-expired", "complete-order", "grant-refund"),
         CONSUMER | {"dynamodb:BatchGetItem Orders", "dynamodb:PutItem Orders"} | CONTINUES,
@@ -100,7 +101,7 @@ ALLOWED = {
     "receive-stock": CONSUMER | {"dynamodb:UpdateItem Stock"},
     "charge-order": EFFECT | {"secretsmanager:GetSecretValue"} | OPENS,
     **dict.fromkeys(("refund-order", "check-refund"), EFFECT | {"secretsmanager:GetSecretValue"} | CONTINUES),
-    **dict.fromkeys(("watch-refund", "watch-unsettled-refund"), CONSUMER | {"dynamodb:PutItem due"}),
+    **dict.fromkeys(("watch-refund", "watch-unsettled-refund"), CONSUMER | SCHEDULES),
     **dict.fromkeys(("settle-refund", "release-refund"), CONSUMER | reads_and_saves("Orders")),
     "prepare-shipment": CONSUMER | OPENS,
     "track-equipment": CONSUMER | writes_view("Devices", "DeviceHistory"),
@@ -108,23 +109,22 @@ ALLOWED = {
         ("tally-transaction", "tally-reversal"),
         CONSUMER | writes_view("AccountDays", "MerchantDays", "Minutes"),
     ),
-    "register-device": CONSUMER | reads_and_saves("Watch") | {"dynamodb:PutItem due"},
+    "register-device": CONSUMER | reads_and_saves("Watch") | SCHEDULES,
     "retire-device": CONSUMER | reads_and_saves("Watch", "Alarms") | CONTINUES,
     "set-limits": CONSUMER | reads_and_saves("Limits"),
     "raise-alarm": CONSUMER
     | reads_and_saves("Watch", "Alarms", "Unjudged")
-    | {"dynamodb:BatchGetItem Limits", "dynamodb:PutItem due"}
+    | {"dynamodb:BatchGetItem Limits"}
+    | SCHEDULES
     | CONTINUES,
     "raise-pending-alarm": CONSUMER
     | reads_and_saves("Watch")
-    | {"dynamodb:BatchGetItem Limits", "dynamodb:PutItem Alarms", "dynamodb:PutItem due"}
+    | {"dynamodb:BatchGetItem Limits", "dynamodb:PutItem Alarms"}
+    | SCHEDULES
     | OPENS,
-    "check-silence": CONSUMER
-    | reads_and_saves("Watch")
-    | {"dynamodb:PutItem Alarms", "dynamodb:PutItem due"}
-    | CONTINUES,
+    "check-silence": CONSUMER | reads_and_saves("Watch") | {"dynamodb:PutItem Alarms"} | SCHEDULES | CONTINUES,
     "acknowledge-alarm": CONSUMER | reads_and_saves("Alarms"),
-    "escalate-alarm": CONSUMER | reads_and_saves("Alarms") | {"dynamodb:PutItem due"} | CONTINUES,
+    "escalate-alarm": CONSUMER | reads_and_saves("Alarms") | SCHEDULES | CONTINUES,
     "score-transaction": CONSUMER | reads_and_saves("FraudProfiles") | CONTINUES,
     **dict.fromkeys(("page-staff", "page-escalation"), EFFECT | {"sns:Publish"} | CONTINUES),
     **dict.fromkeys(
@@ -165,9 +165,7 @@ ALLOWED = {
     | CONTINUES,
     "set-threshold": CONSUMER | reads_and_saves("Thresholds"),
     "set-rate": CONSUMER | reads_and_saves("Rates"),
-    "activate-list": CONSUMER
-    | reads_and_saves("Sanctions")
-    | {"dynamodb:BatchGetItem SanctionsLists", "dynamodb:PutItem due"},
+    "activate-list": CONSUMER | reads_and_saves("Sanctions") | {"dynamodb:BatchGetItem SanctionsLists"} | SCHEDULES,
     "decide-match": CONSUMER | reads_and_saves("SanctionsDecisions"),
     "screen-transaction": CONSUMER
     | reads_and_saves(
@@ -184,7 +182,7 @@ ALLOWED = {
         f"dynamodb:BatchGetItem {table}"
         for table in ("Counterparties", "CounterpartyBlocks", "Sanctions", "SanctionsLists", "SanctionsDecisions")
     }
-    | {"dynamodb:PutItem due"}
+    | SCHEDULES
     | CONTINUES,
     "screen-reversal": CONSUMER | reads_and_saves("CashTransactions", "CashDays", "RecentCash", "Cases") | CONTINUES,
 }
@@ -270,6 +268,28 @@ def test_a_function_may_append_only_to_the_streams_of_its_events_and_only_in_a_t
 
 def test_no_other_function_may_append(aws: Assembly) -> None:
     assert {f for f in ALLOWED if "dynamodb:PutItem store" in permissions_of(aws, f)} == APPENDED.keys()
+
+
+def test_a_writer_may_use_and_create_only_its_own_key(aws: Assembly) -> None:
+    for function in APPENDED.keys() | {name for name, needed in ALLOWED.items() if needed >= SCHEDULES}:
+        (creating,) = [s for s in aws.statements(function) if "kms:GenerateDataKeyWithoutPlaintext" in _actions(s)]
+        (writing,) = [s for s in aws.statements(function) if _where(s["Resource"]) == " keys" and len(_actions(s)) > 1]
+
+        own = {"kms:EncryptionContext:consumer": function, "kms:EncryptionContext:stage": "test"}
+        assert creating["Condition"] == {"StringEquals": own}
+        assert _actions(creating) == ["kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext"]
+        assert writing["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [function]}}
+
+
+def test_only_publish_republish_and_fire_timers_may_use_all_keys(aws: Assembly) -> None:
+    using = {
+        function
+        for function in ALLOWED
+        for s in aws.statements(function)
+        if "kms:Decrypt" in _actions(s) and "kms:EncryptionContext:consumer" not in s["Condition"]["StringEquals"]
+    }
+
+    assert using == {"publish", "republish", "fire-timers"}
 
 
 def test_admit_may_read_every_stream_that_it_appends_to(aws: Assembly) -> None:
@@ -369,6 +389,7 @@ def _where(resource: Any) -> str:
         "-ledger": "ledger",
         "FireTimersDue": "due",
         "-due": "due",
+        "-keys": "keys",
     }
     of_a_service = re.search(r'"(\w+)Table[0-9A-F]{8}"', text)
     if of_a_service:
