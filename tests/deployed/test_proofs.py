@@ -1,6 +1,7 @@
 """The deployed system with keys of KMS: what somebody puts into its tables by hand has no effect."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from daybook.contracts import clock
 from daybook.contracts.contract import Place
@@ -38,7 +39,7 @@ def test_an_event_and_a_timer_that_were_put_into_the_tables_have_no_effect(syste
         (ended.metadata.id, "publish"),
         (timer.draft.id, "fire-timers"),
     ):
-        until(lambda event_id=event_id, consumer=consumer: error(system, event_id, consumer), what="it is set aside")
+        until(partial(error, system, event_id, consumer), what="it is set aside")
         assert error(system, event_id, consumer) == "NotProven"
         assert [entry.consumer for entry in connection.ledger.of_event(event_id)] == [consumer]
     assert [event.metadata.id for event in connection.store.stream(f"order/{order}", after=head.sequence)] == [
