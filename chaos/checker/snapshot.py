@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
+from boto3.dynamodb.types import Binary, TypeDeserializer
 
 Row = Mapping[str, Any]
 """A row of a table. Numbers are int, or Decimal if they are not whole."""
@@ -153,6 +153,8 @@ def _rows(dynamodb: Any, table: str) -> Iterator[Row]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else value
+    if isinstance(value, Binary):
+        return bytes(value).hex()
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, list):

@@ -281,6 +281,10 @@ def dead_bodies(system: Deployed, consumer: str) -> list[str]:
     return [row["body"] for row in rows if row.get("dead") == consumer and "body" in row]
 
 
+# The condition keys of a writer's key.
+_WRITER, _STAGE = "kms:EncryptionContext:consumer", "kms:EncryptionContext:stage"
+
+
 def permissions(system: Deployed) -> Iterator[Permission]:
     """Each permission of the deployed roles."""
     iam = system.cloud.client("iam")
@@ -295,18 +299,20 @@ def permissions(system: Deployed) -> Iterator[Permission]:
 
 def _each(function: str, statement: Mapping[str, Any]) -> Iterator[Permission]:
     conditions = {key: value for test in statement.get("Condition", {}).values() for key, value in test.items()}
-    assert conditions.keys() <= {"dynamodb:LeadingKeys", "dynamodb:EnclosingOperation"}, json.dumps(conditions)
+    assert conditions.keys() <= {"dynamodb:LeadingKeys", "dynamodb:EnclosingOperation", _WRITER, _STAGE}, conditions
     return (
         Permission(function, action, _resource(arn), streams, operation)
         for action in _as_list(statement["Action"])
         for arn in _as_list(statement["Resource"])
-        for streams in _as_list(conditions.get("dynamodb:LeadingKeys", "*"))
+        for streams in _as_list(conditions.get("dynamodb:LeadingKeys", conditions.get(_WRITER, "*")))
         for operation in _as_list(conditions.get("dynamodb:EnclosingOperation", "*"))
     )
 
 
 def _resource(arn: str) -> str:
-    """The name of a table, a queue or a bus, as in calls."""
+    """The name of a table, a queue or a bus, as in calls. The only key is that of proofs."""
+    if ":kms:" in arn:
+        return "*"
     return arn.split(":", 5)[-1].removeprefix("table/").removeprefix("event-bus/")
 
 
