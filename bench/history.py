@@ -16,6 +16,7 @@ from daybook.local.errors import LocalRunError
 from daybook.store.attributes import pack_item
 from daybook.store.event_store import Draft, Head, successor, to_item
 from daybook.store.ledger import COMMITTED
+from daybook.store.ledger_keys import of_event
 from daybook.store.limits import BATCH_WRITE_ITEMS
 from events.accounts import TransactionPosted
 
@@ -84,5 +85,5 @@ def _stream(names: Names, account: str, length: int, consumers: Sequence[str]) -
         for consumer in consumers:
             yield (
                 names.ledger,
-                pack_item({"event": draft.id, "consumer": consumer, "state": COMMITTED, "at": now} | place),
+                pack_item({**of_event(draft.id, consumer), "state": COMMITTED, "at": now} | place),
             )

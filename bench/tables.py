@@ -8,7 +8,7 @@ from events.orders import OrderPlaced
 # Partition key, and sort key with its type if there is one, of the tables that `reserve_stock` uses.
 OURS: Mapping[str, tuple[str, tuple[str, str] | None]] = {
     "store": ("stream", ("sequence", "N")),
-    "ledger": ("event", ("consumer", "S")),
+    "ledger": ("key", None),
     "stock": ("id", None),
     "reservations": ("id", None),
 }

@@ -17,6 +17,7 @@ from daybook.contracts.identity import admitted_id, content_hash
 from daybook.operate.consumers import consumers
 from daybook.operate.dead_letters.index import body
 from daybook.store.ledger import COMMITTED, DEAD, TRYING, from_item
+from daybook.store.ledger_keys import is_of_event
 from events.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from daybook.store.ledger import LedgerEntry
 
 ADMIT = "admit"
-# Partition keys of rows that are not about events.
-_OTHER_ROWS = ("cursor#", "effect#", "switch")
 _BODY_KEY = "dead/"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -169,7 +168,7 @@ def _rows(connection: Connection) -> Iterator[LedgerEntry]:
         ExpressionAttributeNames={"#state": "state"},
     )
     items = (item for page in pages for item in page["Items"])
-    return (from_item(item) for item in items if not item["event"]["S"].startswith(_OTHER_ROWS))
+    return (from_item(item) for item in items if is_of_event(item["key"]["S"]))
 
 
 def _digest(text: str) -> str:

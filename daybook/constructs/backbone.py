@@ -17,6 +17,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from daybook.application import application, catalogue
+from daybook.backbone.watch_ledger import FILTERS
 from daybook.constructs import bundle
 from daybook.constructs.alarms import MINUTE, alarm, silence_alarm, throttled_alarm
 from daybook.constructs.backbone_access import BackboneAccess
@@ -86,13 +87,23 @@ class Backbone(Stack):
         publishers = consumer_roles(self, stage, "publish", "republish")
         set_bus_policy(self._event_bus, only_from("events:PutEvents", arn, roles=publishers))
         self._store = self._event_store()
-        table(self, "Ledger", stage=stage, name=names.ledger, schema=ledger.SCHEMA, data=Data.EVENTS)
+        self._ledger = table(
+            self,
+            "Ledger",
+            stage=stage,
+            name=names.ledger,
+            schema=ledger.SCHEMA,
+            data=Data.EVENTS,
+            # Both images: watch-ledger compares them.
+            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
+        )
         recorder = self._record_dead_letters()
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=names.of("backbone"))
         dashboard.add_widgets(*self._admit().widgets())
         dashboard.add_widgets(*self._publish())
         self._fire_timers()
         self._control_consumers()
+        self._watch_ledger()
         for construct in self.node.find_all():
             if construct.node.id == "RecordDeadLettersMapping":
                 construct.node.add_dependency(recorder)
@@ -157,7 +168,7 @@ class Backbone(Stack):
             audit=True,
         )
         backbone = BackboneAccess(self, stage=self._stage)
-        backbone.allow_ledger(listener.function)
+        backbone.allow_ledger(listener.function, "admit")
         external = [c for c in catalogue().values() if c.contract.sources]
         types = event_types(external)
         arn = self.format_arn(service="events", resource="event-bus", resource_name=names.ingress_bus)
@@ -179,9 +190,7 @@ class Backbone(Stack):
         BackboneAccess(scope, stage=self._stage).allow_reading_by_time(
             self._bus_writer(Construct(self, "Republish"), "republish", set_aside)
         )
-        stream = str(self._store.table_stream_arn)
-        function.allow(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], stream)
-        function.allow(["dynamodb:ListStreams"], stream)
+        stream = _allow_change_stream(function, self._store)
         lambda_.EventSourceMapping(
             scope,
             "Mapping",
@@ -272,7 +281,9 @@ class Backbone(Stack):
     def _control_consumers(self) -> None:
         scope = Construct(self, "ControlConsumers")
         function = self._function(scope, "control-consumers", environment={})
-        BackboneAccess(scope, stage=self._stage).allow_switches(function)
+        backbone = BackboneAccess(scope, stage=self._stage)
+        backbone.allow_switches(function)
+        backbone.allow_register(function)
         # Listing mappings has no resource-level permissions. The condition limits updates to mappings of this stage
         # (https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html).
         function.allow(["lambda:ListEventSourceMappings"], "*")
@@ -363,7 +374,7 @@ class Backbone(Stack):
             environment={BODIES: bodies.bucket_name},
             timeout=self._stage.function_timeout,
         )
-        BackboneAccess(scope, stage=self._stage).allow_ledger(function)
+        BackboneAccess(scope, stage=self._stage).allow_dead_letters(function)
         function.allow(["s3:PutObject"], bodies.arn_for_objects("dead/*"))
         queues = self._stage.names.dead_letters("*")
         function.allow([*RECEIVE_ACTIONS], self.format_arn(service="sqs", resource=queues))
@@ -382,6 +393,47 @@ class Backbone(Stack):
             ),
         )
         return function
+
+    def _watch_ledger(self) -> None:
+        scope = Construct(self, "WatchLedger")
+        name = "watch-ledger"
+        set_aside = dead_letter_queue(scope, stage=self._stage, consumer=name, alarms=self._alarms)
+        restrict_queue(set_aside, stage=self._stage, consumers=[name])
+        function = self._function(scope, name, environment={})
+        function.allow(["sqs:SendMessage"], set_aside.queue_arn)
+        allow_key(function, stage=self._stage, data=Data.MESSAGES, service="sqs", actions=ENCRYPT)
+        lambda_.EventSourceMapping(
+            scope,
+            "Mapping",
+            target=function,
+            event_source_arn=_allow_change_stream(function, self._ledger),
+            starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+            batch_size=100,
+            max_record_age=Duration.hours(23),
+            bisect_batch_on_error=True,
+            on_failure=_ToQueue(set_aside.queue_arn),
+            filters=[dict(pattern) for pattern in FILTERS],
+        )
+        alarm(
+            self,
+            "LedgerTampered",
+            name=f"{self._stage.names.of(name)}-tampered",
+            metric=own_metric(self._stage, name, observability.TAMPERED),
+            at_least=1,
+            minutes=1,
+            meaning="A row of the ledger was changed or deleted in a way in which no code of this system does it.",
+            topic=self._alarms,
+        )
+        alarm(
+            self,
+            "WatchLedgerErrors",
+            name=f"{self._stage.names.of(name)}-errors",
+            metric=function.metric_errors(period=MINUTE, statistic="sum"),
+            at_least=1,
+            minutes=3,
+            meaning=f"{name} failed in each of the last 3 minutes: illegal changes of the ledger are not reported.",
+            topic=self._alarms,
+        )
 
     def _add_publish_alarms(self, function: Function) -> None:
         name = self._stage.names.of("publish")
@@ -407,3 +459,11 @@ class Backbone(Stack):
             meaning="An event in the store was changed or deleted. No code of this system does that.",
             topic=self._alarms,
         )
+
+
+def _allow_change_stream(function: Function, table: dynamodb.Table) -> str:
+    """Allow a function's event source mapping to read the change stream of a table. Returns the stream's ARN."""
+    stream = str(table.table_stream_arn)
+    function.allow(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], stream)
+    function.allow(["dynamodb:ListStreams"], stream)
+    return stream

@@ -31,6 +31,7 @@ from daybook.runtime.retry import BreakerSettings, Retry
 from daybook.store.attributes import unpack_item
 from daybook.store.event_store import EventStore, from_item, to_item
 from daybook.store.ledger import Ledger, LedgerEntry
+from daybook.store.ledger import from_item as ledger_entry
 from daybook.store.state import State, row_table
 from daybook.testing.messages import Message, from_the_bus, recorded
 from daybook.testing.tables import Definition, backbone_tables, definition, service_tables
@@ -170,7 +171,7 @@ class World:
     def clear(self, *tables: str) -> None:
         """Delete all items of these tables."""
         for table in tables:
-            key = ("event", "consumer") if table == "ledger" else ("id",)
+            key = ("key",) if table == "ledger" else ("id",)
             for item in self._all(NAMES.of(table)):
                 self._dynamodb.delete_item(TableName=NAMES.of(table), Key={name: item[name] for name in key})
 
@@ -210,7 +211,7 @@ class World:
     def items(self, table: str) -> list[dict[str, Any]]:
         """All items of a table with all their attributes, by id."""
         found = [unpack_item(item) for item in self._all(NAMES.of(table))]
-        return sorted(found, key=lambda item: str(item.get("id", item.get("event"))))
+        return sorted(found, key=lambda item: str(item.get("id", item.get("key"))))
 
     def row(self, row: type[R], key: str) -> R | None:
         """The row with this key; None if there is none."""
@@ -219,7 +220,8 @@ class World:
 
     def entries(self, event: Envelope) -> list[LedgerEntry]:
         """The ledger's entries for an event: its processing status at each consumer."""
-        return self.ledger.of_event(event.metadata.id)
+        rows = (item for item in self._all(NAMES.ledger) if item["key"]["S"].partition("#")[2] == event.metadata.id)
+        return sorted(map(ledger_entry, rows), key=lambda entry: entry.consumer)
 
     def dead_letters(self) -> list[DeadLetter]:
         """All messages that were ever in the dead-letter queue."""

@@ -130,7 +130,7 @@ def test_an_item_that_is_not_an_event_is_reported(own: Deployed) -> None:
 
 def test_a_deleted_row_of_the_ledger_is_reported(own: Deployed) -> None:
     (placed, *_) = own.connection.store.stream("order/traffic-0")
-    key = pack_item({"event": placed.metadata.id, "consumer": "reserve-stock"})
+    key = pack_item({"key": f"reserve-stock#{placed.metadata.id}"})
     ledger = own.connection.names.ledger
     row = own.connection.dynamodb.get_item(TableName=ledger, Key=key)["Item"]
     own.connection.dynamodb.delete_item(TableName=ledger, Key=key)

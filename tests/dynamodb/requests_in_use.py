@@ -24,6 +24,7 @@ from daybook.store.cursor import Cursor, Cursors, PendingEvent
 from daybook.store.event_store import CORRELATION_INDEX, EventStore, journal_bucket, journal_shard, successor
 from daybook.store.journal import Journal, Span
 from daybook.store.ledger import COMMITTED, DEAD, DEAD_INDEX, AlreadyDone, Ledger, LedgerEntry, Note
+from daybook.store.ledger_keys import of_event
 from daybook.store.schema import Index, Schema
 from daybook.store.state import KEY, State, row_table
 from daybook.store.timers import DueTable, Timer, Watermark, slots
@@ -111,8 +112,7 @@ def _ledger(client: Any) -> None:
     with suppress(AlreadyDone):
         ledger.record_dead(done)
     ledger.find("one", "consumer")
-    ledger.of_event("one")
-    list(ledger.find_all([{"event": event, "consumer": "consumer"} for event in ("one", "two", "three")], LONG))
+    list(ledger.find_all([of_event(event, "consumer") for event in ("one", "two", "three")], LONG))
 
 
 def _switches(client: Any) -> None:
@@ -136,7 +136,7 @@ def _switches(client: Any) -> None:
             switches.release_trial(consumer, "t-2")
             switches.claim_trial(consumer, "t-2", -60)
             switches.close(consumer, "t-2")
-    list(switches.all())
+    list(switches.find_all(["paused", "broken", "absent"], LONG))
 
 
 def _attempts(client: Any) -> None:

@@ -12,6 +12,7 @@ from daybook.consumers.work import Work
 from daybook.contracts.envelope import Envelope
 from daybook.local.faults import ALWAYS, Fault, Faults, Guard
 from daybook.local.mailbox import mailbox
+from daybook.operate.registered import KnownConsumers
 from daybook.store.event_store import to_item
 from daybook.store.ledger import COMMITTED
 from daybook.store.state import State
@@ -224,7 +225,7 @@ def deliver(handler: Reaction[StockReceived], *events: Envelope) -> None:
 
 def handled(system: Deployed, event: str) -> list[str]:
     """The consumers that have committed the event."""
-    return [entry.consumer for entry in system.connection.ledger.of_event(event) if entry.state == COMMITTED]
+    return [entry.consumer for entry in KnownConsumers.of(system.connection).rows(event) if entry.state == COMMITTED]
 
 
 def cancellation(system: Deployed, order: str) -> str:

@@ -98,7 +98,7 @@ def change(stage: World, event: Envelope, **attributes: Any) -> None:
 
 def forget(stage: World, event: Envelope, consumer: str) -> None:
     stage.connection.dynamodb.delete_item(
-        TableName=stage.names.ledger, Key={"event": {"S": event.metadata.id}, "consumer": {"S": consumer}}
+        TableName=stage.names.ledger, Key={"key": {"S": f"{consumer}#{event.metadata.id}"}}
     )
 
 
@@ -181,7 +181,7 @@ def test_a_last_event_that_was_changed_with_its_hash_is_reported_by_the_content_
     m = last.metadata
     stage.connection.dynamodb.update_item(
         TableName=stage.names.ledger,
-        Key={"event": {"S": m.id}, "consumer": {"S": "admit"}},
+        Key={"key": {"S": f"admit#{m.id}"}},
         UpdateExpression="SET content_hash = :hash",
         ExpressionAttributeValues={":hash": {"S": content_hash(m.type, m.version, last.data)}},
     )

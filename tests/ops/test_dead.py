@@ -393,8 +393,7 @@ def many(world: World, number: int, *, consumer: str = TO) -> None:
         items = [
             pack_item(
                 {
-                    "event": f"{consumer}-{start + each:06}",
-                    "consumer": consumer,
+                    "key": f"{consumer}#{consumer}-{start + each:06}",
                     "state": DEAD,
                     "dead": consumer,
                     "at": ms(start + each),

@@ -215,7 +215,7 @@ def test_changes_by_others_during_the_run_are_reported_and_kept(stage: World) ->
     def discard() -> None:
         stage.connection.dynamodb.update_item(
             TableName=stage.names.ledger,
-            Key=pack_item({"event": "e-2", "consumer": TO}),
+            Key=pack_item({"key": f"{TO}#e-2"}),
             UpdateExpression="SET #state = :discarded",
             ExpressionAttributeNames={"#state": "state"},
             ExpressionAttributeValues={":discarded": pack(DISCARDED)},

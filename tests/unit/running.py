@@ -80,8 +80,8 @@ class Running:
             entry
             for item in self.world.items("ledger")
             if item.get("state") == DEAD
-            and item["consumer"] == consumer
-            and (entry := self.world.ledger.find(item["event"], consumer))
+            and item["key"].startswith(f"{consumer}#")
+            and (entry := self.world.ledger.find(item["key"].removeprefix(f"{consumer}#"), consumer))
         ]
 
     def operations(self) -> list[Envelope]:

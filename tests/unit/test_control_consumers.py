@@ -65,7 +65,7 @@ class Cloud:
 
     def sets(self, consumer: str, **values: object) -> None:
         """Set the consumer's switch."""
-        item = {"event": "switch", "consumer": consumer, **values}
+        item = {"key": f"{consumer}#switch", **values}
         self.world.client.put_item(TableName=NAMES.ledger, Item={name: pack(value) for name, value in item.items()})
 
     def states(self, consumer: str) -> list[str]:

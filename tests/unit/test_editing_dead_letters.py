@@ -436,7 +436,7 @@ def test_a_dead_letter_that_was_discarded_meanwhile_is_not_changed(running: Runn
     rejected = find(connection, dead_letter)
     running.world.client.update_item(
         TableName=connection.names.ledger,
-        Key={"event": {"S": dead_letter}, "consumer": {"S": "admit"}},
+        Key={"key": {"S": f"admit#{dead_letter}"}},
         UpdateExpression="SET #state = :discarded REMOVE dead",
         ExpressionAttributeNames={"#state": "state"},
         ExpressionAttributeValues={":discarded": {"S": DISCARDED}},

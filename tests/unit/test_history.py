@@ -155,7 +155,7 @@ def test_deliveries_that_dynamodb_did_not_process_are_requested_again(world: Wor
     settle(world, LedgerEntry("e-1", "index-patient", COMMITTED, clock.now()))
     settle(world, LedgerEntry("e-2", "index-patient", COMMITTED, clock.now()))
     left = {LEDGER: {"Keys": [key("e-2")], "ConsistentRead": True}}
-    answered = {"event": {"S": "e-1"}, "consumer": {"S": "index-patient"}, "state": {"S": COMMITTED}, "at": {"S": "x"}}
+    answered = {**key("e-1"), "state": {"S": COMMITTED}, "at": {"S": "x"}}
     faults.answer("BatchGetItem", (200, {"Responses": {LEDGER: [answered]}, "UnprocessedKeys": left}))
     asked = faults.requests("BatchGetItem")
 
@@ -185,9 +185,9 @@ def test_a_batch_of_several_tables_is_read_until_no_key_is_unprocessed(world: Wo
     )
     backoff = endless()
 
-    found = [(table, item.get("id") or item["event"]) for table, item in batch_get(dynamodb(), request, backoff)]
+    found = [(table, item.get("id") or item["key"]) for table, item in batch_get(dynamodb(), request, backoff)]
 
-    assert found == [(tallies, {"S": "a"}), (tallies, {"S": "b"}), (LEDGER, {"S": "e-1"})]
+    assert found == [(tallies, {"S": "a"}), (tallies, {"S": "b"}), (LEDGER, {"S": "index-patient#e-1"})]
     assert backoff.waits == 2
 
 
@@ -223,7 +223,7 @@ def pending(world: World, *deliveries: tuple[str, str]) -> set[tuple[str, str]]:
 
 
 def key(event: str) -> dict[str, dict[str, str]]:
-    return {"event": {"S": event}, "consumer": {"S": "index-patient"}}
+    return {"key": {"S": f"index-patient#{event}"}}
 
 
 def dynamodb() -> Any:

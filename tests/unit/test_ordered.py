@@ -88,7 +88,7 @@ def discard(world: World, envelope: Envelope) -> None:
     """Discard the event, as an operator does."""
     world.client.update_item(
         TableName=NAMES.ledger,
-        Key={"event": pack(envelope.metadata.id), "consumer": pack("follow-dial")},
+        Key={"key": pack(f"follow-dial#{envelope.metadata.id}")},
         UpdateExpression="SET #state = :discarded",
         ExpressionAttributeNames={"#state": "state"},
         ExpressionAttributeValues={":discarded": pack("discarded")},

@@ -277,7 +277,8 @@ def test_a_fault_raises_an_alarm_at_once_that_is_cleared_when_the_device_works(b
 def committed(bedside: Bedside) -> list[str]:
     """The ids of the reports that raise-alarm has committed."""
     rows = bedside.world.items("ledger")
-    return [row["event"] for row in rows if row.get("consumer") == "raise-alarm" and row.get("state") == "committed"]
+    own = {row["key"].removeprefix("raise-alarm#"): row for row in rows if row["key"].startswith("raise-alarm#")}
+    return [event for event, row in own.items() if row.get("state") == "committed"]
 
 
 # Guards: a report counts only if it was measured later than the last one that counted.

@@ -51,5 +51,5 @@ _RESOURCES: tuple[tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]], ...]
 def _stream(part: Mapping[str, Any]) -> str | None:
     keyed = part.get("Item") or part.get("Key") or {}
     values = part.get("ExpressionAttributeValues", {})
-    value = keyed.get("stream") or keyed.get("event") or values.get(":stream") or values.get(":switch") or {}
+    value = keyed.get("stream") or keyed.get("key") or values.get(":stream") or {}
     return value.get("S") if isinstance(value, dict) else None
