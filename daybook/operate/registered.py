@@ -58,3 +58,11 @@ class KnownConsumers:
     def place_of(self, event: str) -> Place | None:
         """The place of the event with this id in the store, if a ledger row has it."""
         return next(((row.stream, row.sequence) for row in self.rows(event) if row.stream), None)
+
+
+def rows_of(connection: Connection, event: str, consumer: str = "") -> list[LedgerEntry]:
+    """The row of the event at the consumer, if there is one, or its rows at all known consumers. A consistent read."""
+    if not consumer:
+        return KnownConsumers.of(connection).rows(event)
+    found = connection.ledger.find(event, consumer)
+    return [found] if found else []

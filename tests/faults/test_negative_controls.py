@@ -126,7 +126,9 @@ def test_only_the_cursors_condition_keeps_a_stream_blocked_that_another_process_
     following, refusing = ordered_consumer(record_sequence), ordered_consumer(reject)
 
     with process_of(system, "receive-stock"):
-        without = guard_or(guarded, without_conditions(system.connection.names.ledger, rows="cursor#"))
+        without = guard_or(
+            guarded, without_conditions(system.connection.names.ledger, rows=f"{ordered_consumer(reject).name}#cursor#")
+        )
         with without, before_first_write(lambda: deliver(refusing, first)):
             deliver(following, third)
 

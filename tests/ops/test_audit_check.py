@@ -340,7 +340,7 @@ def test_a_decision_without_a_record_is_reported(stage: World) -> None:
         entry = LedgerEntry(m.id, PLACE, DISCARDED, ms(9), m.stream, m.sequence, details=details)
         stage.connection.dynamodb.transact_write_items(TransactItems=[stage.connection.ledger.record(entry)])
 
-    assert [(kind, where) for kind, where, _ in found()] == [("operation", "order/2#1")]
+    assert [(kind, where) for kind, where, _ in found()] == [("operation", "order/2#1"), ("operation", "order/3#1")]
 
 
 def test_ten_thousand_differences_are_decoded_and_more_are_not_guessed() -> None:

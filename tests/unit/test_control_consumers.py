@@ -41,9 +41,12 @@ class Cloud:
         self.client: Any = boto3.client("lambda")
         self.switches = Switches(self.world.client, NAMES.ledger)
         self.mappings = Mappings(self.client, NAMES)
+        self.events: Any = boto3.client("events")
+        self.events.create_event_bus(Name=NAMES.event_bus)
 
     def deploys(self, consumer: str, *, mappings: int = 1) -> None:
-        """Deploy a consumer with its mappings."""
+        """Deploy a consumer with its rule and its mappings."""
+        self.subscribes(consumer, "OrderPlaced")
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as files:
             files.writestr("handler.py", "")
@@ -62,6 +65,11 @@ class Cloud:
             queue = sqs.create_queue(QueueName=NAMES.of(f"{consumer}{number or ''}"))["QueueUrl"]
             arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
             self.client.create_event_source_mapping(FunctionName=NAMES.of(consumer), EventSourceArn=arn, Enabled=True)
+
+    def subscribes(self, consumer: str, *types: str) -> None:
+        """Give the consumer a rule for these types of events."""
+        pattern = json.dumps({"source": ["daybook.orders"], "detail-type": types})
+        self.events.put_rule(Name=NAMES.of(consumer), EventBusName=NAMES.event_bus, EventPattern=pattern)
 
     def sets(self, consumer: str, **values: object) -> None:
         """Set the consumer's switch."""

@@ -136,8 +136,6 @@ class _Audit:
             text = f"the row {key_} names a consumer that never subscribed"
         elif row.get("dead", consumer) != consumer:
             text = f"the row {key_} claims to be a dead letter of {row['dead']}"
-        elif row.get("state") == DISCARDED and not row.get("operation"):
-            text = f"the row {key_} is discarded, and names no operation"
         else:
             return
         self.findings.add(Difference(kind="ledger", text=text, event=row["event"], consumer=consumer))
@@ -214,8 +212,8 @@ class _Claims:
     def add(self, row: Row) -> None:
         if row.get("state") == COMMITTED and row.get("stream"):
             self._events.setdefault((row["stream"], row["sequence"]), []).append(row)
-        if row.get("state") == DISCARDED and row.get("operation"):
-            self._decisions.setdefault(str(row["operation"]), []).append(row)
+        if row.get("state") == DISCARDED:
+            self._decisions.setdefault(str(row.get("operation", "")), []).append(row)
         if len(self._events) >= MAX_READS or len(self._decisions) >= MAX_READS:
             self.flush()
 
@@ -236,6 +234,8 @@ class _Claims:
             if (f"operation/{operation}", 1) not in known:
                 for row in rows:
                     text = f"it was discarded by operation/{operation}, which is not in the store"
+                    if not operation:
+                        text = "it was discarded, and names no operation"
                     self._report_difference("operation", text, row, str(row.get("stream", "")), row.get("sequence", 0))
 
     def _ids(self, places: list[tuple[str, int]]) -> dict[tuple[str, int], Any]:

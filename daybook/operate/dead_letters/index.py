@@ -14,7 +14,7 @@ from daybook.operate.connection import Connection
 from daybook.operate.errors import OperatorError, Unsuccessful
 from daybook.operate.functions import environment
 from daybook.operate.reading import chunks, entries, stored
-from daybook.operate.registered import KnownConsumers
+from daybook.operate.registered import rows_of
 from daybook.operate.terminal import daybook
 from daybook.runtime.settings import BODIES
 from daybook.store.attributes import pack, pack_item
@@ -143,8 +143,8 @@ def named(connection: Connection, name: str) -> DeadLetter:
     Raises NoSuchDeadLetter, also if the event is dead at several consumers and the id names none.
     """
     event, consumer = split_id(name)
-    rows = KnownConsumers.of(connection).rows(event)
-    dead = [entry for entry in rows if entry.state == DEAD and consumer in {"", entry.consumer}]
+    rows = rows_of(connection, event, consumer)
+    dead = [entry for entry in rows if entry.state == DEAD]
     if len(dead) > 1:
         known = ", ".join(f"{event}@{entry.consumer}" for entry in dead)
         raise NoSuchDeadLetter(f"{event} is dead at {len(dead)} consumers; use one of {known}")

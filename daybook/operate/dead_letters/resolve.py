@@ -33,7 +33,7 @@ from daybook.operate.masking import HIDDEN, shown
 from daybook.operate.operation import Operation
 from daybook.operate.polling import poll
 from daybook.operate.reading import line_of
-from daybook.operate.registered import KnownConsumers
+from daybook.operate.registered import rows_of
 from daybook.operate.send.entries import json_in
 from daybook.operate.terminal import daybook
 from daybook.store.event_store import Draft, Head, successor
@@ -149,7 +149,7 @@ def find(connection: Connection, name: str) -> UnknownOutcome:
 def already_resolved(connection: Connection, name: str) -> Resolved | None:
     """The result for the dead letter with this id, if its event is already committed at its effect."""
     event, consumer = split_id(name)
-    found = [row for row in KnownConsumers.of(connection).rows(event) if consumer in {"", row.consumer}]
+    found = rows_of(connection, event, consumer)
     effects = consumers(connection) if found else {}
     settled = [row for row in found if row.consumer in effects and effects[row.consumer].kind == EFFECT]
     if len(settled) != 1 or settled[0].state != COMMITTED:

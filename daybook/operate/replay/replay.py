@@ -1,8 +1,8 @@
 """Replays recorded events to one consumer: preview, parallel delivery, and resumption.
 
 A replay is an operation with a start event and an end event. In between, each partition has a checkpoint in a row of
-the ledger's table, written after the events before it were delivered. A replay that is resumed after a crash delivers at
-most one portion of each partition again, and the consumer does not process these events again.
+the ledger's table, written after the events before it were delivered. A replay that is resumed after a crash delivers
+at most one portion of each partition again, and the consumer does not process these events again.
 """
 
 from collections import Counter
