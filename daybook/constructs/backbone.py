@@ -412,7 +412,7 @@ class Backbone(Stack):
             max_record_age=Duration.hours(23),
             bisect_batch_on_error=True,
             on_failure=_ToQueue(set_aside.queue_arn),
-            filters=[dict(pattern) for pattern in FILTERS],
+            filters=[lambda_.FilterCriteria.filter(dict(pattern)) for pattern in FILTERS],
         )
         alarm(
             self,

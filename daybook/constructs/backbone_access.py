@@ -56,12 +56,10 @@ class BackboneAccess(Construct):
         _allow(role, actions, self._table_arn(self._names.ledger), _with_keys([ledger_keys.ALL_SWITCHES]))
 
     def allow_register(self, role: iam.IGrantable) -> None:
-        """Allow reading and writing the register of consumers, and listing the rules of the event bus."""
-        stack = Stack.of(self)
+        """Allow reading and writing the register of consumers, and listing rules, which has no narrower resource."""
         actions = ["dynamodb:GetItem", "dynamodb:PutItem"]
         _allow(role, actions, self._table_arn(self._names.ledger), _with_keys([ledger_keys.REGISTER["key"]]))
-        rules = stack.format_arn(service="events", resource="rule", resource_name=f"{self._names.event_bus}/*")
-        _allow(role, ["events:ListRules"], rules)
+        _allow(role, ["events:ListRules"], "*")
 
     def allow_append(
         self, role: iam.IGrantable, contracts: Iterable[type[Event]], *, reads_openings: bool = False

@@ -17,6 +17,7 @@ from daybook.contracts.contract import Event
 from events.catalogue import CATALOGUE
 from events.inventory import StockReceived
 from functions.inventory import receive_stock
+from functions.patients import reconcile_records
 from tests.templates.sources import consumers
 from tests.templates.synthesis import Assembly
 
@@ -25,6 +26,9 @@ TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 RECEIVE_ACTIONS = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 QUEUE = RECEIVE_ACTIONS | {"sqs:ChangeMessageVisibility", "sqs:SendMessage"}
 LEDGER = {"dynamodb:GetItem ledger", "dynamodb:UpdateItem ledger"}
+CHANGE_STREAM = {
+    f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+}
 ALWAYS = LOGS | TRACES
 CONSUMER = ALWAYS | QUEUE | LEDGER
 EFFECT = CONSUMER | {"dynamodb:BatchGetItem ledger"}
@@ -55,9 +59,7 @@ ALLOWED = {
     | {"sqs:SendMessage"}
     | LEDGER
     | {"dynamodb:PutItem store", "dynamodb:Query store"},
-    "publish": ALWAYS
-    | {"events:PutEvents", "sqs:SendMessage"}
-    | {f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")},
+    "publish": ALWAYS | {"events:PutEvents", "sqs:SendMessage"} | CHANGE_STREAM,
     "republish": ALWAYS
     | {"events:PutEvents", "sqs:SendMessage", "dynamodb:Query journal", "dynamodb:BatchGetItem store"},
     "record-dead-letters": ALWAYS | RECEIVE_ACTIONS | LEDGER | {"s3:PutObject"},
@@ -67,7 +69,9 @@ ALLOWED = {
     | CONTINUES,
     "control-consumers": ALWAYS
     | LEDGER
-    | {"dynamodb:Query ledger", "lambda:ListEventSourceMappings", "lambda:UpdateEventSourceMapping"},
+    | {"dynamodb:BatchGetItem ledger", "dynamodb:PutItem ledger", "events:ListRules"}
+    | {"lambda:ListEventSourceMappings", "lambda:UpdateEventSourceMapping"},
+    "watch-ledger": ALWAYS | {"sqs:SendMessage"} | CHANGE_STREAM,
     "place-order": CONSUMER | {"dynamodb:PutItem Orders", "dynamodb:PutItem due"},
     **dict.fromkeys(
         ("confirm-order", "cancel-unstocked", "cancel-unpaid", "cancel-expired", "complete-order", "grant-refund"),
@@ -190,6 +194,13 @@ ALLOWED = {
 }
 
 
+# The consumers whose progress reconcile-records waits for.
+RECONCILED = [
+    *("index-patient", "index-merged", "index-unmerged"),
+    *("sync-pharmacy", "sync-pharmacy-merged", "sync-pharmacy-unmerged"),
+    *("sync-billing", "sync-billing-merged", "sync-billing-unmerged"),
+]
+
 # The events that each function appends.
 APPENDED = {
     "admit": [event for event in CATALOGUE.values() if event.contract.sources],
@@ -217,8 +228,9 @@ def test_the_permissions_of_every_function_are_checked(aws: Assembly) -> None:
     assert functions == ALLOWED.keys()
 
 
-def test_only_tracing_and_listing_mappings_are_allowed_on_all_resources(aws: Assembly) -> None:
-    lists = {"control-consumers": {"lambda:ListEventSourceMappings"}}  # it has no resource-level permissions
+def test_only_tracing_and_listing_mappings_and_rules_are_allowed_on_all_resources(aws: Assembly) -> None:
+    # These have no resource-level permissions.
+    lists = {"control-consumers": {"lambda:ListEventSourceMappings", "events:ListRules"}}
     for function in ALLOWED:
         for statement in aws.statements(function):
             if "*" in _resources(statement):
@@ -233,10 +245,46 @@ def test_only_control_consumers_may_change_mappings_and_only_those_of_its_stage(
     assert ":function:daybook-test-*" in json.dumps(statement["Condition"]["ArnLike"]["lambda:FunctionArn"])
 
 
-def test_control_consumers_may_read_only_switches_in_the_ledger(aws: Assembly) -> None:
-    (reading,) = [s for s in aws.statements("control-consumers") if "dynamodb:Query" in _actions(s)]
+@pytest.mark.parametrize("function", sorted(ALLOWED))
+def test_a_function_may_use_only_its_own_rows_of_the_ledger(aws: Assembly, function: str) -> None:
+    own: dict[str, list[tuple[set[str], dict[str, Any]]]] = {
+        # The rows of all consumers, but only their switches, and the register.
+        "control-consumers": [
+            ({"GetItem", "BatchGetItem", "UpdateItem"}, _keys("*#switch")),
+            ({"GetItem", "PutItem"}, _keys("#register")),
+        ],
+        # The processing statuses of all consumers, and no other rows.
+        "record-dead-letters": [
+            (
+                {"GetItem", "UpdateItem"},
+                {
+                    "ForAllValues:StringNotLike": {
+                        "dynamodb:LeadingKeys": ["#*", "*#effect#*", "*#cursor#*", "*#switch"]
+                    }
+                },
+            )
+        ],
+    }
+    if function in {"admit", *(consumer.name for consumer in consumers())}:
+        own[function] = [({"GetItem", "UpdateItem"}, _keys(f"{function}#*"))]
+        if ALLOWED[function] >= EFFECT:
+            own[function] = [({"GetItem", "UpdateItem", "BatchGetItem"}, _keys(f"{function}#*"))]
+    if function == "reconcile-records":
+        own[function] += [({"BatchGetItem"}, _keys(*(f"{consumer}#*" for consumer in RECONCILED)))]
 
-    assert reading["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["switch"]}}
+    granted = [
+        ({action.removeprefix("dynamodb:") for action in _actions(s)}, s.get("Condition"))
+        for s in aws.statements(function)
+        if " ledger" in map(_where, _resources(s))
+    ]
+
+    assert granted == own.get(function, [])
+
+
+def test_reconcile_records_may_read_the_statuses_of_exactly_the_consumers_that_it_waits_for() -> None:
+    assert sorted(RECONCILED) == sorted(
+        consumer for _, consumers in reconcile_records.SYSTEMS.values() for consumer in consumers.values()
+    )
 
 
 def test_no_function_may_update_or_delete_stored_events(aws: Assembly) -> None:
@@ -332,15 +380,21 @@ def test_reads_history_allows_only_reading_those_streams_and_rows_of_the_ledger(
     granted = {}
     for history in (None, StockReceived):
         service = Service(App(), "inventory", stage=Stage(name="local"))
-        service.reaction("count_stock", StockReceived, reads_history=history)
+        statuses = ["receive-stock"] if history else []
+        service.reaction("count_stock", StockReceived, reads_history=history, reads_statuses_of=statuses)
         policies = Template.from_stack(service).find_resources("AWS::IAM::Policy").values()
         granted[history] = [json.dumps(s) for p in policies for s in p["Properties"]["PolicyDocument"]["Statement"]]
 
     more = [json.loads(each) for each in granted[StockReceived] if each not in granted[None]]
     assert [(_actions(s), _where(s["Resource"]), s.get("Condition")) for s in more] == [
         (["dynamodb:Query"], " store", {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["stock/*"]}}),
-        (["dynamodb:BatchGetItem"], " ledger", None),
+        (["dynamodb:BatchGetItem"], " ledger", _keys("receive-stock#*")),
     ]
+
+
+def _keys(*patterns: str) -> dict[str, Any]:
+    """The condition that limits a statement to items with these partition keys."""
+    return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(patterns)}}
 
 
 def _actions(statement: dict[str, Any]) -> list[str]:

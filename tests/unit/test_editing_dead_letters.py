@@ -216,7 +216,7 @@ def test_a_stored_event_cannot_be_edited(running: Running) -> None:
         LedgerEntry(envelope.metadata.id, "open-loan", DEAD, clock.now(), details={"body": from_the_bus(envelope)})
     )
 
-    error = error_of(lambda: find(running.connection(), envelope.metadata.id), EventIsStored)
+    error = error_of(lambda: find(running.connection(), f"{envelope.metadata.id}@open-loan"), EventIsStored)
 
     assert "daybook dead retry" in error
 
