@@ -22,7 +22,7 @@ from daybook.operate.operation import Operation
 from daybook.operate.program import app
 from daybook.store.cursor import Cursor, Cursors, PendingEvent
 from daybook.store.event_store import to_item
-from daybook.store.ledger import DISCARDED, LedgerEntry, Note
+from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry, Note
 from tests.ops.world import World, ago, ms
 
 WAREHOUSE = "warehouse.receiving"
@@ -341,6 +341,26 @@ def test_a_decision_without_a_record_is_reported(stage: World) -> None:
         stage.connection.dynamodb.transact_write_items(TransactItems=[stage.connection.ledger.record(entry)])
 
     assert [(kind, where) for kind, where, _ in found()] == [("operation", "order/2#1"), ("operation", "order/3#1")]
+
+
+# Guards: each line of `_check_names` in the audit.
+def test_rows_that_no_consumer_of_the_stage_can_have_written_are_reported(stage: World) -> None:
+    placed, _ = an_order(stage)
+    m = placed.metadata
+    stage.handled(placed, "removed-consumer")  # it is registered
+    assert found() == []
+
+    unknown = LedgerEntry(m.id, "no-consumer", COMMITTED, ms(9), m.stream, m.sequence)
+    foreign = LedgerEntry("e-2", PLACE, DEAD, ms(9), details={"dead": RESERVE})
+    stage.connection.dynamodb.transact_write_items(TransactItems=[stage.connection.ledger.record(unknown)])
+    stage.connection.ledger.record_dead(foreign)
+    stage.connection.dynamodb.put_item(TableName=stage.names.ledger, Item={"key": {"S": "#nothing"}})
+
+    assert sorted(text for _, _, text in found()) == [
+        "the row #nothing belongs to no consumer",
+        f"the row no-consumer#{m.id} names a consumer that never subscribed",
+        f"the row {PLACE}#e-2 claims to be a dead letter of {RESERVE}",
+    ]
 
 
 def test_ten_thousand_differences_are_decoded_and_more_are_not_guessed() -> None:

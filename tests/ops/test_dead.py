@@ -26,7 +26,8 @@ from daybook.operate.dead_letters.index import (
 from daybook.operate.dead_letters.remedies import NEVER_ADMITTED
 from daybook.operate.program import app
 from daybook.store.attributes import pack_item
-from daybook.store.ledger import DEAD, Note
+from daybook.store.ledger import DEAD, LedgerEntry, Note
+from daybook.store.ledger_keys import of_event
 from tests.ops.world import World, morning, ms
 
 TO = "confirm-order"
@@ -437,3 +438,23 @@ def test_the_memory_of_groups_does_not_grow_with_the_number_of_dead_letters() ->
     peak(100)
     held = 10_000 * 100  # bytes, if only the ids were held
     assert peak(10_000) < peak(2_000) + held / 10
+
+
+# Guards: the name in the index is compared with the row's key.
+def test_a_row_in_the_name_of_another_consumer_is_ignored_and_reported(world: World) -> None:
+    real = world.died("e-1", TO)
+    planted = LedgerEntry("e-2", "receive-stock", DEAD, ms(5), details={"error": "KeyError", "body": "{}"})
+    world.connection.ledger.record_dead(planted)
+    world.connection.dynamodb.update_item(
+        TableName=world.names.ledger,
+        Key=pack_item(of_event("e-2", "receive-stock")),
+        UpdateExpression="SET dead = :other",
+        ExpressionAttributeValues={":other": {"S": TO}},
+    )
+
+    for wanted in (Selection(), Selection(consumer=TO)):
+        ignored: list[str] = []
+        found = dead_letters(world.connection, wanted, ignored=ignored.append)
+        assert [each.id for each in found] == [real]
+        (text,) = ignored
+        assert f"e-2@receive-stock claims to be a dead letter of {TO}" in text

@@ -11,6 +11,7 @@ from aws_cdk.assertions import Template
 
 from daybook.constructs.service import Service
 from daybook.constructs.stage import Stage
+from daybook.consumers.effect import Effect
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
@@ -267,7 +268,7 @@ def test_a_function_may_use_only_its_own_rows_of_the_ledger(aws: Assembly, funct
     }
     if function in {"admit", *(consumer.name for consumer in consumers())}:
         own[function] = [({"GetItem", "UpdateItem"}, _keys(f"{function}#*"))]
-        if ALLOWED[function] >= EFFECT:
+        if function in {consumer.name for consumer in consumers() if isinstance(consumer, Effect)}:
             own[function] = [({"GetItem", "UpdateItem", "BatchGetItem"}, _keys(f"{function}#*"))]
     if function == "reconcile-records":
         own[function] += [({"BatchGetItem"}, _keys(*(f"{consumer}#*" for consumer in RECONCILED)))]

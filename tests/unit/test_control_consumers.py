@@ -25,6 +25,7 @@ from daybook.contracts import clock
 from daybook.runtime import aws
 from daybook.runtime.mapping import Mappings
 from daybook.store.attributes import pack
+from daybook.store.register import Register
 from daybook.testing.world import NAMES, Context, World
 from tests.metrics import emitted
 
@@ -233,3 +234,20 @@ def refuse_once(code: str) -> None:
         return AWSResponse(params["url"], 400, HTTPHeaders(), None), content
 
     aws.client("lambda").meta.events.register_last("before-call.lambda.UpdateEventSourceMapping", Once(refuse))
+
+
+# Guards: the register is updated, and the switches of all consumers in it are applied.
+def test_a_consumer_without_a_rule_stays_registered_and_its_switch_is_still_applied(cloud: Cloud) -> None:
+    cloud.a_minute_passes()
+    cloud.events.delete_rule(Name=NAMES.of("charge-order"), EventBusName=NAMES.event_bus)
+    cloud.subscribes("reserve-stock", "OrderPlaced")
+    cloud.sets("charge-order", **paused())
+
+    cloud.a_minute_passes()
+
+    registered = Register(cloud.world.client, NAMES.ledger).read()
+    assert {name: bool(known.until) for name, known in registered.items()} == {
+        "charge-order": True,
+        "reserve-stock": False,
+    }
+    assert cloud.states("charge-order") == ["Disabled"]
