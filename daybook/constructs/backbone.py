@@ -397,22 +397,23 @@ class Backbone(Stack):
     def _watch_ledger(self) -> None:
         scope = Construct(self, "WatchLedger")
         name = "watch-ledger"
-        set_aside = dead_letter_queue(scope, stage=self._stage, consumer=name, alarms=self._alarms)
-        restrict_queue(set_aside, stage=self._stage, consumers=[name])
         function = self._function(scope, name, environment={})
-        function.allow(["sqs:SendMessage"], set_aside.queue_arn)
-        allow_key(function, stage=self._stage, data=Data.MESSAGES, service="sqs", actions=ENCRYPT)
-        lambda_.EventSourceMapping(
+        mapping = lambda_.EventSourceMapping(
             scope,
             "Mapping",
             target=function,
             event_source_arn=_allow_change_stream(function, self._ledger),
             starting_position=lambda_.StartingPosition.TRIM_HORIZON,
             batch_size=100,
-            max_record_age=Duration.hours(23),
             bisect_batch_on_error=True,
-            on_failure=_ToQueue(set_aside.queue_arn),
             filters=[lambda_.FilterCriteria.filter(dict(pattern)) for pattern in FILTERS],
+        )
+        Validations.of(mapping).acknowledge(
+            Acknowledgment(
+                id="Serverless::Serverless-LambdaEventSourceMappingDestination",
+                reason="A batch is retried while the change stream keeps it, and an alarm goes off. An audit finds the "
+                "rest.",
+            )
         )
         alarm(
             self,

@@ -16,7 +16,7 @@ from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.transaction import is_failed_condition
 
 # Functions of the backbone that have rows in the ledger: admit for each event, the others for dead letters.
-BACKBONE = ("admit", "fire-timers", "publish", "watch-ledger")
+BACKBONE = ("admit", "fire-timers", "publish")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

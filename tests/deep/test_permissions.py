@@ -59,7 +59,10 @@ USED_BY_LAMBDA = {
 
 @dataclass(frozen=True, order=True)
 class Permission:
-    """One permission of a function's role. All fields except the function are patterns; `*` matches everything."""
+    """One permission of a function's role. All fields except the function are patterns; `*` matches everything.
+
+    `streams` are one or more patterns of partition keys, with spaces between them; after a `!`, none of them may match.
+    """
 
     function: str
     action: str
@@ -71,9 +74,13 @@ class Permission:
         return (
             (self.function, self.action) == (call.function, use.action)
             and fnmatchcase(use.resource or "", self.resource)
-            and fnmatchcase(use.stream or "", self.streams)
+            and self._covers_key(use.stream or "")
             and fnmatchcase(call.operation, self.operation)
         )
+
+    def _covers_key(self, key: str) -> bool:
+        matches = any(fnmatchcase(key, pattern) for pattern in self.streams.removeprefix("!").split())
+        return matches != self.streams.startswith("!")
 
 
 @pytest.fixture(scope="module")
@@ -301,9 +308,17 @@ def _each(function: str, statement: Mapping[str, Any]) -> Iterator[Permission]:
         Permission(function, action, _resource(arn), streams, operation)
         for action in _as_list(statement["Action"])
         for arn in _as_list(statement["Resource"])
-        for streams in _as_list(conditions.get("dynamodb:LeadingKeys", "*"))
+        for streams in _streams(statement, conditions, arn)
         for operation in _as_list(conditions.get("dynamodb:EnclosingOperation", "*"))
     )
+
+
+def _streams(statement: Mapping[str, Any], conditions: Mapping[str, Any], arn: str) -> list[str]:
+    """The patterns of partition keys. A function need not use the rows of each consumer whose statuses it may read."""
+    keys = _as_list(conditions.get("dynamodb:LeadingKeys", "*"))
+    if not arn.endswith("-ledger"):
+        return keys
+    return [("!" if any("NotLike" in test for test in statement.get("Condition", {})) else "") + " ".join(keys)]
 
 
 def _resource(arn: str) -> str:

@@ -54,7 +54,7 @@ def test_the_alarms_are_exactly_these(aws: Assembly) -> None:
     """The alarms of a consumer and of the backbone are requirements, so they are listed here."""
     names = {consumer.name for consumer in consumers()}
     on_emitted_metrics = {
-        *(f"{name}-dead" for name in names | {"admit", "publish", "fire-timers", "watch-ledger", "bounces"}),
+        *(f"{name}-dead" for name in names | {"admit", "publish", "fire-timers", "bounces"}),
         *(f"{name}-newer-version" for name in names),  # admit rejects newer versions
         *(f"{consumer.name}-breaker-open" for consumer in consumers() if isinstance(consumer, Effect)),
         "publish-tampered",
@@ -62,7 +62,7 @@ def test_the_alarms_are_exactly_these(aws: Assembly) -> None:
         "fire-timers-late",
     }
     on_aws_metrics = {
-        *(f"{name}-not-recorded" for name in names | {"admit", "publish", "fire-timers", "watch-ledger", "bounces"}),
+        *(f"{name}-not-recorded" for name in names | {"admit", "publish", "fire-timers", "bounces"}),
         *(f"{name}-{what}" for name in names | {"admit"} for what in ("too-old", "throttled")),
         *(f"publish-{what}" for what in ("lag", "throttled")),
         *(f"{name}-{what}" for name in ("fire-timers", "control-consumers") for what in ("errors", "silent")),

@@ -72,7 +72,7 @@ ALLOWED = {
     | LEDGER
     | {"dynamodb:BatchGetItem ledger", "dynamodb:PutItem ledger", "events:ListRules"}
     | {"lambda:ListEventSourceMappings", "lambda:UpdateEventSourceMapping"},
-    "watch-ledger": ALWAYS | {"sqs:SendMessage"} | CHANGE_STREAM,
+    "watch-ledger": ALWAYS | CHANGE_STREAM,
     "place-order": CONSUMER | {"dynamodb:PutItem Orders", "dynamodb:PutItem due"},
     **dict.fromkeys(
         ("confirm-order", "cancel-unstocked", "cancel-unpaid", "cancel-expired", "complete-order", "grant-refund"),

@@ -176,12 +176,7 @@ def test_only_a_consumers_own_queue_names_its_dead_letter_queue_and_no_queue_nam
         name = queue["QueueName"].removeprefix("daybook-test-")
         policy = dict(queue["RedriveAllowPolicy"])
         sources = [source["Fn::Join"][1][-1] for source in policy.pop("sourceQueueArns", [])]
-        listener = name.endswith("-dead") and name not in {
-            "publish-dead",
-            "fire-timers-dead",
-            "watch-ledger-dead",
-            "bounces-dead",
-        }
+        listener = name.endswith("-dead") and name not in {"publish-dead", "fire-timers-dead", "bounces-dead"}
 
         assert policy == {"redrivePermission": "byQueue" if listener else "denyAll"}, name
         assert sources == ([f":daybook-test-{name.removesuffix('-dead')}"] if listener else []), name

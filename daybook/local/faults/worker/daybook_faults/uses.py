@@ -23,6 +23,9 @@ def uses(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[Us
         for item in params["TransactItems"]:
             for kind, part in item.items():
                 yield f"{service}:{_PARTS[kind]}", part["TableName"], _stream(part)
+    elif action == "dynamodb:BatchGetItem":
+        for table, part in params["RequestItems"].items():
+            yield from ((action, table, stream) for stream in {_stream({"Key": key}) for key in part["Keys"]})
     elif "TableName" in params:
         index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
         yield action, params["TableName"] + index, _stream(params)
