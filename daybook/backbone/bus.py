@@ -1,4 +1,4 @@
-"""Writing to the event bus. No other code puts events there.
+"""Writing to the event bus: a pointer to each event, and the data of shared ones. No other code puts events there.
 
 It checks EventBridge's answer for each entry, retries entries that failed, and sends entries that can never be
 published to a dead-letter queue. Any other failure is raised: Lambda repeats the invocation, and consumers detect the
@@ -78,6 +78,7 @@ class BusWriter:
         self._metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
         self._log = observability.logger(CONSUMER)
         self._bus = settings().names.event_bus
+        self._shared = settings().shared_types
 
     def __enter__(self) -> Self:
         return self
@@ -148,7 +149,7 @@ class BusWriter:
             "EventBusName": self._bus,
             "Source": envelope.source,
             "DetailType": envelope.metadata.type,
-            "Detail": envelope.detail,
+            "Detail": envelope.shared_detail if envelope.metadata.type in self._shared else envelope.detail,
         }
 
     def _published(self, envelope: Envelope) -> None:

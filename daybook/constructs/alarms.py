@@ -18,6 +18,7 @@ _SECTIONS = (
     "too-old",
     "throttled",
     "newer-version",
+    "forged",
     "breaker-open",
     "lag",
     "tampered",

@@ -1,5 +1,6 @@
 """The backbone's stack: two buses, the event store, the ledger, the due table, and the backbone's functions."""
 
+import json
 from collections.abc import Mapping
 from typing import cast
 
@@ -32,7 +33,7 @@ from daybook.constructs.senders import consumer_roles, only_from, restrict_queue
 from daybook.constructs.stage import Stage
 from daybook.constructs.tables import table
 from daybook.runtime import observability
-from daybook.runtime.settings import BODIES, DEAD_LETTERS, ORIGINS
+from daybook.runtime.settings import BODIES, DEAD_LETTERS, ORIGINS, SHARED
 from daybook.store import event_store as store
 from daybook.store import ledger, timers
 
@@ -216,7 +217,8 @@ class Backbone(Stack):
         ]
 
     def _bus_writer(self, scope: Construct, name: str, set_aside: sqs.Queue) -> Function:
-        function = self._function(scope, name, environment={DEAD_LETTERS: set_aside.queue_url})
+        shared = json.dumps(sorted(c.contract.type for c in catalogue().values() if c.contract.shared))
+        function = self._function(scope, name, environment={DEAD_LETTERS: set_aside.queue_url, SHARED: shared})
         function.allow(["events:PutEvents"], self._event_bus.event_bus_arn)
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
         allow_key(function, stage=self._stage, data=Data.MESSAGES, service="sqs", actions=ENCRYPT)

@@ -77,6 +77,11 @@ class BackboneAccess(Construct):
         self.allow_reading_streams(role, contract)
         _allow(role, ["dynamodb:BatchGetItem"], self._table_arn(self._names.ledger))
 
+    def allow_reading_events(self, role: iam.IGrantable, contract: type[Event]) -> None:
+        """Allow reading the events of this type to which messages point, in the streams of their kind."""
+        kinds = [f"{contract.contract.stream_kind}/*"]
+        _allow(role, ["dynamodb:BatchGetItem"], self._table_arn(self._names.store), _on_streams(kinds))
+
     def allow_reading_streams(self, role: iam.IGrantable, contract: type[Event]) -> None:
         """Allow reading the streams of this type of event."""
         kinds = [f"{contract.contract.stream_kind}/*"]

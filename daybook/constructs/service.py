@@ -219,9 +219,21 @@ class Service(Stack):
         # The function sets the back-off of failed messages.
         listener.function.allow(["sqs:ChangeMessageVisibility"], listener.queue.queue_arn)
         self._backbone.allow_ledger(listener.function)
+        self._backbone.allow_reading_events(listener.function, handler.event_type)
         if tables:
             allow_key(listener.function, stage=self.stage, data=Data.TABLES, service="dynamodb", actions=DECRYPT)
         self._dashboard.add_widgets(*listener.widgets())
+        alarm(
+            listener,
+            "Forged",
+            name=f"{self.stage.names.of(handler.name)}-forged",
+            metric=own_metric(self.stage, handler.name, observability.NOT_RECORDED),
+            at_least=1,
+            minutes=1,
+            meaning=f"Severity: high. {handler.name} has received a message about an event that is not in the store. "
+            "publish sends only recorded events, so somebody else may have sent it. The function did not act on it.",
+            topic=self._backbone.alarms,
+        )
         alarm(
             listener,
             "NewerVersion",

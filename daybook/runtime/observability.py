@@ -25,6 +25,7 @@ CONFLICTS = "Conflicts"  # reruns of a body or a transaction because of concurre
 FAILED = "Failed"
 RETRIED_LATER = "RetriedLater"  # the event arrived before an event that it needs, or needs newer code
 NEWER_VERSION = "NewerVersion"
+NOT_RECORDED = "NotRecorded"  # messages about events that are not in the store: publish has not sent them
 DEAD_LETTERS_RECORDED = "DeadLettersRecorded"
 ADMITTED = "Admitted"
 REJECTED = "Rejected"

@@ -1,5 +1,6 @@
 """The settings of a deployed function, from its environment variables. No other module reads them."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ RETRY = "DAYBOOK_RETRY"
 BODIES = "DAYBOOK_BODIES_BUCKET"
 # The account and region of each source, as JSON (see daybook.backbone.origins).
 ORIGINS = "DAYBOOK_ORIGINS"
+# The types of events whose data are on the event bus, as JSON (see Event, `shared`).
+SHARED = "DAYBOOK_SHARED_TYPES"
 CALL_TIMEOUT = "DAYBOOK_CALL_TIMEOUT"
 BREAKER = "DAYBOOK_BREAKER"
 # Describes the consumer, for the operator's commands (see Consumer.description). Functions do not read it.
@@ -70,6 +73,11 @@ class Settings:
     def origins(self) -> str:
         """The account and region from which the events of each source come, as JSON."""
         return self._read(ORIGINS)
+
+    @property
+    def shared_types(self) -> frozenset[str]:
+        """The types of events whose data are on the event bus."""
+        return frozenset(json.loads(self._read(SHARED)))
 
     @property
     def dead_letter_queue_url(self) -> str:

@@ -8,13 +8,16 @@ the stream in which their correlation began.
 """
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from daybook.contracts.envelope import GENESIS, Envelope, Metadata, read_metadata
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.schema import Index, Schema
+from daybook.store.transaction import Backoff, batch_get
+
+Position = tuple[str, int]  # stream and sequence
 
 JOURNAL = "journal"
 CORRELATION_INDEX = "correlation"
@@ -154,6 +157,11 @@ def from_item(item: Mapping[str, Any]) -> Envelope:
         raise NotAnEvent(msg) from error
 
 
+def _position(item: Mapping[str, Any]) -> Position:
+    keys = unpack_item({name: item[name] for name in ("stream", "sequence")})
+    return keys["stream"], keys["sequence"]
+
+
 class EventStore:
     """Reads one stage's store, and builds the writes that append to it. `dynamodb` is a botocore or boto3 client."""
 
@@ -190,6 +198,15 @@ class EventStore:
             PaginationConfig={"PageSize": page_size},
         )
         return (from_item(item) for page in pages for item in page["Items"])
+
+    def items(self, positions: Collection[Position], backoff: Backoff) -> dict[Position, Mapping[str, Any]]:
+        """The items at these positions, if they exist. At most limits.BATCH_GET_ITEMS positions. A consistent read.
+
+        Raises OutOfTime.
+        """
+        keys = [pack_item({"stream": stream, "sequence": sequence}) for stream, sequence in positions]
+        request = {self._table: {"Keys": keys, "ConsistentRead": True}}
+        return {_position(item): item for _, item in batch_get(self._dynamodb, request, backoff)}
 
     def positions_of_correlation(self, correlation_id: str) -> Iterator[tuple[str, int]]:
         """Stream and sequence of the correlation's events that are not in its first stream.

@@ -3,7 +3,8 @@
 import json
 import time
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from daybook.contracts import clock
@@ -25,6 +26,13 @@ _ENVELOPE = {
     "region": "eu-central-1",
     "resources": list[str](),
 }
+
+
+class BusMessage(str):
+    """The body of a message in a consumer's queue. `event` is its event, `metadata` was replaced in its pointer."""
+
+    event: Envelope
+    metadata: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -75,11 +83,13 @@ def recorded(event: Event, *, after: Envelope | None = None, now: str | None = N
     return successor(a_draft(event, **fields), Head.at(after) if after else None, now or clock.now())
 
 
-def from_the_bus(envelope: Envelope, **metadata: Any) -> str:
-    """The body of the message with this event in a consumer's queue. `metadata` replaces fields of its metadata."""
+def from_the_bus(envelope: Envelope, **metadata: Any) -> BusMessage:
+    """The body of the message about this event in a consumer's queue. `metadata` replaces fields of the pointer."""
     detail = json.loads(envelope.detail)
     detail["metadata"] |= metadata
-    return _body(envelope.source, envelope.metadata.type, detail=detail)
+    made = BusMessage(_body(envelope.source, envelope.metadata.type, detail=detail))
+    made.event, made.metadata = envelope, metadata
+    return made
 
 
 def sent(event: Event, *, source: str = "", metadata: object = None, **envelope: Any) -> str:
@@ -109,9 +119,8 @@ def a_change_of_the_store(envelope: Envelope, name: str = "INSERT", **attributes
 
 
 def metadata_of(envelope: Envelope) -> dict[str, Any]:
-    """The event's metadata as they are on the event bus."""
-    found: dict[str, Any] = json.loads(envelope.detail)["metadata"]
-    return found
+    """The event's metadata as JSON values."""
+    return asdict(envelope.metadata)
 
 
 def _producer(sources: tuple[str, ...]) -> str:

@@ -190,7 +190,7 @@ def test_a_success_costs_no_extra_call(world: World) -> None:
 
     assert world.deliver(ExternalSystem().effect(), *messages(1)) == []
 
-    assert calls == ["BatchGetItem", "UpdateItem", "TransactWriteItems"]
+    assert calls == ["BatchGetItem", "BatchGetItem", "UpdateItem", "TransactWriteItems"]
 
 
 def test_a_breaker_that_cannot_be_written_does_not_stop_deliveries(world: World) -> None:

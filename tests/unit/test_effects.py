@@ -168,7 +168,7 @@ def test_outcome_event_ledger_and_effect_record_are_written_in_one_transaction(w
 
     assert world.deliver(sending(external), message) == []
 
-    assert calls == ["BatchGetItem", "UpdateItem", "TransactWriteItems"]
+    assert calls == ["BatchGetItem", "BatchGetItem", "UpdateItem", "TransactWriteItems"]
     (outcome,) = world.recorded()
     assert world.events("reminder/1001.trial") == [SENT]
     assert (outcome.metadata.causation_id, outcome.metadata.correlation_id) == (envelope.metadata.id,) * 2

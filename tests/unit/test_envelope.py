@@ -15,12 +15,15 @@ from daybook.contracts.envelope import (
     EventTooLarge,
     Metadata,
     NotAnEnvelope,
+    Pointer,
     digest,
-    read_detail,
+    read_metadata,
+    read_pointer,
 )
 from daybook.contracts.identity import admitted_id, emitted_id
 from daybook.store.attributes import pack, pack_item, unpack, unpack_item
-from tests.application.builders import a_loan, from_the_bus, received_books, recorded
+from daybook.store.event_store import from_item, to_item
+from tests.application.builders import a_loan, from_the_bus, metadata_of, received_books, recorded
 
 METADATA = [field.name for field in dataclasses.fields(Metadata)]
 
@@ -57,7 +60,7 @@ def test_a_change_of_any_other_part_changes_the_hash(name: str) -> None:
 def test_a_consumer_reads_exactly_what_was_stored() -> None:
     kept = recorded(a_loan(reader={"name": "Ädá “Lövelace” 🦉", "email": "ada@example.com"}))
 
-    assert read_detail(json.loads(from_the_bus(kept))["detail"]) == (kept.metadata, kept.data)
+    assert from_item(to_item(kept)) == kept
 
 
 def sized(size: int) -> Envelope:
@@ -68,7 +71,7 @@ def sized(size: int) -> Envelope:
 
     empty = holding(0)
     # The size for EventBridge: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
-    counted = 14 + len(empty.source) + len(empty.metadata.type) + len(empty.detail.encode())
+    counted = 14 + len(empty.source) + len(empty.metadata.type) + len(empty.shared_detail.encode())
     return holding(size - counted)
 
 
@@ -86,9 +89,18 @@ def test_the_size_is_counted_in_bytes() -> None:
 @pytest.mark.parametrize(
     "detail", [{}, [], "text", None, {"metadata": {}}, {"metadata": [], "data": {}}, {"data": {}}], ids=repr
 )
-def test_a_detail_without_metadata_and_data_is_not_an_envelope(detail: dict[str, object]) -> None:
+def test_a_detail_without_a_pointer_is_not_an_envelope(detail: dict[str, object]) -> None:
     with pytest.raises(NotAnEnvelope):
-        read_detail(detail)
+        read_pointer(detail)
+
+
+@pytest.mark.parametrize("value", [None, 1.5, True, [], {}], ids=repr)
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Pointer)])
+def test_a_pointer_with_a_wrong_type_is_not_an_envelope(name: str, value: object) -> None:
+    detail = json.loads(from_the_bus(recorded(), **{name: value}))["detail"]
+
+    with pytest.raises(NotAnEnvelope, match=name):
+        read_pointer(detail)
 
 
 @pytest.mark.parametrize("value", [None, 1.5, True, [], {}], ids=repr)
@@ -96,18 +108,22 @@ def test_a_detail_without_metadata_and_data_is_not_an_envelope(detail: dict[str,
 def test_metadata_with_a_wrong_type_are_not_an_envelope(name: str, value: object) -> None:
     if (name, value) == ("causation_id", None):
         value = 1
-    detail = json.loads(from_the_bus(recorded(), **{name: value}))["detail"]
 
     with pytest.raises(NotAnEnvelope, match=name):
-        read_detail(detail)
+        read_metadata(metadata_of(recorded()) | {name: value})
 
 
 @pytest.mark.parametrize("name", ["time", "recorded_at"])
 def test_metadata_with_an_invalid_time_are_not_an_envelope(name: str) -> None:
-    detail = json.loads(from_the_bus(recorded(), **{name: "yesterday"}))["detail"]
-
     with pytest.raises(NotAnEnvelope, match=name):
-        read_detail(detail)
+        read_metadata(metadata_of(recorded()) | {name: "yesterday"})
+
+
+def test_the_detail_is_a_pointer_without_data_or_producer() -> None:
+    kept = recorded()
+
+    assert json.loads(kept.detail) == {"metadata": dataclasses.asdict(kept.pointer)}
+    assert json.loads(kept.shared_detail) == {**json.loads(kept.detail), "data": json.loads(kept.data)}
 
 
 def test_ids_of_external_events_are_stable_and_unique() -> None:

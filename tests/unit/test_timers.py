@@ -83,7 +83,7 @@ def test_a_timer_is_scheduled_in_the_unit_of_work_without_another_call(loan: Wor
     calls = faults.calls()
     loan.receive(scheduling(now() + timedelta(minutes=30)), a_loan())
 
-    assert calls == ["TransactWriteItems"]
+    assert calls == ["BatchGetItem", "TransactWriteItems"]
     assert [item["type"] for item in waiting(loan)] == ["LoanOverdue"]
 
 

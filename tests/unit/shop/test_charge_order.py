@@ -32,9 +32,11 @@ def late(stock: StockReserved) -> StockReserved:
     return stock.model_copy(update={"pay_by": datetime.now(UTC) - timedelta(seconds=1)})
 
 
-def late_retry(envelope: Envelope, stock: StockReserved) -> Message:
+def late_retry(payments: Payments, envelope: Envelope, stock: StockReserved) -> Message:
     """The second delivery of the same event, after the time to pay is over."""
-    return Message(from_the_bus(recorded(late(stock), id=envelope.metadata.id)), tries=2)
+    later = recorded(late(stock), id=envelope.metadata.id)
+    payments.world.append(later)
+    return Message(from_the_bus(later), tries=2)
 
 
 # --- outcomes ---------------------------------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ def test_a_payment_in_processing_is_cancelled_when_the_time_to_pay_is_over(payme
     envelope, message = message_of(stock)
     assert payments.world.deliver(charge_order.handler, message) == [message]
 
-    retry_until_done(payments, late_retry(envelope, stock))
+    retry_until_done(payments, late_retry(payments, envelope, stock))
 
     assert payments.events() == failed(payments, "not_paid_in_time")
     assert payments.statuses() == ["canceled"]
@@ -150,7 +152,7 @@ def test_a_late_payment_that_cannot_be_cancelled_is_retried(payments: Payments) 
     stock = payments.reserved("pm_usBankAccount_success", currency="USD")
     envelope, message = message_of(stock)
     assert payments.world.deliver(charge_order.handler, message) == [message]
-    too_late = late_retry(envelope, stock)
+    too_late = late_retry(payments, envelope, stock)
     assert payments.world.deliver(charge_order.handler, too_late) == [too_late]
 
     payments.provider.settle(payments.order)
@@ -167,7 +169,7 @@ def test_a_payment_that_was_not_confirmed_in_time_is_cancelled(payments: Payment
     with payments.provider.inject(Fault.dropped("before", operation=CONFIRM, order=payments.order)):
         payments.world.deliver(charge_order.handler, message)
 
-    retry_until_done(payments, late_retry(envelope, stock))
+    retry_until_done(payments, late_retry(payments, envelope, stock))
 
     assert payments.events() == failed(payments, "not_paid_in_time")
     assert payments.statuses() == ["canceled"]
