@@ -81,7 +81,7 @@ class Delivery:
         return events, unreadable
 
     def _message(self, event: Envelope) -> str:
-        """The message that EventBridge would send. The detail is exactly the stored text."""
+        """The message that EventBridge would send."""
         m = event.metadata
         head = {
             "version": "0",

@@ -31,6 +31,7 @@ _ENVELOPE = {
 class BusMessage(str):
     """The body of a message in a consumer's queue. `event` is its event, `metadata` was replaced in its pointer."""
 
+    __slots__ = ("event", "metadata")
     event: Envelope
     metadata: Mapping[str, Any]
 

@@ -55,6 +55,7 @@ def test_the_alarms_are_exactly_these(aws: Assembly) -> None:
     names = {consumer.name for consumer in consumers()}
     on_emitted_metrics = {
         *(f"{name}-dead" for name in names | {"admit", "publish", "fire-timers", "bounces"}),
+        *(f"{name}-forged" for name in names),
         *(f"{name}-newer-version" for name in names),  # admit rejects newer versions
         *(f"{consumer.name}-breaker-open" for consumer in consumers() if isinstance(consumer, Effect)),
         "publish-tampered",
@@ -83,6 +84,19 @@ def test_a_dead_letter_sets_off_only_the_alarm_of_its_consumer(
 
         assert set_off(alarms, emitted(capsys.readouterr().out)) == {name}
     assert world.items("ledger")
+
+
+def test_a_message_about_an_event_that_is_not_recorded_sets_off_only_the_alarm_of_its_consumer(
+    world: World, aws: Assembly, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alarms = own_alarms(aws)
+    for handler in consumers():
+        event = handler.event_type.read(
+            json.dumps(handler.event_type.example), version=handler.event_type.contract.version
+        )
+        assert world.deliver(handler, from_the_bus(recorded(event)), forged=True) == []
+
+        assert set_off(alarms, emitted(capsys.readouterr().out)) == {f"{handler.name}-forged"}
 
 
 def test_an_event_of_a_newer_version_sets_off_only_the_alarm_of_its_consumer(

@@ -26,7 +26,7 @@ RECEIVE_ACTIONS = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttri
 QUEUE = RECEIVE_ACTIONS | {"sqs:ChangeMessageVisibility", "sqs:SendMessage"}
 LEDGER = {"dynamodb:GetItem ledger", "dynamodb:UpdateItem ledger"}
 ALWAYS = LOGS | TRACES
-CONSUMER = ALWAYS | QUEUE | LEDGER
+CONSUMER = ALWAYS | QUEUE | LEDGER | {"dynamodb:BatchGetItem store"}
 EFFECT = CONSUMER | {"dynamodb:BatchGetItem ledger"}
 OPENS = {"dynamodb:PutItem store"}
 CONTINUES = OPENS | {"dynamodb:Query store"}
@@ -270,6 +270,27 @@ def test_a_function_may_append_only_to_the_streams_of_its_events_and_only_in_a_t
 
 def test_no_other_function_may_append(aws: Assembly) -> None:
     assert {f for f in ALLOWED if "dynamodb:PutItem store" in permissions_of(aws, f)} == APPENDED.keys()
+
+
+READS = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan"}
+HISTORY = {"reconcile-records": {"patient/*"}}
+
+
+# Guards: the conditions of backbone_access.py.
+def test_a_consumer_may_read_only_the_streams_of_its_event_and_those_of_events_that_it_emits(aws: Assembly) -> None:
+    for consumer in consumers():
+        read: dict[str, set[str]] = {}
+        for statement in aws.statements(consumer.name):
+            if any(_where(resource) == " store" for resource in _resources(statement)):
+                for action in READS.intersection(_actions(statement)):
+                    keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+                    read.setdefault(action, set()).update(keys)
+
+        own = _streams([consumer.event_type])
+        others = {*own, *_streams(consumer.emits), *HISTORY.get(consumer.name, ())}
+        assert read.pop("dynamodb:BatchGetItem") == {*own}, consumer.name
+        assert read.keys() <= {"dynamodb:Query"}, consumer.name
+        assert read.get("dynamodb:Query", set()) <= others, consumer.name
 
 
 def test_admit_may_read_every_stream_that_it_appends_to(aws: Assembly) -> None:

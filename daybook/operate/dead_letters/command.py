@@ -167,7 +167,7 @@ def _next(kinds: Sequence[Group], connection: Connection) -> Iterator[str]:
                 yield f"  {discard}"
             case Remedy.RESOLVE:
                 yield f"  {daybook('dead', 'resolve', example, outcome='…', stage=stage)}"
-            case Remedy.DISCARD:
+            case Remedy.DISCARD | Remedy.FORGED:
                 yield f"  {discard}"
 
 

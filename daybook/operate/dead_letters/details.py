@@ -103,7 +103,7 @@ class Details:
                 return resolve | discard
             case Remedy.EDIT:
                 return edit | discard
-            case Remedy.DISCARD:
+            case Remedy.DISCARD | Remedy.FORGED:
                 return discard | retry
             case Remedy.RETRY:
                 return retry | edit | discard
