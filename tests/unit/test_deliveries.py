@@ -206,6 +206,14 @@ def test_reason_and_log_do_not_quote_a_message_that_cannot_be_parsed(
     assert MARK not in capsys.readouterr().out
 
 
+def test_a_dead_letter_has_no_data_of_its_event(world: World) -> None:
+    world.deliver(open_loan.handler, from_the_bus(recorded(data=json.dumps({"reader": MARK}))))
+
+    (dead_letter,) = world.dead_letters()
+    assert dead_letter.error == "ContractBroken"
+    assert MARK not in dead_letter.body
+
+
 def test_an_event_of_a_newer_version_waits_for_newer_code(world: World) -> None:
     message = Message(from_the_bus(recorded(version=2)))
 

@@ -1,5 +1,6 @@
 """Charging: under every fault a customer pays for an order at most once, and the event agrees with the provider."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -17,8 +18,10 @@ from events.payments import PaymentFailed, PaymentSucceeded
 from functions.payments import charge_order
 from tests.unit import faults
 from tests.unit.builders import Message, from_the_bus, recorded
+from tests.unit.shop.builders import money
 from tests.unit.shop.payments import OWNER, Payments, assert_consistent, charge, deliver, message_of, retry_until_done
 from tests.unit.test_effects import time_passes
+from tests.unit.world import errors
 
 CREATE, CONFIRM, RETRIEVE, CANCEL = (f"payment_intents.{name}" for name in ("create", "confirm", "retrieve", "cancel"))
 
@@ -442,3 +445,36 @@ def test_under_any_faults_the_customer_is_charged_at_most_once_and_the_event_agr
     assert len(succeeded) <= 1
     if this.events():
         assert [isinstance(event, PaymentSucceeded) for event in this.events()] == [bool(succeeded)]
+
+
+# --- forged messages --------------------------------------------------------------------------------------------------
+
+
+def forged_over_one_euro(true: Envelope, stock: StockReserved) -> Message:
+    """A message with the true event's id that asks for 1.00."""
+    forged = recorded(stock.model_copy(update={"total": money(100)}), id=true.metadata.id)
+    return Message(json.dumps({"detail": json.loads(forged.shared_detail)}))
+
+
+# Guards: a consumer acts on the stored event only.
+def test_a_forged_message_with_the_id_of_a_recorded_event_charges_the_true_amount(payments: Payments) -> None:
+    stock = payments.reserved(amount=400_000)
+    true = recorded(stock)
+    payments.world.append(true)
+
+    for message in (forged_over_one_euro(true, stock), Message(from_the_bus(true))):
+        assert payments.world.deliver(charge_order.handler, message) == []
+
+    assert payments.taken() == {"eur": 400_000}
+    assert_consistent(payments)
+
+
+def test_a_forged_message_that_is_sent_before_the_true_event_charges_nothing(payments: Payments) -> None:
+    stock = payments.reserved(amount=400_000)
+    true = recorded(stock)
+
+    assert payments.world.deliver(charge_order.handler, forged_over_one_euro(true, stock)) == []
+    assert (payments.taken(), errors(payments.world.dead_letters())) == ({}, ["NotRecorded"])
+
+    assert payments.world.deliver(charge_order.handler, from_the_bus(true)) == []
+    assert payments.taken() == {"eur": 400_000}
