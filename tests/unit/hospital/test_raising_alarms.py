@@ -387,7 +387,7 @@ def test_a_report_costs_one_read_and_one_transaction(bedside: Bedside) -> None:
     assert bedside.world.deliver(raise_alarm.handler, bedside.message(envelope)) == []
 
     # Every ordered consumer makes the first two calls: it reads its cursor and its stream.
-    assert calls == ["GetItem", "Query", "BatchGetItem", "TransactWriteItems"]
+    assert calls == ["BatchGetItem", "GetItem", "Query", "BatchGetItem", "TransactWriteItems"]
 
 
 def every_tenth_low(number: int) -> float:
