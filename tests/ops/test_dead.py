@@ -333,6 +333,24 @@ def test_a_dead_letter_is_shown_with_its_attempts_its_trace_and_its_log_but_no_p
     assert f"--filter-pattern '\"{m.id}\"'" in data["logs"]
 
 
+def test_the_data_of_a_recorded_event_are_revealed_from_the_store(world: World) -> None:
+    event = placed(world, "1001")
+    name = world.died(event, TO)
+
+    assert SECRET not in world.connection.ledger.find(event.metadata.id, TO).details["body"]  # type: ignore[union-attr]
+    assert SECRET in dead("show", name, "--reveal").stdout
+    assert SECRET in json.dumps(json.loads(dead("show", name, "--json", "--reveal").stdout)["recorded"])
+
+
+def test_a_message_about_an_event_that_is_not_recorded_is_to_be_discarded(world: World) -> None:
+    name = world.died("body-1", TO, "NotRecorded", reason="the store has no event at the position in the message")
+
+    shown = dead("show", name).stdout
+
+    assert shown.index("dead discard") < shown.index("dead retry")
+    assert "find out who sent the message" in dead().stdout
+
+
 def test_a_rejected_message_is_shown_as_size_and_hash_unless_revealed(world: World) -> None:
     body = json.dumps({"detail": {"metadata": {"stream": "order/1", "sequence": 1}, "data": {"name": SECRET}}})
     name = world.died("e-1", "admit", "ContractBroken", body=body, reason="OrderPlaced: lines: missing")
