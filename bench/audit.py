@@ -21,6 +21,7 @@ from daybook.local.cloud import Cloud
 from daybook.local.errors import LocalRunError
 from daybook.local.interrupts import single_interrupt
 from daybook.local.system import STAGE
+from daybook.operate.connection import Connection
 from daybook.runtime.names import Names
 from events.accounts import TransactionPosted
 
@@ -40,16 +41,17 @@ def measure(progress: Progress, *, events: int) -> list[Target]:
     """Check a tenth of the events, then all. Raises UnexpectedFindings."""
     names, tenth = Names(STAGE), max(1, events // _A_TENTH)
     with single_interrupt(), Cloud() as cloud:
-        dynamodb = cloud.client("dynamodb")
+        dynamodb, connection = cloud.client("dynamodb"), Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
         with progress.step("creating the resources"):
-            keys = {"store": tables.OURS["store"], "ledger": tables.OURS["ledger"]}
-            tables.create(dynamodb, names.of(""), keys)
+            needed = {name: tables.OURS[name] for name in ("store", "ledger", "keys")}
+            tables.create(dynamodb, names.of(""), needed)
+            tables.create_wrapping_key(cloud.client("kms"), names.proofs_key)
             _listen(cloud, names)
         with progress.step(f"writing {tenth} events and their rows in the ledger"):
-            history.write(dynamodb, history.transactions(names, tenth, committed_by=_CONSUMERS))
+            history.write(dynamodb, history.transactions(connection, tenth, committed_by=_CONSUMERS))
         few = _check(progress, cloud, tenth)
         with progress.step(f"writing {events - tenth} more"):
-            history.write(dynamodb, history.transactions(names, events - tenth, committed_by=_CONSUMERS))
+            history.write(dynamodb, history.transactions(connection, events - tenth, committed_by=_CONSUMERS))
         many = _check(progress, cloud, events)
     return [Target(f"peak memory of the check, {events} events to {tenth}", many / few, maximum=1.1)]
 

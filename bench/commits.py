@@ -12,6 +12,7 @@ from daybook.contracts import clock
 from daybook.operate.send.entries import read_entries
 from daybook.operate.send.send import send
 from daybook.store.ledger import COMMITTED
+from daybook.store.ledger_keys import split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +43,7 @@ def _commits(connection: Connection, ids: set[str], consumers: tuple[str, ...]) 
     pages = connection.dynamodb.get_paginator("scan").paginate(TableName=connection.names.ledger, ConsistentRead=True)
     for page in pages:
         for row in page["Items"]:
-            done = row.get("state", {}).get("S") == COMMITTED and row["consumer"]["S"] in consumers
-            if done and row["event"]["S"] in ids:
+            consumer, event = split(row["key"]["S"])
+            done = row.get("state", {}).get("S") == COMMITTED and consumer in consumers
+            if done and event in ids:
                 yield clock.moment(row["at"]["S"])

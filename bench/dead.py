@@ -69,8 +69,7 @@ def _items(first: int, end: int) -> Iterator[dict[str, Any]]:
     for number in range(first, end):
         consumer = _CONSUMERS[number % len(_CONSUMERS)]
         values = {
-            "event": str(uuid.UUID(int=number)),
-            "consumer": consumer,
+            "key": f"{consumer}#{uuid.UUID(int=number)}",
             "state": DEAD,
             "dead": consumer,
             "at": clock.timestamp(began + timedelta(milliseconds=number)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,8 @@ from daybook.contracts.contract import Place
 from daybook.operate.idle import wait_until_idle
 from daybook.operate.send.entries import read_entries
 from daybook.operate.send.send import send
-from daybook.store.attributes import pack_item
 from daybook.store.journal import Span
-from daybook.store.timers import from_item
+from daybook.store.timers import from_item, to_item
 from events.catalogue import CATALOGUE
 from events.inventory import StockReceived
 from events.orders import OrderPlaced, RefundClaimed
@@ -89,11 +88,9 @@ class Flow:
         rows = [item for page in pages for item in page["Items"] if "id" in item]
         for row in rows:
             armed = from_item(row)
-            due = replace(armed, draft=replace(armed.draft, time=clock.now()))
+            due = self._connection.keyring.prove_timer(replace(armed, draft=replace(armed.draft, time=clock.now())))
             dynamodb.delete_item(TableName=table, Key={"slot": row["slot"], "due": row["due"]})
-            dynamodb.put_item(
-                TableName=table, Item=pack_item({**due.key, **asdict(due.draft), "place": str(due.place)})
-            )
+            dynamodb.put_item(TableName=table, Item=to_item(due))
         return len(rows)
 
     def send(self, event: type[Event], several: Iterable[Mapping[str, Any]]) -> None:

@@ -12,17 +12,19 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from daybook.contracts import clock
+from daybook.contracts.proof import ADMIT
 from daybook.local.errors import LocalRunError
 from daybook.store.attributes import pack_item
 from daybook.store.event_store import Draft, Head, successor, to_item
 from daybook.store.ledger import COMMITTED
+from daybook.store.ledger_keys import of_event
 from daybook.store.limits import BATCH_WRITE_ITEMS
 from events.accounts import TransactionPosted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from daybook.runtime.names import Names
+    from daybook.operate.connection import Connection
 
 _LONGEST = 200  # events of one stream
 _WRITERS = 4
@@ -35,14 +37,14 @@ class NotWritten(LocalRunError):
     """The cloud did not write all items."""
 
 
-def transactions(names: Names, events: int, *, committed_by: Sequence[str]) -> Iterator[Put]:
+def transactions(connection: Connection, events: int, *, committed_by: Sequence[str]) -> Iterator[Put]:
     """Transactions on streams of 1 to 200 events, each admitted and committed by these consumers."""
     rng = random.Random(events)  # noqa: S311 - the same lengths in each run
     left = events
     while left:
         length = min(left, rng.randint(1, _LONGEST))
         left -= length
-        yield from _stream(names, uuid.uuid4().hex[:12], length, ("admit", *committed_by))
+        yield from _stream(connection, uuid.uuid4().hex[:12], length, (ADMIT, *committed_by))
 
 
 def write(dynamodb: Any, puts: Iterable[Put]) -> None:
@@ -62,7 +64,7 @@ def write(dynamodb: Any, puts: Iterable[Put]) -> None:
             list(pool.map(write_some, portion))
 
 
-def _stream(names: Names, account: str, length: int, consumers: Sequence[str]) -> Iterator[Put]:
+def _stream(connection: Connection, account: str, length: int, consumers: Sequence[str]) -> Iterator[Put]:
     contract, head = TransactionPosted.contract, None
     data = json.dumps({**TransactionPosted.example, contract.stream_field: account}, default=str)
     for _ in range(length):
@@ -77,12 +79,12 @@ def _stream(names: Names, account: str, length: int, consumers: Sequence[str]) -
             producer=contract.sources[0],
             source=contract.published_source,
         )
-        event = successor(draft, head, now)
+        event = successor(draft, head, now, connection.keyring.writer(ADMIT))
         head = Head.at(event)
-        yield names.store, to_item(event)
+        yield connection.names.store, to_item(event)
         place = {"stream": draft.stream, "sequence": event.metadata.sequence}
         for consumer in consumers:
             yield (
-                names.ledger,
-                pack_item({"event": draft.id, "consumer": consumer, "state": COMMITTED, "at": now} | place),
+                connection.names.ledger,
+                pack_item({**of_event(draft.id, consumer), "state": COMMITTED, "at": now} | place),
             )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from daybook.contracts import clock
+from daybook.contracts.proof import ADMIT, KEY_BYTES, Writer
 from daybook.store.event_store import Draft, successor
 from events.orders import OrderPlaced
 
@@ -36,7 +37,7 @@ def published() -> str:
         producer=contract.sources[0],
         source=contract.published_source,
     )
-    return successor(draft, None, clock.now()).detail
+    return successor(draft, None, clock.now(), Writer(ADMIT, bytes(KEY_BYTES))).detail
 
 
 def sent() -> str:

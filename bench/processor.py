@@ -16,6 +16,8 @@ from bench.targets import Target
 from daybook.local.cloud import Cloud
 from daybook.local.interrupts import single_interrupt
 from daybook.local.project import ROOT
+from daybook.local.system import STAGE
+from daybook.runtime.names import Names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,6 +92,7 @@ def _create_resources(cloud: Cloud) -> None:
     """Create the tables and the bus of the three functions."""
     dynamodb = cloud.client("dynamodb")
     tables.create(dynamodb, PREFIXES[OURS], tables.OURS)
+    tables.create_wrapping_key(cloud.client("kms"), Names(STAGE).proofs_key)
     tables.create(dynamodb, PREFIXES[DOCUMENTED], tables.DOCUMENTED)
     tables.create(dynamodb, PREFIXES[PLAIN], tables.PLAIN)
     tables.fill_stock(dynamodb, f"{PREFIXES[OURS]}stock", "id")

@@ -32,7 +32,7 @@ def measure(progress: Progress, *, events: int) -> list[Target]:
         connection = Connection(STAGE, cloud.session(), endpoint=cloud.endpoint)
         with paused(connection, "publish"):
             with progress.step(f"writing {events} transactions"):
-                puts = history.transactions(connection.names, events, committed_by=[_KEEPER])
+                puts = history.transactions(connection, events, committed_by=[_KEEPER])
                 history.write(connection.dynamodb, puts)
             view, since = View.named(connection, _VIEW), datetime.now(UTC) - timedelta(hours=1)
             with progress.step("warming up"):  # the function's processes start

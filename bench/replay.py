@@ -62,7 +62,7 @@ class _History:
 
     def record(self, events: int) -> None:
         """Write events to the store, several per stream."""
-        puts = list(history.transactions(self._connection.names, events, committed_by=()))
+        puts = list(history.transactions(self._connection, events, committed_by=()))
         stored = [item for table, item in puts if table == self._connection.names.store]
         self._streams = list(dict.fromkeys(item["stream"]["S"] for item in stored))
         history.write(self._connection.dynamodb, puts)

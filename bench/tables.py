@@ -8,7 +8,8 @@ from events.orders import OrderPlaced
 # Partition key, and sort key with its type if there is one, of the tables that `reserve_stock` uses.
 OURS: Mapping[str, tuple[str, tuple[str, str] | None]] = {
     "store": ("stream", ("sequence", "N")),
-    "ledger": ("event", ("consumer", "S")),
+    "ledger": ("key", None),
+    "keys": ("writer", None),
     "stock": ("id", None),
     "reservations": ("id", None),
 }
@@ -34,6 +35,11 @@ def create(dynamodb: Any, prefix: str, tables: Mapping[str, tuple[str, tuple[str
             BillingMode="PAY_PER_REQUEST",
         )
     return {name: prefix + name for name in tables}
+
+
+def create_wrapping_key(kms: Any, alias: str) -> None:
+    """Create the KMS key that wraps the keys of writers."""
+    kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
 
 
 def fill_stock(dynamodb: Any, table: str, key: str) -> None:

@@ -8,11 +8,12 @@ violation. So a violation without a guard is caused by its absence, not by the s
 from __future__ import annotations
 
 import io
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,14 @@ from chaos.deliveries import Deliveries
 from chaos.system import SystemUnderTest, system_under_test
 from chaos.traffic import Traffic
 from daybook.consumers.ordered import as_delivered
+from daybook.contracts.envelope import Pointer
 from daybook.contracts.identity import admitted_id
 from daybook.local.faults import ALWAYS, BARRIER_TIMEOUT, Fault, Guard, long_timeouts
 from daybook.local.progress import Progress
 from daybook.local.system import STAGE
 from daybook.operate.connection import Connection
 from daybook.store.ledger import TRYING
+from events.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from chaos.checker.snapshot import Sent
@@ -202,15 +205,19 @@ def _failed_delivery(run: ControlRun, number: int, *without: Fault) -> Iterator[
 
 @contextmanager
 def _never_stored(run: ControlRun, number: int, *without: Fault) -> Iterator[str]:
-    """An event cannot be stored."""
+    """Somebody sends a consumer a message about an order that nobody has recorded."""
     order = run.order(number)
-    denied = Fault.denied(function="admit", operation=_COMMIT, mentions=order.data["order_id"], times=ALWAYS)
-    with run.system.faults.inject(denied, *without):
-        event = run.send(order)
-        run.wait_for_fault(denied)
+    contract = CATALOGUE[order.type].contract
+    pointer = Pointer(f"forged-{number}", order.type, contract.version, f"order/{order.data['order_id']}", 1, "forged")
+    sqs = run.system.cloud.client("sqs")
+    url = sqs.get_queue_url(QueueName=run.connection.names.of("place-order"))["QueueUrl"]
+    with run.system.faults.inject(*without):
+        message = {"detail": {"metadata": asdict(pointer), "data": order.data}}
+        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(message))
         if without:
-            run.wait_until_processed(event, "place-order")
-        yield event
+            run.wait_until_processed(pointer.id, "place-order")
+        run.wait_until_idle()
+        yield pointer.id
 
 
 @contextmanager
@@ -278,7 +285,10 @@ CONTROLS = (
         Fault.without_guard(Guard.PARTIAL_ANSWER, function="order-status-placed"),
     ),
     Control(
-        "store before bus", RECORDED_FIRST, _never_stored, Fault.without_guard(Guard.STORE_FIRST, function="admit")
+        "the check that an event is recorded",
+        RECORDED_FIRST,
+        _never_stored,
+        Fault.without_guard(Guard.RECORDED, function="place-order"),
     ),
     Control(
         "the effect record",

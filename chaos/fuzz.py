@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from bench import machine
 from chaos import report
-from chaos.fuzz_messages import MARKER, Message, generate, waiting_for_newer_code
+from chaos.fuzz_messages import MARKER, Message, generate
 from chaos.fuzz_results import ADMIT, LedgerStatuses, MessageResult, SentMessage, Status
 from chaos.memory import CLOUD, Memory
 from chaos.traffic import INGRESS, Traffic, entry
 from daybook.contracts.identity import admitted_id
 from daybook.local.system import STAGE, up
 from daybook.operate.connection import Connection
-from daybook.operate.consumers import Consumer, consumers
+from daybook.operate.consumers import consumers
 from daybook.operate.idle import wait_until_idle
 from daybook.operate.subscriptions import Subscriptions, published_source
 from daybook.store.ledger import COMMITTED
@@ -46,8 +46,6 @@ _SHOWN = 10  # at most, of similar problems
 _MEANINGS = {
     Status.DUPLICATE: "recognized as a duplicate of a handled message",
     Status.REPLACED: "dead; a later dead letter with the same id took its place",
-    Status.WAKE_UP_ONLY: "an ordered consumer read the stream in the store, which has no such event",
-    Status.WAITING: "its version is newer than the deployed code; it stayed in its queue until the test purged it",
     Status.NOT_ACCEPTED: "AWS's API refused it",
 }
 
@@ -171,7 +169,6 @@ class Fuzzing:
         self._began = datetime.now(UTC)
         self._sent: list[SentMessage] = []
         self._problems: list[str] = []
-        self._newer: list[Message] = []
         pages = self._sqs.get_paginator("list_queues").paginate(QueueNamePrefix=self._connection.names.of(""))
         self._urls = {url.rpartition("/")[2]: url for page in pages for url in page.get("QueueUrls", [])}
 
@@ -181,16 +178,12 @@ class Fuzzing:
         event_types = {name: consumer.event for name, consumer in deployed.items()}
         with self._progress.step(f"generating {number:,} messages"):
             generated = generate(seed, number, event_types)
-        # To an ordered consumer a message only says: read the stream. Its version does not matter.
-        keys = [self._waiting_key(one, deployed) for one in generated]
-        self._newer = [one for one, key in zip(generated, keys, strict=True) if key]
-        others = [one for one, key in zip(generated, keys, strict=True) if not key]
         early = self._memory.highest()
-        for begin in range(0, len(others), _FIRST_MESSAGES):
-            end = min(begin + _FIRST_MESSAGES, len(others))
+        for begin in range(0, len(generated), _FIRST_MESSAGES):
+            end = min(begin + _FIRST_MESSAGES, len(generated))
             with self._progress.step(f"sending {begin + 1:,} to {end:,}"):
                 for start in range(begin, end, _BATCH):
-                    self._send(others[start : min(start + _BATCH, end)])
+                    self._send(generated[start : min(start + _BATCH, end)])
                     self._wait_for_queues(_MAX_WAITING)
             if begin == 0:
                 with self._progress.step("waiting until these are processed"):
@@ -199,9 +192,6 @@ class Fuzzing:
         with self._progress.step("waiting until the queues are empty"):
             for queue, left in self._wait_for_queues(0).items():
                 self._problems.append(f"{left} messages are still waiting in {queue}")
-        with self._progress.step("sending events of newer versions"):
-            self._send(self._newer)
-            self._check_newer([key for key in keys if key])
         with self._progress.step("sending valid events"):
             self._check_good_events()
         with self._progress.step("checking all results"):
@@ -209,11 +199,6 @@ class Fuzzing:
         result = Result(results, self._problems, early, self._memory.highest())
         result.problems += result.grown()
         return result
-
-    @staticmethod
-    def _waiting_key(message: Message, deployed: Mapping[str, Consumer]) -> tuple[str, str] | None:
-        consumer = deployed.get(message.queue)
-        return waiting_for_newer_code(message, consumer.event) if consumer and not consumer.ordered else None
 
     # --- sending --------------------------------------------------------------------------------------------------
 
@@ -284,21 +269,6 @@ class Fuzzing:
         soon = datetime.now(UTC) + timedelta(seconds=30)
         return not wait_until_idle(self._connection, self._began, soon) and not self._waiting()
 
-    def _check_newer(self, keys: Sequence[tuple[str, str]]) -> None:
-        """Check that they wait and are neither lost nor dead. Then purge them."""
-        until = time.monotonic() + _NO_PROGRESS_TIMEOUT
-        find = self._connection.ledger.find
-        while time.monotonic() < until and not all(find(event, consumer) for event, consumer in keys):
-            time.sleep(_INTERVAL)
-        waiting = self._waiting()
-        for consumer, number in Counter(consumer for _, consumer in keys).items():
-            queue = self._connection.names.of(consumer)
-            if waiting.get(queue, 0) != number:
-                self._problems.append(f"{waiting.get(queue, 0)} of {number} events of newer versions wait in {queue}")
-            self._sqs.purge_queue(QueueUrl=self._urls[queue])
-        for queue, left in self._wait_for_queues(0).items():
-            self._problems.append(f"{left} messages are still waiting in {queue} after it was purged")
-
     # --- checking -------------------------------------------------------------------------------------------------
 
     def _check_good_events(self) -> None:
@@ -333,9 +303,7 @@ class Fuzzing:
         results = statuses.results(self._sent)
         lost: dict[tuple[str, str], list[MessageResult]] = defaultdict(list)
         for result in results:
-            if result.status is Status.LOST or (
-                result.status is Status.WAITING and result.sent.message not in self._newer
-            ):
+            if result.status in {Status.LOST, Status.WAITING}:
                 lost[result.sent.message.entry_point, result.sent.message.kind].append(result)
         for (entry_point, kind), several in lost.items():
             some = "; ".join(result.sent.message.queue + " " + result.sent.message.body[:200] for result in several[:3])

@@ -17,7 +17,6 @@ import hypothesis
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 
-from daybook.contracts.envelope import read_detail
 from events.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
@@ -94,16 +93,6 @@ def generate(seed: int, number: int, consumers: Mapping[str, str]) -> list[Messa
 def _named(message: Message, name: str) -> Message:
     attributes = {key: value.replace(_NAME, name) for key, value in message.attributes.items()}
     return replace(message, body=message.body.replace(_NAME, name), attributes=attributes)
-
-
-def waiting_for_newer_code(message: Message, event_type: str) -> tuple[str, str] | None:
-    """Event id and consumer, if the message must wait in the consumer's queue because its version is not known yet."""
-    try:
-        metadata, _ = read_detail(json.loads(message.body)["detail"])
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    newer = metadata.version > CATALOGUE[event_type].contract.version
-    return (metadata.id, message.queue) if newer and metadata.type == event_type else None
 
 
 def _texts() -> st.SearchStrategy[str]:
@@ -539,7 +528,7 @@ class _Generator:
                 return "another value", data
 
     def _for_a_consumer(self) -> tuple[str, dict[str, Any]]:
-        """A consumer, and an event as the event bus delivers it, which is not in the store."""
+        """A consumer, and a forged message: a pointer to an event that is not in the store, and data."""
         name, event_type = self._draw(st.sampled_from(self._consumers))
         event = CATALOGUE[event_type]
         data = self._example(event)
@@ -550,11 +539,7 @@ class _Generator:
             "version": event.contract.version,
             "stream": stream,
             "sequence": 1,
-            "time": "2026-03-01T12:00:00.000000Z",
-            "recorded_at": "2026-03-01T12:00:01.000000Z",
             "correlation_id": f"correlation-{_NAME}",
-            "causation_id": None,
-            "producer": "nobody",
         }
         return name, self._delivered(event, {"metadata": metadata, "data": data})
 

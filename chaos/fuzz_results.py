@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 from chaos.fuzz_messages import MARKER, EntryPoint, Message
 from daybook.contracts.card_search import removed_from
 from daybook.contracts.contract import ContractBroken, UnknownVersion
-from daybook.contracts.envelope import NotAnEnvelope, read_detail
 from daybook.contracts.identity import admitted_id, content_hash
-from daybook.operate.consumers import consumers
 from daybook.operate.dead_letters.index import body
 from daybook.store.ledger import COMMITTED, DEAD, TRYING, from_item
+from daybook.store.ledger_keys import is_of_event
 from events.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
     from daybook.store.ledger import LedgerEntry
 
 ADMIT = "admit"
-# Partition keys of rows that are not about events.
-_OTHER_ROWS = ("cursor#", "effect#", "switch")
 _BODY_KEY = "dead/"
+# The errors of messages to a consumer whose event is not in the store.
+_FORGED = {"NotAnEnvelope", "NotRecorded"}
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -39,8 +38,7 @@ class Status(StrEnum):
     DUPLICATE = "duplicate"  # of a handled message
     DEAD = "dead"
     REPLACED = "replaced"  # dead; then a later dead letter with the same id took its place
-    WAKE_UP_ONLY = "wake-up only"  # an ordered consumer read the store, which has no such event
-    WAITING = "waiting"  # for newer code
+    WAITING = "waiting"
     NOT_ACCEPTED = "not accepted"  # by AWS's API
     LOST = "lost"
 
@@ -71,7 +69,6 @@ class LedgerStatuses:
 
     def __init__(self, connection: Connection) -> None:
         self._account = connection.account
-        self._ordered = {name for name, consumer in consumers(connection).items() if consumer.ordered}
         self._rows: dict[tuple[str, str], LedgerEntry] = {}
         self._bodies: dict[tuple[str, str], LedgerEntry] = {}
         self._envelopes: dict[str, LedgerEntry] = {}
@@ -99,18 +96,20 @@ class LedgerStatuses:
             # A dead letter is kept without card numbers.
             kept = (message.body, removed_from(message.body), removed_from(message.body, event))
             dead = next((found for each in kept if (found := self._bodies.get((consumer, _digest(each))))), None)
+        error = str(dead.details["error"]) if dead else ""
+        if message.entry_point is EntryPoint.CONSUMER:
+            # None of these events is in the store, so no consumer may handle one or fail at its content.
+            return MessageResult(sent=sent, status=Status.DEAD if error in _FORGED else Status.LOST, error=error)
         if dead:
-            return MessageResult(sent=sent, status=Status.DEAD, error=str(dead.details["error"]))
+            return MessageResult(sent=sent, status=Status.DEAD, error=error)
         entry, same = self._row(sent, consumer)
         if entry is None:
-            # To an ordered consumer, a message only says: read the stream. None of these events is in the store.
-            woken_up = message.entry_point is EntryPoint.CONSUMER and consumer in self._ordered
-            status = Status.WAKE_UP_ONLY if woken_up and _is_envelope(message.body) else Status.LOST
+            status = Status.LOST
         elif entry.state == COMMITTED and same:
             key = entry.event, entry.consumer
             status = Status.DUPLICATE if key in self._counted else Status.HANDLED
             self._counted.add(key)
-        elif entry.state == DEAD and message.entry_point is not EntryPoint.CONSUMER:
+        elif entry.state == DEAD:
             status = Status.REPLACED
         elif entry.state == TRYING:
             status = Status.WAITING
@@ -122,8 +121,8 @@ class LedgerStatuses:
         """The row of the message's event, and whether it has the same content as the message."""
         message = sent.message
         parsed = _parsed(message.body)
-        if message.entry_point in {EntryPoint.CONSUMER, EntryPoint.DEAD_LETTERS}:
-            named = message.attributes.get("event_id") if message.entry_point is EntryPoint.DEAD_LETTERS else None
+        if message.entry_point is EntryPoint.DEAD_LETTERS:
+            named = message.attributes.get("event_id")
             return self._rows.get((named or str(_part(parsed, "detail", "metadata", "id")), consumer)), True
         if message.entry_point is EntryPoint.INGRESS:
             source, event_type, envelope, detail = message.source, message.type, sent.envelope, parsed
@@ -169,7 +168,7 @@ def _rows(connection: Connection) -> Iterator[LedgerEntry]:
         ExpressionAttributeNames={"#state": "state"},
     )
     items = (item for page in pages for item in page["Items"])
-    return (from_item(item) for item in items if not item["event"]["S"].startswith(_OTHER_ROWS))
+    return (from_item(item) for item in items if is_of_event(item["key"]["S"]))
 
 
 def _digest(text: str) -> str:
@@ -181,15 +180,6 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _is_envelope(text: str) -> bool:
-    """Whether it is an event in the form in which the event bus delivers it."""
-    try:
-        read_detail(_part(_parsed(text), "detail"))
-    except NotAnEnvelope:
-        return False
-    return True
 
 
 def _part(value: Any, *path: str) -> Any:

@@ -9,9 +9,11 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from daybook.contracts import clock
+from daybook.operate.registered import KnownConsumers
 from daybook.operate.subscriptions import Subscriptions, published_source
 from daybook.store.attributes import unpack_item
-from daybook.store.ledger import COMMITTED, TRYING
+from daybook.store.ledger import COMMITTED, TRYING, from_item
+from daybook.store.ledger_keys import of_event
 from daybook.store.limits import BATCH_GET_ITEMS
 
 if TYPE_CHECKING:
@@ -91,14 +93,12 @@ class DeliveryTracker:
         return sorted(found)
 
     def _rows(self) -> Iterator[tuple[str, str, str, datetime]]:
-        keys = [{"event": event, "consumer": consumer} for event, consumer in self._open]
+        keys = [of_event(event, consumer) for event, consumer in self._open]
         for begin in range(0, len(keys), BATCH_GET_ITEMS):
             batch = keys[begin : begin + BATCH_GET_ITEMS]
-            for item in self._connection.items(
-                self._connection.names.ledger, batch, ["event", "consumer", "state", "at"]
-            ):
-                row = unpack_item(item)
-                yield row["event"], row["consumer"], row["state"], clock.moment(row["at"])
+            for item in self._connection.items(self._connection.names.ledger, batch, ["key", "state", "at"]):
+                row = from_item(item)
+                yield row.event, row.consumer, row.state, clock.moment(row.at)
 
     def _order_latency(self) -> float | None:
         """The time to process the newest order that is old enough; earlier orders are skipped."""
@@ -109,9 +109,9 @@ class DeliveryTracker:
         if newest is None:
             return None
         event, _, sent = newest
-        waiting, last = [event], sent
+        waiting, last, known = [event], sent, KnownConsumers.of(self._connection)
         while waiting:
-            for entry in self._connection.ledger.of_event(waiting.pop()):
+            for entry in known.rows(waiting.pop()):
                 last = max(last, clock.moment(entry.at))
                 waiting += entry.emitted
         return (last - sent).total_seconds()

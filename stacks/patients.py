@@ -56,4 +56,9 @@ class Patients(Service):
             reads=[*systems, answers],
             saves=systems,
             reads_history=PatientRecordUpdated,
+            reads_statuses_of=[
+                *("index-patient", "index-merged", "index-unmerged"),
+                *("sync-pharmacy", "sync-pharmacy-merged", "sync-pharmacy-unmerged"),
+                *("sync-billing", "sync-billing-merged", "sync-billing-unmerged"),
+            ],
         )

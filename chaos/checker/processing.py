@@ -19,9 +19,9 @@ _ENDS = frozenset({_COMMITTED, _DEAD, _DISCARDED})
 def stored_once(snapshot: Snapshot) -> Iterator[Violation]:
     """Every sent event is in the store once, unchanged; or it was rejected with an allowed error."""
     admitted: dict[str, list[Row]] = defaultdict(list)
-    for (_, consumer), row in snapshot.statuses.items():
+    for (event_id, consumer), row in snapshot.statuses.items():
         if consumer == ADMIT and row["state"] == _COMMITTED:
-            admitted[row["producer_id"]].append(row)
+            admitted[row["producer_id"]].append({**row, "event": event_id})
     rejected = [
         row for (_, consumer), row in snapshot.statuses.items() if consumer == ADMIT and row["state"] != _COMMITTED
     ]

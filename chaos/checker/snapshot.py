@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
+from boto3.dynamodb.types import Binary, TypeDeserializer
 
 Row = Mapping[str, Any]
 """A row of a table. Numbers are int, or Decimal if they are not whole."""
@@ -79,9 +79,9 @@ class Snapshot:
     """The state of the system.
 
     `listeners` are the consumers of each event type, according to the rules on the event bus; `statuses` the ledger's
-    rows of events by event id and consumer; `other_rows` its other rows by partition key (`cursor#…`, `effect#…`,
-    `switch`) and sort key. `tables` are the services' tables by their names in the stacks (`stock`, `order-status`).
-    `ordered` are the consumers that process a stream in order.
+    rows of events by event id and consumer; `other_rows` its other rows by the rest of their keys (`cursor#…`,
+    `effect#…`, `switch`) and consumer. `tables` are the services' tables by their names in the stacks (`stock`,
+    `order-status`). `ordered` are the consumers that process a stream in order.
     """
 
     streams: Mapping[str, Sequence[Event]]
@@ -121,15 +121,16 @@ def read(
 ) -> Snapshot:
     """Read the state of a stage while it is idle."""
     dynamodb = client("dynamodb")
-    ledger = list(_rows(dynamodb, f"daybook-{stage}-ledger"))
-    own = [row for row in ledger if not row["event"].startswith(_SPECIAL)]
+    # Keys are <consumer>#<event>, or <consumer>#<kind of row>#…; those of the register and of replays begin with #.
+    ledger = {tuple(row["key"].split("#", 1)[::-1]): row for row in _rows(dynamodb, f"daybook-{stage}-ledger")}
+    other = {pair for pair in ledger if not pair[1] or "#" in pair[0] or pair[0] == "switch"}
     described = dict(_described(client("lambda"), stage))
     return Snapshot(
         streams=_streams(_rows(dynamodb, f"daybook-{stage}-store")),
         listeners=_listeners(client("events"), stage),
         ordered=frozenset(name for name, consumer in described.items() if consumer.get("ordered")),
-        statuses={(row["event"], row["consumer"]): row for row in own},
-        other_rows={(row["event"], row["consumer"]): row for row in ledger if row["event"].startswith(_SPECIAL)},
+        statuses={pair: row for pair, row in ledger.items() if pair not in other},
+        other_rows={pair: row for pair, row in ledger.items() if pair in other},
         tables={name: list(_rows(dynamodb, table)) for name, table in _tables(client("lambda"), stage).items()},
         emails=tuple(emails),
         pages=tuple(pages),
@@ -139,7 +140,6 @@ def read(
     )
 
 
-_SPECIAL = ("cursor#", "effect#", "switch", "operation#")
 _TABLE = "DAYBOOK_TABLE_"
 _deserialized = TypeDeserializer().deserialize
 
@@ -153,6 +153,8 @@ def _rows(dynamodb: Any, table: str) -> Iterator[Row]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else value
+    if isinstance(value, Binary):
+        return bytes(value).hex()  # type: ignore[call-overload] # the stubs leave out __bytes__
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, list):

@@ -19,13 +19,15 @@ from daybook.contracts import clock
 from daybook.contracts.catalogue import Catalogue
 from daybook.contracts.contract import Place
 from daybook.contracts.envelope import Envelope, EventTooLarge
+from daybook.contracts.proof import ADMIT, Writer
 from daybook.runtime import aws, observability
+from daybook.runtime.keyring import keyring
 from daybook.runtime.settings import settings
 from daybook.store.event_store import Draft, Head, successor
 from daybook.store.ledger import COMMITTED, DISCARDED, LedgerEntry
 from daybook.store.transaction import Backoff, ConditionsFailed, write
 
-CONSUMER = "admit"
+CONSUMER = ADMIT
 
 # Why an id cannot be reused.
 _ADMITTED = "an event with this id was admitted before, with different content; give each event its own id"
@@ -116,8 +118,9 @@ class _Admission:
         head = backbone().store.head(stream) if head_is_read else None
         backoff = Backoff(lambda: self._context.get_remaining_time_in_millis() / 1000)
         rejected: dict[str, Rejection] = {}
+        writer = keyring().writer(CONSUMER)
         while waiting:
-            plan = _plan(waiting, head)
+            plan = _plan(waiting, head, writer)
             if not plan.appends and not head_is_read:  # rejecting them needs the real head of the stream
                 head_is_read, head = True, backbone().store.head(stream)
                 continue
@@ -211,7 +214,7 @@ def _deduplicated(arrivals: Iterable[_Arrival]) -> tuple[list[_Arrival], list[_A
     return list(first.values()), duplicates
 
 
-def _plan(waiting: Sequence[_Arrival], head: Head | None) -> _Plan:
+def _plan(waiting: Sequence[_Arrival], head: Head | None, writer: Writer) -> _Plan:
     """Give each arrival its position in the stream after `head`, or a reason to reject it."""
     plan = _Plan([], [])
     now = clock.now()
@@ -226,7 +229,7 @@ def _plan(waiting: Sequence[_Arrival], head: Head | None) -> _Plan:
             plan.rejections.append((arrival, _rejection(arrival, "StreamNotOpen", reason)))
             continue
         try:
-            envelope = successor(_draft(arrival.candidate), head, now)
+            envelope = successor(_draft(arrival.candidate), head, now, writer)
         except EventTooLarge:
             plan.rejections.append((arrival, _rejection(arrival, "EventTooLarge", too_large().reason)))
             continue

@@ -1,11 +1,12 @@
-"""Writing to the event bus. No other code puts events there.
+"""Writing to the event bus: a pointer to each event, and the data of shared ones. No other code puts events there.
+
+Only events with a valid proof of origin are published: the others are set aside.
 
 It checks EventBridge's answer for each entry, retries entries that failed, and sends entries that can never be
 published to a dead-letter queue. Any other failure is raised: Lambda repeats the invocation, and consumers detect the
 duplicates by the ledger.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -17,7 +18,9 @@ from daybook.consumers import dead_letter
 from daybook.consumers.failure import kind
 from daybook.contracts.envelope import Envelope
 from daybook.runtime import aws, observability
+from daybook.runtime.keyring import keyring
 from daybook.runtime.settings import settings
+from daybook.store.attributes import as_json
 from daybook.store.event_store import NotAnEvent, from_item
 from daybook.store.limits import PUT_EVENTS_ENTRIES
 from daybook.store.transaction import Backoff, OutOfTime
@@ -78,6 +81,7 @@ class BusWriter:
         self._metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
         self._log = observability.logger(CONSUMER)
         self._bus = settings().names.event_bus
+        self._shared = settings().shared_types
 
     def __enter__(self) -> Self:
         return self
@@ -102,9 +106,18 @@ class BusWriter:
     def _readable(self, items: Iterable[Stored]) -> Iterator[_Outgoing]:
         for stored in items:
             try:
-                yield _Outgoing(stored, from_item(stored.item))
+                envelope = from_item(stored.item)
             except NotAnEvent as error:
                 self._set_aside(stored, type(error).__name__, str(error))
+                continue
+            if keyring().proves(envelope, settings().timers):
+                yield _Outgoing(stored, envelope)
+                continue
+            self._log.critical("not proven", extra={"record": stored.name, "writer": envelope.writer})
+            observability.count(self._metrics, observability.NOT_PROVEN)
+            self._set_aside(
+                stored, "NotProven", "the event has no valid proof by a writer that may record it", envelope
+            )
 
     def _put(self, waiting: Sequence[_Outgoing]) -> None:
         while waiting:
@@ -148,7 +161,7 @@ class BusWriter:
             "EventBusName": self._bus,
             "Source": envelope.source,
             "DetailType": envelope.metadata.type,
-            "Detail": envelope.detail,
+            "Detail": envelope.shared_detail if envelope.metadata.type in self._shared else envelope.detail,
         }
 
     def _published(self, envelope: Envelope) -> None:
@@ -165,7 +178,7 @@ class BusWriter:
         dead_letter.send(
             aws.client("sqs"),
             settings().dead_letter_queue_url,
-            json.dumps(stored.item),
+            as_json(stored.item),
             consumer=CONSUMER,
             error=error,
             reason=reason,

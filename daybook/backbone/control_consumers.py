@@ -1,4 +1,6 @@
-"""Apply the consumers' switches to their event source mappings, each minute.
+"""Keep the register of consumers, and apply their switches to their event source mappings, each minute.
+
+The register (daybook/store/register.py) has all consumers that ever had a rule on the event bus.
 
 A mapping is off while an operator has paused its consumer, or its circuit breaker is open. It is switched on again when
 neither is the case. The switch in the ledger's table is the desired state. So the next run completes a change that this
@@ -12,9 +14,11 @@ from daybook.consumers.consumer import backbone
 from daybook.consumers.failure import log_failure
 from daybook.consumers.switch import Switch, Switches
 from daybook.contracts import clock
-from daybook.runtime import aws, observability
+from daybook.runtime import aws, observability, rules
 from daybook.runtime.mapping import Mappings
 from daybook.runtime.settings import settings
+from daybook.store.register import BACKBONE, Register
+from daybook.store.transaction import Backoff
 
 CONSUMER = "control-consumers"
 
@@ -23,13 +27,19 @@ class NotSwitched(RuntimeError):
     """Some mappings could not be switched. The next run tries again."""
 
 
-def handler(_: Mapping[str, Any], __: Any) -> None:
-    """Apply all switches to their mappings. Raises NotSwitched if some of them failed."""
+def handler(_: Mapping[str, Any], context: Any) -> None:
+    """Update the register, and apply all switches to their mappings. Raises NotSwitched if some of them failed."""
     names = settings().names
+    subscribed = {
+        name: [str(each) for each in pattern.get("detail-type", ())]
+        for name, pattern in rules.patterns(aws.client("events"), names)
+    }
+    registered = Register(backbone().dynamodb, names.ledger).update(subscribed)
     switches = Switches(backbone().dynamodb, names.ledger)
     mappings = Mappings(aws.client("lambda"), names)
+    backoff = Backoff(lambda: context.get_remaining_time_in_millis() / 1000)
     failed = 0
-    for switch in switches.all():
+    for switch in switches.find_all({*registered, *BACKBONE}, backoff):
         _count(switch)
         try:
             _apply(switch, switches, mappings)

@@ -2,9 +2,10 @@
 
 One transaction appends the event and deletes the timer's row. So a run that dies at any point, or runs concurrently
 with another, records no event twice. Timers are never cancelled: the event's consumer checks whether it still applies.
+
+Only a timer with a valid proof is fired: anybody who can write to the due table could otherwise record any event.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,15 +19,17 @@ from daybook.consumers.work import StreamAlreadyOpen, StreamNotOpen
 from daybook.contracts import clock
 from daybook.contracts.contract import Place
 from daybook.contracts.envelope import EventTooLarge
+from daybook.contracts.proof import FIRE_TIMERS
 from daybook.runtime import aws, observability
+from daybook.runtime.keyring import keyring
 from daybook.runtime.settings import settings
-from daybook.store.attributes import unpack_item
+from daybook.store.attributes import as_json
 from daybook.store.event_store import successor
 from daybook.store.timers import MARGIN, NotATimer, Timer, Watermark, from_item, minute
 from daybook.store.timers import slots as slots_of
 from daybook.store.transaction import Backoff, ConditionsFailed, OutOfTime, write
 
-CONSUMER = "fire-timers"
+CONSUMER = FIRE_TIMERS
 
 _MINUTE = timedelta(minutes=1)
 # The next row, or the watermark, is handled only if this much time is left.
@@ -34,6 +37,10 @@ _MIN_REMAINING = 5.0  # seconds
 
 # The part of the transaction that deletes the timer's row.
 _ROW = "timer"
+
+
+class NotProven(ValueError):
+    """A row of the due table has no valid proof by the consumer that it names, or its event is not a timer's."""
 
 
 class TimersNotFired(RuntimeError):
@@ -135,6 +142,10 @@ class _Run:
         except NotATimer as error:
             self._set_aside(item, error)
             return
+        if not keyring().proves_timer(timer, settings().timers):
+            observability.count(self.metrics, observability.NOT_PROVEN)
+            self._set_aside(item, NotProven(f"{timer.draft.type} was not scheduled by {timer.draft.producer}"), timer)
+            return
         backoff = Backoff(self._remaining)
         while True:
             try:
@@ -159,7 +170,7 @@ class _Run:
         if head and timer.place is Place.OPENS:
             msg = f"{draft.type} opens a stream that is already open"
             raise StreamAlreadyOpen(msg)
-        envelope = successor(draft, head, clock.now())
+        envelope = successor(draft, head, clock.now(), keyring().writer(CONSUMER))
         write(backbone().dynamodb, {_ROW: self._due.deletion(item), "event": store.append(envelope)}, backoff)
 
     def _fired(self, timer: Timer) -> None:
@@ -175,7 +186,7 @@ class _Run:
         dead_letter.send(
             aws.client("sqs"),
             settings().dead_letter_queue_url,
-            json.dumps(unpack_item(item), default=str),
+            as_json(item),
             consumer=CONSUMER,
             error=kind(error),
             reason=reason(error),

@@ -14,7 +14,7 @@ from typing import Any
 
 from daybook.consumers import dead_letter
 from daybook.consumers.consumer import backbone
-from daybook.consumers.failure import log_failure
+from daybook.consumers.failure import NotRecorded, log_failure
 from daybook.contracts import clock
 from daybook.contracts.card_numbers import without_card_numbers
 from daybook.contracts.card_search import removed_from
@@ -117,8 +117,12 @@ def _consumer(queue_arn: str) -> str:
 
 
 def _identify(record: Mapping[str, Any], consumer: str) -> _Identity:
-    """The event that the message is about: from its attributes, else from its body, else from a hash of its body."""
-    metadata = {} if consumer == ADMIT else _metadata(record["body"])
+    """The event that the message is about: from its attributes, else from its body, else from a hash of its body.
+
+    A message about an event that is not recorded may be forged: it does not get the row of the event that it names.
+    """
+    unknown = consumer == ADMIT or _attribute(record, "error") == NotRecorded.__name__
+    metadata = {} if unknown else _metadata(record["body"])
     event_id = _attribute(record, "event_id") or metadata.get("id")
     if not is_event_id(event_id):
         event_id = _body_hash(record["body"])

@@ -16,14 +16,12 @@ from daybook.backbone.bus import BusWriter, Stored
 from daybook.contracts import clock
 from daybook.runtime import aws
 from daybook.runtime.settings import settings
-from daybook.store.attributes import pack_item, unpack_item
+from daybook.store.event_store import EventStore, Position
 from daybook.store.journal import Journal, JournalEntry, Span
 from daybook.store.limits import BATCH_GET_ITEMS
-from daybook.store.transaction import Backoff, batch_get
+from daybook.store.transaction import Backoff
 
 Item = Mapping[str, Any]
-Position = tuple[str, int]  # stream and sequence
-
 
 # A further portion begins only if this much time is left. A portion takes one or two seconds.
 _MIN_REMAINING = 10.0  # seconds
@@ -118,11 +116,8 @@ def portions(journal: Journal, span: Span) -> Iterator[Portion]:
 
 def items(dynamodb: Any, table: str, entries: Sequence[JournalEntry], backoff: Backoff) -> dict[Position, Item]:
     """The items of the entries in the store's table. A consistent read. Raises OutOfTime."""
-    found: dict[Position, Item] = {}
+    store, found = EventStore(dynamodb, table), dict[Position, Item]()
     for start in range(0, len(entries), BATCH_GET_ITEMS):
         batch = entries[start : start + BATCH_GET_ITEMS]
-        keys = [pack_item({"stream": entry.stream, "sequence": entry.sequence}) for entry in batch]
-        for _, item in batch_get(dynamodb, {table: {"Keys": keys, "ConsistentRead": True}}, backoff):
-            position = unpack_item({name: item[name] for name in ("stream", "sequence")})
-            found[position["stream"], position["sequence"]] = item
+        found |= store.items([(entry.stream, entry.sequence) for entry in batch], backoff)
     return found

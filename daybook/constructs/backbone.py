@@ -1,5 +1,6 @@
 """The backbone's stack: two buses, the event store, the ledger, the due table, and the backbone's functions."""
 
+import json
 from collections.abc import Mapping
 from typing import cast
 
@@ -17,6 +18,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from daybook.application import application, catalogue
+from daybook.backbone.watch_ledger import FILTERS
 from daybook.constructs import bundle
 from daybook.constructs.alarms import MINUTE, alarm, silence_alarm, throttled_alarm
 from daybook.constructs.backbone_access import BackboneAccess
@@ -24,15 +26,16 @@ from daybook.constructs.backups import create_plan
 from daybook.constructs.buckets import bucket
 from daybook.constructs.findings import accept, accept_without_own_keys
 from daybook.constructs.function import Function
-from daybook.constructs.keys import DECRYPT, ENCRYPT, Data, allow_key, create_keys, own_key
+from daybook.constructs.keys import DECRYPT, ENCRYPT, Data, allow_key, create_keys, create_proofs_key, own_key
 from daybook.constructs.layer import packages
 from daybook.constructs.listener import RECEIVE_ACTIONS, Listener, dead_letter_queue, own_metric
 from daybook.constructs.producers import add_producer_policies, event_types, ingress_statements, origins
 from daybook.constructs.senders import consumer_roles, only_from, restrict_queue, set_bus_policy
 from daybook.constructs.stage import Stage
 from daybook.constructs.tables import table
-from daybook.runtime import observability
-from daybook.runtime.settings import BODIES, DEAD_LETTERS, ORIGINS
+from daybook.contracts.proof import ADMIT, FIRE_TIMERS
+from daybook.runtime import keyring, observability
+from daybook.runtime.settings import BODIES, DEAD_LETTERS, ORIGINS, SHARED, TIMERS
 from daybook.store import event_store as store
 from daybook.store import ledger, timers
 
@@ -72,6 +75,7 @@ class Backbone(Stack):
         )
         self._stage = stage
         create_keys(self, stage=stage)
+        create_proofs_key(self, stage=stage)
         create_plan(self, stage=stage)
         self._code = bundle.backbone_code()
         self._layers = packages(self, stage=stage)
@@ -86,13 +90,24 @@ class Backbone(Stack):
         publishers = consumer_roles(self, stage, "publish", "republish")
         set_bus_policy(self._event_bus, only_from("events:PutEvents", arn, roles=publishers))
         self._store = self._event_store()
-        table(self, "Ledger", stage=stage, name=names.ledger, schema=ledger.SCHEMA, data=Data.EVENTS)
+        table(self, "Keys", stage=stage, name=names.keys, schema=keyring.SCHEMA, data=Data.EVENTS)
+        self._ledger = table(
+            self,
+            "Ledger",
+            stage=stage,
+            name=names.ledger,
+            schema=ledger.SCHEMA,
+            data=Data.EVENTS,
+            # Both images: watch-ledger compares them.
+            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
+        )
         recorder = self._record_dead_letters()
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=names.of("backbone"))
         dashboard.add_widgets(*self._admit().widgets())
         dashboard.add_widgets(*self._publish())
         self._fire_timers()
         self._control_consumers()
+        self._watch_ledger()
         for construct in self.node.find_all():
             if construct.node.id == "RecordDeadLettersMapping":
                 construct.node.add_dependency(recorder)
@@ -157,13 +172,14 @@ class Backbone(Stack):
             audit=True,
         )
         backbone = BackboneAccess(self, stage=self._stage)
-        backbone.allow_ledger(listener.function)
+        backbone.allow_ledger(listener.function, "admit")
         external = [c for c in catalogue().values() if c.contract.sources]
         types = event_types(external)
         arn = self.format_arn(service="events", resource="event-bus", resource_name=names.ingress_bus)
         set_bus_policy(ingress, *ingress_statements(self, stage=self._stage, types=types, bus=arn))
         add_producer_policies(Construct(self, "Producers"), stage=self._stage, types=types, bus=arn)
         backbone.allow_append(listener.function, external, reads_openings=True)
+        backbone.allow_proving(listener.function, ADMIT)
         return listener
 
     def _publish(self) -> list[cloudwatch.IWidget]:
@@ -179,9 +195,7 @@ class Backbone(Stack):
         BackboneAccess(scope, stage=self._stage).allow_reading_by_time(
             self._bus_writer(Construct(self, "Republish"), "republish", set_aside)
         )
-        stream = str(self._store.table_stream_arn)
-        function.allow(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], stream)
-        function.allow(["dynamodb:ListStreams"], stream)
+        stream = _allow_change_stream(function, self._store)
         lambda_.EventSourceMapping(
             scope,
             "Mapping",
@@ -216,7 +230,9 @@ class Backbone(Stack):
         ]
 
     def _bus_writer(self, scope: Construct, name: str, set_aside: sqs.Queue) -> Function:
-        function = self._function(scope, name, environment={DEAD_LETTERS: set_aside.queue_url})
+        shared = json.dumps(sorted(c.contract.type for c in catalogue().values() if c.contract.shared))
+        function = self._function(scope, name, environment={**_for_checking(set_aside), SHARED: shared})
+        BackboneAccess(Construct(scope, "Proofs"), stage=self._stage).allow_checking_proofs(function)
         function.allow(["events:PutEvents"], self._event_bus.event_bus_arn)
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
         allow_key(function, stage=self._stage, data=Data.MESSAGES, service="sqs", actions=ENCRYPT)
@@ -246,18 +262,31 @@ class Backbone(Stack):
         due = table(scope, "Due", stage=self._stage, name=name, schema=timers.SCHEMA, data=Data.EVENTS)
         set_aside = dead_letter_queue(scope, stage=self._stage, consumer="fire-timers", alarms=self._alarms)
         restrict_queue(set_aside, stage=self._stage, consumers=["fire-timers"])
-        function = self._function(scope, "fire-timers", environment={DEAD_LETTERS: set_aside.queue_url})
+        function = self._function(scope, "fire-timers", environment=_for_checking(set_aside))
         actions = ["Query", "Scan", "PutItem", "DeleteItem"]  # Scan: to find the oldest row if the watermark is lost
         function.allow([f"dynamodb:{action}" for action in actions], due.table_arn)
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
         allow_key(function, stage=self._stage, data=Data.MESSAGES, service="sqs", actions=ENCRYPT)
         fired = [c for c in catalogue().values() if c.contract.timer]
-        BackboneAccess(scope, stage=self._stage).allow_append(function, fired, reads_openings=True)
+        backbone = BackboneAccess(scope, stage=self._stage)
+        backbone.allow_append(function, fired, reads_openings=True)
+        backbone.allow_proving(function, FIRE_TIMERS)
+        backbone.allow_checking_proofs(function)
         self._each_minute(scope, function, "fire-timers")
         self._add_schedule_alarms(
             function, "fire-timers", fails="some timers cannot be fired", silent="timers are not fired"
         )
         name = self._stage.names.of("fire-timers")
+        alarm(
+            self,
+            "FireTimersNotProven",
+            name=f"{name}-not-proven",
+            metric=own_metric(self._stage, "fire-timers", observability.NOT_PROVEN),
+            at_least=1,
+            minutes=1,
+            meaning="A row in the due table was not written by the consumer that it names. It was not recorded.",
+            topic=self._alarms,
+        )
         alarm(
             self,
             "FireTimersLate",
@@ -272,7 +301,9 @@ class Backbone(Stack):
     def _control_consumers(self) -> None:
         scope = Construct(self, "ControlConsumers")
         function = self._function(scope, "control-consumers", environment={})
-        BackboneAccess(scope, stage=self._stage).allow_switches(function)
+        backbone = BackboneAccess(scope, stage=self._stage)
+        backbone.allow_switches(function)
+        backbone.allow_register(function)
         # Listing mappings has no resource-level permissions. The condition limits updates to mappings of this stage
         # (https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html).
         function.allow(["lambda:ListEventSourceMappings"], "*")
@@ -363,7 +394,7 @@ class Backbone(Stack):
             environment={BODIES: bodies.bucket_name},
             timeout=self._stage.function_timeout,
         )
-        BackboneAccess(scope, stage=self._stage).allow_ledger(function)
+        BackboneAccess(scope, stage=self._stage).allow_dead_letters(function)
         function.allow(["s3:PutObject"], bodies.arn_for_objects("dead/*"))
         queues = self._stage.names.dead_letters("*")
         function.allow([*RECEIVE_ACTIONS], self.format_arn(service="sqs", resource=queues))
@@ -382,6 +413,48 @@ class Backbone(Stack):
             ),
         )
         return function
+
+    def _watch_ledger(self) -> None:
+        scope = Construct(self, "WatchLedger")
+        name = "watch-ledger"
+        function = self._function(scope, name, environment={})
+        mapping = lambda_.EventSourceMapping(
+            scope,
+            "Mapping",
+            target=function,
+            event_source_arn=_allow_change_stream(function, self._ledger),
+            starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+            batch_size=100,
+            bisect_batch_on_error=True,
+            filters=[lambda_.FilterCriteria.filter(dict(pattern)) for pattern in FILTERS],
+        )
+        Validations.of(mapping).acknowledge(
+            Acknowledgment(
+                id="Serverless::Serverless-LambdaEventSourceMappingDestination",
+                reason="A batch is retried while the change stream keeps it, and an alarm goes off. An audit finds the "
+                "rest.",
+            )
+        )
+        alarm(
+            self,
+            "LedgerTampered",
+            name=f"{self._stage.names.of(name)}-tampered",
+            metric=own_metric(self._stage, name, observability.TAMPERED),
+            at_least=1,
+            minutes=1,
+            meaning="A row of the ledger was changed or deleted in a way in which no code of this system does it.",
+            topic=self._alarms,
+        )
+        alarm(
+            self,
+            "WatchLedgerErrors",
+            name=f"{self._stage.names.of(name)}-errors",
+            metric=function.metric_errors(period=MINUTE, statistic="sum"),
+            at_least=1,
+            minutes=3,
+            meaning=f"{name} failed in each of the last 3 minutes: illegal changes of the ledger are not reported.",
+            topic=self._alarms,
+        )
 
     def _add_publish_alarms(self, function: Function) -> None:
         name = self._stage.names.of("publish")
@@ -407,3 +480,26 @@ class Backbone(Stack):
             meaning="An event in the store was changed or deleted. No code of this system does that.",
             topic=self._alarms,
         )
+        alarm(
+            self,
+            "StoreNotProven",
+            name=f"{name}-not-proven",
+            metric=own_metric(self._stage, "publish", observability.NOT_PROVEN),
+            at_least=1,
+            minutes=1,
+            meaning="An event in the store was not recorded by the function that it names. It was not published.",
+            topic=self._alarms,
+        )
+
+
+def _for_checking(set_aside: sqs.Queue) -> dict[str, str]:
+    """The environment of a function that checks proofs: which events only timers record, and where the others go."""
+    return {DEAD_LETTERS: set_aside.queue_url, TIMERS: json.dumps(sorted(catalogue().timers))}
+
+
+def _allow_change_stream(function: Function, table: dynamodb.Table) -> str:
+    """Allow a function's event source mapping to read the change stream of a table. Returns the stream's ARN."""
+    stream = str(table.table_stream_arn)
+    function.allow(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], stream)
+    function.allow(["dynamodb:ListStreams"], stream)
+    return stream

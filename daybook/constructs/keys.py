@@ -3,6 +3,8 @@
 The backbone's stack creates the keys and publishes their ARNs as parameters of Systems Manager. The other stacks find
 them by the names of these parameters, so no stack exports or imports values. A stage without `own_keys` has none: AWS
 services then encrypt with their own keys.
+
+Every stage has one more key, which wraps the keys of the writers of events (daybook/runtime/keyring.py).
 """
 
 from enum import StrEnum
@@ -26,6 +28,9 @@ DATA_KEY_REUSE = Duration.hours(24)
 DECRYPT = ("kms:Decrypt",)
 # To send to an encrypted queue or topic, or to write an object.
 ENCRYPT = ("kms:Decrypt", "kms:GenerateDataKey")
+
+
+_PROOFS = "proofs"
 
 
 class Data(StrEnum):
@@ -63,6 +68,34 @@ def create_keys(backbone: Stack, *, stage: Stage) -> None:
             string_value=key.key_arn,
             description=f"The ARN of the key of {data}, for the services' stacks",
         )
+
+
+def create_proofs_key(backbone: Stack, *, stage: Stage) -> None:
+    """Create the key that wraps the keys of writers, in the backbone's stack."""
+    key = kms.Key(
+        backbone,
+        "ProofsKey",
+        alias=stage.names.proofs_key,
+        description=f"Daybook, {stage.name}: proofs of origin",
+        enable_key_rotation=True,
+        # Without it nobody can check who has recorded an event.
+        removal_policy=stage.table_removal,
+    )
+    ssm.StringParameter(
+        backbone,
+        "ProofsKeyArn",
+        parameter_name=_parameter(stage, _PROOFS),
+        string_value=key.key_arn,
+        description="The ARN of the key of proofs, for the services' stacks",
+    )
+
+
+def proofs_key_arn(scope: Construct, *, stage: Stage) -> str:
+    """The key that wraps the keys of writers."""
+    stack = Stack.of(scope)
+    if found := stack.node.try_find_child("ProofsKey"):
+        return found.key_arn  # type: ignore[attr-defined,no-any-return]
+    return ssm.StringParameter.value_for_string_parameter(stack, _parameter(stage, _PROOFS))
 
 
 def own_key(scope: Construct, *, stage: Stage, data: Data) -> kms.IKey | None:
@@ -107,8 +140,8 @@ def _construct_id(data: Data) -> str:
     return f"{data.capitalize()}Key"
 
 
-def _parameter(stage: Stage, data: Data) -> str:
-    return f"/{stage.names.of('keys')}/{data}"
+def _parameter(stage: Stage, key: str) -> str:
+    return f"/{stage.names.of('keys')}/{key}"
 
 
 def _service_statements(stack: Stack, stage: Stage, data: Data) -> list[iam.PolicyStatement]:

@@ -101,10 +101,12 @@ class Service(Stack):
         changes: Iterable[ServiceTable] = (),
         saves: Iterable[ServiceTable] = (),
         reads_history: type[Event] | None = None,
+        reads_statuses_of: Iterable[str] = (),
     ) -> Listener:
         """Deploy `function` as a reaction to `event`, with permissions for these tables: `reads` for Work.read,
         `changes` for Work.change, `saves` for Work.save. With an event type as `reads_history`, Work.history may read
-        the streams of such events, and Work.pending may read processing statuses.
+        the streams of such events. Work.pending may read the processing statuses of the consumers in
+        `reads_statuses_of`.
         """
         reads, changes, saves = list(reads), list(changes), list(saves)
         handler = self._handler(function, "reaction", event)
@@ -120,7 +122,9 @@ class Service(Stack):
         if handler.ordered:
             self._backbone.allow_reading_streams(listener.function, event)
         if reads_history:
-            self._backbone.allow_reading_history(listener.function, reads_history)
+            self._backbone.allow_reading_streams(listener.function, reads_history)
+        if reads_statuses_of:
+            self._backbone.allow_statuses(listener.function, *reads_statuses_of)
         return listener
 
     def effect(self, function: str, event: type[Event], *, options: Mapping[str, str]) -> Listener:
@@ -141,7 +145,7 @@ class Service(Stack):
             batch_size=1,
         )
         self._backbone.allow_append(listener.function, handler.emits)
-        self._backbone.allow_breaker(listener.function)
+        self._backbone.allow_statuses(listener.function, handler.name)
         alarm(
             listener,
             "BreakerOpen",
@@ -218,10 +222,24 @@ class Service(Stack):
         )
         # The function sets the back-off of failed messages.
         listener.function.allow(["sqs:ChangeMessageVisibility"], listener.queue.queue_arn)
-        self._backbone.allow_ledger(listener.function)
+        self._backbone.allow_ledger(listener.function, handler.name)
+        self._backbone.allow_reading_events(listener.function, handler.event_type)
+        if handler.emits:
+            self._backbone.allow_proving(listener.function, handler.name)
         if tables:
             allow_key(listener.function, stage=self.stage, data=Data.TABLES, service="dynamodb", actions=DECRYPT)
         self._dashboard.add_widgets(*listener.widgets())
+        alarm(
+            listener,
+            "Forged",
+            name=f"{self.stage.names.of(handler.name)}-forged",
+            metric=own_metric(self.stage, handler.name, observability.NOT_RECORDED),
+            at_least=1,
+            minutes=1,
+            meaning=f"Severity: high. {handler.name} has received a message about an event that is not in the store. "
+            "publish sends only recorded events, so somebody else may have sent it. The function did not act on it.",
+            topic=self._backbone.alarms,
+        )
         alarm(
             listener,
             "NewerVersion",

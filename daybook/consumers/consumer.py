@@ -25,8 +25,9 @@ from daybook.consumers.outcome import Duplicate
 from daybook.consumers.pipeline import Pipeline
 from daybook.consumers.work import LEDGER, Backbone, Work
 from daybook.contracts.contract import Event
-from daybook.contracts.envelope import Metadata, NotAnEnvelope, read_detail
+from daybook.contracts.envelope import Metadata, NotAnEnvelope, Pointer, read_pointer
 from daybook.runtime import aws
+from daybook.runtime.keyring import keyring
 from daybook.runtime.names import consumer_name, service_name
 from daybook.runtime.settings import settings
 from daybook.store.cursor import ConcurrentWrite
@@ -48,6 +49,7 @@ def backbone() -> Backbone:
         EventStore(dynamodb, here.names.store),
         Ledger(dynamodb, here.names.ledger),
         DueTable(dynamodb, here.names.due),
+        keyring(),
         here,
     )
 
@@ -67,7 +69,7 @@ class Consumer(ABC, Generic[E]):
 
     def __call__(self, batch: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Handle an SQS batch. Returns the messages that SQS must redeliver (ReportBatchItemFailures)."""
-        return Pipeline(self, backbone().ledger, context).handle_batch(batch["Records"])
+        return Pipeline(self, backbone().store, backbone().ledger, context).handle_batch(batch["Records"])
 
     def handle(self, delivery: Delivery, pipeline: Pipeline) -> None:
         """Handle one delivery as one delivery attempt."""
@@ -86,18 +88,18 @@ class Consumer(ABC, Generic[E]):
     def react(self, event: E, metadata: Metadata, backoff: Backoff) -> None:
         """Process one event, in the way of this kind of consumer."""
 
-    def read(self, body: str) -> tuple[Metadata, str]:
-        """The metadata of the event in a message body, and its data as JSON text. Raises NotAnEnvelope."""
+    def read(self, body: str) -> Pointer:
+        """The pointer in a message body. Raises NotAnEnvelope."""
         try:
             detail = json.loads(body)["detail"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             msg = "the message is not an event from the event bus"
             raise NotAnEnvelope(msg) from error
-        metadata, data = read_detail(detail)
-        if metadata.type != self.event_type.contract.type:
-            msg = f"the message must contain an event of the type {self.event_type.contract.type}"
+        pointer = read_pointer(detail)
+        if pointer.type != self.event_type.contract.type:
+            msg = f"the message must point to an event of the type {self.event_type.contract.type}"
             raise NotAnEnvelope(msg)
-        return metadata, data
+        return pointer
 
     def ledger_row(self, metadata: Metadata) -> LedgerEntry | None:
         """The ledger row that holds the note on why this event's message is redelivered, if there is one."""

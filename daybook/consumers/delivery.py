@@ -12,7 +12,7 @@ from daybook.store.ledger import LedgerEntry
 
 @dataclass(slots=True)
 class Delivery:
-    """One message of a batch, and the metadata of its event.
+    """One message of a batch, and the event in the store to which it points.
 
     `record` is the message as Lambda delivers it; `data` is the event's data as JSON text, not validated yet; `row` is
     the event's row in the ledger, read only for redeliveries.

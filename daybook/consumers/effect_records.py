@@ -1,6 +1,6 @@
 """Effect records: written before an effect calls an external system, and kept permanently.
 
-One row in the ledger's table for each idempotency key: partition key `effect#charge/1001`, sort key the consumer. It
+One row in the ledger's table for each idempotency key: `charge-order#effect#charge/1001`. It
 guarantees that a call is made once for each key, even if messages are redelivered, processes die, or several events
 cause the same call. While a record is *open*, it is not known whether the call took effect.
 """

@@ -33,6 +33,12 @@ class RetryLater(Exception):
         self.retry_window = retry_window
 
 
+class NotRecorded(Exception):
+    """The event store does not have the event that a message points to. publish sends only what is recorded, so the
+    message may be forged. It becomes a dead letter at once.
+    """
+
+
 class ProcessDied(Exception):
     """The process died each time it handled the message: out of memory, timed out, or killed."""
 

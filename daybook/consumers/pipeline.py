@@ -1,6 +1,8 @@
 """How a consumer handles a batch of deliveries: each on its own, in these steps.
 
-    receive   read the message; a message without an event becomes a dead letter at once
+    receive   read the pointer in the message; a message without one becomes a dead letter at once
+    fetch     read the events of all messages from the store, in one request. No consumer acts on anything else: a
+              message about an event that is not recorded becomes a dead letter at once, because it may be forged
     check     was the event processed before? is enough time left? has the message killed its process too often?
     attempt   the consumer's own step: process the event in one transaction
     outcome   decide what the result means (outcome.py)
@@ -11,16 +13,17 @@ of this message or another one in its batch. At most one of them is handled in e
 and after a note in the ledger. So the message that kills the process is identified, and becomes a dead letter.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from daybook.consumers.delivery import Delivery
-from daybook.consumers.failure import ProcessDied
+from daybook.consumers.failure import NotRecorded, ProcessDied
 from daybook.consumers.outcome import Outcome, Verdict, handed_back, outcome_of
 from daybook.consumers.settlement import Settlement
-from daybook.contracts.envelope import Metadata, NotAnEnvelope
+from daybook.contracts.envelope import Envelope, Metadata, NotAnEnvelope, Pointer
 from daybook.runtime.settings import settings
+from daybook.store.event_store import EventStore, NotAnEvent, Position, from_item
 from daybook.store.ledger import Ledger, LedgerEntry
 from daybook.store.transaction import Backoff
 
@@ -34,8 +37,8 @@ class Handler(Protocol):
     @property
     def name(self) -> str: ...
 
-    def read(self, body: str) -> tuple[Metadata, str]:
-        """The metadata of the event in a message body, and its data as JSON text. Raises NotAnEnvelope."""
+    def read(self, body: str) -> Pointer:
+        """The pointer in a message body. Raises NotAnEnvelope."""
 
     def ledger_row(self, metadata: Metadata) -> LedgerEntry | None:
         """The ledger row that holds the note on why this event's message is redelivered, if there is one."""
@@ -47,9 +50,10 @@ class Handler(Protocol):
 class Pipeline:
     """The deliveries of one invocation."""
 
-    def __init__(self, consumer: Handler, ledger: Ledger, context: Any) -> None:
+    def __init__(self, consumer: Handler, store: EventStore, ledger: Ledger, context: Any) -> None:
         self.settlement = Settlement(consumer.name, ledger)
         self._consumer = consumer
+        self._store = store
         self._context = context
         self._retry = settings().retry
 
@@ -58,7 +62,8 @@ class Pipeline:
 
         Returns the messages that SQS must redeliver (ReportBatchItemFailures).
         """
-        deliveries = [delivery for record in records if (delivery := self._receive(record))]
+        received = [(record, pointer) for record in records if (pointer := self._receive(record))]
+        deliveries = list(self._fetch(received))
         suspected = [delivery for delivery in deliveries if delivery.is_suspected]
         for delivery in [each for each in deliveries if not each.is_suspected] + suspected[:1]:
             try:
@@ -70,20 +75,45 @@ class Pipeline:
         self.settlement.flush()
         return {"batchItemFailures": [{"itemIdentifier": message} for message in self.settlement.redelivered]}
 
-    def _receive(self, record: Mapping[str, Any]) -> Delivery | None:
-        """The delivery, or None if it is settled already."""
+    def _receive(self, record: Mapping[str, Any]) -> Pointer | None:
+        """The pointer in the message, or None if the message is settled already."""
         try:
-            try:
-                metadata, data = self._consumer.read(record["body"])
-            except NotAnEnvelope as error:
-                self.settlement.unreadable(record, error)
-                return None
-            # A first delivery has no note. If it is a duplicate, the ledger's condition detects it without this read.
-            redelivered = int(record["attributes"]["ApproximateReceiveCount"]) > 1
-            return Delivery(record, metadata, data, self._consumer.ledger_row(metadata) if redelivered else None)
-        except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
-            self.settlement.unsettled({"message_id": str(record["messageId"])}, error)
+            return self._consumer.read(record["body"])
+        except NotAnEnvelope as error:
+            self._give_up(record, error)
             return None
+
+    def _fetch(self, received: Sequence[tuple[Mapping[str, Any], Pointer]]) -> Iterator[Delivery]:
+        """The deliveries of these messages, with their events from the store. The other messages are settled."""
+        if not received:
+            return
+        try:
+            # The same position twice is an error for DynamoDB.
+            found = self._store.items({(p.stream, p.sequence) for _, p in received}, Backoff(self.remaining))
+        except Exception as error:  # noqa: BLE001 - any error: all messages are redelivered
+            for record, _ in received:
+                self.settlement.unsettled({"message_id": record["messageId"]}, error)
+            return
+        for record, pointer in received:
+            try:
+                yield self._delivery(record, _event(pointer, found))
+            except NotRecorded as error:
+                self._give_up(record, error)
+            except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
+                self.settlement.unsettled({"message_id": record["messageId"]}, error)
+
+    def _delivery(self, record: Mapping[str, Any], event: Envelope) -> Delivery:
+        # A first delivery has no note. If it is a duplicate, the ledger's condition detects it without this read.
+        redelivered = int(record["attributes"]["ApproximateReceiveCount"]) > 1
+        row = self._consumer.ledger_row(event.metadata) if redelivered else None
+        return Delivery(record, event.metadata, event.data, row)
+
+    def _give_up(self, record: Mapping[str, Any], error: NotAnEnvelope | NotRecorded) -> None:
+        """Make a message without a recorded event a dead letter."""
+        try:
+            self.settlement.unreadable(record, error)
+        except Exception as not_sent:  # noqa: BLE001 - the message is redelivered, with the same outcome
+            self.settlement.unsettled({"message_id": record["messageId"]}, not_sent)
 
     def handle(self, delivery: Delivery, step: Callable[[Backoff], None]) -> None:
         """Handle one delivery, with `step` as the delivery attempt."""
@@ -116,3 +146,16 @@ class Pipeline:
     def remaining(self) -> float:
         """Seconds until Lambda ends the invocation."""
         return float(self._context.get_remaining_time_in_millis()) / 1000
+
+
+def _event(pointer: Pointer, found: Mapping[Position, Mapping[str, Any]]) -> Envelope:
+    """The event that the pointer names, among these items of the store. Raises NotRecorded."""
+    try:
+        event = from_item(found[pointer.stream, pointer.sequence])
+    except (KeyError, NotAnEvent) as error:
+        msg = "the store has no event at the position in the message"
+        raise NotRecorded(msg) from error
+    if event.pointer != pointer:
+        msg = "the event at this position in the store is not the event in the message"
+        raise NotRecorded(msg)
+    return event

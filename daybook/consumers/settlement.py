@@ -8,11 +8,11 @@ from typing import Any
 
 from daybook.consumers import dead_letter
 from daybook.consumers.delivery import Delivery
-from daybook.consumers.failure import kind, log_failure, reason
+from daybook.consumers.failure import NotRecorded, kind, log_failure, reason
 from daybook.consumers.outcome import RETRY_LATER, Outcome, Verdict, unsettled
 from daybook.contracts import clock
 from daybook.contracts.contract import UnknownVersion
-from daybook.contracts.envelope import Metadata
+from daybook.contracts.envelope import Metadata, NotAnEnvelope
 from daybook.runtime import aws, observability
 from daybook.runtime.settings import settings
 from daybook.store.ledger import AlreadyDone, Ledger, Note
@@ -48,10 +48,15 @@ class Settlement:
                 outcome = self._retry(delivery, outcome)
         return outcome
 
-    def unreadable(self, record: Mapping[str, Any], error: Exception) -> None:
-        """Make a message without an event a dead letter."""
+    def unreadable(self, record: Mapping[str, Any], error: NotAnEnvelope | NotRecorded) -> None:
+        """Make a message without a recorded event a dead letter. It does not get the id that the message names."""
         self._send_to_dead_letters(record, error)
-        self.log.warning("unreadable", extra={"message_id": record["messageId"], "reason": reason(error)})
+        about = {"message_id": record["messageId"], "reason": reason(error)}
+        if isinstance(error, NotRecorded):
+            self.log.critical("not recorded", extra=about)
+            self._count(observability.NOT_RECORDED)
+        else:
+            self.log.warning("unreadable", extra=about)
 
     def unsettled(self, about: Mapping[str, Any], error: Exception) -> None:
         """Redeliver a message that could not be handled, after the queue's visibility timeout."""

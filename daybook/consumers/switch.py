@@ -1,12 +1,11 @@
 """Switches: whether a consumer receives messages, and if not, who stopped it, why, and since when.
 
-One row in the ledger's table for each consumer that was ever stopped: partition key `switch`, sort key the consumer, so
-that one query lists all. A consumer is stopped by an operator (a pause), or by the circuit breaker of an effect while
-the external system does not answer. The row is the desired state; control-consumers applies it to the event source
-mapping between queue and function.
+One row in the ledger's table for each consumer that was ever stopped: `<consumer>#switch`. A consumer is
+stopped by an operator (a pause), or by the circuit breaker of an effect while the external system does not answer. The
+row is the desired state; control-consumers applies it to the event source mapping between queue and function.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -19,6 +18,7 @@ from daybook.contracts import clock
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.ledger import LedgerEntry, from_item
+from daybook.store.limits import BATCH_GET_ITEMS
 from daybook.store.transaction import Backoff, batch_get, is_failed_condition
 
 
@@ -96,7 +96,7 @@ class Switches:
         request = {self._table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
         entry, switch = None, Switch(consumer=consumer)
         for _, item in batch_get(self._dynamodb, request, backoff):
-            if item["event"]["S"] == ledger_keys.SWITCHES:
+            if item["key"] == pack(keys[1]["key"]):
                 switch = switch_from_item(item)
             else:
                 entry = from_item(item)
@@ -109,16 +109,14 @@ class Switches:
         )
         return switch_from_item(answer["Item"]) if "Item" in answer else Switch(consumer=consumer)
 
-    def all(self) -> Iterator[Switch]:
-        """The switches of all consumers that have a row. A consistent read."""
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="#event = :switch",
-            ExpressionAttributeNames={"#event": "event"},
-            ExpressionAttributeValues={":switch": pack(ledger_keys.SWITCHES)},
-            ConsistentRead=True,
-        )
-        return (switch_from_item(item) for page in pages for item in page["Items"])
+    def find_all(self, consumers: Collection[str], backoff: Backoff) -> Iterator[Switch]:
+        """The switches of those consumers that have a row, ordered by name. A consistent read."""
+        names = sorted(consumers)
+        for start in range(0, len(names), BATCH_GET_ITEMS):
+            keys = [pack_item(ledger_keys.of_switch(name)) for name in names[start : start + BATCH_GET_ITEMS]]
+            request = {self._table: {"Keys": keys, "ConsistentRead": True}}
+            found = (switch_from_item(item) for _, item in batch_get(self._dynamodb, request, backoff))
+            yield from sorted(found, key=lambda switch: switch.consumer)
 
     # --- for operators --------------------------------------------------------------------------------------------
 
@@ -136,7 +134,7 @@ class Switches:
 
     def mark_off(self, consumer: str) -> None:
         """Record that the mapping is about to be switched off."""
-        self._write(consumer, "SET #off = :yes", "attribute_exists(consumer)", {":yes": True})
+        self._write(consumer, "SET #off = :yes", "attribute_exists(#key)", {":yes": True})
 
     def mark_on(self, consumer: str) -> None:
         """Record that the mapping is on again, on the condition that the consumer is not stopped meanwhile."""
@@ -216,7 +214,7 @@ class Switches:
         values: Mapping[str, object],
         names: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        used = {f"#{name}": name for name in ("opened", "off") if f"#{name}" in f"{expression} {condition}"}
+        used = {f"#{name}": name for name in ("key", "opened", "off") if f"#{name}" in f"{expression} {condition}"}
         update: dict[str, Any] = {
             "TableName": self._table,
             "Key": pack_item(ledger_keys.of_switch(consumer)),
@@ -236,6 +234,7 @@ _FIELDS = frozenset(each.name for each in fields(Switch))
 def switch_from_item(item: Mapping[str, Any]) -> Switch:
     """The switch in an item of the ledger's table."""
     values = {name: value for name, value in unpack_item(item).items() if name in _FIELDS}
+    values["consumer"], _ = ledger_keys.split(item["key"]["S"])
     if "failing" in values:
         values["failing"] = frozenset(values["failing"])
     if "paused" in values:

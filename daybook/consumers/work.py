@@ -15,6 +15,8 @@ from daybook.contracts import clock
 from daybook.contracts.contract import Event, Place
 from daybook.contracts.envelope import Metadata
 from daybook.contracts.identity import emitted_id
+from daybook.contracts.proof import Writer
+from daybook.runtime.keyring import Keyring
 from daybook.runtime.settings import Settings
 from daybook.store import ledger_keys
 from daybook.store.attributes import item_size, pack, unpack, unpack_item
@@ -79,6 +81,7 @@ class Backbone:
     store: EventStore
     ledger: Ledger
     due: DueTable
+    keyring: Keyring
     settings: Settings
 
 
@@ -273,7 +276,7 @@ class Work:
             for draft in drafts:
                 if head is None and first is Place.OPENS:
                     final[f"event {draft.id}"] = already_open
-                envelope = successor(draft, head, self._now)
+                envelope = successor(draft, head, self._now, self._writer)
                 head = Head.at(envelope)
                 parts[f"event {draft.id}"] = self._backbone.store.append(envelope)
         return parts, final
@@ -286,12 +289,18 @@ class Work:
         ordinal = sum(type(each) is type(event) for each in earlier)
         return emitted_id(self.cause.id, self._consumer, type(event).__name__, ordinal)
 
+    @property
+    def _writer(self) -> Writer:
+        """The consumer as a writer. Only consumers that record events need a key."""
+        return self._backbone.keyring.writer(self._consumer)
+
     def _timers(self) -> dict[str, dict[str, Any]]:
         parts = {}
         for event_id, event, at in self._scheduled:
             draft = self._draft(event_id, event, at)
-            successor(draft, None, self._now)  # raises EventTooLarge in this delivery, not when the timer fires
-            parts[f"timer {event_id}"] = self._backbone.due.schedule(Timer(draft, event.contract.place))
+            successor(draft, None, self._now, self._writer)  # raises EventTooLarge now, not when the timer fires
+            timer = Timer.proven(draft, event.contract.place, self._writer)
+            parts[f"timer {event_id}"] = self._backbone.due.schedule(timer)
         return parts
 
     def _drafts(self) -> dict[str, list[Draft]]:

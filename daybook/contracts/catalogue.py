@@ -49,6 +49,11 @@ class Catalogue(Mapping[str, type[Event]]):
         found = pkgutil.iter_modules(import_module(package).__path__, f"{package}.")
         return cls(*(import_module(module.name) for module in found), package=package)
 
+    @property
+    def timers(self) -> frozenset[str]:
+        """The types of events that only timers record."""
+        return frozenset(name for name, event in self.items() if event.contract.timer)
+
     def __getitem__(self, event_type: str) -> type[Event]:
         return self._contracts[event_type]
 

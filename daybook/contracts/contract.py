@@ -97,6 +97,7 @@ class Contract:
     foreign: str | None
     occurred_at: str | None
     identified_by: str | None
+    shared: bool
 
     @property
     def published_source(self) -> str:
@@ -125,6 +126,8 @@ class Event(Part):
     * `occurred_at`: a field, a UtcTime, with the time of the event; the time in the metadata is then ignored
     * `identified_by`: a field with the producer's id of the event, unique within its type. A second event with this id
       is a duplicate if its content is the same, and is rejected otherwise
+    * `shared`: listeners outside of this system need the data, so they are on the event bus. Without it the event bus
+      has only a pointer to the event in the store
     """
 
     contract: ClassVar[Contract]
@@ -142,6 +145,7 @@ class Event(Part):
         foreign: str | None = None,
         occurred_at: str | None = None,
         identified_by: str | None = None,
+        shared: bool = False,
     ) -> None:
         super().__init_subclass__()
         places = {Place.OPENS: opens, Place.CONTINUES: continues, Place.JOINS: joins}
@@ -182,6 +186,7 @@ class Event(Part):
             foreign=foreign,
             occurred_at=occurred_at,
             identified_by=identified_by,
+            shared=shared,
         )
 
     @classmethod

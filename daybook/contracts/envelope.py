@@ -1,17 +1,19 @@
-"""A recorded event: its metadata, its data, and its link in the hash chain of its stream.
+"""A recorded event: its metadata, its data, its link in the hash chain of its stream, and the proof of its writer.
 
-On both buses the `detail` is {"metadata": {…}, "data": {…}}. The data are sent as the JSON text that is stored, so a
-consumer reads exactly the text that the hash covers.
+On the ingress bus the `detail` is {"metadata": {…}, "data": {…}}. On the event bus it is {"metadata": {…}}, a pointer
+to the event in the store: consumers read the event from there. Only events of contracts with `shared=True` also carry
+their data.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from daybook.contracts import clock
 from daybook.contracts.identity import is_event_id
+from daybook.contracts.proof import Writer
 
 # EventBridge bills each 64 KiB as one event (https://aws.amazon.com/eventbridge/pricing/).
 MAX_EVENT_BYTES = 65_536
@@ -24,7 +26,7 @@ MAX_TEXT_LENGTH = 512
 MAX_NUMBER = 10**15
 
 # The predecessor's hash in the first event of a stream.
-GENESIS = "0" * 64
+GENESIS = bytes(32)
 
 
 class EventTooLarge(ValueError):
@@ -32,25 +34,32 @@ class EventTooLarge(ValueError):
 
 
 class NotAnEnvelope(ValueError):
-    """The text is not the JSON of a recorded event, so it did not come from this system's event bus."""
+    """The text is not the JSON of a pointer to an event, or the values are not the metadata of one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Metadata:
-    """The metadata of an event. Times are RFC 3339 in UTC with microseconds."""
+class Pointer:
+    """Where an event is in the store (stream and sequence), and the metadata by which it is recognized there."""
 
     id: str
     type: str
     version: int
     stream: str
     sequence: int
+    correlation_id: str  # the id of the correlation's first event
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata(Pointer):
+    """The metadata of an event. Times are RFC 3339 in UTC with microseconds."""
+
     time: str  # when it happened, according to the producer
     recorded_at: str  # when it was stored; never earlier than its predecessor in the stream
-    correlation_id: str  # the id of the correlation's first event
     causation_id: str | None  # the id of the event that caused this one
     producer: str  # the external source that sent it, or the consumer that emitted it
 
 
+_POINTER = tuple(field.name for field in fields(Pointer))
 _METADATA = tuple(field.name for field in fields(Metadata))
 
 
@@ -59,56 +68,84 @@ class Envelope:
     """One event as it is stored.
 
     `source` is the owning service's name on the event bus. `in_correlation_index` is true if the event is not in the
-    stream in which its correlation began, so that readers find it by the index. `previous` and `hash` are SHA-256 in
-    hexadecimal.
+    stream in which its correlation began, so that readers find it by the index. `previous` and `hash` are SHA-256.
+    `writer` has recorded the event, and `proof` is its HMAC of the hash.
     """
 
     metadata: Metadata
     data: str
     source: str
     in_correlation_index: bool
-    previous: str
-    hash: str
+    previous: bytes
+    hash: bytes
+    writer: str
+    proof: bytes
 
     @classmethod
-    def with_hash(
-        cls, metadata: Metadata, data: str, *, source: str, in_correlation_index: bool, previous: str
+    def proven(
+        cls, metadata: Metadata, data: str, *, source: str, in_correlation_index: bool, previous: bytes, writer: Writer
     ) -> Self:
-        """The envelope with its hash. Raises EventTooLarge."""
-        made = cls(metadata, data, source, in_correlation_index, previous, digest(metadata, data, source, previous))
+        """The envelope with its hash and its proof. Raises EventTooLarge."""
+        own = digest(metadata, data, source, previous, writer.name)
+        made = cls(metadata, data, source, in_correlation_index, previous, own, writer.name, writer.prove(own))
         if made.size > MAX_EVENT_BYTES:
             msg = f"the event has {made.size} bytes as an EventBridge entry; the limit is {MAX_EVENT_BYTES}"
             raise EventTooLarge(msg)
         return made
 
     @property
+    def is_unchanged(self) -> bool:
+        """Whether the hash matches the content."""
+        return self.hash == digest(self.metadata, self.data, self.source, self.previous, self.writer)
+
+    @property
     def size(self) -> int:
-        """The size in bytes, as EventBridge counts it."""
-        return _TIME_BYTES + len(self.source) + len(self.metadata.type) + len(self.detail.encode())
+        """The size in bytes of the event on the event bus with its data, as EventBridge counts it."""
+        return _TIME_BYTES + len(self.source) + len(self.metadata.type) + len(self.shared_detail.encode())
+
+    @property
+    def pointer(self) -> Pointer:
+        """The pointer to the event."""
+        return Pointer(**as_dict(self.metadata, _POINTER))
 
     @property
     def detail(self) -> str:
-        """The `detail` of the event on the event bus: JSON text."""
-        return f'{{"metadata":{_canonical(_as_dict(self.metadata))},"data":{self.data}}}'
+        """The `detail` of the event on the event bus, as JSON text: the pointer to the event."""
+        return f'{{"metadata":{canonical(as_dict(self.metadata, _POINTER))}}}'
+
+    @property
+    def shared_detail(self) -> str:
+        """The `detail` of an event whose contract is shared: the pointer, and the data as they are stored."""
+        return f'{self.detail[:-1]},"data":{self.data}}}'
 
 
-def read_detail(detail: Mapping[str, Any]) -> tuple[Metadata, str]:
-    """The metadata, and the data as JSON text, of a `detail` from the event bus. Raises NotAnEnvelope."""
+def read_pointer(detail: Mapping[str, Any]) -> Pointer:
+    """The pointer in a `detail` from the event bus. Raises NotAnEnvelope."""
     try:
-        metadata = read_metadata(detail["metadata"])
-        data = json.dumps(detail["data"], ensure_ascii=False, separators=(",", ":"))
+        return Pointer(**_checked(detail["metadata"], _POINTER))
     except (KeyError, TypeError) as error:
-        msg = "the detail must have metadata and data"
+        msg = "the detail must have metadata"
         raise NotAnEnvelope(msg) from error
-    return metadata, _text("data", data)
 
 
 def read_metadata(values: Mapping[str, Any]) -> Metadata:
     """The metadata in `values`, with their types checked. Raises NotAnEnvelope."""
+    metadata = Metadata(**_checked(values, _METADATA))
+    for name in ("time", "recorded_at"):
+        try:
+            clock.moment(getattr(metadata, name))
+        except ValueError as error:
+            msg = f"metadata.{name} must be an RFC 3339 time with a time zone"
+            raise NotAnEnvelope(msg) from error
+    return metadata
+
+
+def _checked(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The metadata with these names in `values`. Raises NotAnEnvelope."""
     try:
-        known = {name: values[name] for name in _METADATA}
+        known = {name: values[name] for name in names}
     except (KeyError, TypeError) as error:
-        msg = f"the metadata must have the fields {', '.join(_METADATA)}"
+        msg = f"the metadata must have the fields {', '.join(names)}"
         raise NotAnEnvelope(msg) from error
     for name, value in known.items():
         if name in {"version", "sequence"}:
@@ -123,13 +160,7 @@ def read_metadata(values: Mapping[str, Any]) -> Metadata:
     if not is_event_id(known["id"]):
         msg = "metadata.id is not a valid event id"
         raise NotAnEnvelope(msg)
-    for name in ("time", "recorded_at"):
-        try:
-            clock.moment(known[name])
-        except ValueError as error:
-            msg = f"metadata.{name} must be an RFC 3339 time with a time zone"
-            raise NotAnEnvelope(msg) from error
-    return Metadata(**known)
+    return known
 
 
 def _text(name: str, value: object) -> str:
@@ -144,15 +175,17 @@ def _text(name: str, value: object) -> str:
     raise NotAnEnvelope(msg)
 
 
-def digest(metadata: Metadata, data: str, source: str, previous: str) -> str:
-    """SHA-256 over the predecessor's hash and the whole event, as canonical JSON (sorted keys, no spaces, UTF-8)."""
-    text = _canonical({"previous": previous, "source": source, "metadata": _as_dict(metadata), "data": data})
-    return hashlib.sha256(text.encode()).hexdigest()
+def digest(metadata: Metadata, data: str, source: str, previous: bytes, writer: str) -> bytes:
+    """SHA-256 over the whole event with its predecessor's hash and its writer, in canonical form."""
+    content = {"metadata": as_dict(metadata), "data": data, "source": source, "writer": writer}
+    return hashlib.sha256(canonical({**content, "previous": previous.hex()}).encode()).digest()
 
 
-def _as_dict(metadata: Metadata) -> dict[str, object]:
-    return {name: getattr(metadata, name) for name in _METADATA}
+def as_dict(metadata: Pointer, names: Sequence[str] = _METADATA) -> dict[str, Any]:
+    """These fields of the metadata, by default all, by name."""
+    return {name: getattr(metadata, name) for name in names}
 
 
-def _canonical(value: object) -> str:
+def canonical(value: object) -> str:
+    """JSON in the canonical form of RFC 8785, of objects with ASCII keys, texts, integers up to MAX_NUMBER and null."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -1,9 +1,9 @@
 """What AWS checks and MiniStack does not, added to MiniStack in its own process when it enforces permissions.
 
 MiniStack evaluates policies: what it lacks are condition keys (`dynamodb:LeadingKeys`, `events:source`,
-`events:detail-type`; its `aws:PrincipalArn` is that of the session, AWS's that of the role), the policies of event
-buses, and the policies of queues and buses when a rule delivers to them. docs/first-deployment.md lists what stays
-unchecked.
+`events:detail-type`, `kms:EncryptionContext`; its `aws:PrincipalArn` is that of the session, AWS's that of the role),
+the policies of event buses, and the policies of queues and buses when a rule delivers to them.
+docs/first-deployment.md lists what stays unchecked.
 
 Each addition wraps a function of MiniStack, and calls it. It was written for MiniStack 1.5.33, which is pinned.
 """
@@ -18,7 +18,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ministack.core import iam_actions, iam_evaluator  # type: ignore[import-untyped]
-from ministack.services import dynamodb, eventbridge, iam, sqs  # type: ignore[import-untyped]
+from ministack.services import dynamodb, eventbridge, iam, kms, sqs  # type: ignore[import-untyped]
 from ministack.services.cloudformation import provisioners  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def install() -> None:
     _wrap(iam_actions, "dynamodb_resource_arns", _with_leading_keys)
     _wrap(iam_actions, "dynamodb_transaction_checks", _with_leading_key_of_each_item)
     _wrap(iam_actions, "eventbridge_resource_arns", _with_sources)
+    _wrap(iam_actions, "extract_resource_arn", _with_encryption_context)
     _wrap(eventbridge, "_invoke_target", _if_the_target_allows)
     _wrap(eventbridge, "_put_permission", _with_whole_policy)
     eventbridge.bus_policy_for_arn = _bus_policy
@@ -165,6 +166,25 @@ def _queried(part: Any, name: str) -> Iterable[str]:
         for left, right in _EQUALITY.findall(part.get("KeyConditionExpression") or ""):
             if names.get(left, left) == name and right in values:
                 yield _scalar(values[right])
+
+
+def _with_encryption_context(extract: Any) -> Any:
+    """`kms:EncryptionContext:…`; and the key in place of its alias, as policies name keys
+    (https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html).
+    """
+
+    def extracted(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
+        arn: str = extract(service, method, path, headers, body, *rest)
+        if service != "kms":
+            return arn
+        request = _json(body)
+        key = kms._resolve_key(request.get("KeyId"))
+        context = request.get("EncryptionContext") or {}
+        return _Resource.of(
+            key["Arn"] if key else arn, {f"kms:EncryptionContext:{name}": value for name, value in context.items()}
+        )
+
+    return extracted
 
 
 def _scalar(value: Mapping[str, Any]) -> str:

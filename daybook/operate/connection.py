@@ -19,6 +19,7 @@ from botocore.loaders import Loader, create_loader
 from daybook.application import application
 from daybook.operate.errors import BadStage, NoLocalRun, NotALocalEndpoint
 from daybook.runtime import names
+from daybook.runtime.keyring import Keyring
 from daybook.runtime.names import Names
 from daybook.store.attributes import pack_item
 from daybook.store.event_store import EventStore
@@ -39,7 +40,7 @@ _AWS = re.compile(r"(.+\.)?(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservice
 
 # Calls in parallel: enough to hide the network's delay, few enough not to be throttled.
 _MAX_CALLS = 16
-_MAX_WAIT = 15  # seconds
+MAX_WAIT = 15  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,10 @@ class Connection:
         return EventStore(self.dynamodb, self.names.store)
 
     @cached_property
+    def keyring(self) -> Keyring:
+        return Keyring(self.names, {"dynamodb": self.dynamodb, "kms": self.client("kms")}.__getitem__)
+
+    @cached_property
     def ledger(self) -> Ledger:
         return Ledger(self.dynamodb, self.names.ledger)
 
@@ -144,10 +149,10 @@ class Connection:
         asked: dict[str, Any] = {"Keys": [pack_item(key) for key in keys], "ConsistentRead": consistent}
         if names := {f"#{name}": name for name in attributes}:
             asked |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
-        for _, item in batch_get(self.dynamodb, {table: asked}, Backoff(lambda: _MAX_WAIT)):
+        for _, item in batch_get(self.dynamodb, {table: asked}, Backoff(lambda: MAX_WAIT)):
             yield item
 
-    def client(self, service: str, *, attempts: int = 4, seconds: float = _MAX_WAIT) -> Any:
+    def client(self, service: str, *, attempts: int = 4, seconds: float = MAX_WAIT) -> Any:
         """A new client of an AWS service, with at most `attempts` attempts and a read timeout of `seconds`."""
         config = Config(
             connect_timeout=5,

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from daybook.application import catalogue
 from daybook.contracts.envelope import Envelope
 from daybook.operate import queues
 from daybook.operate.connection import Connection
@@ -45,6 +46,7 @@ class Delivery:
         """Raises UnknownConsumer."""
         self._connection = connection
         self._url = queue_url(connection, consumer)
+        self._keyring = connection.keyring  # created before threads use it
         self._pause = pause
         self._before = before
         self._common_fields = {"account": connection.account, "region": connection.region, "resources": []}
@@ -75,13 +77,18 @@ class Delivery:
             places = [p for p in map(_place, lines) if p not in events and p not in unreadable]
             for place, item in stored(self._connection, places, consistent=consistent).items():
                 try:
-                    events[place] = event_in(item)
+                    event = event_in(item)
                 except NotAnEvent as error:
                     unreadable[place] = f"{error}; it was not written by this system: see the alarm publish-tampered"
+                    continue
+                if self._keyring.proves(event, catalogue().timers):
+                    events[place] = event
+                else:
+                    unreadable[place] = "it has no valid proof of origin: run `daybook audit check`"
         return events, unreadable
 
     def _message(self, event: Envelope) -> str:
-        """The message that EventBridge would send. The detail is exactly the stored text."""
+        """The message that EventBridge would send."""
         m = event.metadata
         head = {
             "version": "0",

@@ -26,7 +26,7 @@ from daybook.store.ledger import TRYING
 from daybook.store.timers import DueTable, minute, slots
 
 _MINUTE = timedelta(minutes=1)
-_ROW = ("event", "consumer", "state", "at", "emitted")
+_ROW = ("key", "state", "at", "emitted")
 
 T = TypeVar("T")
 

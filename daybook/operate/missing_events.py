@@ -18,7 +18,7 @@ from daybook.store.ledger import DONE, TRYING, LedgerEntry
 # Before any event.
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
-_ROW = ("event", "consumer", "state", "at")
+_ROW = ("key", "state", "at")
 
 
 def span(connection: Connection, since: str | None, until: str | None, now: datetime) -> Span:

@@ -16,6 +16,7 @@ from typing import Any, Self
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
 from daybook.contracts.operations import MAX_REASON_LENGTH
+from daybook.contracts.proof import OPERATIONS
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.errors import OperatorError
 from daybook.store.event_store import Draft, Head, successor
@@ -90,7 +91,7 @@ class Operation:
             producer="daybook",
             source=contract.published_source,
         )
-        envelope = successor(draft, self._head, now)
+        envelope = successor(draft, self._head, now, self._connection.keyring.writer(OPERATIONS))
         end = time.monotonic() + _MAX_CONFLICT_TIME
         every = {**(parts or {}), OPERATION: self._connection.store.append(envelope)}
         write(self._connection.dynamodb, every, Backoff(lambda: end - time.monotonic()))

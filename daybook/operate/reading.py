@@ -10,6 +10,7 @@ from daybook.operate.connection import Connection
 from daybook.store.journal import JournalEntry, Span
 from daybook.store.ledger import LedgerEntry
 from daybook.store.ledger import from_item as entry_in
+from daybook.store.ledger_keys import of_event
 
 # DynamoDB's quota for one BatchGetItem.
 MAX_READS = 100
@@ -47,15 +48,10 @@ def entries(
     """The existing ledger entries of these events at these consumers, or only these attributes of them."""
 
     def read(some: list[Pair]) -> list[LedgerEntry]:
-        keys = [{"event": event, "consumer": consumer} for event, consumer in some]
+        keys = [of_event(event, consumer) for event, consumer in some]
         return list(map(entry_in, connection.items(connection.names.ledger, keys, attributes, consistent=consistent)))
 
     return {(entry.event, entry.consumer): entry for entry in _side_by_side(connection, read, pairs)}
-
-
-def place_of(connection: Connection, event_id: str) -> Place | None:
-    """The place of the event with this id in the store, if a ledger row has it."""
-    return next(((row.stream, row.sequence) for row in connection.ledger.of_event(event_id) if row.stream), None)
 
 
 def stored(connection: Connection, places: Iterable[Place], *, consistent: bool = True) -> dict[Place, Item]:

@@ -1,16 +1,16 @@
 """The subscriptions of consumers, and since when: read from the rules of the event bus and from the queues."""
 
-import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Self
 
 from daybook.application import catalogue
 from daybook.operate.connection import Connection
 from daybook.operate.errors import OperatorError
 from daybook.operate.queues import find_queue
 from daybook.operate.reading import Pair
+from daybook.runtime import rules
 from daybook.store.journal import JournalEntry
 
 
@@ -48,16 +48,11 @@ class Subscriptions:
     @classmethod
     def of(cls, connection: Connection) -> Self:
         """The stage's subscriptions: the enabled rules of its event bus."""
-        prefix = connection.names.of("")
-        pages = connection.eventbridge.get_paginator("list_rules").paginate(
-            EventBusName=connection.names.event_bus, NamePrefix=prefix
-        )
-        rules = [rule for page in pages for rule in page["Rules"]]
+        # The rules of this system list sources and types. Other kinds of matching match nothing here.
         return cls(
             [
-                _read(rule["Name"].removeprefix(prefix), json.loads(rule["EventPattern"]))
-                for rule in rules
-                if rule.get("EventPattern") and rule.get("State") != "DISABLED"
+                _Rule(consumer, pattern.get("source"), pattern.get("detail-type"))
+                for consumer, pattern in rules.patterns(connection.eventbridge, connection.names)
             ]
         )
 
@@ -111,8 +106,3 @@ def subscribed_since(connection: Connection, consumer: str) -> datetime:
     url = queue_url(connection, consumer)
     attributes = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["CreatedTimestamp"])["Attributes"]
     return datetime.fromtimestamp(int(float(attributes["CreatedTimestamp"])), UTC)
-
-
-def _read(consumer: str, pattern: Mapping[str, Any]) -> _Rule:
-    # The rules of this system list sources and types. Other kinds of matching are not supported: they match nothing.
-    return _Rule(consumer, pattern.get("source"), pattern.get("detail-type"))

@@ -68,6 +68,16 @@ class Names:
         return self.of("due")
 
     @property
+    def keys(self) -> str:
+        """The table with the keys of the writers of events."""
+        return self.of("keys")
+
+    @property
+    def proofs_key(self) -> str:
+        """The alias of the KMS key that wraps the keys of writers."""
+        return f"alias/{self.of('proofs')}"
+
+    @property
     def alarms(self) -> str:
         """The SNS topic of all alarms."""
         return self.of("alarms")

@@ -1,5 +1,6 @@
 """The settings of a deployed function, from its environment variables. No other module reads them."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +16,12 @@ RETRY = "DAYBOOK_RETRY"
 BODIES = "DAYBOOK_BODIES_BUCKET"
 # The account and region of each source, as JSON (see daybook.backbone.origins).
 ORIGINS = "DAYBOOK_ORIGINS"
+# The types of events whose data are on the event bus, as JSON (see Event, `shared`).
+SHARED = "DAYBOOK_SHARED_TYPES"
 CALL_TIMEOUT = "DAYBOOK_CALL_TIMEOUT"
 BREAKER = "DAYBOOK_BREAKER"
+# The types of events with `timer=True`, as a JSON list.
+TIMERS = "DAYBOOK_TIMERS"
 # Describes the consumer, for the operator's commands (see Consumer.description). Functions do not read it.
 CONSUMER = "DAYBOOK_CONSUMER"
 
@@ -72,6 +77,11 @@ class Settings:
         return self._read(ORIGINS)
 
     @property
+    def shared_types(self) -> frozenset[str]:
+        """The types of events whose data are on the event bus."""
+        return frozenset(json.loads(self._read(SHARED)))
+
+    @property
     def dead_letter_queue_url(self) -> str:
         """The queue for messages that the function cannot process."""
         return self._read(DEAD_LETTERS)
@@ -89,6 +99,11 @@ class Settings:
     def breaker(self) -> BreakerSettings:
         """The settings of an effect's circuit breaker."""
         return BreakerSettings.from_json(self._read(BREAKER))
+
+    @property
+    def timers(self) -> frozenset[str]:
+        """The types of events that only timers record."""
+        return frozenset(json.loads(self._read(TIMERS)))
 
     def option(self, option: str) -> str:
         """The option with this name that the stack passes to the function."""

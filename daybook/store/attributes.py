@@ -3,6 +3,8 @@
 boto3 has such a serialiser, but importing boto3 costs every cold start for parts that no function calls.
 """
 
+import json
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -15,8 +17,8 @@ def pack(value: object) -> dict[str, Any]:
             return {"NULL": True}
         case bool():
             return {"BOOL": value}
-        case str():
-            return {"S": value}
+        case str() | bytes():
+            return {"S" if isinstance(value, str) else "B": value}
         case int() | Decimal():
             return {"N": str(value)}
         case Mapping():
@@ -24,17 +26,22 @@ def pack(value: object) -> dict[str, Any]:
         case list() | tuple():
             return {"L": [pack(item) for item in value]}
         case _:
-            msg = f"a {type(value).__name__} cannot be stored exactly; use int, Decimal, str, bool, list or dict"
+            msg = f"a {type(value).__name__} cannot be stored exactly; use int, Decimal, str, bytes, bool, list or dict"
             raise TypeError(msg)
 
 
 def unpack(attribute: Mapping[str, Any]) -> Any:
-    """The value of one attribute. Whole numbers come back as int, others as Decimal."""
+    """The value of one attribute. Whole numbers come back as int, others as Decimal.
+
+    In JSON, as in a record of a change stream, binary values are base64.
+    """
     ((kind, value),) = attribute.items()
     match kind:
         case "N":
             number = Decimal(value)
             return int(number) if number == number.to_integral_value() else number
+        case "B":
+            return b64decode(value, validate=True) if isinstance(value, str) else value
         case "NULL":
             return None
         case "M":
@@ -53,6 +60,8 @@ def size(attribute: Mapping[str, Any]) -> int:
     match kind:
         case "S":
             return len(value.encode())
+        case "B":
+            return len(value)
         case "N":
             return len(value) // 2 + 2
         case "M":
@@ -76,3 +85,8 @@ def pack_item(item: Mapping[str, object]) -> dict[str, Any]:
 def unpack_item(item: Mapping[str, Any]) -> dict[str, Any]:
     """A whole item, name by name."""
     return {name: unpack(attribute) for name, attribute in item.items()}
+
+
+def as_json(value: object) -> str:
+    """Values or attributes as JSON. Binary values are base64, as in a record of a change stream; decimals are texts."""
+    return json.dumps(value, default=lambda each: b64encode(each).decode() if isinstance(each, bytes) else str(each))

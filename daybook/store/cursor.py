@@ -1,7 +1,7 @@
 """Cursors: the position of an ordered consumer in each stream, and the event that blocks the stream, if any.
 
-One row in the ledger's table for each consumer and stream: partition key `cursor#<stream>`, sort key the consumer. The
-cursor moves in the same transaction as the work, on the condition that it has not changed since it was read. This
+One row in the ledger's table for each consumer and stream: `<consumer>#cursor#<stream>`. The cursor moves in the same
+transaction as the work, on the condition that it has not changed since it was read. This
 guarantees that events are processed in order and once, even if messages are lost, duplicated or late.
 """
 

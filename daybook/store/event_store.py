@@ -1,20 +1,25 @@
 """The event store: append-only streams of events.
 
 Partition key `stream` (`order/1001`), sort key `sequence` (1, 2, 3 …, without gaps). An append has the condition that
-its sequence is free. Each event contains the hash of its predecessor, so a change of a stored event can be detected.
+its sequence is free. Each event contains the hash of its predecessor and the proof of its writer, so a change of a
+stored event, or a foreign one, can be detected.
 
 Two indexes: the journal has all events by the time of recording. The correlation index has the events that are not in
 the stream in which their correlation began.
 """
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from daybook.contracts.envelope import GENESIS, Envelope, Metadata, read_metadata
+from daybook.contracts.envelope import GENESIS, MAX_TEXT_LENGTH, Envelope, Metadata, read_metadata
+from daybook.contracts.proof import Writer
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.schema import Index, Schema
+from daybook.store.transaction import Backoff, batch_get
+
+Position = tuple[str, int]  # stream and sequence
 
 JOURNAL = "journal"
 CORRELATION_INDEX = "correlation"
@@ -27,6 +32,8 @@ JOURNAL_SHARDS = 8
 _STREAM_NAME = {"#stream": "stream"}
 
 _METADATA = tuple(field.name for field in fields(Metadata))
+_TEXTS = ("data", "source", "writer")
+_HASHES = ("previous", "hash", "proof")
 # The attributes in the indexes besides the keys: enough to list events and draw an event trace, without the data.
 INDEXED = ("id", "type", "recorded_at", "correlation_id", "causation_id")
 
@@ -44,7 +51,7 @@ class Head:
 
     sequence: int
     recorded_at: str
-    hash: str
+    hash: bytes
     id: str
     correlation_id: str
     in_correlation_index: bool
@@ -72,8 +79,8 @@ class Draft:
     causation_id: str | None = None
 
 
-def successor(draft: Draft, head: Head | None, now: str) -> Envelope:
-    """The draft as the next event of its stream after `head` (None: as the first event), recorded at `now`.
+def successor(draft: Draft, head: Head | None, now: str, writer: Writer) -> Envelope:
+    """The draft as the next event of its stream after `head` (None: as the first event), recorded at `now` by `writer`.
 
     A draft without a correlation id gets that of its predecessor in the stream, which becomes its cause. As the first
     event of its stream it begins a new correlation. Raises EventTooLarge.
@@ -82,7 +89,7 @@ def successor(draft: Draft, head: Head | None, now: str) -> Envelope:
     if correlation_id is None:
         correlation_id = head.correlation_id if head else draft.id
         causation_id = causation_id or (head.id if head else None)
-    return Envelope.with_hash(
+    return Envelope.proven(
         Metadata(
             id=draft.id,
             type=draft.type,
@@ -99,6 +106,7 @@ def successor(draft: Draft, head: Head | None, now: str) -> Envelope:
         source=draft.source,
         in_correlation_index=_is_in_correlation_index(draft.id, correlation_id, head),
         previous=head.hash if head else GENESIS,
+        writer=writer,
     )
 
 
@@ -129,7 +137,7 @@ def to_item(envelope: Envelope) -> dict[str, Any]:
     m = envelope.metadata
     item = {name: getattr(m, name) for name in _METADATA}
     position = journal_position(m.recorded_at, m.stream, m.sequence)
-    item |= {"data": envelope.data, "source": envelope.source, "previous": envelope.previous, "hash": envelope.hash}
+    item |= {name: getattr(envelope, name) for name in (*_TEXTS, *_HASHES)}
     item |= {"bucket": journal_bucket(m.recorded_at, journal_shard(m.stream)), "position": position}
     if envelope.in_correlation_index:
         item["correlation"] = m.correlation_id
@@ -144,14 +152,23 @@ def from_item(item: Mapping[str, Any]) -> Envelope:
     """The event in an item of the store's table. Raises NotAnEvent."""
     try:
         values = unpack_item(item)
-        data, source, previous, own_hash = (values[name] for name in ("data", "source", "previous", "hash"))
-        if not all(isinstance(text, str) for text in (data, source, previous, own_hash)):
-            msg = "data, source, previous and hash of an item in the store must be strings"
+        data, source, writer = texts = [values[name] for name in _TEXTS]
+        previous, own_hash, proof = hashes = [values[name] for name in _HASHES]
+        if not all(isinstance(text, str) for text in texts) or not 0 < len(writer) <= MAX_TEXT_LENGTH:
+            msg = "data, source and writer of an item in the store must be strings"
             raise NotAnEvent(msg)
-        return Envelope(read_metadata(values), data, source, "correlation" in values, previous, own_hash)
+        if not all(isinstance(each, bytes) and len(each) == len(GENESIS) for each in hashes):
+            msg = f"previous, hash and proof of an item in the store must be binary, of {len(GENESIS)} bytes"
+            raise NotAnEvent(msg)
+        return Envelope(read_metadata(values), data, source, "correlation" in values, previous, own_hash, writer, proof)
     except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         msg = "an item in the store is not a complete event"
         raise NotAnEvent(msg) from error
+
+
+def _position(item: Mapping[str, Any]) -> Position:
+    keys = unpack_item({name: item[name] for name in ("stream", "sequence")})
+    return keys["stream"], keys["sequence"]
 
 
 class EventStore:
@@ -190,6 +207,15 @@ class EventStore:
             PaginationConfig={"PageSize": page_size},
         )
         return (from_item(item) for page in pages for item in page["Items"])
+
+    def items(self, positions: Collection[Position], backoff: Backoff) -> dict[Position, Mapping[str, Any]]:
+        """The items at these positions, if they exist. At most limits.BATCH_GET_ITEMS positions. A consistent read.
+
+        Raises OutOfTime.
+        """
+        keys = [pack_item({"stream": stream, "sequence": sequence}) for stream, sequence in positions]
+        request = {self._table: {"Keys": keys, "ConsistentRead": True}}
+        return {_position(item): item for _, item in batch_get(self._dynamodb, request, backoff)}
 
     def positions_of_correlation(self, correlation_id: str) -> Iterator[tuple[str, int]]:
         """Stream and sequence of the correlation's events that are not in its first stream.

@@ -1,8 +1,8 @@
 """The ledger: an inbox table with the processing status of each event at each consumer. Rows are kept permanently.
 
-Partition key `event` (the event's id), sort key `consumer`. A consumer writes its row in the same transaction as its
-work, on the condition that the event is not done yet. So a duplicate delivery changes nothing. The row also holds each
-failed delivery attempt and, for a dead letter, the reason and the body. A later commit replaces all of that.
+Partition key `key`: `<consumer>#<event id>`. A consumer writes its row in the same transaction as its work, on the
+condition that the event is not done yet. So a duplicate delivery changes nothing. The row also holds each failed
+delivery attempt and, for a dead letter, the reason and the body. A later commit replaces all of that.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ DEAD_INDEX = "dead"
 # The attributes in the index besides the keys: enough to list and group dead letters, without their bodies.
 DEAD_INDEXED = ("error", "reason", "event_type", "stream", "sequence")
 
-SCHEMA = Schema("event", "consumer", indexes=(Index(DEAD_INDEX, "dead", "at", DEAD_INDEXED),))
+SCHEMA = Schema("key", indexes=(Index(DEAD_INDEX, "dead", "at", DEAD_INDEXED),))
 
 # A condition on a row, with its values.
 _Condition = tuple[str, Mapping[str, Any]]
@@ -87,7 +87,7 @@ class Note:
     crashes: int = 0
 
 
-_FIELDS = ("event", "consumer", "state", "at", "stream", "sequence", "emitted", "failed_attempts")
+_FIELDS = ("state", "at", "stream", "sequence", "emitted", "failed_attempts")
 
 
 class Ledger:
@@ -145,17 +145,6 @@ class Ledger:
         )
         return from_item(answer["Item"]) if "Item" in answer else None
 
-    def of_event(self, event: str) -> list[LedgerEntry]:
-        """The rows of the event at all consumers. A consistent read."""
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="#event = :event",
-            ExpressionAttributeNames={"#event": "event"},
-            ExpressionAttributeValues={":event": pack(event)},
-            ConsistentRead=True,
-        )
-        return [from_item(item) for page in pages for item in page["Items"]]
-
     def find_all(self, keys: Sequence[Mapping[str, str]], backoff: Backoff) -> Iterator[LedgerEntry]:
         """The rows with these keys, if they exist. At most limits.BATCH_GET_ITEMS keys. A consistent read."""
         if keys:
@@ -199,7 +188,10 @@ class Ledger:
 
 
 def from_item(item: Mapping[str, Any]) -> LedgerEntry:
-    """The row in an item of the ledger's table."""
+    """The row in an item of the ledger's table. Its key says to which event and consumer it belongs."""
     values = unpack_item(item)
+    consumer, event = ledger_keys.split(values.pop("key"))
     known = {name: values[name] for name in _FIELDS if name in values}
-    return LedgerEntry(**known, details={name: value for name, value in values.items() if name not in _FIELDS})
+    return LedgerEntry(
+        event, consumer, **known, details={name: value for name, value in values.items() if name not in _FIELDS}
+    )

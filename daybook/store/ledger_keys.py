@@ -1,34 +1,62 @@
-"""The keys of the ledger's table, which holds several kinds of rows: partition key `event`, sort key `consumer`.
+"""The keys of the ledger's table, which holds several kinds of rows. The partition key `key` is the only key.
 
-An event id never contains `#` and is never `switch` (daybook/contracts/identity.py), so the kinds cannot be confused.
+A consumer's own rows begin with `<consumer>#`, so that its role may write these rows and no others. Rows of the system
+begin with `#`. Names of consumers and event ids contain no `#`, and no event id is `switch`
+(daybook/contracts/identity.py), so two kinds of rows never have the same key.
 """
 
-# The partition key of all consumers' switches, so that one query lists them.
-SWITCHES = "switch"
-
 Key = dict[str, str]
+
+# The register of all consumers that ever subscribed.
+REGISTER: Key = {"key": "#register"}
+
+# Patterns in which `*` is any text, as IAM compares keys.
+ALL_SWITCHES = "*#switch"
+NOT_OF_EVENTS = ("#*", "*#effect#*", "*#cursor#*", ALL_SWITCHES)
+
+
+def all_of(consumer: str) -> str:
+    """The pattern of all rows of a consumer."""
+    return f"{consumer}#*"
 
 
 def of_event(event: str, consumer: str) -> Key:
     """The processing status of an event at a consumer."""
-    return {"event": event, "consumer": consumer}
+    return {"key": f"{consumer}#{event}"}
 
 
 def of_effect(idempotency_key: str, consumer: str) -> Key:
     """The record of an effect, which is written before the external system is called."""
-    return {"event": f"effect#{idempotency_key}", "consumer": consumer}
+    return {"key": f"{consumer}#effect#{idempotency_key}"}
 
 
 def of_cursor(stream: str, consumer: str) -> Key:
     """The position of an ordered consumer in a stream."""
-    return {"event": f"cursor#{stream}", "consumer": consumer}
+    return {"key": f"{consumer}#cursor#{stream}"}
 
 
 def of_switch(consumer: str) -> Key:
     """Whether a consumer receives messages: its pause and its circuit breaker."""
-    return {"event": SWITCHES, "consumer": consumer}
+    return {"key": f"{consumer}#switch"}
 
 
-def of_checkpoints(operation: str) -> str:
-    """The partition key of a replay's checkpoints: one row for each part that is read in parallel, which sorts them."""
-    return f"operation#{operation}"
+def is_of_system(key: str) -> bool:
+    """Whether it is the key of a row of the system: the register, or the progress of a replay."""
+    return key == REGISTER["key"] or key.startswith("#operation#")
+
+
+def of_checkpoint(operation: str, partition: str) -> Key:
+    """The progress of a replay in one of the parts that it reads in parallel."""
+    return {"key": f"#operation#{operation}#{partition}"}
+
+
+def split(key: str) -> tuple[str, str]:
+    """The consumer of a row, which is empty for a row of the system, and the rest of its key."""
+    consumer, _, rest = key.partition("#")
+    return consumer, rest
+
+
+def is_of_event(key: str) -> bool:
+    """Whether the row is the processing status of an event at a consumer."""
+    consumer, event = split(key)
+    return bool(consumer and event) and "#" not in event and event != "switch"

@@ -9,10 +9,12 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from daybook.contracts import clock
 from daybook.contracts.contract import Place
+from daybook.contracts.envelope import canonical
+from daybook.contracts.proof import Writer
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.event_store import Draft
 from daybook.store.schema import Schema
@@ -29,7 +31,11 @@ _MINUTE = len("2026-11-23T19:10")
 _WATERMARK = {"slot": "watermark", "due": "watermark"}
 # DynamoDB's names of the keys at which a page of a scan begins and ends.
 _BEGIN, _END = "ExclusiveStartKey", "LastEvaluatedKey"
-_DRAFT = tuple(field.name for field in fields(Draft))
+_KINDS = dict.fromkeys((field.name for field in fields(Draft)), (str,)) | {
+    "version": (int,),
+    "correlation_id": (str, type(None)),
+    "causation_id": (str, type(None)),
+}
 
 
 class NotATimer(ValueError):
@@ -38,10 +44,24 @@ class NotATimer(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """An event that is to be recorded at `draft.time`, and the position in its stream that its contract allows."""
+    """An event that is to be recorded at `draft.time`, and the position in its stream that its contract allows.
+
+    `proof` is the HMAC of the canonical form, by the key of the consumer that has scheduled it: `draft.producer`.
+    """
 
     draft: Draft
     place: Place
+    proof: bytes
+
+    @classmethod
+    def proven(cls, draft: Draft, place: Place, writer: Writer) -> Self:
+        """The timer with its proof."""
+        return cls(draft, place, writer.prove(_content(draft, place)))
+
+    @property
+    def content(self) -> bytes:
+        """The canonical form, which the proof covers."""
+        return _content(self.draft, self.place)
 
     @property
     def key(self) -> dict[str, str]:
@@ -72,14 +92,29 @@ def slots(of: datetime) -> list[str]:
     return [f"{clock.timestamp(of)[:_MINUTE]}#{shard}" for shard in range(SHARDS)]
 
 
+def to_item(timer: Timer) -> dict[str, Any]:
+    """The timer as a row of the due table."""
+    return pack_item({**timer.key, **asdict(timer.draft), "place": str(timer.place), "proof": timer.proof})
+
+
 def from_item(item: Mapping[str, Any]) -> Timer:
     """The timer in a row. Raises NotATimer."""
     try:
         values = unpack_item(item)
-        return Timer(Draft(**{name: values[name] for name in _DRAFT}), Place(values["place"]))
+        draft, place = Draft(**{name: values[name] for name in _KINDS}), Place(values["place"])
+        due, proof = values["due"], values["proof"]
     except (KeyError, ValueError, TypeError) as error:
         msg = "a row of the due table is not a complete timer"
         raise NotATimer(msg) from error
+    if not isinstance(proof, bytes) or not all(isinstance(getattr(draft, name), kind) for name, kind in _KINDS.items()):
+        msg = "a row of the due table has a value of a wrong type"
+        raise NotATimer(msg)
+    timer = Timer(draft, place, proof)
+    # A run selects rows by this key, so the proof must cover it. The slot may differ: a run may move a row.
+    if due != timer.key["due"]:
+        msg = "a row of the due table has the key of another timer"
+        raise NotATimer(msg)
+    return timer
 
 
 class DueTable:
@@ -91,7 +126,7 @@ class DueTable:
 
     def schedule(self, timer: Timer) -> dict[str, Any]:
         """The part of a transaction that schedules the timer, on the condition that it is not scheduled yet."""
-        item = pack_item({**timer.key, **asdict(timer.draft), "place": str(timer.place)})
+        item = to_item(timer)
         names = {"#slot": "slot"}
         condition = {"ConditionExpression": "attribute_not_exists(#slot)", "ExpressionAttributeNames": names}
         return {"Put": {"TableName": self._table, "Item": item, **condition}}
@@ -147,6 +182,10 @@ class DueTable:
             ConsistentRead=True,
         )
         return (item for page in pages for item in page["Items"])
+
+
+def _content(draft: Draft, place: Place) -> bytes:
+    return canonical({**asdict(draft), "place": str(place)}).encode()
 
 
 def _minute_of(slot: str) -> datetime | None:

@@ -3,14 +3,16 @@
 import json
 import time
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
-from daybook.store.attributes import pack
+from daybook.store.attributes import as_json, pack
 from daybook.store.event_store import Draft, Head, successor, to_item
+from daybook.testing.keys import writer_of
 
 E = TypeVar("E", bound=Event)
 
@@ -25,6 +27,14 @@ _ENVELOPE = {
     "region": "eu-central-1",
     "resources": list[str](),
 }
+
+
+class BusMessage(str):
+    """The body of a message in a consumer's queue. `event` is its event, `metadata` was replaced in its pointer."""
+
+    __slots__ = ("event", "metadata")
+    event: Envelope
+    metadata: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -72,14 +82,19 @@ def a_draft(event: Event, **fields: Any) -> Draft:
 
 def recorded(event: Event, *, after: Envelope | None = None, now: str | None = None, **fields: Any) -> Envelope:
     """The event as the store records it: first in its stream, or next after `after`. `now` is the time of recording."""
-    return successor(a_draft(event, **fields), Head.at(after) if after else None, now or clock.now())
+    draft = a_draft(event, **fields)
+    return successor(
+        draft, Head.at(after) if after else None, now or clock.now(), writer_of(type(event), draft.producer)
+    )
 
 
-def from_the_bus(envelope: Envelope, **metadata: Any) -> str:
-    """The body of the message with this event in a consumer's queue. `metadata` replaces fields of its metadata."""
+def from_the_bus(envelope: Envelope, **metadata: Any) -> BusMessage:
+    """The body of the message about this event in a consumer's queue. `metadata` replaces fields of the pointer."""
     detail = json.loads(envelope.detail)
     detail["metadata"] |= metadata
-    return _body(envelope.source, envelope.metadata.type, detail=detail)
+    made = BusMessage(_body(envelope.source, envelope.metadata.type, detail=detail))
+    made.event, made.metadata = envelope, metadata
+    return made
 
 
 def sent(event: Event, *, source: str = "", metadata: object = None, **envelope: Any) -> str:
@@ -100,18 +115,17 @@ def sent_data(event_type: str, data: object, *, source: str, metadata: object = 
 
 def a_change_of_the_store(envelope: Envelope, name: str = "INSERT", **attributes: object) -> dict[str, Any]:
     """A record of the store's DynamoDB stream. `attributes` replace attributes of the item; None removes one."""
-    image: dict[str, Any] = to_item(envelope)
+    image: dict[str, Any] = json.loads(as_json(to_item(envelope)))
     for attribute, value in attributes.items():
-        image[attribute] = pack(value)
+        image[attribute] = json.loads(as_json(pack(value)))
         if value is None:
             del image[attribute]
     return {"eventID": str(uuid.uuid4()), "eventName": name, "dynamodb": {"NewImage": image}}
 
 
 def metadata_of(envelope: Envelope) -> dict[str, Any]:
-    """The event's metadata as they are on the event bus."""
-    found: dict[str, Any] = json.loads(envelope.detail)["metadata"]
-    return found
+    """The event's metadata as JSON values."""
+    return asdict(envelope.metadata)
 
 
 def _producer(sources: tuple[str, ...]) -> str:

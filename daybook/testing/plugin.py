@@ -23,9 +23,11 @@ from daybook.application import application
 from daybook.consumers.consumer import backbone
 from daybook.contracts.catalogue import Catalogue
 from daybook.runtime import aws, observability
+from daybook.runtime.keyring import keyring
 from daybook.runtime.settings import settings
 from daybook.testing.aws import aws_in_memory
 from daybook.testing.dynamodb import DynamoDB
+from daybook.testing.keys import use_derived_keys
 from daybook.testing.world import REGION, World, environment, tables
 
 
@@ -69,6 +71,7 @@ def _process(monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str]) -> Ite
     """In the block, this process is like a new process of a function."""
     for variable, value in environment(options).items():
         monkeypatch.setenv(variable, value)
+    use_derived_keys(monkeypatch)
     _set_default_session()
     _clear_caches()
     yield
@@ -83,7 +86,7 @@ def _set_default_session() -> None:
 
 def _clear_caches() -> None:
     """Forget clients, settings and loggers. A logger keeps its output stream, which pytest replaces for each test."""
-    for function in (aws.client, aws.client_without_retries, backbone, settings):
+    for function in (aws.client, aws.client_without_retries, backbone, keyring, settings):
         function.cache_clear()
     for function in (observability.logger, observability.metrics):
         function.cache_clear()

@@ -4,28 +4,36 @@ import pkgutil
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from daybook.application import application
+from daybook.runtime import keyring
 from daybook.runtime.names import Names
 from daybook.store import event_store as store
 from daybook.store import ledger, timers
 from daybook.store.schema import Schema
 from daybook.store.state import State
 
+C = TypeVar("C")
+
 Definition = dict[str, Any]
 
 
 def backbone_tables(names: Names) -> list[Definition]:
     """The backbone's tables."""
-    schemas = {names.store: store.SCHEMA, names.ledger: ledger.SCHEMA, names.due: timers.SCHEMA}
+    schemas = {
+        names.store: store.SCHEMA,
+        names.ledger: ledger.SCHEMA,
+        names.due: timers.SCHEMA,
+        names.keys: keyring.SCHEMA,
+    }
     return [definition(name, schema) for name, schema in schemas.items()]
 
 
 def service_tables() -> list[str]:
     """The names in stacks of the tables of all State classes: the application's, and others that are imported."""
     _import_services(application().services)
-    return sorted({row.table for row in _all_rows(State)})
+    return sorted({row.table for row in subclasses(State)})
 
 
 def definition(name: str, schema: Schema) -> Definition:
@@ -72,7 +80,8 @@ def _import_services(package: str) -> None:
         import_module(module.name)
 
 
-def _all_rows(of: type[State]) -> Iterator[type[State]]:
-    for row in of.__subclasses__():
-        yield row
-        yield from _all_rows(row)
+def subclasses(of: type[C]) -> Iterator[type[C]]:
+    """All classes below this one that are imported."""
+    for each in of.__subclasses__():
+        yield each
+        yield from subclasses(each)

@@ -10,7 +10,7 @@ def test_a_loan_of_a_lent_book_is_declined(world):
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
@@ -31,9 +31,10 @@ from daybook.runtime.retry import BreakerSettings, Retry
 from daybook.store.attributes import unpack_item
 from daybook.store.event_store import EventStore, from_item, to_item
 from daybook.store.ledger import Ledger, LedgerEntry
+from daybook.store.ledger import from_item as ledger_entry
 from daybook.store.state import State, row_table
-from daybook.testing.messages import Message, from_the_bus, recorded
-from daybook.testing.tables import Definition, backbone_tables, definition, service_tables
+from daybook.testing.messages import BusMessage, Message, from_the_bus, recorded
+from daybook.testing.tables import Definition, backbone_tables, definition, service_tables, subclasses
 
 R = TypeVar("R", bound=State)
 
@@ -56,6 +57,7 @@ ENVIRONMENT = {
     ).to_json(),
     settings.BODIES: "bodies",
     settings.ORIGINS: json.dumps({"": f"{ACCOUNT}/{REGION}"}),
+    settings.SHARED: "[]",
     settings.CALL_TIMEOUT: "2",
     settings.BREAKER: BreakerSettings(failure_threshold=5, first_open_time=60, max_open_time=900).to_json(),
 }
@@ -69,8 +71,11 @@ def tables() -> list[Definition]:
 
 
 def environment(options: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a function that uses all tables, and has these options."""
+    """The environment of a function that uses all tables and contracts that are imported, and has these options."""
     variables = {settings.table_variable(name): NAMES.of(name) for name in service_tables()}
+    variables[settings.TIMERS] = json.dumps(
+        [e.contract.type for e in subclasses(Event) if hasattr(e, "contract") and e.contract.timer]
+    )
     return ENVIRONMENT | variables | {settings.option_variable(name): value for name, value in options.items()}
 
 
@@ -115,6 +120,7 @@ class World:
     def __init__(self, catalogue: Catalogue) -> None:
         self._dynamodb, self._sqs, self._events = _dynamodb(), _sqs(), _events()
         self._dead: list[DeadLetter] = []
+        self._delivered: set[str] = set()
         self._catalogue = catalogue
         self._admit: Handler = Admit(catalogue)
         self.client = self._dynamodb
@@ -130,10 +136,16 @@ class World:
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
-    def deliver(self, handler: Handler, *messages: Message | str, context: Context | None = None) -> list[Message]:
-        """Call the handler with these messages, as one batch. Returns the messages that SQS delivers again."""
+    def deliver(
+        self, handler: Handler, *messages: Message | str, context: Context | None = None, forged: bool = False
+    ) -> list[Message]:
+        """Call the handler with these messages, as one batch. Returns the messages that SQS delivers again.
+
+        The events of messages `from_the_bus` are recorded first, unless the messages are `forged`.
+        """
         batch = [message if isinstance(message, Message) else Message(message) for message in messages]
-        answer = handler({"Records": [message.record() for message in batch]}, context or Context())
+        records = [(message if forged else self._recorded(message)).record() for message in batch]
+        answer = handler({"Records": records}, context or Context())
         failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         return [message for message in batch if message.id in failed]
 
@@ -142,7 +154,7 @@ class World:
         return self.deliver(self._admit, *messages, context=context)
 
     def receive(self, handler: Handler, *events: Event, context: Context | None = None) -> list[Envelope]:
-        """Deliver the events in one batch, each as the first of its stream. Raises AssertionError if one fails."""
+        """Deliver the events in one batch, each as the next of its stream. Raises AssertionError if one fails."""
         envelopes = [recorded(event) for event in events]
         if failed := self.deliver(handler, *map(from_the_bus, envelopes), context=context):
             msg = f"the handler did not process {len(failed)} of {len(events)} events; its log says why"
@@ -152,6 +164,21 @@ class World:
     def publish(self, *records: Mapping[str, Any], context: Context | None = None) -> None:
         """Call publish with these records of the store's DynamoDB stream, as one batch."""
         publish.handler({"Records": records}, context or Context())
+
+    def record(self, envelope: Envelope) -> Envelope:
+        """Write the event to the store, if it is not there: as the last of its stream if its place is taken.
+
+        `recorded`, `stream` and `events` do not return it: they return what handlers record. Returns the stored event.
+        """
+        m = envelope.metadata
+        stream = {each.metadata.sequence: each for each in self.store.stream(m.stream)}
+        if there := next((each for each in stream.values() if each.metadata.id == m.id), None):
+            return there
+        if m.sequence in stream:
+            envelope = replace(envelope, metadata=replace(m, sequence=max(stream) + 1))
+        self.append(envelope)
+        self._delivered.add(m.id)
+        return envelope
 
     def append(self, *envelopes: Envelope) -> None:
         """Write events to the store, as another function would."""
@@ -170,7 +197,7 @@ class World:
     def clear(self, *tables: str) -> None:
         """Delete all items of these tables."""
         for table in tables:
-            key = ("event", "consumer") if table == "ledger" else ("id",)
+            key = ("key",) if table == "ledger" else ("id",)
             for item in self._all(NAMES.of(table)):
                 self._dynamodb.delete_item(TableName=NAMES.of(table), Key={name: item[name] for name in key})
 
@@ -192,25 +219,26 @@ class World:
     # --- the result -------------------------------------------------------------------------------------------------
 
     def stream(self, stream: str) -> list[Envelope]:
-        """The events of a stream, with their metadata."""
-        return list(self.store.stream(stream))
+        """The events of a stream that `deliver` did not record, with their metadata."""
+        return [envelope for envelope in self.store.stream(stream) if envelope.metadata.id not in self._delivered]
 
     def events(self, stream: str) -> list[Event]:
-        """The events of a stream."""
+        """The events of a stream that `deliver` did not record."""
         return [
             self._catalogue[envelope.metadata.type].read(envelope.data, version=envelope.metadata.version)
             for envelope in self.stream(stream)
         ]
 
     def recorded(self) -> list[Envelope]:
-        """All events in the store, by stream and sequence."""
-        found = [from_item(item) for item in self._all(NAMES.store)]
+        """All events in the store that `deliver` did not record, by stream and sequence."""
+        events = (from_item(item) for item in self._all(NAMES.store))
+        found = [envelope for envelope in events if envelope.metadata.id not in self._delivered]
         return sorted(found, key=lambda envelope: (envelope.metadata.stream, envelope.metadata.sequence))
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """All items of a table with all their attributes, by id."""
         found = [unpack_item(item) for item in self._all(NAMES.of(table))]
-        return sorted(found, key=lambda item: str(item.get("id", item.get("event"))))
+        return sorted(found, key=lambda item: str(item.get("id", item.get("key"))))
 
     def row(self, row: type[R], key: str) -> R | None:
         """The row with this key; None if there is none."""
@@ -219,7 +247,8 @@ class World:
 
     def entries(self, event: Envelope) -> list[LedgerEntry]:
         """The ledger's entries for an event: its processing status at each consumer."""
-        return self.ledger.of_event(event.metadata.id)
+        rows = (item for item in self._all(NAMES.ledger) if item["key"]["S"].partition("#")[2] == event.metadata.id)
+        return sorted(map(ledger_entry, rows), key=lambda entry: entry.consumer)
 
     def dead_letters(self) -> list[DeadLetter]:
         """All messages that were ever in the dead-letter queue."""
@@ -233,6 +262,14 @@ class World:
         """The events on the bus that `open_bus` created, in EventBridge's form. Each is returned once."""
         url = self._sqs.get_queue_url(QueueName="listener")["QueueUrl"]
         return [json.loads(message["Body"]) for message in self._drain(url)]
+
+    def _recorded(self, message: Message) -> Message:
+        """The message as publish sends it: its event is in the store."""
+        if not isinstance(body := message.body, BusMessage):
+            return message
+        stored = self.record(body.event)
+        moved = stored.pointer != body.event.pointer
+        return replace(message, body=from_the_bus(stored, **body.metadata)) if moved else message
 
     def _all(self, table: str) -> list[dict[str, Any]]:
         pages = self._dynamodb.get_paginator("scan").paginate(TableName=table)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from daybook.contracts import clock
+from daybook.contracts.proof import KEY_BYTES, Writer
 from daybook.store.attributes import pack_item, unpack_item
 from daybook.store.event_store import Draft, Head, from_item, successor, to_item
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
@@ -83,7 +84,7 @@ def test_the_exported_file_can_be_checked_without_daybook(own: Deployed, tmp_pat
     count, recorded = 0, ""
     for line in gzip.decompress(file.read_bytes()).decode().splitlines():
         event = json.loads(line)
-        own_hash, metadata = event.pop("hash"), event["metadata"]
+        own_hash, metadata, _ = event.pop("hash"), event["metadata"], event.pop("proof")
         text = json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         assert hashlib.sha256(text.encode()).hexdigest() == own_hash
         assert heads.get(metadata["stream"], "0" * 64) == event["previous"]
@@ -130,7 +131,7 @@ def test_an_item_that_is_not_an_event_is_reported(own: Deployed) -> None:
 
 def test_a_deleted_row_of_the_ledger_is_reported(own: Deployed) -> None:
     (placed, *_) = own.connection.store.stream("order/traffic-0")
-    key = pack_item({"event": placed.metadata.id, "consumer": "reserve-stock"})
+    key = pack_item({"key": f"reserve-stock#{placed.metadata.id}"})
     ledger = own.connection.names.ledger
     row = own.connection.dynamodb.get_item(TableName=ledger, Key=key)["Item"]
     own.connection.dynamodb.delete_item(TableName=ledger, Key=key)
@@ -182,7 +183,7 @@ def damaged(system: Deployed, place: tuple[str, int], change: Any) -> Iterator[N
 
 
 def another_valid_event(system: Deployed, item: dict[str, Any]) -> dict[str, Any]:
-    """Another event for the same sequence, with a valid hash and link."""
+    """Another event for the same sequence, with a valid hash and link, and a proof by a key of the forger."""
     event = from_item(pack_item(item))
     m = event.metadata
     head: Head | None = None
@@ -191,4 +192,4 @@ def another_valid_event(system: Deployed, item: dict[str, Any]) -> dict[str, Any
             head = Head.at(before)
     now = clock.timestamp(datetime.now(UTC))
     draft = Draft(unique("forged"), m.type, m.version, m.stream, m.time, event.data, m.producer, event.source)
-    return unpack_item(to_item(successor(draft, head, m.recorded_at or now)))
+    return unpack_item(to_item(successor(draft, head, m.recorded_at or now, Writer(event.writer, bytes(KEY_BYTES)))))

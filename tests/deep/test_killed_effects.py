@@ -38,7 +38,7 @@ def test_a_process_killed_before_or_after_any_call_charges_each_customer_once(
 ) -> None:
     sku, orders = unique("mug"), [unique("order") for _ in DEATHS]
     system.receives(stock_received(sku, len(orders)))
-    about = {order: (stock_reserved(order), f"effect#charge/{order}") for order in orders}
+    about = {order: (stock_reserved(order), f"charge-order#effect#charge/{order}") for order in orders}
     deaths = deaths_of(CHARGE, about, DEATHS)
 
     with (
@@ -59,7 +59,7 @@ def test_a_process_killed_before_or_after_any_call_refunds_once(
     sku, orders = unique("mug"), [unique("order") for _ in OF_A_REFUND]
     system.receives(stock_received(sku, len(orders)))
     system.receives(*(an_order(order, lines=[(sku, 1)]) for order in orders))
-    about = {order: (refund_requested(order), f"effect#refund/{order}/R-1") for order in orders}
+    about = {order: (refund_requested(order), f"refund-order#effect#refund/{order}/R-1") for order in orders}
     deaths = deaths_of(REFUND, about, OF_A_REFUND)
 
     with (

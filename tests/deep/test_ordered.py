@@ -93,7 +93,7 @@ def discard(system: Deployed, event: str) -> None:
     """Discard the event at follow-dial, without the operator's command."""
     system.cloud.client("dynamodb").update_item(
         TableName=system.connection.names.ledger,
-        Key={"event": {"S": event}, "consumer": {"S": "follow-dial"}},
+        Key={"key": {"S": f"follow-dial#{event}"}},
         UpdateExpression="SET #state = :discarded REMOVE dead",
         ExpressionAttributeNames={"#state": "state"},
         ExpressionAttributeValues={":discarded": {"S": "discarded"}},

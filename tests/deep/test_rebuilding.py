@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
+from daybook.operate.registered import KnownConsumers
 from daybook.operate.tables import PlainTable
 from daybook.store.attributes import pack, pack_item
 from tests.deployed.bank.test_analytics import a_minute, a_purchase, entry
@@ -75,7 +76,7 @@ def found_among(system: Deployed, view: str, *keys: str) -> dict[str, str]:
 
 def streams_of(system: Deployed, *events: str) -> list[str]:
     """The streams of these events."""
-    return [system.connection.ledger.of_event(event)[0].stream for event in events]
+    return [KnownConsumers.of(system.connection).rows(event)[0].stream for event in events]
 
 
 def operations(system: Deployed) -> list[Any]:

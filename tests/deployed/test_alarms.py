@@ -1,14 +1,18 @@
-"""A change of a stored event in the deployed system, from the store's table to the alarm.
+"""Changes of a stored event and of the ledger in the deployed system, from the table to the alarm.
 
 The local cloud does not make metrics of what functions print, so the test does this step. It also ignores dimensions
 of alarms: tests/templates/test_alarms.py checks them.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
+from daybook.contracts import clock
 from daybook.local.system import assembly_of
-from daybook.store.attributes import pack
+from daybook.store.attributes import pack, pack_item
 from daybook.store.event_store import to_item
+from daybook.store.ledger import COMMITTED, TRYING, LedgerEntry
+from daybook.store.ledger_keys import of_event
 from tests.deployed.deployed import Deployed
 from tests.local.processes import unique, until
 from tests.metrics import Emitted, emitted
@@ -16,26 +20,36 @@ from tests.templates.synthesis import Assembly
 from tests.templates.test_alarms import own_alarms, read_by, set_off
 from tests.unit.builders import goods, recorded
 
-TAMPERED = "publish-tampered"
-
 
 def test_changing_and_deleting_an_event_in_the_store_sets_off_the_alarm(system: Deployed) -> None:
+    assert state(system, "publish-tampered") != "ALARM"
+
+    put_metrics(system, counted_after(system, "publish", an_event_is_changed_and_deleted))
+
+    assert state(system, "publish-tampered") == "ALARM"
+
+
+def test_changing_and_deleting_a_committed_row_of_the_ledger_sets_off_the_alarm(system: Deployed) -> None:
+    # The state of the alarm in the local cloud says nothing here: other functions have a metric of the same name.
+    assert counted_after(system, "watch-ledger", a_committed_row_is_changed_and_deleted)
+
+
+def counted_after(system: Deployed, function: str, tamper: Callable[[Deployed], None]) -> Emitted:
+    """The metric that sets off the function's alarm `tampered`, once it has counted both changes of `tamper`."""
     alarms = own_alarms(Assembly(assembly_of(system.cloud), system.connection.names.stage))
-    counted = read_by(alarms[TAMPERED])
-    assert state(system, TAMPERED) != "ALARM"
+    counted = read_by(alarms[f"{function}-tampered"])
     began = datetime.now(UTC)
 
-    an_event_is_changed_and_deleted(system)
+    tamper(system)
     until(
-        lambda: sum(printed(system, "publish", began).get(counted, [])) >= 2,
-        what="publish has seen both",
-        seen=lambda: printed(system, "publish", began),
+        lambda: sum(printed(system, function, began).get(counted, [])) >= 2,
+        what=f"{function} has seen both",
+        seen=lambda: printed(system, function, began),
     )
 
-    metrics = printed(system, "publish", began)
-    assert TAMPERED in set_off(alarms, metrics)
-    put_metrics(system, {counted: metrics[counted]})
-    assert state(system, TAMPERED) == "ALARM"
+    metrics = printed(system, function, began)
+    assert f"{function}-tampered" in set_off(alarms, metrics)
+    return {counted: metrics[counted]}
 
 
 def an_event_is_changed_and_deleted(system: Deployed) -> None:
@@ -46,6 +60,16 @@ def an_event_is_changed_and_deleted(system: Deployed) -> None:
     dynamodb.put_item(TableName=table, Item=item)
     change = {"UpdateExpression": "SET #data = :data", "ExpressionAttributeNames": {"#data": "data"}}
     dynamodb.update_item(TableName=table, Key=key, ExpressionAttributeValues={":data": pack("{}")}, **change)
+    dynamodb.delete_item(TableName=table, Key=key)
+
+
+def a_committed_row_is_changed_and_deleted(system: Deployed) -> None:
+    """Change and delete a row of the ledger, as somebody with all rights could."""
+    dynamodb, table = system.cloud.client("dynamodb"), system.connection.names.ledger
+    entry = LedgerEntry(unique("event"), "receive-stock", COMMITTED, clock.now())
+    dynamodb.transact_write_items(TransactItems=[system.connection.ledger.record(entry)])
+    key = pack_item(of_event(entry.event, entry.consumer))
+    dynamodb.put_item(TableName=table, Item={**key, "state": pack(TRYING)})
     dynamodb.delete_item(TableName=table, Key=key)
 
 

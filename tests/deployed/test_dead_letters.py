@@ -179,6 +179,6 @@ def start(system: Deployed, *arguments: str) -> subprocess.Popen[str]:
 
 
 def blocked(system: Deployed, device: str) -> bool:
-    key = {"event": {"S": f"cursor#device/{device}"}, "consumer": {"S": ORDERED}}
+    key = {"key": {"S": f"{ORDERED}#cursor#device/{device}"}}
     found = system.cloud.client("dynamodb").get_item(TableName=system.connection.names.ledger, Key=key)
     return bool(found.get("Item", {}).get("state", {}).get("S") == "blocked")

@@ -7,6 +7,7 @@ import pytest
 
 from daybook.contracts.envelope import Metadata
 from daybook.local.faults import Fault, Faults
+from daybook.operate.registered import KnownConsumers
 from events.orders import PaymentWindowEnded
 from tests.deployed.deployed import Deployed, an_order, short_visibility_timeout
 from tests.local.processes import unique, until
@@ -27,7 +28,7 @@ def test_a_timer_fires_at_its_time_once_and_its_event_is_processed(system: Deplo
     placed, *_ = (envelope.metadata for envelope in system.connection.store.stream(f"order/{soon}"))
     (ended,) = fired(system, soon)
     assert (ended.correlation_id, ended.causation_id) == (placed.id, placed.id)
-    assert HANDLED_BY in {entry.consumer for entry in system.connection.ledger.of_event(ended.id)}
+    assert HANDLED_BY in {entry.consumer for entry in KnownConsumers.of(system.connection).rows(ended.id)}
 
 
 def test_a_timer_does_not_fire_before_its_time(system: Deployed) -> None:

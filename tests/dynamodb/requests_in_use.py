@@ -17,6 +17,7 @@ from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.index import Selection, change, dead_letters
 from daybook.operate.tables import PlainTable
 from daybook.runtime import settings
+from daybook.runtime.keyring import Keyring
 from daybook.runtime.names import Names
 from daybook.runtime.settings import Settings
 from daybook.store.attributes import pack, pack_item
@@ -24,10 +25,12 @@ from daybook.store.cursor import Cursor, Cursors, PendingEvent
 from daybook.store.event_store import CORRELATION_INDEX, EventStore, journal_bucket, journal_shard, successor
 from daybook.store.journal import Journal, Span
 from daybook.store.ledger import COMMITTED, DEAD, DEAD_INDEX, AlreadyDone, Ledger, LedgerEntry, Note
+from daybook.store.ledger_keys import of_event
 from daybook.store.schema import Index, Schema
 from daybook.store.state import KEY, State, row_table
 from daybook.store.timers import DueTable, Timer, Watermark, slots
 from daybook.store.transaction import Backoff, ConditionsFailed, write
+from daybook.testing.keys import writer
 from daybook.testing.tables import Definition, backbone_tables, definition
 from tests.application.builders import a_draft, received_books, recorded
 
@@ -79,7 +82,7 @@ def _twice(client: Any, *parts: dict[str, Any]) -> None:
 def _store(client: Any) -> None:
     store, now = EventStore(client, NAMES.store), datetime.now(UTC)
     first = recorded(received_books(), id="first")
-    second = successor(a_draft(received_books(), id="second"), None, first.metadata.recorded_at)
+    second = successor(a_draft(received_books(), id="second"), None, first.metadata.recorded_at, writer("consumer"))
     for envelope in (first, replace(second, in_correlation_index=True)):
         _twice(client, store.append(envelope))
     store.head("book/emma")
@@ -111,8 +114,7 @@ def _ledger(client: Any) -> None:
     with suppress(AlreadyDone):
         ledger.record_dead(done)
     ledger.find("one", "consumer")
-    ledger.of_event("one")
-    list(ledger.find_all([{"event": event, "consumer": "consumer"} for event in ("one", "two", "three")], LONG))
+    list(ledger.find_all([of_event(event, "consumer") for event in ("one", "two", "three")], LONG))
 
 
 def _switches(client: Any) -> None:
@@ -136,7 +138,7 @@ def _switches(client: Any) -> None:
             switches.release_trial(consumer, "t-2")
             switches.claim_trial(consumer, "t-2", -60)
             switches.close(consumer, "t-2")
-    list(switches.all())
+    list(switches.find_all(["paused", "broken", "absent"], LONG))
 
 
 def _attempts(client: Any) -> None:
@@ -160,7 +162,7 @@ def _cursors(client: Any) -> None:
 
 def _timers(client: Any) -> None:
     due, at = DueTable(client, NAMES.due), "2026-11-23T19:10:00.000000Z"
-    timer = Timer(a_draft(received_books(), id="timer", time=at), Place.OPENS)
+    timer = Timer.proven(a_draft(received_books(), id="timer", time=at), Place.OPENS, writer("consumer"))
     _twice(client, due.schedule(timer))
     due.search(due.watermark() or _WATERMARK)
     for slot in slots(_WATERMARK.minute):
@@ -178,6 +180,7 @@ def _work(client: Any) -> None:
         EventStore(client, NAMES.store),
         Ledger(client, NAMES.ledger),
         DueTable(client, NAMES.due),
+        Keyring(NAMES, {"dynamodb": client}.__getitem__),
         Settings(environment),
     )
 

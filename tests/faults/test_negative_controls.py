@@ -3,6 +3,7 @@
 test_faults.py has more: the ledger's condition, the condition of a change, the second opening of a stream.
 """
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -10,8 +11,9 @@ from daybook.consumers.failure import NonRetryable
 from daybook.consumers.reaction import Reaction, reaction
 from daybook.consumers.work import Work
 from daybook.contracts.envelope import Envelope
-from daybook.local.faults import ALWAYS, Fault, Faults, Guard
+from daybook.local.faults import Fault, Faults, Guard
 from daybook.local.mailbox import mailbox
+from daybook.operate.registered import KnownConsumers
 from daybook.store.event_store import to_item
 from daybook.store.ledger import COMMITTED
 from daybook.store.state import State
@@ -125,7 +127,9 @@ def test_only_the_cursors_condition_keeps_a_stream_blocked_that_another_process_
     following, refusing = ordered_consumer(record_sequence), ordered_consumer(reject)
 
     with process_of(system, "receive-stock"):
-        without = guard_or(guarded, without_conditions(system.connection.names.ledger, rows="cursor#"))
+        without = guard_or(
+            guarded, without_conditions(system.connection.names.ledger, rows=f"{ordered_consumer(reject).name}#cursor#")
+        )
         with without, before_first_write(lambda: deliver(refusing, first)):
             deliver(following, third)
 
@@ -154,21 +158,20 @@ def test_only_the_partial_batch_response_keeps_a_failed_message(
 
 
 @with_and_without_guard
-def test_only_store_before_publish_keeps_every_processed_event_in_the_store(
+def test_only_the_check_that_an_event_is_recorded_stops_a_forged_message(
     system: Deployed, faults: Faults, guarded: bool
 ) -> None:
-    order = unique("order")
-    unstored = Fault.denied(function="admit", operation="TransactWriteItems", mentions=order, times=ALWAYS)
+    forged = builders.recorded(builders.an_order(unique("order")))
+    message = {"detail": json.loads(forged.shared_detail)}
+    sqs = system.cloud.client("sqs")
+    url = sqs.get_queue_url(QueueName=system.connection.names.of("place-order"))["QueueUrl"]
 
-    with faults.inject(unstored, *removed_unless(guarded, Fault.without_guard(Guard.STORE_FIRST, function="admit"))):
-        (sent,) = system.sends(an_order(order))
-        eventually(lambda: faults.injected_count(unstored), "admit could not write to the store")
-        if not guarded:
-            eventually(lambda: handled(system, sent), "a consumer has processed it")
+    with faults.inject(*removed_unless(guarded, Fault.without_guard(Guard.RECORDED, function="place-order"))):
+        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(message))
+        eventually(lambda: in_queue(system, "place-order"), "its message is deleted", expected=0)
 
-        assert not list(system.connection.store.stream(f"order/{order}"))
         with expected_to_hold(guarded):
-            assert handled(system, sent) == []
+            assert handled(system, forged.metadata.id) == []
 
 
 @with_and_without_guard
@@ -224,7 +227,7 @@ def deliver(handler: Reaction[StockReceived], *events: Envelope) -> None:
 
 def handled(system: Deployed, event: str) -> list[str]:
     """The consumers that have committed the event."""
-    return [entry.consumer for entry in system.connection.ledger.of_event(event) if entry.state == COMMITTED]
+    return [entry.consumer for entry in KnownConsumers.of(system.connection).rows(event) if entry.state == COMMITTED]
 
 
 def cancellation(system: Deployed, order: str) -> str:

@@ -97,6 +97,23 @@ def test_a_scan_has_no_leading_keys_so_only_null_false_denies_it(cloud: Cloud) -
         strict.scan(TableName=TABLE)
 
 
+def test_a_key_may_be_used_only_with_the_callers_own_encryption_context(cloud: Cloud) -> None:
+    """https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-encryption-context"""
+    kms, alias = cloud.client("kms"), f"alias/{unique('key')}"
+    made = kms.create_key()["KeyMetadata"]
+    kms.create_alias(AliasName=alias, TargetKeyId=made["KeyId"])
+    own = {"StringEquals": {"kms:EncryptionContext:reader": "ada"}}
+    ada = Caller(cloud, allow("kms:*", made["Arn"], condition=own)).client("kms")
+
+    for key_id in (alias, made["KeyId"], made["Arn"]):
+        key = ada.generate_data_key(KeyId=key_id, NumberOfBytes=32, EncryptionContext={"reader": "ada"})
+        wrapped = {"KeyId": key_id, "CiphertextBlob": key["CiphertextBlob"]}
+        assert ada.decrypt(**wrapped, EncryptionContext={"reader": "ada"})["Plaintext"] == key["Plaintext"]
+        for context in ({"reader": "grace"}, {}):
+            with pytest.raises(ClientError, match=DENIED):
+                ada.decrypt(**wrapped, EncryptionContext=context)
+
+
 def entry(source: str, bus: str, detail_type: str = "Placed") -> dict[str, Any]:
     return {"Source": source, "DetailType": detail_type, "Detail": "{}", "EventBusName": bus}
 

@@ -9,6 +9,7 @@ import pytest
 from daybook.operate import connection
 from daybook.runtime.names import Names
 from daybook.testing.aws import aws_in_memory
+from daybook.testing.keys import use_derived_keys
 from daybook.testing.tables import backbone_tables
 from tests.ops.world import STAGE, World, morning
 
@@ -43,6 +44,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    use_derived_keys(monkeypatch)
     with aws_in_memory(backbone_tables(Names(STAGE))):
         stage = World()
         stage.deploy()

@@ -14,6 +14,7 @@ from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
 from daybook.contracts.identity import content_hash
 from daybook.contracts.operations import ConsumerPaused
+from daybook.contracts.proof import Writer
 from daybook.operate.audit import check as checking
 from daybook.operate.audit.findings import Difference
 from daybook.operate.audit.sketch import Sketch, key
@@ -21,8 +22,9 @@ from daybook.operate.connection import Connection
 from daybook.operate.operation import Operation
 from daybook.operate.program import app
 from daybook.store.cursor import Cursor, Cursors, PendingEvent
-from daybook.store.event_store import to_item
-from daybook.store.ledger import DISCARDED, LedgerEntry, Note
+from daybook.store.event_store import Draft, Head, successor, to_item
+from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry, Note
+from daybook.testing.keys import writer
 from tests.ops.world import World, ago, ms
 
 WAREHOUSE = "warehouse.receiving"
@@ -98,7 +100,7 @@ def change(stage: World, event: Envelope, **attributes: Any) -> None:
 
 def forget(stage: World, event: Envelope, consumer: str) -> None:
     stage.connection.dynamodb.delete_item(
-        TableName=stage.names.ledger, Key={"event": {"S": event.metadata.id}, "consumer": {"S": consumer}}
+        TableName=stage.names.ledger, Key={"key": {"S": f"{consumer}#{event.metadata.id}"}}
     )
 
 
@@ -107,13 +109,14 @@ def _place(event: Envelope) -> dict[str, Any]:
 
 
 def resealed(event: Envelope, *, data: str | None = None, after: Envelope | None = None, **metadata: Any) -> Envelope:
-    """The event with other content and a matching hash."""
-    return Envelope.with_hash(
+    """The event with other content, a matching hash, and the proof of its writer."""
+    return Envelope.proven(
         replace(event.metadata, **metadata),
         event.data if data is None else data,
         source=event.source,
         in_correlation_index=event.in_correlation_index,
         previous=after.hash if after else event.previous,
+        writer=writer(event.writer),
     )
 
 
@@ -165,6 +168,46 @@ def test_events_of_timers_and_operations_need_no_origin(stage: World) -> None:
     assert found() == []
 
 
+# --- proofs ---------------------------------------------------------------------------------------------------------
+
+# A consumer whose key somebody else can use.
+FORGER = writer(RESERVE)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "producer", "proven_by", "as_writer"),
+    [
+        ("RefundRequested", "daybook", FORGER, RESERVE),
+        ("RefundRequested", "daybook", FORGER, "operations"),
+        ("PaymentWindowEnded", RESERVE, FORGER, RESERVE),
+        ("PaymentWindowEnded", PLACE, FORGER, "fire-timers"),
+        ("OrderConfirmed", PLACE, FORGER, PLACE),
+        ("OrderConfirmed", PLACE, FORGER, RESERVE),
+        ("OrderPlaced", "shop.checkout", FORGER, "admit"),
+    ],
+)
+def test_an_event_that_was_put_into_the_store_is_found_whatever_producer_it_names(
+    stage: World, event_type: str, producer: str, proven_by: Writer, as_writer: str
+) -> None:
+    placed, _ = an_order(stage)
+    head = Head.at(placed)
+    draft = Draft("forged", event_type, 1, "order/1001", ms(7), "{}", producer, "daybook.orders")
+    event = successor(draft, head, ms(7), Writer(as_writer, proven_by.key))
+    stage.connection.dynamodb.put_item(TableName=stage.names.store, Item=to_item(event))
+
+    text = f"it has no valid proof by {as_writer}, or {as_writer} may not record it"
+    assert ("proof", "order/1001#2", text) in found()
+
+
+def test_an_event_of_a_consumer_that_was_deleted_can_still_be_checked(stage: World) -> None:
+    placed, _ = an_order(stage)
+    gone = stage.recorded("StockReserved", "reservation/9", cause=placed, producer="gone")
+    stage.handled(placed, "gone", gone)
+    stage.handled(gone, "charge-order")
+
+    assert found() == []
+
+
 # --- the chain ------------------------------------------------------------------------------------------------------
 
 
@@ -181,7 +224,7 @@ def test_a_last_event_that_was_changed_with_its_hash_is_reported_by_the_content_
     m = last.metadata
     stage.connection.dynamodb.update_item(
         TableName=stage.names.ledger,
-        Key={"event": {"S": m.id}, "consumer": {"S": "admit"}},
+        Key={"key": {"S": f"admit#{m.id}"}},
         UpdateExpression="SET content_hash = :hash",
         ExpressionAttributeValues={":hash": {"S": content_hash(m.type, m.version, last.data)}},
     )
@@ -340,7 +383,27 @@ def test_a_decision_without_a_record_is_reported(stage: World) -> None:
         entry = LedgerEntry(m.id, PLACE, DISCARDED, ms(9), m.stream, m.sequence, details=details)
         stage.connection.dynamodb.transact_write_items(TransactItems=[stage.connection.ledger.record(entry)])
 
-    assert [(kind, where) for kind, where, _ in found()] == [("operation", "order/2#1")]
+    assert [(kind, where) for kind, where, _ in found()] == [("operation", "order/2#1"), ("operation", "order/3#1")]
+
+
+# Guards: each line of `_check_names` in the audit.
+def test_rows_that_no_consumer_of_the_stage_can_have_written_are_reported(stage: World) -> None:
+    placed, _ = an_order(stage)
+    m = placed.metadata
+    stage.handled(placed, "removed-consumer")  # it is registered
+    assert found() == []
+
+    unknown = LedgerEntry(m.id, "no-consumer", COMMITTED, ms(9), m.stream, m.sequence)
+    foreign = LedgerEntry("e-2", PLACE, DEAD, ms(9), details={"dead": RESERVE})
+    stage.connection.dynamodb.transact_write_items(TransactItems=[stage.connection.ledger.record(unknown)])
+    stage.connection.ledger.record_dead(foreign)
+    stage.connection.dynamodb.put_item(TableName=stage.names.ledger, Item={"key": {"S": "#nothing"}})
+
+    assert sorted(text for _, _, text in found()) == [
+        "the row #nothing belongs to no consumer",
+        f"the row no-consumer#{m.id} names a consumer that never subscribed",
+        f"the row {PLACE}#e-2 claims to be a dead letter of {RESERVE}",
+    ]
 
 
 def test_ten_thousand_differences_are_decoded_and_more_are_not_guessed() -> None:

@@ -26,7 +26,8 @@ from daybook.operate.dead_letters.index import (
 from daybook.operate.dead_letters.remedies import NEVER_ADMITTED
 from daybook.operate.program import app
 from daybook.store.attributes import pack_item
-from daybook.store.ledger import DEAD, Note
+from daybook.store.ledger import DEAD, LedgerEntry, Note
+from daybook.store.ledger_keys import of_event
 from tests.ops.world import World, morning, ms
 
 TO = "confirm-order"
@@ -333,6 +334,24 @@ def test_a_dead_letter_is_shown_with_its_attempts_its_trace_and_its_log_but_no_p
     assert f"--filter-pattern '\"{m.id}\"'" in data["logs"]
 
 
+def test_the_data_of_a_recorded_event_are_revealed_from_the_store(world: World) -> None:
+    event = placed(world, "1001")
+    name = world.died(event, TO)
+
+    assert SECRET not in world.connection.ledger.find(event.metadata.id, TO).details["body"]  # type: ignore[union-attr]
+    assert SECRET in dead("show", name, "--reveal").stdout
+    assert SECRET in json.dumps(json.loads(dead("show", name, "--json", "--reveal").stdout)["recorded"])
+
+
+def test_a_message_about_an_event_that_is_not_recorded_is_to_be_discarded(world: World) -> None:
+    name = world.died("body-1", TO, "NotRecorded", reason="the store has no event at the position in the message")
+
+    shown = dead("show", name).stdout
+
+    assert shown.index("dead discard") < shown.index("dead retry")
+    assert "find out who sent the message" in dead().stdout
+
+
 def test_a_rejected_message_is_shown_as_size_and_hash_unless_revealed(world: World) -> None:
     body = json.dumps({"detail": {"metadata": {"stream": "order/1", "sequence": 1}, "data": {"name": SECRET}}})
     name = world.died("e-1", "admit", "ContractBroken", body=body, reason="OrderPlaced: lines: missing")
@@ -393,8 +412,7 @@ def many(world: World, number: int, *, consumer: str = TO) -> None:
         items = [
             pack_item(
                 {
-                    "event": f"{consumer}-{start + each:06}",
-                    "consumer": consumer,
+                    "key": f"{consumer}#{consumer}-{start + each:06}",
                     "state": DEAD,
                     "dead": consumer,
                     "at": ms(start + each),
@@ -438,3 +456,23 @@ def test_the_memory_of_groups_does_not_grow_with_the_number_of_dead_letters() ->
     peak(100)
     held = 10_000 * 100  # bytes, if only the ids were held
     assert peak(10_000) < peak(2_000) + held / 10
+
+
+# Guards: the name in the index is compared with the row's key.
+def test_a_row_in_the_name_of_another_consumer_is_ignored_and_reported(world: World) -> None:
+    real = world.died("e-1", TO)
+    planted = LedgerEntry("e-2", "receive-stock", DEAD, ms(5), details={"error": "KeyError", "body": "{}"})
+    world.connection.ledger.record_dead(planted)
+    world.connection.dynamodb.update_item(
+        TableName=world.names.ledger,
+        Key=pack_item(of_event("e-2", "receive-stock")),
+        UpdateExpression="SET dead = :other",
+        ExpressionAttributeValues={":other": {"S": TO}},
+    )
+
+    for wanted in (Selection(), Selection(consumer=TO)):
+        ignored: list[str] = []
+        found = dead_letters(world.connection, wanted, ignored=ignored.append)
+        assert [each.id for each in found] == [real]
+        (text,) = ignored
+        assert f"e-2@receive-stock claims to be a dead letter of {TO}" in text

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from daybook.consumers.effect_records import EffectRecords
 from daybook.contracts.envelope import Envelope
 from daybook.operate.program import app
+from daybook.store.ledger_keys import split
 from events.catalogue import CATALOGUE
 from tests.ops.interruption import interrupted_when
 from tests.ops.world import World
@@ -173,5 +174,5 @@ def operation(world: World) -> str:
 def dead(world: World) -> list[Any]:
     """The dead entries of the ledger."""
     items = world.connection.dynamodb.scan(TableName=world.names.ledger, IndexName="dead")["Items"]
-    found = (world.connection.ledger.find(item["event"]["S"], item["consumer"]["S"]) for item in items)
+    found = (world.connection.ledger.find(*split(item["key"]["S"])[::-1]) for item in items)
     return [entry for entry in found if entry]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,10 +29,12 @@ from daybook.operate.dead_letters.results import (
 )
 from daybook.operate.dead_letters.retry import RetryOperation
 from daybook.operate.program import app
-from daybook.store.attributes import pack, pack_item, unpack_item
-from daybook.store.event_store import Draft, to_item
+from daybook.store.attributes import as_json, pack, pack_item, unpack_item
+from daybook.store.event_store import Draft
+from daybook.store.event_store import to_item as event_item
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry
-from daybook.store.timers import Timer, from_item
+from daybook.store.timers import Timer, from_item, to_item
+from daybook.testing.keys import writer
 from tests.ops.killed_commands import Moment, killed_at
 from tests.ops.world import World, ms
 from tests.unit.faults import Death
@@ -215,7 +218,7 @@ def test_changes_by_others_during_the_run_are_reported_and_kept(stage: World) ->
     def discard() -> None:
         stage.connection.dynamodb.update_item(
             TableName=stage.names.ledger,
-            Key=pack_item({"event": "e-2", "consumer": TO}),
+            Key=pack_item({"key": f"{TO}#e-2"}),
             UpdateExpression="SET #state = :discarded",
             ExpressionAttributeNames={"#state": "state"},
             ExpressionAttributeValues={":discarded": pack(DISCARDED)},
@@ -435,7 +438,7 @@ def publishes(world: World, *answers: Mapping[str, Any]) -> tuple[Connection, li
 
 def test_a_dead_letter_of_publish_is_published_again_by_republish(world: World) -> None:
     event = world.recorded("OrderPlaced", "order/1", after=-600_000)
-    name = world.died(event, "publish", "InternalException", body=json.dumps(to_item(event)))
+    name = world.died(event, "publish", "InternalException", body=as_json(event_item(event)))
     connection, requests = publishes(world, {"published": 1, "set_aside": 0, "next": None})
 
     outcomes = retried(connection)
@@ -483,7 +486,7 @@ def test_an_event_that_republish_cannot_publish_stays_dead(
     world: World, expected: Mapping[str, Any], outcome: str
 ) -> None:
     event = world.recorded("OrderPlaced", "order/1", after=-600_000)
-    world.died(event, "publish", "MalformedDetail", body=json.dumps(to_item(event)))
+    world.died(event, "publish", "MalformedDetail", body=as_json(event_item(event)))
     connection, _ = publishes(world, expected)
 
     (found,) = retried(connection)
@@ -496,7 +499,7 @@ def test_an_event_that_republish_cannot_publish_stays_dead(
 def test_a_dead_letter_whose_period_the_journal_may_lack_is_skipped(world: World) -> None:
     at = (clock.moment(clock.now()) - clock.moment(ms(0))).total_seconds() * 1000
     event = world.recorded("OrderPlaced", "order/1", after=at)
-    world.died(event, "publish", "MalformedDetail", body=json.dumps(to_item(event)))
+    world.died(event, "publish", "MalformedDetail", body=as_json(event_item(event)))
 
     (found,) = retried(world.connection)
 
@@ -522,22 +525,34 @@ def a_timer(order: str = "1001", *, place: Place = Place.CONTINUES) -> Timer:
         producer="place-order",
         source="daybook.orders",
     )
-    return Timer(draft, place)
+    return Timer.proven(draft, place, writer("place-order"))
 
 
 def set_aside(world: World, timer: Timer, *, row: bool = False) -> str:
     """Record a dead letter as fire-timers does. `row`: fire-timers was killed before it deleted the timer's row."""
-    item = pack_item({**timer.key, **{n: getattr(timer.draft, n) for n in Draft.__dataclass_fields__}, "place": "x"})
-    item["place"] = pack(str(timer.place))
+    item = to_item(timer)
     dynamodb: Any = world.connection.dynamodb
     if row:
         dynamodb.put_item(TableName=world.names.due, Item=item)
     assert from_item(item) == timer
-    return world.died(timer.draft.id, "fire-timers", "StreamNotOpen", body=json.dumps(unpack_item(item), default=str))
+    return world.died(timer.draft.id, "fire-timers", "StreamNotOpen", body=as_json(item))
 
 
 def types(world: World, stream: str) -> list[str]:
     return [envelope.metadata.type for envelope in world.connection.store.stream(stream)]
+
+
+def test_a_timer_without_a_valid_proof_is_not_recorded(world: World) -> None:
+    world.recorded("OrderPlaced", "order/1001")
+    set_aside(world, replace(a_timer(), proof=bytes(32)))
+
+    (result,) = retried(world.connection)
+
+    assert (result.result, str(result.reason).partition(":")[0]) == (
+        SKIPPED,
+        "it was not scheduled by the consumer that it names",
+    )
+    assert types(world, "order/1001") == ["OrderPlaced"]
 
 
 @pytest.mark.parametrize("row", [False, True])

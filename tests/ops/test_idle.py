@@ -18,6 +18,7 @@ from daybook.operate.idle import (
 )
 from daybook.store.event_store import Draft
 from daybook.store.timers import DueTable, Timer
+from daybook.testing.keys import writer
 from tests.ops.world import World, morning
 
 
@@ -106,7 +107,8 @@ def test_it_waits_for_the_events_that_an_event_has_caused(world: World) -> None:
 
 def arm(world: World, stream: str, time: str) -> None:
     draft = Draft(f"due of {stream}", "PaymentWindowEnded", 1, stream, time, "{}", "place-order", "daybook.orders")
-    part = DueTable(world.connection.dynamodb, world.names.due).schedule(Timer(draft, Place.CONTINUES))
+    timer = Timer.proven(draft, Place.CONTINUES, writer(draft.producer))
+    part = DueTable(world.connection.dynamodb, world.names.due).schedule(timer)
     world.connection.dynamodb.transact_write_items(TransactItems=[part])
 
 

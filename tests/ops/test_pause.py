@@ -163,7 +163,7 @@ def test_resuming_with_an_open_circuit_breaker_leaves_the_mapping_off(stage: Wor
     retry = clock.timestamp(datetime.now(UTC) + timedelta(minutes=5))
     stage.connection.dynamodb.update_item(
         TableName=stage.names.ledger,
-        Key={"event": {"S": "switch"}, "consumer": {"S": CONSUMER}},
+        Key={"key": {"S": f"{CONSUMER}#switch"}},
         UpdateExpression="SET opened = :yes, opened_at = :now, retry_at = :retry",
         ExpressionAttributeValues={":yes": {"BOOL": True}, ":now": {"S": clock.now()}, ":retry": {"S": retry}},
     )

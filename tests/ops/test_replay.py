@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from daybook.operate.program import app
 from daybook.operate.rate_limit import RateLimit
 from daybook.operate.replay.replay import AlreadyFinished, NoSuchReplay, Replay
 from daybook.operate.replay.selection import Selection
+from daybook.store.event_store import to_item
 from daybook.store.journal import Span
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry, Note
 from tests.ops.world import STAGE, World, morning, ms
@@ -92,6 +94,17 @@ def test_committed_and_discarded_events_are_skipped_and_all_others_replayed(stag
     assert result.exit_code == 0, result.output
     assert streams(stage) == ["order/dead", "order/new", "order/trying"]
     assert "Skipped, because reserve-stock has processed them: 2." in result.stdout
+
+
+def test_an_event_without_a_valid_proof_is_not_delivered(stage: World) -> None:
+    stage.recorded("OrderPlaced", "order/1")
+    forged = replace(stage.recorded("OrderPlaced", "order/2"), proof=bytes(32))
+    stage.connection.dynamodb.put_item(TableName=stage.names.store, Item=to_item(forged))
+
+    result = replay("--type", "OrderPlaced", "--since", "6h", "--apply")
+
+    assert streams(stage) == ["order/1"]
+    assert "it has no valid proof of origin" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_a_replayed_message_equals_the_message_of_the_rule(stage: World) -> None
     same = ("version", "source", "detail-type", "region", "resources", "detail")
     assert {name: envelope[name] for name in same} == {name: ruled[name] for name in same}
     assert (envelope["id"], envelope["time"]) == (placed.metadata.id, f"{placed.metadata.recorded_at[:19]}Z")
-    assert f'"data":{data}}}' in by_hand
+    assert data not in by_hand
 
 
 def test_the_consumers_function_can_parse_a_replayed_message(stage: World) -> None:
@@ -157,7 +157,7 @@ def test_the_consumers_function_can_parse_a_replayed_message(stage: World) -> No
 
     (body,) = stage.bodies(TO)
 
-    assert reserve_stock.handler.read(body) == (placed.metadata, placed.data)
+    assert reserve_stock.handler.read(body) == placed.pointer
 
 
 def test_hundreds_of_large_events_are_each_delivered_once(stage: World) -> None:

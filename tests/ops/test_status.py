@@ -33,7 +33,7 @@ def opened(world: World, retry: timedelta, *, off: bool = False) -> None:
     """Open the circuit breaker of the effect."""
     now = datetime.now(UTC)
     times = {"opened_at": clock.timestamp(now), "retry_at": clock.timestamp(now + retry)}
-    item = {"event": "switch", "consumer": EFFECT, "opened": True, "off": off, **times}
+    item = {"key": f"{EFFECT}#switch", "opened": True, "off": off, **times}
     world.connection.dynamodb.put_item(
         TableName=world.names.ledger, Item={name: pack(value) for name, value in item.items()}
     )
@@ -97,7 +97,7 @@ def test_an_error_disappears_when_the_event_is_committed(stage: World) -> None:
 
     stage.connection.dynamodb.update_item(
         TableName=stage.names.ledger,
-        Key={"event": pack(m.id), "consumer": pack(EFFECT)},
+        Key={"key": pack(f"{EFFECT}#{m.id}")},
         UpdateExpression="SET #state = :committed",
         ExpressionAttributeNames={"#state": "state"},
         ExpressionAttributeValues={":committed": pack(COMMITTED)},

@@ -12,8 +12,8 @@ from daybook.contracts.envelope import Envelope
 from daybook.operate.drawing import draw
 from daybook.operate.program import app
 from daybook.operate.trace.trace import UNKNOWN, WAITING, Trace
-from daybook.store.ledger import DEAD, LedgerEntry
-from tests.ops.world import World, ago, an_order
+from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
+from tests.ops.world import World, ago, an_order, ms
 
 ORDER = json.dumps(an_order()["Detail"]["data"])
 
@@ -246,3 +246,30 @@ def test_a_recent_event_causes_the_note_that_the_index_lags(world: World) -> Non
     now = clock.moment(clock.now())
     world.recorded("OrderPlaced", "order/1002", after=ago(minutes=1))
     assert "may be missing" in trace("order/1002").stderr, now
+
+
+# Guards: the register. Without it, only consumers with a rule are asked.
+def test_the_work_of_a_consumer_that_was_removed_is_in_the_trace(world: World) -> None:
+    placed = world.recorded("OrderPlaced", "order/1001")
+    world.registers("old-consumer", types=("OrderPlaced",))
+    world.handled(placed, "old-consumer")
+    world.listens("reserve-stock", "OrderPlaced")
+
+    (step,) = Trace.of(world.connection, "order/1001").steps
+
+    assert [(each.consumer, each.state) for each in step.deliveries] == [
+        ("old-consumer", "committed"),
+        ("reserve-stock", "waiting"),
+    ]
+
+
+# Guards: consumers with a rule are known before control-consumers has registered them.
+def test_the_work_of_a_consumer_that_is_not_registered_yet_is_in_the_trace(world: World) -> None:
+    placed = world.recorded("OrderPlaced", "order/1001")
+    world.listens("reserve-stock", "OrderPlaced")
+    entry = LedgerEntry(placed.metadata.id, "reserve-stock", COMMITTED, ms(5), "order/1001", 1)
+    world.connection.dynamodb.transact_write_items(TransactItems=[world.connection.ledger.record(entry)])
+
+    (step,) = Trace.of(world.connection, "order/1001").steps
+
+    assert [(each.consumer, each.state) for each in step.deliveries] == [("reserve-stock", "committed")]

@@ -16,8 +16,10 @@ from daybook.runtime.names import Names
 from daybook.runtime.settings import CONSUMER, table_variable
 from daybook.store.event_store import Draft, successor, to_item
 from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
+from daybook.store.register import BACKBONE, Register
 from daybook.store.schema import Index, Schema
 from daybook.store.state import KEY
+from daybook.testing.keys import writer_of
 from daybook.testing.tables import definition
 from events.catalogue import CATALOGUE
 
@@ -47,6 +49,7 @@ class World:
 
     connection: Connection = field(default_factory=lambda: Connection(STAGE))
     names: Names = field(default_factory=lambda: Names(STAGE))
+    _registered: set[str] = field(default_factory=set)
 
     def deploy(self) -> None:
         """Create the buses of the backbone, with a queue for the ingress bus."""
@@ -58,6 +61,14 @@ class World:
         """Deploy a rule and a queue of a consumer of these types."""
         sources = sorted({CATALOGUE[t].contract.published_source for t in types})
         self._route(consumer, self.names.event_bus, {"source": sources, "detail-type": list(types)}, state)
+
+    def registers(self, *consumers: str, types: tuple[str, ...] = ()) -> None:
+        """Register consumers that subscribe or did so once, to these types of events or, without types, to any."""
+        new = {name: types for name in consumers if name not in {*BACKBONE, *self._registered}}
+        if new:
+            register = Register(self.connection.dynamodb, self.names.ledger)
+            register.update({name: known.types for name, known in register.read().items()} | new)
+            self._registered.update(new)
 
     def recorded(
         self,
@@ -88,7 +99,7 @@ class World:
             correlation_id=cause.metadata.correlation_id if cause else correlation_id,
             causation_id=cause.metadata.id if cause else None,
         )
-        envelope = successor(draft, head, ms(after))
+        envelope = successor(draft, head, ms(after), writer_of(CATALOGUE.get(event_type), producer))
         self.connection.dynamodb.put_item(TableName=self.names.store, Item=to_item(envelope))
         if cause is None and admitted:
             self.handled(envelope, "admit", after=after)
@@ -99,6 +110,7 @@ class World:
         m = event.metadata
         ids = [each if isinstance(each, str) else each.metadata.id for each in emitted]
         entry = LedgerEntry(m.id, consumer, COMMITTED, ms(after), m.stream, m.sequence, ids)
+        self.registers(consumer)
         self.connection.dynamodb.transact_write_items(TransactItems=[self.connection.ledger.record(entry)])
 
     def died(
@@ -121,6 +133,7 @@ class World:
             about |= {"event_type": m.type}
             body = body or as_delivered(event)
         about["body"] = body or "{}"
+        self.registers(consumer)
         self.connection.ledger.record_dead(
             LedgerEntry(event_id, consumer, DEAD, ms(after), stream, sequence, details=about)
         )

@@ -10,17 +10,22 @@ from typing import Any
 import pytest
 
 from daybook.consumers.effect import Effect
+from daybook.contracts import clock
+from daybook.contracts.contract import Place
 from daybook.runtime import observability
+from daybook.store.timers import Timer, to_item
+from daybook.testing.keys import writer
+from daybook.testing.world import NAMES
 from functions.inventory import receive_stock
 from functions.orders import place_order
 from functions.orders.order_status import order_status_placed
-from tests.application.builders import a_loan
+from tests.application.builders import a_draft, a_loan
 from tests.metrics import Emitted, Metric, emitted
 from tests.templates.sources import consumers
 from tests.templates.synthesis import Assembly
 from tests.unit.builders import Message, a_change_of_the_store, an_order, from_the_bus, goods, recorded
 from tests.unit.test_recording_dead_letters import record
-from tests.unit.test_timers import fire_due_timers, schedule_overdue, set_last_run
+from tests.unit.test_timers import fire_due_timers, now, schedule_overdue, set_last_run
 from tests.unit.world import World
 
 _MEASURED_BY: Mapping[str, Callable[[Sequence[float]], float]] = {"Sum": sum, "Maximum": max}
@@ -55,9 +60,13 @@ def test_the_alarms_are_exactly_these(aws: Assembly) -> None:
     names = {consumer.name for consumer in consumers()}
     on_emitted_metrics = {
         *(f"{name}-dead" for name in names | {"admit", "publish", "fire-timers", "bounces"}),
+        *(f"{name}-forged" for name in names),
         *(f"{name}-newer-version" for name in names),  # admit rejects newer versions
         *(f"{consumer.name}-breaker-open" for consumer in consumers() if isinstance(consumer, Effect)),
         "publish-tampered",
+        "publish-not-proven",
+        "fire-timers-not-proven",
+        "watch-ledger-tampered",
         "fire-timers-late",
     }
     on_aws_metrics = {
@@ -65,6 +74,7 @@ def test_the_alarms_are_exactly_these(aws: Assembly) -> None:
         *(f"{name}-{what}" for name in names | {"admit"} for what in ("too-old", "throttled")),
         *(f"publish-{what}" for what in ("lag", "throttled")),
         *(f"{name}-{what}" for name in ("fire-timers", "control-consumers") for what in ("errors", "silent")),
+        "watch-ledger-errors",
         "pager-fails",
     }
 
@@ -83,6 +93,19 @@ def test_a_dead_letter_sets_off_only_the_alarm_of_its_consumer(
 
         assert set_off(alarms, emitted(capsys.readouterr().out)) == {name}
     assert world.items("ledger")
+
+
+def test_a_message_about_an_event_that_is_not_recorded_sets_off_only_the_alarm_of_its_consumer(
+    world: World, aws: Assembly, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alarms = own_alarms(aws)
+    for handler in consumers():
+        event = handler.event_type.read(
+            json.dumps(handler.event_type.example), version=handler.event_type.contract.version
+        )
+        assert world.deliver(handler, from_the_bus(recorded(event)), forged=True) == []
+
+        assert set_off(alarms, emitted(capsys.readouterr().out)) == {f"{handler.name}-forged"}
 
 
 def test_an_event_of_a_newer_version_sets_off_only_the_alarm_of_its_consumer(
@@ -106,6 +129,21 @@ def test_a_change_of_a_stored_event_sets_off_the_alarm(
     world.publish(a_change_of_the_store(recorded(), change))
 
     assert set_off(own_alarms(aws), emitted(capsys.readouterr().out)) == {"publish-tampered"}
+
+
+def test_an_event_and_a_timer_without_a_valid_proof_set_off_alarms(
+    world: World, aws: Assembly, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.open_bus()
+    world.publish(a_change_of_the_store(recorded(), writer="reserve-stock"))
+    assert set_off(own_alarms(aws), emitted(capsys.readouterr().out)) == {"publish-not-proven"}
+
+    set_last_run(world, timedelta(minutes=1))
+    draft = a_draft(a_loan(), time=clock.timestamp(now()))
+    row = to_item(Timer.proven(draft, Place.OPENS, writer(draft.producer)))
+    world.client.put_item(TableName=NAMES.due, Item=row)
+    fire_due_timers()
+    assert set_off(own_alarms(aws), emitted(capsys.readouterr().out)) == {"fire-timers-not-proven"}
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(6, {"fire-timers-late"}), (4, set[str]())])

@@ -143,7 +143,7 @@ def test_stable_names_contain_the_stage(aws: Assembly) -> None:
     tables = {table["TableName"] for table in aws.properties("AWS::DynamoDB::Table", "backbone")}
 
     assert buses == {"daybook-test-ingress", "daybook-test-events"}
-    assert tables == {"daybook-test-store", "daybook-test-ledger", "daybook-test-due"}
+    assert tables == {"daybook-test-store", "daybook-test-ledger", "daybook-test-due", "daybook-test-keys"}
     assert set(aws.templates) == {stack_of(service) for service in SERVICES}
 
 

@@ -11,12 +11,14 @@ from aws_cdk.assertions import Template
 
 from daybook.constructs.service import Service
 from daybook.constructs.stage import Stage
+from daybook.consumers.effect import Effect
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
 from events.catalogue import CATALOGUE
 from events.inventory import StockReceived
 from functions.inventory import receive_stock
+from functions.patients import reconcile_records
 from tests.templates.sources import consumers
 from tests.templates.synthesis import Assembly
 
@@ -25,10 +27,16 @@ TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 RECEIVE_ACTIONS = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 QUEUE = RECEIVE_ACTIONS | {"sqs:ChangeMessageVisibility", "sqs:SendMessage"}
 LEDGER = {"dynamodb:GetItem ledger", "dynamodb:UpdateItem ledger"}
+CHANGE_STREAM = {
+    f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+}
 ALWAYS = LOGS | TRACES
-CONSUMER = ALWAYS | QUEUE | LEDGER
+CONSUMER = ALWAYS | QUEUE | LEDGER | {"dynamodb:BatchGetItem store"}
 EFFECT = CONSUMER | {"dynamodb:BatchGetItem ledger"}
-OPENS = {"dynamodb:PutItem store"}
+CHECKS_PROOFS = {"kms:Decrypt", "dynamodb:GetItem keys"}
+PROVES = CHECKS_PROOFS | {"kms:GenerateDataKeyWithoutPlaintext", "dynamodb:PutItem keys"}
+SCHEDULES = {"dynamodb:PutItem due"} | PROVES
+OPENS = {"dynamodb:PutItem store"} | PROVES
 CONTINUES = OPENS | {"dynamodb:Query store"}
 
 
@@ -50,15 +58,10 @@ def writes_view(*tables: str) -> set[str]:
 # The permissions of each function. They are requirements, so they are not derived from the stacks. A new function needs
 # a line here; the test that finds no line prints the function's permissions.
 ALLOWED = {
-    "admit": ALWAYS
-    | RECEIVE_ACTIONS
-    | {"sqs:SendMessage"}
-    | LEDGER
-    | {"dynamodb:PutItem store", "dynamodb:Query store"},
-    "publish": ALWAYS
-    | {"events:PutEvents", "sqs:SendMessage"}
-    | {f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")},
+    "admit": ALWAYS | RECEIVE_ACTIONS | {"sqs:SendMessage"} | LEDGER | CONTINUES,
+    "publish": ALWAYS | CHECKS_PROOFS | {"events:PutEvents", "sqs:SendMessage"} | CHANGE_STREAM,
     "republish": ALWAYS
+    | CHECKS_PROOFS
     | {"events:PutEvents", "sqs:SendMessage", "dynamodb:Query journal", "dynamodb:BatchGetItem store"},
     "record-dead-letters": ALWAYS | RECEIVE_ACTIONS | LEDGER | {"s3:PutObject"},
     "fire-timers": ALWAYS
@@ -67,8 +70,10 @@ ALLOWED = {
     | CONTINUES,
     "control-consumers": ALWAYS
     | LEDGER
-    | {"dynamodb:Query ledger", "lambda:ListEventSourceMappings", "lambda:UpdateEventSourceMapping"},
-    "place-order": CONSUMER | {"dynamodb:PutItem Orders", "dynamodb:PutItem due"},
+    | {"dynamodb:BatchGetItem ledger", "dynamodb:PutItem ledger", "events:ListRules"}
+    | {"lambda:ListEventSourceMappings", "lambda:UpdateEventSourceMapping"},
+    "watch-ledger": ALWAYS | CHANGE_STREAM,
+    "place-order": CONSUMER | {"dynamodb:PutItem Orders"} | SCHEDULES,
     **dict.fromkeys(
         ("confirm-order", "cancel-unstocked", "cancel-unpaid", "cancel-expired", "complete-order", "grant-refund"),
         CONSUMER | {"dynamodb:BatchGetItem Orders", "dynamodb:PutItem Orders"} | CONTINUES,
@@ -100,7 +105,7 @@ ALLOWED = {
     "receive-stock": CONSUMER | {"dynamodb:UpdateItem Stock"},
     "charge-order": EFFECT | {"secretsmanager:GetSecretValue"} | OPENS,
     **dict.fromkeys(("refund-order", "check-refund"), EFFECT | {"secretsmanager:GetSecretValue"} | CONTINUES),
-    **dict.fromkeys(("watch-refund", "watch-unsettled-refund"), CONSUMER | {"dynamodb:PutItem due"}),
+    **dict.fromkeys(("watch-refund", "watch-unsettled-refund"), CONSUMER | SCHEDULES),
     **dict.fromkeys(("settle-refund", "release-refund"), CONSUMER | reads_and_saves("Orders")),
     "prepare-shipment": CONSUMER | OPENS,
     "track-equipment": CONSUMER | writes_view("Devices", "DeviceHistory"),
@@ -108,23 +113,22 @@ ALLOWED = {
         ("tally-transaction", "tally-reversal"),
         CONSUMER | writes_view("AccountDays", "MerchantDays", "Minutes"),
     ),
-    "register-device": CONSUMER | reads_and_saves("Watch") | {"dynamodb:PutItem due"},
+    "register-device": CONSUMER | reads_and_saves("Watch") | SCHEDULES,
     "retire-device": CONSUMER | reads_and_saves("Watch", "Alarms") | CONTINUES,
     "set-limits": CONSUMER | reads_and_saves("Limits"),
     "raise-alarm": CONSUMER
     | reads_and_saves("Watch", "Alarms", "Unjudged")
-    | {"dynamodb:BatchGetItem Limits", "dynamodb:PutItem due"}
+    | {"dynamodb:BatchGetItem Limits"}
+    | SCHEDULES
     | CONTINUES,
     "raise-pending-alarm": CONSUMER
     | reads_and_saves("Watch")
-    | {"dynamodb:BatchGetItem Limits", "dynamodb:PutItem Alarms", "dynamodb:PutItem due"}
+    | {"dynamodb:BatchGetItem Limits", "dynamodb:PutItem Alarms"}
+    | SCHEDULES
     | OPENS,
-    "check-silence": CONSUMER
-    | reads_and_saves("Watch")
-    | {"dynamodb:PutItem Alarms", "dynamodb:PutItem due"}
-    | CONTINUES,
+    "check-silence": CONSUMER | reads_and_saves("Watch") | {"dynamodb:PutItem Alarms"} | SCHEDULES | CONTINUES,
     "acknowledge-alarm": CONSUMER | reads_and_saves("Alarms"),
-    "escalate-alarm": CONSUMER | reads_and_saves("Alarms") | {"dynamodb:PutItem due"} | CONTINUES,
+    "escalate-alarm": CONSUMER | reads_and_saves("Alarms") | SCHEDULES | CONTINUES,
     "score-transaction": CONSUMER | reads_and_saves("FraudProfiles") | CONTINUES,
     **dict.fromkeys(("page-staff", "page-escalation"), EFFECT | {"sns:Publish"} | CONTINUES),
     **dict.fromkeys(
@@ -165,9 +169,7 @@ ALLOWED = {
     | CONTINUES,
     "set-threshold": CONSUMER | reads_and_saves("Thresholds"),
     "set-rate": CONSUMER | reads_and_saves("Rates"),
-    "activate-list": CONSUMER
-    | reads_and_saves("Sanctions")
-    | {"dynamodb:BatchGetItem SanctionsLists", "dynamodb:PutItem due"},
+    "activate-list": CONSUMER | reads_and_saves("Sanctions") | {"dynamodb:BatchGetItem SanctionsLists"} | SCHEDULES,
     "decide-match": CONSUMER | reads_and_saves("SanctionsDecisions"),
     "screen-transaction": CONSUMER
     | reads_and_saves(
@@ -184,11 +186,18 @@ ALLOWED = {
         f"dynamodb:BatchGetItem {table}"
         for table in ("Counterparties", "CounterpartyBlocks", "Sanctions", "SanctionsLists", "SanctionsDecisions")
     }
-    | {"dynamodb:PutItem due"}
+    | SCHEDULES
     | CONTINUES,
     "screen-reversal": CONSUMER | reads_and_saves("CashTransactions", "CashDays", "RecentCash", "Cases") | CONTINUES,
 }
 
+
+# The consumers whose progress reconcile-records waits for.
+RECONCILED = [
+    *("index-patient", "index-merged", "index-unmerged"),
+    *("sync-pharmacy", "sync-pharmacy-merged", "sync-pharmacy-unmerged"),
+    *("sync-billing", "sync-billing-merged", "sync-billing-unmerged"),
+]
 
 # The events that each function appends.
 APPENDED = {
@@ -231,8 +240,9 @@ def entry(aws: Assembly, function: str) -> str:
     return f'"{function}": {" | ".join([*named, *([others] if rest else [])])},'
 
 
-def test_only_tracing_and_listing_mappings_are_allowed_on_all_resources(aws: Assembly) -> None:
-    lists = {"control-consumers": {"lambda:ListEventSourceMappings"}}  # it has no resource-level permissions
+def test_only_tracing_and_listing_mappings_and_rules_are_allowed_on_all_resources(aws: Assembly) -> None:
+    # These have no resource-level permissions.
+    lists = {"control-consumers": {"lambda:ListEventSourceMappings", "events:ListRules"}}
     for function in ALLOWED:
         for statement in aws.statements(function):
             if "*" in _resources(statement):
@@ -247,10 +257,46 @@ def test_only_control_consumers_may_change_mappings_and_only_those_of_its_stage(
     assert ":function:daybook-test-*" in json.dumps(statement["Condition"]["ArnLike"]["lambda:FunctionArn"])
 
 
-def test_control_consumers_may_read_only_switches_in_the_ledger(aws: Assembly) -> None:
-    (reading,) = [s for s in aws.statements("control-consumers") if "dynamodb:Query" in _actions(s)]
+@pytest.mark.parametrize("function", sorted(ALLOWED))
+def test_a_function_may_use_only_its_own_rows_of_the_ledger(aws: Assembly, function: str) -> None:
+    own: dict[str, list[tuple[set[str], dict[str, Any]]]] = {
+        # The rows of all consumers, but only their switches, and the register.
+        "control-consumers": [
+            ({"GetItem", "BatchGetItem", "UpdateItem"}, _keys("*#switch")),
+            ({"GetItem", "PutItem"}, _keys("#register")),
+        ],
+        # The processing statuses of all consumers, and no other rows.
+        "record-dead-letters": [
+            (
+                {"GetItem", "UpdateItem"},
+                {
+                    "ForAllValues:StringNotLike": {
+                        "dynamodb:LeadingKeys": ["#*", "*#effect#*", "*#cursor#*", "*#switch"]
+                    }
+                },
+            )
+        ],
+    }
+    if function in {"admit", *(consumer.name for consumer in consumers())}:
+        own[function] = [({"GetItem", "UpdateItem"}, _keys(f"{function}#*"))]
+        if function in {consumer.name for consumer in consumers() if isinstance(consumer, Effect)}:
+            own[function] = [({"GetItem", "UpdateItem", "BatchGetItem"}, _keys(f"{function}#*"))]
+    if function == "reconcile-records":
+        own[function] += [({"BatchGetItem"}, _keys(*(f"{consumer}#*" for consumer in RECONCILED)))]
 
-    assert reading["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["switch"]}}
+    granted = [
+        ({action.removeprefix("dynamodb:") for action in _actions(s)}, s.get("Condition"))
+        for s in aws.statements(function)
+        if " ledger" in map(_where, _resources(s))
+    ]
+
+    assert granted == own.get(function, [])
+
+
+def test_reconcile_records_may_read_the_statuses_of_exactly_the_consumers_that_it_waits_for() -> None:
+    assert sorted(RECONCILED) == sorted(
+        consumer for _, consumers in reconcile_records.SYSTEMS.values() for consumer in consumers.values()
+    )
 
 
 def test_no_function_may_update_or_delete_stored_events(aws: Assembly) -> None:
@@ -284,6 +330,49 @@ def test_a_function_may_append_only_to_the_streams_of_its_events_and_only_in_a_t
 
 def test_no_other_function_may_append(aws: Assembly) -> None:
     assert {f for f in ALLOWED if "dynamodb:PutItem store" in permissions_of(aws, f)} == APPENDED.keys()
+
+
+def test_a_writer_may_use_and_create_only_its_own_key(aws: Assembly) -> None:
+    for function in APPENDED.keys() | {name for name, needed in ALLOWED.items() if needed >= SCHEDULES}:
+        (creating,) = [s for s in aws.statements(function) if "kms:GenerateDataKeyWithoutPlaintext" in _actions(s)]
+        (writing,) = [s for s in aws.statements(function) if _where(s["Resource"]) == " keys" and len(_actions(s)) > 1]
+
+        own = {"kms:EncryptionContext:consumer": function, "kms:EncryptionContext:stage": "test"}
+        assert creating["Condition"] == {"StringEquals": own}
+        assert _actions(creating) == ["kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext"]
+        assert writing["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [function]}}
+
+
+def test_only_publish_republish_and_fire_timers_may_use_all_keys(aws: Assembly) -> None:
+    using = {
+        function
+        for function in ALLOWED
+        for s in aws.statements(function)
+        if "kms:Decrypt" in _actions(s) and "kms:EncryptionContext:consumer" not in s["Condition"]["StringEquals"]
+    }
+
+    assert using == {"publish", "republish", "fire-timers"}
+
+
+READS = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan"}
+HISTORY = {"reconcile-records": {"patient/*"}}
+
+
+# Guards: the conditions of backbone_access.py.
+def test_a_consumer_may_read_only_the_streams_of_its_event_and_those_of_events_that_it_emits(aws: Assembly) -> None:
+    for consumer in consumers():
+        read: dict[str, set[str]] = {}
+        for statement in aws.statements(consumer.name):
+            if any(_where(resource) == " store" for resource in _resources(statement)):
+                for action in READS.intersection(_actions(statement)):
+                    keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+                    read.setdefault(action, set()).update(keys)
+
+        own = _streams([consumer.event_type])
+        others = {*own, *_streams(consumer.emits), *HISTORY.get(consumer.name, ())}
+        assert read.pop("dynamodb:BatchGetItem") == {*own}, consumer.name
+        assert read.keys() <= {"dynamodb:Query"}, consumer.name
+        assert read.get("dynamodb:Query", set()) <= others, consumer.name
 
 
 def test_admit_may_read_every_stream_that_it_appends_to(aws: Assembly) -> None:
@@ -346,15 +435,21 @@ def test_reads_history_allows_only_reading_those_streams_and_rows_of_the_ledger(
     granted = {}
     for history in (None, StockReceived):
         service = Service(App(), "inventory", stage=Stage(name="local"))
-        service.reaction("count_stock", StockReceived, reads_history=history)
+        statuses = ["receive-stock"] if history else []
+        service.reaction("count_stock", StockReceived, reads_history=history, reads_statuses_of=statuses)
         policies = Template.from_stack(service).find_resources("AWS::IAM::Policy").values()
         granted[history] = [json.dumps(s) for p in policies for s in p["Properties"]["PolicyDocument"]["Statement"]]
 
     more = [json.loads(each) for each in granted[StockReceived] if each not in granted[None]]
     assert [(_actions(s), _where(s["Resource"]), s.get("Condition")) for s in more] == [
         (["dynamodb:Query"], " store", {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["stock/*"]}}),
-        (["dynamodb:BatchGetItem"], " ledger", None),
+        (["dynamodb:BatchGetItem"], " ledger", _keys("receive-stock#*")),
     ]
+
+
+def _keys(*patterns: str) -> dict[str, Any]:
+    """The condition that limits a statement to items with these partition keys."""
+    return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(patterns)}}
 
 
 def _actions(statement: dict[str, Any]) -> list[str]:
@@ -383,6 +478,7 @@ def _where(resource: Any) -> str:
         "-ledger": "ledger",
         "FireTimersDue": "due",
         "-due": "due",
+        "-keys": "keys",
     }
     of_a_service = re.search(r'"(\w+)Table[0-9A-F]{8}"', text)
     if of_a_service:

@@ -87,12 +87,12 @@ def test_queues_reuse_a_data_key_for_a_day_and_accept_only_their_own_rule(prod: 
 def test_every_key_is_rotated_and_kept_and_there_is_one_for_each_class_and_one_for_copies(prod: Assembly) -> None:
     keys = prod.resources("AWS::KMS::Key")
 
-    assert len(keys) == len(Data) + 1
+    assert len(keys) == len(Data) + 2  # one for copies, and one for proofs
     for key in keys:
         assert key["Properties"]["EnableKeyRotation"] is True
         assert key["DeletionPolicy"] == "Retain"
     aliases = {alias["AliasName"] for alias in prod.properties("AWS::KMS::Alias")}
-    assert aliases == {f"alias/daybook-prod-{data}" for data in Data}
+    assert aliases == {f"alias/daybook-prod-{name}" for name in (*Data, "proofs")}
 
 
 def test_aws_services_may_use_only_the_keys_of_messages_and_logs_and_only_for_this_account(prod: Assembly) -> None:
@@ -172,9 +172,14 @@ def test_stacks_are_protected_against_termination(prod: Assembly) -> None:
 
 def test_other_stages_have_none_of_this_so_that_they_cost_nothing(aws: Assembly, local: Assembly) -> None:
     for assembly in (aws, local):
-        for kind in ("AWS::KMS::Key", "AWS::Backup::BackupPlan", "AWS::Backup::BackupVault", "AWS::SSM::Parameter"):
+        for kind in ("AWS::Backup::BackupPlan", "AWS::Backup::BackupVault"):
             assert assembly.resources(kind) == []
-        assert "kms:" not in json.dumps(assembly.properties("AWS::IAM::Policy"))
+        # Every stage has the key of proofs.
+        assert [alias["AliasName"] for alias in assembly.properties("AWS::KMS::Alias")] == [
+            f"alias/daybook-{assembly.stage}-proofs"
+        ]
+        assert len(assembly.resources("AWS::KMS::Key")) == len(assembly.resources("AWS::SSM::Parameter")) == 1
+        assert "kms:ViaService" not in json.dumps(assembly.properties("AWS::IAM::Policy"))
         assert '"terminationProtection": true' not in (assembly.folder / "manifest.json").read_text()
 
 
@@ -261,12 +266,16 @@ def selected_tag(assembly: Assembly) -> dict[str, str]:
 
 
 def granted_keys(assembly: Assembly, stack: str, statements: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
-    """The service, the class of data and the action of each use of a key that the statements allow."""
+    """The service, the class of data and the action of each use of a key that the statements allow in calls that a
+    service makes: the key of proofs is used directly.
+    """
     granted = set()
     for statement in statements:
         for action in _list(statement["Action"]):
-            if action.startswith("kms:"):
-                service = statement["Condition"]["StringEquals"]["kms:ViaService"]["Fn::Join"][1][0]
+            if action.startswith("kms:") and "kms:EncryptionContext:stage" not in (
+                condition := statement["Condition"]["StringEquals"]
+            ):
+                service = condition["kms:ViaService"]["Fn::Join"][1][0]
                 for key in _list(statement["Resource"]):
                     granted.add((service.rstrip("."), key_class(assembly, {"Stack": stack}, key), action))
     return granted

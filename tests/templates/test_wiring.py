@@ -7,6 +7,7 @@ import pytest
 from aws_cdk import App
 from constructs import Construct
 
+from daybook.backbone.watch_ledger import FILTERS
 from daybook.constructs.app import TableNameTaken, check_table_names
 from daybook.constructs.service import Service, StackHandlerMismatch
 from daybook.constructs.stage import Stage
@@ -131,18 +132,27 @@ def test_every_mapping_of_a_queue_limits_concurrency_and_reports_failures_of_sin
     mappings = aws.properties("AWS::Lambda::EventSourceMapping")
     of_queues = [mapping for mapping in mappings if "StartingPosition" not in mapping]
 
-    assert len(of_queues) == len(mappings) - 1
+    assert len(of_queues) == len(mappings) - 2  # publish and watch-ledger read change streams
     for mapping in of_queues:
         assert mapping["ScalingConfig"]["MaximumConcurrency"] >= 2
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_publish_reads_the_whole_change_stream_and_no_record_can_block_it(aws: Assembly) -> None:
-    (mapping,) = [m for m in aws.properties("AWS::Lambda::EventSourceMapping") if "StartingPosition" in m]
+def test_publish_reads_the_whole_change_stream_and_watch_ledger_only_what_could_be_illegal(
+    aws: Assembly,
+) -> None:
+    of_store, of_ledger = sorted(
+        (m for m in aws.properties("AWS::Lambda::EventSourceMapping") if "StartingPosition" in m),
+        key=lambda mapping: "FilterCriteria" in mapping,
+    )
 
-    assert mapping["StartingPosition"] == "TRIM_HORIZON"
-    assert mapping["BisectBatchOnFunctionError"] is True
-    assert "DeadLetters" in json.dumps(mapping["DestinationConfig"]["OnFailure"])
+    for mapping in (of_store, of_ledger):
+        assert mapping["StartingPosition"] == "TRIM_HORIZON"
+        assert mapping["BisectBatchOnFunctionError"] is True
+    assert "DeadLetters" in json.dumps(of_store["DestinationConfig"]["OnFailure"])
+    assert "FilterCriteria" not in of_store
+    filters = [json.loads(each["Pattern"]) for each in of_ledger["FilterCriteria"]["Filters"]]
+    assert filters == list(FILTERS)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ _SERVICE = {
     "PutEvents": "events",
     "SendEmail": "sesv2",
     "Publish": "sns",
+    "Decrypt": "kms",
+    "GenerateDataKeyWithoutPlaintext": "kms",
 }  # all other operations are DynamoDB's
 
 Answer = tuple[int, Mapping[str, Any]]

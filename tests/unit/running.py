@@ -32,12 +32,16 @@ class Running:
         self._handlers: dict[str, Handler] = {}
         self._run("admit", Admit(CATALOGUE))
         self.deployed = operators.World(connection=self.connection(), names=NAMES)
+        self._events: Any = boto3.client("events")
+        self._events.create_event_bus(Name=NAMES.event_bus)
         boto3.client("s3").create_bucket(Bucket="bodies", CreateBucketConfiguration={"LocationConstraint": REGION})
 
     def deploy(self, consumer: Consumer[Any]) -> None:
         """Deploy a consumer with its queue."""
         if consumer.name not in self._handlers:
             self.deployed.uses(consumer.name, **consumer.description())
+            pattern = json.dumps({"detail-type": [consumer.event_type.contract.type]})
+            self._events.put_rule(Name=NAMES.of(consumer.name), EventBusName=NAMES.event_bus, EventPattern=pattern)
         self._run(consumer.name, consumer)
 
     def connection(self) -> Connection:
@@ -80,8 +84,8 @@ class Running:
             entry
             for item in self.world.items("ledger")
             if item.get("state") == DEAD
-            and item["consumer"] == consumer
-            and (entry := self.world.ledger.find(item["event"], consumer))
+            and item["key"].startswith(f"{consumer}#")
+            and (entry := self.world.ledger.find(item["key"].removeprefix(f"{consumer}#"), consumer))
         ]
 
     def operations(self) -> list[Envelope]:

@@ -124,7 +124,7 @@ def test_an_invalid_event_is_rejected(world: World, error: str, body: str) -> No
 
 def test_an_event_that_is_too_large_only_with_its_metadata_is_rejected(world: World) -> None:
     world.knows(MeterRead)
-    data = {"meter_id": "m1", "at": "2026-03-01T12:00:00Z", "values": {"x" * (MAX_EVENT_BYTES - 300): 1}}
+    data = {"meter_id": "m1", "at": "2026-03-01T12:00:00Z", "values": {"x" * (MAX_EVENT_BYTES - 200): 1}}
 
     world.admit(sent(data, type="MeterRead", source="meters"))
 

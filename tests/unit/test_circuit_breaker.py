@@ -86,17 +86,15 @@ def state(world: World) -> BreakerState:
 def rows(world: World, message: Message) -> list[tuple[str, int, int]]:
     """The state, number of failed attempts and number of deliveries that the ledger has of a message's event."""
     event = json.loads(message.body)["detail"]["metadata"]["id"]
-    return [
-        (entry.state, len(entry.failed_attempts), int(entry.details.get("deliveries", 0)))
-        for entry in world.ledger.of_event(event)
-    ]
+    entry = world.ledger.find(event, EFFECT)
+    return [(entry.state, len(entry.failed_attempts), int(entry.details.get("deliveries", 0)))] if entry else []
 
 
 def rewrite(world: World, **values: object) -> None:
     """Change the effect's switch, for example as if time had passed."""
     world.client.update_item(
         TableName=NAMES.ledger,
-        Key={"event": {"S": "switch"}, "consumer": {"S": EFFECT}},
+        Key={"key": {"S": f"{EFFECT}#switch"}},
         UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in values),
         ExpressionAttributeValues={f":{name}": pack(value) for name, value in values.items()},
     )
@@ -190,7 +188,7 @@ def test_a_success_costs_no_extra_call(world: World) -> None:
 
     assert world.deliver(ExternalSystem().effect(), *messages(1)) == []
 
-    assert calls == ["BatchGetItem", "UpdateItem", "TransactWriteItems"]
+    assert calls == ["BatchGetItem", "BatchGetItem", "UpdateItem", "TransactWriteItems"]
 
 
 def test_a_breaker_that_cannot_be_written_does_not_stop_deliveries(world: World) -> None:

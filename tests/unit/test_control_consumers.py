@@ -25,6 +25,7 @@ from daybook.contracts import clock
 from daybook.runtime import aws
 from daybook.runtime.mapping import Mappings
 from daybook.store.attributes import pack
+from daybook.store.register import Register
 from daybook.testing.world import NAMES, Context, World
 from tests.metrics import emitted
 
@@ -41,9 +42,12 @@ class Cloud:
         self.client: Any = boto3.client("lambda")
         self.switches = Switches(self.world.client, NAMES.ledger)
         self.mappings = Mappings(self.client, NAMES)
+        self.events: Any = boto3.client("events")
+        self.events.create_event_bus(Name=NAMES.event_bus)
 
     def deploys(self, consumer: str, *, mappings: int = 1) -> None:
-        """Deploy a consumer with its mappings."""
+        """Deploy a consumer with its rule and its mappings."""
+        self.subscribes(consumer, "OrderPlaced")
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as files:
             files.writestr("handler.py", "")
@@ -63,9 +67,14 @@ class Cloud:
             arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
             self.client.create_event_source_mapping(FunctionName=NAMES.of(consumer), EventSourceArn=arn, Enabled=True)
 
+    def subscribes(self, consumer: str, *types: str) -> None:
+        """Give the consumer a rule for these types of events."""
+        pattern = json.dumps({"source": ["daybook.orders"], "detail-type": types})
+        self.events.put_rule(Name=NAMES.of(consumer), EventBusName=NAMES.event_bus, EventPattern=pattern)
+
     def sets(self, consumer: str, **values: object) -> None:
         """Set the consumer's switch."""
-        item = {"event": "switch", "consumer": consumer, **values}
+        item = {"key": f"{consumer}#switch", **values}
         self.world.client.put_item(TableName=NAMES.ledger, Item={name: pack(value) for name, value in item.items()})
 
     def states(self, consumer: str) -> list[str]:
@@ -225,3 +234,20 @@ def refuse_once(code: str) -> None:
         return AWSResponse(params["url"], 400, HTTPHeaders(), None), content
 
     aws.client("lambda").meta.events.register_last("before-call.lambda.UpdateEventSourceMapping", Once(refuse))
+
+
+# Guards: the register is updated, and the switches of all consumers in it are applied.
+def test_a_consumer_without_a_rule_stays_registered_and_its_switch_is_still_applied(cloud: Cloud) -> None:
+    cloud.a_minute_passes()
+    cloud.events.delete_rule(Name=NAMES.of("charge-order"), EventBusName=NAMES.event_bus)
+    cloud.subscribes("reserve-stock", "OrderPlaced")
+    cloud.sets("charge-order", **paused())
+
+    cloud.a_minute_passes()
+
+    registered = Register(cloud.world.client, NAMES.ledger).read()
+    assert {name: bool(known.until) for name, known in registered.items()} == {
+        "charge-order": True,
+        "reserve-stock": False,
+    }
+    assert cloud.states("charge-order") == ["Disabled"]

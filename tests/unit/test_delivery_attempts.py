@@ -113,7 +113,7 @@ def test_waiting_ends_with_the_retry_window(world: World) -> None:
 
 
 def test_an_event_of_a_newer_version_waits_without_a_limit(world: World) -> None:
-    message = Message(from_the_bus(recorded(), version=2), age=10 * RETRY.retry_window)
+    message = Message(from_the_bus(recorded(version=2)), age=10 * RETRY.retry_window)
 
     assert world.deliver(open_loan.handler, message) == [message]
 

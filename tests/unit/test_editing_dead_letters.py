@@ -216,7 +216,7 @@ def test_a_stored_event_cannot_be_edited(running: Running) -> None:
         LedgerEntry(envelope.metadata.id, "open-loan", DEAD, clock.now(), details={"body": from_the_bus(envelope)})
     )
 
-    error = error_of(lambda: find(running.connection(), envelope.metadata.id), EventIsStored)
+    error = error_of(lambda: find(running.connection(), f"{envelope.metadata.id}@open-loan"), EventIsStored)
 
     assert "daybook dead retry" in error
 
@@ -436,7 +436,7 @@ def test_a_dead_letter_that_was_discarded_meanwhile_is_not_changed(running: Runn
     rejected = find(connection, dead_letter)
     running.world.client.update_item(
         TableName=connection.names.ledger,
-        Key={"event": {"S": dead_letter}, "consumer": {"S": "admit"}},
+        Key={"key": {"S": f"admit#{dead_letter}"}},
         UpdateExpression="SET #state = :discarded REMOVE dead",
         ExpressionAttributeNames={"#state": "state"},
         ExpressionAttributeValues={":discarded": {"S": DISCARDED}},

@@ -97,7 +97,7 @@ def dies() -> None:
 
 def effect_record(world: World) -> dict[str, Any]:
     """The only effect record."""
-    (row,) = (item for item in world.items("ledger") if item["event"].startswith("effect#"))
+    (row,) = (item for item in world.items("ledger") if "#effect#" in item["key"])
     return row
 
 
@@ -107,7 +107,7 @@ def time_passes(world: World) -> None:
         if "until" in item:
             world.client.update_item(
                 TableName=NAMES.ledger,
-                Key={name: {"S": item[name]} for name in ("event", "consumer")},
+                Key={"key": {"S": item["key"]}},
                 UpdateExpression="SET #until = :past",
                 ExpressionAttributeNames={"#until": "until"},
                 ExpressionAttributeValues={":past": {"S": "2026-01-01T00:00:00.000000Z"}},
@@ -116,7 +116,7 @@ def time_passes(world: World) -> None:
 
 def discard(world: World, envelope: Envelope) -> None:
     """Discard the event at the effect, as an operator does."""
-    row: dict[str, object] = {"event": envelope.metadata.id, "consumer": "try-it", "state": DISCARDED}
+    row: dict[str, object] = {"key": f"try-it#{envelope.metadata.id}", "state": DISCARDED}
     row |= {"at": clock.now(), "stream": envelope.metadata.stream, "sequence": envelope.metadata.sequence}
     world.client.put_item(TableName=NAMES.ledger, Item={name: pack(value) for name, value in row.items()})
 
@@ -157,7 +157,7 @@ def test_the_effect_record_is_written_before_the_external_system_is_called(world
     assert world.deliver(attempting(body), message) == []
 
     (row,) = seen
-    assert (row["event"], row["consumer"], row["state"]) == ("effect#trial/1001", "try-it", OPEN)
+    assert (row["key"], row["state"]) == ("try-it#effect#trial/1001", OPEN)
     assert row["cause"] == envelope.metadata.id
 
 
@@ -168,7 +168,7 @@ def test_outcome_event_ledger_and_effect_record_are_written_in_one_transaction(w
 
     assert world.deliver(sending(external), message) == []
 
-    assert calls == ["BatchGetItem", "UpdateItem", "TransactWriteItems"]
+    assert calls == ["BatchGetItem", "BatchGetItem", "UpdateItem", "TransactWriteItems"]
     (outcome,) = world.recorded()
     assert world.events("reminder/1001.trial") == [SENT]
     assert (outcome.metadata.causation_id, outcome.metadata.correlation_id) == (envelope.metadata.id,) * 2

@@ -59,7 +59,7 @@ def test_two_events_cannot_open_one_stream_in_one_unit_of_work(
 def test_an_event_that_continues_a_stream_that_is_not_open_is_not_stored(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    body = running(lambda work: work.emit(BookReturned(loan_id="1001")), BookReturned)
+    body = running(lambda work: work.emit(BookReturned(loan_id="1002")), BookReturned)
 
     assert fails_with(world, capsys, body, StreamNotOpen)
 

@@ -15,18 +15,21 @@ from daybook.contracts.envelope import (
     EventTooLarge,
     Metadata,
     NotAnEnvelope,
+    Pointer,
     digest,
-    read_detail,
+    read_metadata,
+    read_pointer,
 )
 from daybook.contracts.identity import admitted_id, emitted_id
 from daybook.store.attributes import pack, pack_item, unpack, unpack_item
-from tests.application.builders import a_loan, from_the_bus, received_books, recorded
+from daybook.store.event_store import from_item, to_item
+from tests.application.builders import a_loan, from_the_bus, metadata_of, received_books, recorded
 
 METADATA = [field.name for field in dataclasses.fields(Metadata)]
 
 
-def hash_of(envelope: Envelope) -> str:
-    return digest(envelope.metadata, envelope.data, envelope.source, envelope.previous)
+def hash_of(envelope: Envelope) -> bytes:
+    return digest(envelope.metadata, envelope.data, envelope.source, envelope.previous, envelope.writer)
 
 
 def test_the_hash_chain_of_a_stream_can_be_verified() -> None:
@@ -47,17 +50,20 @@ def test_a_change_of_any_metadata_changes_the_hash(name: str) -> None:
     assert hash_of(dataclasses.replace(kept, metadata=changed)) != kept.hash
 
 
-@pytest.mark.parametrize("name", ["data", "source", "previous"])
+@pytest.mark.parametrize("name", ["data", "source", "previous", "writer"])
 def test_a_change_of_any_other_part_changes_the_hash(name: str) -> None:
     kept = recorded()
+    value = getattr(kept, name)
+    changed = dataclasses.replace(kept, **{name: value + (b" " if isinstance(value, bytes) else " ")})
 
-    assert hash_of(dataclasses.replace(kept, **{name: getattr(kept, name) + " "})) != kept.hash
+    assert hash_of(changed) != kept.hash
+    assert not changed.is_unchanged
 
 
 def test_a_consumer_reads_exactly_what_was_stored() -> None:
     kept = recorded(a_loan(reader={"name": "Ädá “Lövelace” 🦉", "email": "ada@example.com"}))
 
-    assert read_detail(json.loads(from_the_bus(kept))["detail"]) == (kept.metadata, kept.data)
+    assert from_item(to_item(kept)) == kept
 
 
 def sized(size: int) -> Envelope:
@@ -68,7 +74,7 @@ def sized(size: int) -> Envelope:
 
     empty = holding(0)
     # The size for EventBridge: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
-    counted = 14 + len(empty.source) + len(empty.metadata.type) + len(empty.detail.encode())
+    counted = 14 + len(empty.source) + len(empty.metadata.type) + len(empty.shared_detail.encode())
     return holding(size - counted)
 
 
@@ -86,9 +92,18 @@ def test_the_size_is_counted_in_bytes() -> None:
 @pytest.mark.parametrize(
     "detail", [{}, [], "text", None, {"metadata": {}}, {"metadata": [], "data": {}}, {"data": {}}], ids=repr
 )
-def test_a_detail_without_metadata_and_data_is_not_an_envelope(detail: dict[str, object]) -> None:
+def test_a_detail_without_a_pointer_is_not_an_envelope(detail: dict[str, object]) -> None:
     with pytest.raises(NotAnEnvelope):
-        read_detail(detail)
+        read_pointer(detail)
+
+
+@pytest.mark.parametrize("value", [None, 1.5, True, [], {}], ids=repr)
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Pointer)])
+def test_a_pointer_with_a_wrong_type_is_not_an_envelope(name: str, value: object) -> None:
+    detail = json.loads(from_the_bus(recorded(), **{name: value}))["detail"]
+
+    with pytest.raises(NotAnEnvelope, match=name):
+        read_pointer(detail)
 
 
 @pytest.mark.parametrize("value", [None, 1.5, True, [], {}], ids=repr)
@@ -96,18 +111,22 @@ def test_a_detail_without_metadata_and_data_is_not_an_envelope(detail: dict[str,
 def test_metadata_with_a_wrong_type_are_not_an_envelope(name: str, value: object) -> None:
     if (name, value) == ("causation_id", None):
         value = 1
-    detail = json.loads(from_the_bus(recorded(), **{name: value}))["detail"]
 
     with pytest.raises(NotAnEnvelope, match=name):
-        read_detail(detail)
+        read_metadata(metadata_of(recorded()) | {name: value})
 
 
 @pytest.mark.parametrize("name", ["time", "recorded_at"])
 def test_metadata_with_an_invalid_time_are_not_an_envelope(name: str) -> None:
-    detail = json.loads(from_the_bus(recorded(), **{name: "yesterday"}))["detail"]
-
     with pytest.raises(NotAnEnvelope, match=name):
-        read_detail(detail)
+        read_metadata(metadata_of(recorded()) | {name: "yesterday"})
+
+
+def test_the_detail_is_a_pointer_without_data_or_producer() -> None:
+    kept = recorded()
+
+    assert json.loads(kept.detail) == {"metadata": dataclasses.asdict(kept.pointer)}
+    assert json.loads(kept.shared_detail) == {**json.loads(kept.detail), "data": json.loads(kept.data)}
 
 
 def test_ids_of_external_events_are_stable_and_unique() -> None:
@@ -135,6 +154,7 @@ values = st.recursive(
     st.none()
     | st.booleans()
     | st.text()
+    | st.binary()
     | st.integers()
     | st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -158,7 +178,7 @@ def test_booleans_and_numbers_are_not_confused() -> None:
     assert pack(1) == {"N": "1"}
 
 
-@pytest.mark.parametrize("value", [1.5, float("nan"), {"a": [1.5]}, b"bytes", {1}, object], ids=repr)
+@pytest.mark.parametrize("value", [1.5, float("nan"), {"a": [1.5]}, {1}, object], ids=repr)
 def test_a_value_that_cannot_be_stored_exactly_is_an_error(value: object) -> None:
     with pytest.raises(TypeError, match="cannot be stored exactly"):
         pack(value)

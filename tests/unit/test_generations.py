@@ -111,7 +111,7 @@ class Stage:
 
     def begins(self) -> Callable[[Envelope], None]:
         """Begin an invocation that has read the generations. Returns a function that handles an event in it, later."""
-        run = Pipeline(keeper, backbone().ledger, Context(seconds=3600))
+        run = Pipeline(keeper, backbone().store, backbone().ledger, Context(seconds=3600))
         seen = generations(self.connection, TABLE)
 
         def handle(event: Envelope) -> None:

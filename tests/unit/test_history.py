@@ -135,7 +135,7 @@ def test_without_deliveries_nothing_is_pending_and_no_call_is_made(world: World)
 
     assert pending(world) == set()
 
-    assert calls == ["TransactWriteItems"]
+    assert calls == ["BatchGetItem", "TransactWriteItems"]  # the first one reads the event
 
 
 def test_many_deliveries_are_read_in_several_requests(world: World) -> None:
@@ -146,8 +146,9 @@ def test_many_deliveries_are_read_in_several_requests(world: World) -> None:
 
     assert pending(world, *deliveries, *deliveries) == set(deliveries[1::2])
 
-    assert [len(each["RequestItems"][LEDGER]["Keys"]) for each in asked] == [100, 100, 5]
-    assert all(each["RequestItems"][LEDGER]["ConsistentRead"] for each in asked)
+    reads = [each["RequestItems"][LEDGER] for each in asked if LEDGER in each["RequestItems"]]
+    assert [len(read["Keys"]) for read in reads] == [100, 100, 5]
+    assert all(read["ConsistentRead"] for read in reads)
 
 
 # Guards: keys that DynamoDB did not process are requested again.
@@ -155,18 +156,18 @@ def test_deliveries_that_dynamodb_did_not_process_are_requested_again(world: Wor
     settle(world, LedgerEntry("e-1", "index-patient", COMMITTED, clock.now()))
     settle(world, LedgerEntry("e-2", "index-patient", COMMITTED, clock.now()))
     left = {LEDGER: {"Keys": [key("e-2")], "ConsistentRead": True}}
-    answered = {"event": {"S": "e-1"}, "consumer": {"S": "index-patient"}, "state": {"S": COMMITTED}, "at": {"S": "x"}}
-    faults.answer("BatchGetItem", (200, {"Responses": {LEDGER: [answered]}, "UnprocessedKeys": left}))
+    answered = {**key("e-1"), "state": {"S": COMMITTED}, "at": {"S": "x"}}
+    faults.answer("BatchGetItem", (200, {"Responses": {LEDGER: [answered]}, "UnprocessedKeys": left}), about="e-1")
     asked = faults.requests("BatchGetItem")
 
     assert pending(world, ("e-1", "index-patient"), ("e-2", "index-patient")) == set()
 
-    assert [each["RequestItems"] for each in asked][1:] == [left]
+    assert [each["RequestItems"] for each in asked][2:] == [left]  # after the event and the first request
 
 
 def test_deliveries_that_dynamodb_never_processes_return_the_message_in_time(world: World) -> None:
     left = {LEDGER: {"Keys": [key("e-1")], "ConsistentRead": True}}
-    faults.always_answer("BatchGetItem", (200, {"Responses": {}, "UnprocessedKeys": left}))
+    faults.always_answer("BatchGetItem", (200, {"Responses": {}, "UnprocessedKeys": left}), about="e-1")
     looking = querying(lambda work: work.pending([("e-1", "index-patient")]))
     message = Message(from_the_bus(recorded()))
 
@@ -185,9 +186,9 @@ def test_a_batch_of_several_tables_is_read_until_no_key_is_unprocessed(world: Wo
     )
     backoff = endless()
 
-    found = [(table, item.get("id") or item["event"]) for table, item in batch_get(dynamodb(), request, backoff)]
+    found = [(table, item.get("id") or item["key"]) for table, item in batch_get(dynamodb(), request, backoff)]
 
-    assert found == [(tallies, {"S": "a"}), (tallies, {"S": "b"}), (LEDGER, {"S": "e-1"})]
+    assert found == [(tallies, {"S": "a"}), (tallies, {"S": "b"}), (LEDGER, {"S": "index-patient#e-1"})]
     assert backoff.waits == 2
 
 
@@ -223,7 +224,7 @@ def pending(world: World, *deliveries: tuple[str, str]) -> set[tuple[str, str]]:
 
 
 def key(event: str) -> dict[str, dict[str, str]]:
-    return {"event": {"S": event}, "consumer": {"S": "index-patient"}}
+    return {"key": {"S": f"index-patient#{event}"}}
 
 
 def dynamodb() -> Any:

@@ -88,7 +88,7 @@ def discard(world: World, envelope: Envelope) -> None:
     """Discard the event, as an operator does."""
     world.client.update_item(
         TableName=NAMES.ledger,
-        Key={"event": pack(envelope.metadata.id), "consumer": pack("follow-dial")},
+        Key={"key": pack(f"follow-dial#{envelope.metadata.id}")},
         UpdateExpression="SET #state = :discarded",
         ExpressionAttributeNames={"#state": "state"},
         ExpressionAttributeValues={":discarded": pack("discarded")},
@@ -159,7 +159,7 @@ def test_any_wake_up_messages_handle_each_event_once_in_the_order_of_the_stream(
     assert handled(world, dial) == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_wake_up_message_handles_all_earlier_events_with_one_read_one_query_and_a_transaction_each(
+def test_a_wake_up_message_handles_all_earlier_events_with_two_reads_one_query_and_a_transaction_each(
     world: World,
 ) -> None:
     seen: list[bool] = []
@@ -174,7 +174,7 @@ def test_a_wake_up_message_handles_all_earlier_events_with_one_read_one_query_an
 
     assert world.deliver(reaction(DialTurned, ordered=True)(nothing), wake_up(envelopes[3])) == []
 
-    assert calls == ["GetItem", "Query", *["TransactWriteItems"] * 4]
+    assert calls == ["BatchGetItem", "GetItem", "Query", *["TransactWriteItems"] * 4]
     assert seen == [True] * 4
     world.deliver(blank, wake_up(envelopes[3]))
     assert handled(world) == [1, 2, 3, 4]

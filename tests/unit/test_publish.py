@@ -2,14 +2,16 @@
 
 import json
 import traceback
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from daybook.backbone.bus import NotPublished
+from daybook.runtime.settings import SHARED, settings
 from daybook.store.attributes import pack
 from daybook.testing.world import Context, World, errors
-from tests.application.builders import a_change_of_the_store, a_loan, loan_data, metadata_of, received_books, recorded
+from tests.application.builders import a_change_of_the_store, a_loan, loan_data, received_books, recorded
 from tests.unit import faults
 
 
@@ -25,7 +27,7 @@ def changes(number: int) -> list[dict[str, Any]]:
 
 
 def published_loans(world: World) -> list[str]:
-    return [heard["detail"]["data"]["loan_id"] for heard in world.heard()]
+    return [heard["detail"]["metadata"]["stream"].removeprefix("loan/") for heard in world.heard()]
 
 
 def accepted(*codes: str | None) -> faults.Answer:
@@ -47,7 +49,20 @@ def test_a_recorded_event_is_published_with_its_owner_as_source(bus: World) -> N
 
     (heard,) = bus.heard()
     assert (heard["source"], heard["detail-type"]) == ("daybook.books", "BooksReceived")
-    assert heard["detail"] == {"metadata": metadata_of(event), "data": json.loads(event.data)}
+    assert heard["detail"] == {"metadata": asdict(event.pointer)}
+
+
+# Guards: the set of shared types.
+def test_only_events_of_shared_contracts_carry_their_data(bus: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SHARED, '["BooksReceived"]')
+    settings.cache_clear()
+    event = recorded(received_books("emma"))
+
+    bus.publish(a_change_of_the_store(event), *changes(1))
+
+    shared, other = [heard["detail"] for heard in bus.heard()]
+    assert shared == {"metadata": asdict(event.pointer), "data": json.loads(event.data)}
+    assert other.keys() == {"metadata"}
 
 
 def test_events_are_put_in_order_and_in_full_batches_of_ten(bus: World) -> None:

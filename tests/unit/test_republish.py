@@ -1,5 +1,6 @@
 """republish: events of a period are published again, from the journal."""
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from daybook.backbone.republish import BadRange
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
 from daybook.testing.world import NAMES, Context, World, errors
-from tests.application.builders import NOON, a_loan, metadata_of, received_books, recorded
+from tests.application.builders import NOON, a_loan, received_books, recorded
 from tests.unit import faults
 
 EVENING = "2026-03-01T18:00:00.000000Z"
@@ -61,7 +62,7 @@ def test_an_event_is_published_as_it_was_stored(bus: World) -> None:
 
     (event,) = bus.heard()
     assert (event["source"], event["detail-type"]) == ("daybook.loans", "LoanRequested")
-    assert event["detail"]["metadata"] == metadata_of(made)
+    assert event["detail"] == {"metadata": asdict(made.pointer)}
 
 
 def test_the_start_of_the_period_is_included_and_its_end_is_not(bus: World) -> None:

@@ -485,7 +485,7 @@ def set_effect_record(running: Running, **values: str) -> None:
     """Change the effect record, as another process would."""
     running.world.client.update_item(
         TableName=NAMES.ledger,
-        Key={name: {"S": effect_record(running.world)[name]} for name in ("event", "consumer")},
+        Key={"key": {"S": effect_record(running.world)["key"]}},
         UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
         ExpressionAttributeNames={f"#{name}": name for name in values},
         ExpressionAttributeValues={f":{name}": {"S": value} for name, value in values.items()},

@@ -16,6 +16,7 @@ from daybook.store.event_store import (
     successor,
     to_item,
 )
+from daybook.testing.keys import writer
 from daybook.testing.world import World
 from tests.application.builders import a_draft, a_reservation, a_shortage, received_books, recorded
 
@@ -174,7 +175,7 @@ def test_the_store_finds_the_events_of_a_correlation_on_other_streams(world: Wor
 def test_the_head_of_a_long_stream_is_its_newest_event() -> None:
     head: Head | None = None
     for _ in range(12):
-        head = Head.at(successor(a_draft(received_books()), head, EARLY))
+        head = Head.at(successor(a_draft(received_books()), head, EARLY, writer("consumer")))
 
     assert head
     assert head.sequence == 12

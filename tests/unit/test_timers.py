@@ -14,6 +14,7 @@ from daybook.contracts.contract import ContractError, Event
 from daybook.runtime.names import Names
 from daybook.store.attributes import pack_item
 from daybook.store.timers import DueTable, Timer, Watermark, from_item, minute
+from daybook.testing.keys import writer
 from daybook.testing.world import Context, World, errors
 from tests.application.builders import Message, a_loan, from_the_bus, recorded
 from tests.unit import faults
@@ -68,7 +69,8 @@ def schedule_overdue(world: World, *agos: timedelta, number: str = "1001") -> No
         world.client.delete_item(TableName=Names("test").due, Key=key)
 
         timer = from_item(pack_item(put))
-        earlier = Timer(replace(timer.draft, time=clock.timestamp(now() - ago)), timer.place)
+        draft = replace(timer.draft, time=clock.timestamp(now() - ago))
+        earlier = Timer.proven(draft, timer.place, writer(draft.producer))
         world.client.transact_write_items(TransactItems=[due_table(world).schedule(earlier)])  # type: ignore[list-item]
 
 
@@ -83,7 +85,7 @@ def test_a_timer_is_scheduled_in_the_unit_of_work_without_another_call(loan: Wor
     calls = faults.calls()
     loan.receive(scheduling(now() + timedelta(minutes=30)), a_loan())
 
-    assert calls == ["TransactWriteItems"]
+    assert calls == ["BatchGetItem", "TransactWriteItems"]
     assert [item["type"] for item in waiting(loan)] == ["LoanOverdue"]
 
 

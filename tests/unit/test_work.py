@@ -39,7 +39,7 @@ def test_all_rows_are_read_in_one_call_and_each_row_once(world: World) -> None:
     world.receive(running(body), a_loan())
 
     assert seen == [1, 2, 1]
-    assert calls == ["BatchGetItem", "TransactWriteItems"]
+    assert calls == ["BatchGetItem", "BatchGetItem", "TransactWriteItems"]  # the first one reads the event
 
 
 def test_many_rows_are_read_in_several_requests(world: World) -> None:
@@ -56,7 +56,7 @@ def test_many_rows_are_read_in_several_requests(world: World) -> None:
 def test_rows_that_dynamodb_did_not_process_are_requested_again(world: World) -> None:
     world.put(Tally(name="a", total=1))
     left = {"daybook-test-tallies": {"Keys": [{"id": {"S": "a"}}], "ConsistentRead": True}}
-    faults.answer("BatchGetItem", (200, {"Responses": {}, "UnprocessedKeys": left}))
+    faults.answer("BatchGetItem", (200, {"Responses": {}, "UnprocessedKeys": left}), about="tallies")
     seen = []
     world.receive(running(lambda work: seen.append(work.read(Tally, "a").total)), a_loan())
 
@@ -66,7 +66,7 @@ def test_rows_that_dynamodb_did_not_process_are_requested_again(world: World) ->
 def test_rows_that_dynamodb_never_processes_return_the_message_in_time(world: World) -> None:
     left = {"daybook-test-tallies": {"Keys": [{"id": {"S": "a"}}], "ConsistentRead": True}}
     answers = [(200, {"Responses": {}, "UnprocessedKeys": left})] * 50
-    faults.answer("BatchGetItem", *answers)
+    faults.answer("BatchGetItem", *answers, about="tallies")
     message = Message(from_the_bus(recorded()))
 
     context = Context(seconds=4, less=0.3)

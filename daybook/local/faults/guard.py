@@ -8,8 +8,8 @@ class Guard(StrEnum):
 
     PARTIAL_ANSWER = "partial-answer"
     """The response for a batch names the messages that SQS must redeliver."""
-    STORE_FIRST = "store-first"
-    """An event is stored before it is published."""
+    RECORDED = "recorded"
+    """A consumer acts only on events that are in the store, and only on what is stored."""
     EFFECT_RECORD = "effect-record"
     """An effect writes its effect record before it calls an external system."""
     CURSOR = "cursor"

@@ -1,11 +1,11 @@
-"""Checks one stream: in order, without gaps, each event linked by its hash to the event before it."""
+"""Checks one stream: in order, without gaps, each event proven, and linked by its hash to the event before it."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from daybook.contracts import clock
-from daybook.contracts.envelope import GENESIS, Envelope, Metadata, digest
+from daybook.contracts.envelope import GENESIS, Envelope, Metadata
 from daybook.operate.audit.findings import Difference
 from daybook.store.attributes import unpack
 from daybook.store.event_store import JOURNAL_SHARDS, NotAnEvent, from_item, journal_bucket, journal_shard
@@ -20,14 +20,20 @@ class Chain:
     """
 
     def __init__(
-        self, stream: str, report: Callable[[Difference], None], since: datetime | None, until: datetime | None
+        self,
+        stream: str,
+        report: Callable[[Difference], None],
+        is_proven: Callable[[Envelope], bool],
+        since: datetime | None,
+        until: datetime | None,
     ) -> None:
         self.stream = stream
         self.next = 1
         self._report = report
+        self._is_proven = is_proven
         self._since = clock.timestamp(since) if since else ""
         self._until = clock.timestamp(until) if until else "~"  # after all times
-        self._hash: str | None = GENESIS
+        self._hash: bytes | None = GENESIS
         self._recorded_at = ""
 
     def fits(self, item: Mapping[str, Any]) -> bool:
@@ -60,8 +66,15 @@ class Chain:
             self._report_difference(
                 "chain", "it links to another event than the one before it, which was changed", m.sequence, m.id
             )
-        if event.hash != digest(m, event.data, event.source, event.previous):
+        if not event.is_unchanged:
             self._report_difference("chain", "its hash does not match its content: it was changed", m.sequence, m.id)
+        elif not self._is_proven(event):
+            self._report_difference(
+                "proof",
+                f"it has no valid proof by {event.writer}, or {event.writer} may not record it",
+                m.sequence,
+                m.id,
+            )
         if m.recorded_at < self._recorded_at:
             self._report_difference(
                 "chain", "its time of recording is before that of the event before it", m.sequence, m.id

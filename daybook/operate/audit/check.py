@@ -7,22 +7,24 @@ and about a hundred statuses are held in memory, so memory does not grow with th
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from daybook.application import catalogue
 from daybook.operate import moments
 from daybook.operate.audit.chain import Chain
 from daybook.operate.audit.findings import Difference, Findings
 from daybook.operate.audit.reading import SEGMENTS, Item, Table
 from daybook.operate.audit.sketch import Sketch, key
-from daybook.operate.audit.statuses import ADMIT, ROW, CheckedPeriod, ExpectedConsumers, Row, Statuses
+from daybook.operate.audit.statuses import ADMIT, ROW, CheckedPeriod, ExpectedConsumers, Row, Statuses, row_in
 from daybook.operate.connection import Connection
 from daybook.operate.parallel import Running, in_parallel
 from daybook.operate.reading import MAX_READS
+from daybook.operate.registered import KnownConsumers
 from daybook.store.attributes import pack, unpack_item
-from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
+from daybook.store.ledger import COMMITTED, DISCARDED
+from daybook.store.ledger_keys import is_of_event, is_of_system
 
-# The states of events at consumers. The ledger's table also has other rows, for example cursors and effect records.
-_STATES = {TRYING, COMMITTED, DEAD, DISCARDED}
 # The number of missing events that are held in memory, so that none is reported twice.
 _MAX_REMEMBERED = 20_000
 # Items between two updates of the progress.
@@ -63,8 +65,9 @@ def check(
     Events that are recorded during the check are no difference. Raises botocore's errors.
     """
     findings = Findings(report)
-    _ = connection.dynamodb, connection.sqs, connection.lambda_  # create the clients before threads use them
-    audit = _Audit(connection, scope, findings, ExpectedConsumers(connection))
+    # Create the clients before threads use them.
+    _ = connection.dynamodb, connection.sqs, connection.lambda_, connection.keyring
+    audit = _Audit(connection, scope, findings, ExpectedConsumers(connection), KnownConsumers.of(connection))
     _read_all(audit.store, lambda: progress(findings))
     _read_all(audit.ledger, lambda: progress(findings))
     audit.compare(lambda: progress(findings))
@@ -83,6 +86,7 @@ class _Audit:
     scope: Scope
     findings: Findings
     expected_consumers: ExpectedConsumers
+    known_consumers: KnownConsumers
     emitted: Sketch = field(default_factory=Sketch)
     missing: set[str] = field(default_factory=set)
 
@@ -116,14 +120,28 @@ class _Audit:
         for count, item in enumerate(self._ledger(number)):
             if count % _STEP == 0:
                 yield
-            row = unpack_item(item)
-            if row.get("state") not in _STATES:
+            row = row_in(item)
+            self._check_names(row)
+            if not is_of_event(row["key"]):
                 continue
             self.findings.count("rows")
             if self.scope.period.contains(row):
                 claims.add(row)
                 self.emitted.add(row.get("emitted", ()))
         claims.flush()
+
+    def _check_names(self, row: Row) -> None:
+        """Report a row that no part of this system writes: its key, or its name in the index of dead letters."""
+        consumer, key_ = row["consumer"], row["key"]
+        if not consumer and not is_of_system(key_):
+            text = f"the row {key_} belongs to no consumer"
+        elif consumer and consumer not in self.known_consumers.types:
+            text = f"the row {key_} names a consumer that never subscribed"
+        elif row.get("dead", consumer) != consumer:
+            text = f"the row {key_} claims to be a dead letter of {row['dead']}"
+        else:
+            return
+        self.findings.add(Difference(kind="ledger", text=text, event=row["event"], consumer=consumer))
 
     def compare(self, tick: Callable[[], None]) -> None:
         """Report events that were emitted according to the ledger, and are not in the store."""
@@ -151,9 +169,10 @@ class _Audit:
 
     def _report_missing(self, missing: set[int], number: int) -> Iterator[None]:
         for item in self._ledger(number):
+            row = row_in(item)
             for event in (each["S"] for each in item.get("emitted", {}).get("L", ())):
                 if key(event) in missing and event not in self.missing:
-                    text = f"{item['consumer']['S']} has emitted it for {item['event']['S']}; it is not in the store"
+                    text = f"{row['consumer']} has emitted it for {row['event']}; it is not in the store"
                     self.findings.add(Difference(kind="ledger", text=text, event=event))
                     yield
 
@@ -165,7 +184,8 @@ class _Audit:
 
     def _chain(self, stream: str) -> Chain:
         self.findings.count("streams")
-        return Chain(stream, self.findings.add, self.scope.since, self.scope.until)
+        proven = partial(self.connection.keyring.proves, timers=catalogue().timers)
+        return Chain(stream, self.findings.add, proven, self.scope.since, self.scope.until)
 
     def _follow(self, chain: Chain, item: Item, statuses: Statuses) -> None:
         event = chain.follow(item)
@@ -190,17 +210,14 @@ class _Claims:
     """Checks in the store what ledger rows refer to, in batches."""
 
     audit: _Audit
-    _events: dict[tuple[str, int], Row] = field(default_factory=dict)
+    _events: dict[tuple[str, int], list[Row]] = field(default_factory=dict)
     _decisions: dict[str, list[Row]] = field(default_factory=dict)
-    _last: str = ""
 
     def add(self, row: Row) -> None:
-        if row.get("state") == COMMITTED and row.get("stream") and row["event"] != self._last:
-            # Rows of a partition come together; one of them is enough.
-            self._last = row["event"]
-            self._events[row["stream"], row["sequence"]] = row
-        if row.get("state") == DISCARDED and row.get("operation"):
-            self._decisions.setdefault(str(row["operation"]), []).append(row)
+        if row.get("state") == COMMITTED and row.get("stream"):
+            self._events.setdefault((row["stream"], row["sequence"]), []).append(row)
+        if row.get("state") == DISCARDED:
+            self._decisions.setdefault(str(row.get("operation", "")), []).append(row)
         if len(self._events) >= MAX_READS or len(self._decisions) >= MAX_READS:
             self.flush()
 
@@ -208,7 +225,7 @@ class _Claims:
         events, self._events = self._events, {}
         decisions, self._decisions = self._decisions, {}
         found = self._ids([*events])
-        for (stream, sequence), row in events.items():
+        for (stream, sequence), row in ((place, row) for place, rows in events.items() for row in rows):
             there = found.get((stream, sequence))
             if there != row["event"]:
                 did = "admitted" if row["consumer"] == ADMIT else f"handled by {row['consumer']}"
@@ -221,6 +238,8 @@ class _Claims:
             if (f"operation/{operation}", 1) not in known:
                 for row in rows:
                     text = f"it was discarded by operation/{operation}, which is not in the store"
+                    if not operation:
+                        text = "it was discarded, and names no operation"
                     self._report_difference("operation", text, row, str(row.get("stream", "")), row.get("sequence", 0))
 
     def _ids(self, places: list[tuple[str, int]]) -> dict[tuple[str, int], Any]:

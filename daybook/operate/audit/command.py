@@ -72,9 +72,10 @@ def export(
     """Export the complete history to a file: one event per line as JSON, in the order of recording.
 
     **The file contains personal data.** Only its owner may read it (mode 0600); give it only to persons who may read
-    the data. Each line is an event as it is stored: `metadata`, `data` (the stored JSON text), `source`, `previous`,
-    `hash`. To check a line, remove `hash` from the object: the SHA-256 of the rest, as JSON in UTF-8 with sorted keys
-    and without spaces, must equal `hash`. `previous` must equal the `hash` of the event before it in the stream.
+    the data. Each line is an event as it is stored: `metadata`, `data` (the stored JSON text), `source`, `writer`,
+    `previous`, `hash`, `proof`. To check a line, remove `hash` and `proof` from the object: the SHA-256 of the rest, as
+    JSON in UTF-8 with sorted keys and without spaces, must equal `hash`. `previous` must equal the `hash` of the event
+    before it in the stream.
 
     The same period gives the same bytes. The file appears when it is complete: after Ctrl-C or an error there is no
     file. By default, the export starts at the creation of the store's table; for a table restored from a backup, use
@@ -128,7 +129,8 @@ def check(
     """Check that the history is complete and that every consumer has received it.
 
     **Store.** Each stream has the sequence numbers 1, 2, 3 and so on without a gap. The hash of each event matches its
-    content, and links to the event before it. No event was recorded before its predecessor. The journal finds all
+    content, and links to the event before it. Each event is proven by the function that has recorded it. No event was
+    recorded before its predecessor. The journal finds all
     events. Items that are not events are listed.
 
     **Ledger.** Each event has an origin. Each event that was admitted, processed or emitted is in the store: this finds

@@ -1,23 +1,23 @@
 """Exports the complete history as lines of JSON, in the order of recording.
 
-A line is an event as it is stored: `metadata`, `data` (the JSON text that was stored), `source`, `previous`, `hash`.
-Its hash is the SHA-256 of the same object without `hash`: keys sorted, no spaces, UTF-8.
+A line is an event as it is stored: `metadata`, `data` (the JSON text that was stored), `source`, `writer`, and as
+hexadecimal texts `previous`, `hash` and `proof`. Its hash is the SHA-256 of the same object without `hash` and `proof`:
+keys sorted, no spaces, UTF-8.
 """
 
 import gzip
 import hashlib
 import heapq
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from daybook.contracts.envelope import Envelope
+from daybook.contracts.envelope import Envelope, as_dict, canonical
 from daybook.operate.connection import Connection
 from daybook.operate.errors import OperatorError, Unsuccessful
 from daybook.operate.reading import chunks, stored
@@ -50,10 +50,9 @@ class Exported:
 
 def line(event: Envelope) -> str:
     """The event as one line of JSON, without a line break."""
-    fields = {name: getattr(event, name) for name in ("data", "source", "previous", "hash")}
-    return json.dumps(
-        {**fields, "metadata": asdict(event.metadata)}, ensure_ascii=False, separators=(",", ":"), sort_keys=True
-    )
+    fields = {name: getattr(event, name) for name in ("data", "source", "writer")}
+    hashes = {name: getattr(event, name).hex() for name in ("previous", "hash", "proof")}
+    return canonical({**fields, **hashes, "metadata": as_dict(event.metadata)})
 
 
 def events(connection: Connection, span: Span) -> Iterator[Envelope]:

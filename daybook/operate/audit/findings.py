@@ -6,16 +6,17 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Literal
 
-Kind = Literal["chain", "item", "journal", "ledger", "unpublished", "undelivered", "operation"]
+Kind = Literal["chain", "proof", "item", "journal", "ledger", "unpublished", "undelivered", "operation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """A difference, and its place. Fields that do not apply are empty, or 0.
 
-    `chain`: events of a stream are changed, missing or foreign. `item`: an item is not an event. `journal`: the journal
-    does not find an event. `ledger`: ledger and store contradict each other. `unpublished`, `undelivered`: no consumer,
-    or one consumer, has not received an event. `operation`: a decision has no record.
+    `chain`: events of a stream are changed or missing. `proof`: an event is not proven by a writer that may record it.
+    `item`: an item is not an event. `journal`: the journal does not find an event. `ledger`: ledger and store
+    contradict each other. `unpublished`, `undelivered`: no consumer, or one consumer, has not received an event.
+    `operation`: a decision has no record.
     """
 
     kind: Kind

@@ -44,5 +44,9 @@ class Table:
 
     def rows(self, keys: Iterable[Mapping[str, object]]) -> Iterator[dict[str, Any]]:
         """The existing rows with these keys, unpacked; read consistently."""
+        return map(unpack_item, self.items(keys))
+
+    def items(self, keys: Iterable[Mapping[str, object]]) -> Iterator[Item]:
+        """The existing items with these keys, read consistently."""
         for some in chunks(keys):
-            yield from map(unpack_item, self._connection.items(self._name, some, self._attributes))
+            yield from self._connection.items(self._name, some, self._attributes)

@@ -10,13 +10,15 @@ from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope, Metadata
 from daybook.contracts.identity import content_hash
 from daybook.operate.audit.findings import Difference, Findings
-from daybook.operate.audit.reading import Table
+from daybook.operate.audit.reading import Item, Table
 from daybook.operate.audit.sketch import Sketch
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import consumers
 from daybook.operate.reading import MAX_READS
 from daybook.operate.subscriptions import Subscriptions, subscribed_since
+from daybook.store.attributes import unpack_item
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
+from daybook.store.ledger_keys import of_event, split
 
 ADMIT, PUBLISH = "admit", "publish"
 # The producer of operations: `daybook/operate/operation.py`.
@@ -24,8 +26,7 @@ OPERATOR = "daybook"
 
 # The attributes that are read: bodies of dead letters are large.
 ROW = (
-    "event",
-    "consumer",
+    "key",
     "state",
     "at",
     "stream",
@@ -34,12 +35,21 @@ ROW = (
     "failed_attempts",
     "operation",
     "content_hash",
+    "dead",
 )
-_CURSOR = ("event", "consumer", "pending")
+_CURSOR = ("key", "pending")
 
-Key = tuple[str, str]  # an event's id and a consumer
+Key = tuple[str, str]  # an event's id (or the rest of another row's key) and a consumer
 Row = dict[str, Any]
 Rows = Mapping[Key, Row]
+
+
+def row_in(item: Item) -> Row:
+    """The row in an item of the ledger's table, with its `event` and `consumer`."""
+    row = unpack_item(item)
+    row["consumer"], row["event"] = split(row["key"])
+    return row
+
 
 _CLOSED = {COMMITTED: "committed", DEAD: "dead", DISCARDED: "discarded"}
 
@@ -115,7 +125,7 @@ class Statuses:
 
     def _rows(self, keys: Collection[Key], attributes: tuple[str, ...] = ROW) -> Rows:
         table = Table(self.connection, self.connection.names.ledger, *attributes)
-        found = table.rows({"event": event, "consumer": consumer} for event, consumer in keys)
+        found = map(row_in, table.items(of_event(event, consumer) for event, consumer in keys))
         return {(row["event"], row["consumer"]): row for row in found}
 
     def _check_origin(self, event: Envelope, row: Row | None) -> None:
@@ -199,7 +209,7 @@ def _content(event: Envelope) -> str:
 
 
 def _origin(m: Metadata) -> Key | None:
-    """The key of the row with the origin of the event; None for timers and operations."""
+    """The key of the row with the origin of the event; None for timers and operations, whose origin is their proof."""
     known = catalogue().get(m.type)
     if m.producer == OPERATOR or (known and known.contract.timer):
         return None

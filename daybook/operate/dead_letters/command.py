@@ -81,7 +81,7 @@ def groups(
     with connected(stage) as connection:
         wanted = selection(consumer, error, event_type, stream, since)
         with progress("reading the index of dead letters"):
-            found = Failures.of(index.dead_letters(connection, wanted))
+            found = Failures.of(index.dead_letters(connection, wanted, ignored=note))
         data = {"count": found.count, "groups": found.as_data(), "others": found.others}
         none = f"There are no dead letters{'' if wanted.everything else ' of this kind'}."
         answer(data, *(_table(found, connection) if found.count and not as_json else [none]), as_json=as_json)
@@ -107,7 +107,7 @@ def list_(
     """
     with connected(stage) as connection:
         wanted = selection(consumer, error, event_type, stream, since)
-        found = index.dead_letters(connection, wanted)
+        found = index.dead_letters(connection, wanted, ignored=note)
         dead_letter: index.DeadLetter | None = None
         for dead_letter in islice(found, limit):
             answer({"id": dead_letter.id, **asdict(dead_letter)}, _line(dead_letter), as_json=as_json)
@@ -167,7 +167,7 @@ def _next(kinds: Sequence[Group], connection: Connection) -> Iterator[str]:
                 yield f"  {discard}"
             case Remedy.RESOLVE:
                 yield f"  {daybook('dead', 'resolve', example, outcome='…', stage=stage)}"
-            case Remedy.DISCARD:
+            case Remedy.DISCARD | Remedy.FORGED:
                 yield f"  {discard}"
 
 

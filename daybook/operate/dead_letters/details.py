@@ -1,6 +1,7 @@
 """Everything that is known about one dead letter."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -51,6 +52,11 @@ class Details:
         return [{name: str(each[name]) for name in ("at", "error", "reason")} for each in self.entry.failed_attempts]
 
     @property
+    def revealed(self) -> str:
+        """The data of the event as they are stored or, if it was never recorded, the message."""
+        return self.event.data if self.event else self.body
+
+    @property
     def size(self) -> int:
         """Size of the body in bytes."""
         return len(self.body.encode())
@@ -97,17 +103,18 @@ class Details:
                 return resolve | discard
             case Remedy.EDIT:
                 return edit | discard
-            case Remedy.DISCARD:
+            case Remedy.DISCARD | Remedy.FORGED:
                 return discard | retry
             case Remedy.RETRY:
                 return retry | edit | discard
 
     def as_data(self, *, reveal: bool = False) -> dict[str, Any]:
-        """All of it as JSON data. The body is included only with `reveal`: it may hold personal data."""
+        """All of it as JSON data. Personal fields and the body are included only with `reveal`."""
         data: dict[str, Any] = {"id": self.dead_letter.id, **asdict(self.dead_letter)}
         data |= {"attempts": self.attempts, "retried": self.entry.details.get("retried")}
         if self.event:
-            data["recorded"] = {"metadata": asdict(self.event.metadata), "data": shown(self.event)}
+            content = json.loads(self.event.data) if reveal else shown(self.event)
+            data["recorded"] = {"metadata": asdict(self.event.metadata), "data": content}
         data["body"] = {"bytes": self.size, "sha256": self.sha256, "card_numbers_removed": is_removed(self.body)}
         data["body"] |= {"text": self.body} if reveal else {}
         return data | {"log_group": self.log_group, "logs": self.logs, "next": dict(self.next)}

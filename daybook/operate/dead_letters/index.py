@@ -3,7 +3,7 @@
 An index lists them. It is eventually consistent; the ledger row has the current state.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -14,11 +14,14 @@ from daybook.operate.connection import Connection
 from daybook.operate.errors import OperatorError, Unsuccessful
 from daybook.operate.functions import environment
 from daybook.operate.reading import chunks, entries, stored
+from daybook.operate.registered import rows_of
 from daybook.operate.terminal import daybook
 from daybook.runtime.settings import BODIES
-from daybook.store.attributes import pack, pack_item, unpack_item
+from daybook.store.attributes import pack, pack_item
 from daybook.store.event_store import from_item as event_in
 from daybook.store.ledger import DEAD, DEAD_INDEX, LedgerEntry
+from daybook.store.ledger import from_item as entry_in
+from daybook.store.ledger_keys import of_event
 
 # Items of one page, which is held in memory. A page of DynamoDB's own limit, 1 MB, has about three times as many.
 _PAGE_SIZE = 1_000
@@ -46,17 +49,17 @@ class DeadLetter:
     sequence: int = 0
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """The dead letter in an item of the index or of the ledger."""
+    def of(cls, entry: LedgerEntry) -> Self:
+        """The dead letter in a row of the ledger or of its index."""
         return cls(
-            event=values["event"],
-            consumer=values["consumer"],
-            at=values["at"],
-            error=str(values.get("error", "")),
-            reason=str(values.get("reason", "")),
-            type=str(values.get("event_type", "")),
-            stream=str(values.get("stream", "")),
-            sequence=int(values.get("sequence", 0)),
+            event=entry.event,
+            consumer=entry.consumer,
+            at=entry.at,
+            error=str(entry.details.get("error", "")),
+            reason=str(entry.details.get("reason", "")),
+            type=str(entry.details.get("event_type", "")),
+            stream=entry.stream,
+            sequence=entry.sequence,
         )
 
     @property
@@ -99,10 +102,14 @@ class Selection:
         )
 
 
-def dead_letters(connection: Connection, selection: Selection) -> Iterator[DeadLetter]:
+def dead_letters(
+    connection: Connection, selection: Selection, *, ignored: Callable[[str], None] = lambda _: None
+) -> Iterator[DeadLetter]:
     """The selected dead letters, read lazily: of one consumer the oldest first, otherwise in no order.
 
-    They are read from an index, which lags behind the ledger.
+    They are read from an index, which lags behind the ledger. A role can write its own rows only, but into the index
+    under any name. So rows under the name of another consumer are no dead letters; `ignored` is called with a text
+    about each.
     """
     request: dict[str, Any] = {"TableName": connection.names.ledger, "IndexName": DEAD_INDEX}
     request["PaginationConfig"] = {"PageSize": _PAGE_SIZE}
@@ -119,8 +126,14 @@ def dead_letters(connection: Connection, selection: Selection) -> Iterator[DeadL
         }
     for page in connection.dynamodb.get_paginator(operation).paginate(**request):
         for item in page["Items"]:
-            dead_letter = DeadLetter.of(unpack_item(item))
-            if selection.matches(dead_letter):
+            entry = entry_in({**item, "state": pack(DEAD)})
+            dead_letter = DeadLetter.of(entry)
+            if (named_as := entry.details["dead"]) != entry.consumer:
+                ignored(
+                    f"the row {dead_letter.id} claims to be a dead letter of {named_as}, and was ignored; nothing in "
+                    f"this system writes such a row. Find out more: {daybook('audit', 'check', stage=connection.stage)}"
+                )
+            elif selection.matches(dead_letter):
                 yield dead_letter
 
 
@@ -130,18 +143,18 @@ def named(connection: Connection, name: str) -> DeadLetter:
     Raises NoSuchDeadLetter, also if the event is dead at several consumers and the id names none.
     """
     event, consumer = split_id(name)
-    entries = connection.ledger.of_event(event)
-    dead = [entry for entry in entries if entry.state == DEAD and consumer in {"", entry.consumer}]
+    rows = rows_of(connection, event, consumer)
+    dead = [entry for entry in rows if entry.state == DEAD]
     if len(dead) > 1:
         known = ", ".join(f"{event}@{entry.consumer}" for entry in dead)
         raise NoSuchDeadLetter(f"{event} is dead at {len(dead)} consumers; use one of {known}")
     if not dead:
-        states = ", ".join(f"{entry.state} at {entry.consumer}" for entry in entries) or "the ledger has no row for it"
+        states = ", ".join(f"{entry.state} at {entry.consumer}" for entry in rows) or "the ledger has no row for it"
         raise NoSuchDeadLetter(
             f"{name} is not a dead letter of the stage {connection.stage} ({states}). "
             f"List all with: {daybook('dead', 'list', stage=connection.stage)}"
         )
-    return DeadLetter.of(_values(dead[0]))
+    return DeadLetter.of(dead[0])
 
 
 def split_id(name: str) -> tuple[str, str]:
@@ -154,7 +167,7 @@ def still_dead(connection: Connection, wanted: Iterable[DeadLetter]) -> Iterator
     for some in chunks(wanted):
         for entry in entries(connection, [(each.event, each.consumer) for each in some]).values():
             if entry.state == DEAD:
-                yield DeadLetter.of(_values(entry)), entry
+                yield DeadLetter.of(entry), entry
 
 
 def body(connection: Connection, entry: LedgerEntry) -> str:
@@ -182,19 +195,12 @@ def change(
     return {
         "Update": {
             "TableName": connection.names.ledger,
-            "Key": pack_item({"event": dead_letter.event, "consumer": dead_letter.consumer}),
+            "Key": pack_item(of_event(dead_letter.event, dead_letter.consumer)),
             "UpdateExpression": expression,
             "ConditionExpression": "#state = :is_dead AND #at = :known",
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": pack_item(bound),
         }
-    }
-
-
-def _values(entry: LedgerEntry) -> dict[str, Any]:
-    return {
-        **entry.details,
-        **{name: getattr(entry, name) for name in ("event", "consumer", "at", "stream", "sequence")},
     }
 
 

@@ -36,6 +36,7 @@ class Remedy(StrEnum):
     RETRY = "retry it when the cause is fixed"
     EDIT = "its content was rejected, so a retry does not help: edit it, or discard it"
     RESOLVE = "the outcome of its effect is unknown: look in the external system, then record the outcome"
+    FORGED = "its event is not recorded, so no retry helps: find out who sent the message, then discard the dead letter"
     DISCARD = "a retry does not help until the code is fixed: fix it, or discard the dead letter"
 
 
@@ -45,4 +46,6 @@ def remedy(consumer: str, error: str, deployed: Consumer | None) -> Remedy:
         return Remedy.RESOLVE
     if consumer == ADMIT:
         return Remedy.EDIT if error in NEVER_ADMITTED else Remedy.RETRY
+    if error == "NotRecorded":
+        return Remedy.FORGED
     return Remedy.DISCARD if error in _NEVER_RETRIED else Remedy.RETRY

@@ -22,6 +22,7 @@ from daybook.contracts.contract import ContractBroken, Event, Place, UnknownVers
 from daybook.contracts.envelope import Envelope, EventTooLarge
 from daybook.contracts.identity import emitted_id, filled_key
 from daybook.contracts.operations import EffectResolved
+from daybook.contracts.proof import OPERATIONS
 from daybook.operate import moments
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import Consumer, consumers
@@ -33,6 +34,7 @@ from daybook.operate.masking import HIDDEN, shown
 from daybook.operate.operation import Operation
 from daybook.operate.polling import poll
 from daybook.operate.reading import line_of
+from daybook.operate.registered import rows_of
 from daybook.operate.send.entries import json_in
 from daybook.operate.terminal import daybook
 from daybook.store.event_store import Draft, Head, successor
@@ -148,7 +150,7 @@ def find(connection: Connection, name: str) -> UnknownOutcome:
 def already_resolved(connection: Connection, name: str) -> Resolved | None:
     """The result for the dead letter with this id, if its event is already committed at its effect."""
     event, consumer = split_id(name)
-    found = [row for row in connection.ledger.of_event(event) if consumer in {"", row.consumer}]
+    found = rows_of(connection, event, consumer)
     effects = consumers(connection) if found else {}
     settled = [row for row in found if row.consumer in effects and effects[row.consumer].kind == EFFECT]
     if len(settled) != 1 or settled[0].state != COMMITTED:
@@ -341,7 +343,7 @@ def _envelope(connection: Connection, unknown: UnknownOutcome, outcome: Event, e
         causation_id=cause.id,
     )
     try:
-        return successor(draft, head, now)
+        return successor(draft, head, now, connection.keyring.writer(OPERATIONS))
     except EventTooLarge as error:
         raise InvalidOutcomeEvent(str(error)) from error
 

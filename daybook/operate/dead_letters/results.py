@@ -18,7 +18,7 @@ NOT_SENT = "not sent"
 SKIPPED = "skipped"  # not sent; `reason` says why
 
 # Without bodies, which may be large.
-_READ = ("event", "consumer", "state", "at", "error", "reason")
+_READ = ("key", "state", "at", "error", "reason")
 
 
 @dataclass(frozen=True, slots=True)

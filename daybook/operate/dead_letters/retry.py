@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import Any
 
+from daybook.application import catalogue
 from daybook.consumers.ordered import as_delivered
 from daybook.consumers.work import LEDGER
 from daybook.contracts import clock
@@ -24,6 +25,7 @@ from daybook.contracts.contract import Place
 from daybook.contracts.envelope import EventTooLarge
 from daybook.contracts.operations import MAX_DEAD_LETTERS, DeadLettersRetried
 from daybook.contracts.operations import DeadLetter as RecordedDeadLetter
+from daybook.contracts.proof import OPERATIONS
 from daybook.operate import moments
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import Consumer, consumers
@@ -47,7 +49,6 @@ from daybook.operate.queues import find_queue, send
 from daybook.operate.rate_limit import RateLimit
 from daybook.operate.reading import chunks
 from daybook.operate.terminal import daybook
-from daybook.store.attributes import pack_item
 from daybook.store.event_store import Head, NotAnEvent, successor
 from daybook.store.event_store import from_item as event_in
 from daybook.store.journal import Span
@@ -291,13 +292,16 @@ class RetryOperation:
     def _record_timer(self, dead_letter: DeadLetter, text: str) -> Result:
         """Record the timer's event as fire-timers would, if it is not recorded, and complete the dead letter."""
         try:
-            item = pack_item(json.loads(text))
+            item = json.loads(text)
             timer, key = timer_in(item), {name: item[name] for name in ("slot", "due")}
         except (ValueError, TypeError, KeyError, AttributeError, NotATimer):
             return Result(dead_letter, SKIPPED, reason="its body is not a timer: discard it")
+        if not self._connection.keyring.proves_timer(timer, catalogue().timers):
+            why = "it was not scheduled by the consumer that it names: find out who has written it, and discard it"
+            return Result(dead_letter, SKIPPED, dead_letter.error, why)
         # If fire-timers was killed after it recorded the dead letter, the timer's row still exists: delete it too.
         delete_row = {"Delete": {"TableName": self._connection.names.due, "Key": key}}
-        store = self._connection.store
+        store, writer = self._connection.store, self._connection.keyring.writer(OPERATIONS)
         while True:
             events = list(store.stream(timer.draft.stream))
             parts = {LEDGER: self._complete(dead_letter), "timer": delete_row}
@@ -306,7 +310,7 @@ class RetryOperation:
                 if why := _why_no_place(timer.place, head):
                     return Result(dead_letter, SKIPPED, dead_letter.error, why)
                 try:
-                    parts["event"] = store.append(successor(timer.draft, head, clock.now()))
+                    parts["event"] = store.append(successor(timer.draft, head, clock.now(), writer))
                 except EventTooLarge as error:
                     return Result(dead_letter, SKIPPED, dead_letter.error, str(error))
             try:

@@ -31,15 +31,15 @@ def show(
     *,
     stage: Stage = "dev",
     reveal: Annotated[
-        bool, typer.Option("--reveal", help="Also print the message, which may hold personal data.")
+        bool, typer.Option("--reveal", help="Also print what is hidden: it may be personal data.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a dead letter in detail: the event, the error, the failed delivery attempts, the trace, and the log group.
 
-    The data of a recorded event is shown with personal fields hidden (•••). Of a message that was never recorded,
-    because admit has rejected it, only the size and the SHA-256 are shown; `--reveal` prints the message. The last
-    lines are the possible next steps.
+    The data of a recorded event is read from the store and shown with personal fields hidden (•••); `--reveal` prints
+    all of it. Of a message that was never recorded, because admit has rejected it, only the size and the SHA-256 are
+    shown; `--reveal` prints the message. The last lines are the possible next steps.
 
     Exit code 1: there is no such dead letter.
     """
@@ -48,7 +48,7 @@ def show(
         if as_json:
             say_json(dead_letter.as_data(reveal=reveal), indent=2)
             return
-        answer(None, *_lines(dead_letter), *([dead_letter.body] if reveal else []), as_json=False)
+        answer(None, *_lines(dead_letter), *([dead_letter.revealed] if reveal else []), as_json=False)
         if dead_letter.event:
             say()
             draw(Trace.of(connection, dead_letter.dead_letter.event), console())

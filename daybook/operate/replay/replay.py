@@ -1,9 +1,8 @@
 """Replays recorded events to one consumer: preview, parallel delivery, and resumption.
 
 A replay is an operation with a start event and an end event. In between, each partition has a checkpoint in a row of
-the ledger's table (partition key `operation#<id>`, sort key the partition), written after the events before it were
-delivered. A replay that is resumed after a crash delivers at most one portion of each partition again, and the consumer
-does not process these events again.
+the ledger's table, written after the events before it were delivered. A replay that is resumed after a crash delivers
+at most one portion of each partition again, and the consumer does not process these events again.
 """
 
 from collections import Counter
@@ -26,7 +25,7 @@ from daybook.operate.reading import chunks
 from daybook.operate.replay.selection import Selection, partitions
 from daybook.operate.subscriptions import Subscriptions, UnknownConsumer, published_source, subscribed_since
 from daybook.store import ledger_keys
-from daybook.store.attributes import pack, pack_item, unpack_item
+from daybook.store.attributes import pack_item, unpack_item
 from daybook.store.journal import JournalEntry
 
 # Events between two checkpoints. More would be delivered twice after a crash.
@@ -126,7 +125,7 @@ class Replay:
         self._partitions = partitions(connection, consumer, selection, subscriptions)
         self._missing = MissingEvents(connection, consumer, self.subscribed_since, selection.missing)
         self._operation = operation or Operation.start(connection)
-        self._checkpoints = _Checkpoints(connection, self.id)
+        self._checkpoints = _Checkpoints(connection, self.id, self._partitions)
 
     @property
     def stage(self) -> str:
@@ -235,27 +234,19 @@ class _Checkpoint:
 class _Checkpoints:
     """The checkpoints of one replay in the ledger's table. If two processes write one, the last write wins."""
 
-    def __init__(self, connection: Connection, operation_id: str) -> None:
-        self._dynamodb = connection.dynamodb
+    def __init__(self, connection: Connection, operation_id: str, partitions: Sequence[Partition]) -> None:
+        self._connection = connection
         self._table = connection.names.ledger
-        self._key = ledger_keys.of_checkpoints(operation_id)
+        self._keys = {each.name: ledger_keys.of_checkpoint(operation_id, each.name) for each in partitions}
 
     def read(self) -> Mapping[str, _Checkpoint]:
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="#event = :event",
-            ExpressionAttributeNames={"#event": "event"},
-            ExpressionAttributeValues={":event": pack(self._key)},
-            ConsistentRead=True,
-        )
-        rows = [unpack_item(item) for page in pages for item in page["Items"]]
-        names = _Checkpoint.__dataclass_fields__.keys() - {"partition"}
-        return {row["consumer"]: _Checkpoint(row["consumer"], **{name: row[name] for name in names}) for row in rows}
+        rows = [unpack_item(item) for item in self._connection.items(self._table, self._keys.values())]
+        names = _Checkpoint.__dataclass_fields__.keys()
+        return {row["partition"]: _Checkpoint(**{name: row[name] for name in names}) for row in rows}
 
     def write(self, row: _Checkpoint) -> None:
-        values = asdict(row)
-        item = {"event": self._key, "consumer": values.pop("partition"), "written_at": clock.now(), **values}
-        self._dynamodb.put_item(TableName=self._table, Item=pack_item(item))
+        item = {**self._keys[row.partition], "written_at": clock.now(), **asdict(row)}
+        self._connection.dynamodb.put_item(TableName=self._table, Item=pack_item(item))
 
     def delivered(self) -> int:
         return sum(row.delivered for row in self.read().values())

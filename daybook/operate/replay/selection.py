@@ -13,7 +13,8 @@ from daybook.operate.connection import Connection
 from daybook.operate.errors import OperatorError, Unsuccessful
 from daybook.operate.missing_events import BEGINNING
 from daybook.operate.parallel import Partition, Running
-from daybook.operate.reading import line_of, place_of, stored
+from daybook.operate.reading import line_of, stored
+from daybook.operate.registered import KnownConsumers
 from daybook.operate.subscriptions import Subscriptions, published_source
 from daybook.operate.trace.correlation import collect
 from daybook.operate.trace.listing import find
@@ -93,7 +94,8 @@ def partitions(
         return selection.matches(line) and consumer in subscriptions.consumers(published_source(line.type), line.type)
 
     if selection.events:
-        named = [_named(connection, event, selection.span) for event in selection.events]
+        known_consumers = KnownConsumers.of(connection)
+        named = [_named(known_consumers, event, selection.span) for event in selection.events]
         if others := [line for line in named if subscribed is not None and line.type not in subscribed]:
             raise (
                 NotSubscribed(
@@ -149,13 +151,13 @@ def _correlation(connection: Connection, correlation_id: str) -> list[JournalEnt
     return [line_of(event) for event in found.events]
 
 
-def _named(connection: Connection, event_id: str, span: Span) -> JournalEntry:
+def _named(known: KnownConsumers, event_id: str, span: Span) -> JournalEntry:
     """The event with this id, found by its ledger rows, or else in the journal."""
     since = span.until - _SEARCH_PERIOD if span.since == BEGINNING else span.since
-    if place := place_of(connection, event_id):
-        line = next(map(JournalEntry.of, stored(connection, [place]).values()), None)
+    if place := known.place_of(event_id):
+        line = next(map(JournalEntry.of, stored(known.connection, [place]).values()), None)
     else:
-        line = find(connection, event_id, Span(since, span.until))
+        line = find(known.connection, event_id, Span(since, span.until))
     if line is None:
         raise NoSuchEvent(
             f"the event {event_id} was not found in the ledger, nor in the journal from {clock.timestamp(since)} "

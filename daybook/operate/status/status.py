@@ -13,12 +13,13 @@ from typing import Any
 
 from daybook.consumers.switch import BreakerState, Switch, Switches
 from daybook.contracts import clock
-from daybook.operate.connection import LOCAL, Connection
+from daybook.operate.connection import LOCAL, MAX_WAIT, Connection
 from daybook.operate.consumers import Consumer, consumers
 from daybook.operate.dead_letters.index import DeadLetter, Selection, dead_letters
 from daybook.operate.moments import CLOCKS_DIFFER
 from daybook.operate.queues import counts
 from daybook.operate.reading import chunks, entries, lines_of
+from daybook.operate.registered import KnownConsumers
 from daybook.operate.subscriptions import Subscriptions
 from daybook.operate.terminal import daybook
 from daybook.runtime.mapping import EventSourceMapping, Mappings
@@ -26,6 +27,7 @@ from daybook.runtime.observability import COMMITTED as COMMITTED_METRIC
 from daybook.runtime.observability import NAMESPACE
 from daybook.store.journal import JournalEntry, Span
 from daybook.store.ledger import COMMITTED, TRYING
+from daybook.store.transaction import Backoff
 
 # The functions of the backbone that have a status.
 ADMIT, PUBLISH, RECORD_DEAD_LETTERS = "admit", "publish", "record-dead-letters"
@@ -98,7 +100,7 @@ def status(connection: Connection, wanted: Collection[str] = ()) -> list[Status]
     _ = connection.dynamodb, connection.sqs, connection.lambda_, connection.eventbridge, connection.journal
     parts: Sequence[Callable[[], Any]] = (
         lambda: consumers(connection),
-        lambda: list(Switches(connection.dynamodb, connection.names.ledger).all()),
+        lambda: _switches(connection),
         lambda: Mappings(connection.lambda_, connection.names).all(),
         lambda: list(dead_letters(connection, Selection())),
         lambda: counts(connection),
@@ -115,6 +117,11 @@ def status(connection: Connection, wanted: Collection[str] = ()) -> list[Status]
         for each in found
     ]
     return sorted(found, key=lambda each: (not each.needs, -len(each.needs), -each.dead, -each.waiting, each.consumer))
+
+
+def _switches(connection: Connection) -> list[Switch]:
+    known, backoff = KnownConsumers.of(connection).types, Backoff(lambda: MAX_WAIT)
+    return list(Switches(connection.dynamodb, connection.names.ledger).find_all(known, backoff))
 
 
 def next_steps(found: Iterable[Status], stage: str) -> list[str]:

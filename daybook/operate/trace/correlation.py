@@ -10,7 +10,8 @@ from daybook.contracts.identity import stream_name
 from daybook.operate.connection import Connection
 from daybook.operate.errors import Unsuccessful
 from daybook.operate.moments import CLOCKS_DIFFER
-from daybook.operate.reading import Place, place_of, stored
+from daybook.operate.reading import Place, stored
+from daybook.operate.registered import KnownConsumers
 from daybook.operate.terminal import daybook
 from daybook.operate.trace.listing import find
 from daybook.store.event_store import from_item
@@ -62,7 +63,7 @@ def collect(connection: Connection, what: str, *, most: int) -> Collected:
     if "/" in what and search.stream(stream_name(what)):
         return search.result()
     if not what or not search.event_or_correlation(what):
-        if what and (dead := [entry for entry in connection.ledger.of_event(what) if entry.state == DEAD]):
+        if what and (dead := [entry for entry in search.known.rows(what) if entry.state == DEAD]):
             entry = dead[0]
             edit = daybook("dead", "edit", f"{entry.event}@{entry.consumer}", stage=connection.stage)
             raise EventRejected(
@@ -77,6 +78,7 @@ class _Search:
     def __init__(self, connection: Connection, most: int) -> None:
         self._connection = connection
         self._store = connection.store
+        self.known = KnownConsumers.of(connection)
         self._most = most
         self._found: dict[Place, Envelope] = {}
         self._cut = False
@@ -98,7 +100,7 @@ class _Search:
 
     def event_or_correlation(self, given: str) -> bool:
         """Add the correlation of the event with this id, or with this correlation id. Returns whether it exists."""
-        place = place_of(self._connection, given)
+        place = self.known.place_of(given)
         if place is None:
             self._correlations({given})
             if self._found:
@@ -116,7 +118,7 @@ class _Search:
 
     def _correlation(self, correlation_id: str) -> tuple[list[Envelope], list[Place]]:
         """The events of a correlation on its first stream, and the places of all others."""
-        root = place_of(self._connection, correlation_id)
+        root = self.known.place_of(correlation_id)
         run = self._run(correlation_id, root) if root else []
         places = list(islice(self._store.positions_of_correlation(correlation_id), self._most + 1))
         self._cut |= len(run) > self._most or len(places) > self._most

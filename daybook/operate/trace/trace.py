@@ -15,6 +15,7 @@ from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
 from daybook.operate.connection import Connection
 from daybook.operate.masking import shown
+from daybook.operate.registered import KnownConsumers
 from daybook.operate.subscriptions import Subscriptions
 from daybook.operate.trace.correlation import collect
 from daybook.store.ledger import LedgerEntry
@@ -74,12 +75,12 @@ class Trace:
         """
         collected = collect(connection, what, most=most)
         subscriptions = Subscriptions.of(connection)
-        ledger = connection.ledger
-        entries = connection.each(lambda event: ledger.of_event(event.metadata.id), collected.events)
+        about = [(event.metadata.id, event.metadata.type) for event in collected.events]
+        rows = KnownConsumers.of(connection).rows_of_all(about)
         now = clock.now()
         steps = tuple(
-            Step(event, _deliveries(event, rows, subscriptions, now))
-            for event, rows in zip(collected.events, entries, strict=True)
+            Step(event, _deliveries(event, rows.get(event.metadata.id, ()), subscriptions, now))
+            for event in collected.events
         )
         return cls(what, steps, collected.cut)
 

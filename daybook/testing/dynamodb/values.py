@@ -1,5 +1,6 @@
 """Attribute values: validation, size and comparison."""
 
+from base64 import b64decode
 from collections.abc import Mapping
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any
@@ -26,7 +27,7 @@ def checked(value: Value) -> Value:
         raise invalid("Supplied AttributeValue must contain exactly one of the supported datatypes")
     ((kind, content),) = value.items()
     match kind:
-        case "S" | "BOOL":
+        case "S" | "B" | "BOOL":
             return value
         case "N":
             return {"N": _number(content)}
@@ -55,8 +56,8 @@ def size(value: Value) -> int:
     """The bytes that DynamoDB counts for the value."""
     ((kind, content),) = value.items()
     match kind:
-        case "S":
-            return len(content.encode())
+        case "S" | "B":
+            return len(content.encode() if kind == "S" else b64decode(content))
         case "N":
             digits = Decimal(content).normalize().as_tuple().digits
             return (len(digits) + 1) // 2 + _SIGN

@@ -67,7 +67,9 @@ def fire_timers_of(system: Deployed, stream: str, is_done: Callable[[], bool], *
         for item in dynamodb.scan(TableName=due, ConsistentRead=True)["Items"]:
             if item.get("stream") == {"S": stream}:
                 timer = from_item(item)
-                now = replace(timer, draft=replace(timer.draft, time=clock.now()))
+                now = system.connection.keyring.prove_timer(
+                    replace(timer, draft=replace(timer.draft, time=clock.now()))
+                )
                 table = DueTable(dynamodb, due)
                 with suppress(dynamodb.exceptions.TransactionCanceledException):  # the timer has just fired
                     dynamodb.transact_write_items(TransactItems=[table.deletion(item), table.schedule(now)])

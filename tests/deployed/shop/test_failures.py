@@ -1,14 +1,19 @@
 """The deployed shop under faults: an order is charged once, refunded once, and no e-mail is sent twice."""
 
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from daybook.contracts.identity import admitted_id, emitted_id
 from daybook.local import provider as stand_in
 from daybook.local.faults import Fault, Faults
 from daybook.local.provider import Provider
+from events.inventory import StockReserved
 from events.notifications import EmailBounced, EmailRefused
 from tests.deployed.deployed import (
+    CHECKOUT,
     CONFIRMED,
     UNSTOCKED,
     Deployed,
@@ -37,6 +42,8 @@ from tests.deployed.shop.orders import (
     reservation_event,
 )
 from tests.local.processes import unique, until
+from tests.unit.builders import recorded
+from tests.unit.shop.builders import money
 
 EXPIRED = ["EmailSent", "OrderCancelled", "OrderPlaced", "PaymentWindowEnded"]
 
@@ -118,6 +125,28 @@ def test_an_order_whose_payment_arrives_first_is_confirmed(system: Deployed) -> 
 
     assert system.types(f"order/{order}") == CONFIRMED
     assert system.pieces(sku) == (1, 1)
+
+
+# Guards: a consumer acts on recorded events only. The ids of events can be computed before the events are recorded.
+def test_a_forged_reservation_over_one_euro_is_dead_and_the_true_amount_is_charged(
+    system: Deployed, provider: Provider
+) -> None:
+    sku, order, key = unique("mug"), unique("order"), unique("checkout")
+    system.receives(stock_received(sku, 1))
+    placed = admitted_id(system.connection.account, CHECKOUT, key)
+    pay_by = datetime.now(UTC) + timedelta(minutes=30)
+    one_euro = StockReserved(order_id=order, total=money(100), payment_method="pm_card_visa", pay_by=pay_by)
+    reserved = emitted_id(placed, "reserve-stock", "StockReserved", 0)
+    body = json.dumps({"detail": json.loads(recorded(one_euro, id=reserved, correlation_id=placed).shared_detail)})
+
+    put_into_queue(system, CHARGE, body)
+    assert system.dead_body(body, CHARGE).details["error"] == "NotRecorded"
+    assert system.sends(an_order(order, lines=[(sku, 1)], producer_id=key)) == [placed]
+    system.finishes(placed)
+
+    assert system.types(f"order/{order}") == CONFIRMED
+    assert reserved in {step.event.metadata.id for step in system.trace(f"order/{order}").steps}
+    assert (provider.book().taken(order), charge_count(provider, order)) == ({"eur": 1250}, 1)
 
 
 def test_a_process_that_dies_when_it_reads_the_api_key_charges_once(

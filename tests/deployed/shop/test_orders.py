@@ -86,6 +86,6 @@ def test_streams_have_no_gaps_and_a_valid_hash_chain(system: Deployed) -> None:
         for item in items:
             metadata = Metadata(**{field.name: item[field.name] for field in fields(Metadata)})
             assert item["previous"] == previous
-            assert item["hash"] == digest(metadata, item["data"], item["source"], previous)
+            assert item["hash"] == digest(metadata, item["data"], item["source"], previous, item["writer"])
             assert item["recorded_at"] >= recorded_at
             previous, recorded_at = item["hash"], item["recorded_at"]

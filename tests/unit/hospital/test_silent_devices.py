@@ -1,10 +1,14 @@
 """A device that sends no reports raises an alarm. Each device has one timer, for any number of reports."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from daybook.contracts import clock
+from daybook.runtime.keyring import keyring
+from daybook.store.timers import from_item, to_item
+from daybook.testing.world import NAMES
 from events.equipment import EquipmentAlarmRaised, EquipmentFellSilent
 from functions.equipment import check_silence, register_device, retire_device
 from functions.equipment.watch import MISSED_REPORTS, TOO_OLD, Watch
@@ -224,12 +228,9 @@ def test_a_check_that_is_delivered_twice_sets_one_timer(bedside: Bedside) -> Non
 
 def pull_forward(world: World) -> None:
     """Make each timer due now."""
-    for item in due(world):
-        key = {"slot": {"S": item["slot"]}, "due": {"S": item["due"]}}
-        (raw,) = (
-            each for each in world.client.scan(TableName="daybook-test-due")["Items"] if each["due"] == key["due"]
-        )
-        world.client.delete_item(TableName="daybook-test-due", Key=key)
-        moment = clock.now()
-        earlier = {"slot": {"S": f"{moment[:16]}#{item['slot'][-1]}"}, "due": {"S": f"{moment}#{item['id']}"}}
-        world.client.put_item(TableName="daybook-test-due", Item={**raw, **earlier, "time": {"S": moment}})
+    for raw in world.client.scan(TableName=NAMES.due)["Items"]:
+        if raw.get("type") == {"S": "SilenceCheckDue"}:
+            world.client.delete_item(TableName=NAMES.due, Key={"slot": raw["slot"], "due": raw["due"]})
+            timer = from_item(raw)
+            earlier = keyring().prove_timer(replace(timer, draft=replace(timer.draft, time=clock.now())))
+            world.client.put_item(TableName=NAMES.due, Item=to_item(earlier))

@@ -87,7 +87,7 @@ class Payments:
         return sorted({dead_letter.error for dead_letter in self.world.dead_letters()})
 
     def effect_record(self, idempotency_key: str) -> dict[str, Any]:
-        (row,) = (item for item in self.world.items("ledger") if item["event"] == f"effect#{idempotency_key}")
+        (row,) = (item for item in self.world.items("ledger") if item["key"].endswith(f"#effect#{idempotency_key}"))
         return row
 
     def use_key(self, key: str | None) -> None:

@@ -1,5 +1,6 @@
 """Charging: under every fault a customer pays for an order at most once, and the event agrees with the provider."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -17,8 +18,10 @@ from events.payments import PaymentFailed, PaymentSucceeded
 from functions.payments import charge_order
 from tests.unit import faults
 from tests.unit.builders import Message, from_the_bus, recorded
+from tests.unit.shop.builders import money
 from tests.unit.shop.payments import OWNER, Payments, assert_consistent, charge, deliver, message_of, retry_until_done
 from tests.unit.test_effects import time_passes
+from tests.unit.world import errors
 
 CREATE, CONFIRM, RETRIEVE, CANCEL = (f"payment_intents.{name}" for name in ("create", "confirm", "retrieve", "cancel"))
 
@@ -32,9 +35,11 @@ def late(stock: StockReserved) -> StockReserved:
     return stock.model_copy(update={"pay_by": datetime.now(UTC) - timedelta(seconds=1)})
 
 
-def late_retry(envelope: Envelope, stock: StockReserved) -> Message:
+def late_retry(payments: Payments, envelope: Envelope, stock: StockReserved) -> Message:
     """The second delivery of the same event, after the time to pay is over."""
-    return Message(from_the_bus(recorded(late(stock), id=envelope.metadata.id)), tries=2)
+    later = recorded(late(stock), id=envelope.metadata.id)
+    payments.world.append(later)
+    return Message(from_the_bus(later), tries=2)
 
 
 # --- outcomes ---------------------------------------------------------------------------------------------------------
@@ -140,7 +145,7 @@ def test_a_payment_in_processing_is_cancelled_when_the_time_to_pay_is_over(payme
     envelope, message = message_of(stock)
     assert payments.world.deliver(charge_order.handler, message) == [message]
 
-    retry_until_done(payments, late_retry(envelope, stock))
+    retry_until_done(payments, late_retry(payments, envelope, stock))
 
     assert payments.events() == failed(payments, "not_paid_in_time")
     assert payments.statuses() == ["canceled"]
@@ -150,7 +155,7 @@ def test_a_late_payment_that_cannot_be_cancelled_is_retried(payments: Payments) 
     stock = payments.reserved("pm_usBankAccount_success", currency="USD")
     envelope, message = message_of(stock)
     assert payments.world.deliver(charge_order.handler, message) == [message]
-    too_late = late_retry(envelope, stock)
+    too_late = late_retry(payments, envelope, stock)
     assert payments.world.deliver(charge_order.handler, too_late) == [too_late]
 
     payments.provider.settle(payments.order)
@@ -167,7 +172,7 @@ def test_a_payment_that_was_not_confirmed_in_time_is_cancelled(payments: Payment
     with payments.provider.inject(Fault.dropped("before", operation=CONFIRM, order=payments.order)):
         payments.world.deliver(charge_order.handler, message)
 
-    retry_until_done(payments, late_retry(envelope, stock))
+    retry_until_done(payments, late_retry(payments, envelope, stock))
 
     assert payments.events() == failed(payments, "not_paid_in_time")
     assert payments.statuses() == ["canceled"]
@@ -440,3 +445,36 @@ def test_under_any_faults_the_customer_is_charged_at_most_once_and_the_event_agr
     assert len(succeeded) <= 1
     if this.events():
         assert [isinstance(event, PaymentSucceeded) for event in this.events()] == [bool(succeeded)]
+
+
+# --- forged messages --------------------------------------------------------------------------------------------------
+
+
+def forged_over_one_euro(true: Envelope, stock: StockReserved) -> Message:
+    """A message with the true event's id that asks for 1.00."""
+    forged = recorded(stock.model_copy(update={"total": money(100)}), id=true.metadata.id)
+    return Message(json.dumps({"detail": json.loads(forged.shared_detail)}))
+
+
+# Guards: a consumer acts on the stored event only.
+def test_a_forged_message_with_the_id_of_a_recorded_event_charges_the_true_amount(payments: Payments) -> None:
+    stock = payments.reserved(amount=400_000)
+    true = recorded(stock)
+    payments.world.append(true)
+
+    for message in (forged_over_one_euro(true, stock), Message(from_the_bus(true))):
+        assert payments.world.deliver(charge_order.handler, message) == []
+
+    assert payments.taken() == {"eur": 400_000}
+    assert_consistent(payments)
+
+
+def test_a_forged_message_that_is_sent_before_the_true_event_charges_nothing(payments: Payments) -> None:
+    stock = payments.reserved(amount=400_000)
+    true = recorded(stock)
+
+    assert payments.world.deliver(charge_order.handler, forged_over_one_euro(true, stock)) == []
+    assert (payments.taken(), errors(payments.world.dead_letters())) == ({}, ["NotRecorded"])
+
+    assert payments.world.deliver(charge_order.handler, from_the_bus(true)) == []
+    assert payments.taken() == {"eur": 400_000}

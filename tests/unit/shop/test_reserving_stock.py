@@ -90,7 +90,7 @@ def test_two_concurrent_orders_for_the_same_article_do_not_conflict(world: World
 
     world.receive(reserve_stock.handler, an_order("1001"))
 
-    assert calls.count("BatchGetItem") == 2  # one for each order: neither was retried
+    assert calls.count("BatchGetItem") == 4  # the event and the rows of each order: neither was retried
     assert world.row(StockItem, "mug") == StockItem(sku="mug", available=3, reserved=2)
 
 

@@ -3,7 +3,9 @@
 A guard is off while the plan says so. Otherwise the code behaves as usual.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -33,35 +35,23 @@ def _partial_answer(consumer: Any) -> None:
     consumer.Consumer.__call__ = call
 
 
-def _store_first(transaction: Any) -> None:
-    write = transaction.write
+def _recorded(pipeline: Any) -> None:
+    """Without the guard, a consumer acts on the data in its message."""
+    fetch = pipeline.Pipeline._fetch  # noqa: SLF001 - the guard is private
 
-    def put_first(dynamodb: Any, parts: Any, backoff: Any) -> None:
-        events = [part["Put"]["Item"] for part in parts.values() if "position" in part.get("Put", {}).get("Item", {})]
-        if events and _is_missing("store-first"):
-            _put_on_the_bus(events)
-        write(dynamodb, parts, backoff)
+    def fetch_or_believe(self: Any, received: Any) -> Any:
+        if not _is_missing("recorded"):
+            return fetch(self, received)
+        return [_as_sent(pipeline, record, pointer) for record, pointer in received]
 
-    transaction.write = put_first
+    pipeline.Pipeline._fetch = fetch_or_believe  # noqa: SLF001
 
 
-def _put_on_the_bus(items: list[Mapping[str, Any]]) -> None:
-    from daybook.runtime import aws  # noqa: PLC0415 - only once the function itself has loaded it
-    from daybook.runtime.settings import settings  # noqa: PLC0415
-    from daybook.store.event_store import from_item  # noqa: PLC0415
-
-    envelopes = map(from_item, items)
-    aws.client("events").put_events(
-        Entries=[
-            {
-                "EventBusName": settings().names.event_bus,
-                "Source": envelope.source,
-                "DetailType": envelope.metadata.type,
-                "Detail": envelope.detail,
-            }
-            for envelope in envelopes
-        ]
-    )
+def _as_sent(pipeline: Any, record: Mapping[str, Any], pointer: Any) -> Any:
+    now = "2026-03-01T12:00:00.000000Z"
+    unknown = {"time": now, "recorded_at": now, "causation_id": None, "producer": "unknown"}
+    metadata = pipeline.Metadata(**asdict(pointer), **unknown)
+    return pipeline.Delivery(record, metadata, json.dumps(json.loads(record["body"])["detail"]["data"]), None)
 
 
 _NO_ROW = 0  # the number of an effect record that was not written: real numbers begin with 1
@@ -106,7 +96,7 @@ def _cursor(reaction: Any) -> None:
 # The modules with guards, and the patch for each.
 GUARDS: Sequence[tuple[str, Callable[[Any], None]]] = (
     ("daybook.consumers.consumer", _partial_answer),
-    ("daybook.store.transaction", _store_first),
+    ("daybook.consumers.pipeline", _recorded),
     ("daybook.consumers.effect_records", _attempt),
     ("daybook.consumers.reaction", _cursor),
 )

@@ -17,15 +17,22 @@ _PARTS = {
 
 
 def uses(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[Use]:
-    """Yield action, resource, and the partition key in the event store or the ledger; None where there is none."""
+    """Yield action, resource, and the partition key in the event store, the ledger or the table of keys, or the writer
+    whose key is used; None where there is none.
+    """
     action = f"{_PREFIXES.get(service, service)}:{operation}"
     if "TransactItems" in params:
         for item in params["TransactItems"]:
             for kind, part in item.items():
                 yield f"{service}:{_PARTS[kind]}", part["TableName"], _stream(part)
+    elif action == "dynamodb:BatchGetItem":
+        for table, part in params["RequestItems"].items():
+            yield from ((action, table, stream) for stream in {_stream({"Key": key}) for key in part["Keys"]})
     elif "TableName" in params:
         index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
         yield action, params["TableName"] + index, _stream(params)
+    elif "EncryptionContext" in params:  # by an alias of the key; policies name its ARN
+        yield action, None, params["EncryptionContext"]["consumer"]
     else:
         resources = [resource for name, read in _RESOURCES if name in params for resource in read(params)]
         yield from ((action, resource, None) for resource in resources)
@@ -51,5 +58,5 @@ _RESOURCES: tuple[tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]], ...]
 def _stream(part: Mapping[str, Any]) -> str | None:
     keyed = part.get("Item") or part.get("Key") or {}
     values = part.get("ExpressionAttributeValues", {})
-    value = keyed.get("stream") or keyed.get("event") or values.get(":stream") or values.get(":switch") or {}
+    value = keyed.get("stream") or keyed.get("key") or keyed.get("writer") or values.get(":stream") or {}
     return value.get("S") if isinstance(value, dict) else None
