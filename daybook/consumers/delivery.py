@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from daybook.contracts import clock
-from daybook.contracts.envelope import Metadata
+from daybook.contracts.envelope import Metadata, Pointer
 from daybook.store.ledger import LedgerEntry
 
 
@@ -62,12 +62,17 @@ class Delivery:
     @property
     def about(self) -> dict[str, Any]:
         """The fields of the delivery in each log line."""
-        m = self.metadata
-        message = {"message_id": self.id, "receive_count": self.receive_count}
-        event = {"event_id": m.id, "event_type": m.type, "stream": m.stream, "sequence": m.sequence}
-        return {**message, **event, "correlation_id": m.correlation_id}
+        return about(self.record, self.metadata)
 
     def _noted_count(self, name: str) -> int:
         if self.row is None or self.row.details.get("message") != self.id:
             return 0
         return int(self.row.details.get(name, 0))
+
+
+def about(record: Mapping[str, Any], event: Pointer) -> dict[str, Any]:
+    """The fields of a message and the event to which it points, in each log line."""
+    received = int(record["attributes"]["ApproximateReceiveCount"])
+    message = {"message_id": record["messageId"], "receive_count": received}
+    known = {"event_id": event.id, "event_type": event.type, "stream": event.stream, "sequence": event.sequence}
+    return {**message, **known, "correlation_id": event.correlation_id}

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from daybook.consumers.delivery import Delivery
+from daybook.consumers.delivery import Delivery, about
 from daybook.consumers.failure import NotRecorded, ProcessDied
 from daybook.consumers.outcome import Outcome, Verdict, handed_back, outcome_of
 from daybook.consumers.settlement import Settlement
@@ -91,8 +91,8 @@ class Pipeline:
             # The same position twice is an error for DynamoDB.
             found = self._store.items({(p.stream, p.sequence) for _, p in received}, Backoff(self.remaining))
         except Exception as error:  # noqa: BLE001 - any error: all messages are redelivered
-            for record, _ in received:
-                self.settlement.unsettled({"message_id": record["messageId"]}, error)
+            for record, pointer in received:
+                self.settlement.unsettled(about(record, pointer), error)
             return
         for record, pointer in received:
             try:
@@ -100,7 +100,7 @@ class Pipeline:
             except NotRecorded as error:
                 self._give_up(record, error)
             except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
-                self.settlement.unsettled({"message_id": record["messageId"]}, error)
+                self.settlement.unsettled(about(record, pointer), error)
 
     def _delivery(self, record: Mapping[str, Any], event: Envelope) -> Delivery:
         # A first delivery has no note. If it is a duplicate, the ledger's condition detects it without this read.

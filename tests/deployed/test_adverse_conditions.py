@@ -8,7 +8,9 @@ import pytest
 from daybook.contracts import clock
 from daybook.local.faults import BARRIER_TIMEOUT, Fault, Faults, long_timeouts
 from daybook.operate.trace.trace import Delivery, Trace
+from daybook.runtime import rules
 from daybook.store.ledger import COMMITTED, LedgerEntry
+from daybook.store.register import Register
 from tests.deployed.deployed import CONFIRMED, Deployed, an_order, paused, short_visibility_timeout, stock_received
 from tests.deployed.test_commands import daybook
 from tests.faults.test_faults import publish_again, redeliver
@@ -113,6 +115,9 @@ def test_the_status_at_a_removed_consumer_is_shown_and_the_trace_is_complete(sys
     order = unique("order")
     (placed,) = system.sends(an_order(order))
     system.finishes(placed)
+    names, client = system.connection.names, system.cloud.client("events")
+    subscribed = {name: pattern.get("detail-type", ()) for name, pattern in rules.patterns(client, names)}
+    Register(system.connection.dynamodb, names.ledger).update({**subscribed, "wrap-gift": ["OrderPlaced"]})
     gone = LedgerEntry(placed, "wrap-gift", COMMITTED, clock.now(), f"order/{order}", 1)
     dynamodb = system.cloud.client("dynamodb")
     dynamodb.transact_write_items(TransactItems=[system.connection.ledger.record(gone)])

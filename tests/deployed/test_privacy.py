@@ -132,7 +132,7 @@ def test_traces_contain_only_which_call_caused_which(traces: Traces, system: Dep
 
 def test_the_search_finds_other_data_in_all_places(traces: Traces) -> None:
     assert traces.where(traces.order) >= BODIES | {"daybook", "logs", "ledger: stream", "store: stream"}
-    assert traces.where(traces.rejected) >= {"attributes", "logs", "ledger: event"}
+    assert traces.where(traces.rejected) >= {"attributes", "logs", "ledger: key"}
 
 
 def tracers(system: Deployed) -> list[str]:

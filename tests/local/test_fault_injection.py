@@ -43,15 +43,15 @@ def test_the_code_is_patched_only_in_a_run_with_removable_guards(tmp_path: Path,
     environment = {"AWS_LAMBDA_FUNCTION_NAME": "daybook-local-publish", "DAYBOOK_STAGE": "local"}
     environment |= {"PATH": os.environ["PATH"], **Faults(tmp_path, guards=guards).environment}
     program = (
-        "from daybook.consumers import consumer, reaction\n"
-        "print(consumer.write.__module__, reaction.OrderedReaction.handle.__module__)"
+        "from daybook.consumers import pipeline, reaction\n"
+        "print(pipeline.Pipeline._fetch.__module__, reaction.OrderedReaction.handle.__module__)"
     )
 
     output = subprocess.check_output([sys.executable, "-c", program], env=environment, text=True, cwd=ROOT)
 
     changed, own = (
         "daybook_faults.guards daybook_faults.guards\n",
-        "daybook.store.transaction daybook.consumers.reaction\n",
+        "daybook.consumers.pipeline daybook.consumers.reaction\n",
     )
     assert output == (changed if guards else own)
 
