@@ -58,5 +58,5 @@ _RESOURCES: tuple[tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]], ...]
 def _stream(part: Mapping[str, Any]) -> str | None:
     keyed = part.get("Item") or part.get("Key") or {}
     values = part.get("ExpressionAttributeValues", {})
-    value = keyed.get("stream") or keyed.get("key") or keyed.get("writer") or values.get(":stream") or {}
+    value = keyed.get("stream") or keyed.get("writer") or keyed.get("key") or values.get(":stream") or {}
     return value.get("S") if isinstance(value, dict) else None
