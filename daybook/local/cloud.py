@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import secrets
 import signal
 import socket
 import ssl
@@ -138,7 +139,10 @@ class Cloud(Program):
             raise self._failed("keeping the cloud up", logs.last_lines(self.log, code))
 
     def _launch(self) -> None:
-        self.port = _reserved(self.port)
+        if self.port:
+            _check(self.port)
+        else:
+            self.port = free_port()
         self.endpoint = f"{'https' if self._iam else 'http'}://{HOST}:{self.port}"
         self._create_folder()
         self.environment = environment.isolated(self.folder, self.endpoint)
@@ -176,7 +180,7 @@ class Cloud(Program):
 
     def _is_ready(self) -> bool:
         if not self.pid:
-            _reserved(self.port)  # raises PortTaken if that is why the cloud has ended
+            _check(self.port)  # raises PortTaken if that is why the cloud has ended
             return False
         connection = self._connection()
         with suppress(OSError, http.client.HTTPException):
@@ -194,8 +198,20 @@ class Cloud(Program):
         return http.client.HTTPSConnection(HOST, self.port, timeout=5, context=trust)
 
 
-def _reserved(port: int) -> int:
-    """Return the port, or a free one for 0. Raises `PortTaken` if it cannot be used."""
+def free_port() -> int:
+    """A free port, but none of those that systems give to outgoing connections: from 32768 on Linux, 49152 on macOS.
+
+    Any connection could take one of these before the program that needs it listens on it.
+    """
+    while True:
+        port = secrets.choice(range(10_000, 32_000))
+        with suppress(PortTaken):
+            _check(port)
+            return port
+
+
+def _check(port: int) -> None:
+    """Raises `PortTaken` if the port cannot be used."""
     with socket.socket() as probe:
         # Lingering connections of an earlier run may stay on the port; only a listener blocks it.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -208,4 +224,3 @@ def _reserved(port: int) -> int:
             raise PortTaken(port, "does not exist: ports end at 65535") from None
         except OSError:
             raise PortTaken(port) from None
-        return int(probe.getsockname()[1])

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from daybook.local.cloud import free_port
 from tests.documentation import DOCS, ROOT, examples
-from tests.local.processes import TIMEOUT, a_free_port, until
+from tests.local.processes import TIMEOUT, until
 
 PAGE = DOCS / "start-your-own.md"
 
@@ -64,7 +65,7 @@ def run(commands: str, project: Path) -> str:
 @contextmanager
 def local_run(project: Path) -> Iterator[None]:
     """`make run`, until the end of the block."""
-    command = [str(project / ".venv" / "bin" / "python"), "-m", "daybook.local", "run", "--port", str(a_free_port())]
+    command = [str(project / ".venv" / "bin" / "python"), "-m", "daybook.local", "run", "--port", str(free_port())]
     log = project / "run.log"
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=project, env=_environment(project), stdout=file, stderr=file)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from daybook.local.cloud import free_port
 from daybook.local.project import ROOT
 
 if TYPE_CHECKING:
@@ -65,13 +66,6 @@ def _processes() -> list[tuple[int, int, str]]:
     return [(int(pid), int(parent), state) for pid, parent, state in rows if int(pid) != ps.pid]
 
 
-def a_free_port() -> int:
-    """A free port of the loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def is_listening(port: int) -> bool:
     """Whether a program listens on the port."""
     with socket.socket() as probe:
@@ -82,7 +76,7 @@ class Run:
     """A real local run of a copy of the small system, with its own folder for temporary files."""
 
     def __init__(self, place: Path, port: int | None = None) -> None:
-        self.port = port or a_free_port()
+        self.port = port or free_port()
         self.project, self.temporary, self._output = place / "project", place / "tmp", place / "output"
         self.run_file = self.project / ".daybook" / "local.json"
         self.temporary.mkdir(exist_ok=True)

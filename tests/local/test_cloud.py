@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from daybook.local.cloud import Cloud
+from daybook.local.cloud import Cloud, free_port
 from daybook.local.errors import PortTaken
 from daybook.local.project import ROOT
 from tests.local.processes import is_listening, process_tree, running, until
@@ -184,3 +184,12 @@ def test_an_interrupted_run_keeps_no_logs(tmp_path: Path) -> None:
 
     assert not cloud.kept_logs.exists()
     assert not cloud.folder.exists()
+
+
+def test_free_ports_are_none_that_the_system_gives_to_outgoing_connections() -> None:
+    ports = {free_port() for _ in range(20)}
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        assert max(ports) < probe.getsockname()[1]
+    assert len(ports) > 1

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from daybook.local.cloud import free_port
 from daybook.local.errors import StepFailed
 from daybook.local.project import ROOT
 from daybook.local.provider import Provider
 from daybook.local.provider.server.service import Service
-from tests.local.processes import a_free_port, is_listening, process_tree, running, until
+from tests.local.processes import is_listening, process_tree, running, until
 
 
 def test_stop_ends_the_process_and_removes_the_folder(tmp_path: Path) -> None:
@@ -29,7 +30,7 @@ def test_stop_ends_the_process_and_removes_the_folder(tmp_path: Path) -> None:
 
 
 def test_it_listens_on_the_given_port(tmp_path: Path) -> None:
-    port = a_free_port()
+    port = free_port()
     with Provider(port=port, project=tmp_path) as provider:
         assert provider.endpoint == f"http://127.0.0.1:{port}"
         assert provider.book().payments == ()
