@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from daybook.contracts import clock
+from daybook.contracts.envelope import Envelope
 from daybook.contracts.proof import ADMIT, KEY_BYTES, Writer
-from daybook.store.event_store import Draft, successor
+from daybook.store.event_store import Draft, successor, to_item
 from events.orders import OrderPlaced
 
 REGION = "us-east-1"
@@ -23,8 +24,15 @@ def batches(events: int, size: int, detail: Callable[[], str]) -> Iterator[Batch
         yield {"Records": [_record(detail()) for _ in range(min(size, events - start))]}
 
 
-def published() -> str:
-    """A placed order as Daybook publishes it."""
+def published(dynamodb: Any, store: str) -> str:
+    """A placed order as Daybook publishes it: a pointer to an event that is in the store."""
+    event = recorded()
+    dynamodb.put_item(TableName=store, Item=to_item(event))
+    return event.detail
+
+
+def recorded() -> Envelope:
+    """A placed order as Daybook records it."""
     data = OrderPlaced.model_validate(_order())
     contract = data.contract
     draft = Draft(
@@ -37,7 +45,7 @@ def published() -> str:
         producer=contract.sources[0],
         source=contract.published_source,
     )
-    return successor(draft, None, clock.now(), Writer(ADMIT, bytes(KEY_BYTES))).detail
+    return successor(draft, None, clock.now(), Writer(ADMIT, bytes(KEY_BYTES)))
 
 
 def sent() -> str:

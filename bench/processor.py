@@ -6,17 +6,17 @@ import json
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
 from bench import tables
-from bench.messages import batches, published, sent
-from bench.subjects import BUS, DOCUMENTED, OURS, PLAIN, PREFIXES, environment
+from bench.messages import batches, published, recorded, sent
+from bench.subjects import BUS, DOCUMENTED, OURS, PLAIN, PREFIXES, STAGE, environment
 from bench.targets import Target
 from daybook.local.cloud import Cloud
 from daybook.local.interrupts import single_interrupt
 from daybook.local.project import ROOT
-from daybook.local.system import STAGE
 from daybook.runtime.names import Names
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from daybook.local.progress import Progress
 
 _SUBJECTS = (OURS, DOCUMENTED, PLAIN)
-_DETAILS: dict[str, Callable[[], str]] = {OURS: published, DOCUMENTED: sent, PLAIN: published}
 _WARM_UP = 50  # events
 
 
@@ -37,8 +36,9 @@ class NotHandled(RuntimeError):
 class _Warm:
     """A function's process that waits for batches."""
 
-    def __init__(self, subject: str, process: subprocess.Popen[str], log: Path) -> None:
+    def __init__(self, subject: str, detail: Callable[[], str], process: subprocess.Popen[str], log: Path) -> None:
         self._subject = subject
+        self._detail = detail
         self._process = process
         self._log = log
 
@@ -48,7 +48,7 @@ class _Warm:
         answer = ""
         with suppress(BrokenPipeError):
             if requests and answers:
-                for batch in batches(events, size, _DETAILS[self._subject]):
+                for batch in batches(events, size, self._detail):
                     requests.write(json.dumps(batch) + "\n")
                 requests.write("\n")
                 requests.flush()
@@ -115,7 +115,7 @@ def _process(cloud: Cloud, subject: str) -> Iterator[_Warm]:
             start_new_session=True,  # so that Ctrl-C interrupts this process only
         )
         try:
-            yield _Warm(subject, process, cloud.kept_logs / name)
+            yield _Warm(subject, _detail(cloud, subject), process, cloud.kept_logs / name)
         finally:
             process.kill()
             process.wait()
@@ -123,3 +123,10 @@ def _process(cloud: Cloud, subject: str) -> Iterator[_Warm]:
                 with suppress(BrokenPipeError):
                     if pipe:
                         pipe.close()
+
+
+def _detail(cloud: Cloud, subject: str) -> Callable[[], str]:
+    """Makes the `detail` of the events that the function handles."""
+    if subject == OURS:
+        return partial(published, cloud.client("dynamodb"), f"{PREFIXES[OURS]}store")
+    return sent if subject == DOCUMENTED else lambda: recorded().shared_detail
