@@ -14,8 +14,10 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING, cast
 
 import boto3
+import botocore.session
 import pytest
 from moto import mock_aws
 
@@ -26,9 +28,14 @@ from daybook.runtime import aws, observability
 from daybook.runtime.keyring import keyring
 from daybook.runtime.settings import settings
 from daybook.testing.aws import aws_in_memory
+from daybook.testing.clients import keep_clients
 from daybook.testing.dynamodb import DynamoDB
+from daybook.testing.dynamodb.client import Client
 from daybook.testing.keys import use_derived_keys
 from daybook.testing.world import REGION, World, environment, tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @pytest.fixture
@@ -51,16 +58,16 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str]) -> Ite
 
 
 @pytest.fixture
-def world(dynamodb: DynamoDB, catalogue: Catalogue) -> World:  # noqa: ARG001 - it answers the calls of `World`
+def world(dynamodb: DynamoDB, catalogue: Catalogue) -> World:
     """A stage in memory."""
-    return World(catalogue)
+    return World(catalogue, cast("DynamoDBClient", Client(dynamodb)))
 
 
 @pytest.fixture
 def world_on_moto(monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str], catalogue: Catalogue) -> Iterator[World]:
     """A stage in memory, on moto's DynamoDB."""
     with _process(monkeypatch, options), mock_aws():
-        world = World(catalogue)
+        world = World(catalogue, boto3.client("dynamodb"))
         for table in tables():
             world.client.create_table(**table)
         yield world
@@ -72,16 +79,20 @@ def _process(monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str]) -> Ite
     for variable, value in environment(options).items():
         monkeypatch.setenv(variable, value)
     use_derived_keys(monkeypatch)
-    _set_default_session()
+    _set_sessions()
     _clear_caches()
     yield
     _clear_caches()
 
 
 @cache
-def _set_default_session() -> None:
+def _set_sessions() -> None:
     """`boto3.client` then makes all clients of one session. Each session parses the models of AWS's services."""
-    boto3.setup_default_session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+    session = keep_clients(botocore.session.Session())
+    boto3.setup_default_session(
+        botocore_session=session, aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION
+    )
+    keep_clients(aws._session())  # noqa: SLF001 - all clients of functions are its
 
 
 def _clear_caches() -> None:

@@ -115,10 +115,13 @@ class _Extended(Catalogue):
 
 
 class World:
-    """The stage `test`. It reads tables and queues with clients of its own, so that its calls are not counted."""
+    """The stage `test`. It reads tables and queues with clients of its own, so that its calls are not counted.
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._dynamodb, self._sqs, self._events = _dynamodb(), _sqs(), _events()
+    `dynamodb`: the client for its tables.
+    """
+
+    def __init__(self, catalogue: Catalogue, dynamodb: DynamoDBClient) -> None:
+        self._dynamodb, self._sqs, self._events = dynamodb, _sqs(), _events()
         self._dead: list[DeadLetter] = []
         self._delivered: set[str] = set()
         self._catalogue = catalogue
@@ -285,11 +288,6 @@ class World:
 def errors(dead_letters: Sequence[DeadLetter]) -> list[str]:
     """The names of the exceptions of these dead letters, sorted."""
     return sorted(dead_letter.error for dead_letter in dead_letters)
-
-
-@cache
-def _dynamodb() -> DynamoDBClient:
-    return boto3.client("dynamodb")
 
 
 @cache

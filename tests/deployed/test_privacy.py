@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from daybook.application import application
 from daybook.contracts.contract import Part, personal_fields
 from daybook.local.faults import Fault, Faults
 from daybook.local.project import ROOT
@@ -92,6 +93,7 @@ def traces(running_system: Deployed, faults: Faults) -> Traces:
 
 
 def test_every_personal_field_has_a_marker() -> None:
+    assert application().catalogue  # imports all contracts
     models = [Part]
     for model in models:
         models += model.__subclasses__()

@@ -2,13 +2,18 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import boto3
+import botocore.session
 import pytest
 
 from daybook.operate import connection
+from daybook.operate.connection import new_session
 from daybook.runtime.names import Names
 from daybook.testing.aws import aws_in_memory
+from daybook.testing.clients import keep_clients
 from daybook.testing.keys import use_derived_keys
 from daybook.testing.tables import backbone_tables
 from tests.ops.world import STAGE, World, morning
@@ -37,6 +42,12 @@ def _new_morning() -> None:
     morning.cache_clear()
 
 
+@cache
+def _session() -> boto3.Session:
+    """The session of all connections that have none of their own."""
+    return new_session(keep_clients(botocore.session.Session()))
+
+
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The stage `dev`, deployed in memory."""
@@ -45,6 +56,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     use_derived_keys(monkeypatch)
+    monkeypatch.setattr(
+        connection, "new_session", lambda *args, **settings: new_session(*args, **settings) if args else _session()
+    )
     with aws_in_memory(backbone_tables(Names(STAGE))):
         stage = World()
         stage.deploy()

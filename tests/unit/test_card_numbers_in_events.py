@@ -1,6 +1,7 @@
 """A card number that a producer sends is neither stored nor logged, whichever way its message dies."""
 
 import json
+import re
 from typing import Any
 
 import boto3
@@ -16,6 +17,8 @@ from tests.unit.test_recording_dead_letters import record
 
 CARD = "4111 1111 1111 1111"
 CODE = "987"
+# Half of the number, with any separator. Fewer digits are in times and ids too.
+PART_OF_CARD = re.compile(r"1111\W?1111")
 
 
 def a_record(**resource: Any) -> str:
@@ -57,7 +60,7 @@ def test_an_event_with_a_card_number_is_rejected_and_nothing_keeps_or_logs_the_n
     assert REMOVED in entry["body"]
     output = capsys.readouterr()
     for text in (json.dumps(dead_letter.attributes), str(world.items("ledger")), output.out, output.err):
-        assert "1111" not in text
+        assert not PART_OF_CARD.search(text)
         assert f"{CODE} " not in text
 
 
@@ -79,9 +82,9 @@ def test_what_is_not_valid_json_is_kept_without_the_card_number(
     (dead_letter,) = world.dead_letters()
     assert dead_letter.error in {"NotJson", "DuplicateKey"}
     assert REMOVED in dead_letter.body
-    assert "1111" not in dead_letter.body
+    assert not PART_OF_CARD.search(dead_letter.body)
     assert f'"{CODE}"' not in dead_letter.body
-    assert "1111" not in capsys.readouterr().out
+    assert not PART_OF_CARD.search(capsys.readouterr().out)
 
 
 # Guards: the search in record_dead_letters.py.
@@ -102,7 +105,7 @@ def test_a_message_that_aws_has_moved_is_kept_without_its_card_number(
     kept = bucket.get_object(Bucket="bodies", Key=entry["body_key"])["Body"].read().decode() if large else entry["body"]
     assert REMOVED in kept
     for text in (kept, str(entry), capsys.readouterr().out):
-        assert "1111" not in text
+        assert not PART_OF_CARD.search(text)
 
 
 # Guards: the search in consumers/dead_letter.py, and the one in the log's lines.
@@ -115,10 +118,10 @@ def test_a_message_that_a_consumer_cannot_process_is_sent_and_logged_without_its
 
     bodies = [dead_letter.body for dead_letter in world.dead_letters()]
     assert len(bodies) == 2
-    assert all(REMOVED in body and "1111" not in body for body in bodies)
+    assert all(REMOVED in body and not PART_OF_CARD.search(body) for body in bodies)
     output = capsys.readouterr().out
     assert '"dead"' in output
-    assert "1111" not in output
+    assert not PART_OF_CARD.search(output)
 
 
 def test_an_unknown_field_is_not_stored_and_a_resend_with_it_is_a_duplicate(world: World) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 
 from daybook.local.provider import Provider
+from daybook.runtime import aws
 from daybook.runtime.settings import option_variable
 from tests.unit.shop.payments import DEPLOYMENT, SECRET, Payments, start_new_process
 from tests.unit.world import World
@@ -25,7 +25,7 @@ def payments(provider: Provider, monkeypatch: pytest.MonkeyPatch, world: World) 
     monkeypatch.setenv(option_variable("stripe-key"), SECRET)
     monkeypatch.setenv(option_variable("stripe-api"), provider.endpoint)
     monkeypatch.setenv(option_variable("deployment"), DEPLOYMENT)
-    boto3.client("secretsmanager").create_secret(Name=SECRET, SecretString=provider.key)
+    aws.client("secretsmanager").create_secret(Name=SECRET, SecretString=provider.key)
     start_new_process()
     yield Payments(world, provider)
     start_new_process()

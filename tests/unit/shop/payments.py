@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
-
 from daybook.consumers.consumer import Consumer
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
 from daybook.contracts.identity import key_part
 from daybook.local.provider import Charge, Provider, Refund
+from daybook.runtime import aws
 from events.inventory import StockReserved
 from events.orders import RefundRequested
 from events.payments import PaymentFailed, PaymentSucceeded
@@ -92,7 +91,7 @@ class Payments:
 
     def use_key(self, key: str | None) -> None:
         """Store this key in the secret, and start a new process. None deletes the secret."""
-        secrets = boto3.client("secretsmanager")
+        secrets = aws.client("secretsmanager")
         if key is None:
             secrets.delete_secret(SecretId=SECRET, ForceDeleteWithoutRecovery=True)
         else:
