@@ -50,6 +50,20 @@ def player(cloud: Cloud, **more: Any) -> Any:
     return Caller(cloud, allow("dynamodb:*", condition=own)).client("dynamodb")
 
 
+def only_from(known: Caller, bus: str) -> str:
+    """The policy of a bus that denies events of all others."""
+    return document(
+        {
+            "Sid": "OnlyKnown",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "events:PutEvents",
+            "Resource": f"{EVENT_BUS}/{bus}",
+            "Condition": {"ArnNotLike": {"aws:PrincipalArn": known.arn}},
+        }
+    )
+
+
 def key(user: str) -> dict[str, Any]:
     return {"UserId": {"S": user}, "GameTitle": {"S": "Chess"}}
 
@@ -163,17 +177,7 @@ def test_the_policy_of_a_bus_denies_what_a_roles_own_policy_allows(cloud: Cloud)
     events, bus = cloud.client("events"), unique("bus")
     events.create_event_bus(Name=bus)
     known = Caller(cloud, allow("events:*"))
-    policy = document(
-        {
-            "Sid": "OnlyKnown",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "events:PutEvents",
-            "Resource": f"{EVENT_BUS}/{bus}",
-            "Condition": {"ArnNotLike": {"aws:PrincipalArn": known.arn}},
-        }
-    )
-    events.put_permission(EventBusName=bus, Policy=policy)
+    events.put_permission(EventBusName=bus, Policy=only_from(known, bus))
 
     known.client("events").put_events(Entries=[entry("shop.desk", bus)])
     with pytest.raises(ClientError, match="explicit deny"):
@@ -236,15 +240,7 @@ def test_a_rule_puts_events_on_another_bus_as_its_targets_role(cloud: Cloud) -> 
     (onwards,) = events.list_rules(EventBusName=bus)["Rules"]
     events.put_targets(Rule=onwards["Name"], EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
     known, unknown = Caller(cloud, allow("events:PutEvents")), Caller(cloud, allow("events:PutEvents"))
-    deny = {
-        "Sid": "OnlyKnown",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "events:PutEvents",
-        "Resource": f"{EVENT_BUS}/{bus}",
-        "Condition": {"ArnNotLike": {"aws:PrincipalArn": known.arn}},
-    }
-    events.put_permission(EventBusName=bus, Policy=document(deny))
+    events.put_permission(EventBusName=bus, Policy=only_from(known, bus))
     forward = unique("forward")
     events.put_rule(Name=forward, EventPattern=pattern)
 
