@@ -81,7 +81,7 @@ def has(world: World, event: Envelope, state: str, consumer: str = TO) -> None:
         world.died(event, consumer)
     else:
         entry = LedgerEntry(m.id, consumer, state, ms(5), m.stream, m.sequence)
-        world.connection.dynamodb.transact_write_items(TransactItems=[world.connection.ledger.record(entry)])
+        world.writes(entry)
 
 
 def test_committed_and_discarded_events_are_skipped_and_all_others_replayed(stage: World) -> None:

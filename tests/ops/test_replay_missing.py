@@ -367,7 +367,7 @@ def test_a_selection_is_required() -> None:
 def in_the_ledger(stage: World, event: Envelope, state: str) -> None:
     m = event.metadata
     entry = LedgerEntry(m.id, TO, state, ms(5), m.stream, m.sequence)
-    stage.connection.dynamodb.transact_write_items(TransactItems=[stage.connection.ledger.record(entry)])
+    stage.writes(entry)
 
 
 def publish(stage: World, event: Envelope) -> None:
