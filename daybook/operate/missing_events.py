@@ -5,7 +5,7 @@ later, has not received the events that were recorded in between. The store has 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from daybook.contracts import clock
@@ -58,6 +58,8 @@ class MissingEvents:
     consumer: str
     subscribed_since: datetime
     missing: bool
+    unproven: set[str] = field(default_factory=set)
+    """The ids of events so far whose rows say that they are done, without a valid proof."""
 
     def of(self, lines: Sequence[JournalEntry]) -> list[JournalEntry]:
         """Those of the events that the consumer has not processed, in their order."""
@@ -70,7 +72,10 @@ class MissingEvents:
 
     def _has(self, entry: LedgerEntry) -> bool:
         if entry.done:
-            return self.connection.keyring.proves_row(entry.row)
+            proven = self.connection.keyring.proves_row(entry.row)
+            if not proven:
+                self.unproven.add(entry.event)
+            return proven
         return self.missing and not self._was_in_deleted_queue(entry)
 
     def _was_in_deleted_queue(self, entry: LedgerEntry) -> bool:

@@ -301,6 +301,7 @@ def test_with_json_it_prints_one_object(stage: World, *, applied: bool) -> None:
         "events": 1,
         "by_type": {"OrderPlaced": 1},
         "skipped": 0,
+        "unproven": 0,
         "since_it_subscribed": 0,
         "oldest": event.recorded_at,
         "newest": event.recorded_at,
