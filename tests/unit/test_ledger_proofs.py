@@ -445,6 +445,7 @@ def test_an_event_that_an_operator_has_discarded_is_a_duplicate(running: Running
 
     for tries in (1, 2):
         assert running.world.deliver(reacting(_save), Message(from_the_bus(event), tries=tries)) == []
+    running.process_all()
 
     assert results(running.world) == 0
     assert running.dead("try-it") == []
