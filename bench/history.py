@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from daybook.contracts import clock
 from daybook.contracts.proof import ADMIT
 from daybook.local.errors import LocalRunError
+from daybook.store import ledger_proofs
 from daybook.store.attributes import pack_item
 from daybook.store.event_store import Draft, Head, successor, to_item
 from daybook.store.ledger import COMMITTED
@@ -84,7 +85,6 @@ def _stream(connection: Connection, account: str, length: int, consumers: Sequen
         yield connection.names.store, to_item(event)
         place = {"stream": draft.stream, "sequence": event.metadata.sequence}
         for consumer in consumers:
-            yield (
-                connection.names.ledger,
-                pack_item({**of_event(draft.id, consumer), "state": COMMITTED, "at": now} | place),
-            )
+            row = {**of_event(draft.id, consumer), "state": COMMITTED, "at": now, **place}
+            proof = ledger_proofs.prove(row, connection.keyring.writer(consumer))
+            yield connection.names.ledger, pack_item({**row, **proof})

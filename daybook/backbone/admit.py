@@ -14,7 +14,7 @@ from daybook.backbone.examination import Candidate, Rejection, examine, too_larg
 from daybook.backbone.origins import Origins
 from daybook.consumers import dead_letter
 from daybook.consumers.consumer import backbone
-from daybook.consumers.failure import log_failure
+from daybook.consumers.failure import kind, log_failure, reason
 from daybook.contracts import clock
 from daybook.contracts.catalogue import Catalogue
 from daybook.contracts.contract import Place
@@ -25,6 +25,7 @@ from daybook.runtime.keyring import keyring
 from daybook.runtime.settings import settings
 from daybook.store.event_store import Draft, Head, successor
 from daybook.store.ledger import COMMITTED, DISCARDED, LedgerEntry
+from daybook.store.ledger_proofs import LedgerRowNotProven
 from daybook.store.transaction import Backoff, ConditionsFailed, write
 
 CONSUMER = ADMIT
@@ -125,7 +126,7 @@ class _Admission:
                 head_is_read, head = True, backbone().store.head(stream)
                 continue
             try:
-                self._append(plan.appends, backoff)
+                self._append(plan.appends, writer, backoff)
             except ConditionsFailed as conflict:
                 known = [arrival for arrival, _ in plan.appends if _ledger_part(arrival) in conflict.failed]
                 for arrival in known:
@@ -143,8 +144,10 @@ class _Admission:
         for arrival in duplicates:
             self._settle(arrival, rejected.get(arrival.candidate.id))
 
-    def _reject(self, message: str, body: str, rejection: Rejection) -> None:
-        """Send the message to the dead-letter queue, with the reason as attributes."""
+    def _reject(self, message: str, body: str, rejection: Rejection, *, named_event: str = "") -> None:
+        """Send the message to the dead-letter queue, with the reason as attributes. `named_event` is the id of its
+        event, if the row of the event cannot be trusted.
+        """
         dead_letter.send(
             aws.client("sqs"),
             settings().dead_letter_queue_url,
@@ -155,6 +158,7 @@ class _Admission:
             contract=self._catalogue.get(rejection.event_type),
             event_id=rejection.event_id,
             event_type=rejection.event_type,
+            named_event=named_event,
         )
         about = {"message_id": message, "event_id": rejection.event_id, "event_type": rejection.event_type}
         self._log.warning("rejected", extra=about | {"error": rejection.code, "reason": rejection.reason})
@@ -165,12 +169,12 @@ class _Admission:
         log_failure(self._log, about, error)
         observability.count(self.metrics, observability.FAILED)
 
-    def _append(self, appends: Sequence[tuple[_Arrival, Envelope]], backoff: Backoff) -> None:
+    def _append(self, appends: Sequence[tuple[_Arrival, Envelope]], writer: Writer, backoff: Backoff) -> None:
         """Append all of them in one transaction, with their rows in the ledger."""
         if not appends:
             return
         parts = {
-            _ledger_part(arrival): backbone().ledger.record(_entry(arrival.candidate, envelope))
+            _ledger_part(arrival): backbone().ledger.record(_entry(arrival.candidate, envelope), writer)
             for arrival, envelope in appends
         }
         parts |= {f"event {envelope.metadata.id}": backbone().store.append(envelope) for _, envelope in appends}
@@ -189,16 +193,27 @@ class _Admission:
         """Settle an arrival that is not appended: drop a duplicate, reject a reused id, or reject with `rejection`."""
         earlier = backbone().ledger.find(arrival.candidate.id, CONSUMER)
         done = earlier is not None and earlier.done
+        if earlier and done and not keyring().proves_row(earlier.row):
+            self._reject_unproven(arrival, LedgerRowNotProven(earlier.row["key"]))
+            return
         if earlier and done and earlier.details.get("content_hash") != arrival.candidate.content_hash:
-            reason = _DISCARDED if earlier.state == DISCARDED else _ADMITTED
+            why = _DISCARDED if earlier.state == DISCARDED else _ADMITTED
             # Without the event's id, which belongs to the earlier event.
-            rejection = Rejection("IdReused", reason, event_type=arrival.candidate.contract.type)
+            rejection = Rejection("IdReused", why, event_type=arrival.candidate.contract.type)
         elif done:
             rejection = None
             self._log.info("duplicate", extra=_about(arrival))
             observability.count(self.metrics, observability.DUPLICATES)
         if rejection:
             self._reject(arrival.message, arrival.body, rejection)
+        self._settled.add(arrival.message)
+
+    def _reject_unproven(self, arrival: _Arrival, error: LedgerRowNotProven) -> None:
+        """Reject an arrival whose row says that it is done, and is not proven: it may not have been admitted."""
+        rejection = Rejection(kind(error), reason(error), event_type=arrival.candidate.contract.type)
+        self._reject(arrival.message, arrival.body, rejection, named_event=arrival.candidate.id)
+        self._log.critical("forged", extra=_about(arrival) | {"error": kind(error), "reason": reason(error)})
+        observability.count(self.metrics, observability.FORGED)
         self._settled.add(arrival.message)
 
 
@@ -221,12 +236,12 @@ def _plan(waiting: Sequence[_Arrival], head: Head | None, writer: Writer) -> _Pl
     for arrival in waiting:
         place = arrival.candidate.contract.place
         if place is Place.OPENS and head:
-            reason = "the event opens a stream that is already open; check whether another event has the same id"
-            plan.rejections.append((arrival, _rejection(arrival, "StreamAlreadyOpen", reason)))
+            why = "the event opens a stream that is already open; check whether another event has the same id"
+            plan.rejections.append((arrival, _rejection(arrival, "StreamAlreadyOpen", why)))
             continue
         if place is Place.CONTINUES and not head:
-            reason = "the event continues a stream that does not exist; send the event that opens it first"
-            plan.rejections.append((arrival, _rejection(arrival, "StreamNotOpen", reason)))
+            why = "the event continues a stream that does not exist; send the event that opens it first"
+            plan.rejections.append((arrival, _rejection(arrival, "StreamNotOpen", why)))
             continue
         try:
             envelope = successor(_draft(arrival.candidate), head, now, writer)
@@ -267,9 +282,9 @@ def _entry(candidate: Candidate, envelope: Envelope) -> LedgerEntry:
     )
 
 
-def _rejection(arrival: _Arrival, code: str, reason: str) -> Rejection:
+def _rejection(arrival: _Arrival, code: str, why: str) -> Rejection:
     candidate = arrival.candidate
-    return Rejection(code, reason, event_id=candidate.id, event_type=candidate.contract.type)
+    return Rejection(code, why, event_id=candidate.id, event_type=candidate.contract.type)
 
 
 def _about(arrival: _Arrival) -> dict[str, str]:

@@ -23,6 +23,7 @@ from daybook.contracts.identity import is_event_id
 from daybook.runtime import aws, observability
 from daybook.runtime.settings import settings
 from daybook.store.ledger import COMMITTED, DEAD, AlreadyDone, LedgerEntry
+from daybook.store.ledger_proofs import LedgerRowNotProven
 
 CONSUMER = "record-dead-letters"
 # Messages from admit contain the producer's metadata, not this system's.
@@ -32,6 +33,9 @@ ADMIT = "admit"
 MAX_BODY_BYTES = 200_000
 
 _MAX_REASON_LENGTH = 1_000  # characters
+
+# The errors of messages that do not get the row of the event that they name.
+_WITHOUT_IDENTITY = frozenset({NotRecorded.__name__, LedgerRowNotProven.__name__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,8 @@ def _record(record: Mapping[str, Any], consumer: str) -> None:
     identity = _identify(record, consumer)
     try:
         _write(record, consumer, identity)
-    except AlreadyDone:
-        done = backbone().ledger.find(identity.event, consumer)
-        if consumer != ADMIT or done is None or done.state != COMMITTED:
+    except AlreadyDone as done:
+        if consumer != ADMIT or done.row.state != COMMITTED:
             raise
         # The rejected message has the id of an admitted event, so it is recorded under the hash of its body.
         _write(record, consumer, replace(identity, event=_body_hash(record["body"])))
@@ -80,6 +83,8 @@ def _write(record: Mapping[str, Any], consumer: str, identity: _Identity) -> Non
     body = record["body"]
     error, reason = _reason(record, backbone().ledger.find(identity.event, consumer))
     details: dict[str, object] = {"error": error, "reason": reason, "event_type": identity.event_type}
+    if is_event_id(named := _attribute(record, "named_event")):
+        details["named_event"] = named
     if len(body.encode()) > MAX_BODY_BYTES:
         key = f"dead/{hashlib.sha256(body.encode()).hexdigest()}"
         aws.client("s3").put_object(Bucket=settings().bodies_bucket, Key=key, Body=body.encode())
@@ -119,9 +124,10 @@ def _consumer(queue_arn: str) -> str:
 def _identify(record: Mapping[str, Any], consumer: str) -> _Identity:
     """The event that the message is about: from its attributes, else from its body, else from a hash of its body.
 
-    A message about an event that is not recorded may be forged: it does not get the row of the event that it names.
+    A message about an event that is not recorded, or whose own row is not proven, does not get the row of the event
+    that it names.
     """
-    unknown = consumer == ADMIT or _attribute(record, "error") == NotRecorded.__name__
+    unknown = consumer == ADMIT or _attribute(record, "error") in _WITHOUT_IDENTITY
     metadata = {} if unknown else _metadata(record["body"])
     event_id = _attribute(record, "event_id") or metadata.get("id")
     if not is_event_id(event_id):

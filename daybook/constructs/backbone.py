@@ -180,6 +180,17 @@ class Backbone(Stack):
         add_producer_policies(Construct(self, "Producers"), stage=self._stage, types=types, bus=arn)
         backbone.allow_append(listener.function, external, reads_openings=True)
         backbone.allow_proving(listener.function, ADMIT)
+        alarm(
+            listener,
+            "Forged",
+            name=f"{names.of(ADMIT)}-forged",
+            metric=own_metric(self._stage, ADMIT, observability.FORGED),
+            at_least=1,
+            minutes=1,
+            meaning="Severity: high. admit has found a row of the ledger that it has not proven. Somebody else may "
+            "have written it, so that an event is dropped as a duplicate. The event is a dead letter.",
+            topic=self._alarms,
+        )
         return listener
 
     def _publish(self) -> list[cloudwatch.IWidget]:

@@ -4,7 +4,7 @@ The backbone's stack creates the keys and publishes their ARNs as parameters of 
 them by the names of these parameters, so no stack exports or imports values. A stage without `own_keys` has none: AWS
 services then encrypt with their own keys.
 
-Every stage has one more key, which wraps the keys of the writers of events (daybook/runtime/keyring.py).
+Every stage has one more key, which wraps the keys of writers (daybook/runtime/keyring.py).
 """
 
 from enum import StrEnum
@@ -130,7 +130,9 @@ def encrypt_queue(queue: sqs.Queue, *, stage: Stage) -> None:
     it otherwise allows only the queue's own rule.
     """
     if key := own_key(queue, stage=stage, data=Data.MESSAGES):
-        made: sqs.CfnQueue = queue.node.default_child  # type: ignore[assignment]
+        made = queue.node.default_child
+        if not isinstance(made, sqs.CfnQueue):
+            raise TypeError(made)
         made.sqs_managed_sse_enabled = None
         made.kms_master_key_id = key.key_arn
         made.kms_data_key_reuse_period_seconds = DATA_KEY_REUSE.to_seconds()

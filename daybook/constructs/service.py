@@ -224,8 +224,7 @@ class Service(Stack):
         listener.function.allow(["sqs:ChangeMessageVisibility"], listener.queue.queue_arn)
         self._backbone.allow_ledger(listener.function, handler.name)
         self._backbone.allow_reading_events(listener.function, handler.event_type)
-        if handler.emits:
-            self._backbone.allow_proving(listener.function, handler.name)
+        self._backbone.allow_proving(listener.function, handler.name)
         if tables:
             allow_key(listener.function, stage=self.stage, data=Data.TABLES, service="dynamodb", actions=DECRYPT)
         self._dashboard.add_widgets(*listener.widgets())
@@ -233,11 +232,12 @@ class Service(Stack):
             listener,
             "Forged",
             name=f"{self.stage.names.of(handler.name)}-forged",
-            metric=own_metric(self.stage, handler.name, observability.NOT_RECORDED),
+            metric=own_metric(self.stage, handler.name, observability.FORGED),
             at_least=1,
             minutes=1,
-            meaning=f"Severity: high. {handler.name} has received a message about an event that is not in the store. "
-            "publish sends only recorded events, so somebody else may have sent it. The function did not act on it.",
+            meaning=f"Severity: high. {handler.name} has received a message about an event that is not in the store, "
+            "or has found a row of the ledger that it has not proven. Somebody else may have sent the message, or "
+            "written the row. The function did not act on it.",
             topic=self._backbone.alarms,
         )
         alarm(

@@ -33,6 +33,7 @@ from daybook.runtime.settings import settings
 from daybook.store.cursor import ConcurrentWrite
 from daybook.store.event_store import EventStore
 from daybook.store.ledger import Ledger, LedgerEntry
+from daybook.store.ledger import from_item as entry_in
 from daybook.store.timers import DueTable
 from daybook.store.transaction import Backoff, ConditionsFailed, write
 
@@ -52,6 +53,14 @@ def backbone() -> Backbone:
         keyring(),
         here,
     )
+
+
+def duplicate(conflict: ConditionsFailed) -> Duplicate:
+    """The error after a transaction failed because the event is already done. Raises LedgerRowNotProven if the row that
+    says so is not proven.
+    """
+    backbone().keyring.check_row(entry_in(conflict.failed[LEDGER] or {}).row)
+    return Duplicate()
 
 
 class Consumer(ABC, Generic[E]):
@@ -117,8 +126,9 @@ class Consumer(ABC, Generic[E]):
         """Run `decide`, and commit its unit of work in one transaction with the named parts that `extra_parts` returns.
 
         `already_performed`: the unit of work records what an external system has done, so it is committed even if an
-        operator has discarded the event meanwhile. Raises Duplicate if the event was processed before, ConcurrentWrite
-        if a condition of one of the extra parts failed.
+        operator has discarded the event meanwhile. Raises Duplicate if the event was processed before,
+        LedgerRowNotProven if only a row without a proof says so, and ConcurrentWrite if a condition of one of the extra
+        parts failed.
         """
         while True:
             work = Work(backbone(), self.name, metadata, emits=self.emits, backoff=backoff)
@@ -131,7 +141,7 @@ class Consumer(ABC, Generic[E]):
                 if conflict.failed.keys() & extra.keys():
                     raise ConcurrentWrite from None
                 if LEDGER in conflict.failed:
-                    raise Duplicate from None
+                    raise duplicate(conflict) from None
                 # If a row has changed too, another unit of work may have opened the stream: the body runs again.
                 if conflict.failed.keys() <= final.keys():
                     raise final[next(iter(conflict.failed))] from None

@@ -81,6 +81,7 @@ class Effect(Consumer[E]):
         # The commit would also detect a duplicate, but only after the call.
         row, switch = switches.find_with_status(metadata.id, self.name, backoff)
         if row and row.done:
+            here.keyring.check_row(row.row)
             raise Duplicate
         breaker = CircuitBreaker(switches, switch, here.settings.breaker, metadata.id)
         breaker.enter(backoff.remaining)
@@ -88,8 +89,9 @@ class Effect(Consumer[E]):
         key = filled_key(self.idempotency_key, dict(event))
         try:
             record = records.begin(key, cause=metadata.id, seconds=backoff.remaining)
-        except AlreadyPerformed:
+        except AlreadyPerformed as performed:
             breaker.not_called()
+            here.keyring.check_row(performed.row)
             self.commit(lambda _: None, metadata, backoff)
             return
         except Exception:
@@ -160,7 +162,7 @@ class Effect(Consumer[E]):
                 work.emit(outcome)
 
         def completion(work: Work) -> dict[str, dict[str, Any]]:
-            return {"effect record": record.completion(work.emitted_ids)}
+            return {"effect record": record.completion(work.emitted_ids, backbone().keyring.writer(self.name))}
 
         while True:
             try:

@@ -5,7 +5,7 @@ guarantees that a call is made once for each key, even if messages are redeliver
 cause the same call. While a record is *open*, it is not known whether the call took effect.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -16,7 +16,8 @@ from botocore.exceptions import ClientError
 
 from daybook.consumers.failure import RetryLater
 from daybook.contracts import clock
-from daybook.store import ledger_keys
+from daybook.contracts.proof import Writer
+from daybook.store import ledger_keys, ledger_proofs
 from daybook.store.attributes import pack_item, unpack_item
 from daybook.store.transaction import is_failed_condition
 
@@ -53,7 +54,11 @@ class InProgress(RetryLater):
 
 
 class AlreadyPerformed(Exception):
-    """The call was already made for another event with the same idempotency key."""
+    """The call was already made for another event with the same idempotency key, as the effect record `row` says."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        super().__init__("the call was already made for another event with the same idempotency key")
+        self.row = row
 
 
 @dataclass(slots=True)
@@ -107,11 +112,9 @@ class EffectRecord:
         """Release the record, which stays open, for the next delivery. Raises InProgress."""
         self._records.write(self.idempotency_key, "REMOVE #until", self._number)
 
-    def completion(self, events: list[str]) -> dict[str, Any]:
-        """The part of a transaction that records the outcome: the ids of the outcome events."""
-        values = {":completed": COMPLETED, ":now": clock.now(), ":events": events}
-        expression = "SET #state = :completed, completed_at = :now, events = :events REMOVE #until"
-        return {"Update": self._records.update(self.idempotency_key, expression, self._number, values=values)}
+    def completion(self, events: Sequence[str], consumer: Writer) -> dict[str, Any]:
+        """The part of a transaction that records the outcome: the ids of the outcome events. `consumer` proves it."""
+        return self._records.completion(self.idempotency_key, self._number, events, consumer)
 
 
 class EffectRecords:
@@ -164,7 +167,7 @@ class EffectRecords:
     def _take_over(self, idempotency_key: str, row: Mapping[str, Any], cause: str, seconds: float) -> EffectRecord:
         """Take over the existing record, if the process that held it must have ended."""
         if row["state"] == COMPLETED:
-            raise AlreadyPerformed
+            raise AlreadyPerformed(row)
         if row["cause"] != cause:
             msg = "another event has the same idempotency key, and the outcome of its call is not known yet"
             raise InProgress(msg)
@@ -179,6 +182,16 @@ class EffectRecords:
         return EffectRecord(
             idempotency_key, outcome_unknown=True, notes=row["notes"], _number=number + 1, _records=self
         )
+
+    def completion(self, idempotency_key: str, number: int, events: Sequence[str], consumer: Writer) -> dict[str, Any]:
+        """The part of a transaction that completes an open record with its outcome events, as `update`."""
+        row: dict[str, object] = {"state": COMPLETED, "completed_at": clock.now(), "events": list(events)}
+        key = ledger_keys.of_effect(idempotency_key, self._consumer)
+        row |= ledger_proofs.prove(key | row, consumer)
+        names = {f"#v_{name}": name for name in row}
+        expression = "SET " + ", ".join(f"{alias} = :{alias[1:]}" for alias in names) + " REMOVE #until"
+        values = {f":v_{name}": value for name, value in row.items()}
+        return {"Update": self.update(idempotency_key, expression, number, names=names, values=values)}
 
     def update(
         self,

@@ -26,9 +26,11 @@ from daybook.consumers.outcome import Outcome, Verdict
 from daybook.consumers.pipeline import Pipeline
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope, Metadata
+from daybook.runtime.keyring import keyring
 from daybook.store.cursor import ConcurrentWrite, Cursor, Cursors, PendingEvent
 from daybook.store.event_store import EventStore
 from daybook.store.ledger import TRYING, Ledger, LedgerEntry
+from daybook.store.ledger_proofs import LedgerRowNotProven
 from daybook.store.transaction import Backoff
 
 _PAGE_SIZE = 25
@@ -122,7 +124,10 @@ class Stream:
             return cursor.sequence
         row = self._ledger.find(pending.event, self._consumer)
         if row and row.done:
-            return pending.sequence
+            if keyring().proves_row(row.row):
+                return pending.sequence
+            if pending.reason != LedgerRowNotProven.__name__:  # else the event has a dead letter already
+                raise LedgerRowNotProven(row.row["key"])
         message = "stream blocked" if pending.blocked else "stream waits for retry"
         pipeline.settlement.log.info(message, extra=wake_up.about | {"blocked_by": pending.event})
         return None

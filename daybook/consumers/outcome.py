@@ -11,6 +11,7 @@ from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.contracts.contract import ContractBroken, UnknownVersion
 from daybook.runtime.retry import Retry
 from daybook.store.cursor import ConcurrentWrite
+from daybook.store.ledger_proofs import LedgerRowNotProven
 from daybook.store.transaction import OutOfTime
 
 # A message that was handed back is redelivered within this time.
@@ -79,7 +80,7 @@ def outcome_of(error: Exception | None, *, failed: int, age: float, retry: Retry
                 if age <= _retry_window(error, retry)
                 else _dead(error)
             )
-        case NonRetryable() | ContractBroken() | OutcomeUnknown(final=True):
+        case NonRetryable() | ContractBroken() | OutcomeUnknown(final=True) | LedgerRowNotProven():
             return _dead(error)
     return _failed_attempt(error, failed, retry)
 

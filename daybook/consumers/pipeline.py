@@ -22,9 +22,11 @@ from daybook.consumers.failure import NotRecorded, ProcessDied
 from daybook.consumers.outcome import Outcome, Verdict, handed_back, outcome_of
 from daybook.consumers.settlement import Settlement
 from daybook.contracts.envelope import Envelope, Metadata, NotAnEnvelope, Pointer
+from daybook.runtime.keyring import keyring
 from daybook.runtime.settings import settings
 from daybook.store.event_store import EventStore, NotAnEvent, Position, from_item
 from daybook.store.ledger import Ledger, LedgerEntry
+from daybook.store.ledger_proofs import LedgerRowNotProven
 from daybook.store.transaction import Backoff
 
 # A delivery attempt starts only if this much time is left. Otherwise the message is handed back.
@@ -68,6 +70,8 @@ class Pipeline:
         for delivery in [each for each in deliveries if not each.is_suspected] + suspected[:1]:
             try:
                 self._consumer.handle(delivery, self)
+            except LedgerRowNotProven as error:
+                self._give_up(delivery.record, error, delivery.metadata.id)
             except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
                 self.settlement.unsettled(delivery.about, error)
         for delivery in suspected[1:]:
@@ -99,6 +103,8 @@ class Pipeline:
                 yield self._delivery(record, _event(pointer, found))
             except NotRecorded as error:
                 self._give_up(record, error)
+            except LedgerRowNotProven as error:
+                self._give_up(record, error, pointer.id)
             except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
                 self.settlement.unsettled(about(record, pointer), error)
 
@@ -108,10 +114,12 @@ class Pipeline:
         row = self._consumer.ledger_row(event.metadata) if redelivered else None
         return Delivery(record, event.metadata, event.data, row)
 
-    def _give_up(self, record: Mapping[str, Any], error: NotAnEnvelope | NotRecorded) -> None:
-        """Make a message without a recorded event a dead letter."""
+    def _give_up(
+        self, record: Mapping[str, Any], error: NotAnEnvelope | NotRecorded | LedgerRowNotProven, event: str = ""
+    ) -> None:
+        """Make a message a dead letter that cannot be handled. `event` is the id of its event, if it is recorded."""
         try:
-            self.settlement.unreadable(record, error)
+            self.settlement.untrusted(record, error, event)
         except Exception as not_sent:  # noqa: BLE001 - the message is redelivered, with the same outcome
             self.settlement.unsettled({"message_id": record["messageId"]}, not_sent)
 
@@ -125,6 +133,8 @@ class Pipeline:
     def check(self, delivery: Delivery) -> Outcome | None:
         """The outcome of a delivery that must not be attempted; None for all others."""
         if delivery.row and delivery.row.done:
+            if not keyring().proves_row(delivery.row.row):
+                return Outcome(verdict=Verdict.DEAD, error=LedgerRowNotProven(delivery.row.row["key"]))
             return Outcome(verdict=Verdict.DUPLICATE)
         if self.remaining() < MIN_REMAINING_SECONDS:
             return handed_back()

@@ -54,7 +54,9 @@ class OrderedReaction(Reaction[E]):
 
     def _stream(self) -> Stream:
         here = backbone()
-        return Stream(self.name, here.store, here.ledger, Cursors(here.dynamodb, here.settings.names.ledger, self.name))
+        writer = partial(here.keyring.writer, self.name)
+        cursors = Cursors(here.dynamodb, here.settings.names.ledger, self.name, writer)
+        return Stream(self.name, here.store, here.ledger, cursors)
 
 
 def reaction(

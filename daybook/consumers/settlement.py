@@ -12,10 +12,12 @@ from daybook.consumers.failure import NotRecorded, kind, log_failure, reason
 from daybook.consumers.outcome import RETRY_LATER, Outcome, Verdict, unsettled
 from daybook.contracts import clock
 from daybook.contracts.contract import UnknownVersion
-from daybook.contracts.envelope import Metadata, NotAnEnvelope
+from daybook.contracts.envelope import NotAnEnvelope
 from daybook.runtime import aws, observability
+from daybook.runtime.keyring import keyring
 from daybook.runtime.settings import settings
 from daybook.store.ledger import AlreadyDone, Ledger, Note
+from daybook.store.ledger_proofs import LedgerRowNotProven
 
 
 class Settlement:
@@ -48,15 +50,19 @@ class Settlement:
                 outcome = self._retry(delivery, outcome)
         return outcome
 
-    def unreadable(self, record: Mapping[str, Any], error: NotAnEnvelope | NotRecorded) -> None:
-        """Make a message without a recorded event a dead letter. It does not get the id that the message names."""
-        self._send_to_dead_letters(record, error)
+    def untrusted(
+        self, record: Mapping[str, Any], error: NotAnEnvelope | NotRecorded | LedgerRowNotProven, event: str = ""
+    ) -> None:
+        """Make a message a dead letter without a recorded event, or about an event whose work is in doubt. It does not
+        get the id of the event, which has another row, but names it as `event`, if it is recorded.
+        """
+        self._send_to_dead_letters(record, error, named_event=event)
         about = {"message_id": record["messageId"], "reason": reason(error)}
-        if isinstance(error, NotRecorded):
-            self.log.critical("not recorded", extra=about)
-            self._count(observability.NOT_RECORDED)
-        else:
+        if isinstance(error, NotAnEnvelope):
             self.log.warning("unreadable", extra=about)
+        else:
+            self.log.critical("forged", extra=about | {"error": kind(error)})
+            self._count(observability.FORGED)
 
     def unsettled(self, about: Mapping[str, Any], error: Exception) -> None:
         """Redeliver a message that could not be handled, after the queue's visibility timeout."""
@@ -91,8 +97,16 @@ class Settlement:
 
     def _dead(self, delivery: Delivery, outcome: Outcome, error: Exception) -> Outcome:
         """Send the message to the dead-letter queue, with the reason."""
+        event = delivery.metadata.id
         try:
-            self._send_to_dead_letters(delivery.record, error, delivery.metadata)
+            if isinstance(error, LedgerRowNotProven):
+                self.untrusted(delivery.record, error, event)
+                return outcome
+            row = self._ledger.find(event, self._consumer)
+            if row and row.done and not keyring().proves_row(row.row):
+                # record-dead-letters would believe the row, and drop the dead letter.
+                return self._dead(delivery, outcome, LedgerRowNotProven(row.row["key"]))
+            self._send_to_dead_letters(delivery.record, error, event_id=event)
         except Exception as not_sent:  # noqa: BLE001 - the message is redelivered, with the same outcome
             self.unsettled(delivery.about, not_sent)
             return unsettled(not_sent)
@@ -146,16 +160,19 @@ class Settlement:
         )
         try:
             self._ledger.note(m.id, self._consumer, (m.stream, m.sequence), note)
-        except AlreadyDone:
-            self._duplicate(delivery)
-            return Outcome(verdict=Verdict.DUPLICATE)
+        except AlreadyDone as done:
+            row = done.row.row
+            outcome = Outcome(verdict=Verdict.DUPLICATE)
+            if not keyring().proves_row(row):
+                outcome = Outcome(verdict=Verdict.DEAD, error=LedgerRowNotProven(row["key"]))
+            return self.settle(delivery, outcome)
         except Exception as not_noted:  # noqa: BLE001 - without a note it is suspected at its redelivery, which is safe
             self.unsettled(delivery.about, not_noted)
             return unsettled(not_noted)
         return None
 
     def _send_to_dead_letters(
-        self, record: Mapping[str, Any], error: Exception, metadata: Metadata | None = None
+        self, record: Mapping[str, Any], error: Exception, *, event_id: str = "", named_event: str = ""
     ) -> None:
         dead_letter.send(
             aws.client("sqs"),
@@ -164,7 +181,8 @@ class Settlement:
             consumer=self._consumer,
             error=kind(error),
             reason=reason(error),
-            event_id=metadata.id if metadata else None,
+            event_id=event_id,
+            named_event=named_event,
         )
 
     def _count(self, name: str, number: int = 1) -> None:

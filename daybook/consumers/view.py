@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from daybook.consumers.consumer import Consumer, E, backbone
+from daybook.consumers.consumer import Consumer, E, backbone, duplicate
 from daybook.consumers.failure import kind, reason
 from daybook.consumers.generations import POINTER, RESERVED, Generations, generation_name, row_id
-from daybook.consumers.outcome import Duplicate
 from daybook.consumers.work import LEDGER, Backbone
 from daybook.contracts import clock
 from daybook.contracts.envelope import Metadata
@@ -195,7 +194,8 @@ class Projection:
         )
         table = self._backbone.settings.table
         rows = {_name(*each): each[0].part(table(each[0].table), each[1]) for each in self._rows}
-        return {LEDGER: self._backbone.ledger.record(entry), **rows}
+        writer = self._backbone.keyring.writer(self._consumer)
+        return {LEDGER: self._backbone.ledger.record(entry, writer), **rows}
 
     def drop_superseded(self, failed: Mapping[str, Mapping[str, Any] | None]) -> None:
         """Drop the fields that newer events have set. `failed` are the rows whose conditions failed (see
@@ -257,7 +257,7 @@ class View(Consumer[E]):
                 write(backbone().dynamodb, projection.parts(), backoff)
             except ConditionsFailed as conflict:
                 if LEDGER in conflict.failed:
-                    raise Duplicate from None
+                    raise duplicate(conflict) from None
                 projection.drop_superseded(conflict.failed)
                 backoff.wait()
             else:

@@ -251,7 +251,7 @@ class Work:
             sequence=self.cause.sequence,
             emitted=self.emitted_ids,
         )
-        parts = {LEDGER: self._backbone.ledger.record(entry, already_performed=already_performed)}
+        parts = {LEDGER: self._backbone.ledger.record(entry, self._writer, already_performed=already_performed)}
         final: dict[str, Exception] = {}
         for key, row in self._saved.items():
             name = f"row {'/'.join(key)}"
@@ -291,7 +291,7 @@ class Work:
 
     @property
     def _writer(self) -> Writer:
-        """The consumer as a writer. Only consumers that record events need a key."""
+        """The consumer as a writer."""
         return self._backbone.keyring.writer(self._consumer)
 
     def _timers(self) -> dict[str, dict[str, Any]]:

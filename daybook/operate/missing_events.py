@@ -5,20 +5,21 @@ later, has not received the events that were recorded in between. The store has 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from daybook.contracts import clock
 from daybook.operate import moments
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.reading import entries
+from daybook.store import ledger_proofs
 from daybook.store.journal import JournalEntry, Span
-from daybook.store.ledger import DONE, TRYING, LedgerEntry
+from daybook.store.ledger import TRYING, LedgerEntry
 
 # Before any event.
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
-_ROW = ("key", "state", "at")
+_ROW = ("key", *ledger_proofs.STATUS, ledger_proofs.PROOF)
 
 
 def span(connection: Connection, since: str | None, until: str | None, now: datetime) -> Span:
@@ -47,7 +48,8 @@ def complete(connection: Connection, now: datetime) -> datetime:
 class MissingEvents:
     """The events that one consumer has not processed.
 
-    Committed and discarded events are processed. With `missing`, only events without a ledger row count, and events
+    Committed and discarded events are processed, if their rows are proven: otherwise the event is delivered, and the
+    consumer makes it a dead letter. With `missing`, only events without a ledger row count, and events
     whose last attempt was before `subscribed_since`: they were in a queue that was deleted. Events that wait in
     the queue for the first time have no row either, so they count as missing: a second delivery does no harm.
     """
@@ -56,6 +58,8 @@ class MissingEvents:
     consumer: str
     subscribed_since: datetime
     missing: bool
+    unproven: set[str] = field(default_factory=set)
+    """The ids of events so far whose rows say that they are done, without a valid proof."""
 
     def of(self, lines: Sequence[JournalEntry]) -> list[JournalEntry]:
         """Those of the events that the consumer has not processed, in their order."""
@@ -67,7 +71,12 @@ class MissingEvents:
         return [line for line in lines if line.id not in has]
 
     def _has(self, entry: LedgerEntry) -> bool:
-        return not self._was_in_deleted_queue(entry) if self.missing else entry.state in DONE
+        if entry.done:
+            proven = self.connection.keyring.proves_row(entry.row)
+            if not proven:
+                self.unproven.add(entry.event)
+            return proven
+        return self.missing and not self._was_in_deleted_queue(entry)
 
     def _was_in_deleted_queue(self, entry: LedgerEntry) -> bool:
         """Whether its last attempt was before the current queue was created."""

@@ -1,4 +1,4 @@
-"""The keys of all writers of events. A writer proves its events, and each reader can check them.
+"""The keys of all writers. A writer proves its events, timers and rows of the ledger, and each reader can check them.
 
 Partition key `writer`: a consumer, or `admit`, `fire-timers` or `operations`. A row holds the writer's key, wrapped by
 the stage's KMS key for proofs with the writer's name in the encryption context. The writer creates it at first use; no
@@ -6,7 +6,7 @@ code changes or deletes it, so that the events of a consumer that was deleted ca
 each key once.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import Any
 
@@ -17,7 +17,9 @@ from daybook.contracts.proof import ADMIT, FIRE_TIMERS, KEY_BYTES, OPERATIONS, W
 from daybook.runtime import aws
 from daybook.runtime.names import Names
 from daybook.runtime.settings import settings
+from daybook.store import ledger_keys, ledger_proofs
 from daybook.store.attributes import pack_item, unpack_item
+from daybook.store.ledger_proofs import LedgerRowNotProven
 from daybook.store.schema import Schema
 from daybook.store.timers import Timer
 from daybook.store.transaction import is_failed_condition
@@ -80,6 +82,16 @@ class Keyring:
         """
         writer = self.find(timer.draft.producer) if timer.draft.type in timers else None
         return writer is not None and writer.has_proven(timer.content, timer.proof)
+
+    def proves_row(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row of the ledger is proven by the consumer with whose name its key begins."""
+        writer = self.find(ledger_keys.split(row["key"])[0])
+        return writer is not None and ledger_proofs.is_proven(row, writer)
+
+    def check_row(self, row: Mapping[str, Any]) -> None:
+        """Raises LedgerRowNotProven if the row is not proven."""
+        if not self.proves_row(row):
+            raise LedgerRowNotProven(row["key"])
 
     def prove_timer(self, timer: Timer) -> Timer:
         """The timer with the proof of the consumer that it names: for tools that change timers."""

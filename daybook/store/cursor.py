@@ -2,16 +2,19 @@
 
 One row in the ledger's table for each consumer and stream: `<consumer>#cursor#<stream>`. The cursor moves in the same
 transaction as the work, on the condition that it has not changed since it was read. This
-guarantees that events are processed in order and once, even if messages are lost, duplicated or late.
+guarantees that events are processed in order and once, even if messages are lost, duplicated or late. Each row carries
+a proof by the consumer's key: a row that somebody else has moved could skip events.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
 from botocore.exceptions import ClientError
 
 from daybook.contracts import clock
-from daybook.store import ledger_keys
+from daybook.contracts.proof import Writer
+from daybook.store import ledger_keys, ledger_proofs
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.transaction import is_failed_condition
 
@@ -75,19 +78,24 @@ class Cursor:
 
 
 class Cursors:
-    """Reads and writes one consumer's cursors. `table` is the ledger's table."""
+    """Reads and writes one consumer's cursors. `table` is the ledger's table. `writer` returns the consumer, which
+    proves and checks them.
+    """
 
-    def __init__(self, dynamodb: Any, table: str, consumer: str) -> None:
+    def __init__(self, dynamodb: Any, table: str, consumer: str, writer: Callable[[], Writer]) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._consumer = consumer
+        self._writer = writer
 
     def read(self, stream: str) -> Cursor:
-        """The cursor in the stream, or a new one at its beginning. A consistent read."""
+        """The cursor in the stream, or a new one at its beginning. A consistent read. Raises LedgerRowNotProven."""
         answer = self._dynamodb.get_item(TableName=self._table, Key=self._key(stream), ConsistentRead=True)
         if "Item" not in answer:
             return Cursor(stream)
         row = unpack_item(answer["Item"])
+        if not ledger_proofs.is_proven(row, self._writer()):
+            raise ledger_proofs.LedgerRowNotProven(row["key"])
         return Cursor(
             stream, row["sequence"], row["version"], PendingEvent(**row["pending"]) if "pending" in row else None
         )
@@ -100,6 +108,7 @@ class Cursors:
         values |= {"sequence": cursor.sequence, "version": cursor.version}
         if pending:
             values["pending"] = {name: getattr(pending, name) for name in PendingEvent.__dataclass_fields__}
+        values |= ledger_proofs.prove(ledger_keys.of_cursor(cursor.stream, self._consumer) | values, self._writer())
         names = {f"#{name}": name for name in (*values, "pending", "version")}
         update: dict[str, Any] = {
             "TableName": self._table,

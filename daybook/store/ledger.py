@@ -3,6 +3,8 @@
 Partition key `key`: `<consumer>#<event id>`. A consumer writes its row in the same transaction as its work, on the
 condition that the event is not done yet. So a duplicate delivery changes nothing. The row also holds each failed
 delivery attempt and, for a dead letter, the reason and the body. A later commit replaces all of that.
+
+A row that says that the event is done carries a proof by the consumer's key (daybook/store/ledger_proofs.py).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +13,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from daybook.store import ledger_keys
+from daybook.contracts.proof import Writer
+from daybook.store import ledger_keys, ledger_proofs
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.schema import Index, Schema
 from daybook.store.transaction import Backoff, batch_get, is_failed_condition
@@ -40,11 +43,15 @@ _NOT_COMMITTED: _Condition = (
     {":committed": pack(COMMITTED)},
 )
 # The attributes that only dead letters have.
-DEAD_LETTER_ATTRIBUTES = ("dead", "error", "reason", "body", "body_key", "attributes")
+DEAD_LETTER_ATTRIBUTES = ("dead", "error", "reason", "body", "body_key", "attributes", "named_event")
 
 
 class AlreadyDone(Exception):
-    """The event is already committed or discarded at this consumer. That is final."""
+    """The event is already committed or discarded at this consumer, as `row` says. That is final, if it is proven."""
+
+    def __init__(self, row: "LedgerEntry") -> None:
+        super().__init__("the event is already committed or discarded at this consumer")
+        self.row = row
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,13 @@ class LedgerEntry:
     def done(self) -> bool:
         """Whether the event is committed or discarded."""
         return self.state in DONE
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The row's key and attributes, for its proof."""
+        emitted = {"emitted": list(self.emitted)} if self.emitted else {}
+        key = ledger_keys.of_event(self.event, self.consumer)
+        return {**self.details, **key, "state": self.state, "at": self.at, **emitted}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,18 +111,22 @@ class Ledger:
         self._dynamodb = dynamodb
         self._table = table
 
-    def record(self, entry: LedgerEntry, *, already_performed: bool = False) -> dict[str, Any]:
+    def record(self, entry: LedgerEntry, consumer: Writer, *, already_performed: bool = False) -> dict[str, Any]:
         """The part of a transaction that records the event's processing status, on the condition that it is not done.
 
-        `already_performed`: an external system has performed what the event requested, so the event is recorded even if
-        an operator has discarded it meanwhile.
+        `consumer` proves the row. If the condition fails, DynamoDB returns the row. `already_performed`: an external
+        system has performed what the event requested, so the event is recorded even if an operator has discarded it
+        meanwhile.
         """
         values: dict[str, object] = {"state": entry.state, "at": entry.at, **entry.details}
         values |= {"stream": entry.stream, "sequence": entry.sequence}
         if entry.emitted:
             values["emitted"] = list(entry.emitted)
+        values |= ledger_proofs.prove(entry.row, consumer)
         condition = _NOT_COMMITTED if already_performed else _NOT_DONE
-        return {"Update": self._update(entry.event, entry.consumer, values, condition, remove=DEAD_LETTER_ATTRIBUTES)}
+        # An attribute that the proof covers must not be left of an earlier status.
+        remove = (*DEAD_LETTER_ATTRIBUTES, *ledger_proofs.STATUS)
+        return {"Update": self._update(entry.event, entry.consumer, values, condition, remove=remove)}
 
     def record_dead(self, entry: LedgerEntry) -> None:
         """Record a dead letter. The entry's `details` hold error, reason and body. Raises AlreadyDone."""
@@ -175,6 +193,7 @@ class Ledger:
                 **{f":{alias[1:]}": pack(values[name]) for alias, name in names.items()},
                 **condition[1],
             },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
 
     def _write(self, update: Mapping[str, Any]) -> None:
@@ -183,15 +202,15 @@ class Ledger:
         except ClientError as error:
             if not is_failed_condition(error):
                 raise
-            msg = "the event is already committed or discarded at this consumer"
-            raise AlreadyDone(msg) from error
+            raise AlreadyDone(from_item(error.response["Item"])) from error  # type: ignore[typeddict-item]
 
 
 def from_item(item: Mapping[str, Any]) -> LedgerEntry:
     """The row in an item of the ledger's table. Its key says to which event and consumer it belongs."""
     values = unpack_item(item)
     consumer, event = ledger_keys.split(values.pop("key"))
-    known = {name: values[name] for name in _FIELDS if name in values}
+    # Somebody else may have written a row without a state or a time.
+    known = {"state": "", "at": ""} | {name: values[name] for name in _FIELDS if name in values}
     return LedgerEntry(
         event, consumer, **known, details={name: value for name, value in values.items() if name not in _FIELDS}
     )

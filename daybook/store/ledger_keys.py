@@ -56,6 +56,16 @@ def split(key: str) -> tuple[str, str]:
     return consumer, rest
 
 
+def is_of_effect(key: str) -> bool:
+    """Whether the row is the record of an effect."""
+    return split(key)[1].startswith("effect#")
+
+
+def is_of_cursor(key: str) -> bool:
+    """Whether the row is the position of an ordered consumer in a stream."""
+    return split(key)[1].startswith("cursor#")
+
+
 def is_of_event(key: str) -> bool:
     """Whether the row is the processing status of an event at a consumer."""
     consumer, event = split(key)

@@ -1,17 +1,25 @@
-"""Keys of writers in tests: derived from their names, without KMS and without the table of keys."""
+"""Keys of writers in tests, derived from their names, without KMS and without the table of keys."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from daybook.contracts.contract import Event
 from daybook.contracts.proof import ADMIT, FIRE_TIMERS, OPERATIONS, Writer
 from daybook.runtime.keyring import Keyring
+from daybook.store import ledger_keys, ledger_proofs
 
 
 def writer(name: str) -> Writer:
     """The writer with this name."""
     return Writer(name, hashlib.sha256(f"test key of {name}".encode()).digest())
+
+
+def proven(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of the ledger, with the proof of its consumer."""
+    return {**row, **ledger_proofs.prove(row, writer(ledger_keys.split(row["key"])[0]))}
 
 
 def writer_of(event: type[Event] | None, producer: str) -> Writer:

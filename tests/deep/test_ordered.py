@@ -7,7 +7,9 @@ from rich.console import Console
 
 from daybook.local.progress import Progress
 from daybook.local.system import up
-from daybook.store.ledger import COMMITTED
+from daybook.store import ledger_proofs
+from daybook.store.attributes import pack_item
+from daybook.store.ledger import COMMITTED, DISCARDED
 from tests.deployed.deployed import Deployed, an_event
 from tests.local.processes import until
 from tests.templates.synthesis import ROOT, copy_of_sources
@@ -91,13 +93,13 @@ def turned(system: Deployed, dial: str) -> list[int]:
 
 def discard(system: Deployed, event: str) -> None:
     """Discard the event at follow-dial, without the operator's command."""
-    system.cloud.client("dynamodb").update_item(
-        TableName=system.connection.names.ledger,
-        Key={"key": {"S": f"follow-dial#{event}"}},
-        UpdateExpression="SET #state = :discarded REMOVE dead",
-        ExpressionAttributeNames={"#state": "state"},
-        ExpressionAttributeValues={":discarded": {"S": "discarded"}},
-    )
+    here = system.connection
+    found = here.ledger.find(event, "follow-dial")
+    assert found
+    row = {**found.row, "state": DISCARDED, "stream": found.stream, "sequence": found.sequence}
+    del row["dead"]
+    row |= ledger_proofs.prove(row, here.keyring.writer("follow-dial"))
+    system.cloud.client("dynamodb").put_item(TableName=here.names.ledger, Item=pack_item(row))
 
 
 def queue(system: Deployed) -> str:

@@ -120,7 +120,9 @@ def test_the_status_at_a_removed_consumer_is_shown_and_the_trace_is_complete(sys
     Register(system.connection.dynamodb, names.ledger).update({**subscribed, "wrap-gift": ["OrderPlaced"]})
     gone = LedgerEntry(placed, "wrap-gift", COMMITTED, clock.now(), f"order/{order}", 1)
     dynamodb = system.cloud.client("dynamodb")
-    dynamodb.transact_write_items(TransactItems=[system.connection.ledger.record(gone)])
+    dynamodb.transact_write_items(
+        TransactItems=[system.connection.ledger.record(gone, system.connection.keyring.writer("wrap-gift"))]
+    )
 
     system.finishes(placed)
     traced = daybook(system, "trace", f"order/{order}")

@@ -67,7 +67,9 @@ def a_committed_row_is_changed_and_deleted(system: Deployed) -> None:
     """Change and delete a row of the ledger, as somebody with all rights could."""
     dynamodb, table = system.cloud.client("dynamodb"), system.connection.names.ledger
     entry = LedgerEntry(unique("event"), "receive-stock", COMMITTED, clock.now())
-    dynamodb.transact_write_items(TransactItems=[system.connection.ledger.record(entry)])
+    dynamodb.transact_write_items(
+        TransactItems=[system.connection.ledger.record(entry, system.connection.keyring.writer("receive-stock"))]
+    )
     key = pack_item(of_event(entry.event, entry.consumer))
     dynamodb.put_item(TableName=table, Item={**key, "state": pack(TRYING)})
     dynamodb.delete_item(TableName=table, Key=key)

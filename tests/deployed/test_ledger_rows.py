@@ -1,19 +1,27 @@
-"""The ledger's rows are safe from other consumers: a planted row is refused, and an illegal change is reported."""
+"""The ledger's rows are safe from other consumers: a planted row is refused, and an illegal change is reported.
+
+A row that somebody with rights to the whole table has planted is not believed.
+"""
 
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from daybook.contracts.identity import admitted_id
+from daybook.operate.dead_letters.index import DeadLetter, Selection, dead_letters, still_dead
+from daybook.operate.dead_letters.results import DONE
+from daybook.operate.dead_letters.retry import RetryOperation
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item
 from daybook.store.ledger import COMMITTED, DEAD, Ledger, LedgerEntry, Note
-from tests.deployed.deployed import Deployed, an_order
+from tests.deployed.deployed import CHECKOUT, CONFIRMED, Deployed, an_order, stock_received
 from tests.deployed.test_permissions import roles
 from tests.local.callers import Caller
 from tests.local.processes import unique, until
 
 DENIED = "not authorized to perform"
+NOON = "2026-03-01T12:00:00.000000Z"
 
 
 @pytest.fixture
@@ -30,8 +38,9 @@ def test_a_consumer_cannot_write_or_read_rows_of_another_consumer(system: Deploy
     ledger.note(event, "receive-stock", ("stock/mug", 1), a_note())
     assert ledger.find(event, "receive-stock")
 
-    planted = ledger.record(LedgerEntry(event, "screen-transaction", COMMITTED, "2026-03-01T12:00:00.000000Z"))
-    own = ledger.record(LedgerEntry(event, "receive-stock", COMMITTED, "2026-03-01T12:00:00.000000Z"))
+    writer = system.connection.keyring.writer("receive-stock")
+    planted = ledger.record(LedgerEntry(event, "screen-transaction", COMMITTED, NOON), writer)
+    own = ledger.record(LedgerEntry(event, "receive-stock", COMMITTED, NOON), writer)
     for attempt in (
         lambda: receive_stock.update_item(**planted["Update"]),
         lambda: receive_stock.transact_write_items(TransactItems=[planted]),
@@ -83,6 +92,33 @@ def test_an_illegal_change_with_rights_to_the_whole_table_is_reported(system: De
     until(lambda: len(reports(system, key["key"])) == 2, what="the deletion is reported")
 
 
+# Guards: the proofs of the ledger's rows. Without them, the stock of this order is never reserved, and nothing says so.
+def test_a_committed_row_that_was_planted_before_its_event_ends_no_work(system: Deployed) -> None:
+    sku, order, key = unique("mug"), unique("order"), unique("checkout")
+    system.receives(stock_received(sku, 1))
+    placed = admitted_id(system.connection.account, CHECKOUT, key)
+    row = ledger_keys.of_event(placed, "reserve-stock")
+    dynamodb, table = system.cloud.client("dynamodb"), system.connection.names.ledger
+    dynamodb.put_item(TableName=table, Item=pack_item({**row, "state": COMMITTED, "at": NOON}))
+
+    assert system.sends(an_order(order, lines=[(sku, 1)], producer_id=key)) == [placed]
+    until(lambda: dead_letters_about(system, placed), what="the message is a dead letter")
+    (dead_letter,) = dead_letters_about(system, placed)
+    assert (dead_letter.consumer, dead_letter.error) == ("reserve-stock", "LedgerRowNotProven")
+    assert system.pieces(sku) == (1, 0)
+
+    dynamodb.delete_item(TableName=table, Key=pack_item(row))
+    assert [each.result for each in RetryOperation(system.connection).run([dead_letter])] == [DONE]
+    system.finishes(placed)
+    assert system.types(f"order/{order}") == CONFIRMED
+
+
+def dead_letters_about(system: Deployed, event: str) -> list[DeadLetter]:
+    """The dead letters that name this event, whose own row is not proven."""
+    found = still_dead(system.connection, dead_letters(system.connection, Selection(error="LedgerRowNotProven")))
+    return [dead_letter for dead_letter, _ in found if dead_letter.named_event == event]
+
+
 def reports(system: Deployed, key: str) -> list[str]:
     """What watch-ledger has reported about a row."""
     return [line["change"] for line in system.log("watch-ledger", key) if line["message"] == "tampered"]
@@ -97,4 +133,4 @@ def client_of(system: Deployed, function: str) -> Any:
 
 
 def a_note() -> Note:
-    return Note(message="m", deliveries=1, at="2026-03-01T12:00:00.000000Z")
+    return Note(message="m", deliveries=1, at=NOON)

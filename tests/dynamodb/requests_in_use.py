@@ -109,8 +109,8 @@ def _ledger(client: Any) -> None:
     done = LedgerEntry(
         "one", "consumer", COMMITTED, "2028", "book/emma", 1, ["two"], details={"more": {"a": [1, None]}}
     )
-    _twice(client, ledger.record(done))
-    _twice(client, ledger.record(done, already_performed=True))
+    _twice(client, ledger.record(done, writer("consumer")))
+    _twice(client, ledger.record(done, writer("consumer"), already_performed=True))
     with suppress(AlreadyDone):
         ledger.record_dead(done)
     ledger.find("one", "consumer")
@@ -148,12 +148,12 @@ def _attempts(client: Any) -> None:
     attempt.withdraw()
     attempts.begin("idempotency_key", cause="one", seconds=-60).release()
     again = attempts.begin("idempotency_key", cause="one", seconds=30)
-    _twice(client, again.completion(["three"]))
+    _twice(client, again.completion(["three"], writer("effect")))
     attempts.find("idempotency_key")
 
 
 def _cursors(client: Any) -> None:
-    cursors = Cursors(client, NAMES.ledger, "ordered")
+    cursors = Cursors(client, NAMES.ledger, "ordered", lambda: writer("ordered"))
     hold = PendingEvent(event="one", sequence=2, reason="KeyError", since="2026")
     for cursor in (Cursor("s", 1, 1), Cursor("s", 2, 2, hold), Cursor("s", 3, 3)):
         _twice(client, cursors.part(cursor))

@@ -21,10 +21,11 @@ from daybook.operate.audit.sketch import Sketch, key
 from daybook.operate.connection import Connection
 from daybook.operate.operation import Operation
 from daybook.operate.program import app
+from daybook.store.attributes import pack_item
 from daybook.store.cursor import Cursor, Cursors, PendingEvent
 from daybook.store.event_store import Draft, Head, successor, to_item
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry, Note
-from daybook.testing.keys import writer
+from daybook.testing.keys import proven, writer
 from tests.ops.world import World, ago, ms
 
 WAREHOUSE = "warehouse.receiving"
@@ -222,12 +223,9 @@ def test_a_changed_event_is_reported(stage: World, name: str) -> None:
 def test_a_last_event_that_was_changed_with_its_hash_is_reported_by_the_content_hash(stage: World) -> None:
     (last,) = deliveries(stage, 1)
     m = last.metadata
-    stage.connection.dynamodb.update_item(
-        TableName=stage.names.ledger,
-        Key={"key": {"S": f"admit#{m.id}"}},
-        UpdateExpression="SET content_hash = :hash",
-        ExpressionAttributeValues={":hash": {"S": content_hash(m.type, m.version, last.data)}},
-    )
+    row = {"key": f"admit#{m.id}", "state": COMMITTED, "at": ms(1), "stream": m.stream, "sequence": m.sequence}
+    row |= {"content_hash": content_hash(m.type, m.version, last.data)}
+    stage.connection.dynamodb.put_item(TableName=stage.names.ledger, Item=pack_item(proven(row)))
     assert found() == []
 
     for data in ('{"quantity":900}', "not JSON"):
@@ -381,7 +379,7 @@ def test_a_decision_without_a_record_is_reported(stage: World) -> None:
         m = placed.metadata
         details = {"operation": made_by} if made_by else {}
         entry = LedgerEntry(m.id, PLACE, DISCARDED, ms(9), m.stream, m.sequence, details=details)
-        stage.connection.dynamodb.transact_write_items(TransactItems=[stage.connection.ledger.record(entry)])
+        stage.writes(entry)
 
     assert [(kind, where) for kind, where, _ in found()] == [("operation", "order/2#1"), ("operation", "order/3#1")]
 
@@ -395,7 +393,7 @@ def test_rows_that_no_consumer_of_the_stage_can_have_written_are_reported(stage:
 
     unknown = LedgerEntry(m.id, "no-consumer", COMMITTED, ms(9), m.stream, m.sequence)
     foreign = LedgerEntry("e-2", PLACE, DEAD, ms(9), details={"dead": RESERVE})
-    stage.connection.dynamodb.transact_write_items(TransactItems=[stage.connection.ledger.record(unknown)])
+    stage.writes(unknown)
     stage.connection.ledger.record_dead(foreign)
     stage.connection.dynamodb.put_item(TableName=stage.names.ledger, Item={"key": {"S": "#nothing"}})
 
@@ -404,6 +402,46 @@ def test_rows_that_no_consumer_of_the_stage_can_have_written_are_reported(stage:
         f"the row no-consumer#{m.id} names a consumer that never subscribed",
         f"the row {PLACE}#e-2 claims to be a dead letter of {RESERVE}",
     ]
+
+
+ROWS: dict[str, dict[str, Any]] = {
+    f"{PLACE}#e-1": {"state": COMMITTED, "at": "2026-03-01T12:00:00.000000Z"},
+    f"{PLACE}#e-2": {"state": DISCARDED, "at": "2026-03-01T12:00:00.000000Z"},
+    "charge-order#effect#charge/1001": {"state": "completed", "completed_at": "2026-03-01", "events": ["e-3"]},
+    "raise-alarm#cursor#device/m-1": {"state": "moving", "sequence": 7, "version": 2},
+    "admit#e-4": {"state": COMMITTED, "at": "2026-03-01T12:00:00.000000Z", "content_hash": "h"},
+}
+
+
+def proof_findings() -> list[tuple[str, str]]:
+    return [(where, text) for kind, where, text in found() if kind == "proof"]
+
+
+# Guards: `_check_proof` in the audit.
+@pytest.mark.parametrize("row", [{"key": row_key, **row} for row_key, row in ROWS.items()], ids=ROWS)
+def test_a_row_that_ends_work_without_a_valid_proof_is_reported(stage: World, row: dict[str, Any]) -> None:
+    def plant(planted: dict[str, Any]) -> None:
+        stage.connection.dynamodb.put_item(TableName=stage.names.ledger, Item=pack_item(planted))
+
+    consumer, _, rest = row["key"].partition("#")
+    stage.registers(consumer)
+    plant(proven(row))
+    assert proof_findings() == []
+
+    reported = [(rest, f"the row {row['key']} has no valid proof by {consumer}")]
+    for forgery in (row, row | {"proof": b"x" * 32}, proven(row) | {"events": ["x"], "at": "x", "sequence": 9}):
+        plant(forgery)
+        assert proof_findings() == reported
+
+
+@pytest.mark.parametrize("state", ["trying", DEAD])
+def test_a_row_that_ends_no_work_needs_no_proof(stage: World, state: str) -> None:
+    stage.connection.dynamodb.put_item(
+        TableName=stage.names.ledger, Item=pack_item({"key": f"{PLACE}#e-1", "state": state, "at": ms(1)})
+    )
+    stage.registers(PLACE)
+
+    assert proof_findings() == []
 
 
 def test_ten_thousand_differences_are_decoded_and_more_are_not_guessed() -> None:
@@ -591,6 +629,6 @@ def _block(stage: World, event: Envelope) -> None:
     """Block the stream at this event, at `raise-alarm`."""
     m = event.metadata
     hold = PendingEvent(event=m.id, sequence=m.sequence, reason="KeyError", since=ms(20))
-    Cursors(stage.connection.dynamodb, stage.names.ledger, "raise-alarm").write(
+    Cursors(stage.connection.dynamodb, stage.names.ledger, "raise-alarm", lambda: writer("raise-alarm")).write(
         Cursor(m.stream, m.sequence - 1).waiting_for(hold)
     )

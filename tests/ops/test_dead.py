@@ -352,6 +352,25 @@ def test_a_message_about_an_event_that_is_not_recorded_is_to_be_discarded(world:
     assert "find out who sent the message" in dead().stdout
 
 
+@pytest.mark.parametrize(
+    ("error", "consumer", "first", "second", "advice"),
+    [
+        ("NotProven", "publish", "dead discard", "dead retry", "find out who has, then discard the dead letter"),
+        ("LedgerRowNotProven", TO, "dead retry", "dead discard", "restore the row from a backup, otherwise delete it"),
+        ("LedgerRowNotProven", "admit", "dead retry", "dead discard", "restore the row from a backup"),
+    ],
+)
+def test_what_somebody_else_has_written_has_advice_of_its_own(
+    world: World, error: str, consumer: str, first: str, second: str, advice: str
+) -> None:
+    name = world.died("body-1", consumer, error, reason="…")
+
+    shown = dead("show", name).stdout
+
+    assert shown.index(first) < shown.index(second)
+    assert advice in " ".join(dead().stdout.split())
+
+
 def test_a_rejected_message_is_shown_as_size_and_hash_unless_revealed(world: World) -> None:
     body = json.dumps({"detail": {"metadata": {"stream": "order/1", "sequence": 1}, "data": {"name": SECRET}}})
     name = world.died("e-1", "admit", "ContractBroken", body=body, reason="OrderPlaced: lines: missing")

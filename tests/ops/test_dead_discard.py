@@ -78,7 +78,7 @@ def test_a_discarded_event_is_not_processed_any_more(world: World) -> None:
     entry = LedgerEntry("e-1", TO, COMMITTED, clock.now())
 
     with pytest.raises(world.connection.dynamodb.exceptions.TransactionCanceledException):
-        world.connection.dynamodb.transact_write_items(TransactItems=[world.connection.ledger.record(entry)])
+        world.writes(entry)
     with pytest.raises(AlreadyDone):
         world.connection.ledger.record_dead(entry)
 
@@ -101,7 +101,7 @@ def test_an_event_that_is_committed_meanwhile_stays_committed_and_the_rest_is_di
     def commit_one(**_: Any) -> None:
         for _each in waiting:
             entry = LedgerEntry("e-1", TO, COMMITTED, clock.now())
-            world.connection.dynamodb.update_item(**world.connection.ledger.record(entry)["Update"])
+            world.writes(entry)
 
     connection = Connection("dev")
     connection.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", commit_one)

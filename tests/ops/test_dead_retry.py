@@ -89,8 +89,8 @@ def work(world: World, *consumers: str, seen: list[str] | None = None) -> Callab
 def commit(world: World, event: str, consumer: str, *emitted: str) -> None:
     entry = LedgerEntry(event, consumer, COMMITTED, clock.now(), emitted=emitted)
     # The condition fails for a duplicate.
-    with suppress(world.connection.dynamodb.exceptions.ConditionalCheckFailedException):
-        world.connection.dynamodb.update_item(**world.connection.ledger.record(entry)["Update"])
+    with suppress(world.connection.dynamodb.exceptions.TransactionCanceledException):
+        world.writes(entry)
 
 
 def body_of(event: str) -> str:

@@ -81,7 +81,7 @@ def has(world: World, event: Envelope, state: str, consumer: str = TO) -> None:
         world.died(event, consumer)
     else:
         entry = LedgerEntry(m.id, consumer, state, ms(5), m.stream, m.sequence)
-        world.connection.dynamodb.transact_write_items(TransactItems=[world.connection.ledger.record(entry)])
+        world.writes(entry)
 
 
 def test_committed_and_discarded_events_are_skipped_and_all_others_replayed(stage: World) -> None:
@@ -94,6 +94,24 @@ def test_committed_and_discarded_events_are_skipped_and_all_others_replayed(stag
     assert result.exit_code == 0, result.output
     assert streams(stage) == ["order/dead", "order/new", "order/trying"]
     assert "Skipped, because reserve-stock has processed them: 2." in result.stdout
+
+
+# Guards: the check in MissingEvents.
+@pytest.mark.parametrize("options", [("--type", "OrderPlaced"), ("--missing",)], ids=["all", "missing"])
+def test_a_row_without_a_valid_proof_is_not_believed(stage: World, options: tuple[str, ...]) -> None:
+    for order in ("true", "planted"):
+        has(stage, stage.recorded("OrderPlaced", f"order/{order}"), COMMITTED)
+    stage.connection.dynamodb.update_item(
+        TableName=stage.names.ledger,
+        Key={"key": {"S": f"{TO}#OrderPlaced-order-planted-1"}},
+        UpdateExpression="REMOVE proof",
+    )
+
+    result = replay(*options, "--since", "6h", "--apply")
+
+    assert result.exit_code == 0, result.output
+    assert streams(stage) == ["order/planted"]
+    assert "1 event of these count as not processed, because the ledger's row has no valid proof" in result.stdout
 
 
 def test_an_event_without_a_valid_proof_is_not_delivered(stage: World) -> None:

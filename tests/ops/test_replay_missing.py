@@ -301,6 +301,7 @@ def test_with_json_it_prints_one_object(stage: World, *, applied: bool) -> None:
         "events": 1,
         "by_type": {"OrderPlaced": 1},
         "skipped": 0,
+        "unproven": 0,
         "since_it_subscribed": 0,
         "oldest": event.recorded_at,
         "newest": event.recorded_at,
@@ -367,7 +368,7 @@ def test_a_selection_is_required() -> None:
 def in_the_ledger(stage: World, event: Envelope, state: str) -> None:
     m = event.metadata
     entry = LedgerEntry(m.id, TO, state, ms(5), m.stream, m.sequence)
-    stage.connection.dynamodb.transact_write_items(TransactItems=[stage.connection.ledger.record(entry)])
+    stage.writes(entry)
 
 
 def publish(stage: World, event: Envelope) -> None:

@@ -268,7 +268,7 @@ def test_the_work_of_a_consumer_that_is_not_registered_yet_is_in_the_trace(world
     placed = world.recorded("OrderPlaced", "order/1001")
     world.listens("reserve-stock", "OrderPlaced")
     entry = LedgerEntry(placed.metadata.id, "reserve-stock", COMMITTED, ms(5), "order/1001", 1)
-    world.connection.dynamodb.transact_write_items(TransactItems=[world.connection.ledger.record(entry)])
+    world.writes(entry)
 
     (step,) = Trace.of(world.connection, "order/1001").steps
 

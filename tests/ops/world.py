@@ -19,7 +19,7 @@ from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
 from daybook.store.register import BACKBONE, Register
 from daybook.store.schema import Index, Schema
 from daybook.store.state import KEY
-from daybook.testing.keys import writer_of
+from daybook.testing.keys import writer, writer_of
 from daybook.testing.tables import definition
 from events.catalogue import CATALOGUE
 
@@ -111,7 +111,12 @@ class World:
         ids = [each if isinstance(each, str) else each.metadata.id for each in emitted]
         entry = LedgerEntry(m.id, consumer, COMMITTED, ms(after), m.stream, m.sequence, ids)
         self.registers(consumer)
-        self.connection.dynamodb.transact_write_items(TransactItems=[self.connection.ledger.record(entry)])
+        self.writes(entry)
+
+    def writes(self, entry: LedgerEntry) -> None:
+        """Write a row of the ledger, which its consumer proves, unless the event is done."""
+        part = self.connection.ledger.record(entry, writer(entry.consumer))
+        self.connection.dynamodb.transact_write_items(TransactItems=[part])
 
     def died(
         self,

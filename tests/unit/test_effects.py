@@ -19,8 +19,9 @@ from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
-from daybook.store.attributes import pack
+from daybook.store.attributes import pack_item
 from daybook.store.ledger import COMMITTED, DISCARDED, TRYING
+from daybook.testing.keys import proven
 from daybook.testing.world import NAMES, Context, World, errors
 from tests.application.builders import Message, a_loan, from_the_bus, received_books, recorded
 from tests.application.contracts.loans import LoanRequested
@@ -118,7 +119,7 @@ def discard(world: World, envelope: Envelope) -> None:
     """Discard the event at the effect, as an operator does."""
     row: dict[str, object] = {"key": f"try-it#{envelope.metadata.id}", "state": DISCARDED}
     row |= {"at": clock.now(), "stream": envelope.metadata.stream, "sequence": envelope.metadata.sequence}
-    world.client.put_item(TableName=NAMES.ledger, Item={name: pack(value) for name, value in row.items()})
+    world.client.put_item(TableName=NAMES.ledger, Item=pack_item(proven(row)))
 
 
 def deliver_until_done(

@@ -70,7 +70,7 @@ def test_a_message_about_an_event_that_is_not_recorded_becomes_a_dead_letter_at_
 
     assert errors(world.dead_letters()) == ["NotRecorded"]
     assert [world.items(table) for table in ("ledger", "loans", "loan-status")] == [[], [], []]
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["NotRecorded"] == [1]
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["Forged"] == [1]
 
 
 def test_an_event_of_another_type_under_a_true_id_is_not_handled(world: World) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from daybook.contracts.contract import Place
 from daybook.contracts.envelope import Envelope, Metadata
 from daybook.contracts.proof import Writer
+from daybook.store import ledger_proofs
 from daybook.store.event_store import Draft
 from daybook.store.timers import Timer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "internals" / "formats.md").read_text(encoding="utf-8")
 EVENT, TIMER = re.findall(r"^```json\n(.*)\n```$", PAGE, re.MULTILINE)
+ROWS = re.findall(r"^\{.*\}$", PAGE.partition("### Rows of the ledger")[2], re.MULTILINE)
 KEY = bytes(range(32))
 
 
@@ -54,3 +56,12 @@ def test_the_proof_of_the_documented_timer() -> None:
     made = Timer.proven(Draft(**values), place, Writer(values["producer"], KEY))
 
     assert made.proof.hex() == proof(TIMER.encode())
+
+
+def test_the_proofs_of_the_documented_rows_of_the_ledger() -> None:
+    assert len(ROWS) == 3
+    for row in ROWS:
+        assert proof(row.encode()) in PAGE
+        # Other attributes do not matter.
+        made = ledger_proofs.prove(json.loads(row) | {"stream": "order/1001", "why": "…"}, Writer("a consumer", KEY))
+        assert made["proof"].hex() == proof(row.encode())

@@ -12,6 +12,7 @@ from daybook.contracts.envelope import Envelope
 from daybook.runtime import aws
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING, Ledger, LedgerEntry, Note
 from daybook.store.transaction import Backoff, batch_get
+from daybook.testing.keys import writer
 from daybook.testing.world import NAMES, Context, World
 from tests.application.builders import Message, a_confirmation, a_loan, from_the_bus, recorded
 from tests.application.contracts.loans import LoanConfirmed, LoanRequested
@@ -213,7 +214,7 @@ def querying(question: Callable[[Work], object]) -> Reaction[LoanRequested]:
 
 def settle(world: World, entry: LedgerEntry) -> None:
     """Write an entry into the ledger."""
-    world.client.transact_write_items(TransactItems=[world.ledger.record(entry)])  # type: ignore[list-item]
+    world.client.transact_write_items(TransactItems=[world.ledger.record(entry, writer(entry.consumer))])  # type: ignore[list-item]
 
 
 def pending(world: World, *deliveries: tuple[str, str]) -> set[tuple[str, str]]:

@@ -14,9 +14,10 @@ from daybook.consumers.reaction import Reaction, reaction
 from daybook.consumers.work import Work
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
-from daybook.store.attributes import pack, pack_item
+from daybook.store.attributes import pack_item
 from daybook.store.cursor import Cursor, Cursors, PendingEvent
 from daybook.store.ledger import COMMITTED, DEAD, TRYING, LedgerEntry
+from daybook.testing.keys import proven, writer
 from daybook.testing.world import NAMES, Context, World
 from tests.application.builders import Message, from_the_bus, recorded
 from tests.unit import faults
@@ -86,13 +87,9 @@ def record_as_dead(world: World, envelope: Envelope, body: str = "") -> None:
 
 def discard(world: World, envelope: Envelope) -> None:
     """Discard the event, as an operator does."""
-    world.client.update_item(
-        TableName=NAMES.ledger,
-        Key={"key": pack(f"follow-dial#{envelope.metadata.id}")},
-        UpdateExpression="SET #state = :discarded",
-        ExpressionAttributeNames={"#state": "state"},
-        ExpressionAttributeValues={":discarded": pack("discarded")},
-    )
+    key = f"follow-dial#{envelope.metadata.id}"
+    (row,) = (item for item in world.items("ledger") if item["key"] == key)
+    world.client.put_item(TableName=NAMES.ledger, Item=pack_item(proven(row | {"state": "discarded"})))
 
 
 def blocked(world: World, at: int, of: int) -> tuple[list[Envelope], str]:
@@ -112,7 +109,8 @@ def pass_time(world: World, seconds: float) -> None:
             earlier["pending"] = pending | {
                 name: before(pending[name], seconds) for name in ("until", "since") if pending[name]
             }
-        world.client.put_item(TableName=NAMES.ledger, Item=pack_item(item | earlier))
+        moved = item | earlier
+        world.client.put_item(TableName=NAMES.ledger, Item=pack_item(proven(moved) if "proof" in item else moved))
 
 
 def before(moment: str, seconds: float) -> str:
@@ -120,7 +118,7 @@ def before(moment: str, seconds: float) -> str:
 
 
 def cursor(world: World) -> Cursor:
-    return Cursors(world.client, NAMES.ledger, "follow-dial").read("dial/d1")
+    return Cursors(world.client, NAMES.ledger, "follow-dial", lambda: writer("follow-dial")).read("dial/d1")
 
 
 # Guards: the pages of EventStore.stream.
@@ -209,7 +207,7 @@ def test_an_event_that_a_concurrent_run_blocks_is_not_handled(world: World, done
     assert world.deliver(following(), *map(wake_up, envelopes)) == []
     last = recorded(DialTurned(dial_id="d1", steps=1), after=envelopes[-1] if envelopes else None)
     world.append(last)
-    cursors = Cursors(world.client, NAMES.ledger, "follow-dial")
+    cursors = Cursors(world.client, NAMES.ledger, "follow-dial", lambda: writer("follow-dial"))
     pending = PendingEvent(event=last.metadata.id, sequence=done + 1, reason="NonRetryable")
     faults.meanwhile("TransactWriteItems", lambda: cursors.write(cursor(world).waiting_for(pending)))
 

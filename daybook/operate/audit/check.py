@@ -11,22 +11,34 @@ from functools import partial
 from typing import Any
 
 from daybook.application import catalogue
+from daybook.consumers.effect_records import COMPLETED
 from daybook.operate import moments
 from daybook.operate.audit.chain import Chain
 from daybook.operate.audit.findings import Difference, Findings
 from daybook.operate.audit.reading import SEGMENTS, Item, Table
 from daybook.operate.audit.sketch import Sketch, key
-from daybook.operate.audit.statuses import ADMIT, ROW, CheckedPeriod, ExpectedConsumers, Row, Statuses, row_in
+from daybook.operate.audit.statuses import (
+    ADMIT,
+    OTHER_ROWS,
+    ROW,
+    CheckedPeriod,
+    ExpectedConsumers,
+    Row,
+    Statuses,
+    row_in,
+)
 from daybook.operate.connection import Connection
 from daybook.operate.parallel import Running, in_parallel
 from daybook.operate.reading import MAX_READS
 from daybook.operate.registered import KnownConsumers
 from daybook.store.attributes import pack, unpack_item
-from daybook.store.ledger import COMMITTED, DISCARDED
-from daybook.store.ledger_keys import is_of_event, is_of_system
+from daybook.store.ledger import COMMITTED, DISCARDED, DONE
+from daybook.store.ledger_keys import is_of_cursor, is_of_event, is_of_system
 
 # The number of missing events that are held in memory, so that none is reported twice.
 _MAX_REMEMBERED = 20_000
+# The states of rows that say that work is done.
+_PROVEN_STATES = DONE | {COMPLETED}
 # Items between two updates of the progress.
 _STEP = 500
 
@@ -122,6 +134,7 @@ class _Audit:
                 yield
             row = row_in(item)
             self._check_names(row)
+            self._check_proof(row)
             if not is_of_event(row["key"]):
                 continue
             self.findings.count("rows")
@@ -142,6 +155,16 @@ class _Audit:
         else:
             return
         self.findings.add(Difference(kind="ledger", text=text, event=row["event"], consumer=consumer))
+
+    def _check_proof(self, row: Row) -> None:
+        """Report a row that says that work is done, and that its consumer has not proven."""
+        consumer, key_ = row["consumer"], row["key"]
+        if consumer not in self.known_consumers.types:
+            return  # it is reported already
+        ends_work = row.get("state") in _PROVEN_STATES or is_of_cursor(key_)
+        if ends_work and not self.connection.keyring.proves_row(row):
+            text = f"the row {key_} has no valid proof by {consumer}"
+            self.findings.add(Difference(kind="proof", text=text, event=row["event"], consumer=consumer))
 
     def compare(self, tick: Callable[[], None]) -> None:
         """Report events that were emitted according to the ledger, and are not in the store."""
@@ -178,7 +201,10 @@ class _Audit:
 
     def _ledger(self, number: int) -> Iterator[Item]:
         table = Table(
-            self.connection, self.connection.names.ledger, *(name for name in ROW if name != "failed_attempts")
+            self.connection,
+            self.connection.names.ledger,
+            *(name for name in ROW if name != "failed_attempts"),
+            *OTHER_ROWS,
         )
         return table.segment(number, consistent=self.scope.consistent)
 

@@ -13,7 +13,8 @@ Kind = Literal["chain", "proof", "item", "journal", "ledger", "unpublished", "un
 class Difference:
     """A difference, and its place. Fields that do not apply are empty, or 0.
 
-    `chain`: events of a stream are changed or missing. `proof`: an event is not proven by a writer that may record it.
+    `chain`: events of a stream are changed or missing. `proof`: an event is not proven by a writer that may record it,
+    or a row of the ledger by its consumer.
     `item`: an item is not an event. `journal`: the journal does not find an event. `ledger`: ledger and store
     contradict each other. `unpublished`, `undelivered`: no consumer, or one consumer, has not received an event.
     `operation`: a decision has no record.

@@ -36,7 +36,10 @@ ROW = (
     "operation",
     "content_hash",
     "dead",
+    "proof",
 )
+# The attributes of other rows that their proofs cover.
+OTHER_ROWS = ("completed_at", "events", "version", "pending")
 _CURSOR = ("key", "pending")
 
 Key = tuple[str, str]  # an event's id (or the rest of another row's key) and a consumer

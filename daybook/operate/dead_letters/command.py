@@ -160,14 +160,14 @@ def _next(kinds: Sequence[Group], connection: Connection) -> Iterator[str]:
         example = groups[0].example
         discard = daybook("dead", "discard", consumer=consumer, error=error, reason="…", stage=stage)
         match advice:
-            case Remedy.RETRY:
+            case Remedy.RETRY | Remedy.UNPROVEN_ROW:
                 yield f"  {daybook('dead', 'retry', consumer=consumer, error=error, first='1', stage=stage)}"
             case Remedy.EDIT:
                 yield f"  {daybook('dead', 'edit', example, stage=stage)}"
                 yield f"  {discard}"
             case Remedy.RESOLVE:
                 yield f"  {daybook('dead', 'resolve', example, outcome='…', stage=stage)}"
-            case Remedy.DISCARD | Remedy.FORGED:
+            case Remedy.DISCARD | Remedy.FORGED | Remedy.NOT_PROVEN:
                 yield f"  {discard}"
 
 

@@ -103,8 +103,10 @@ class Details:
                 return resolve | discard
             case Remedy.EDIT:
                 return edit | discard
-            case Remedy.DISCARD | Remedy.FORGED:
+            case Remedy.DISCARD | Remedy.FORGED | Remedy.NOT_PROVEN:
                 return discard | retry
+            case Remedy.UNPROVEN_ROW:
+                return retry | discard
             case Remedy.RETRY:
                 return retry | edit | discard
 

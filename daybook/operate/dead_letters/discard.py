@@ -17,7 +17,7 @@ from daybook.contracts.operations import MAX_DEAD_LETTERS, DeadLettersDiscarded
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import Consumer, consumers
 from daybook.operate.dead_letters.decision import decide
-from daybook.operate.dead_letters.index import DeadLetter, change, still_dead
+from daybook.operate.dead_letters.index import DeadLetter, end, still_dead
 from daybook.operate.operation import Operation
 from daybook.operate.queues import find_queue, send
 from daybook.operate.reading import chunks
@@ -97,7 +97,7 @@ class DiscardOperation:
             "operator": self._operation.operator,
             "why": self._reason,
         }
-        return change(self._connection, dead_letter, values, remove=("dead",))
+        return end(self._connection, dead_letter, values, remove=("dead",))
 
     def _wake(self, dead_letters: Sequence[DeadLetter], *, delay: int) -> Mapping[str, str]:
         """Unblock the streams of these dead letters, at ordered consumers. Returns failures by dead letter id."""

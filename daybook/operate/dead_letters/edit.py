@@ -27,7 +27,16 @@ from daybook.contracts.operations import DeadLetter as RecordedDeadLetter
 from daybook.contracts.operations import DeadLetterEdited
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.decision import NoAnswer
-from daybook.operate.dead_letters.index import DeadLetter, NoSuchDeadLetter, body, change, named, split_id, still_dead
+from daybook.operate.dead_letters.index import (
+    DeadLetter,
+    NoSuchDeadLetter,
+    body,
+    change,
+    end,
+    named,
+    split_id,
+    still_dead,
+)
 from daybook.operate.errors import OperatorError, Unsuccessful, code
 from daybook.operate.operation import Operation
 from daybook.operate.polling import poll
@@ -280,7 +289,7 @@ def _discard(
     edited = _edited(operation, dead_letter.event, dead_letter.error, reason, corrected.event, rejected.sha256)
     noted = {"state": DISCARDED, "at": clock.now(), "edited_as": corrected.event}
     noted |= {"operation": operation.id, "operator": operation.operator, "why": reason}
-    while not operation.try_to_commit(edited, {"ledger": change(connection, dead_letter, noted, remove=("dead",))}):
+    while not operation.try_to_commit(edited, {"ledger": end(connection, dead_letter, noted, remove=("dead",))}):
         if (done := finish(connection, dead_letter.event)) and done.event == corrected.event:
             return  # another operator has done the same
         now = next(still_dead(connection, [dead_letter]), None)

@@ -17,6 +17,7 @@ from daybook.operate.reading import chunks, entries, stored
 from daybook.operate.registered import rows_of
 from daybook.operate.terminal import daybook
 from daybook.runtime.settings import BODIES
+from daybook.store import ledger_proofs
 from daybook.store.attributes import pack, pack_item
 from daybook.store.event_store import from_item as event_in
 from daybook.store.ledger import DEAD, DEAD_INDEX, LedgerEntry
@@ -37,7 +38,10 @@ class BodyNotFound(OperatorError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A dead letter, as the index lists it. `at` is the time of death; `stream` is empty if unknown."""
+    """A dead letter, as the index lists it. `at` is the time of death; `stream` is empty if unknown.
+
+    `named_event` is the id of its event, if a row in its way is not proven. The index does not have it.
+    """
 
     event: str
     consumer: str
@@ -47,6 +51,7 @@ class DeadLetter:
     type: str = ""
     stream: str = ""
     sequence: int = 0
+    named_event: str = ""
 
     @classmethod
     def of(cls, entry: LedgerEntry) -> Self:
@@ -60,6 +65,7 @@ class DeadLetter:
             type=str(entry.details.get("event_type", "")),
             stream=entry.stream,
             sequence=entry.sequence,
+            named_event=str(entry.details.get("named_event", "")),
         )
 
     @property
@@ -202,6 +208,17 @@ def change(
             "ExpressionAttributeValues": pack_item(bound),
         }
     }
+
+
+def end(
+    connection: Connection, dead_letter: DeadLetter, values: Mapping[str, object], *, remove: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Like `change`, to a final state, which is proven by the consumer's key."""
+    key = of_event(dead_letter.event, dead_letter.consumer)
+    values = {**values, **ledger_proofs.prove({**key, **values}, connection.keyring.writer(dead_letter.consumer))}
+    # An attribute that the proof covers must not be left of an earlier status.
+    covered = [name for name in ledger_proofs.STATUS if name not in values]
+    return change(connection, dead_letter, values, remove=(*remove, *covered))
 
 
 def _on(wanted: str, stream: str) -> bool:

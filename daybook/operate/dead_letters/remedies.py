@@ -37,6 +37,14 @@ class Remedy(StrEnum):
     EDIT = "its content was rejected, so a retry does not help: edit it, or discard it"
     RESOLVE = "the outcome of its effect is unknown: look in the external system, then record the outcome"
     FORGED = "its event is not recorded, so no retry helps: find out who sent the message, then discard the dead letter"
+    NOT_PROVEN = (
+        "its writer has not recorded the event or the timer, so no retry helps: find out who has, then discard the "
+        "dead letter"
+    )
+    UNPROVEN_ROW = (
+        "somebody has written or changed the ledger's row that its reason names. Find out whether the work was done: "
+        "if so, restore the row from a backup, otherwise delete it; then retry"
+    )
     DISCARD = "a retry does not help until the code is fixed: fix it, or discard the dead letter"
 
 
@@ -44,6 +52,10 @@ def remedy(consumer: str, error: str, deployed: Consumer | None) -> Remedy:
     """The next step for dead letters with this error. `deployed` is the consumer, None if it is not deployed."""
     if error == OUTCOME_UNKNOWN and deployed and not deployed.can_query:
         return Remedy.RESOLVE
+    if error == "LedgerRowNotProven":
+        return Remedy.UNPROVEN_ROW
+    if error == "NotProven":
+        return Remedy.NOT_PROVEN
     if consumer == ADMIT:
         return Remedy.EDIT if error in NEVER_ADMITTED else Remedy.RETRY
     if error == "NotRecorded":

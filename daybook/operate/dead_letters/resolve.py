@@ -22,7 +22,7 @@ from daybook.contracts.contract import ContractBroken, Event, Place, UnknownVers
 from daybook.contracts.envelope import Envelope, EventTooLarge
 from daybook.contracts.identity import emitted_id, filled_key
 from daybook.contracts.operations import EffectResolved
-from daybook.contracts.proof import OPERATIONS
+from daybook.contracts.proof import OPERATIONS, Writer
 from daybook.operate import moments
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import Consumer, consumers
@@ -204,7 +204,7 @@ def took_effect(connection: Connection, unknown: UnknownOutcome, outcome: Event 
         now = clock.now()
         parts = {
             _LEDGER: _ledger_part(connection, unknown, operation, outcome_events, now),
-            _EFFECT_RECORD: _effect_record_part(connection, unknown, outcome_events, now),
+            _EFFECT_RECORD: _effect_record_part(connection, unknown, outcome_events),
         }
         if outcome:
             parts["event"] = connection.store.append(_envelope(connection, unknown, outcome, event_id, now))
@@ -312,16 +312,19 @@ def _ledger_part(
     entry = LedgerEntry(
         m.id, unknown.consumer.name, COMMITTED, now, m.stream, m.sequence, outcome_events, details=details
     )
-    return connection.ledger.record(entry, already_performed=True)
+    return connection.ledger.record(entry, _writer(connection, unknown), already_performed=True)
 
 
 def _effect_record_part(
-    connection: Connection, unknown: UnknownOutcome, outcome_events: tuple[str, ...], now: str
+    connection: Connection, unknown: UnknownOutcome, outcome_events: tuple[str, ...]
 ) -> dict[str, Any]:
-    values = {":completed": COMPLETED, ":now": now, ":events": list(outcome_events)}
-    expression = "SET #state = :completed, completed_at = :now, events = :events REMOVE #until"
     records = _records(connection, unknown.consumer)
-    return {"Update": records.update(unknown.idempotency_key, expression, unknown.number, values=values)}
+    return records.completion(unknown.idempotency_key, unknown.number, outcome_events, _writer(connection, unknown))
+
+
+def _writer(connection: Connection, unknown: UnknownOutcome) -> Writer:
+    """The effect, whose key proves its rows."""
+    return connection.keyring.writer(unknown.consumer.name)
 
 
 def _envelope(connection: Connection, unknown: UnknownOutcome, outcome: Event, event_id: str, now: str) -> Envelope:

@@ -7,6 +7,7 @@ from typing import Any
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.index import DeadLetter
 from daybook.operate.reading import entries
+from daybook.store import ledger_proofs
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry
 
 DONE = "done"
@@ -18,7 +19,7 @@ NOT_SENT = "not sent"
 SKIPPED = "skipped"  # not sent; `reason` says why
 
 # Without bodies, which may be large.
-_READ = ("key", "state", "at", "error", "reason")
+_READ = ("key", *ledger_proofs.STATUS, ledger_proofs.PROOF, "error", "reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,21 @@ class Result:
 
 
 def results(connection: Connection, dead_letters: Iterable[DeadLetter]) -> list[Result]:
-    """The results so far, read consistently; dead letters whose status has not changed are left out."""
+    """The results so far, read consistently; dead letters whose status has not changed are left out.
+
+    A dead letter that names its event is done when the event is, and its own row is still dead.
+    """
     by_pair = {(dead_letter.event, dead_letter.consumer): dead_letter for dead_letter in dead_letters}
-    rows = entries(connection, by_pair, _READ)
-    found = (_result(dead_letter, rows[pair]) for pair, dead_letter in by_pair.items() if pair in rows)
-    return [each for each in found if each]
+    named = {pair: (each.named_event, each.consumer) for pair, each in by_pair.items() if each.named_event}
+    rows = entries(connection, [*by_pair, *named.values()], _READ)
+    found = []
+    for pair, dead_letter in by_pair.items():
+        result = _result(dead_letter, rows[pair]) if pair in rows else None
+        event = rows.get(named[pair]) if pair in named else None
+        if result is None and event and event.done and connection.keyring.proves_row(event.row):
+            result = Result(dead_letter, DONE)
+        found += [result] if result else []
+    return found
 
 
 def _result(dead_letter: DeadLetter, row: LedgerEntry) -> Result | None:

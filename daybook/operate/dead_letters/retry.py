@@ -1,7 +1,8 @@
 """Retries dead letters: sends each message to its consumer's queue again, and waits for the result.
 
 A dead letter stays dead until its consumer has committed it, so nothing is lost if this is interrupted. A message that
-is sent twice is processed once. The operation is recorded, and noted on the row, before the message is sent.
+is sent twice is processed once. The operation is recorded, and noted on the row, before the message is sent. A dead
+letter whose event has another row (LedgerRowNotProven) is completed here when the consumer has committed the event.
 
 Two functions of the backbone have no queue. A dead letter of publish is published again by republish, for the period in
 which it was recorded. A dead letter of fire-timers is a timer that is due: its event is recorded here, in one
@@ -30,7 +31,7 @@ from daybook.operate import moments
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import Consumer, consumers
 from daybook.operate.dead_letters.decision import decide, recorded
-from daybook.operate.dead_letters.index import BodyNotFound, DeadLetter, body, change, still_dead
+from daybook.operate.dead_letters.index import BodyNotFound, DeadLetter, body, change, end, still_dead
 from daybook.operate.dead_letters.results import (
     DEAD_AGAIN,
     DONE,
@@ -234,6 +235,8 @@ class RetryOperation:
 
     def _poll(self) -> Iterator[Result]:
         ended = results(self._connection, self._in_progress.values())
+        if named := [each.dead_letter for each in ended if each.result == DONE and each.dead_letter.named_event]:
+            decide(self._connection, self._operation, named, event=self._event, part=self._complete)
         for each in ended:
             del self._in_progress[each.dead_letter.id]
         if ended:
@@ -323,7 +326,7 @@ class RetryOperation:
 
     def _complete(self, dead_letter: DeadLetter) -> dict[str, Any]:
         values = {"state": COMMITTED, "at": clock.now(), "retried": self._operation.id}
-        return change(self._connection, dead_letter, values, remove=DEAD_LETTER_ATTRIBUTES)
+        return end(self._connection, dead_letter, values, remove=DEAD_LETTER_ATTRIBUTES)
 
 
 def _why_no_place(place: Place, head: Head | None) -> str:

@@ -153,7 +153,11 @@ def _follow(portions: Iterable[Portion], summary: Summary, done: str, *interrupt
 def _skipped(wanted: Replay, summary: Summary) -> list[str]:
     has = "has received" if wanted.selection.missing else "has processed"
     number = f"Skipped, because {wanted.consumer.name} {has} them: {summary.skipped}."
-    return [number] if summary.skipped else []
+    unproven = (
+        f"{number_of(wanted.unproven)} of these count as not processed, because the ledger's row has no valid proof: "
+        f"{wanted.consumer.name} makes them dead letters. See: {daybook('audit', 'check', stage=wanted.stage)}"
+    )
+    return [number] * bool(summary.skipped) + [unproven] * bool(wanted.unproven)
 
 
 def _numbers(summary: Summary) -> str:
@@ -224,6 +228,7 @@ def _as_data(wanted: Replay, summary: Summary) -> dict[str, object]:
         "events": summary.events,
         "by_type": dict(summary.by_type),
         "skipped": summary.skipped,
+        "unproven": wanted.unproven,
         "since_it_subscribed": summary.fresh,
         "oldest": summary.oldest,
         "newest": summary.newest,

@@ -155,6 +155,11 @@ class Replay:
         """The id with which it can be resumed."""
         return self._operation.id
 
+    @property
+    def unproven(self) -> int:
+        """The number of events so far that count as not processed, because their rows in the ledger are not proven."""
+        return len(self._missing.unproven)
+
     def survey(self) -> Iterator[Portion]:
         """Find the events that it would deliver."""
         before = self._checkpoints.read()

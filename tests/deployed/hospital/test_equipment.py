@@ -166,7 +166,9 @@ def assert_reports_in_one_second_are_processed_in_order_and_page_once(system: De
         entries = [system.connection.ledger.find(event, consumer) for event in ids]
         assert {entry.state for entry in entries if entry} == {"committed"}
         assert None not in entries
-    cursor = Cursors(system.connection.dynamodb, system.connection.names.ledger, "raise-alarm").read(f"device/{device}")
+    here = system.connection
+    cursors = Cursors(here.dynamodb, here.names.ledger, "raise-alarm", lambda: here.keyring.writer("raise-alarm"))
+    cursor = cursors.read(f"device/{device}")
     assert (cursor.sequence, cursor.pending) == (stream[-1].sequence, None)
     newest = clock.timestamp(begin + (reports - 1) * apart)
     assert system.row("watch", device, of="raise-alarm")["last_measured_at"] == newest
