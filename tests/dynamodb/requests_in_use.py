@@ -48,6 +48,13 @@ class Stock(State, table="stock-of-a-test", key="isbn"):
     note: str = ""
 
 
+class _DerivedKeys(Keyring):
+    """A keyring that needs no KMS."""
+
+    def _key(self, name: str) -> bytes:
+        return writer(name).key
+
+
 def tables() -> list[Definition]:
     """The tables of these requests."""
     by_ward = Schema(KEY, indexes=(Index("by-ward", "ward", KEY, carries=None),))
@@ -180,7 +187,7 @@ def _work(client: Any) -> None:
         EventStore(client, NAMES.store),
         Ledger(client, NAMES.ledger),
         DueTable(client, NAMES.due),
-        Keyring(NAMES, {"dynamodb": client}.__getitem__),
+        _DerivedKeys(NAMES, {"dynamodb": client}.__getitem__),
         Settings(environment),
     )
 

@@ -43,6 +43,13 @@ def test_a_paginator_reads_all_pages(client: Any) -> None:
     assert [item for page in pages for item in page["Items"]] == [an_item(sequence) for sequence in range(1, 6)]
 
 
+def test_two_transactions_without_a_token_are_two(client: Any) -> None:
+    for sequence in (1, 2):
+        client.transact_write_items(TransactItems=[{"Put": {"TableName": TABLE, "Item": an_item(sequence)}}])
+
+    assert len(client.scan(TableName=TABLE)["Items"]) == 2
+
+
 def test_an_error_has_its_code_and_the_item(client: Any) -> None:
     client.put_item(TableName=TABLE, Item=an_item(1))
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
@@ -26,6 +27,8 @@ class Client:
         return _Paginator(getattr(self, method))
 
     def _call(self, operation: str, **request: Any) -> Any:
+        if operation == "TransactWriteItems":
+            request.setdefault("ClientRequestToken", str(uuid4()))
         try:
             return _from_json(self._dynamodb.answer(operation, _to_json(request)))
         except ServiceError as error:
