@@ -21,7 +21,7 @@ from daybook.consumers.failure import NonRetryable, RetryLater, kind
 from daybook.consumers.outcome import Duplicate
 from daybook.consumers.switch import Switches
 from daybook.consumers.work import Work
-from daybook.contracts.contract import Event
+from daybook.contracts.contract import Event, personal_fields
 from daybook.contracts.envelope import Metadata
 from daybook.contracts.identity import filled_key
 from daybook.runtime import observability
@@ -60,9 +60,10 @@ class Effect(Consumer[E]):
     ) -> None:
         super().__init__(event_type, body)
         named = {field for _, field, _, _ in Formatter().parse(idempotency_key) if field is not None}
-        if not named or named - event_type.model_fields.keys():
+        if not named or named - event_type.model_fields.keys() or named & personal_fields(event_type):
             msg = (
-                f"{body.__module__}: the idempotency key {idempotency_key!r} must name fields of {event_type.__name__}"
+                f"{body.__module__}: the idempotency key {idempotency_key!r} must name fields of {event_type.__name__} "
+                "that are not personal"
             )
             raise BadIdempotencyKey(msg)
         self.emits = emits

@@ -12,6 +12,7 @@ from daybook.contracts import clock
 from daybook.operate import moments
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.reading import entries
+from daybook.runtime.keyring import Keyring
 from daybook.store import ledger_proofs
 from daybook.store.journal import JournalEntry, Span
 from daybook.store.ledger import TRYING, LedgerEntry
@@ -58,6 +59,7 @@ class MissingEvents:
     consumer: str
     subscribed_since: datetime
     missing: bool
+    keyring: Keyring
     unproven: set[str] = field(default_factory=set)
     """The ids of events so far whose rows say that they are done, without a valid proof."""
 
@@ -72,7 +74,7 @@ class MissingEvents:
 
     def _has(self, entry: LedgerEntry) -> bool:
         if entry.done:
-            proven = self.connection.keyring.proves_row(entry.row)
+            proven = self.keyring.proves_row(entry.row)
             if not proven:
                 self.unproven.add(entry.event)
             return proven

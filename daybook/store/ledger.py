@@ -78,7 +78,7 @@ class LedgerEntry:
     @property
     def row(self) -> dict[str, Any]:
         """The row's key and attributes, for its proof."""
-        emitted = {"emitted": list(self.emitted)} if self.emitted else {}
+        emitted = {"emitted": self.emitted} if self.emitted else {}
         key = ledger_keys.of_event(self.event, self.consumer)
         return {**self.details, **key, "state": self.state, "at": self.at, **emitted}
 

@@ -11,7 +11,6 @@ def test_a_loan_of_a_lent_book_is_declined(world):
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, TypeVar
 
 import boto3
@@ -121,7 +120,9 @@ class World:
     """
 
     def __init__(self, catalogue: Catalogue, dynamodb: DynamoDBClient) -> None:
-        self._dynamodb, self._sqs, self._events = dynamodb, _sqs(), _events()
+        self._dynamodb = dynamodb
+        self._sqs: SQSClient = boto3.client("sqs")
+        self._events: EventBridgeClient = boto3.client("events")
         self._dead: list[DeadLetter] = []
         self._delivered: set[str] = set()
         self._catalogue = catalogue
@@ -288,13 +289,3 @@ class World:
 def errors(dead_letters: Sequence[DeadLetter]) -> list[str]:
     """The names of the exceptions of these dead letters, sorted."""
     return sorted(dead_letter.error for dead_letter in dead_letters)
-
-
-@cache
-def _sqs() -> SQSClient:
-    return boto3.client("sqs")
-
-
-@cache
-def _events() -> EventBridgeClient:
-    return boto3.client("events")

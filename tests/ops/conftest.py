@@ -43,8 +43,9 @@ def _new_morning() -> None:
 
 
 @cache
-def _session() -> boto3.Session:
-    """The session of all connections that have none of their own."""
+def _session(user: str) -> boto3.Session:
+    """The session of the world, or of the operator: of all connections that have none of their own."""
+    assert user
     return new_session(keep_clients(botocore.session.Session()))
 
 
@@ -57,9 +58,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     use_derived_keys(monkeypatch)
     monkeypatch.setattr(
-        connection, "new_session", lambda *args, **settings: new_session(*args, **settings) if args else _session()
+        connection,
+        "new_session",
+        lambda *args, **settings: new_session(*args, **settings) if args else _session("operator"),
     )
     with aws_in_memory(backbone_tables(Names(STAGE))):
-        stage = World()
+        stage = World(connection.Connection(STAGE, _session("world")))
         stage.deploy()
         yield stage

@@ -429,7 +429,12 @@ def test_a_row_that_ends_work_without_a_valid_proof_is_reported(stage: World, ro
     assert proof_findings() == []
 
     reported = [(rest, f"the row {row['key']} has no valid proof by {consumer}")]
-    for forgery in (row, row | {"proof": b"x" * 32}, proven(row) | {"events": ["x"], "at": "x", "sequence": 9}):
+    for forgery in (
+        row,
+        row | {"proof": b"x" * 32},
+        proven(row) | {"events": ["x"], "at": "x", "sequence": 9},
+        row | {"emitted": 5, "events": 5, "pending": 5},
+    ):
         plant(forgery)
         assert proof_findings() == reported
 
@@ -440,6 +445,15 @@ def test_a_row_that_ends_no_work_needs_no_proof(stage: World, state: str) -> Non
         TableName=stage.names.ledger, Item=pack_item({"key": f"{PLACE}#e-1", "state": state, "at": ms(1)})
     )
     stage.registers(PLACE)
+
+    assert proof_findings() == []
+
+
+def test_a_row_with_values_of_other_types_does_not_stop_the_audit(stage: World) -> None:
+    stage.registers(PLACE)
+    stage.connection.dynamodb.put_item(
+        TableName=stage.names.ledger, Item=pack_item({"key": f"{PLACE}#e-1", "state": ["x"], "emitted": 5})
+    )
 
     assert proof_findings() == []
 

@@ -111,7 +111,7 @@ def test_a_row_without_a_valid_proof_is_not_believed(stage: World, options: tupl
 
     assert result.exit_code == 0, result.output
     assert streams(stage) == ["order/planted"]
-    assert "1 event of these count as not processed, because the ledger's row has no valid proof" in result.stdout
+    assert "because these rows have no valid proof: 1. " in result.stdout
 
 
 def test_an_event_without_a_valid_proof_is_not_delivered(stage: World) -> None:

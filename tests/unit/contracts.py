@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from daybook.contracts.contract import NUMERIC_ID, Event, Part
+from daybook.contracts.contract import NUMERIC_ID, PERSONAL, Event, Part
 from daybook.contracts.values import Identifier, UtcTime
 from daybook.store.state import State
 
@@ -14,6 +14,7 @@ class BookReturned(Event, continues="loan/{loan_id}", sources=("library.returns"
 
     loan_id: Identifier
     desk: str = "D-1"
+    returned_by: Annotated[str, PERSONAL] = Field(default="", repr=False)
 
     example = {"loan_id": "1001", "desk": "D-1"}
 

@@ -28,6 +28,7 @@ from tests.application.contracts.loans import LoanRequested
 from tests.application.contracts.reminders import ReminderSent
 from tests.unit import faults
 from tests.unit.bodies import attempting
+from tests.unit.contracts import BookReturned
 from tests.unit.faults import Death
 from tests.unit.test_delivery_attempts import RETRY, Slip, later
 
@@ -771,6 +772,13 @@ def test_an_idempotency_key_without_a_field_of_the_event_is_an_error(idempotency
 
     with pytest.raises(BadIdempotencyKey, match="LoanRequested"):
         effect(LoanRequested, idempotency_key=idempotency_key, emits=())(body)
+
+
+def test_an_idempotency_key_with_a_personal_field_is_an_error() -> None:
+    def body(_: BookReturned, __: EffectRecord) -> None: ...
+
+    with pytest.raises(BadIdempotencyKey, match="not personal"):
+        effect(BookReturned, idempotency_key="return/{loan_id}/{returned_by}", emits=())(body)
 
 
 def test_an_outcome_event_that_is_not_declared_leads_to_a_dead_letter(world: World) -> None:

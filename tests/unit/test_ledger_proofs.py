@@ -129,6 +129,7 @@ def forgeries(event: Envelope, name: str) -> dict[str, dict[str, Any]]:
         "another time": true | {"at": "2026-03-02T12:00:00.000000Z"},
         "other events": true | {"emitted": ["e-1"]},
         "a proof that is no proof": row | {"proof": "yes"},
+        "a number of events": row | {"emitted": 5, "proof": b"x" * 32},
         "values of other types": {"key": row["key"], "state": COMMITTED, "emitted": [b"x"], "proof": b"x" * 32},
     }
 

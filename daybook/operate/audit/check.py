@@ -134,13 +134,13 @@ class _Audit:
                 yield
             row = row_in(item)
             self._check_names(row)
-            self._check_proof(row)
+            proven = self._check_proof(row)
             if not is_of_event(row["key"]):
                 continue
             self.findings.count("rows")
             if self.scope.period.contains(row):
                 claims.add(row)
-                self.emitted.add(row.get("emitted", ()))
+                self.emitted.add(row.get("emitted", ()) if proven else ())
         claims.flush()
 
     def _check_names(self, row: Row) -> None:
@@ -156,15 +156,18 @@ class _Audit:
             return
         self.findings.add(Difference(kind="ledger", text=text, event=row["event"], consumer=consumer))
 
-    def _check_proof(self, row: Row) -> None:
-        """Report a row that says that work is done, and that its consumer has not proven."""
+    def _check_proof(self, row: Row) -> bool:
+        """Whether the row says that work is done, and its consumer has proven that. Reports it if only the first."""
         consumer, key_ = row["consumer"], row["key"]
         if consumer not in self.known_consumers.types:
-            return  # it is reported already
-        ends_work = row.get("state") in _PROVEN_STATES or is_of_cursor(key_)
-        if ends_work and not self.connection.keyring.proves_row(row):
+            return False  # it is reported already
+        if not (str(row.get("state")) in _PROVEN_STATES or is_of_cursor(key_)):
+            return False
+        proven = self.connection.keyring.proves_row(row)
+        if not proven:
             text = f"the row {key_} has no valid proof by {consumer}"
             self.findings.add(Difference(kind="proof", text=text, event=row["event"], consumer=consumer))
+        return proven
 
     def compare(self, tick: Callable[[], None]) -> None:
         """Report events that were emitted according to the ledger, and are not in the store."""

@@ -40,7 +40,7 @@ class BodyNotFound(OperatorError):
 class DeadLetter:
     """A dead letter, as the index lists it. `at` is the time of death; `stream` is empty if unknown.
 
-    `named_event` is the id of its event, if a row in its way is not proven. The index does not have it.
+    `named_event` is the id of its event, if a row that says that it is done is not proven. The index does not have it.
     """
 
     event: str

@@ -235,8 +235,9 @@ class RetryOperation:
 
     def _poll(self) -> Iterator[Result]:
         ended = results(self._connection, self._in_progress.values())
-        if named := [each.dead_letter for each in ended if each.result == DONE and each.dead_letter.named_event]:
-            decide(self._connection, self._operation, named, event=self._event, part=self._complete)
+        named = [each.dead_letter for each in ended if each.result == DONE and each.dead_letter.named_event]
+        for some in chunks(named, MAX_DEAD_LETTERS):
+            decide(self._connection, self._operation, some, event=self._event, part=self._complete)
         for each in ended:
             del self._in_progress[each.dead_letter.id]
         if ended:

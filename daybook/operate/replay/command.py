@@ -154,8 +154,9 @@ def _skipped(wanted: Replay, summary: Summary) -> list[str]:
     has = "has received" if wanted.selection.missing else "has processed"
     number = f"Skipped, because {wanted.consumer.name} {has} them: {summary.skipped}."
     unproven = (
-        f"{number_of(wanted.unproven)} of these count as not processed, because the ledger's row has no valid proof: "
-        f"{wanted.consumer.name} makes them dead letters. See: {daybook('audit', 'check', stage=wanted.stage)}"
+        f"Delivered although the ledger says that they are done, because these rows have no valid proof: "
+        f"{wanted.unproven}. {wanted.consumer.name} makes them dead letters. "
+        f"See: {daybook('audit', 'check', stage=wanted.stage)}"
     )
     return [number] * bool(summary.skipped) + [unproven] * bool(wanted.unproven)
 

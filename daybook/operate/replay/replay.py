@@ -123,7 +123,9 @@ class Replay:
         self.effects = _effects_of(self.consumer, subscriptions, deployed)
         self.subscribed_since = subscribed_since(connection, consumer)
         self._partitions = partitions(connection, consumer, selection, subscriptions)
-        self._missing = MissingEvents(connection, consumer, self.subscribed_since, selection.missing)
+        self._missing = MissingEvents(
+            connection, consumer, self.subscribed_since, selection.missing, connection.keyring
+        )
         self._operation = operation or Operation.start(connection)
         self._checkpoints = _Checkpoints(connection, self.id, self._partitions)
 

@@ -73,8 +73,8 @@ def _attempt(attempts: Any) -> None:
         if number != _NO_ROW:
             write(self, idempotency_key, expression, number, **about)
 
-    def complete(self: Any, events: list[str]) -> Any:
-        part = completion(self, events)
+    def complete(self: Any, *outcome: Any) -> Any:
+        part = completion(self, *outcome)
         if self._number != _NO_ROW:
             return part
         return without_conditions({"TransactItems": [part]}, part["Update"]["TableName"])["TransactItems"][0]
