@@ -84,6 +84,7 @@ class Effect(Consumer[E]):
         if row and row.done:
             here.keyring.check_row(row.row)
             raise Duplicate
+        here.keyring.writer(self.name)  # the outcome cannot be recorded without it: if this fails, no call is made
         breaker = CircuitBreaker(switches, switch, here.settings.breaker, metadata.id)
         breaker.enter(backoff.remaining)
         records = EffectRecords(here.dynamodb, table, self.name)

@@ -143,7 +143,7 @@ class Pipeline:
             return Outcome(verdict=Verdict.DEAD, error=ProcessDied(died))
         return None
 
-    def attempt(self, delivery: Delivery, step: Callable[[Backoff], None]) -> Outcome:
+    def attempt(self, delivery: Delivery, step: Callable[[Backoff], object]) -> Outcome:
         """Run the delivery attempt, and decide on its outcome."""
         backoff, error = Backoff(self.remaining), None
         try:

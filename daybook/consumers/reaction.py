@@ -14,6 +14,7 @@ from daybook.consumers.pipeline import Pipeline
 from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Metadata
+from daybook.contracts.proof import Writer
 from daybook.store.cursor import Cursors
 from daybook.store.ledger import LedgerEntry
 from daybook.store.transaction import Backoff
@@ -41,8 +42,15 @@ class OrderedReaction(Reaction[E]):
     ordered = True
 
     def handle(self, delivery: Delivery, pipeline: Pipeline) -> None:
-        """Process the waiting events of the message's stream, each as one delivery attempt."""
-        self._stream().process(delivery, pipeline, self.attempt_in_order)
+        """Process the waiting events of the message's stream, each as one delivery attempt.
+
+        Without its key the consumer can write no cursor. That is a failed delivery attempt too, so its reason is noted.
+        """
+        prepared = pipeline.attempt(delivery, lambda _: self._writer())
+        if prepared.error:
+            pipeline.settlement.settle(delivery, prepared)
+        else:
+            self._stream().process(delivery, pipeline, self.attempt_in_order)
 
     def ledger_row(self, metadata: Metadata) -> LedgerEntry | None:
         return self._stream().ledger_row(metadata)
@@ -52,10 +60,12 @@ class OrderedReaction(Reaction[E]):
         event = self.event_type.read(delivery.data, version=delivery.metadata.version)
         self.commit(partial(self.body, event), delivery.metadata, backoff, extra_parts=lambda _: {"cursor": cursor})
 
+    def _writer(self) -> Writer:
+        return backbone().keyring.writer(self.name)
+
     def _stream(self) -> Stream:
         here = backbone()
-        writer = partial(here.keyring.writer, self.name)
-        cursors = Cursors(here.dynamodb, here.settings.names.ledger, self.name, writer)
+        cursors = Cursors(here.dynamodb, here.settings.names.ledger, self.name, self._writer)
         return Stream(self.name, here.store, here.ledger, cursors)
 
 

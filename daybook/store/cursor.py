@@ -90,11 +90,12 @@ class Cursors:
 
     def read(self, stream: str) -> Cursor:
         """The cursor in the stream, or a new one at its beginning. A consistent read. Raises LedgerRowNotProven."""
+        consumer = self._writer()  # for a new cursor too: who cannot write it must not begin
         answer = self._dynamodb.get_item(TableName=self._table, Key=self._key(stream), ConsistentRead=True)
         if "Item" not in answer:
             return Cursor(stream)
         row = unpack_item(answer["Item"])
-        if not ledger_proofs.is_proven(row, self._writer()):
+        if not ledger_proofs.is_proven(row, consumer):
             raise ledger_proofs.LedgerRowNotProven(row["key"])
         return Cursor(
             stream, row["sequence"], row["version"], PendingEvent(**row["pending"]) if "pending" in row else None
