@@ -126,8 +126,8 @@ class Stream:
         if row and row.done:
             if keyring().proves_row(row.row):
                 return pending.sequence
-            if pending.reason != LedgerRowNotProven.__name__:  # else the event has a dead letter already
-                raise LedgerRowNotProven(row.row["key"])
+            if pending.reason != LedgerRowNotProven.__name__:
+                return cursor.sequence  # the pending event is next, and becomes a dead letter because of this row
         message = "stream blocked" if pending.blocked else "stream waits for retry"
         pipeline.settlement.log.info(message, extra=wake_up.about | {"blocked_by": pending.event})
         return None

@@ -4,6 +4,7 @@ No other code of a consumer writes these.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from daybook.consumers import dead_letter
@@ -105,7 +106,8 @@ class Settlement:
             row = self._ledger.find(event, self._consumer)
             if row and row.done and not keyring().proves_row(row.row):
                 # record-dead-letters would believe the row, and drop the dead letter.
-                return self._dead(delivery, outcome, LedgerRowNotProven(row.row["key"]))
+                unproven = LedgerRowNotProven(row.row["key"])
+                return self._dead(delivery, replace(outcome, error=unproven), unproven)
             self._send_to_dead_letters(delivery.record, error, event_id=event)
         except Exception as not_sent:  # noqa: BLE001 - the message is redelivered, with the same outcome
             self.unsettled(delivery.about, not_sent)

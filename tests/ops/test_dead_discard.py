@@ -232,6 +232,20 @@ def test_a_stream_that_could_not_be_unblocked_is_an_error(stage: World) -> None:
     assert "no queue" in shown.stderr
 
 
+# Guards: DiscardOperation._reason_to_keep. Otherwise the stream would be blocked, and no dead letter would say so.
+def test_a_dead_letter_that_only_names_the_event_of_a_blocked_stream_is_not_discarded(stage: World) -> None:
+    name = stage.died("body-1", ORDERED, error="LedgerRowNotProven", named_event="e-1")
+    other = stage.died("body-2", TO, error="LedgerRowNotProven", named_event="e-2")
+
+    shown = discard(name, other, "--reason", WHY, "--apply")
+
+    assert shown.exit_code == 1
+    assert f"daybook dead retry {name}" in " ".join(shown.stderr.split())
+    assert "no longer dead" not in shown.stderr
+    assert states(stage, name, other) == ["dead", "discarded"]
+    assert named_by_events(stage) == {other: 1}
+
+
 def test_discarding_an_unknown_outcome_notes_that_it_is_still_unknown(world: World) -> None:
     name = world.died("e-1", "mail", "OutcomeUnknown")
 

@@ -3,11 +3,13 @@
 At an ordered consumer, the stream after a dead event is blocked. A wake-up message unblocks it: a message about the
 next event of the stream. It does nothing while the stream is blocked. So one is sent with a delay before the
 transaction: if the command is killed right after the transaction, the stream is still unblocked.
+
+A dead letter that only names the event is not discarded there: the event would block its stream without a dead letter.
 """
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from daybook.consumers.ordered import as_delivered
@@ -21,6 +23,7 @@ from daybook.operate.dead_letters.index import DeadLetter, end, still_dead
 from daybook.operate.operation import Operation
 from daybook.operate.queues import find_queue, send
 from daybook.operate.reading import chunks
+from daybook.operate.terminal import daybook
 from daybook.store.ledger import DISCARDED
 
 # The delay of the wake-up message that is sent before the transaction: longer than the transaction takes.
@@ -29,7 +32,7 @@ _WAKE_AFTER = 10  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """The result for one dead letter. `discarded` is False if it was no longer dead.
+    """The result for one dead letter. `discarded` is False if it was no longer dead, or could not unblock its stream.
 
     `blocked` is the reason why its stream is still blocked, or empty. `open_effect`: the outcome of its effect is
     unknown.
@@ -70,7 +73,9 @@ class DiscardOperation:
         Raises botocore's errors.
         """
         for some in chunks(dead_letters, MAX_DEAD_LETTERS):
-            dead = [dead_letter for dead_letter, _ in still_dead(self._connection, some)]
+            found = [dead_letter for dead_letter, _ in still_dead(self._connection, some)]
+            kept = {each.id: why for each in found if (why := self._reason_to_keep(each))}
+            dead = [each for each in found if each.id not in kept]
             decided = decide(
                 self._connection,
                 self._operation,
@@ -81,12 +86,20 @@ class DiscardOperation:
                 part=self._part,
                 before_attempt=lambda waiting: self._wake(waiting, delay=_WAKE_AFTER),
             )
-            blocked = self._wake(decided, delay=0)
+            blocked = kept | self._wake(decided, delay=0)
             done = {dead_letter.id for dead_letter in decided}
             for dead_letter in some:
                 is_done = dead_letter.id in done
                 unknown = is_done and dead_letter.error == "OutcomeUnknown"
                 yield Discarded(dead_letter, is_done, blocked.get(dead_letter.id, ""), unknown)
+
+    def _reason_to_keep(self, dead_letter: DeadLetter) -> str:
+        """Why the dead letter must not be discarded; empty if it can be."""
+        consumer = self._consumers.get(dead_letter.consumer)
+        if consumer and consumer.ordered and dead_letter.named_event:
+            retry = daybook("dead", "retry", dead_letter.id, stage=self._connection.stage)
+            return f"restore or delete the row that its reason names, then retry it: {retry}"
+        return ""
 
     def _part(self, dead_letter: DeadLetter) -> dict[str, object]:
         """Remove it from the index of dead letters. Error, reason and body stay, as a record of what was discarded."""
@@ -99,7 +112,7 @@ class DiscardOperation:
         }
         return end(self._connection, dead_letter, values, remove=("dead",))
 
-    def _wake(self, dead_letters: Sequence[DeadLetter], *, delay: int) -> Mapping[str, str]:
+    def _wake(self, dead_letters: Sequence[DeadLetter], *, delay: int) -> dict[str, str]:
         """Unblock the streams of these dead letters, at ordered consumers. Returns failures by dead letter id."""
         failures: dict[str, str] = {}
         waiting: dict[str, list[tuple[DeadLetter, str]]] = defaultdict(list)

@@ -76,9 +76,10 @@ def discard(
             "discarding", lambda: f"Interrupted: {_done(counts)} or more. Repeat the command to continue"
         ) as update:
             for each in operation.run(dead_letters):
-                counts[each.discarded] += 1
+                counts[each.discarded] += each.discarded or not each.blocked
                 if each.blocked and len(blocked) < _MAX_LISTED:
-                    blocked.append(f"{each.dead_letter.stream} after {each.dead_letter.id} ({each.blocked})")
+                    where = f"{each.dead_letter.stream} after {each.dead_letter.id}"
+                    blocked.append(f"{where if each.discarded else each.dead_letter.id} ({each.blocked})")
                 if each.open_effect and len(unknown) < _MAX_LISTED:
                     unknown.append(each.dead_letter.id)
                 if as_json:
