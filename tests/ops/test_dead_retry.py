@@ -16,6 +16,7 @@ from daybook.contracts.card_numbers import REMOVED
 from daybook.contracts.contract import Place
 from daybook.contracts.operations import DeadLettersRetried
 from daybook.operate.connection import Connection, new_session
+from daybook.operate.dead_letters.discard import DiscardOperation
 from daybook.operate.dead_letters.index import Selection, dead_letters
 from daybook.operate.dead_letters.results import (
     DEAD_AGAIN,
@@ -29,10 +30,10 @@ from daybook.operate.dead_letters.results import (
 )
 from daybook.operate.dead_letters.retry import RetryOperation
 from daybook.operate.program import app
-from daybook.store.attributes import as_json, pack, pack_item, unpack_item
+from daybook.store.attributes import as_json, unpack_item
 from daybook.store.event_store import Draft
 from daybook.store.event_store import to_item as event_item
-from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry
+from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
 from daybook.store.timers import Timer, from_item, to_item
 from daybook.testing.keys import writer
 from tests.ops.killed_commands import Moment, killed_at
@@ -216,13 +217,7 @@ def test_changes_by_others_during_the_run_are_reported_and_kept(stage: World) ->
     commit(stage, "e-1", TO)
 
     def discard() -> None:
-        stage.connection.dynamodb.update_item(
-            TableName=stage.names.ledger,
-            Key=pack_item({"key": f"{TO}#e-2"}),
-            UpdateExpression="SET #state = :discarded",
-            ExpressionAttributeNames={"#state": "state"},
-            ExpressionAttributeValues={":discarded": pack(DISCARDED)},
-        )
+        list(DiscardOperation(stage.connection, "a test").run(each for each in known if each.event == "e-2"))
 
     time = Time(discard)
     outcomes = list(RetryOperation(stage.connection, wait=1, pause=time.pause, now=time.now).run(known))

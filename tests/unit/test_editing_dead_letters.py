@@ -1,6 +1,7 @@
 """An operator corrects an event that admit rejected. It is admitted once, and its dead letter is discarded then."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from daybook.contracts import clock
 from daybook.contracts.identity import admitted_id
 from daybook.contracts.operations import DeadLetterEdited
 from daybook.operate.connection import Connection
-from daybook.operate.dead_letters.decision import NoAnswer
+from daybook.operate.dead_letters.decision import NoAnswer, RowNotProven
+from daybook.operate.dead_letters.discard import DiscardOperation
 from daybook.operate.dead_letters.edit import (
     AlreadyDecided,
     EditConflict,
@@ -21,8 +23,9 @@ from daybook.operate.dead_letters.edit import (
     finish,
 )
 from daybook.operate.dead_letters.index import NoSuchDeadLetter
+from daybook.store.attributes import pack_item
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry
-from daybook.testing.world import World
+from daybook.testing.world import NAMES, World
 from tests.application.builders import from_the_bus, loan_data, recorded, sent
 from tests.application.contracts.books import BooksCounted
 from tests.application.contracts.reminders import ReminderSent
@@ -64,6 +67,11 @@ def edited(running: Running, dead_letter: str, text: str | None = None, connecti
         return done
     corrected = rejected.corrected(connection, text or correct(rejected.form))
     return edit(connection, rejected, corrected, WHY, pause=running.pause)
+
+
+def plant(running: Running, row: Mapping[str, Any]) -> None:
+    """Write a row into the ledger, as somebody with rights to the table could."""
+    running.world.client.put_item(TableName=NAMES.ledger, Item=pack_item({"at": clock.now(), **row}))
 
 
 def row(running: Running, event: str) -> LedgerEntry:
@@ -434,13 +442,7 @@ def test_a_dead_letter_that_was_discarded_meanwhile_is_not_changed(running: Runn
     dead_letter = a_rejected_event(running)
     connection = running.connection()
     rejected = find(connection, dead_letter)
-    running.world.client.update_item(
-        TableName=connection.names.ledger,
-        Key={"key": {"S": f"admit#{dead_letter}"}},
-        UpdateExpression="SET #state = :discarded REMOVE dead",
-        ExpressionAttributeNames={"#state": "state"},
-        ExpressionAttributeValues={":discarded": {"S": DISCARDED}},
-    )
+    list(DiscardOperation(connection, WHY).run([rejected.dead_letter]))
 
     error = error_of(
         lambda: edit(
@@ -450,7 +452,31 @@ def test_a_dead_letter_that_was_discarded_meanwhile_is_not_changed(running: Runn
     )
 
     assert "is no longer the one that you edited" in error
-    assert running.operations() == []
+    assert [operation.metadata.type for operation in running.operations()] == ["DeadLettersDiscarded"]
+
+
+# Guards: the check in `finish`.
+def test_a_planted_decision_is_not_taken_as_an_earlier_edit(running: Running) -> None:
+    dead_letter = a_rejected_event(running)
+    plant(running, {"key": f"admit#{dead_letter}", "state": DISCARDED, "edited_as": "another"})
+
+    assert dead_letter in error_of(lambda: edited(running, dead_letter), RowNotProven)
+
+
+# Guards: the check in `_is_admitted`. Otherwise the dead letter would be discarded, and no event admitted.
+def test_a_planted_row_is_not_taken_as_the_admission_of_the_corrected_event(running: Running) -> None:
+    dead_letter = a_rejected_event(running)
+    rejected = find(running.connection(), dead_letter)
+    corrected = rejected.corrected(running.connection(), correct(rejected.form))
+    planted = {"key": f"admit#{corrected.event}", "state": COMMITTED, "content_hash": corrected.content}
+    plant(running, planted)
+
+    assert corrected.event in error_of(lambda: edited(running, dead_letter), RowNotProven)
+    assert row(running, dead_letter).state == DEAD
+
+    running.world.client.delete_item(TableName=NAMES.ledger, Key=pack_item({"key": planted["key"]}))
+    assert edited(running, dead_letter).event == corrected.event
+    assert [event.metadata.id for event in running.business_events()] == [corrected.event]
 
 
 def test_a_dead_letter_that_was_rejected_again_meanwhile_is_discarded(running: Running) -> None:

@@ -521,6 +521,25 @@ def test_an_event_that_an_operator_has_discarded_is_a_duplicate(running: Running
     assert running.dead("try-it") == []
 
 
+# Guards: the check in `_result` of results.py.
+@pytest.mark.parametrize("state", [COMMITTED, DISCARDED])
+def test_a_row_that_is_planted_during_a_retry_is_not_its_result(running: Running, state: str) -> None:
+    def fail(_: Work) -> None:
+        if running.dead("try-it"):
+            plant(running.world, a_status(event, "try-it", state))
+        msg = "never"
+        raise NonRetryable(msg)
+
+    running.deploy(reacting(fail))
+    event = an_event(running.world)
+    running.receives(from_the_bus(event), "try-it")
+
+    assert retried(running) == [DEAD_AGAIN]
+
+    (dead,) = running.dead("try-it")
+    assert (dead.details["error"], dead.details["named_event"]) == (ERROR, event.metadata.id)
+
+
 def test_record_dead_letters_ignores_a_named_event_that_is_no_id(world: World) -> None:
     record = Message("{}").record()
     texts = {"error": ERROR, "reason": "why", "named_event": "try-it#effect"}

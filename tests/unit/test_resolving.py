@@ -13,7 +13,7 @@ from daybook.contracts.envelope import Envelope
 from daybook.contracts.operations import EffectResolved
 from daybook.operate.connection import Connection
 from daybook.operate.dead_letters import resolve as resolving
-from daybook.operate.dead_letters.decision import NoAnswer
+from daybook.operate.dead_letters.decision import NoAnswer, RowNotProven
 from daybook.operate.dead_letters.index import NoSuchDeadLetter
 from daybook.operate.dead_letters.resolve import (
     EffectMayBeRunning,
@@ -22,6 +22,7 @@ from daybook.operate.dead_letters.resolve import (
     NothingToResolve,
     UnknownOutcome,
 )
+from daybook.store.attributes import pack_item
 from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
 from daybook.testing.world import NAMES, World
 from tests.application.builders import from_the_bus, recorded
@@ -103,6 +104,33 @@ def unknown_outcome(running: Running, dead_letter: Envelope) -> UnknownOutcome:
 def state(running: Running, event: Envelope) -> str:
     (entry,) = running.world.entries(event)
     return entry.state
+
+
+def plant(running: Running, event: Envelope) -> None:
+    """Write a row that says that the effect is done, as somebody with rights to the ledger's table could."""
+    row = {"key": f"try-it#{event.metadata.id}", "state": COMMITTED, "at": clock.now()}
+    running.world.client.put_item(TableName=NAMES.ledger, Item=pack_item(row))
+
+
+# Guards: the check in `already_resolved`.
+def test_a_planted_row_is_not_taken_as_an_earlier_resolution(running: Running, mailer: Mailer) -> None:
+    envelope = with_unknown_outcome(running, mailer)
+    plant(running, envelope)
+
+    for outcome in (resolving.NO_EFFECT, resolving.TOOK_EFFECT):
+        name = f"{envelope.metadata.id}@try-it"
+        assert envelope.metadata.id in error_of(lambda: resolved(running, name, outcome), RowNotProven)  # noqa: B023
+
+
+# Guards: the check in `_wait_for_result`.
+def test_a_planted_row_is_not_taken_as_the_result_of_the_effect(running: Running, mailer: Mailer) -> None:
+    envelope = with_unknown_outcome(running, mailer)
+    time_passes(running.world)
+    mailer.meanwhile = lambda _: plant(running, envelope)
+
+    error = error_of(lambda: resolved(running, envelope, resolving.NO_EFFECT), RowNotProven)
+
+    assert envelope.metadata.id in error
 
 
 # --- the effect did not happen ----------------------------------------------------------------------------------------

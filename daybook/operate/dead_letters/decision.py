@@ -13,6 +13,8 @@ from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.index import DeadLetter, still_dead
 from daybook.operate.errors import Unsuccessful
 from daybook.operate.operation import OPERATION, Operation
+from daybook.store.ledger import LedgerEntry
+from daybook.store.ledger_proofs import LedgerRowNotProven
 from daybook.store.transaction import ConditionsFailed
 
 # The contract's limits for one dead letter.
@@ -21,6 +23,19 @@ _MAX_CONSUMER_LENGTH, _MAX_ERROR_LENGTH = 64, 256
 
 class NoAnswer(Unsuccessful):
     """The consumer recorded no result while the command waited."""
+
+
+class RowNotProven(Unsuccessful):
+    """A row of the ledger says that work is done, and its consumer has not proven it."""
+
+
+def check_proven(connection: Connection, row: LedgerEntry) -> None:
+    """Raises RowNotProven if the row says that its event is done, and is not proven."""
+    if row.done and not connection.keyring.proves_row(row.row):
+        raise RowNotProven(
+            f"{LedgerRowNotProven(row.row['key'])}. Find out whether the work was done: then restore the row from a "
+            "backup, otherwise delete it"
+        )
 
 
 def recorded(dead_letter: DeadLetter) -> RecordedDeadLetter:

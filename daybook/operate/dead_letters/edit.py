@@ -26,7 +26,7 @@ from daybook.contracts.identity import MAX_REFERENCE_LENGTH, admitted_id, conten
 from daybook.contracts.operations import DeadLetter as RecordedDeadLetter
 from daybook.contracts.operations import DeadLetterEdited
 from daybook.operate.connection import Connection
-from daybook.operate.dead_letters.decision import NoAnswer
+from daybook.operate.dead_letters.decision import NoAnswer, check_proven
 from daybook.operate.dead_letters.index import (
     DeadLetter,
     NoSuchDeadLetter,
@@ -191,12 +191,13 @@ def find(connection: Connection, name: str) -> RejectedEvent:
 def finish(connection: Connection, name: str) -> Edited | None:
     """The dead letter with this id, if it was edited before. Completes the record of an interrupted edit.
 
-    Raises botocore's errors.
+    Raises RowNotProven, and botocore's errors.
     """
     event, consumer = split_id(name)
     row = connection.ledger.find(event, ADMIT) if consumer in {"", ADMIT} else None
     if row is None:
         return None
+    check_proven(connection, row)
     if row.state == DISCARDED and "edited_as" in row.details:
         return Edited(f"{event}@{ADMIT}", str(row.details["edited_as"]), before=True)
     if row.state == COMMITTED and (note := _Note.on(row)) and note.content == row.details.get("content_hash"):
@@ -215,8 +216,8 @@ def edit(
 ) -> Edited:
     """Send the corrected event to admit, wait until it is admitted, then discard the dead letter.
 
-    `pause` waits this number of seconds. Raises RejectedAgain, EditConflict, AlreadyDecided, NoAnswer, and botocore's
-    errors. It can be repeated after each of them.
+    `pause` waits this number of seconds. Raises RejectedAgain, EditConflict, AlreadyDecided, RowNotProven, NoAnswer,
+    and botocore's errors. It can be repeated after each of them.
     """
     same_id = corrected.event == rejected.dead_letter.event  # the contract derives the id from a field
     operation = Operation.start(connection)
@@ -236,9 +237,12 @@ def edit(
 def _is_admitted(
     connection: Connection, row: LedgerEntry | None, rejected: RejectedEvent, corrected: CorrectedEvent
 ) -> bool:
-    """Whether the corrected event is admitted. Raises EditConflict or AlreadyDecided if its id has another outcome."""
+    """Whether the corrected event is admitted. Raises RowNotProven, or EditConflict or AlreadyDecided if its id has
+    another outcome.
+    """
     if row is None or not row.done:
         return False
+    check_proven(connection, row)
     if row.details.get("content_hash") == corrected.content:
         return True
     dead_letter, event = rejected.dead_letter.id, corrected.event

@@ -26,7 +26,7 @@ from daybook.contracts.proof import OPERATIONS, Writer
 from daybook.operate import moments
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import Consumer, consumers
-from daybook.operate.dead_letters.decision import NoAnswer, recorded
+from daybook.operate.dead_letters.decision import NoAnswer, check_proven, recorded
 from daybook.operate.dead_letters.index import DeadLetter, named, split_id
 from daybook.operate.delivery import Delivery
 from daybook.operate.errors import OperatorError, Unsuccessful
@@ -148,7 +148,9 @@ def find(connection: Connection, name: str) -> UnknownOutcome:
 
 
 def already_resolved(connection: Connection, name: str) -> Resolved | None:
-    """The result for the dead letter with this id, if its event is already committed at its effect."""
+    """The result for the dead letter with this id, if its event is already committed at its effect. Raises
+    RowNotProven.
+    """
     event, consumer = split_id(name)
     found = rows_of(connection, event, consumer)
     effects = consumers(connection) if found else {}
@@ -156,6 +158,7 @@ def already_resolved(connection: Connection, name: str) -> Resolved | None:
     if len(settled) != 1 or settled[0].state != COMMITTED:
         return None
     (row,) = settled
+    check_proven(connection, row)
     return Resolved(f"{row.event}@{row.consumer}", COMMITTED, tuple(row.emitted))
 
 
@@ -164,7 +167,8 @@ def had_no_effect(
 ) -> Resolved:
     """Withdraw the effect record, send the event to the effect again, and wait for its result.
 
-    Raises EffectRecordChanged, EventNotSent, NoAnswer, and botocore's errors. It can be repeated after each of them.
+    Raises EffectRecordChanged, EventNotSent, RowNotProven, NoAnswer, and botocore's errors. It can be repeated after
+    each of them.
     """
     if not unknown.withdrawn:
         operation = Operation.start(connection)
@@ -359,6 +363,7 @@ def _wait_for_result(
     for _ in poll(_MAX_WAIT, pause):
         row = connection.ledger.find(dead_letter.event, dead_letter.consumer)
         if row and (row.done or (row.state == DEAD and (known is None or row.at != known.at))):
+            check_proven(connection, row)
             error, sentence = (str(row.details.get(name, "")) for name in ("error", "reason"))
             return Resolved(dead_letter.id, row.state, tuple(row.emitted), error, sentence)
     later = daybook("dead", "show", dead_letter.id, stage=connection.stage)

@@ -8,7 +8,8 @@ from daybook.operate.connection import Connection
 from daybook.operate.dead_letters.index import DeadLetter
 from daybook.operate.reading import entries
 from daybook.store import ledger_proofs
-from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry
+from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
+from daybook.store.ledger_proofs import LedgerRowNotProven
 
 DONE = "done"
 DEAD_AGAIN = "dead again"
@@ -51,7 +52,7 @@ def results(connection: Connection, dead_letters: Iterable[DeadLetter]) -> list[
     rows = entries(connection, [*by_pair, *named.values()], _READ)
     found = []
     for pair, dead_letter in by_pair.items():
-        result = _result(dead_letter, rows[pair]) if pair in rows else None
+        result = _result(connection, dead_letter, rows[pair]) if pair in rows else None
         event = rows.get(named[pair]) if pair in named else None
         if result is None and event and event.done and connection.keyring.proves_row(event.row):
             result = Result(dead_letter, DONE)
@@ -59,8 +60,12 @@ def results(connection: Connection, dead_letters: Iterable[DeadLetter]) -> list[
     return found
 
 
-def _result(dead_letter: DeadLetter, row: LedgerEntry) -> Result | None:
+def _result(connection: Connection, dead_letter: DeadLetter, row: LedgerEntry) -> Result | None:
     if row.state == DEAD and row.at != dead_letter.at:
         return Result(dead_letter, DEAD_AGAIN, *(str(row.details.get(name, "")) for name in ("error", "reason")))
-    result = {COMMITTED: DONE, DISCARDED: WAS_DISCARDED}.get(row.state)
-    return Result(dead_letter, result) if result else None
+    if not row.done:
+        return None
+    if not connection.keyring.proves_row(row.row):
+        error = LedgerRowNotProven(row.row["key"])
+        return Result(dead_letter, DEAD_AGAIN, type(error).__name__, str(error))
+    return Result(dead_letter, DONE if row.state == COMMITTED else WAS_DISCARDED)
