@@ -20,8 +20,10 @@ from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope, canonical
 from daybook.contracts.identity import admitted_id
 from daybook.contracts.proof import Writer
+from daybook.operate.dead_letters import resolve as resolving
 from daybook.operate.dead_letters.discard import DiscardOperation
 from daybook.operate.dead_letters.index import Selection, dead_letters
+from daybook.operate.dead_letters.resolve import NothingToResolve
 from daybook.operate.dead_letters.results import DEAD_AGAIN, DONE, Result
 from daybook.operate.dead_letters.retry import RetryOperation
 from daybook.store import ledger_proofs
@@ -38,7 +40,8 @@ from tests.application.services.loans.loan_status import loan_status_requested
 from tests.unit import faults
 from tests.unit.bodies import attempting
 from tests.unit.bodies import running as reacting
-from tests.unit.running import Running
+from tests.unit.running import Running, error_of
+from tests.unit.test_effects import time_passes
 
 NOW = "2026-03-01T12:00:00.000000Z"
 ERROR = "LedgerRowNotProven"
@@ -519,6 +522,58 @@ def test_an_event_that_an_operator_has_discarded_is_a_duplicate(running: Running
 
     assert results(running.world) == 0
     assert running.dead("try-it") == []
+
+
+# Guards: the comparison with `deaths` in results.py. Otherwise the retry would wait for a result that never comes.
+def test_a_retry_ends_when_the_event_dies_under_its_own_id(running: Running) -> None:
+    world = running.world
+    running.deploy(reacting(_save))
+    event = an_event(world)
+    plant(world, a_status(event, "try-it"))
+    running.receives(from_the_bus(event), "try-it")
+    world.client.delete_item(TableName=NAMES.ledger, Key=pack_item({"key": f"try-it#{event.metadata.id}"}))
+
+    def fail(_: Work) -> None:
+        msg = "never"
+        raise NonRetryable(msg)
+
+    running.deploy(reacting(fail))
+    assert retried(running) == [DEAD_AGAIN]
+    assert sorted(dead.details["error"] for dead in running.dead("try-it")) == [ERROR, "NonRetryable"]
+    assert retried(running) == [DEAD_AGAIN, DEAD_AGAIN]
+
+    running.deploy(reacting(_save))
+    assert retried(running) == [DONE, DONE]
+    assert (results(world), running.dead("try-it")) == (1, [])
+
+
+# Guards: the check of `named_event` in resolve.py.
+def test_an_effect_whose_row_was_planted_during_its_call_is_resolved_after_a_retry(running: Running) -> None:
+    world = running.world
+    event = an_event(world)
+
+    def call(record: EffectRecord) -> Event:
+        plant(world, a_status(event, "try-it"))
+        return _call(record)
+
+    running.deploy(attempting(call))
+    running.receives(from_the_bus(event), "try-it")
+    time_passes(world)
+    (dead,) = running.dead("try-it")
+    error = error_of(lambda: resolving.find(running.connection(), f"{dead.event}@try-it"), NothingToResolve)
+    assert "no attempt" not in error
+    assert f"daybook dead retry {dead.event}@try-it" in error
+    assert f"daybook dead resolve {event.metadata.id}@try-it" in error
+
+    world.client.delete_item(TableName=NAMES.ledger, Key=pack_item({"key": f"try-it#{event.metadata.id}"}))
+    assert retried(running) == [DEAD_AGAIN]
+    connection = running.connection()
+    unknown = resolving.find(connection, f"{event.metadata.id}@try-it")
+    resolving.took_effect(connection, unknown, SENT, "the external system has it")
+
+    assert retried(running) == [DONE]
+    assert (len(called), running.dead("try-it")) == (1, [])
+    assert [entry.state for entry in world.entries(event)] == [COMMITTED]
 
 
 # Guards: the check in `_result` of results.py.

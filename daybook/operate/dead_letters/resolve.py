@@ -254,6 +254,15 @@ def outcome_in(unknown: UnknownOutcome, text: str) -> Event:
 
 
 def _stored(connection: Connection, dead_letter: DeadLetter) -> Envelope:
+    if dead_letter.named_event:
+        own = f"{dead_letter.named_event}@{dead_letter.consumer}"
+        retry = daybook("dead", "retry", dead_letter.id, stage=connection.stage)
+        resolve = daybook("dead", "resolve", own, stage=connection.stage)
+        raise NothingToResolve(
+            f"{dead_letter.id} died because of a row of the ledger: restore or delete the row that its reason names, "
+            f"then retry it: {retry}. If the outcome of its effect is unknown, {own} is dead after that; resolve that "
+            f"one: {resolve}"
+        )
     event = dead_letter.event_in_store(connection)
     if event is None:
         raise NothingToResolve(f"the event of {dead_letter.id} is not in the store: there was no attempt for it")

@@ -40,6 +40,7 @@ from daybook.operate.dead_letters.results import (
     NOT_SENT,
     SKIPPED,
     Result,
+    deaths,
     results,
 )
 from daybook.operate.errors import OperatorError
@@ -48,7 +49,7 @@ from daybook.operate.operation import Operation
 from daybook.operate.publish.publish import NotPublished, Publication
 from daybook.operate.queues import find_queue, send
 from daybook.operate.rate_limit import RateLimit
-from daybook.operate.reading import chunks
+from daybook.operate.reading import Pair, chunks
 from daybook.operate.terminal import daybook
 from daybook.store.event_store import Head, NotAnEvent, successor
 from daybook.store.event_store import from_item as event_in
@@ -109,6 +110,7 @@ class RetryOperation:
         self._operation = Operation.start(connection)
         self._url = cache(lambda consumer: find_queue(connection, consumer))
         self._in_progress: dict[str, DeadLetter] = {}
+        self._died: dict[Pair, str] = {}  # the events that dead letters name
         self._last_result, self._poll_interval = now(), _FIRST_POLL
         self._progress: Callable[[], object] = lambda: None
         self.sent = 0
@@ -222,6 +224,7 @@ class RetryOperation:
     def _send(self, consumer: str, dead_letters: Sequence[DeadLetter], bodies: Mapping[str, str]) -> Iterator[Result]:
         for some in chunks(dead_letters, self._rate_limit.portion(_MAX_BATCH)):
             self._rate_limit.wait(len(some))
+            self._died |= deaths(self._connection, some)
             messages = [bodies[dead_letter.id] for dead_letter in some]
             errors = send(self._connection, self._url(consumer) or "", messages, pause=self._pause)
             for dead_letter, error in zip(some, errors, strict=True):
@@ -234,7 +237,7 @@ class RetryOperation:
             self._progress()
 
     def _poll(self) -> Iterator[Result]:
-        ended = results(self._connection, self._in_progress.values())
+        ended = results(self._connection, self._in_progress.values(), self._died)
         named = [each.dead_letter for each in ended if each.result == DONE and each.dead_letter.named_event]
         for some in chunks(named, MAX_DEAD_LETTERS):
             decide(self._connection, self._operation, some, event=self._event, part=self._complete)
