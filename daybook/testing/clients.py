@@ -8,7 +8,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.session import Session
 
-# Daybook's DynamoDB in memory does not check signatures.
+# Daybook's DynamoDB in memory does not check signatures. Others do: the local cloud finds the role by them.
 _UNSIGNED = Config(signature_version=UNSIGNED)
 
 
@@ -23,7 +23,10 @@ def keep_clients(session: Session) -> Session:
         environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
         key = service, repr(sorted(vars(config or Config()).items())), tuple(sorted(settings.items())), environment
         if key not in kept:
-            if service == "dynamodb":
+            elsewhere = settings.get("endpoint_url") or any(
+                name.startswith("AWS_ENDPOINT_URL") for name, _ in environment
+            )
+            if service == "dynamodb" and not elsewhere:
                 config = config.merge(_UNSIGNED) if config else _UNSIGNED
             kept[key] = client = create(service, config=config, **settings)
             for name in ("register", "register_first", "register_last"):

@@ -43,9 +43,8 @@ def _new_morning() -> None:
 
 
 @cache
-def _session(user: str) -> boto3.Session:
+def _session(_user: str) -> boto3.Session:
     """The session of the world, or of the operator: of all connections that have none of their own."""
-    assert user
     return new_session(keep_clients(botocore.session.Session()))
 
 

@@ -19,6 +19,7 @@ from daybook.consumers.work import Work
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope, canonical
 from daybook.contracts.identity import admitted_id
+from daybook.contracts.operations import MAX_DEAD_LETTERS
 from daybook.contracts.proof import Writer
 from daybook.operate.dead_letters import resolve as resolving
 from daybook.operate.dead_letters.discard import DiscardOperation
@@ -545,6 +546,20 @@ def test_a_retry_ends_when_the_event_dies_under_its_own_id(running: Running) -> 
     running.deploy(reacting(_save))
     assert retried(running) == [DONE, DONE]
     assert (results(world), running.dead("try-it")) == (1, [])
+
+
+# Guards: the portions in RetryOperation._poll.
+def test_more_such_dead_letters_than_one_record_holds_are_completed(running: Running) -> None:
+    world, handler = running.world, KINDS["a reaction"]
+    running.deploy(handler)
+    for number in range(MAX_DEAD_LETTERS + 1):
+        event = an_event(world, f"loan-{number}")
+        plant(world, a_status(event, handler.name))
+        running.receives(from_the_bus(event), handler.name)
+        key = {"key": f"{handler.name}#{event.metadata.id}"}
+        world.client.delete_item(TableName=NAMES.ledger, Key=pack_item(key))
+
+    assert retried(running) == [DONE] * (MAX_DEAD_LETTERS + 1)
 
 
 # Guards: the check of `named_event` in resolve.py.

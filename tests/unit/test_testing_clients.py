@@ -82,6 +82,14 @@ def test_a_client_with_an_event_handler_is_not_returned_again(world: World) -> N
     assert create() is create()
 
 
+def test_requests_to_an_endpoint_are_signed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert world
+    session: Any = keep_clients(botocore.session.Session())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
+
+    assert session.create_client("dynamodb", region_name="eu-central-1").meta.config.signature_version == "v4"
+
+
 def test_settings_and_environment_make_another_client(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert world
     session: Any = keep_clients(botocore.session.Session())
