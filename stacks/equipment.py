@@ -72,8 +72,6 @@ class Equipment(Service):
             "PagerFails",
             name=f"{name}-fails",
             metric=topic.metric_number_of_notifications_failed(period=MINUTE, statistic="sum"),
-            at_least=1,
-            minutes=1,
             meaning=f"{name} could not deliver a page to one of its subscribers.",
             topic=self.alarms,
         )

@@ -4,7 +4,6 @@ from functools import partial
 
 from aws_cdk import Acknowledgment, Validations
 from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ses as ses
 from constructs import Construct
@@ -13,9 +12,10 @@ from daybook.constructs.findings import accept
 from daybook.constructs.function import Function
 from daybook.constructs.listener import dead_letter_queue
 from daybook.constructs.producers import BOUNCES
-from daybook.constructs.senders import restrict_queue, role_path
+from daybook.constructs.senders import restrict_queue, role_path, rule_arn
 from daybook.constructs.service import Service
 from daybook.constructs.stage import Stage
+from daybook.constructs.targets import Target, wait_for_policies
 from events.notifications import EmailBounced
 from events.orders import OrderCancelled, OrderConfirmed, OrderFulfilled
 from events.payments import PaymentRefunded, RefundFailed
@@ -70,8 +70,8 @@ class Notifications(Service):
             events=[ses.EmailSendingEvent.BOUNCE],
         )
         scope = Construct(self, "Bounces")
-        undelivered = dead_letter_queue(scope, stage=self.stage, consumer=BOUNCES, alarms=self.alarms)
-        ingress = events.EventBus.from_event_bus_name(scope, "IngressBus", self.stage.names.ingress_bus)
+        undelivered = dead_letter_queue(scope, stage=self.stage, consumer=BOUNCES)
+        ingress = self.format_arn(service="events", resource="event-bus", resource_name=self.stage.names.ingress_bus)
         (source,) = EmailBounced.contract.sources
         # The ingress bus's policy names this role by its path.
         role = iam.Role(
@@ -91,7 +91,11 @@ class Notifications(Service):
                 # All stages in an account share one default bus.
                 detail={"mail": {"tags": {"ses:configuration-set": [self._configuration_set]}}},
             ),
-            targets=[targets.EventBus(ingress, dead_letter_queue=undelivered, role=role)],
+            targets=[Target(ingress, undelivered, role)],
         )
-        accept(role, "The policy belongs to the rule's own role, and allows one action.", "IAMNoInlinePolicy")
-        restrict_queue(undelivered, stage=self.stage, rules=[rule])
+        may_send = iam.Policy(scope, "MaySend", roles=[role])
+        may_send.add_statements(iam.PolicyStatement(actions=["events:PutEvents"], resources=[ingress]))
+        accept(may_send, "The policy belongs to the rule's own role, and allows one action.", "IAMNoInlinePolicy")
+        restrict_queue(undelivered, stage=self.stage, rules=[rule_arn(self, self.stage, BOUNCES)])
+        wait_for_policies(rule, undelivered)
+        rule.node.add_dependency(may_send)

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_lambda_powertools.metrics import Metrics
-
 from daybook.backbone.examination import Candidate, Rejection, examine, too_large
 from daybook.backbone.origins import Origins
 from daybook.consumers import dead_letter
@@ -74,7 +72,7 @@ class Admit:
                 streams.setdefault(arrival.candidate.stream, []).append(arrival)
         for arrivals in streams.values():
             admission.admit_all(arrivals)
-        observability.flush(admission.metrics)
+        admission.counts.flush()
         return {"batchItemFailures": [{"itemIdentifier": message} for message in admission.failed]}
 
 
@@ -84,7 +82,7 @@ class _Admission:
     def __init__(self, catalogue: Catalogue, context: Any) -> None:
         self._catalogue = catalogue
         self._origins = Origins.from_json(settings().origins)
-        self.metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
+        self.counts = observability.counts(settings().names.stage, CONSUMER)
         self.failed: list[str] = []
         self._settled: set[str] = set()
         self._log = observability.logger(CONSUMER)
@@ -162,12 +160,12 @@ class _Admission:
         )
         about = {"message_id": message, "event_id": rejection.event_id, "event_type": rejection.event_type}
         self._log.warning("rejected", extra=about | {"error": rejection.code, "reason": rejection.reason})
-        observability.count(self.metrics, observability.REJECTED)
+        self.counts.count(observability.REJECTED)
 
     def _fail(self, about: Mapping[str, str], error: Exception) -> None:
         self.failed.append(about["message_id"])
         log_failure(self._log, about, error)
-        observability.count(self.metrics, observability.FAILED)
+        self.counts.count(observability.FAILED)
 
     def _append(self, appends: Sequence[tuple[_Arrival, Envelope]], writer: Writer, backoff: Backoff) -> None:
         """Append all of them in one transaction, with their rows in the ledger."""
@@ -187,7 +185,7 @@ class _Admission:
                 extra=_about(arrival)
                 | {"stream": m.stream, "sequence": m.sequence, "correlation_id": m.correlation_id},
             )
-        observability.count(self.metrics, observability.ADMITTED, len(appends))
+        self.counts.count(observability.ADMITTED, len(appends))
 
     def _settle(self, arrival: _Arrival, rejection: Rejection | None = None) -> None:
         """Settle an arrival that is not appended: drop a duplicate, reject a reused id, or reject with `rejection`."""
@@ -203,7 +201,6 @@ class _Admission:
         elif done:
             rejection = None
             self._log.info("duplicate", extra=_about(arrival))
-            observability.count(self.metrics, observability.DUPLICATES)
         if rejection:
             self._reject(arrival.message, arrival.body, rejection)
         self._settled.add(arrival.message)
@@ -213,7 +210,7 @@ class _Admission:
         rejection = Rejection(kind(error), reason(error), event_type=arrival.candidate.contract.type)
         self._reject(arrival.message, arrival.body, rejection, named_event=arrival.candidate.id)
         self._log.critical("forged", extra=_about(arrival) | {"error": kind(error), "reason": reason(error)})
-        observability.count(self.metrics, observability.FORGED)
+        self.counts.count(observability.FORGED)
         self._settled.add(arrival.message)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from aws_lambda_powertools.metrics import Metrics
 from botocore.exceptions import ClientError, ParamValidationError
 
 from daybook.consumers import dead_letter
@@ -78,7 +77,7 @@ class BusWriter:
         self.set_aside = 0
         self.backoff = Backoff(self.remaining)
         self._context = context
-        self._metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
+        self._counts = observability.counts(settings().names.stage, CONSUMER)
         self._log = observability.logger(CONSUMER)
         self._bus = settings().names.event_bus
         self._shared = settings().shared_types
@@ -87,7 +86,7 @@ class BusWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        observability.flush(self._metrics)
+        self._counts.flush()
 
     def remaining(self) -> float:
         """Seconds until Lambda ends the invocation."""
@@ -101,7 +100,7 @@ class BusWriter:
     def tampered(self, change: str, name: str) -> None:
         """Report that an item was changed or deleted. This system only appends items."""
         self._log.critical("tampered", extra={"change": change, "record": name})
-        observability.count(self._metrics, observability.TAMPERED)
+        self._counts.count(observability.TAMPERED)
 
     def _readable(self, items: Iterable[Stored]) -> Iterator[_Outgoing]:
         for stored in items:
@@ -114,7 +113,7 @@ class BusWriter:
                 yield _Outgoing(stored, envelope)
                 continue
             self._log.critical("not proven", extra={"record": stored.name, "writer": envelope.writer})
-            observability.count(self._metrics, observability.NOT_PROVEN)
+            self._counts.count(observability.NOT_PROVEN)
             self._set_aside(
                 stored, "NotProven", "the event has no valid proof by a writer that may record it", envelope
             )
@@ -168,7 +167,7 @@ class BusWriter:
         m = envelope.metadata
         about = {"event_id": m.id, "event_type": m.type, "stream": m.stream, "sequence": m.sequence}
         self._log.info("published", extra=about | {"correlation_id": m.correlation_id})
-        observability.count(self._metrics, observability.PUBLISHED)
+        self._counts.count(observability.PUBLISHED)
         self.published += 1
 
     def _cannot_publish(self, event: _Outgoing, error: str) -> None:
@@ -186,7 +185,6 @@ class BusWriter:
             event_type=envelope.metadata.type if envelope else None,
         )
         self._log.error("set aside", extra={"error": error, "record": stored.name})
-        observability.count(self._metrics, observability.SET_ASIDE)
         self.set_aside += 1
 
 

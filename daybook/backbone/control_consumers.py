@@ -1,4 +1,5 @@
-"""Keep the register of consumers, and apply their switches to their event source mappings, each minute.
+"""Keep the register of consumers, and apply their switches to their event source mappings, each minute. Report the
+consumers that do not make progress: metrics set off the alarms, and log lines name the consumers.
 
 The register (daybook/store/register.py) has all consumers that ever had a rule on the event bus.
 
@@ -7,9 +8,11 @@ neither is the case. The switch in the ledger's table is the desired state. So t
 function or an operator's command has not finished, and switches off a mapping that a deployment has switched on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from daybook.backbone.waiting import waiting_too_long
 from daybook.consumers.consumer import backbone
 from daybook.consumers.failure import log_failure
 from daybook.consumers.switch import Switch, Switches
@@ -21,6 +24,9 @@ from daybook.store.register import BACKBONE, Register
 from daybook.store.transaction import Backoff
 
 CONSUMER = "control-consumers"
+
+_LOOK_EACH = 5  # minutes between two looks at the queues
+_MAX_PAUSE = timedelta(days=10)  # SQS deletes the messages of a paused consumer after 14
 
 
 class NotSwitched(RuntimeError):
@@ -38,14 +44,18 @@ def handler(_: Mapping[str, Any], context: Any) -> None:
     switches = Switches(backbone().dynamodb, names.ledger)
     mappings = Mappings(aws.client("lambda"), names)
     backoff = Backoff(lambda: context.get_remaining_time_in_millis() / 1000)
-    failed = 0
+    failed, stopped = 0, set[str]()
     for switch in switches.find_all({*registered, *BACKBONE}, backoff):
-        _count(switch)
+        _report(switch)
+        if not switch.may_receive(clock.now()):
+            stopped.add(switch.consumer)
         try:
             _apply(switch, switches, mappings)
         except Exception as error:  # noqa: BLE001 - any error: the next run tries again, the others are handled
             log_failure(observability.logger(CONSUMER), {"consumer": switch.consumer}, error)
             failed += 1
+    if datetime.now(UTC).minute % _LOOK_EACH == 0:
+        _report_waiting({*registered, "admit"} - stopped)
     if failed:
         msg = f"the mappings of {failed} consumers could not be switched"
         raise NotSwitched(msg)
@@ -74,9 +84,23 @@ def _log(message: str, switch: Switch) -> None:
     observability.logger(CONSUMER).info(message, extra=about | {"paused": bool(switch.paused)})
 
 
-def _count(switch: Switch) -> None:
-    """Emit the consumer's metric BREAKER_OPEN in each run while its breaker is open, so that the alarm stays on."""
+def _report(switch: Switch) -> None:
+    """Emit the metrics of a stopped consumer in each run, so that their alarms stay on."""
     if switch.opened:
-        metrics = observability.metrics(settings().names.stage, switch.consumer)
-        observability.count(metrics, observability.BREAKER_OPEN)
-        observability.flush(metrics)
+        _count(switch.consumer, observability.BREAKER_OPEN)
+    if switch.paused and datetime.now(UTC) - clock.moment(switch.paused.since) > _MAX_PAUSE:
+        _log("paused too long", switch)
+        _count(switch.consumer, observability.PAUSED_TOO_LONG)
+
+
+def _report_waiting(consumers: Collection[str]) -> None:
+    sqs, cloudwatch = aws.client("sqs"), aws.client("cloudwatch")
+    for consumer in waiting_too_long(sqs, cloudwatch, settings().names, sorted(consumers)):
+        observability.logger(CONSUMER).warning("messages wait too long", extra={"consumer": consumer})
+        _count(consumer, observability.WAITING)
+
+
+def _count(consumer: str, metric: str) -> None:
+    counts = observability.counts(settings().names.stage, consumer)
+    counts.count(metric)
+    counts.flush()

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from aws_lambda_powertools.metrics import Metrics
-
 from daybook.consumers import dead_letter
 from daybook.consumers.consumer import backbone
 from daybook.consumers.failure import kind, log_failure, reason
@@ -53,7 +51,7 @@ def handler(_: Mapping[str, Any], context: Any) -> None:
     try:
         run.fire_due(clock.moment(clock.now()))
     finally:
-        observability.flush(run.metrics)
+        run.counts.flush()
     if run.failed:
         msg = f"{run.failed} timers could not be fired"
         raise TimersNotFired(msg)
@@ -63,7 +61,7 @@ class _Run:
     """One run. `failed` counts the timers that could not be fired."""
 
     def __init__(self, context: Any) -> None:
-        self.metrics: Metrics = observability.metrics(settings().names.stage, CONSUMER)
+        self.counts = observability.counts(settings().names.stage, CONSUMER)
         self.failed = 0
         self._stuck = False
         self._due = backbone().due
@@ -143,7 +141,7 @@ class _Run:
             self._set_aside(item, error)
             return
         if not keyring().proves_timer(timer, settings().timers):
-            observability.count(self.metrics, observability.NOT_PROVEN)
+            self.counts.count(observability.NOT_PROVEN)
             self._set_aside(item, NotProven(f"{timer.draft.type} was not scheduled by {timer.draft.producer}"), timer)
             return
         backoff = Backoff(self._remaining)
@@ -178,8 +176,8 @@ class _Run:
         late = (clock.moment(clock.now()) - clock.moment(draft.time)).total_seconds() * 1000
         about = {"event_id": draft.id, "event_type": draft.type, "stream": draft.stream}
         self._log.info("fired", extra=about | {"correlation_id": draft.correlation_id, "late_ms": round(late)})
-        observability.count(self.metrics, observability.FIRED)
-        observability.record_lateness(self.metrics, late)
+        self.counts.count(observability.FIRED)
+        self.counts.record(observability.LATENESS, late)
 
     def _set_aside(self, item: Mapping[str, Any], error: Exception, timer: Timer | None = None) -> None:
         """Send the row to the dead-letter queue, and then delete it."""
@@ -195,7 +193,6 @@ class _Run:
         )
         self._due.remove(item)
         self._log.error("set aside", extra={"error": kind(error), "reason": reason(error)})
-        observability.count(self.metrics, observability.SET_ASIDE)
 
     def _check_time(self) -> None:
         if self._remaining() < _MIN_REMAINING:

@@ -28,15 +28,15 @@ FILTERS: tuple[Mapping[str, Any], ...] = (
 
 def handler(batch: Mapping[str, Any], _: Any) -> None:
     """Report each illegal change in a batch of the change stream: a log line, and a metric that sets off the alarm."""
-    metrics = observability.metrics(settings().names.stage, CONSUMER)
+    counts = observability.counts(settings().names.stage, CONSUMER)
     for record in batch["Records"]:
         change = record["dynamodb"]
         old, new = (_state(change.get(image)) for image in ("OldImage", "NewImage"))
         if text := violation(record["eventName"], old, new):
             about = {"change": text, "record": record["eventID"], "key": change["Keys"]["key"]["S"]}
             observability.logger(CONSUMER).critical("tampered", extra=about)
-            observability.count(metrics, observability.TAMPERED)
-    observability.flush(metrics)
+            counts.count(observability.TAMPERED)
+    counts.flush()
 
 
 def violation(change: str, old: str, new: str) -> str:

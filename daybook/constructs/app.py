@@ -1,4 +1,4 @@
-"""All stacks of an application: the backbone's stack, and one for each service in the package `stacks`."""
+"""All stacks of an application: data, backbone, and one for each service in the package `stacks`."""
 
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
@@ -8,6 +8,7 @@ from aws_cdk import App
 
 from daybook.constructs.backbone import Backbone
 from daybook.constructs.backups import BackupCopies
+from daybook.constructs.data_stack import DataStack
 from daybook.constructs.service import Service
 from daybook.constructs.stage import Stage
 
@@ -17,17 +18,19 @@ class TableNameTaken(ValueError):
 
 
 def add_stacks(app: App, stage: Stage) -> None:
-    """Add the backbone's stack, and a stack for each service, which is deployed after it. Raises TableNameTaken.
+    """Add the stacks in the order in which they are deployed: data, backbone, services. Raises TableNameTaken.
 
-    A stage with a second region for backups also gets a stack there, which is deployed before the backbone.
+    A stage with a second region for backups also gets a stack there, which is deployed before all others.
     """
+    data = DataStack(app, stage=stage)
     backbone = Backbone(app, stage=stage)
+    backbone.add_stack_dependency(data)
     stacks = [service(app, stage=stage) for service in services("stacks")]
     check_table_names(stacks)
     for stack in stacks:
         stack.add_stack_dependency(backbone)
     if stage.backup_region:
-        backbone.add_stack_dependency(BackupCopies(app, stage=stage))
+        data.add_stack_dependency(BackupCopies(app, stage=stage))
 
 
 def check_table_names(stacks: Iterable[Service]) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aws_cdk import Stack
-from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
@@ -17,18 +16,12 @@ from daybook.store.event_store import JOURNAL
 
 
 class BackboneAccess(Construct):
-    """The backbone's event bus and alarm topic, and grants on its tables."""
+    """The backbone's alarm topic, and grants on its tables."""
 
     def __init__(self, scope: Construct, *, stage: Stage) -> None:
         super().__init__(scope, "Backbone")
         self._stage = stage
         self._names = stage.names
-
-    @property
-    def event_bus(self) -> events.IEventBus:
-        """The bus of all stored events, for the consumers' rules."""
-        found = self.node.try_find_child("EventBus")
-        return found or events.EventBus.from_event_bus_name(self, "EventBus", self._names.event_bus)  # type: ignore[return-value]
 
     @property
     def alarms(self) -> sns.ITopic:

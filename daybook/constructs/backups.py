@@ -27,25 +27,25 @@ def back_up(table: dynamodb.Table, *, stage: Stage) -> None:
     """Tag a table, so that the stage's plan backs it up. Does nothing without `backups`."""
     if stage.backups:
         Tags.of(table).add(_TAG, stage.name)
-        reason = "The plan in the backbone's stack selects it by its tag."
+        reason = "The plan in the data stack selects it by its tag."
     else:
         reason = "The stage's option backups is off. Point-in-time recovery is on."
     accept(table, reason, "DynamoDBInBackupPlan")
 
 
-def create_plan(backbone: Stack, *, stage: Stage) -> None:
-    """The plan, with its vault, in the backbone's stack. Does nothing without `backups`.
+def create_plan(data_stack: Stack, *, stage: Stage) -> None:
+    """The plan, with its vault, in the data stack. Does nothing without `backups`.
 
     The vault is not locked: backups contain personal data in clear text, and a locked vault could not delete them.
     """
     if not stage.backups:
         return
-    scope = Construct(backbone, "Backups")
+    scope = Construct(data_stack, "Backups")
     vault = backup.BackupVault(
         scope,
         "Vault",
         backup_vault_name=stage.names.of("backups"),
-        encryption_key=own_key(backbone, stage=stage, data=Data.BACKUPS),
+        encryption_key=own_key(data_stack, stage=stage, data=Data.BACKUPS),
         removal_policy=stage.table_removal,
     )
     plan = backup.BackupPlan(scope, "Plan", backup_plan_name=stage.names.of("tables"), backup_vault=vault)

@@ -1,6 +1,6 @@
 """The stage's own KMS keys, one for each class of data, and permissions to use them.
 
-The backbone's stack creates the keys and publishes their ARNs as parameters of Systems Manager. The other stacks find
+The data stack creates the keys and publishes their ARNs as parameters of Systems Manager. The other stacks find
 them by the names of these parameters, so no stack exports or imports values. A stage without `own_keys` has none: AWS
 services then encrypt with their own keys.
 
@@ -45,13 +45,13 @@ class Data(StrEnum):
     BACKUPS = "backups"  # the vault: who restores a backup reads everything
 
 
-def create_keys(backbone: Stack, *, stage: Stage) -> None:
-    """Create the keys in the backbone's stack. Each is rotated every year. Does nothing without `own_keys`."""
+def create_keys(data_stack: Stack, *, stage: Stage) -> None:
+    """Create the keys in the data stack. Each is rotated every year. Does nothing without `own_keys`."""
     if not stage.own_keys:
         return
     for data in Data:
         key = kms.Key(
-            backbone,
+            data_stack,
             _construct_id(data),
             alias=f"alias/{stage.names.of(data)}",
             description=f"Daybook, {stage.name}: {data}",
@@ -59,21 +59,21 @@ def create_keys(backbone: Stack, *, stage: Stage) -> None:
             # Tables that are kept cannot be read without their key.
             removal_policy=stage.table_removal,
         )
-        for statement in _service_statements(backbone, stage, data):
+        for statement in _service_statements(data_stack, stage, data):
             key.add_to_resource_policy(statement)
         ssm.StringParameter(
-            backbone,
+            data_stack,
             f"{_construct_id(data)}Arn",
             parameter_name=_parameter(stage, data),
             string_value=key.key_arn,
-            description=f"The ARN of the key of {data}, for the services' stacks",
+            description=f"The ARN of the key of {data}, for the other stacks",
         )
 
 
-def create_proofs_key(backbone: Stack, *, stage: Stage) -> None:
-    """Create the key that wraps the keys of writers, in the backbone's stack."""
+def create_proofs_key(data_stack: Stack, *, stage: Stage) -> None:
+    """Create the key that wraps the keys of writers, in the data stack."""
     key = kms.Key(
-        backbone,
+        data_stack,
         "ProofsKey",
         alias=stage.names.proofs_key,
         description=f"Daybook, {stage.name}: proofs of origin",
@@ -82,11 +82,11 @@ def create_proofs_key(backbone: Stack, *, stage: Stage) -> None:
         removal_policy=stage.table_removal,
     )
     ssm.StringParameter(
-        backbone,
+        data_stack,
         "ProofsKeyArn",
         parameter_name=_parameter(stage, _PROOFS),
         string_value=key.key_arn,
-        description="The ARN of the key of proofs, for the services' stacks",
+        description="The ARN of the key of proofs, for the other stacks",
     )
 
 

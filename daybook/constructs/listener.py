@@ -1,22 +1,20 @@
-"""A listener: rule → queue (with dead-letter queue) → function, and the alarms on them."""
+"""A listener: rule → queue (with dead-letter queue) → function."""
 
 from collections.abc import Mapping
 
 from aws_cdk import Acknowledgment, Duration, Validations
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from daybook.constructs.alarms import MINUTE, alarm, throttled_alarm
+from daybook.constructs.alarms import MINUTE
 from daybook.constructs.function import Function
 from daybook.constructs.keys import DECRYPT, ENCRYPT, Data, allow_key, encrypt_queue
-from daybook.constructs.senders import restrict_queue
+from daybook.constructs.senders import restrict_queue, rule_arn
 from daybook.constructs.stage import Stage
-from daybook.runtime import observability
+from daybook.constructs.targets import Target, wait_for_policies
 from daybook.runtime.settings import DEAD_LETTERS, QUEUE, RETRY
 
 # SQS's maximum retention. The default is 4 days.
@@ -30,12 +28,10 @@ NO_DESTINATION = Acknowledgment(
     reason="An SQS mapping has no failure destination: the queue's redrive policy is used instead.",
 )
 
-_ALLOWED_DELAY = 300  # seconds; an alarm goes off when the oldest message has waited longer
 
-
-def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: sns.ITopic) -> sqs.Queue:
-    """The dead-letter queue of a consumer and its rule, with alarms. record-dead-letters receives its messages, and
-    records them in the ledger. Restrict it to its senders (restrict_queue).
+def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str) -> sqs.Queue:
+    """The dead-letter queue of a consumer and its rule. record-dead-letters receives its messages, and records them in
+    the ledger. Restrict it to its senders (restrict_queue).
     """
     queue = sqs.Queue(
         scope,
@@ -44,55 +40,14 @@ def dead_letter_queue(scope: Construct, *, stage: Stage, consumer: str, alarms: 
         encryption=sqs.QueueEncryption.SQS_MANAGED,
         enforce_ssl=True,
         retention_period=RETENTION,
+        visibility_timeout=Duration.seconds(stage.dead_letters_timeout.to_seconds() * 3 // 2),
     )
     encrypt_queue(queue, stage=stage)
     Validations.of(queue).acknowledge(
         Acknowledgment(id="AwsSolutions-SQS3", reason="This is the dead-letter queue."),
         Acknowledgment(id="Serverless-SQSRedrivePolicy", reason="This is the dead-letter queue."),
     )
-    mapping = lambda_.EventSourceMapping(
-        scope,
-        "RecordDeadLettersMapping",
-        target=lambda_.Function.from_function_name(scope, "RecordDeadLetters", stage.names.of("record-dead-letters")),
-        event_source_arn=queue.queue_arn,
-        batch_size=10,
-        max_concurrency=2,
-        report_batch_item_failures=True,
-    )
-    Validations.of(mapping).acknowledge(NO_DESTINATION)
-    name = stage.names.of(consumer)
-    alarm(
-        scope,
-        "Dead",
-        name=f"{name}-dead",
-        metric=own_metric(stage, consumer, observability.DEAD_LETTERS_RECORDED),
-        at_least=1,
-        minutes=1,
-        meaning=f"{name} could not process a message. The ledger has the dead letter, with the reason.",
-        topic=alarms,
-    )
-    alarm(
-        scope,
-        "NotRecorded",
-        name=f"{name}-not-recorded",
-        metric=queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="max"),
-        at_least=_ALLOWED_DELAY,
-        minutes=1,
-        meaning=f"A dead letter of {name} has waited {_ALLOWED_DELAY} s or more: record-dead-letters may be failing.",
-        topic=alarms,
-    )
     return queue
-
-
-def own_metric(stage: Stage, consumer: str, name: str, statistic: str = "sum") -> cloudwatch.Metric:
-    """A metric that a function emits itself, minute by minute."""
-    return cloudwatch.Metric(
-        namespace=observability.NAMESPACE,
-        metric_name=name,
-        dimensions_map={"stage": stage.name, "service": consumer},
-        statistic=statistic,
-        period=MINUTE,
-    )
 
 
 class Listener(Construct):
@@ -105,13 +60,12 @@ class Listener(Construct):
         *,
         stage: Stage,
         consumer: str,
-        bus: events.IEventBus,
+        bus: str,
         pattern: events.EventPattern,
         handler: str,
         code: lambda_.Code,
         layers: list[lambda_.ILayerVersion],
         environment: Mapping[str, str],
-        alarms: sns.ITopic,
         timeout: Duration | None = None,
         batch_size: int = 10,
         audit: bool = False,
@@ -119,7 +73,7 @@ class Listener(Construct):
         super().__init__(scope, construct_id)
         name = stage.names.of(consumer)
         timeout = timeout or stage.function_timeout
-        self.dead_letters = dead_letter_queue(self, stage=stage, consumer=consumer, alarms=alarms)
+        self.dead_letters = dead_letter_queue(self, stage=stage, consumer=consumer)
         self.queue = sqs.Queue(
             self,
             "Queue",
@@ -131,20 +85,14 @@ class Listener(Construct):
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=stage.deliveries),
         )
         encrypt_queue(self.queue, stage=stage)
+        by_name = events.EventBus.from_event_bus_name(self, "Bus", bus)
         rule = events.Rule(
             self,
             "Rule",
             rule_name=name,
-            event_bus=bus,
+            event_bus=by_name,
             event_pattern=pattern,
-            targets=[
-                targets.SqsQueue(
-                    self.queue,
-                    dead_letter_queue=self.dead_letters,
-                    max_event_age=Duration.hours(24),
-                    retry_attempts=185,
-                )
-            ],
+            targets=[Target(self.queue.queue_arn, self.dead_letters)],
         )
         self.function = Function(
             self,
@@ -177,9 +125,10 @@ class Listener(Construct):
         self.function.allow(["sqs:SendMessage"], self.dead_letters.queue_arn)
         allow_key(self.function, stage=stage, data=Data.MESSAGES, service="sqs", actions=ENCRYPT)
         allow_key(self.function, stage=stage, data=Data.EVENTS, service="dynamodb", actions=DECRYPT)
-        restrict_queue(self.queue, stage=stage, rules=[rule])
-        restrict_queue(self.dead_letters, stage=stage, rules=[rule], consumers=[consumer], dead_letters_of=consumer)
-        self._add_alarms(stage, consumer, alarms)
+        arn = rule_arn(self, stage, consumer, bus)
+        restrict_queue(self.queue, stage=stage, rules=[arn])
+        restrict_queue(self.dead_letters, stage=stage, rules=[arn], consumers=[consumer], dead_letters_of=consumer)
+        wait_for_policies(rule, self.queue, self.dead_letters)
 
     def widgets(self) -> list[cloudwatch.IWidget]:
         """The consumer's row on its service's dashboard."""
@@ -211,17 +160,3 @@ class Listener(Construct):
                 right=[self.function.metric_duration(period=MINUTE, statistic="p99", label=f"{name} p99 (ms)")],
             ),
         ]
-
-    def _add_alarms(self, stage: Stage, consumer: str, topic: sns.ITopic) -> None:
-        name = stage.names.of(consumer)
-        alarm(
-            self,
-            "TooOld",
-            name=f"{name}-too-old",
-            metric=self.queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="max"),
-            at_least=_ALLOWED_DELAY,
-            minutes=5,
-            meaning=f"The oldest message of {name} has waited {_ALLOWED_DELAY} s or more: it fails, or is too slow.",
-            topic=topic,
-        )
-        throttled_alarm(self, "Throttled", name=name, function=self.function, topic=topic)

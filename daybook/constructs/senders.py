@@ -4,7 +4,7 @@ A `Deny` for everybody, with exceptions by condition. `NotPrincipal` is no way t
 name each session of a role (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aws_cdk import Stack
 from aws_cdk import aws_events as events
@@ -19,15 +19,23 @@ from daybook.constructs.stage import Stage
 MAX_BUS_POLICY = 10_240
 
 
+def rule_arn(scope: Construct, stage: Stage, consumer: str, bus: str = "") -> str:
+    """The ARN of a consumer's rule on a bus, without `bus` on the default bus. It is formed by names: the rule depends
+    on policies that name it.
+    """
+    name = f"{bus}/{stage.names.of(consumer)}" if bus else stage.names.of(consumer)
+    return Stack.of(scope).format_arn(service="events", resource="rule", resource_name=name)
+
+
 def restrict_queue(
     queue: sqs.Queue,
     *,
     stage: Stage,
-    rules: Iterable[events.IRule] = (),
+    rules: Sequence[str] = (),
     consumers: Iterable[str] = (),
     dead_letters_of: str | None = None,
 ) -> None:
-    """Let only these rules, the functions of these consumers, and operators send to the queue.
+    """Let only these rules, given by their ARNs, the functions of these consumers, and operators send to the queue.
 
     SQS needs no permission to move messages to a dead-letter queue, and by default any queue of the account may name
     this one as its dead-letter queue. So no queue may, except that of the consumer `dead_letters_of`
@@ -42,12 +50,19 @@ def restrict_queue(
     else:
         resource.redrive_allow_policy = {"redrivePermission": "denyAll"}
     roles = [*consumer_roles(queue, stage, *consumers), *operator_roles(queue, stage)]
-    queue.add_to_resource_policy(
-        only_from("sqs:SendMessage", queue.queue_arn, roles=roles, rules=[rule.rule_arn for rule in rules])
-    )
+    queue.add_to_resource_policy(only_from("sqs:SendMessage", queue.queue_arn, roles=roles, rules=rules))
+    if rules:
+        queue.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["sqs:SendMessage"],
+                resources=[queue.queue_arn],
+                conditions={"ArnEquals": {"aws:SourceArn": rules}},
+            )
+        )
 
 
-def only_from(action: str, resource: str, *, roles: list[str], rules: Iterable[str] = ()) -> iam.PolicyStatement:
+def only_from(action: str, resource: str, *, roles: list[str], rules: Sequence[str] = ()) -> iam.PolicyStatement:
     """Deny the action to all but these roles and rules (patterns of ARNs).
 
     EventBridge's calls for a rule name the rule and no role, and those of a role name the role and no rule. A condition
@@ -55,8 +70,8 @@ def only_from(action: str, resource: str, *, roles: list[str], rules: Iterable[s
     (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html).
     """
     conditions: dict[str, dict[str, list[str]]] = {"ArnNotLike": {"aws:PrincipalArn": roles}}
-    if rules := list(rules):
-        conditions["ArnNotEquals"] = {"aws:SourceArn": rules}
+    if rules:
+        conditions["ArnNotEquals"] = {"aws:SourceArn": list(rules)}
     return iam.PolicyStatement(
         sid="OnlyFromKnownSenders",
         effect=iam.Effect.DENY,

@@ -21,17 +21,15 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from daybook.constructs import bundle
-from daybook.constructs.alarms import alarm
 from daybook.constructs.backbone_access import BackboneAccess
 from daybook.constructs.keys import DECRYPT, Data, allow_key
 from daybook.constructs.layer import packages
-from daybook.constructs.listener import Listener, own_metric
+from daybook.constructs.listener import Listener
 from daybook.constructs.stage import Stage
 from daybook.constructs.tables import table
 from daybook.consumers.consumer import Consumer
 from daybook.consumers.effect import Effect
 from daybook.contracts.contract import Event
-from daybook.runtime import observability
 from daybook.runtime.settings import BREAKER, CALL_TIMEOUT, CONSUMER, option_variable, table_variable
 from daybook.store.state import row_table
 
@@ -75,7 +73,10 @@ class Service(Stack):
         self._code = bundle.code(name)
         self._consumers = consumers_of(name)
         self._layers = packages(self, stage=stage, service=name)
-        self._dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=stage.names.of(name))
+        dashboard = (
+            cloudwatch.Dashboard(self, "Dashboard", dashboard_name=stage.names.of(name)) if stage.dashboards else None
+        )
+        self._dashboard = dashboard
 
     @property
     def alarms(self) -> sns.ITopic:
@@ -146,17 +147,6 @@ class Service(Stack):
         )
         self._backbone.allow_append(listener.function, handler.emits)
         self._backbone.allow_statuses(listener.function, handler.name)
-        alarm(
-            listener,
-            "BreakerOpen",
-            name=f"{self.stage.names.of(handler.name)}-breaker-open",
-            metric=own_metric(self.stage, handler.name, observability.BREAKER_OPEN),
-            at_least=1,
-            minutes=1,
-            meaning=f"The external system that {handler.name} calls does not answer. The circuit breaker is open and "
-            "messages wait; trial calls find out when it answers again, and processing then continues automatically.",
-            topic=self._backbone.alarms,
-        )
         return listener
 
     def view(self, function: str, event: type[Event], *, rows: ServiceTable | Sequence[ServiceTable]) -> Listener:
@@ -206,7 +196,7 @@ class Service(Stack):
             "".join(word.capitalize() for word in handler.name.split("-")),
             stage=self.stage,
             consumer=handler.name,
-            bus=self._backbone.event_bus,
+            bus=self.stage.names.event_bus,
             pattern=events.EventPattern(source=[contract.published_source], detail_type=[contract.type]),
             handler=handler.handler,
             code=self._code,
@@ -216,7 +206,6 @@ class Service(Stack):
                 **{table_variable(each.name): each.table.table_name for each in tables},
                 **(environment or {}),
             },
-            alarms=self._backbone.alarms,
             timeout=timeout,
             batch_size=batch_size,
         )
@@ -227,28 +216,6 @@ class Service(Stack):
         self._backbone.allow_proving(listener.function, handler.name)
         if tables:
             allow_key(listener.function, stage=self.stage, data=Data.TABLES, service="dynamodb", actions=DECRYPT)
-        self._dashboard.add_widgets(*listener.widgets())
-        alarm(
-            listener,
-            "Forged",
-            name=f"{self.stage.names.of(handler.name)}-forged",
-            metric=own_metric(self.stage, handler.name, observability.FORGED),
-            at_least=1,
-            minutes=1,
-            meaning=f"Severity: high. {handler.name} has received a message about an event that is not in the store, "
-            "or has found a row of the ledger that it has not proven. Somebody else may have sent the message, or "
-            "written the row. The function did not act on it.",
-            topic=self._backbone.alarms,
-        )
-        alarm(
-            listener,
-            "NewerVersion",
-            name=f"{self.stage.names.of(handler.name)}-newer-version",
-            metric=own_metric(self.stage, handler.name, observability.NEWER_VERSION),
-            at_least=1,
-            minutes=1,
-            meaning=f"{handler.name} has received events of a version that it does not know. They wait until newer "
-            "code is deployed.",
-            topic=self._backbone.alarms,
-        )
+        if self._dashboard:
+            self._dashboard.add_widgets(*listener.widgets())
         return listener

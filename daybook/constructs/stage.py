@@ -12,8 +12,10 @@ from aws_cdk import aws_logs as logs
 from daybook.runtime.names import Names
 from daybook.runtime.retry import BreakerSettings, Retry
 
-# The parts of the account's protection that can be turned on or off.
+# The parts of the account's protection that can be turned on or off, by default on for `prod`.
 _PROTECTION = ("own_keys", "backups", "audit_logs", "bucket_history", "termination_protection")
+# What can be turned on or off, and is off by default.
+_EXTRAS = ("dashboards",)
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 _SUBNET = re.compile(r"subnet-[0-9a-f]{8}([0-9a-f]{9})?")
@@ -21,7 +23,7 @@ _SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8}([0-9a-f]{9})?")
 
 
 class BadOption(ValueError):
-    """An option of the account's protection has a value that it cannot have. The message names one that it can."""
+    """An option has a value that it cannot have. The message names one that it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         _ = self.names  # raises BadStage
-        for part in _PROTECTION:
+        for part in (*_PROTECTION, *_EXTRAS):
             self._is_on(part)  # raises BadOption
         if self.backup_region and not _REGION.fullmatch(self.backup_region):
             msg = f"the option backup_region is {self.backup_region!r}; it must be a region: -c backup_region=eu-west-1"
@@ -99,13 +101,16 @@ class Stage:
 
     @property
     def keeps_data(self) -> bool:
-        """Whether tables are kept when their stack is deleted, and are protected against deletion."""
+        """Whether tables are kept when their stack is deleted."""
         return self.name not in {"local", "dev"}
 
     @property
     def table_removal(self) -> RemovalPolicy:
-        """Whether a table is kept or deleted with its stack."""
-        return RemovalPolicy.RETAIN if self.keeps_data else RemovalPolicy.DESTROY
+        """Whether a table is kept or deleted with its stack. A deployment that fails and is rolled back deletes what
+        it has created in both cases, so that it can be repeated
+        (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html).
+        """
+        return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if self.keeps_data else RemovalPolicy.DESTROY
 
     @property
     def in_vpc(self) -> bool:
@@ -150,12 +155,17 @@ class Stage:
         return self._is_on("termination_protection")
 
     def _is_on(self, part: str) -> bool:
-        """Whether a part of the account's protection is on: by default only for `prod`. Raises BadOption."""
-        value = self.option(part, "on" if self.name == "prod" else "off")
+        """Whether a part is on. The account's protection is on by default for `prod`. Raises BadOption."""
+        value = self.option(part, "on" if self.name == "prod" and part in _PROTECTION else "off")
         if value not in {"on", "off"}:
             msg = f"the option {part} is {value!r}; it must be on or off: -c {part}=on"
             raise BadOption(msg)
         return value == "on"
+
+    @property
+    def dashboards(self) -> bool:
+        """Whether each service has a dashboard, besides that of the stage. A dashboard costs money."""
+        return self._is_on("dashboards")
 
     @property
     def log_retention(self) -> logs.RetentionDays:
@@ -205,6 +215,11 @@ class Stage:
     def function_timeout(self) -> Duration:
         """The timeout for a batch of ten messages, including conflicts and the cold start."""
         return Duration.seconds(10 if self.is_local else 30)
+
+    @property
+    def dead_letters_timeout(self) -> Duration:
+        """The timeout of the function that records dead letters each minute."""
+        return Duration.seconds(10 if self.is_local else 60)
 
     @property
     def call_timeout(self) -> int:

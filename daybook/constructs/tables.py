@@ -1,4 +1,8 @@
-"""DynamoDB tables: on demand, encrypted, with point-in-time recovery, and protected against deletion."""
+"""DynamoDB tables: on demand, encrypted, with point-in-time recovery.
+
+Their protection against deletion is not in the template: CloudFormation could not roll back a deployment that has
+created a protected table. `daybook protect` turns it on afterwards.
+"""
 
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
@@ -43,7 +47,6 @@ def table(
         point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
             point_in_time_recovery_enabled=True
         ),
-        deletion_protection=stage.keeps_data,
         removal_policy=stage.table_removal,
     )
     back_up(made, stage=stage)

@@ -119,8 +119,8 @@ class Effect(Consumer[E]):
                 log.error(
                     "breaker opened", extra=about | {"open_seconds": breaker.switch.open_time, "error": kind(error)}
                 )
-                metrics = observability.metrics(backbone().settings.names.stage, self.name)
-                observability.count(metrics, observability.BREAKER_OPEN)
+                counts = observability.counts(backbone().settings.names.stage, self.name)
+                counts.count(observability.BREAKER_OPEN)
             error.retry_window = breaker.switch.retry_window(backbone().settings.retry.retry_window)
         elif record.not_called or isinstance(error, InProgress | OutcomeUnknown | OutOfTime):
             breaker.not_called()

@@ -10,7 +10,7 @@ from typing import Any
 from daybook.consumers import dead_letter
 from daybook.consumers.delivery import Delivery
 from daybook.consumers.failure import NotRecorded, kind, log_failure, reason
-from daybook.consumers.outcome import RETRY_LATER, Outcome, Verdict, unsettled
+from daybook.consumers.outcome import Outcome, Verdict, unsettled
 from daybook.contracts import clock
 from daybook.contracts.contract import UnknownVersion
 from daybook.contracts.envelope import NotAnEnvelope
@@ -31,13 +31,12 @@ class Settlement:
         self._consumer = consumer
         self._ledger = ledger
         self.log = observability.logger(consumer)
-        self._metrics = observability.metrics(settings().names.stage, consumer)
+        self._counts = observability.counts(settings().names.stage, consumer)
 
     def settle(self, delivery: Delivery, outcome: Outcome) -> Outcome:
         """Record the outcome of a delivery. Returns the final outcome: the note may show that the event was processed
         meanwhile, and a delivery whose outcome cannot be recorded is redelivered.
         """
-        self._count(observability.CONFLICTS, outcome.conflicts)
         if outcome.counts and outcome.error:
             self.failure(delivery.about, outcome.error)
         match outcome.verdict:
@@ -63,7 +62,7 @@ class Settlement:
             self.log.warning("unreadable", extra=about)
         else:
             self.log.critical("forged", extra=about | {"error": kind(error)})
-            self._count(observability.FORGED)
+            self._counts.count(observability.FORGED)
 
     def unsettled(self, about: Mapping[str, Any], error: Exception) -> None:
         """Redeliver a message that could not be handled, after the queue's visibility timeout."""
@@ -80,21 +79,20 @@ class Settlement:
     def failure(self, about: Mapping[str, Any], error: Exception) -> None:
         """Log an error, with the place where it arose."""
         log_failure(self.log, about, error)
-        self._count(observability.FAILED)
+        self._counts.count(observability.FAILED)
 
     def flush(self) -> None:
         """Emit the metrics of the batch."""
-        observability.flush(self._metrics)
+        self._counts.flush()
 
     def _committed(self, delivery: Delivery, outcome: Outcome) -> None:
         age = (clock.moment(clock.now()) - clock.moment(delivery.metadata.recorded_at)).total_seconds() * 1000
         self.log.info("committed", extra=delivery.about | {"age_ms": round(age), "conflicts": outcome.conflicts})
-        self._count(observability.COMMITTED)
-        observability.record_age(self._metrics, age)
+        self._counts.count(observability.COMMITTED)
+        self._counts.record(observability.AGE, age)
 
     def _duplicate(self, delivery: Delivery) -> None:
         self.log.info("duplicate", extra=delivery.about)
-        self._count(observability.DUPLICATES)
 
     def _dead(self, delivery: Delivery, outcome: Outcome, error: Exception) -> Outcome:
         """Send the message to the dead-letter queue, with the reason."""
@@ -126,10 +124,8 @@ class Settlement:
         if outcome.log:
             failure = {"error": kind(error), "reason": reason(error)} if error else {}
             self.log.info(outcome.log, extra=delivery.about | failure | {"seconds": outcome.seconds})
-        if outcome.log == RETRY_LATER:
-            self._count(observability.RETRIED_LATER)
         if isinstance(error, UnknownVersion):
-            self._count(observability.NEWER_VERSION)
+            self._counts.count(observability.NEWER_VERSION)
         self.redelivered[delivery.id] = outcome.seconds
         try:
             aws.client("sqs").change_message_visibility(
@@ -186,7 +182,3 @@ class Settlement:
             event_id=event_id,
             named_event=named_event,
         )
-
-    def _count(self, name: str, number: int = 1) -> None:
-        if number:
-            observability.count(self._metrics, name, number)

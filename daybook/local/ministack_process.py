@@ -20,10 +20,11 @@ def exit_with_parent(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    from daybook.local import expressions, workers
+    from daybook.local import dead_letter_runs, expressions, workers
 
     expressions.install()
     workers.install()
+    dead_letter_runs.install()
     if os.environ.get("AUTH") == "true":
         from daybook.local import enforcement
 

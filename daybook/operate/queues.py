@@ -10,17 +10,11 @@ from daybook.operate.connection import Connection
 from daybook.operate.errors import is_not_there
 from daybook.operate.polling import attempts
 from daybook.operate.reading import batches
+from daybook.runtime.queues import message_counts, queue_urls
 from daybook.store.limits import SEND_MESSAGES
 
 # The limit of one SendMessageBatch, in bytes.
 _MAX_BYTES = 1_048_576
-
-# The attributes of SQS, and our names for them.
-_COUNTS = {
-    "ApproximateNumberOfMessages": "waiting",
-    "ApproximateNumberOfMessagesNotVisible": "in_flight",
-    "ApproximateNumberOfMessagesDelayed": "delayed",
-}
 
 
 def find_queue(connection: Connection, consumer: str) -> str | None:
@@ -37,16 +31,10 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
     """The numbers of messages `waiting`, `in_flight` and `delayed` in each queue of the stage, by the queue's name
     without the stage. The numbers are SQS's approximations.
     """
-    prefix = connection.names.of("")
-    pages = connection.sqs.get_paginator("list_queues").paginate(QueueNamePrefix=prefix)
-    urls = [url for page in pages for url in page.get("QueueUrls", [])]
-
-    def count(url: str) -> dict[str, int]:
-        found = connection.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS))["Attributes"]
-        return {name: int(found.get(attribute, 0)) for attribute, name in _COUNTS.items()}
-
-    names = [url.rpartition("/")[2].removeprefix(prefix) for url in urls]
-    return dict(zip(names, connection.each(count, urls), strict=True))
+    urls = queue_urls(connection.sqs, connection.names)
+    return dict(
+        zip(urls, connection.each(lambda url: message_counts(connection.sqs, url), list(urls.values())), strict=True)
+    )
 
 
 def send(

@@ -6,6 +6,7 @@ never contains a card number.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -17,20 +18,20 @@ from daybook.contracts.card_search import removed_from
 
 NAMESPACE = "Daybook"
 
-# The names of the metrics. The functions emit them, and alarms use them.
+# The names of the metrics: each is read by an alarm or by the stage's dashboard (daybook/constructs/alarms.py,
+# dashboard.py). All consumers of a stage add up to one metric; its log line has the consumer's name as `service`.
 AGE = "EventAge"  # milliseconds from recording to commit
 COMMITTED = "Committed"
-DUPLICATES = "Duplicates"
-CONFLICTS = "Conflicts"  # reruns of a body or a transaction because of concurrent writes
 FAILED = "Failed"
-RETRIED_LATER = "RetriedLater"  # the event arrived before an event that it needs, or needs newer code
 NEWER_VERSION = "NewerVersion"
 FORGED = "Forged"  # messages about events that are not in the store, and rows of the ledger that nobody has proven
 DEAD_LETTERS_RECORDED = "DeadLettersRecorded"
+NOT_RECORDED = "NotRecorded"  # dead letters that could not be recorded, and queues that could not be read
+WAITING = "Waiting"  # consumers with messages that wait too long
+PAUSED_TOO_LONG = "PausedTooLong"  # consumers whose messages SQS will soon delete
 ADMITTED = "Admitted"
 REJECTED = "Rejected"
 PUBLISHED = "Published"
-SET_ASIDE = "SetAside"
 TAMPERED = "Tampered"
 NOT_PROVEN = "NotProven"
 FIRED = "Fired"
@@ -52,30 +53,33 @@ def _line(fields: Mapping[str, Any]) -> str:
     return removed_from(line) if has_card_number(line) else line
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The metrics of one consumer. They are emitted by `flush`, as one log line."""
+
+    consumer: str
+    metrics: Metrics
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to a count."""
+        self.metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)
+
+    def record(self, name: str, milliseconds: float) -> None:
+        """Record a duration."""
+        self.metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=milliseconds)
+
+    def flush(self) -> None:
+        """Emit the metrics, if there are any."""
+        if self.metrics.metric_set:
+            self.metrics.add_metadata(key="service", value=self.consumer)
+            self.metrics.flush_metrics()
+
+
 @cache
-def metrics(stage: str, consumer: str) -> Metrics:
-    """The consumer's metrics, with stage and consumer as dimensions. The caller must flush them."""
-    made = Metrics(namespace=NAMESPACE, service=consumer)
+def counts(stage: str, consumer: str) -> Counts:
+    """The consumer's metrics. Their only dimension is the stage: each combination of dimensions costs as a metric of
+    its own.
+    """
+    made = Metrics(namespace=NAMESPACE)
     made.set_default_dimensions(stage=stage)
-    return made
-
-
-def count(to: Metrics, name: str, number: int = 1) -> None:
-    """Add to a count."""
-    to.add_metric(name=name, unit=MetricUnit.Count, value=number)
-
-
-def record_age(to: Metrics, milliseconds: float) -> None:
-    """Record the age of a committed event: the time since it was recorded."""
-    to.add_metric(name=AGE, unit=MetricUnit.Milliseconds, value=milliseconds)
-
-
-def record_lateness(to: Metrics, milliseconds: float) -> None:
-    """Record how late a timer was fired."""
-    to.add_metric(name=LATENESS, unit=MetricUnit.Milliseconds, value=milliseconds)
-
-
-def flush(to: Metrics) -> None:
-    """Emit the metrics, if there are any."""
-    if to.metric_set:
-        to.flush_metrics()
+    return Counts(consumer, made)

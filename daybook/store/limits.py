@@ -18,3 +18,7 @@ KEY_BYTES: Final = 2048
 PUT_EVENTS_ENTRIES: Final = 10
 # Messages of one request (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html).
 SEND_MESSAGES: Final = 10
+# The same for https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+RECEIVE_MESSAGES: Final = 10
+# Queries of one request (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html).
+METRIC_QUERIES: Final = 500

@@ -99,7 +99,7 @@ def _clear_caches() -> None:
     """Forget clients, settings and loggers. A logger keeps its output stream, which pytest replaces for each test."""
     for function in (aws.client, aws.client_without_retries, backbone, keyring, settings):
         function.cache_clear()
-    for function in (observability.logger, observability.metrics):
+    for function in (observability.logger, observability.counts):
         function.cache_clear()
     loggers = logging.root.manager.loggerDict
     for name in [name for name, logger in loggers.items() if hasattr(logger, "powertools_handler")]:

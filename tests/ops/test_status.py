@@ -195,12 +195,10 @@ def test_rate_age_and_errors_are_computed_from_journal_and_ledger(stage: World) 
 def test_metrics_of_cloudwatch_are_preferred(stage: World) -> None:
     cloudwatch = stage.connection.client("cloudwatch")
     queue = [{"Name": "QueueName", "Value": stage.names.of(EFFECT)}]
-    own = [{"Name": "stage", "Value": "dev"}, {"Name": "service", "Value": EFFECT}]
     moment = datetime.now(UTC) - timedelta(minutes=1)
     age = {"MetricName": "ApproximateAgeOfOldestMessage", "Dimensions": queue, "Timestamp": moment, "Value": 700.0}
-    cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=[age])
-    committed = {"MetricName": "Committed", "Dimensions": own, "Timestamp": moment, "Value": 50.0}
-    cloudwatch.put_metric_data(Namespace="Daybook", MetricData=[committed])
+    handled = {"MetricName": "NumberOfMessagesDeleted", "Dimensions": queue, "Timestamp": moment, "Value": 50.0}
+    cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=[age, handled])
     stage.queued(EFFECT)
 
     found = of(stage)

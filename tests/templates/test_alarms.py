@@ -24,7 +24,7 @@ from tests.metrics import Emitted, Metric, emitted
 from tests.templates.sources import consumers
 from tests.templates.synthesis import Assembly
 from tests.unit.builders import Message, a_change_of_the_store, an_order, from_the_bus, goods, recorded
-from tests.unit.test_recording_dead_letters import record
+from tests.unit.dead_letters import record
 from tests.unit.test_timers import fire_due_timers, now, schedule_overdue, set_last_run
 from tests.unit.world import World
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import boto3
 
-from daybook.backbone import record_dead_letters
 from daybook.backbone.admit import Admit
 from daybook.consumers.consumer import Consumer
 from daybook.contracts.envelope import Envelope
@@ -20,6 +19,7 @@ from daybook.testing.world import DEAD_LETTERS, NAMES, REGION, Context, Handler,
 from tests.application.builders import Message
 from tests.application.catalogue import CATALOGUE
 from tests.ops import world as operators
+from tests.unit.dead_letters import record
 from tests.unit.faults import Death, die_at_call
 
 
@@ -60,14 +60,8 @@ class Running:
                 for _ in again["batchItemFailures"]:
                     self.put(name, message["Body"])
         for message in self._take(NAMES.dead_letters("consumer")):
-            attributes = {
-                name: {"stringValue": attribute["StringValue"], "dataType": "String"}
-                for name, attribute in message.get("MessageAttributes", {}).items()
-            }
-            queue = NAMES.dead_letters(attributes["consumer"]["stringValue"])
-            record = Message(message["Body"]).record()
-            record |= {"messageAttributes": attributes, "eventSourceARN": f"arn:aws:sqs:{REGION}:123456789012:{queue}"}
-            assert record_dead_letters.handler({"Records": [record]}, Context()) == {"batchItemFailures": []}
+            attributes = {name: str(each["StringValue"]) for name, each in message.get("MessageAttributes", {}).items()}
+            assert record(message["Body"], of=attributes["consumer"], attributes=attributes) == []
 
     def put(self, consumer: str, body: str) -> None:
         """Put a message into the consumer's queue."""

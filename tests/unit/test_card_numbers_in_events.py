@@ -13,7 +13,7 @@ from daybook.testing.world import REGION, World
 from tests.application.builders import Message, from_the_bus, loan_data, recorded, sent
 from tests.application.services.loans import open_loan
 from tests.unit.contracts import BoxSent, RecordSent
-from tests.unit.test_recording_dead_letters import record
+from tests.unit.dead_letters import record
 
 CARD = "4111 1111 1111 1111"
 CODE = "987"

@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from daybook.backbone import record_dead_letters
 from daybook.consumers.reaction import reaction
 from daybook.contracts.envelope import Envelope
 from daybook.store.event_store import to_item
 from daybook.store.ledger import COMMITTED, DEAD
-from daybook.testing.world import REGION, Context, Handler, World, errors
+from daybook.testing.world import Context, Handler, World, errors
 from tests.application.builders import Message, a_loan, from_the_bus, received_books, recorded
 from tests.application.contracts.loans import LoanRequested
 from tests.application.services.books import receive_books
@@ -20,6 +19,7 @@ from tests.application.services.loans.loan import Loan
 from tests.application.services.loans.loan_status import loan_status_requested
 from tests.unit import faults
 from tests.unit.bodies import attempting
+from tests.unit.dead_letters import record
 
 ordered = reaction(LoanRequested, ordered=True)(lambda loan, work: work.save(Loan.requested(loan)))
 KINDS: dict[str, Handler] = {
@@ -41,10 +41,7 @@ def with_data(body: str, data: object) -> str:
 def record_dead(world: World) -> None:
     """Record all dead letters in the ledger."""
     for dead_letter in world.dead_letters():
-        record = Message(dead_letter.body).record()
-        record |= {"eventSourceARN": f"arn:aws:sqs:{REGION}:123456789012:daybook-test-open-loan-dead"}
-        record |= {"messageAttributes": {name: {"stringValue": text} for name, text in dead_letter.attributes.items()}}
-        assert record_dead_letters.handler({"Records": [record]}, Context()) == {"batchItemFailures": []}
+        assert record(dead_letter.body, attributes=dead_letter.attributes) == []
 
 
 FORGERIES = {

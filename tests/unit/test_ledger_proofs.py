@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from daybook.backbone import record_dead_letters
 from daybook.consumers.effect_records import COMPLETED, OPEN, EffectRecord
 from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.reaction import reaction
@@ -32,7 +31,7 @@ from daybook.store.attributes import pack_item
 from daybook.store.cursor import Cursor, Cursors
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED
 from daybook.testing.keys import proven, writer
-from daybook.testing.world import NAMES, REGION, Context, Handler, World, errors
+from daybook.testing.world import NAMES, Handler, World, errors
 from tests.application.builders import DESK, Message, a_loan, from_the_bus, loan_data, recorded, sent
 from tests.application.contracts.loans import LoanRequested
 from tests.application.contracts.reminders import ReminderSent
@@ -41,6 +40,7 @@ from tests.application.services.loans.loan_status import loan_status_requested
 from tests.unit import faults
 from tests.unit.bodies import attempting
 from tests.unit.bodies import running as reacting
+from tests.unit.dead_letters import record
 from tests.unit.running import Running, error_of
 from tests.unit.test_effects import time_passes
 
@@ -611,11 +611,7 @@ def test_a_row_that_is_planted_during_a_retry_is_not_its_result(running: Running
 
 
 def test_record_dead_letters_ignores_a_named_event_that_is_no_id(world: World) -> None:
-    record = Message("{}").record()
-    texts = {"error": ERROR, "reason": "why", "named_event": "try-it#effect"}
-    record |= {"eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:daybook-test-try-it-dead"}
-    record |= {"messageAttributes": {name: {"stringValue": text} for name, text in texts.items()}}
-    assert record_dead_letters.handler({"Records": [record]}, Context()) == {"batchItemFailures": []}
+    assert record("{}", of="try-it", attributes={"error": ERROR, "reason": "why", "named_event": "try-it#effect"}) == []
 
     (row,) = world.items("ledger")
     assert "named_event" not in row

@@ -2,22 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import boto3
 import pytest
 
-from daybook.backbone import record_dead_letters
 from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
-from daybook.testing.world import NAMES, REGION, Context, World
+from daybook.testing.world import REGION, World
 from tests.application.builders import Message, from_the_bus, recorded, sent
 from tests.application.contracts.loans import LoanRequested
 from tests.application.services.loans import open_loan
 from tests.unit import faults
+from tests.unit.dead_letters import CONSUMER, record
 from tests.unit.test_delivery_attempts import Slip, failing, later
-
-CONSUMER = "open-loan"
 
 
 @pytest.fixture(autouse=True)
@@ -27,18 +24,6 @@ def bodies(world: World) -> Any:
     bucket = boto3.client("s3", region_name=REGION)
     bucket.create_bucket(Bucket="bodies", CreateBucketConfiguration={"LocationConstraint": REGION})
     return bucket
-
-
-def record(*bodies: str, of: str = CONSUMER, attributes: Mapping[str, str] | None = None) -> list[str]:
-    """Call the function with a batch of a dead-letter queue. Returns the ids of messages that SQS delivers again."""
-    records = []
-    for number, body in enumerate(bodies):
-        message = Message(body, id=f"message-{number}").record()
-        values = {name: {"stringValue": value, "dataType": "String"} for name, value in (attributes or {}).items()}
-        arn = f"arn:aws:sqs:{REGION}:123456789012:{NAMES.dead_letters(of)}"
-        records.append({**message, "messageAttributes": values, "eventSourceARN": arn})
-    answer = record_dead_letters.handler({"Records": records}, Context())
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
 def found(world: World, event: str, consumer: str = CONSUMER) -> LedgerEntry:
@@ -160,7 +145,7 @@ def test_a_body_of_a_megabyte_is_in_the_bucket_and_its_key_is_in_the_ledger(worl
 def test_a_message_stays_in_its_queue_if_the_ledger_cannot_be_written_and_the_others_are_recorded(world: World) -> None:
     faults.answer("UpdateItem", faults.DENIED)
 
-    assert record("first", "second") == ["message-0"]
+    assert record("first", "second") == ["first"]
 
     assert [item["key"] for item in world.items("ledger")] == [f"{CONSUMER}#{by_hash('second')}"]
 

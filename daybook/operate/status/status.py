@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 
+from daybook.backbone.waiting import ALLOWED_DELAY
 from daybook.consumers.switch import BreakerState, Switch, Switches
 from daybook.contracts import clock
 from daybook.operate.connection import LOCAL, MAX_WAIT, Connection
@@ -23,22 +24,17 @@ from daybook.operate.registered import KnownConsumers
 from daybook.operate.subscriptions import Subscriptions
 from daybook.operate.terminal import daybook
 from daybook.runtime.mapping import EventSourceMapping, Mappings
-from daybook.runtime.observability import COMMITTED as COMMITTED_METRIC
-from daybook.runtime.observability import NAMESPACE
 from daybook.store.journal import JournalEntry, Span
 from daybook.store.ledger import COMMITTED, TRYING
+from daybook.store.limits import METRIC_QUERIES
 from daybook.store.transaction import Backoff
 
 # The functions of the backbone that have a status.
 ADMIT, PUBLISH, RECORD_DEAD_LETTERS = "admit", "publish", "record-dead-letters"
 
 WINDOW = timedelta(minutes=5)
-# The age in seconds at which the oldest message needs attention. The alarms use the same.
-TOO_OLD = 300
 # The number of events that are read if CloudWatch has no metrics.
 _MAX_LINES = 1_000
-# CloudWatch's quota for one GetMetricData.
-_MAX_METRICS = 500
 _DEAD = "-dead"
 
 
@@ -48,7 +44,7 @@ class Status:
 
     `waiting`, `in_flight` and `delayed` count messages in its queue; `dead` counts dead letters, `on_the_way` those
     that record-dead-letters has not recorded yet, and `blocked` the streams blocked by dead letters. `oldest` is the
-    age of the oldest message in seconds, `rate` the number of events committed per minute; None if unknown. `mappings`
+    age of the oldest message in seconds, `rate` the number of messages handled per minute; None if unknown. `mappings`
     are the states of its event source mappings. `last_error` is the error of an event that is being retried, or else of
     a dead letter. `lag`, of publish only: milliseconds from recording to publishing.
     """
@@ -86,7 +82,7 @@ class Status:
             "off": switched_off and not self.switch.paused and not self.switch.off,
             "dead": bool(self.dead),
             "record-dead-letters": self.on_the_way and self.consumer == RECORD_DEAD_LETTERS,
-            "old": self.oldest is not None and self.oldest >= TOO_OLD,
+            "old": self.oldest is not None and self.oldest >= ALLOWED_DELAY,
         }
         return [need for need, is_there in needs.items() if is_there]
 
@@ -231,11 +227,11 @@ def _from_cloudwatch(connection: Connection, names: Sequence[str], now: datetime
     of, queries = connection.names.of, []
     for number, name in enumerate(names):
         queries.append(query(number, "oldest", "AWS/SQS", _AGE, "Maximum", QueueName=of(name)))
-        queries.append(query(number, "rate", NAMESPACE, COMMITTED_METRIC, "Sum", stage=connection.stage, service=name))
+        queries.append(query(number, "rate", "AWS/SQS", _HANDLED, "Sum", QueueName=of(name)))
     queries.append(query(0, "lag", "AWS/Lambda", "IteratorAge", "Maximum", FunctionName=of(PUBLISH)))
     client = connection.client("cloudwatch")
     values: dict[str, float] = {}
-    for some in chunks(queries, _MAX_METRICS):
+    for some in chunks(queries, METRIC_QUERIES):
         pages = client.get_paginator("get_metric_data").paginate(
             MetricDataQueries=some, StartTime=now - WINDOW, EndTime=now, ScanBy="TimestampDescending"
         )
@@ -251,6 +247,7 @@ def _from_cloudwatch(connection: Connection, names: Sequence[str], now: datetime
 
 
 _AGE = "ApproximateAgeOfOldestMessage"
+_HANDLED = "NumberOfMessagesDeleted"
 
 
 def _from_journal(connection: Connection, now: datetime) -> _Numbers:

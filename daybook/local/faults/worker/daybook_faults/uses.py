@@ -45,7 +45,10 @@ _RESOURCES: tuple[tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]], ...]
     ("RequestItems", lambda params: params["RequestItems"]),
     ("QueueUrl", lambda params: [params["QueueUrl"].rpartition("/")[2]]),
     ("Bucket", lambda params: [f"{params['Bucket']}/{params.get('Key', '')}"]),
-    ("Entries", lambda params: sorted({entry["EventBusName"] for entry in params["Entries"]})),
+    (
+        "Entries",
+        lambda params: sorted({entry["EventBusName"] for entry in params["Entries"] if "EventBusName" in entry}),
+    ),
     ("FromEmailAddress", lambda params: [f"identity/{params['FromEmailAddress']}"]),
     ("ConfigurationSetName", lambda params: [f"configuration-set/{params['ConfigurationSetName']}"]),
     ("TopicArn", lambda params: [params["TopicArn"].rpartition(":")[2]]),

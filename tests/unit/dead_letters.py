@@ -1,0 +1,27 @@
+"""Dead-letter queues, and the function that records what is in them."""
+
+from collections.abc import Mapping
+
+import boto3
+from moto.backends import get_backend
+
+from daybook.backbone import record_dead_letters
+from daybook.testing.world import ACCOUNT, NAMES, REGION, Context
+
+CONSUMER = "open-loan"
+
+
+def record(*bodies: str, of: str = CONSUMER, attributes: Mapping[str, str] | None = None) -> list[str]:
+    """Put messages into the dead-letter queue of the consumer `of`, and run the function. Returns the bodies of those
+    that stay in the queue.
+    """
+    queues, name = get_backend("sqs")[ACCOUNT][REGION], NAMES.dead_letters(of)
+    if name not in queues.queues:
+        queues.create_queue(name)
+    client = boto3.client("sqs", region_name=REGION)
+    url = client.get_queue_url(QueueName=name)["QueueUrl"]
+    values = {key: {"StringValue": value, "DataType": "String"} for key, value in (attributes or {}).items()}
+    for body in bodies:
+        client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=values)
+    record_dead_letters.handler({}, Context())
+    return [message.body for message in queues.queues[name]._messages]  # noqa: SLF001
