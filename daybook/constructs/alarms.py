@@ -50,14 +50,14 @@ class NoSection(ValueError):
     """An alarm's name ends with no section of the runbook. Write the section, and add it to _SECTIONS."""
 
 
-def own_metric(stage: Stage, name: str, statistic: str = "sum") -> cloudwatch.Metric:
-    """A metric that functions emit themselves, minute by minute, added up over the consumers of the stage."""
+def own_metric(stage: Stage, name: str, statistic: str = "sum", period: Duration = MINUTE) -> cloudwatch.Metric:
+    """A metric that functions emit themselves, added up over the consumers of the stage."""
     return cloudwatch.Metric(
         namespace=observability.NAMESPACE,
         metric_name=name,
         dimensions_map={"stage": stage.name},
         statistic=statistic,
-        period=MINUTE,
+        period=period,
     )
 
 
@@ -159,9 +159,10 @@ class StageAlarms(Construct):
             "record-dead-letters could not record some dead letters in each of the last 5 minutes.",
             periods=5,
         )
-        self._own(
+        self._alarm(
             "too-old",
-            observability.WAITING,
+            # control-consumers looks once in five minutes.
+            own_metric(self._stage, observability.WAITING, period=_FIVE_MINUTES),
             "A consumer's messages have waited 5 minutes or more, or it makes no progress: it fails, or is too slow.",
         )
         self._own(

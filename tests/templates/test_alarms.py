@@ -1,15 +1,14 @@
-"""Each alarm reads a metric that a function emits: the same namespace, dimensions and name, and values that reach the
-threshold.
+"""Each alarm goes off by what it watches, and by nothing else: the metrics that functions emit, and those of AWS as it
+documents them.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from daybook.consumers.effect import Effect
 from daybook.contracts import clock
 from daybook.contracts.contract import Place
 from daybook.runtime import observability
@@ -20,7 +19,8 @@ from functions.inventory import receive_stock
 from functions.orders import place_order
 from functions.orders.order_status import order_status_placed
 from tests.application.builders import a_draft, a_loan
-from tests.metrics import Emitted, Metric, emitted
+from tests.metrics import Emitted, emitted
+from tests.templates.cloudwatch import Series, key_of, states
 from tests.templates.sources import consumers
 from tests.templates.synthesis import Assembly
 from tests.unit.builders import Message, a_change_of_the_store, an_order, from_the_bus, goods, recorded
@@ -28,90 +28,221 @@ from tests.unit.dead_letters import record
 from tests.unit.test_timers import fire_due_timers, now, schedule_overdue, set_last_run
 from tests.unit.world import World
 
-_MEASURED_BY: Mapping[str, Callable[[Sequence[float]], float]] = {"Sum": sum, "Maximum": max}
 
-
-def read_by(alarm: Mapping[str, Any]) -> Metric:
-    """The metric that an alarm reads."""
-    dimensions = frozenset((each["Name"], each["Value"]) for each in alarm["Dimensions"])
-    return Metric(alarm["Namespace"], dimensions, alarm["MetricName"])
-
-
-def own_alarms(assembly: Assembly) -> dict[str, dict[str, Any]]:
-    """The alarms on metrics that functions emit, by their names without stage."""
+def all_alarms(assembly: Assembly) -> dict[str, dict[str, Any]]:
+    """The alarms of a stage, by their names without stage."""
     prefix = f"daybook-{assembly.stage}-"
-    alarms = assembly.properties("AWS::CloudWatch::Alarm")
-    own = [alarm for alarm in alarms if alarm["Namespace"] == observability.NAMESPACE]
-    return {alarm["AlarmName"].removeprefix(prefix): alarm for alarm in own}
+    return {alarm["AlarmName"].removeprefix(prefix): alarm for alarm in assembly.properties("AWS::CloudWatch::Alarm")}
 
 
-def set_off(alarms: Mapping[str, Mapping[str, Any]], metrics: Emitted) -> set[str]:
-    """The alarms that these metrics set off, if all are of one minute."""
-    return {name for name, alarm in alarms.items() if breaches(alarm, metrics.get(read_by(alarm), []))}
+def set_off(assembly: Assembly, series: Series, minutes: int = 1) -> set[str]:
+    """The alarms that these metrics set off within so many minutes after a deployment."""
+    return {name for name, alarm in all_alarms(assembly).items() if "ALARM" in states(alarm, series, minutes)}
 
 
-def breaches(alarm: Mapping[str, Any], values: Sequence[float]) -> bool:
-    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
-    return bool(values) and _MEASURED_BY[alarm["Statistic"]](values) >= alarm["Threshold"]
+def series_of(printed: Emitted) -> Series:
+    """The metrics that functions have printed, all in minute 0."""
+    return {
+        (f"{metric.namespace}:{metric.name}", *sorted(f"{name}={value}" for name, value in metric.dimensions)): {
+            0: values
+        }
+        for metric, values in printed.items()
+    }
+
+
+ON_EMITTED_METRICS = {
+    "dead": observability.DEAD_LETTERS_RECORDED,
+    "not-recorded": observability.NOT_RECORDED,
+    "too-old": observability.WAITING,
+    "paused": observability.PAUSED_TOO_LONG,
+    "newer-version": observability.NEWER_VERSION,
+    "forged": observability.FORGED,
+    "breaker-open": observability.BREAKER_OPEN,
+    "tampered": observability.TAMPERED,
+    "not-proven": observability.NOT_PROVEN,
+    "late": observability.LATENESS,
+}
+SCHEDULED = ("fire-timers", "control-consumers", "record-dead-letters")
 
 
 def test_the_alarms_are_exactly_these(aws: Assembly) -> None:
-    """The alarms of a consumer and of the backbone are requirements, so they are listed here."""
-    names = {consumer.name for consumer in consumers()}
-    on_emitted_metrics = {
-        *(f"{name}-dead" for name in names | {"admit", "publish", "fire-timers", "bounces"}),
-        *(f"{name}-forged" for name in names | {"admit"}),
-        *(f"{name}-newer-version" for name in names),  # admit rejects newer versions
-        *(f"{consumer.name}-breaker-open" for consumer in consumers() if isinstance(consumer, Effect)),
-        "publish-tampered",
-        "publish-not-proven",
-        "fire-timers-not-proven",
-        "watch-ledger-tampered",
-        "fire-timers-late",
-    }
-    on_aws_metrics = {
-        *(f"{name}-not-recorded" for name in names | {"admit", "publish", "fire-timers", "bounces"}),
-        *(f"{name}-{what}" for name in names | {"admit"} for what in ("too-old", "throttled")),
-        *(f"publish-{what}" for what in ("lag", "throttled")),
-        *(f"{name}-{what}" for name in ("fire-timers", "control-consumers") for what in ("errors", "silent")),
-        "watch-ledger-errors",
+    """The alarms of a stage are requirements, so they are listed here."""
+    assert all_alarms(aws).keys() == {
+        *ON_EMITTED_METRICS,
+        *(f"{name}-silent" for name in SCHEDULED),
+        *(f"{name}-errors" for name in (*SCHEDULED, "watch-ledger")),
+        "throttled",
+        "lag",
+        "unpublished",
+        "events-undelivered",
+        "dead-letters-undelivered",
         "pager-fails",
     }
 
-    prefix = f"daybook-{aws.stage}-"
-    alarms = [alarm["AlarmName"] for alarm in aws.properties("AWS::CloudWatch::Alarm")]
-    assert sorted(alarms) == sorted(f"{prefix}{name}" for name in on_emitted_metrics | on_aws_metrics)
-    assert own_alarms(aws).keys() == on_emitted_metrics
+
+# --- metrics of AWS, as it documents them -----------------------------------------------------------------------------
 
 
-def test_a_dead_letter_sets_off_only_the_alarm_of_its_consumer(
+def of_function(aws: Assembly, name: str, metric: str) -> tuple[str, ...]:
+    """A metric of a function in AWS/Lambda."""
+    (function,) = [
+        each
+        for each in aws.resources("AWS::Lambda::Function", "backbone")
+        if each["Properties"]["FunctionName"] == f"daybook-{aws.stage}-{name}"
+    ]
+    dimensions = [{"Name": "FunctionName", "Value": {"Ref": function["Id"]}}]
+    return key_of({"Namespace": "AWS/Lambda", "MetricName": metric, "Dimensions": dimensions})
+
+
+def each_minute(minutes: Iterable[int], value: float = 1) -> dict[int, list[float]]:
+    return {minute: [value] for minute in minutes}
+
+
+def running(aws: Assembly, minutes: Iterable[int]) -> dict[tuple[str, ...], dict[int, list[float]]]:
+    """The metrics of the functions that run each minute."""
+    minutes = list(minutes)
+    return {of_function(aws, name, "Invocations"): each_minute(minutes) for name in SCHEDULED}
+
+
+def written(aws: Assembly, minutes: Iterable[int]) -> dict[tuple[str, ...], dict[int, list[float]]]:
+    key = ("AWS/DynamoDB:ConsumedWriteCapacityUnits", f"TableName=daybook-{aws.stage}-store")
+    return {key: each_minute(minutes, 2)}
+
+
+def by_rule(aws: Assembly, metric: str) -> tuple[str, ...]:
+    stage = f"daybook-{aws.stage}"
+    return (f"AWS/Events:{metric}", f"EventBusName={stage}-events", f"RuleName={stage}-place-order")
+
+
+# The first run is in the third minute, and CloudWatch has the newest minute late.
+FIRST_RUN, DAY = 3, 24 * 60
+
+
+def test_a_quiet_first_day_sets_off_no_alarm(aws: Assembly) -> None:
+    assert set_off(aws, running(aws, range(FIRST_RUN, DAY)), DAY) == set()
+
+
+def test_a_day_with_an_event_now_and_then_sets_off_no_alarm(aws: Assembly) -> None:
+    # Some are stored in the last second of a period, and published in the next.
+    stored = range(4, DAY, 45)
+    invoked = each_minute(minute + 1 for minute in stored)
+    traffic = written(aws, stored) | {
+        of_function(aws, "publish", "Invocations"): invoked,
+        of_function(aws, "publish", "IteratorAge"): each_minute(invoked, 800),
+    }
+
+    assert set_off(aws, running(aws, range(FIRST_RUN, DAY)) | traffic, DAY) == set()
+
+
+@pytest.mark.parametrize("name", SCHEDULED)
+def test_a_function_that_no_longer_runs_sets_off_its_alarm_which_stays_on_until_it_runs_again(
+    aws: Assembly, name: str
+) -> None:
+    runs = [*range(FIRST_RUN, 60), *range(600, 660)]
+    series = running(aws, range(FIRST_RUN, 660)) | {of_function(aws, name, "Invocations"): each_minute(runs)}
+
+    found = states(all_alarms(aws)[f"{name}-silent"], series, 660)
+
+    assert "ALARM" not in found[:60]
+    assert found[59] == "OK"
+    assert set(found[66:600]) == {"ALARM"}
+    assert found[-1] == "OK"
+    assert set_off(aws, series, 660) == {f"{name}-silent"}
+
+
+def test_events_that_are_stored_while_publish_does_not_run_set_off_an_alarm(aws: Assembly) -> None:
+    assert set_off(aws, running(aws, range(60)) | written(aws, [10, 16]), 60) == {"unpublished"}
+
+
+def test_events_that_are_published_late_set_off_an_alarm(aws: Assembly) -> None:
+    invoked = {of_function(aws, "publish", "Invocations"): each_minute(range(10, 20))}
+    age = {of_function(aws, "publish", "IteratorAge"): each_minute(range(10, 20), 60_000)}
+
+    assert set_off(aws, running(aws, range(60)) | written(aws, range(10, 20)) | invoked | age, 60) == {"lag"}
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [("FailedInvocations", "events-undelivered"), ("InvocationsFailedToBeSentToDlq", "dead-letters-undelivered")],
+)
+def test_an_event_that_eventbridge_cannot_deliver_sets_off_an_alarm(aws: Assembly, metric: str, name: str) -> None:
+    assert set_off(aws, {by_rule(aws, metric): {0: [1]}}) == {name}
+
+
+def test_a_rule_of_another_stage_sets_off_nothing(aws: Assembly) -> None:
+    other: tuple[str, ...] = (
+        "AWS/Events:FailedInvocations",
+        "EventBusName=daybook-other-events",
+        "RuleName=daybook-other-place-order",
+    )
+
+    assert set_off(aws, {other: {0: [1]}}) == set()
+
+
+@pytest.mark.parametrize("name", [*SCHEDULED, "watch-ledger"])
+def test_a_function_that_fails_for_three_minutes_sets_off_its_alarm(aws: Assembly, name: str) -> None:
+    errors = of_function(aws, name, "Errors")
+
+    assert set_off(aws, {errors: each_minute(range(2))}, 10) == set()
+    assert set_off(aws, {errors: each_minute(range(3))}, 10) == {f"{name}-errors"}
+
+
+def test_throttling_for_five_minutes_sets_off_an_alarm(aws: Assembly) -> None:
+    assert set_off(aws, {("AWS/Lambda:Throttles",): each_minute(range(5))}, 10) == {"throttled"}
+
+
+def test_a_page_that_sns_cannot_deliver_sets_off_an_alarm(aws: Assembly) -> None:
+    failed = key_of(all_alarms(aws)["pager-fails"])
+
+    assert failed[0] == "AWS/SNS:NumberOfNotificationsFailed"
+    assert set_off(aws, {failed: {0: [1]}}) == {"pager-fails"}
+
+
+# --- metrics of the functions -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "metric"), ON_EMITTED_METRICS.items())
+def test_each_alarm_reads_one_metric_that_functions_emit(aws: Assembly, name: str, metric: str) -> None:
+    alarm = all_alarms(aws)[name]
+
+    assert key_of(alarm) == (f"{observability.NAMESPACE}:{metric}", f"stage={aws.stage}")
+    assert set_off(aws, {key_of(alarm): each_minute(range(5), alarm["Threshold"])}, 5) == {name}
+
+
+def test_a_dead_letter_sets_off_an_alarm_and_its_log_line_names_the_consumer(
     world: World, aws: Assembly, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    alarms = own_alarms(aws)
-    for name in (name for name in alarms if name.endswith("-dead")):
-        assert record("not JSON", of=name.removesuffix("-dead")) == []
+    for name in ("place-order", "admit", "publish", "fire-timers", "bounces"):
+        assert record("not JSON", of=name) == []
 
-        assert set_off(alarms, emitted(capsys.readouterr().out)) == {name}
+        output = capsys.readouterr().out
+        assert set_off(aws, series_of(emitted(output))) == {"dead"}
+        assert consumers_of(output, observability.DEAD_LETTERS_RECORDED) == {name}
     assert world.items("ledger")
 
 
-def test_a_message_about_an_event_that_is_not_recorded_sets_off_only_the_alarm_of_its_consumer(
+def consumers_of(output: str, metric: str) -> set[str]:
+    """The consumers that the lines with this metric name."""
+    return {line["service"] for line in map(json.loads, output.splitlines()) if metric in line}
+
+
+def test_a_message_about_an_event_that_is_not_recorded_sets_off_an_alarm_and_its_log_line_names_the_consumer(
     world: World, aws: Assembly, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    alarms = own_alarms(aws)
     for handler in consumers():
         event = handler.event_type.read(
             json.dumps(handler.event_type.example), version=handler.event_type.contract.version
         )
         assert world.deliver(handler, from_the_bus(recorded(event)), forged=True) == []
 
-        assert set_off(alarms, emitted(capsys.readouterr().out)) == {f"{handler.name}-forged"}
+        output = capsys.readouterr().out
+        assert set_off(aws, series_of(emitted(output))) == {"forged"}
+        assert consumers_of(output, observability.FORGED) == {handler.name}
 
 
-def test_an_event_of_a_newer_version_sets_off_only_the_alarm_of_its_consumer(
+def test_an_event_of_a_newer_version_sets_off_an_alarm_and_its_log_line_names_the_consumer(
     world: World, aws: Assembly, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    alarms = own_alarms(aws)
     for handler in consumers():
         event = handler.event_type.read(json.dumps(handler.event_type.example), version=1)
         envelope = recorded(event, version=99)
@@ -119,7 +250,9 @@ def test_an_event_of_a_newer_version_sets_off_only_the_alarm_of_its_consumer(
         message = Message(from_the_bus(envelope))
         assert world.deliver(handler, message) == [message]
 
-        assert set_off(alarms, emitted(capsys.readouterr().out)) == {f"{handler.name}-newer-version"}
+        output = capsys.readouterr().out
+        assert set_off(aws, series_of(emitted(output))) == {"newer-version"}
+        assert consumers_of(output, observability.NEWER_VERSION) == {handler.name}
 
 
 @pytest.mark.parametrize("change", ["MODIFY", "REMOVE"])
@@ -128,7 +261,7 @@ def test_a_change_of_a_stored_event_sets_off_the_alarm(
 ) -> None:
     world.publish(a_change_of_the_store(recorded(), change))
 
-    assert set_off(own_alarms(aws), emitted(capsys.readouterr().out)) == {"publish-tampered"}
+    assert set_off(aws, series_of(emitted(capsys.readouterr().out))) == {"tampered"}
 
 
 def test_an_event_and_a_timer_without_a_valid_proof_set_off_alarms(
@@ -136,17 +269,17 @@ def test_an_event_and_a_timer_without_a_valid_proof_set_off_alarms(
 ) -> None:
     world.open_bus()
     world.publish(a_change_of_the_store(recorded(), writer="reserve-stock"))
-    assert set_off(own_alarms(aws), emitted(capsys.readouterr().out)) == {"publish-not-proven"}
+    assert set_off(aws, series_of(emitted(capsys.readouterr().out))) == {"not-proven"}
 
     set_last_run(world, timedelta(minutes=1))
     draft = a_draft(a_loan(), time=clock.timestamp(now()))
     row = to_item(Timer.proven(draft, Place.OPENS, writer(draft.producer)))
     world.client.put_item(TableName=NAMES.due, Item=row)
     fire_due_timers()
-    assert set_off(own_alarms(aws), emitted(capsys.readouterr().out)) == {"fire-timers-not-proven"}
+    assert set_off(aws, series_of(emitted(capsys.readouterr().out))) == {"not-proven"}
 
 
-@pytest.mark.parametrize(("minutes", "expected"), [(6, {"fire-timers-late"}), (4, set[str]())])
+@pytest.mark.parametrize(("minutes", "expected"), [(6, {"late"}), (4, set[str]())])
 def test_a_timer_that_fires_five_minutes_late_sets_off_the_alarm(
     world: World, aws: Assembly, capsys: pytest.CaptureFixture[str], minutes: int, expected: set[str]
 ) -> None:
@@ -160,7 +293,7 @@ def test_a_timer_that_fires_five_minutes_late_sets_off_the_alarm(
 
     metrics = emitted(capsys.readouterr().out)
     assert any(metric.name == observability.LATENESS for metric in metrics)
-    assert set_off(own_alarms(aws), metrics) == expected
+    assert set_off(aws, series_of(metrics)) == expected
 
 
 def test_successful_processing_sets_off_no_alarm(
@@ -174,4 +307,4 @@ def test_successful_processing_sets_off_no_alarm(
 
     metrics = emitted(capsys.readouterr().out)
     assert {metric.name for metric in metrics} >= {observability.COMMITTED, observability.PUBLISHED}
-    assert set_off(own_alarms(aws), metrics) == set()
+    assert set_off(aws, series_of(metrics)) == set()

@@ -1,6 +1,7 @@
 """Dead-letter queues, and the function that records what is in them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import boto3
 from moto.backends import get_backend
@@ -20,7 +21,7 @@ def record(*bodies: str, of: str = CONSUMER, attributes: Mapping[str, str] | Non
         queues.create_queue(name)
     client = boto3.client("sqs", region_name=REGION)
     url = client.get_queue_url(QueueName=name)["QueueUrl"]
-    values = {key: {"StringValue": value, "DataType": "String"} for key, value in (attributes or {}).items()}
+    values: Any = {key: {"StringValue": value, "DataType": "String"} for key, value in (attributes or {}).items()}
     for body in bodies:
         client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=values)
     record_dead_letters.handler({}, Context())
