@@ -33,8 +33,11 @@ class NotSwitched(RuntimeError):
     """Some mappings could not be switched. The next run tries again."""
 
 
-def handler(_: Mapping[str, Any], context: Any) -> None:
-    """Update the register, and apply all switches to their mappings. Raises NotSwitched if some of them failed."""
+def handler(event: Mapping[str, Any], context: Any) -> None:
+    """Update the register, and apply all switches to their mappings. Raises NotSwitched if some of them failed.
+
+    `event`: a scheduled event of EventBridge. Without its `time`, the queues are looked at in any case.
+    """
     names = settings().names
     subscribed = {
         name: [str(each) for each in pattern.get("detail-type", ())]
@@ -54,7 +57,7 @@ def handler(_: Mapping[str, Any], context: Any) -> None:
         except Exception as error:  # noqa: BLE001 - any error: the next run tries again, the others are handled
             log_failure(observability.logger(CONSUMER), {"consumer": switch.consumer}, error)
             failed += 1
-    if datetime.now(UTC).minute % _LOOK_EACH == 0:
+    if "time" not in event or clock.moment(event["time"]).minute % _LOOK_EACH == 0:
         _report_waiting({*registered, "admit"} - stopped)
     if failed:
         msg = f"the mappings of {failed} consumers could not be switched"

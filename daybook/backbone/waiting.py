@@ -15,8 +15,9 @@ from daybook.runtime.queues import message_counts, queue_urls
 from daybook.store.limits import METRIC_QUERIES
 
 ALLOWED_DELAY = 300  # seconds that the oldest message may wait
-_STUCK = timedelta(minutes=15)  # so long a queue may keep messages without losing one
-_PERIOD = timedelta(minutes=5)
+_STUCK = 15  # minutes; so long a queue may keep messages without losing one
+_MISSING = 3  # minutes of these may be missing: CloudWatch has the newest ones late
+_LOOK_EACH = 5  # minutes between two looks
 
 # SQS's metrics, and their statistics.
 _AGE = ("ApproximateAgeOfOldestMessage", "Maximum")
@@ -24,6 +25,8 @@ _VISIBLE = ("ApproximateNumberOfMessagesVisible", "Minimum")
 _IN_FLIGHT = ("ApproximateNumberOfMessagesNotVisible", "Minimum")
 _DELETED = ("NumberOfMessagesDeleted", "Sum")
 _METRICS = (_AGE, _VISIBLE, _IN_FLIGHT, _DELETED)
+
+_Values = dict[datetime, float]  # by minute
 
 
 def waiting_too_long(sqs: Any, cloudwatch: Any, names: Names, consumers: Collection[str]) -> Iterator[str]:
@@ -35,23 +38,20 @@ def waiting_too_long(sqs: Any, cloudwatch: Any, names: Names, consumers: Collect
         some = busy[start : start + asked]
         values = _metrics(cloudwatch, [names.of(consumer) for consumer in some])
         for number, consumer in enumerate(some):
-            if _too_long(*(values.get(f"q{number}m{metric}", []) for metric in range(len(_METRICS)))):
+            if _too_long(*(values.get(f"q{number}m{metric}", {}) for metric in range(len(_METRICS)))):
                 yield consumer
 
 
-def _too_long(
-    age: Sequence[float], visible: Sequence[float], in_flight: Sequence[float], deleted: Sequence[float]
-) -> bool:
-    if age and age[-1] >= ALLOWED_DELAY:
+def _too_long(age: _Values, visible: _Values, in_flight: _Values, deleted: _Values) -> bool:
+    if any(age[minute] >= ALLOWED_DELAY for minute in sorted(age)[-_LOOK_EACH:]):
         return True
-    left = [sum(both) for both in zip(visible, in_flight, strict=False)]
-    return len(left) >= _STUCK // _PERIOD and all(left) and not sum(deleted)
+    left = [visible.get(minute, 0) + in_flight.get(minute, 0) for minute in visible | in_flight]
+    return len(left) >= _STUCK - _MISSING and all(left) and not any(deleted.values())
 
 
-def _metrics(cloudwatch: Any, queues: Sequence[str]) -> dict[str, list[float]]:
-    """The values of each metric in the last periods that are complete, oldest first, by the id of its query."""
+def _metrics(cloudwatch: Any, queues: Sequence[str]) -> dict[str, _Values]:
+    """The values of each metric in the last minutes, by the id of its query."""
     end = datetime.now(UTC).replace(second=0, microsecond=0)
-    end -= timedelta(minutes=end.minute % 5)
     queries = [
         {
             "Id": f"q{number}m{metric}",
@@ -61,7 +61,7 @@ def _metrics(cloudwatch: Any, queues: Sequence[str]) -> dict[str, list[float]]:
                     "MetricName": name,
                     "Dimensions": [{"Name": "QueueName", "Value": queue}],
                 },
-                "Period": int(_PERIOD.total_seconds()),
+                "Period": 60,
                 "Stat": statistic,
             },
         }
@@ -69,10 +69,10 @@ def _metrics(cloudwatch: Any, queues: Sequence[str]) -> dict[str, list[float]]:
         for metric, (name, statistic) in enumerate(_METRICS)
     ]
     pages = cloudwatch.get_paginator("get_metric_data").paginate(
-        MetricDataQueries=queries, StartTime=end - _STUCK, EndTime=end, ScanBy="TimestampAscending"
+        MetricDataQueries=queries, StartTime=end - timedelta(minutes=_STUCK), EndTime=end
     )
-    found: dict[str, list[float]] = {}
+    found: dict[str, _Values] = {}
     for page in pages:
         for result in page["MetricDataResults"]:
-            found.setdefault(result["Id"], []).extend(result["Values"])
+            found.setdefault(result["Id"], {}).update(zip(result["Timestamps"], result["Values"], strict=True))
     return found
