@@ -102,7 +102,7 @@ class Stage:
     @property
     def keeps_data(self) -> bool:
         """Whether tables are kept when their stack is deleted."""
-        return self.name not in {"local", "dev"}
+        return self.names.keeps_data
 
     @property
     def table_removal(self) -> RemovalPolicy:

@@ -251,3 +251,17 @@ class ConsumerResumed(Event, joins="operation/{operation_id}"):
     consumer: Consumer
 
     example = {**ConsumerPaused.example, "reason": "the table is there"}
+
+
+class TablesProtected(Event, joins="operation/{operation_id}"):
+    """An operator protects tables against deletion."""
+
+    operation_id: OperationId
+    operator: Operator
+    tables: tuple[str, ...] = Field(min_length=1, max_length=1_000, description="The names of the tables in AWS.")
+
+    example = {
+        "operation_id": "6f1d2c3b-7a8e-4f90-9b1a-2c3d4e5f6071",
+        "operator": "ada@laptop",
+        "tables": ["daybook-prod-store", "daybook-prod-inventory-StockTable0A1B2C3D-1E2F3G4H5I6J"],
+    }

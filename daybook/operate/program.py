@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from daybook.application import NoApplication, application
-from daybook.operate import glossary
+from daybook.operate import glossary, protect
 from daybook.operate.audit import command as audit
 from daybook.operate.cli.options import Commands
 from daybook.operate.dead_letters import command as dead
@@ -88,6 +88,7 @@ app.command(epilog=pause.RESUME_EXAMPLES)(pause.resume)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=rebuild.EXAMPLES)(rebuild.rebuild)
 app.add_typer(audit.app, name="audit")
+app.command(epilog=protect.EXAMPLES)(protect.protect)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(glossary.app, name="help")
 with suppress(NoApplication):  # a command that needs an application reports it

@@ -82,6 +82,11 @@ class Names:
         """The SNS topic of all alarms."""
         return self.of("alarms")
 
+    @property
+    def keeps_data(self) -> bool:
+        """Whether the stage's tables are kept when their stack is deleted."""
+        return self.stage not in {"local", "dev"}
+
     def of(self, name: str) -> str:
         """The name of a stack, or of a consumer's function and queue."""
         return f"daybook-{self.stage}-{name}"

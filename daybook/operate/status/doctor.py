@@ -11,6 +11,7 @@ from daybook.operate.cli.printing import answer
 from daybook.operate.cli.stage import connected
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import consumers
+from daybook.operate.protect import check_protection
 from daybook.operate.setup import Finding, subscribers
 from daybook.operate.status.policies import check_policies
 from daybook.operate.terminal import deployment
@@ -46,6 +47,7 @@ def _run_checks(connection: Connection) -> Iterator[Finding]:
     yield _deployed(connection)
     yield from check_policies(connection)
     yield _alarms(connection)
+    yield check_protection(connection)
     for service in application().of_services("setup"):
         for check in service.CHECKS:
             yield check(connection)

@@ -1,6 +1,6 @@
 """Compares the deployed resource policies of queues and buses with the stage's templates.
 
-It resolves the references in the templates itself, to queues, rules and pseudo parameters: CloudFormation's drift
+It resolves the references in the templates itself, to queues and pseudo parameters: CloudFormation's drift
 detection takes minutes (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/detect-drift-stack.html).
 """
 
@@ -112,13 +112,9 @@ class _Template:
 
     def _arn(self, name: str) -> str:
         place = f"{self._pseudo['AWS::Region']}:{self._pseudo['AWS::AccountId']}"
-        properties = self._resources[name]["Properties"]
         match self._resources[name]["Type"]:
             case "AWS::SQS::Queue":
                 service, resource = "sqs", self._ids[name].rpartition("/")[2]
-            case "AWS::Events::Rule":
-                bus = [self._resolved(properties["EventBusName"])] if "EventBusName" in properties else []
-                service, resource = "events", "/".join(["rule", *bus, properties["Name"]])
             case other:
                 msg = f"the ARN of a {other} in a policy cannot be resolved"
                 raise NotImplementedError(msg)
