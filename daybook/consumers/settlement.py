@@ -105,7 +105,7 @@ class Settlement:
             if isinstance(error, LedgerRowNotProven):
                 self.untrusted(delivery.record, error, event)
                 return outcome
-            # If another message kills the process now, this one comes again, and it has not died.
+            # If another message kills the process after this, this message is redelivered and has not crashed.
             if delivery.has_begun and (final := self._note(delivery)):
                 return final
             row = self._ledger.find(event, self._consumer)

@@ -11,13 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from daybook.contracts.proof import Writer
 from daybook.store import ledger_keys, ledger_proofs
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.schema import Index, Schema
-from daybook.store.transaction import Backoff, batch_get, is_failed_condition
+from daybook.store.transaction import Backoff, ConditionFailed, batch_get, write_item
 
 TRYING = "trying"  # not done yet; the message is redelivered
 COMMITTED = "committed"
@@ -199,11 +197,9 @@ class Ledger:
 
     def _write(self, update: Mapping[str, Any]) -> None:
         try:
-            self._dynamodb.update_item(**update)
-        except ClientError as error:
-            if not is_failed_condition(error):
-                raise
-            raise AlreadyDone(from_item(error.response["Item"])) from error  # type: ignore[typeddict-item]
+            write_item(self._dynamodb.update_item, **update)
+        except ConditionFailed as failed:
+            raise AlreadyDone(from_item(failed.item)) from failed
 
 
 def from_item(item: Mapping[str, Any]) -> LedgerEntry:

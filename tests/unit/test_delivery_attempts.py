@@ -261,7 +261,7 @@ def test_a_dead_message_keeps_its_reason_although_another_message_kills_the_proc
     hopeless, deadly = (Message(from_the_bus(recorded(a_loan(loan))), tries=2) for loan in ("hopeless", "deadly"))
 
     @reaction(LoanRequested)
-    def handler(order: LoanRequested, work: Work) -> None:
+    def handler(order: LoanRequested, _: Work) -> None:
         raise NonRetryable("never") if order.loan_id == "hopeless" else SystemExit
 
     waiting = [hopeless, deadly]

@@ -473,8 +473,13 @@ def test_wake_up_messages_of_ten_streams_that_were_throttled_are_handled_in_one_
 def test_a_suspected_poison_message_that_loses_races_for_the_cursor_has_not_crashed(world: World) -> None:
     (envelope,) = turns(world, 1)
     cursors = Cursors(world.client, NAMES.ledger, "follow-dial", lambda: writer("follow-dial"))
-    moved = [lambda: cursors.write(cursor(world).waiting_for(cursor(world).pending))] * 2 * RETRY.max_crashes
-    faults.meanwhile("TransactWriteItems", *moved)
+
+    def move() -> None:
+        now = cursor(world)
+        assert now.pending
+        cursors.write(now.waiting_for(now.pending))
+
+    faults.meanwhile("TransactWriteItems", *[move] * 2 * RETRY.max_crashes)
 
     assert world.deliver(following(), Message(from_the_bus(envelope), tries=2), context=Context(less=0.1)) == []
 

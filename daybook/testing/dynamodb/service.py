@@ -1,5 +1,6 @@
 """The operations of DynamoDB that this project calls."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ class DynamoDB:
 
     def __init__(self, tables: Iterable[Request] = ()) -> None:
         self._tables = {definition["TableName"]: Table(definition) for definition in tables}
-        self._locked: set[tuple[str, str]] = set()
+        self._locked: dict[tuple[str, str], float] = {}  # with the number of conflicts
         self._transactions: dict[str, Any] = {}
         self._lock = RLock()
         self._operations: dict[str, Callable[[Request], Answer]] = {
@@ -135,16 +136,18 @@ class DynamoDB:
                     table.catch_up()
 
     @contextmanager
-    def conflicting(self, table: str, key: Item) -> Iterator[None]:
-        """In the block, another transaction locks the item: other writes of it get a conflict."""
+    def conflicting(self, table: str, key: Item, *, times: float = math.inf) -> Iterator[Callable[[], float]]:
+        """In the block, another transaction locks the item: other writes of it get a conflict. `times`: it ends after
+        so many conflicts. The block gets a function that returns how many are still to come.
+        """
         place = _place(self._table(table), key)
         with self._lock:
-            self._locked.add(place)
+            self._locked[place] = times
         try:
-            yield
+            yield lambda: self._locked[place]
         finally:
             with self._lock:
-                self._locked.discard(place)
+                self._locked.pop(place, None)
 
     # --- tables -----------------------------------------------------------------------------------------------------
 
@@ -190,7 +193,7 @@ class DynamoDB:
             msg = f"ReturnValues {wanted}"
             raise NotSupported(msg)
         write = self._write(kind, request)
-        if write.place in self._locked:
+        if self._conflicts(write):
             raise ServiceError("TransactionConflictException", "Transaction is ongoing for the item")
         before, after = write.outcome()
         write.table.replace(before, after)
@@ -224,12 +227,18 @@ class DynamoDB:
         return {}
 
     def _outcome(self, write: _Write) -> tuple[Item | None, Item | None] | ServiceError:
-        if write.place in self._locked:
+        if self._conflicts(write):
             return ServiceError("TransactionConflict", "Transaction is ongoing for the item")
         try:
             return write.outcome()
         except ServiceError as error:
             return error
+
+    def _conflicts(self, write: _Write) -> bool:
+        left = self._locked.get(write.place, 0)
+        if left:
+            self._locked[write.place] = left - 1
+        return left > 0
 
     def _part(self, part: Request) -> _Write:
         ((kind, request),) = part.items()
