@@ -21,7 +21,7 @@ _SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8}([0-9a-f]{9})?")
 
 
 class BadOption(ValueError):
-    """An option of the account's protection has a value that it cannot have. The message names one that it can."""
+    """An option has a value that it cannot have. The message names one that it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class Stage:
         _ = self.names  # raises BadStage
         for part in _PROTECTION:
             self._is_on(part)  # raises BadOption
+        _ = self.publish_in_order, self.reserved_concurrency  # raise BadOption
         if self.backup_region and not _REGION.fullmatch(self.backup_region):
             msg = f"the option backup_region is {self.backup_region!r}; it must be a region: -c backup_region=eu-west-1"
             raise BadOption(msg)
@@ -78,9 +79,12 @@ class Stage:
         """The account of each source whose producer is in another account or region: `{"shop.checkout":
         "210987654321"}`, or `"210987654321/eu-west-1"` if a rule of another region sends its events.
         """
-        given = self.context.get("producers") or {}
-        origins = json.loads(given) if isinstance(given, str) else given
-        return {source: str(origin) for source, origin in origins.items()}
+        return {source: str(origin) for source, origin in self._mapping("producers").items()}
+
+    def _mapping(self, name: str) -> dict[str, Any]:
+        """An object in the CDK context; on the command line, as JSON."""
+        given = self.context.get(name) or {}
+        return dict(json.loads(given) if isinstance(given, str) else given)
 
     def _list(self, name: str) -> list[str]:
         """A list in the CDK context; on the command line, separated by commas."""
@@ -149,13 +153,36 @@ class Stage:
         """Whether CloudFormation refuses to delete stacks."""
         return self._is_on("termination_protection")
 
-    def _is_on(self, part: str) -> bool:
-        """Whether a part of the account's protection is on: by default only for `prod`. Raises BadOption."""
-        value = self.option(part, "on" if self.name == "prod" else "off")
+    def _is_on(self, part: str, default: str = "") -> bool:
+        """Whether an option is on. A part of the account's protection is on by default only for `prod`. Raises
+        BadOption.
+        """
+        value = self.option(part, default or ("on" if self.name == "prod" else "off"))
         if value not in {"on", "off"}:
             msg = f"the option {part} is {value!r}; it must be on or off: -c {part}=on"
             raise BadOption(msg)
         return value == "on"
+
+    @property
+    def publish_in_order(self) -> bool:
+        """Whether the events of one stream are published in its order. Then fewer events are published a second."""
+        return self._is_on("publish_in_order", "off")
+
+    @property
+    def reserved_concurrency(self) -> dict[str, int]:
+        """The reserved concurrency of functions, by consumer: `{"admit": 10, "fire-timers": 2}`; by default of none.
+
+        It is also their maximum. At least 100 of the account's concurrency must stay unreserved, and a new account may
+        have 10 in all (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html).
+        """
+        given = self._mapping("reserved_concurrency")
+        if not all(str(number).isdecimal() and int(number) for number in given.values()):
+            msg = (
+                f"the option reserved_concurrency is {given}; it must have a number of at least 1 for each consumer: "
+                """-c reserved_concurrency='{"admit": 10}'"""
+            )
+            raise BadOption(msg)
+        return {consumer: int(number) for consumer, number in given.items()}
 
     @property
     def log_retention(self) -> logs.RetentionDays:

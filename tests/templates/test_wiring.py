@@ -155,6 +155,19 @@ def test_publish_reads_the_whole_change_stream_and_watch_ledger_only_what_could_
     assert filters == list(FILTERS)
 
 
+def test_events_are_published_in_the_order_of_their_streams_only_with_the_option(aws: Assembly, prod: Assembly) -> None:
+    factors = [
+        [
+            mapping["ParallelizationFactor"]
+            for mapping in each.properties("AWS::Lambda::EventSourceMapping", "backbone")
+            if "ParallelizationFactor" in mapping
+        ]
+        for each in (aws, prod)
+    ]
+
+    assert factors == [[10], [1]]
+
+
 @pytest.mark.parametrize(
     ("function", "kind", "event"),
     [
