@@ -36,6 +36,12 @@ class EmailRefused(Event, opens="email/{email_id}"):
     example = {"email_id": "1001.confirmed", "order_id": "1001", "reason": "BadRequestException"}
 
 
+def _email_id(detail: Mapping[str, Any]) -> str:
+    """The id of the e-mail that an event of SES is about."""
+    headers = {header["name"].lower(): header["value"] for header in detail["mail"]["headers"]}
+    return str(headers[EMAIL_HEADER.lower()])
+
+
 class EmailBounced(Event, continues="email/{email_id}", sources=("aws.ses",), foreign="Email Bounced"):
     """An e-mail could not be delivered. Comes from outside: SES sends it in its own format.
 
@@ -49,15 +55,38 @@ class EmailBounced(Event, continues="email/{email_id}", sources=("aws.ses",), fo
     @staticmethod
     def translated(detail: Mapping[str, Any]) -> dict[str, Any]:
         """The detail of SES's event in the format of this system, without e-mail addresses."""
-        headers = {header["name"].lower(): header["value"] for header in detail["mail"]["headers"]}
         bounce = detail["bounce"]
         return {
             "metadata": {"id": bounce["feedbackId"], "time": bounce["timestamp"]},
             "data": {
-                "email_id": headers[EMAIL_HEADER.lower()],
+                "email_id": _email_id(detail),
                 "kind": bounce["bounceType"],
                 "detail": bounce["bounceSubType"],
             },
         }
 
     example = {"email_id": "1001.confirmed", "kind": "Permanent", "detail": "General"}
+
+
+class EmailComplained(Event, continues="email/{email_id}", sources=("aws.ses",), foreign="Email Complaint Received"):
+    """The recipient of an e-mail has marked it as spam. Comes from outside: SES sends it in its own format.
+
+    The format: https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html#event-publishing-retrieving-sns-contents-complaint-object
+    """
+
+    email_id: EmailId
+    kind: str = Field(
+        max_length=32,
+        description="SES's complaintFeedbackType: `abuse` …; empty if the recipient's provider does not say.",
+    )
+
+    @staticmethod
+    def translated(detail: Mapping[str, Any]) -> dict[str, Any]:
+        """The detail of SES's event in the format of this system, without e-mail addresses."""
+        complaint = detail["complaint"]
+        return {
+            "metadata": {"id": complaint["feedbackId"], "time": complaint["timestamp"]},
+            "data": {"email_id": _email_id(detail), "kind": complaint.get("complaintFeedbackType") or ""},
+        }
+
+    example = {"email_id": "1001.confirmed", "kind": "abuse"}

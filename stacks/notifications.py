@@ -16,7 +16,7 @@ from daybook.constructs.senders import restrict_queue, role_path, rule_arn
 from daybook.constructs.service import Service
 from daybook.constructs.stage import Stage
 from daybook.constructs.targets import Target, wait_for_policies
-from events.notifications import EmailBounced
+from events.notifications import EmailBounced, EmailComplained
 from events.orders import OrderCancelled, OrderConfirmed, OrderFulfilled
 from events.payments import PaymentRefunded, RefundFailed
 
@@ -61,13 +61,13 @@ class Notifications(Service):
         )
 
     def _bounces(self) -> None:
-        """SES reports bounces on the default bus. A rule sends them to the ingress bus."""
+        """SES reports bounces and complaints on the default bus. A rule sends them to the ingress bus."""
         emails = ses.ConfigurationSet(self, "Emails", configuration_set_name=self._configuration_set)
         default = events.EventBus.from_event_bus_name(self, "DefaultBus", "default")
         emails.add_event_destination(
             "ToEventBridge",
             destination=ses.EventDestination.event_bus(default),
-            events=[ses.EmailSendingEvent.BOUNCE],
+            events=[ses.EmailSendingEvent.BOUNCE, ses.EmailSendingEvent.COMPLAINT],
         )
         scope = Construct(self, "Bounces")
         undelivered = dead_letter_queue(scope, stage=self.stage, consumer=BOUNCES)
@@ -79,7 +79,7 @@ class Notifications(Service):
             "Role",
             path=role_path(self, self.stage, BOUNCES),
             assumed_by=iam.ServicePrincipal("events.amazonaws.com"),
-            description="Sends SES's bounces to the ingress bus",
+            description="Sends SES's bounces and complaints to the ingress bus",
         )
         rule = events.Rule(
             scope,
@@ -87,7 +87,7 @@ class Notifications(Service):
             rule_name=self.stage.names.of(BOUNCES),
             event_pattern=events.EventPattern(
                 source=[source],
-                detail_type=[str(EmailBounced.contract.foreign)],
+                detail_type=[str(event.contract.foreign) for event in (EmailBounced, EmailComplained)],
                 # All stages in an account share one default bus.
                 detail={"mail": {"tags": {"ses:configuration-set": [self._configuration_set]}}},
             ),

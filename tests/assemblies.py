@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # most test processes need no template, and `aws_cdk` takes a
 # What `local` is made with beside its name.
 LOCAL = {"stripe_api": PROVIDER_UNKNOWN, "terminology_server": unknown("terminology_server")}
 NETWORK = {"subnets": "subnet-0a1b2c3d,subnet-0123456789abcdef0", "security_groups": "sg-0c1d2e3f"}
+PUBLISHING = {"publish_in_order": "on", "reserved_concurrency": '{"admit": 10, "page-staff": "12"}'}
 EMAILS = {"alarm_email": "alarms@example.com", "pager_email": "pager@example.com"}
 
 
@@ -30,13 +31,14 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> "Assembly":
 
 @pytest.fixture(scope="session")
 def prod(tmp_path_factory: pytest.TempPathFactory) -> "Assembly":
-    """The stage `prod`, with all that protects the account, copies of backups and functions in a VPC; checked by
-    cdk-nag.
+    """The stage `prod`, with all that protects the account, copies of backups, functions in a VPC, publishing in order
+    and reserved concurrency; checked by cdk-nag.
     """
     from tests.templates.synthesis import Assembly, once, synthesise  # noqa: PLC0415
 
     folder = _shared(tmp_path_factory) / "assembly-prod"
-    once(folder, lambda target: synthesise(target, "prod", {**EMAILS, **NETWORK, "backup_region": "eu-west-1"}))
+    context = {**EMAILS, **NETWORK, **PUBLISHING, "backup_region": "eu-west-1"}
+    once(folder, lambda target: synthesise(target, "prod", context))
     return Assembly(folder, "prod")
 
 

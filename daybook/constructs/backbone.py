@@ -176,8 +176,9 @@ class Backbone(Stack):
             event_source_arn=stream,
             starting_position=lambda_.StartingPosition.TRIM_HORIZON,
             batch_size=100,
-            # Ten batches of a shard at once. The records of one stream stay in order.
-            parallelization_factor=10,
+            # Ten batches of a shard at once. Lambda keeps only the records of one item in order then, and each event is
+            # an item (https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html).
+            parallelization_factor=1 if self._stage.publish_in_order else 10,
             # A failed batch is split until the failing record is alone. It is retried for 23 of the 24 hours that the
             # change stream keeps it, so that a record that is given up can still be read when the queue gets it.
             max_record_age=Duration.hours(23),

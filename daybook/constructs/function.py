@@ -80,6 +80,7 @@ class Function(lambda_.Function):
             log_group=log_group,
             memory_size=MEMORY,
             timeout=timeout,
+            reserved_concurrent_executions=stage.reserved_concurrency.get(consumer),
             tracing=lambda_.Tracing.ACTIVE,
         )
         # X-Ray's two actions have no resource types (https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html).

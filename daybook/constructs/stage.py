@@ -15,7 +15,7 @@ from daybook.runtime.retry import BreakerSettings, Retry
 # The parts of the account's protection that can be turned on or off, by default on for `prod`.
 _PROTECTION = ("own_keys", "backups", "audit_logs", "bucket_history", "termination_protection")
 # What can be turned on or off, and is off by default.
-_EXTRAS = ("dashboards",)
+_EXTRAS = ("dashboards", "publish_in_order")
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 _SUBNET = re.compile(r"subnet-[0-9a-f]{8}([0-9a-f]{9})?")
@@ -37,6 +37,7 @@ class Stage:
         _ = self.names  # raises BadStage
         for part in (*_PROTECTION, *_EXTRAS):
             self._is_on(part)  # raises BadOption
+        _ = self.reserved_concurrency  # raises BadOption
         if self.backup_region and not _REGION.fullmatch(self.backup_region):
             msg = f"the option backup_region is {self.backup_region!r}; it must be a region: -c backup_region=eu-west-1"
             raise BadOption(msg)
@@ -80,9 +81,12 @@ class Stage:
         """The account of each source whose producer is in another account or region: `{"shop.checkout":
         "210987654321"}`, or `"210987654321/eu-west-1"` if a rule of another region sends its events.
         """
-        given = self.context.get("producers") or {}
-        origins = json.loads(given) if isinstance(given, str) else given
-        return {source: str(origin) for source, origin in origins.items()}
+        return {source: str(origin) for source, origin in self._mapping("producers").items()}
+
+    def _mapping(self, name: str) -> dict[str, Any]:
+        """An object in the CDK context; on the command line, as JSON."""
+        given = self.context.get(name) or {}
+        return dict(json.loads(given) if isinstance(given, str) else given)
 
     def _list(self, name: str) -> list[str]:
         """A list in the CDK context; on the command line, separated by commas."""
@@ -166,6 +170,27 @@ class Stage:
     def dashboards(self) -> bool:
         """Whether each service has a dashboard, besides that of the stage. A dashboard costs money."""
         return self._is_on("dashboards")
+
+    @property
+    def publish_in_order(self) -> bool:
+        """Whether the events of one stream are published in its order. Then fewer events are published a second."""
+        return self._is_on("publish_in_order")
+
+    @property
+    def reserved_concurrency(self) -> dict[str, int]:
+        """The reserved concurrency of functions, by consumer: `{"admit": 10, "fire-timers": 2}`; by default of none.
+
+        It is also their maximum. At least 100 of the account's concurrency must stay unreserved, and a new account may
+        have 10 in all (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html).
+        """
+        given = self._mapping("reserved_concurrency")
+        if not all(str(number).isdecimal() and int(number) for number in given.values()):
+            msg = (
+                f"the option reserved_concurrency is {given}; it must have a number of at least 1 for each consumer: "
+                """-c reserved_concurrency='{"admit": 10}'"""
+            )
+            raise BadOption(msg)
+        return {consumer: int(number) for consumer, number in given.items()}
 
     @property
     def log_retention(self) -> logs.RetentionDays:

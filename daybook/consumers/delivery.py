@@ -1,7 +1,7 @@
 """A delivery: one message from a consumer's queue, with the ledger's row of its event."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,13 +15,15 @@ class Delivery:
     """One message of a batch, and the event in the store to which it points.
 
     `record` is the message as Lambda delivers it; `data` is the event's data as JSON text, not validated yet; `row` is
-    the event's row in the ledger, read only for redeliveries.
+    the event's row in the ledger, read only for redeliveries. `has_begun`: the ledger says that this delivery's attempt
+    has begun, and not yet that it ended.
     """
 
     record: Mapping[str, Any]
     metadata: Metadata
     data: str
     row: LedgerEntry | None
+    has_begun: bool = field(default=False, kw_only=True)
 
     @property
     def id(self) -> str:
@@ -51,13 +53,22 @@ class Delivery:
 
     @property
     def crashes(self) -> int:
-        """How often a process was about to handle the message as a suspected poison message, and noted no outcome."""
-        return self._noted_count("crashes")
+        """How often a process died while it handled the message: it noted that it began, and did not note an end."""
+        return self._noted_count("crashes") + self._noted_count("begun")
 
     @property
     def is_suspected(self) -> bool:
-        """Whether it is a suspected poison message: redelivered without a note of the reason, so its process died."""
+        """Whether it is a suspected poison message: redelivered without a note of the reason. Its process has died, or
+        Lambda was throttled and handled nothing.
+        """
         return self.receive_count - 1 > self._noted_count("deliveries")
+
+    @property
+    def suspicion(self) -> int:
+        """How likely it is that the message kills its process: 0, 1 if it is suspected, 2 if also a process has begun
+        to handle its event and died.
+        """
+        return self.is_suspected + bool(self.row and self.row.details.get("begun"))
 
     @property
     def about(self) -> dict[str, Any]:

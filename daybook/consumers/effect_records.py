@@ -12,14 +12,12 @@ from math import inf
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from botocore.exceptions import ClientError
-
 from daybook.consumers.failure import RetryLater
 from daybook.contracts import clock
 from daybook.contracts.proof import Writer
 from daybook.store import ledger_keys, ledger_proofs
 from daybook.store.attributes import pack_item, unpack_item
-from daybook.store.transaction import is_failed_condition
+from daybook.store.transaction import ConditionFailed, write_item
 
 T = TypeVar("T")
 
@@ -153,10 +151,8 @@ class EffectRecords:
             "ReturnValues": "ALL_NEW",
         }
         try:
-            row = unpack_item(self._dynamodb.update_item(**update)["Attributes"])
-        except ClientError as error:
-            if not is_failed_condition(error):
-                raise
+            row = unpack_item(write_item(self._dynamodb.update_item, **update)["Attributes"])
+        except ConditionFailed:
             row = self.find(idempotency_key) or {}
             if row.get("token") != token:
                 return self._take_over(idempotency_key, row, cause, seconds)
@@ -224,12 +220,11 @@ class EffectRecords:
     ) -> None:
         """Write such an update. Raises InProgress if another process has taken over the record."""
         try:
-            self._dynamodb.update_item(**self.update(idempotency_key, expression, number, names=names, values=values))
-        except ClientError as error:
-            if not is_failed_condition(error):
-                raise
+            update = self.update(idempotency_key, expression, number, names=names, values=values)
+            write_item(self._dynamodb.update_item, **update)
+        except ConditionFailed as failed:
             msg = "another process has taken over the effect record"
-            raise InProgress(msg, retry_window=inf) from error
+            raise InProgress(msg, retry_window=inf) from failed
 
     def _key(self, idempotency_key: str) -> dict[str, Any]:
         return pack_item(ledger_keys.of_effect(idempotency_key, self._consumer))

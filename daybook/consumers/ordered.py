@@ -56,7 +56,7 @@ class _StreamDelivery(Delivery):
 
     @property
     def is_suspected(self) -> bool:
-        return self.wake_up_is_suspected
+        return self.wake_up_is_suspected or bool(self._noted_count("begun"))
 
     @property
     def age(self) -> float:
@@ -138,7 +138,7 @@ class Stream:
         """Handle one event. Returns the cursor as it was last written."""
         outcome = pipeline.check(delivery)
         if outcome is None and delivery.is_suspected:
-            if final := pipeline.settlement.note_suspicion(delivery):
+            if final := pipeline.settlement.note_begin(delivery):
                 return final.verdict, cursor
             cursor = self._wait_for(cursor, delivery, seconds=pipeline.remaining())
         if outcome is None:

@@ -5,6 +5,8 @@ import random
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from botocore.exceptions import ClientError
+
 from daybook.consumers.circuit_breaker import BreakerOpen
 from daybook.consumers.effect_records import OutcomeUnknown
 from daybook.consumers.failure import NonRetryable, RetryLater
@@ -12,7 +14,7 @@ from daybook.contracts.contract import ContractBroken, UnknownVersion
 from daybook.runtime.retry import Retry
 from daybook.store.cursor import ConcurrentWrite
 from daybook.store.ledger_proofs import LedgerRowNotProven
-from daybook.store.transaction import OutOfTime
+from daybook.store.transaction import OutOfTime, is_conflict
 
 # A message that was handed back is redelivered within this time.
 _SOON = 5.0  # seconds
@@ -68,7 +70,7 @@ def outcome_of(error: Exception | None, *, failed: int, age: float, retry: Retry
     if (verdict := _VERDICTS.get(type(error))) or error is None:
         return Outcome(verdict=verdict or Verdict.COMMITTED)
     match error:
-        case OutOfTime():
+        case _ if _is_out_of_time(error):
             return handed_back()
         case BreakerOpen():
             # Up to 50 % later, so that the messages are not all redelivered at once.
@@ -83,6 +85,11 @@ def outcome_of(error: Exception | None, *, failed: int, age: float, retry: Retry
         case NonRetryable() | ContractBroken() | OutcomeUnknown(final=True) | LedgerRowNotProven():
             return _dead(error)
     return _failed_attempt(error, failed, retry)
+
+
+def _is_out_of_time(error: Exception) -> bool:
+    """Whether no time was left, or conflicts with other transactions lasted too long."""
+    return isinstance(error, OutOfTime) or (isinstance(error, ClientError) and is_conflict(error))
 
 
 def _retry_window(error: UnknownVersion | RetryLater | OutcomeUnknown, retry: Retry) -> float:

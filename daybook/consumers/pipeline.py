@@ -8,9 +8,10 @@
     outcome   decide what the result means (outcome.py)
     settle    record the outcome, and retry or end the delivery (settlement.py)
 
-A message that is redelivered without a note of the reason is a *suspected poison message*: its process died, because
-of this message or another one in its batch. At most one of them is handled in each invocation, after all other messages
-and after a note in the ledger. So the message that kills the process is identified, and becomes a dead letter.
+A message that is redelivered without a note of the reason is a *suspected poison message*. Its process died, because
+of this message or another one in its batch; or Lambda was throttled, and handled none of them. Suspected messages are
+handled after all others, and before each of them the ledger notes that its attempt begins. If the process dies, only
+the message whose attempt has begun and not ended has crashed. After a few crashes it becomes a dead letter.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,22 +61,18 @@ class Pipeline:
         self._retry = settings().retry
 
     def handle_batch(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Handle all messages that are not suspected, then one that is. Hand back the others.
+        """Handle all messages, the suspected ones last: if one of them kills the process, the others are done.
 
         Returns the messages that SQS must redeliver (ReportBatchItemFailures).
         """
         received = [(record, pointer) for record in records if (pointer := self._receive(record))]
-        deliveries = list(self._fetch(received))
-        suspected = [delivery for delivery in deliveries if delivery.is_suspected]
-        for delivery in [each for each in deliveries if not each.is_suspected] + suspected[:1]:
+        for delivery in sorted(self._fetch(received), key=lambda each: each.suspicion):
             try:
                 self._consumer.handle(delivery, self)
             except LedgerRowNotProven as error:
                 self._give_up(delivery.record, error, delivery.metadata.id)
             except Exception as error:  # noqa: BLE001 - any error: this message is redelivered, the others are handled
                 self.settlement.unsettled(delivery.about, error)
-        for delivery in suspected[1:]:
-            self.settlement.settle(delivery, handed_back())
         self.settlement.flush()
         return {"batchItemFailures": [{"itemIdentifier": message} for message in self.settlement.redelivered]}
 
@@ -126,7 +123,7 @@ class Pipeline:
     def handle(self, delivery: Delivery, step: Callable[[Backoff], None]) -> None:
         """Handle one delivery, with `step` as the delivery attempt."""
         outcome = self.check(delivery)
-        if outcome is None and delivery.is_suspected and self.settlement.note_suspicion(delivery):
+        if outcome is None and delivery.is_suspected and self.settlement.note_begin(delivery):
             return
         self.settlement.settle(delivery, outcome or self.attempt(delivery, step))
 
@@ -139,7 +136,7 @@ class Pipeline:
         if self.remaining() < MIN_REMAINING_SECONDS:
             return handed_back()
         if delivery.is_suspected and delivery.crashes >= self._retry.max_crashes:
-            died = f"the process died {delivery.crashes} times while it handled the message alone"
+            died = f"the process died {delivery.crashes} times while it handled the message"
             return Outcome(verdict=Verdict.DEAD, error=ProcessDied(died))
         return None
 

@@ -48,6 +48,8 @@ class Settlement:
                 outcome = self._dead(delivery, outcome, outcome.error)
             case Verdict.RETRY:
                 outcome = self._retry(delivery, outcome)
+            case Verdict.CURSOR_CHANGED if delivery.has_begun:
+                outcome = self._note(delivery) or outcome
         return outcome
 
     def untrusted(
@@ -69,12 +71,12 @@ class Settlement:
         self.failure(about, error)
         self.redelivered[about["message_id"]] = 0
 
-    def note_suspicion(self, delivery: Delivery) -> Outcome | None:
-        """Note that the process may die while it handles this message. Returns None, or the outcome if that failed.
+    def note_begin(self, delivery: Delivery) -> Outcome | None:
+        """Note that the process begins to handle this message. Returns None, or the outcome if that failed.
 
         The note does not count this delivery. So if the process dies, the redelivered message is suspected again.
         """
-        return self._note(delivery, deliveries=delivery.receive_count - 1, crashes=delivery.crashes + 1)
+        return self._note(delivery, begun=True)
 
     def failure(self, about: Mapping[str, Any], error: Exception) -> None:
         """Log an error, with the place where it arose."""
@@ -101,6 +103,9 @@ class Settlement:
             if isinstance(error, LedgerRowNotProven):
                 self.untrusted(delivery.record, error, event)
                 return outcome
+            # If another message kills the process after this, this message is redelivered and has not crashed.
+            if delivery.has_begun and (final := self._note(delivery)):
+                return final
             row = self._ledger.find(event, self._consumer)
             if row and row.done and not keyring().proves_row(row.row):
                 # record-dead-letters would believe the row, and drop the dead letter.
@@ -118,8 +123,9 @@ class Settlement:
             self.redelivered[delivery.id] = 0
             return outcome
         error = outcome.error
-        # A suspected message that is handed back was not attempted, so it stays suspected: no note.
-        if (error or not delivery.is_suspected) and (final := self._note(delivery, error if outcome.counts else None)):
+        # A suspected message that is handed back without an attempt stays suspected: no note.
+        noted = error or delivery.has_begun or not delivery.is_suspected
+        if noted and (final := self._note(delivery, error if outcome.counts else None)):
             return final
         if outcome.log:
             failure = {"error": kind(error), "reason": reason(error)} if error else {}
@@ -137,24 +143,20 @@ class Settlement:
             self.failure(delivery.about, not_changed)
         return outcome
 
-    def _note(
-        self,
-        delivery: Delivery,
-        error: Exception | None = None,
-        *,
-        deliveries: int | None = None,
-        crashes: int | None = None,
-    ) -> Outcome | None:
-        """Note in the ledger why the message is redelivered. Returns None, or the final outcome if that failed."""
+    def _note(self, delivery: Delivery, error: Exception | None = None, *, begun: bool = False) -> Outcome | None:
+        """Note in the ledger that the attempt begins, or why the message is redelivered. Returns None, or the final
+        outcome if that failed.
+        """
         m = delivery.metadata
         note = Note(
             message=delivery.id,
-            deliveries=delivery.receive_count if deliveries is None else deliveries,
+            deliveries=delivery.receive_count - begun,
             at=clock.now(),
             error=kind(error) if error else "",
             reason=reason(error) if error else "",
             failed_count=delivery.failed_count + bool(error),
-            crashes=delivery.crashes if crashes is None else crashes,
+            crashes=delivery.crashes,
+            begun=begun,
         )
         try:
             self._ledger.note(m.id, self._consumer, (m.stream, m.sequence), note)
@@ -167,6 +169,7 @@ class Settlement:
         except Exception as not_noted:  # noqa: BLE001 - without a note it is suspected at its redelivery, which is safe
             self.unsettled(delivery.about, not_noted)
             return unsettled(not_noted)
+        delivery.has_begun = begun
         return None
 
     def _send_to_dead_letters(

@@ -12,14 +12,12 @@ from enum import StrEnum
 from math import inf
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from daybook.contracts import clock
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.ledger import LedgerEntry, from_item
 from daybook.store.limits import BATCH_GET_ITEMS
-from daybook.store.transaction import Backoff, batch_get, is_failed_condition
+from daybook.store.transaction import Backoff, ConditionFailed, batch_get, write_item
 
 
 class BreakerState(StrEnum):
@@ -199,10 +197,8 @@ class Switches:
 
     def _written(self, update: Mapping[str, Any]) -> Switch | None:
         try:
-            answer = self._dynamodb.update_item(**update, ReturnValues="ALL_NEW")
-        except ClientError as error:
-            if not is_failed_condition(error):
-                raise
+            answer = write_item(self._dynamodb.update_item, **update, ReturnValues="ALL_NEW")
+        except ConditionFailed:
             return None
         return switch_from_item(answer["Attributes"])
 

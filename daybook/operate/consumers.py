@@ -1,14 +1,11 @@
 """The deployed consumers, read from the environments of their Lambda functions."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from botocore.exceptions import ClientError
 
 from daybook.operate.connection import Connection
-from daybook.operate.errors import OperatorError, is_denied
+from daybook.operate.functions import functions
 from daybook.runtime.settings import CONSUMER, table_variable
 
 
@@ -34,10 +31,6 @@ class Consumer:
     tables: Mapping[str, str] = field(default_factory=dict)
 
 
-class MayNotListFunctions(OperatorError):
-    """The operator may not list functions. Their environments describe the consumers and their tables."""
-
-
 def consumers(connection: Connection) -> dict[str, Consumer]:
     """All consumers of the stage, by name. Functions of the backbone are not consumers.
 
@@ -45,38 +38,25 @@ def consumers(connection: Connection) -> dict[str, Consumer]:
     """
     prefix = connection.names.of("")
     found: dict[str, Consumer] = {}
-    for page in _pages(connection):
-        for function in page["Functions"]:
-            environment = function.get("Environment", {}).get("Variables", {})
-            if not function["FunctionName"].startswith(prefix) or CONSUMER not in environment:
-                continue
-            name = function["FunctionName"].removeprefix(prefix)
-            description = json.loads(environment[CONSUMER])
-            found[name] = Consumer(
-                name=name,
-                kind=description["kind"],
-                event=description["event"],
-                emits=tuple(description["emits"]),
-                timeout=int(function["Timeout"]),
-                service=description.get("service", ""),
-                ordered=description["ordered"],
-                idempotency_key=description.get("idempotency_key", ""),
-                can_query=description.get("can_query", False),
-                tables=_tables(environment),
-            )
+    for function in functions(connection):
+        environment = function.get("Environment", {}).get("Variables", {})
+        if CONSUMER not in environment:
+            continue
+        name = function["FunctionName"].removeprefix(prefix)
+        description = json.loads(environment[CONSUMER])
+        found[name] = Consumer(
+            name=name,
+            kind=description["kind"],
+            event=description["event"],
+            emits=tuple(description["emits"]),
+            timeout=int(function["Timeout"]),
+            service=description.get("service", ""),
+            ordered=description["ordered"],
+            idempotency_key=description.get("idempotency_key", ""),
+            can_query=description.get("can_query", False),
+            tables=_tables(environment),
+        )
     return dict(sorted(found.items()))
-
-
-def _pages(connection: Connection) -> Iterator[Mapping[str, Any]]:
-    try:
-        yield from connection.lambda_.get_paginator("list_functions").paginate()
-    except ClientError as error:
-        if is_denied(error):
-            raise MayNotListFunctions(
-                f"you may not list the functions of the stage {connection.stage}, which name the deployed consumers "
-                "and tables: lambda:ListFunctions is required; use a role that has it, for example with AWS_PROFILE"
-            ) from error
-        raise
 
 
 def _tables(environment: Mapping[str, str]) -> dict[str, str]:

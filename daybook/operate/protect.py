@@ -51,11 +51,11 @@ def protect(*, stage: Stage = "dev", apply: Apply = False, as_json: AsJson = Fal
 def unprotected(connection: Connection) -> Iterator[str]:
     """The names of the stage's tables that anybody with the permission could delete. Raises botocore's errors."""
     client, prefix = connection.client("dynamodb"), connection.names.of("")
-    for page in client.get_paginator("list_tables").paginate(ExclusiveStartTableName=prefix):
+    for page in client.get_paginator("list_tables").paginate():
         for name in page["TableNames"]:
-            if not name.startswith(prefix):
-                return  # the names are sorted
-            if not client.describe_table(TableName=name)["Table"].get("DeletionProtectionEnabled"):
+            if name.startswith(prefix) and not client.describe_table(TableName=name)["Table"].get(
+                "DeletionProtectionEnabled"
+            ):
                 yield name
 
 

@@ -7,6 +7,7 @@ each key once.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -22,7 +23,7 @@ from daybook.store.attributes import pack_item, unpack_item
 from daybook.store.ledger_proofs import LedgerRowNotProven
 from daybook.store.schema import Schema
 from daybook.store.timers import Timer
-from daybook.store.transaction import is_failed_condition
+from daybook.store.transaction import ConditionFailed, write_item
 
 SCHEMA = Schema("writer")
 
@@ -120,15 +121,13 @@ class Keyring:
         wrapped = self._client("kms").generate_data_key_without_plaintext(
             KeyId=self._names.proofs_key, NumberOfBytes=KEY_BYTES, EncryptionContext=self._context(name)
         )["CiphertextBlob"]
-        try:
-            self._client("dynamodb").put_item(
+        with suppress(ConditionFailed):
+            write_item(
+                self._client("dynamodb").put_item,
                 TableName=self._names.keys,
                 Item=pack_item({"writer": name, "key": wrapped}),
                 ConditionExpression="attribute_not_exists(writer)",
             )
-        except ClientError as error:
-            if not is_failed_condition(error):
-                raise
 
     def _context(self, name: str) -> dict[str, str]:
         return {"consumer": name, "stage": self._names.stage}

@@ -11,7 +11,7 @@ class Retry:
     """The retry settings of a stage. Back-off and retry window are in seconds."""
 
     max_attempts: int  # delivery attempts; if the last one fails, the message becomes a dead letter
-    max_crashes: int  # how often a process may die while it handles one message
+    max_crashes: int  # how often a process may die in an attempt at one message whose begin it has noted
     first_backoff: int  # after the first failed attempt
     max_backoff: int
     retry_window: int  # the retry window of RetryLater

@@ -10,13 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from botocore.exceptions import ClientError
-
 from daybook.contracts import clock
 from daybook.contracts.proof import Writer
 from daybook.store import ledger_keys, ledger_proofs
 from daybook.store.attributes import pack, pack_item, unpack_item
-from daybook.store.transaction import is_failed_condition
+from daybook.store.transaction import ConditionFailed, write_item
 
 MOVING = "moving"
 WAITING = "waiting"  # an event is being retried
@@ -129,12 +127,10 @@ class Cursors:
     def write(self, cursor: Cursor) -> None:
         """Write only the cursor. Raises ConcurrentWrite."""
         try:
-            self._dynamodb.update_item(**self.part(cursor)["Update"])
-        except ClientError as error:
-            if not is_failed_condition(error):
-                raise
+            write_item(self._dynamodb.update_item, **self.part(cursor)["Update"])
+        except ConditionFailed as failed:
             msg = "another invocation has written the cursor"
-            raise ConcurrentWrite(msg) from error
+            raise ConcurrentWrite(msg) from failed
 
     def _key(self, stream: str) -> dict[str, Any]:
         return pack_item(ledger_keys.of_cursor(stream, self._consumer))

@@ -11,13 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from daybook.contracts.proof import Writer
 from daybook.store import ledger_keys, ledger_proofs
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.schema import Index, Schema
-from daybook.store.transaction import Backoff, batch_get, is_failed_condition
+from daybook.store.transaction import Backoff, ConditionFailed, batch_get, write_item
 
 TRYING = "trying"  # not done yet; the message is redelivered
 COMMITTED = "committed"
@@ -88,8 +86,8 @@ class Note:
     """Why a message returns to its queue, with the number of its deliveries so far.
 
     `error` and `reason` describe a failed delivery attempt. Without them the message is only handed back, which is not
-    a failure. `failed_count` is the number of failed attempts of this message. `crashes` is how often a process was
-    about to handle it as a suspected poison message.
+    a failure. `failed_count` is the number of failed attempts of this message. `crashes` is how often a process died
+    while it handled it. `begun`: an attempt begins; the next note, or the end of the event, says that it has ended.
     """
 
     message: str
@@ -99,6 +97,7 @@ class Note:
     reason: str = ""
     failed_count: int = 0
     crashes: int = 0
+    begun: bool = False
 
 
 _FIELDS = ("state", "at", "stream", "sequence", "emitted", "failed_attempts")
@@ -125,7 +124,7 @@ class Ledger:
         values |= ledger_proofs.prove(entry.row, consumer)
         condition = _NOT_COMMITTED if already_performed else _NOT_DONE
         # An attribute that the proof covers must not be left of an earlier status.
-        remove = (*DEAD_LETTER_ATTRIBUTES, *ledger_proofs.STATUS)
+        remove = (*DEAD_LETTER_ATTRIBUTES, *ledger_proofs.STATUS, "begun")
         return {"Update": self._update(entry.event, entry.consumer, values, condition, remove=remove)}
 
     def record_dead(self, entry: LedgerEntry) -> None:
@@ -143,7 +142,7 @@ class Ledger:
         stream, sequence = position
         values: dict[str, object] = {"stream": stream, "sequence": sequence}
         values |= {"message": note.message, "deliveries": note.deliveries}
-        values |= {"failed_count": note.failed_count, "crashes": note.crashes}
+        values |= {"failed_count": note.failed_count, "crashes": note.crashes, "begun": note.begun}
         update = self._update(event, consumer, values)
         update["ExpressionAttributeNames"] |= {"#at": "at", "#failed": "failed_attempts"}
         update["ExpressionAttributeValues"] |= {":trying": pack(TRYING), ":at": pack(note.at)}
@@ -198,11 +197,9 @@ class Ledger:
 
     def _write(self, update: Mapping[str, Any]) -> None:
         try:
-            self._dynamodb.update_item(**update)
-        except ClientError as error:
-            if not is_failed_condition(error):
-                raise
-            raise AlreadyDone(from_item(error.response["Item"])) from error  # type: ignore[typeddict-item]
+            write_item(self._dynamodb.update_item, **update)
+        except ConditionFailed as failed:
+            raise AlreadyDone(from_item(failed.item)) from failed
 
 
 def from_item(item: Mapping[str, Any]) -> LedgerEntry:

@@ -5,15 +5,14 @@ register, and then read the rows by their keys. control-consumers compares the r
 """
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-from botocore.exceptions import ClientError
 
 from daybook.contracts import clock
 from daybook.store import ledger_keys
 from daybook.store.attributes import pack, pack_item, unpack_item
-from daybook.store.transaction import is_failed_condition
+from daybook.store.transaction import ConditionFailed, write_item
 
 # Functions of the backbone that have rows in the ledger: admit for each event, the others for dead letters.
 BACKBONE = ("admit", "fire-timers", "publish")
@@ -72,14 +71,12 @@ class Register:
 
     def _write(self, consumers: Mapping[str, Registration], version: int) -> None:
         values = {"consumers": {name: asdict(each) for name, each in sorted(consumers.items())}, "version": version + 1}
-        try:
-            self._dynamodb.put_item(
+        with suppress(ConditionFailed):
+            write_item(
+                self._dynamodb.put_item,
                 TableName=self._table,
                 Item=pack_item(ledger_keys.REGISTER | values),
                 ConditionExpression="attribute_not_exists(#version) OR #version = :read",
                 ExpressionAttributeNames={"#version": "version"},
                 ExpressionAttributeValues={":read": pack(version)},
             )
-        except ClientError as error:
-            if not is_failed_condition(error):
-                raise

@@ -18,6 +18,7 @@ from daybook.contracts.proof import Writer
 from daybook.store.attributes import pack, pack_item, unpack_item
 from daybook.store.event_store import Draft
 from daybook.store.schema import Schema
+from daybook.store.transaction import write_item
 
 # One partition accepts 1,000 writes a second (DynamoDB's quota), and one minute may have many timers.
 SHARDS = 8
@@ -146,7 +147,8 @@ class DueTable:
 
     def remove(self, item: Mapping[str, Any]) -> None:
         """Delete a row, if it exists, without a transaction."""
-        self._dynamodb.delete_item(TableName=self._table, Key={"slot": item["slot"], "due": item["due"]})
+        key = {"slot": item["slot"], "due": item["due"]}
+        write_item(self._dynamodb.delete_item, TableName=self._table, Key=key)
 
     def due(self, slot: str, now: str) -> Iterator[Mapping[str, Any]]:
         """The rows of a slot that are due at the time `now`, in order. A consistent read."""
@@ -164,7 +166,7 @@ class DueTable:
         item: dict[str, object] = {**_WATERMARK, "minute": clock.timestamp(watermark.minute)}
         if watermark.after:
             item["after"] = watermark.after
-        self._dynamodb.put_item(TableName=self._table, Item=pack_item(item))
+        write_item(self._dynamodb.put_item, TableName=self._table, Item=pack_item(item))
 
     def search(self, found: Watermark) -> Watermark:
         """Scan one more page of the table for a row that is older than the oldest found so far."""

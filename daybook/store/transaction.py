@@ -1,7 +1,8 @@
-"""DynamoDB calls for several items: TransactWriteItems, with the names of the parts whose conditions failed, and
-BatchGetItem, repeated until no key is left unprocessed.
+"""DynamoDB calls that are repeated: TransactWriteItems, with the names of the parts whose conditions failed; single
+writes; and BatchGetItem, until no key is left unprocessed. A conflict with a transaction is retried after a back-off.
 """
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,8 @@ _CONFLICTS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputEx
 # (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
 _FIRST_DELAY = 0.01
 _MAX_DELAY = 0.5
+# The retries of a single write, which take at most 1.6 seconds: less than an attempt has when it begins.
+_MAX_WAITS = 8
 
 
 class TooManyWrites(ValueError):
@@ -40,9 +43,21 @@ class OutOfTime(TimeoutError):
     """The time ran out before the work was done, for example during retries. The delivery is retried."""
 
 
-def is_failed_condition(error: ClientError) -> bool:
-    """Whether DynamoDB rejected a single write because its condition failed."""
-    return bool(error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")
+class ConditionFailed(Exception):
+    """The condition of a single write failed, and nothing was written. `item` is what DynamoDB found, if it was
+    requested.
+    """
+
+    def __init__(self, item: Mapping[str, Any]) -> None:
+        super().__init__("the condition of the write failed")
+        self.item = item
+
+
+def is_conflict(error: ClientError) -> bool:
+    """Whether DynamoDB rejected a single write because a transaction was in progress on its item
+    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling).
+    """
+    return bool(error.response.get("Error", {}).get("Code") == "TransactionConflictException")
 
 
 class Backoff:
@@ -100,6 +115,25 @@ def write(dynamodb: Any, parts: Mapping[str, Mapping[str, Any]], backoff: Backof
                 raise
         else:
             return
+
+
+def write_item(operation: Callable[..., Any], **request: Any) -> Any:
+    """Make a single write: `operation` is put_item, update_item or delete_item of a client. A conflict with a
+    transaction is retried some times after a back-off. Returns the answer.
+
+    Raises ConditionFailed, and botocore's errors.
+    """
+    backoff = Backoff(lambda: math.inf)
+    while True:
+        try:
+            return operation(**request)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException":
+                found: Any = error.response.get("Item", {})
+                raise ConditionFailed(found) from error
+            if not is_conflict(error) or backoff.waits == _MAX_WAITS:
+                raise
+            backoff.wait()
 
 
 def batch_get(dynamodb: Any, request: Mapping[str, Any], backoff: Backoff) -> Iterator[tuple[str, Mapping[str, Any]]]:

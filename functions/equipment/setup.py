@@ -3,7 +3,7 @@
 import json
 
 from daybook.operate.connection import Connection
-from daybook.operate.setup import Finding, subscribers
+from daybook.operate.setup import Finding, subscribers, subscriptions
 
 
 def on_this_machine(connection: Connection, _: str) -> None:
@@ -29,7 +29,25 @@ def pager(connection: Connection) -> Finding:
     return subscribers(connection, name, "pager", "paged about bedside devices", how)
 
 
-CHECKS = (pager,)
+def text_messages(connection: Connection) -> Finding:
+    """Whether SNS sends pages to the phones that subscribe. In its sandbox, it sends to verified numbers only
+    (https://docs.aws.amazon.com/sns/latest/dg/sns-sms-sandbox.html).
+    """
+    phones = [each for each in subscriptions(connection, _topic(connection)) or () if each["Protocol"] == "sms"]
+    if not phones:
+        return Finding("text messages", well=True, found="no page goes to a phone by text message")
+    if not connection.client("sns").get_sms_sandbox_account_status()["IsInSandbox"]:
+        return Finding("text messages", well=True, found=f"{len(phones)} phones are paged, at any number")
+    return Finding(
+        "text messages",
+        well=False,
+        found=f"{len(phones)} phones are paged, and SNS is in its SMS sandbox: it sends to verified numbers only",
+        do="verify each number (`aws sns create-sms-sandbox-phone-number`), or leave the sandbox: the SNS console, "
+        "Text messaging (SMS), Exit SMS sandbox",
+    )
+
+
+CHECKS = (pager, text_messages)
 
 
 def queue(connection: Connection) -> str:

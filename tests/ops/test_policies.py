@@ -16,6 +16,12 @@ from daybook.operate.setup import Finding
 from daybook.operate.status.policies import check_policies
 
 STACK, BUS = "daybook-prod-backbone", "daybook-prod-events"
+RULE = {
+    "Fn::Join": [
+        "",
+        ["arn:aws:events:", {"Ref": "AWS::Region"}, ":", {"Ref": "AWS::AccountId"}, f":rule/{BUS}/one"],
+    ]
+}
 POLICY = {
     "Version": "2012-10-17",
     "Statement": [
@@ -25,14 +31,13 @@ POLICY = {
             "Principal": "*",
             "Action": "events:PutEvents",
             "Resource": {"Fn::Join": [":", ["arn", {"Ref": "AWS::Partition"}, "events"]]},
-            "Condition": {"ArnNotEquals": {"aws:SourceArn": [{"Fn::GetAtt": ["Rule", "Arn"]}]}},
+            "Condition": {"ArnNotEquals": {"aws:SourceArn": [RULE]}},
         }
     ],
 }
 TEMPLATE = {
     "Resources": {
         "Bus": {"Type": "AWS::Events::EventBus", "Properties": {"Name": BUS, "Policy": POLICY}},
-        "Rule": {"Type": "AWS::Events::Rule", "Properties": {"Name": "one", "EventBusName": {"Ref": "Bus"}}},
     }
 }
 

@@ -7,7 +7,8 @@ import pytest
 from boto3.dynamodb.conditions import Attr, Key
 
 from daybook.operate.connection import Connection
-from daybook.operate.consumers import MayNotListFunctions, consumers
+from daybook.operate.consumers import consumers
+from daybook.operate.functions import MayNotListFunctions
 from daybook.operate.tables import DeployedTable, PlainTable, ServiceNotDeployed, TableNotGiven
 from daybook.store.attributes import pack_item
 from functions.equipment.tracking import DeviceStatus

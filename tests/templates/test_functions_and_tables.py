@@ -30,6 +30,19 @@ def test_every_function_runs_on_arm_with_the_pinned_runtime_and_is_traced(aws: A
         assert 16 <= function["Timeout"] <= 60
 
 
+def test_only_functions_that_the_option_names_have_reserved_concurrency(aws: Assembly, prod: Assembly) -> None:
+    reserved = [
+        {
+            function["FunctionName"]: function["ReservedConcurrentExecutions"]
+            for function in each.properties("AWS::Lambda::Function")
+            if "ReservedConcurrentExecutions" in function
+        }
+        for each in (aws, prod)
+    ]
+
+    assert reserved == [{}, {"daybook-prod-admit": 10, "daybook-prod-page-staff": 12}]
+
+
 def test_an_effects_timeout_is_longer_than_the_timeouts_of_all_its_calls(aws: Assembly, local: Assembly) -> None:
     effects = [handler for handler in consumers() if isinstance(handler, Effect)]
     for assembly in (aws, local):

@@ -222,6 +222,9 @@ def test_functions_run_outside_of_a_vpc_without_the_option(aws: Assembly) -> Non
     [
         {"own_keys": "true"},
         {"backup_region": "eu"},
+        {"publish_in_order": "yes"},
+        {"reserved_concurrency": '{"admit": 0}'},
+        {"reserved_concurrency": '{"admit": "all"}'},
         {"subnets": "10.0.0.0/24", "security_groups": "sg-0c1d2e3f"},
         {"security_groups": "default", "subnets": "subnet-0a1b2c3d"},
         {"subnets": "", "security_groups": "sg-0c1d2e3f"},

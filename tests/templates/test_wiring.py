@@ -44,18 +44,22 @@ def test_rules_match_contracts_with_the_source_of_their_owner(aws: Assembly) -> 
     for rule in aws.properties("AWS::Events::Rule"):
         if "detail-type" not in rule.get("EventPattern", {}):
             continue
-        (name,) = rule["EventPattern"]["detail-type"]
-        if name in CATALOGUE:
+        names = rule["EventPattern"]["detail-type"]
+        if names[0] in CATALOGUE:
+            (name,) = names
             assert rule["EventPattern"]["source"] == [CATALOGUE[name].contract.published_source]
         else:
-            assert (*rule["EventPattern"]["source"], name) in CATALOGUE.foreign
+            assert all((*rule["EventPattern"]["source"], name) in CATALOGUE.foreign for name in names)
 
 
-def test_bounces_on_the_default_bus_are_sent_to_the_ingress_bus(aws: Assembly) -> None:
+def test_bounces_and_complaints_on_the_default_bus_are_sent_to_the_ingress_bus(aws: Assembly) -> None:
     (bounces,) = [r for r in aws.properties("AWS::Events::Rule", "notifications") if "bounces" in r["Name"]]
 
     assert "EventBusName" not in bounces
     assert "daybook-test-ingress" in json.dumps(bounces["Targets"])
+    assert bounces["EventPattern"]["detail-type"] == ["Email Bounced", "Email Complaint Received"]
+    (reported,) = aws.properties("AWS::SES::ConfigurationSetEventDestination", "notifications")
+    assert reported["EventDestination"]["MatchingEventTypes"] == ["bounce", "complaint"]
     assert bounces["EventPattern"]["detail"] == {"mail": {"tags": {"ses:configuration-set": ["daybook-test-emails"]}}}
 
 
@@ -153,6 +157,19 @@ def test_publish_reads_the_whole_change_stream_and_watch_ledger_only_what_could_
     assert "FilterCriteria" not in of_store
     filters = [json.loads(each["Pattern"]) for each in of_ledger["FilterCriteria"]["Filters"]]
     assert filters == list(FILTERS)
+
+
+def test_events_are_published_in_the_order_of_their_streams_only_with_the_option(aws: Assembly, prod: Assembly) -> None:
+    factors = [
+        [
+            mapping["ParallelizationFactor"]
+            for mapping in each.properties("AWS::Lambda::EventSourceMapping", "backbone")
+            if "ParallelizationFactor" in mapping
+        ]
+        for each in (aws, prod)
+    ]
+
+    assert factors == [[10], [1]]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Failed deliveries: attempts, waiting, dead letters, and processes that die."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -163,7 +164,8 @@ def test_of_ten_messages_the_one_that_kills_its_process_becomes_dead_and_the_oth
     assert {item["version"] for item in world.items("loans")} == {1}
     (dead,) = world.dead_letters()
     assert (dead.error, dead.attributes["event_id"]) == ("ProcessDied", envelopes["4"].metadata.id)
-    assert deaths == 1 + RETRY.max_crashes  # once with the others, and then alone
+    assert deaths == 1 + RETRY.max_crashes  # once unnoted, with the others, and then with a note
+    assert deliveries == 1 + deaths
 
 
 # Guards: the check of the remaining time before a suspected poison message is processed.
@@ -194,14 +196,99 @@ def test_a_message_that_killed_a_process_alone_is_processed_alone_the_next_time_
     assert [item["id"] for item in world.items("loans")] == ["neighbour-0", "neighbour-1"]
 
 
-def test_suspected_poison_messages_are_processed_one_at_a_time_after_all_others(world: World) -> None:
+# Guards: the order in which the messages of a batch are processed.
+def test_suspected_poison_messages_are_processed_after_all_others(world: World) -> None:
     suspected = [Message(from_the_bus(recorded(a_loan(f"suspected-{number}"))), tries=2) for number in range(3)]
     others = [Message(from_the_bus(recorded(a_loan(f"other-{number}")))) for number in range(2)]
+    handler = failing(SystemExit(), for_loan="suspected-1")
 
-    again = world.deliver(open_loan.handler, suspected[0], others[0], suspected[1], others[1], suspected[2])
-
-    assert again == suspected[1:]
+    with pytest.raises(SystemExit):
+        world.deliver(handler, *suspected, *others)
     assert [item["id"] for item in world.items("loans")] == ["other-0", "other-1", "suspected-0"]
+
+    with pytest.raises(SystemExit):  # now the one that has killed a process is the last
+        world.deliver(handler, *map(later, suspected))
+    assert [item["id"] for item in world.items("loans")] == ["other-0", "other-1", "suspected-0", "suspected-2"]
+
+
+# Guards: throttled messages are processed in one invocation, and nothing is noted against them.
+def test_ten_messages_that_were_throttled_twice_are_committed_in_one_invocation_without_a_crash(world: World) -> None:
+    envelopes = [recorded(a_loan(str(number))) for number in range(10)]
+    throttled = [Message(from_the_bus(envelope), tries=3) for envelope in envelopes]
+    calls = faults.calls()
+
+    assert world.deliver(open_loan.handler, *throttled) == []
+
+    assert len(world.items("loans")) == 10
+    for (entry,) in map(world.entries, envelopes):
+        assert (entry.state, entry.details["crashes"], entry.failed_attempts) == (COMMITTED, 0, ())
+        assert "begun" not in entry.details
+    assert calls.count("UpdateItem") == 10  # one note each
+
+
+# Guards: only an attempt that has begun and not ended is a crash.
+def test_throttling_uses_up_no_attempts_and_no_crashes(world: World) -> None:
+    envelope = recorded()
+    message = Message(from_the_bus(envelope))
+    for attempt in range(1, RETRY.max_attempts):
+        message = replace(message, tries=message.tries + 10 * RETRY.max_crashes)
+        assert world.deliver(failing(Slip()), message) == [message]
+        (entry,) = world.entries(envelope)
+        assert (entry.details["failed_count"], entry.details["crashes"]) == (attempt, 0)
+
+    message = replace(message, tries=message.tries + 10 * RETRY.max_crashes)
+    assert world.deliver(open_loan.handler, message) == []
+    assert world.dead_letters() == []
+
+
+# Guards: the end of an attempt is noted when the message is handed back.
+def test_a_suspected_poison_message_whose_conflict_does_not_end_in_time_has_not_crashed(world: World) -> None:
+    envelope = recorded()
+    message = Message(from_the_bus(envelope), tries=2)
+    faults.always_answer("TransactWriteItems", faults.CONFLICT)
+
+    for _ in range(2 * RETRY.max_crashes):
+        assert world.deliver(open_loan.handler, message, context=Context(seconds=4, less=0.3)) == [message]
+        message = replace(message, tries=message.tries + 2)  # the next delivery was throttled
+
+    (entry,) = world.entries(envelope)
+    assert (entry.state, entry.details["crashes"], entry.details["begun"]) == (TRYING, 0, False)
+    assert world.dead_letters() == []
+
+
+# Guards: the end of an attempt is noted before the message becomes a dead letter.
+def test_a_dead_message_keeps_its_reason_although_another_message_kills_the_process_after_it(world: World) -> None:
+    hopeless, deadly = (Message(from_the_bus(recorded(a_loan(loan))), tries=2) for loan in ("hopeless", "deadly"))
+
+    @reaction(LoanRequested)
+    def handler(order: LoanRequested, _: Work) -> None:
+        raise NonRetryable("never") if order.loan_id == "hopeless" else SystemExit
+
+    waiting = [hopeless, deadly]
+    for _ in range(2 * RETRY.max_crashes):
+        with suppress(SystemExit):
+            waiting = world.deliver(handler, *waiting)
+        waiting = [later(message) for message in waiting]
+
+    reasons = {dead.attributes["event_id"]: set[str]() for dead in world.dead_letters()}
+    for dead in world.dead_letters():
+        reasons[dead.attributes["event_id"]].add(dead.error)
+    assert list(reasons.values()) == [{"NonRetryable"}, {"ProcessDied"}]
+
+
+# Guards: the check of the remaining time between two suspected poison messages.
+def test_suspected_poison_messages_that_the_time_does_not_suffice_for_are_returned_without_blame(world: World) -> None:
+    envelopes = [recorded(a_loan(str(number))) for number in range(10)]
+    messages = [Message(from_the_bus(envelope), tries=2) for envelope in envelopes]
+
+    again = world.deliver(open_loan.handler, *messages, context=Context(seconds=7, less=1))
+
+    assert 0 < len(again) < 10
+    assert again == messages[-len(again) :]
+    assert len(world.items("loans")) == 10 - len(again)
+    assert [world.entries(envelope) for envelope in envelopes[-len(again) :]] == [[]] * len(again)
+    assert world.deliver(open_loan.handler, *map(later, again)) == []
+    assert len(world.items("loans")) == 10
 
 
 def test_no_message_is_lost_if_the_ledger_cannot_be_written(world: World) -> None:

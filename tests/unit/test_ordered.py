@@ -458,6 +458,55 @@ def test_an_event_that_kills_its_process_is_the_one_that_becomes_dead(world: Wor
     assert (dead.error, dead.attributes["event_id"]) == ("ProcessDied", deadly[2].metadata.id)
 
 
+# Guards: throttled wake-up messages are processed in one invocation, and nothing is noted against their events.
+def test_wake_up_messages_of_ten_streams_that_were_throttled_are_handled_in_one_invocation(world: World) -> None:
+    envelopes = [turns(world, 1, dial=f"d{number}")[0] for number in range(10)]
+    throttled = [Message(from_the_bus(envelope), tries=3) for envelope in envelopes]
+
+    assert world.deliver(following(), *throttled, context=Context(less=0)) == []
+
+    assert [handled(world, f"d{number}") for number in range(10)] == [[1]] * 10
+    assert [entry.details["crashes"] for each in envelopes for entry in world.entries(each)] == [0] * 10
+
+
+# Guards: the end of an attempt is noted when another run has moved the cursor.
+def test_a_suspected_poison_message_that_loses_races_for_the_cursor_has_not_crashed(world: World) -> None:
+    (envelope,) = turns(world, 1)
+    cursors = Cursors(world.client, NAMES.ledger, "follow-dial", lambda: writer("follow-dial"))
+
+    def move() -> None:
+        now = cursor(world)
+        assert now.pending
+        cursors.write(now.waiting_for(now.pending))
+
+    faults.meanwhile("TransactWriteItems", *[move] * 2 * RETRY.max_crashes)
+
+    assert world.deliver(following(), Message(from_the_bus(envelope), tries=2), context=Context(less=0.1)) == []
+
+    assert handled(world) == [1]
+    (entry,) = world.entries(envelope)
+    assert entry.details["crashes"] == 0
+
+
+# Guards: an event whose attempt has begun and not ended is suspected, whichever message is about it.
+def test_deaths_count_for_the_event_if_its_messages_are_lost(world: World) -> None:
+    envelopes = turns(world, 3)
+    handler = failing(SystemExit(), at=1)
+    lost = [
+        Message(from_the_bus(envelopes[0]), tries=2),
+        *(wake_up(envelopes[1]) for _ in range(RETRY.max_crashes - 1)),
+    ]
+    for message in lost:
+        with pytest.raises(SystemExit):
+            world.deliver(handler, message)
+        pass_time(world, 60)
+
+    assert world.deliver(handler, wake_up(envelopes[2])) == []
+
+    (dead,) = world.dead_letters()
+    assert (dead.error, dead.attributes["event_id"]) == ("ProcessDied", envelopes[0].metadata.id)
+
+
 def test_a_run_that_has_no_time_left_returns_its_message_between_two_events(world: World) -> None:
     envelopes = turns(world, 4)
     message = wake_up(envelopes[3])

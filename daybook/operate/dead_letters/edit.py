@@ -15,8 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self
 
-from botocore.exceptions import ClientError
-
 from daybook.application import catalogue
 from daybook.contracts import clock
 from daybook.contracts.card_numbers import REMOVED
@@ -37,13 +35,14 @@ from daybook.operate.dead_letters.index import (
     split_id,
     still_dead,
 )
-from daybook.operate.errors import OperatorError, Unsuccessful, code
+from daybook.operate.errors import OperatorError, Unsuccessful
 from daybook.operate.operation import Operation
 from daybook.operate.polling import poll
 from daybook.operate.send.entries import Entry, json_in, problem
 from daybook.operate.subscriptions import queue_url
 from daybook.operate.terminal import daybook, json_text
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry
+from daybook.store.transaction import ConditionFailed, write_item
 
 ADMIT: Final = "admit"
 
@@ -337,13 +336,12 @@ class _Note:
     def write(self, connection: Connection, dead_letter: DeadLetter) -> None:
         """Write it, if the dead letter has not changed. Raises AlreadyDecided."""
         try:
-            connection.dynamodb.update_item(**change(connection, dead_letter, {"edit": asdict(self)})["Update"])
-        except ClientError as error:
-            if code(error) != "ConditionalCheckFailedException":
-                raise
+            update = change(connection, dead_letter, {"edit": asdict(self)})["Update"]
+            write_item(connection.dynamodb.update_item, **update)
+        except ConditionFailed as failed:
             raise AlreadyDecided(
                 f"{dead_letter.id} has changed since it was read; nothing was sent. Look at it, and repeat"
-            ) from error
+            ) from failed
 
     def record(self, connection: Connection, row: LedgerEntry) -> None:
         """Record the operation, once."""

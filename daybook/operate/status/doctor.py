@@ -1,9 +1,10 @@
-"""`daybook doctor`: check the manual setup."""
+"""`daybook doctor`: check the account, the deployed functions, and the manual setup."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 
 import typer
+from botocore.exceptions import ClientError
 
 from daybook.application import application
 from daybook.operate.cli.options import AsJson, Stage
@@ -11,10 +12,14 @@ from daybook.operate.cli.printing import answer
 from daybook.operate.cli.stage import connected
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import consumers
+from daybook.operate.errors import code, explain
 from daybook.operate.protect import check_protection
 from daybook.operate.setup import Finding, subscribers
+from daybook.operate.status.functions import check_concurrency, check_functions, check_mappings
 from daybook.operate.status.policies import check_policies
 from daybook.operate.terminal import deployment
+
+_Check = Callable[[Connection], Finding | Iterable[Finding]]
 
 EXAMPLES = """
 **Examples**
@@ -25,12 +30,14 @@ EXAMPLES = """
 
 
 def doctor(*, stage: Stage = "dev", as_json: AsJson = False) -> None:
-    """Check the manual setup of the account: a verified sender of e-mails, SES out of the sandbox, the Stripe key in
-    its secret, confirmed receivers of alarms. Also compare the policies of queues and buses with the templates.
+    """Check the account and the deployed stage: a verified sender of e-mails, SES out of the sandbox and its rates, the
+    Stripe key in its secret, confirmed receivers of alarms; how many functions may run at once; whether all functions
+    are active, and their mappings on. Also compare the policies of queues and buses with the templates.
 
     Changes nothing. Calls Stripe to check the key, which is never shown. With `--json`, prints one object per line.
+    Reports also what AWS does not let you check.
 
-    Exit code 1: a step is not done.
+    Exit code 1: a step is not done, or a check was not possible.
     """
     with connected(stage) as connection:
         left = 0
@@ -45,12 +52,28 @@ def doctor(*, stage: Stage = "dev", as_json: AsJson = False) -> None:
 def _run_checks(connection: Connection) -> Iterator[Finding]:
     """Run all checks, and yield each finding. Raises botocore's errors."""
     yield _deployed(connection)
-    yield from check_policies(connection)
-    yield _alarms(connection)
-    yield check_protection(connection)
-    for service in application().of_services("setup"):
-        for check in service.CHECKS:
-            yield check(connection)
+    checks: list[_Check] = [
+        check_concurrency,
+        check_functions,
+        check_mappings,
+        check_policies,
+        check_protection,
+        _alarms,
+    ]
+    checks += [check for service in application().of_services("setup") for check in service.CHECKS]
+    for check in checks:
+        yield from _findings(check, connection)
+
+
+def _findings(check: _Check, connection: Connection) -> Iterator[Finding]:
+    """The findings of a check. If AWS refuses a call, the finding says so, and the other checks still run."""
+    try:
+        found = check(connection)
+        yield from ((found,) if isinstance(found, Finding) else found)
+    except ClientError as error:
+        what = check.__name__.removeprefix("check").strip("_").replace("_", " ")
+        refused = f"not checked: AWS refuses {error.operation_name} ({code(error)})"
+        yield Finding(what, well=False, found=refused, do=explain(error, connection.stage))
 
 
 def _deployed(connection: Connection) -> Finding:

@@ -1,5 +1,6 @@
 """The operations of DynamoDB that this project calls."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ _PARAMETERS = {
     "CreateTable": {"TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"},
     "DescribeTable": {"TableName"},
     "ListTables": set[str](),
+    "UpdateTable": {"TableName", "DeletionProtectionEnabled"},
+    "DeleteTable": {"TableName"},
     "PutItem": _WRITES["Put"],
     "UpdateItem": {*_WRITES["Update"], "ReturnValues"},
     "DeleteItem": _WRITES["Delete"],
@@ -93,13 +96,15 @@ class DynamoDB:
 
     def __init__(self, tables: Iterable[Request] = ()) -> None:
         self._tables = {definition["TableName"]: Table(definition) for definition in tables}
-        self._locked: set[tuple[str, str]] = set()
+        self._locked: dict[tuple[str, str], float] = {}  # with the number of conflicts
         self._transactions: dict[str, Any] = {}
         self._lock = RLock()
         self._operations: dict[str, Callable[[Request], Answer]] = {
             "CreateTable": self._create_table,
             "DescribeTable": lambda request: {"Table": self._table(request["TableName"]).described()},
             "ListTables": self._list_tables,
+            "UpdateTable": self._update_table,
+            "DeleteTable": self._delete_table,
             "PutItem": partial(self._write_one, "Put"),
             "UpdateItem": partial(self._write_one, "Update"),
             "DeleteItem": partial(self._write_one, "Delete"),
@@ -135,16 +140,18 @@ class DynamoDB:
                     table.catch_up()
 
     @contextmanager
-    def conflicting(self, table: str, key: Item) -> Iterator[None]:
-        """In the block, another transaction locks the item: other writes of it get a conflict."""
+    def conflicting(self, table: str, key: Item, *, times: float = math.inf) -> Iterator[Callable[[], float]]:
+        """In the block, another transaction locks the item: other writes of it get a conflict. `times`: it ends after
+        so many conflicts. The block gets a function that returns how many are still to come.
+        """
         place = _place(self._table(table), key)
         with self._lock:
-            self._locked.add(place)
+            self._locked[place] = times
         try:
-            yield
+            yield lambda: self._locked[place]
         finally:
             with self._lock:
-                self._locked.discard(place)
+                self._locked.pop(place, None)
 
     # --- tables -----------------------------------------------------------------------------------------------------
 
@@ -168,6 +175,19 @@ class DynamoDB:
             raise NotSupported(msg)
         return {"TableNames": sorted(self._tables)}
 
+    def _update_table(self, request: Request) -> Answer:
+        table = self._table(request["TableName"])
+        table.protected = request["DeletionProtectionEnabled"]
+        return {"TableDescription": table.described()}
+
+    def _delete_table(self, request: Request) -> Answer:
+        table = self._table(request["TableName"])
+        if table.protected:
+            msg = "Resource cannot be deleted as it is currently protected against deletion."
+            raise ServiceError("ValidationException", msg)
+        del self._tables[table.name]
+        return {"TableDescription": table.described()}
+
     # --- writes -----------------------------------------------------------------------------------------------------
 
     def _write(self, kind: str, request: Request) -> _Write:
@@ -190,7 +210,7 @@ class DynamoDB:
             msg = f"ReturnValues {wanted}"
             raise NotSupported(msg)
         write = self._write(kind, request)
-        if write.place in self._locked:
+        if self._conflicts(write):
             raise ServiceError("TransactionConflictException", "Transaction is ongoing for the item")
         before, after = write.outcome()
         write.table.replace(before, after)
@@ -224,12 +244,18 @@ class DynamoDB:
         return {}
 
     def _outcome(self, write: _Write) -> tuple[Item | None, Item | None] | ServiceError:
-        if write.place in self._locked:
+        if self._conflicts(write):
             return ServiceError("TransactionConflict", "Transaction is ongoing for the item")
         try:
             return write.outcome()
         except ServiceError as error:
             return error
+
+    def _conflicts(self, write: _Write) -> bool:
+        left = self._locked.get(write.place, 0)
+        if left:
+            self._locked[write.place] = left - 1
+        return left > 0
 
     def _part(self, part: Request) -> _Write:
         ((kind, request),) = part.items()

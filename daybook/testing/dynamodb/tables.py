@@ -131,6 +131,7 @@ class Table:
         self.kinds = {each["AttributeName"]: each["AttributeType"] for each in definition["AttributeDefinitions"]}
         self._pending: list[tuple[Item | None, Item | None]] = []
         self.indexes_lag = False
+        self.protected = False
         if self.kinds.keys() != {*self.keys.names, *(n for index in self.indexes.values() for n in index.keys.names)}:
             msg = (
                 f"{_INVALID} Number of attributes in KeySchema does not exactly match number of attributes defined in "
@@ -220,6 +221,7 @@ class Table:
             "CreationDateTime": self.created,
             "KeySchema": self.definition["KeySchema"],
             "AttributeDefinitions": self.definition["AttributeDefinitions"],
+            "DeletionProtectionEnabled": self.protected,
         }
         if indexes := self.definition.get("GlobalSecondaryIndexes"):
             described["GlobalSecondaryIndexes"] = [{**index, "IndexStatus": "ACTIVE"} for index in indexes]

@@ -1,4 +1,4 @@
-"""Bounces: admit translates the events of SES, and stores no e-mail address."""
+"""Bounces and complaints: admit translates the events of SES, and stores no e-mail address."""
 
 import json
 from copy import deepcopy
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from events.notifications import EmailBounced, EmailSent
+from events.notifications import EmailBounced, EmailComplained, EmailSent
 from tests.unit.builders import recorded, sent
 from tests.unit.world import World, errors
 
@@ -69,6 +69,21 @@ def without(*path: str, value: object = None) -> dict[str, Any]:
     if value is not None:
         parent[field] = value
     return detail
+
+
+# https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-examples.html#event-publishing-retrieving-sns-complaint
+COMPLAINT: dict[str, Any] = {
+    "eventType": "Complaint",
+    "complaint": {
+        "complainedRecipients": [{"emailAddress": ADDRESS}],
+        "timestamp": "2026-03-02T09:00:00.123Z",
+        "feedbackId": "01000157c44f053b-61b59c11-9236-11e6-8f96-7be8aexample-000001",
+        "userAgent": "Amazon SES Mailbox Simulator",
+        "complaintFeedbackType": "abuse",
+        "arrivalDate": "2026-03-02T09:00:00.123Z",
+    },
+    "mail": BOUNCE["mail"],
+}
 
 
 @pytest.fixture
@@ -191,8 +206,22 @@ def test_a_bounce_from_another_source_is_rejected(after_sending: World, source: 
     assert dead.error in {"UnknownType", "SourceNotAllowed"}
 
 
-@pytest.mark.parametrize("type_", ["Email Delivered", "Email Complaint Received"])
+@pytest.mark.parametrize("type_", ["Email Delivered", "Email Rejected"])
 def test_other_events_of_ses_are_rejected(after_sending: World, type_: str) -> None:
     assert after_sending.admit(sent(type=type_, source="aws.ses", detail=BOUNCE)) == []
 
     assert errors(after_sending.dead_letters()) == ["UnknownType"]
+
+
+@pytest.mark.parametrize(("kind", "recorded_kind"), [("abuse", "abuse"), (None, "")])
+def test_a_complaint_is_recorded_on_the_stream_of_its_email_without_an_address(
+    after_sending: World, kind: str | None, recorded_kind: str
+) -> None:
+    detail = COMPLAINT | {"complaint": COMPLAINT["complaint"] | {"complaintFeedbackType": kind}}
+
+    assert after_sending.admit(sent(type="Email Complaint Received", source="aws.ses", detail=detail)) == []
+
+    complained = EmailComplained(email_id="1001.confirmed", kind=recorded_kind)
+    assert after_sending.events("email/1001.confirmed") == [SENT, complained]
+    assert ADDRESS not in str([after_sending.items(table) for table in ("store", "ledger")])
+    assert after_sending.dead_letters() == []
