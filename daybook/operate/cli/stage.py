@@ -15,8 +15,15 @@ from daybook.store.event_store import NotAnEvent
 @contextmanager
 def connected(stage: str) -> Iterator[Connection]:
     """A connection to the stage. An error in the block ends the command with one sentence."""
-    try:
+    with explained(stage):
         yield Connection.to(stage)
+
+
+@contextmanager
+def explained(stage: str) -> Iterator[None]:
+    """An error in the block ends the command with one sentence."""
+    try:
+        yield
     except OperatorError as error:
         fail(str(error), exit_code=error.exit_code)
     except NoApplication as error:
@@ -24,4 +31,4 @@ def connected(stage: str) -> Iterator[Connection]:
     except (BotoCoreError, ClientError) as error:
         fail(explain(error, stage))
     except NotAnEvent as error:
-        fail(f"{error}; it was not written by this system: see the alarm publish-tampered")
+        fail(f"{error}; it was not written by this system: see the alarm tampered")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from botocore.exceptions import ClientError
@@ -9,12 +10,13 @@ from botocore.exceptions import ClientError
 from daybook.application import application
 from daybook.operate.cli.options import AsJson, Stage
 from daybook.operate.cli.printing import answer
-from daybook.operate.cli.stage import connected
+from daybook.operate.cli.stage import connected, explained
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import consumers
 from daybook.operate.errors import code, explain
 from daybook.operate.protect import check_protection
 from daybook.operate.setup import Finding, subscribers
+from daybook.operate.status.first_deployment import walk
 from daybook.operate.status.functions import check_concurrency, check_functions, check_mappings
 from daybook.operate.status.policies import check_policies
 from daybook.operate.terminal import deployment
@@ -26,10 +28,20 @@ EXAMPLES = """
 
 - `daybook doctor --stage prod`
 - `daybook doctor --json | jq -r 'select(.well | not) | .do'`
+- `daybook doctor --first-deployment --stage prod`
 """
 
+FirstDeployment = Annotated[
+    bool,
+    typer.Option(
+        "--first-deployment",
+        help="Walk through what only a real account can show: one check at a time, with its command and what must "
+        "happen. Your answers are kept.",
+    ),
+]
 
-def doctor(*, stage: Stage = "dev", as_json: AsJson = False) -> None:
+
+def doctor(*, stage: Stage = "dev", first_deployment: FirstDeployment = False, as_json: AsJson = False) -> None:
     """Check the account and the deployed stage: a verified sender of e-mails, SES out of the sandbox and its rates, the
     Stripe key in its secret, confirmed receivers of alarms; how many functions may run at once; whether all functions
     are active, and their mappings on. Also compare the policies of queues and buses with the templates.
@@ -39,6 +51,10 @@ def doctor(*, stage: Stage = "dev", as_json: AsJson = False) -> None:
 
     Exit code 1: a step is not done, or a check was not possible.
     """
+    if first_deployment:
+        with explained(stage):
+            walk(stage, as_json=as_json)
+        return
     with connected(stage) as connection:
         left = 0
         for finding in _run_checks(connection):
