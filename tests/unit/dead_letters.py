@@ -16,6 +16,19 @@ def record(*bodies: str, of: str = CONSUMER, attributes: Mapping[str, str] | Non
     """Put messages into the dead-letter queue of the consumer `of`, and run the function. Returns the bodies of those
     that stay in the queue.
     """
+    put_dead(*bodies, of=of, attributes=attributes)
+    record_dead_letters.handler({}, Context())
+    return left(of)
+
+
+def left(consumer: str) -> list[str]:
+    """The bodies of the messages in the consumer's dead-letter queue."""
+    queue = get_backend("sqs")[ACCOUNT][REGION].queues[NAMES.dead_letters(consumer)]
+    return [message.body for message in queue._messages]  # noqa: SLF001
+
+
+def put_dead(*bodies: str, of: str = CONSUMER, attributes: Mapping[str, str] | None = None) -> None:
+    """Put messages into the dead-letter queue of the consumer `of`."""
     queues, name = get_backend("sqs")[ACCOUNT][REGION], NAMES.dead_letters(of)
     if name not in queues.queues:
         queues.create_queue(name)
@@ -24,5 +37,3 @@ def record(*bodies: str, of: str = CONSUMER, attributes: Mapping[str, str] | Non
     values: Any = {key: {"StringValue": value, "DataType": "String"} for key, value in (attributes or {}).items()}
     for body in bodies:
         client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=values)
-    record_dead_letters.handler({}, Context())
-    return [message.body for message in queues.queues[name]._messages]  # noqa: SLF001

@@ -7,13 +7,14 @@ from typing import Any
 import boto3
 import pytest
 
+from daybook.backbone import record_dead_letters
 from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
-from daybook.testing.world import REGION, World
+from daybook.testing.world import REGION, Context, World
 from tests.application.builders import Message, from_the_bus, recorded, sent
 from tests.application.contracts.loans import LoanRequested
 from tests.application.services.loans import open_loan
 from tests.unit import faults
-from tests.unit.dead_letters import CONSUMER, record
+from tests.unit.dead_letters import CONSUMER, left, put_dead, record
 from tests.unit.test_delivery_attempts import Slip, failing, later
 
 
@@ -148,6 +149,43 @@ def test_a_message_stays_in_its_queue_if_the_ledger_cannot_be_written_and_the_ot
     assert record("first", "second") == ["first"]
 
     assert [item["key"] for item in world.items("ledger")] == [f"{CONSUMER}#{by_hash('second')}"]
+
+
+# Guards: one batch of each queue in turn.
+def test_a_queue_with_many_messages_delays_no_other(world: World) -> None:
+    put_dead(*(f"body {number}" for number in range(40)))
+    put_dead("the only one", of="reserve-books")
+
+    record_dead_letters.handler({}, Context(seconds=6, less=0.2))  # time for five batches
+
+    assert left("reserve-books") == []
+    assert 0 < len(left(CONSUMER)) < 40
+    assert len(world.items("ledger")) == 41 - len(left(CONSUMER))
+
+
+def test_a_queue_that_cannot_be_read_is_counted_and_the_others_are_read(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_dead("first", of="a-consumer")
+    put_dead("second", of="b-consumer")
+    faults.answer("ReceiveMessage", faults.DENIED, faults.DENIED)  # the first is for the queue of the world
+
+    record_dead_letters.handler({}, Context())
+
+    assert (left("a-consumer"), left("b-consumer")) == (["first"], [])
+    assert len(world.items("ledger")) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert {line["service"]: line.get("NotRecorded") for line in lines} == {
+        "consumer": [1],
+        "a-consumer": [1],
+        "b-consumer": None,
+    }
+
+
+def test_more_than_one_batch_of_a_queue_is_recorded_in_one_run(world: World) -> None:
+    assert record(*(f"body {number}" for number in range(25))) == []
+
+    assert len(world.items("ledger")) == 25
 
 
 def test_each_dead_letter_is_counted_for_its_consumer(capsys: pytest.CaptureFixture[str]) -> None:
