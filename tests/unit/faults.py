@@ -12,6 +12,7 @@ from daybook.runtime import aws
 from daybook.runtime.settings import settings
 
 _SERVICE = {
+    "ReceiveMessage": "sqs",
     "SendMessage": "sqs",
     "PutEvents": "events",
     "SendEmail": "sesv2",
