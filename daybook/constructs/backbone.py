@@ -66,7 +66,7 @@ class Backbone(Stack):
             termination_protection=stage.termination_protection,
         )
         self._stage = stage
-        self._code = bundle.backbone_code()
+        self._code = bundle.backbone_code(stage=stage)
         self._layers = packages(self, stage=stage)
         self._alarms = self._alarm_topic()
         self._event_bus = events.EventBus(

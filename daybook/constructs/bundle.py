@@ -14,7 +14,11 @@ import grimp
 from aws_cdk import aws_lambda as lambda_
 
 from daybook.application import application
+from daybook.constructs.byte_code import compile_folder
 from daybook.constructs.lambda_modules import lambda_modules
+from daybook.constructs.stage import Stage
+
+_IN_LAMBDA = "/var/task"
 
 
 @cache
@@ -23,14 +27,14 @@ def _folders() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="daybook-bundles-")
 
 
-def code(service: str) -> lambda_.Code:
+def code(service: str, *, stage: Stage) -> lambda_.Code:
     """The bundle of one service, for one stack. Its hash depends only on the names and contents of its files."""
-    return _asset(service, files(service))
+    return _asset(service, files(service), stage)
 
 
-def backbone_code() -> lambda_.Code:
+def backbone_code(*, stage: Stage) -> lambda_.Code:
     """The bundle of the backbone's own functions."""
-    return _asset("backbone", backbone_files())
+    return _asset("backbone", backbone_files(), stage)
 
 
 def files(service: str) -> dict[str, Path]:
@@ -58,12 +62,14 @@ def _sources(found: set[str]) -> dict[str, Path]:
     return dict(map(_path_and_file, all_modules))
 
 
-def _asset(name: str, sources: dict[str, Path]) -> lambda_.Code:
+def _asset(name: str, sources: dict[str, Path], stage: Stage) -> lambda_.Code:
     folder = Path(_folders().name, name)
     for path, source in sources.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
+    if not stage.is_local:  # there, functions run with the Python of this machine
+        compile_folder(folder, _IN_LAMBDA)
     return lambda_.Code.from_asset(str(folder))
 
 

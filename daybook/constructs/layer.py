@@ -1,11 +1,9 @@
 """Lambda layers of third-party packages, built with uv for Lambda's platform.
 
-The build is reproducible: packages are pinned by hashes, installation records are removed, and byte code is validated
-by hash and compiled only by an interpreter of the runtime's version.
+The build is reproducible: packages are pinned by hashes, and installation records are removed.
 """
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -17,9 +15,9 @@ from aws_cdk import Stack
 from aws_cdk import aws_lambda as lambda_
 
 from daybook.application import application
+from daybook.constructs.byte_code import RUNTIME, compile_folder, interpreter, uv
 from daybook.constructs.stage import Stage
 
-RUNTIME = "3.13"
 # The runtime uses Amazon Linux 2023, with glibc 2.34 (https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html).
 # uv supports this platform, which needs glibc 2.28; rapidfuzz has no wheels for older ones.
 PLATFORM = "aarch64-manylinux_2_28"
@@ -59,8 +57,7 @@ def packages(stack: Stack, *, stage: Stage, service: str = "") -> list[lambda_.I
 @cache
 def folder(lock: Path) -> Path:
     """The folder with a layer's content. It is built once for each lock file and interpreter, and then reused."""
-    python = _interpreter()
-    recipe = [lock.read_bytes(), Path(__file__).read_bytes(), str(python is not None).encode()]
+    recipe = [lock.read_bytes(), Path(__file__).read_bytes(), str(interpreter() is not None).encode()]
     target = application().root / "build" / f"layer-{hashlib.sha256(b'|'.join(recipe)).hexdigest()[:16]}"
     if target.exists():
         return target
@@ -69,14 +66,7 @@ def folder(lock: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
         packages = Path(temporary, "python")
         _install(packages, lock)
-        if python:
-            _compile(python, packages)
-        else:
-            print(
-                f"Python {RUNTIME} was not found: the layer has no byte code, and cold starts take longer. "
-                f"Run `uv python install {RUNTIME}` and remove {target.parent} to build it again.",
-                file=sys.stderr,
-            )
+        compile_folder(packages, _IN_LAMBDA)
         try:
             Path(temporary).rename(target)
         except OSError:
@@ -86,20 +76,8 @@ def folder(lock: Path) -> Path:
     return target
 
 
-def _interpreter() -> str | None:
-    if sys.version_info[:2] == tuple(int(part) for part in RUNTIME.split(".")):
-        return sys.executable
-    found = subprocess.run(
-        [_uv(), "python", "find", "--no-python-downloads", "--no-project", RUNTIME],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return found.stdout.strip() if found.returncode == 0 else None
-
-
 def _install(packages: Path, lock: Path) -> None:
-    command = [_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    command = [uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     command += ["--target", str(packages), "--python-platform", PLATFORM, "--python-version", RUNTIME]
     if subprocess.run([*command, "-r", str(lock)], check=False).returncode:
         raise LayerNotBuilt
@@ -110,14 +88,3 @@ def _install(packages: Path, lock: Path) -> None:
     for record in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"):
         for file in packages.glob(f"*.dist-info/{record}"):
             file.unlink()
-
-
-def _compile(python: str, packages: Path) -> None:
-    command = [python, "-I", "-m", "compileall", "-q", "-j", str(os.cpu_count() or 1)]
-    command += ["--invalidation-mode", "checked-hash", "-s", str(packages), "-p", _IN_LAMBDA, str(packages)]
-    subprocess.run(command, check=True)
-
-
-def _uv() -> str:
-    beside = Path(sys.executable).with_name("uv")
-    return str(beside) if beside.exists() else "uv"

@@ -70,7 +70,7 @@ class Service(Stack):
         self.stage = stage
         self.tables: list[str] = []
         self._backbone = BackboneAccess(self, stage=stage)
-        self._code = bundle.code(name)
+        self._code = bundle.code(name, stage=stage)
         self._consumers = consumers_of(name)
         self._layers = packages(self, stage=stage, service=name)
         dashboard = (

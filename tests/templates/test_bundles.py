@@ -106,9 +106,13 @@ _NAME = """
 import json, sys
 from aws_cdk import App, Stack
 from daybook.constructs import bundle
+from daybook.constructs.stage import Stage
 
-app = App()
-made = {name: bundle.backbone_code() if name == "backbone" else bundle.code(name) for name in json.load(sys.stdin)}
+app, stage = App(), Stage(name="test")
+made = {
+    name: bundle.backbone_code(stage=stage) if name == "backbone" else bundle.code(name, stage=stage)
+    for name in json.load(sys.stdin)
+}
 keys = {name: code.bind(Stack(app, name)).s3_location.object_key for name, code in made.items()}
 print(json.dumps(keys))
 """
