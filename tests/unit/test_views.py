@@ -278,6 +278,21 @@ def test_a_value_that_is_newer_than_what_a_process_that_died_has_written_is_kept
     assert [entry.state for event in (older, newer) for entry in world.entries(event)] == [COMMITTED] * 2
 
 
+# botocore repeats a call whose answer was lost. Without a transaction it has no token.
+@pytest.mark.parametrize("changes", [[setting(1, left="1")], []], ids=["a row and the status", "only the status"])
+def test_a_write_that_botocore_repeats_changes_nothing_more(world: World, changes: list[Change]) -> None:
+    plan = Written()
+    event = plan.event(*changes)
+    world.deliver(plan.handler, from_the_bus(plan.event()))
+    faults.send_again("UpdateItem")
+
+    assert world.deliver(plan.handler, from_the_bus(event)) == []
+
+    assert world.row(Tally, "a") == (Tally(name="a", left="1") if changes else None)
+    assert [entry.state for entry in world.entries(event)] == [COMMITTED]
+    assert world.dead_letters() == []
+
+
 # Guards: the read of the ledger before the row is written.
 @pytest.mark.parametrize("tries", [1, 2])
 def test_a_discarded_event_changes_no_row(world: World, tries: int) -> None:
