@@ -41,8 +41,7 @@ class Usage:
     chunks: int = 0  # of 64 KB, received together
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     events: int = 0  # put on a bus
-    written: float = 0.0  # write request units of tables
-    indexed: float = 0.0  # and of their indexes
+    written: dict[str, float] = field(default_factory=dict)  # write request units, by what was written
     read: float = 0.0  # read request units
     refused: int = 0  # parts of transactions
     log_lines: int = 0
@@ -54,7 +53,7 @@ class Usage:
     @property
     def write_units(self) -> float:
         """All write request units."""
-        return self.written + self.indexed + self.refused * _REFUSED_PART
+        return sum(self.written.values()) + self.refused * _REFUSED_PART
 
     @property
     def queue_requests(self) -> int:
@@ -75,6 +74,11 @@ class Usage:
         self.milliseconds += math.ceil(seconds * 1000)
         self.processor += processor * 1000
         self.chunks += max(1, -(-size // _MESSAGE_BYTES))
+
+    def add_written(self, units: Mapping[str, float]) -> None:
+        """Add write request units, by what was written."""
+        for part, number in units.items():
+            self.written[part] = self.written.get(part, 0) + number
 
     def alone(self) -> "Usage":
         """The same usage if each message came alone and every run was traced: the maximum cost."""

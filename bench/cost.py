@@ -15,7 +15,7 @@ from rich import box
 from rich.table import Table
 
 from bench import bill, prices
-from bench.bill import DYNAMODB, OTHERS, SERVICES, Usage
+from bench.bill import OTHERS, SERVICES, Usage
 from bench.flow import Flow
 from bench.targets import Target
 from bench.usage import Recording, add_logs
@@ -164,8 +164,10 @@ def _print_results(progress: Progress, usages: Mapping[str, Usage], orders: int)
         progress.say(f"  Without e-mails and calls of other services: {rest:.3f} USD")
     slower = prices.GB_SECOND.of(sum(usage.milliseconds for usage in usages.values()) / 1000 * bill.GB) * scale
     progress.say(f"  If runs took twice as long on Lambda as here: {slower:.3f} USD more.")
-    index = prices.WRITE_UNIT.of(sum(usage.indexed for usage in usages.values())) * scale
-    progress.say(f"  Writes to indexes, included in {DYNAMODB}: {index:.3f} USD.")
+    progress.console.print(_written(usages, orders))
+    progress.say("  Prices, on demand in us-east-1:")
+    for name, price in prices.USED.items():
+        progress.say(f"    {name}: {price.dollars:g} USD for {price.units:,.0f}, from {price.source}")
 
 
 def _calls(usages: Mapping[str, Usage], scale: float) -> Table:
@@ -196,6 +198,24 @@ def _uses(usages: Mapping[str, Usage], scale: float) -> Table:
             *(f"{number * scale:,.0f}" for number in amounts),
         )
     return table
+
+
+def _written(usages: Mapping[str, Usage], orders: int) -> Table:
+    table = _table("Write units of an order", "what", "units", "US dollars for a thousand")
+    whole = Usage()
+    for usage in usages.values():
+        whole.add_written(usage.written)
+        whole.refused += usage.refused
+    parts = {**whole.written, "refused transactions": whole.write_units - sum(whole.written.values())}
+    for part, units in sorted(parts.items(), key=lambda each: -each[1]):
+        table.add_row(part, *_of_units(units / orders))
+    table.add_section()
+    table.add_row("all", *_of_units(whole.write_units / orders))
+    return table
+
+
+def _of_units(units: float) -> tuple[str, str]:
+    return f"{units:.1f}", f"{prices.WRITE_UNIT.of(units * _THOUSAND):.4f}"
 
 
 def _costs(usages: Mapping[str, Usage], scale: float) -> Table:

@@ -35,7 +35,7 @@ _MINUTES = _MONTH / timedelta(minutes=1)
 
 # An account has three dashboards of up to 50 metrics free (https://aws.amazon.com/cloudwatch/pricing/).
 _FREE_DASHBOARDS = 3
-_KEY = prices.Price(1.00, 1)  # a month (https://aws.amazon.com/kms/pricing/)
+_KEY = prices.Price(1.00, 1, "https://aws.amazon.com/kms/pricing/")  # a month
 
 # Lambda polls a queue with five connections, each with long polling of 20 seconds, and an idle queue with two, unless
 # its mapping has a maximum concurrency (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html).

@@ -53,8 +53,7 @@ class Recording:
             else:
                 usage.calls[note["service"], note["operation"]] += 1
                 usage.events += note["entries"] if note["service"] == "events" else 0
-                usage.written += note["written"]
-                usage.indexed += note["indexed"]
+                usage.add_written(note["written"])
                 usage.read += note["read"]
                 usage.refused += note["parts"] if note["refused"] else 0
         for function in fed:

@@ -23,21 +23,12 @@ _CODES = (
     ("events", "ThrottlingException", 0.1),
     ("sqs", "ThrottlingException", 0.3),
 )
-# The operation that writes.
-_WRITE = "TransactWriteItems"
-# The consumers whose calls fail completely, even after botocore's retries.
-_FAILING = (
-    "admit",
-    "place-order",
-    "reserve-stock",
-    "confirm-order",
-    "commit-stock",
-    "tally-transaction",
-    "score-transaction",
-    "raise-alarm",
-    "track-equipment",
-    "order-status-placed",
-)
+# The consumers whose calls fail completely, even after botocore's retries, and the operations by which they write.
+_FAILING = {
+    **dict.fromkeys(("admit", "place-order", "reserve-stock", "confirm-order", "commit-stock"), "TransactWriteItems"),
+    **dict.fromkeys(("tally-transaction", "score-transaction", "raise-alarm", "track-equipment"), "TransactWriteItems"),
+    "order-status-placed": "UpdateItem",
+}
 
 KINDS = "kinds of calls, by function"
 
@@ -87,10 +78,10 @@ def throttling(seed: int) -> Iterator[Labelled]:
     """AWS throttles random calls, and some functions' calls until botocore gives up."""
     for number, (service, code, likely) in enumerate(_CODES):
         yield f"throttled ({service})", Fault.throttled(code, service=service, times=Chance(likely, seed + number))
-    for function in _FAILING:
+    for function, write in _FAILING.items():
         yield (
-            f"throttled until the function sees it ({_WRITE})",
-            Fault.throttled(function=function, operation=_WRITE, times=_ATTEMPTS),
+            f"throttled until the function sees it ({write})",
+            Fault.throttled(function=function, operation=write, times=_ATTEMPTS),
         )
 
 
@@ -105,10 +96,10 @@ def timeouts(seed: int) -> Iterator[Labelled]:
         label = f"time-outs of calls that {'took' if when == 'after' else 'did not take'} effect"
         yield label, Fault.timeout(when, service="dynamodb", times=Chance(0.02, seed))
         yield label, Fault.timeout(when, service="events", times=Chance(0.05, seed))
-        for function in _FAILING:
+        for function, write in _FAILING.items():
             yield (
                 f"{label}, until the function sees it",
-                Fault.timeout(when, function=function, operation=_WRITE, times=_ATTEMPTS),
+                Fault.timeout(when, function=function, operation=write, times=_ATTEMPTS),
             )
 
 

@@ -172,8 +172,9 @@ def _outcome_unknown(snapshot: Snapshot, message: _Message) -> bool:
     """Whether the message may have been sent, and an operator was informed or has decided."""
     row = snapshot.statuses.get((message.request.id, message.consumer), {})
     attempt = snapshot.other_rows.get((f"effect#{message.idempotency_key}", message.consumer), {})
-    # If the process died for good during the call, the dead letter says so, and the effect record stays open.
-    outcome_unknown = row.get("error") == "OutcomeUnknown" or attempt.get("state") == "open"
+    # If the process died for good during the call, the dead letter says so, and the effect record is open for it.
+    begun = (attempt.get("state"), attempt.get("cause")) == ("open", message.request.id)
+    outcome_unknown = row.get("error") == "OutcomeUnknown" or begun
     return row.get("state") == "discarded" or (row.get("state") == "dead" and outcome_unknown)
 
 

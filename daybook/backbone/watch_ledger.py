@@ -7,7 +7,6 @@ through that could be illegal, so it is not invoked while consumers work.
 from collections.abc import Mapping
 from typing import Any
 
-from daybook.consumers.effect_records import COMPLETED
 from daybook.runtime import observability
 from daybook.runtime.settings import settings
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED
@@ -15,14 +14,13 @@ from daybook.store.ledger import COMMITTED, DEAD, DISCARDED
 CONSUMER = "watch-ledger"
 
 # States that never change again, except that an event is committed if its effect was performed before it was discarded.
-_FINAL = (COMMITTED, DISCARDED, COMPLETED)
+_FINAL = (COMMITTED, DISCARDED)
 
 # Event patterns of Lambda's event filtering. Everything that `violation` can report matches one of them.
 FILTERS: tuple[Mapping[str, Any], ...] = (
     {"eventName": ["REMOVE"]},
     {"dynamodb": {"OldImage": {"state": {"S": list(_FINAL)}}}},
     {"dynamodb": {"NewImage": {"state": {"S": [DISCARDED]}}}},
-    {"eventName": ["INSERT"], "dynamodb": {"NewImage": {"state": {"S": [COMPLETED]}}}},
 )
 
 
@@ -50,8 +48,6 @@ def violation(change: str, old: str, new: str) -> str:
         return f"a row was changed that is {old}"
     if new == DISCARDED and old != DEAD:
         return "an event was discarded that was not dead"
-    if new == COMPLETED and change == "INSERT":
-        return "an effect was recorded as completed that never began"
     return ""
 
 

@@ -35,7 +35,7 @@ from daybook.store.event_store import EventStore
 from daybook.store.ledger import Ledger, LedgerEntry
 from daybook.store.ledger import from_item as entry_in
 from daybook.store.timers import DueTable
-from daybook.store.transaction import Backoff, ConditionsFailed, write
+from daybook.store.transaction import Backoff, ConditionsFailed, write, write_alone
 
 E = TypeVar("E", bound=Event)
 
@@ -61,6 +61,21 @@ def duplicate(conflict: ConditionsFailed) -> Duplicate:
     """
     backbone().keyring.check_row(entry_in(conflict.failed[LEDGER] or {}).row)
     return Duplicate()
+
+
+def end_if_done(row: LedgerEntry | None) -> None:
+    """Raise Duplicate if the ledger's row says that the event is done, LedgerRowNotProven if it is not proven."""
+    if row and row.done:
+        backbone().keyring.check_row(row.row)
+        raise Duplicate
+
+
+def _write(parts: Mapping[str, Mapping[str, Any]], backoff: Backoff) -> None:
+    """Write the parts of a unit of work: a ledger row without anything else needs no transaction."""
+    if parts.keys() == {LEDGER}:
+        write_alone(backbone().dynamodb, LEDGER, parts[LEDGER], backoff)
+    else:
+        write(backbone().dynamodb, parts, backoff)
 
 
 class Consumer(ABC, Generic[E]):
@@ -120,23 +135,23 @@ class Consumer(ABC, Generic[E]):
         metadata: Metadata,
         backoff: Backoff,
         *,
-        extra_parts: Callable[[Work], Mapping[str, Mapping[str, Any]]] = lambda _: {},
-        already_performed: bool = False,
+        extra: Mapping[str, Mapping[str, Any]] | None = None,
+        effect: str = "",
     ) -> None:
-        """Run `decide`, and commit its unit of work in one transaction with the named parts that `extra_parts` returns.
+        """Run `decide`, and commit its unit of work in one transaction with these named `extra` parts.
 
-        `already_performed`: the unit of work records what an external system has done, so it is committed even if an
-        operator has discarded the event meanwhile. Raises Duplicate if the event was processed before,
+        `effect`: the unit of work records the outcome of the effect with this idempotency key, so it is committed even
+        if an operator has discarded the event meanwhile. Raises Duplicate if the event was processed before,
         LedgerRowNotProven if only a row without a proof says so, and ConcurrentWrite if a condition of one of the extra
         parts failed.
         """
+        extra = extra or {}
         while True:
             work = Work(backbone(), self.name, metadata, emits=self.emits, backoff=backoff)
             decide(work)
-            parts, final = work.parts(already_performed=already_performed)
-            extra = extra_parts(work)
+            parts, final = work.parts(effect=effect)
             try:
-                write(backbone().dynamodb, {**parts, **extra}, backoff)
+                _write({**parts, **extra}, backoff)
             except ConditionsFailed as conflict:
                 if conflict.failed.keys() & extra.keys():
                     raise ConcurrentWrite from None

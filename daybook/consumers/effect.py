@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from daybook.consumers.circuit_breaker import CircuitBreaker
-from daybook.consumers.consumer import Consumer, E, backbone
+from daybook.consumers.consumer import Consumer, E, backbone, end_if_done
 from daybook.consumers.effect_records import (
     AlreadyPerformed,
     EffectRecord,
@@ -18,14 +18,12 @@ from daybook.consumers.effect_records import (
     OutcomeUnknown,
 )
 from daybook.consumers.failure import NonRetryable, RetryLater, kind
-from daybook.consumers.outcome import Duplicate
 from daybook.consumers.switch import Switches
 from daybook.consumers.work import Work
 from daybook.contracts.contract import Event, personal_fields
 from daybook.contracts.envelope import Metadata
 from daybook.contracts.identity import filled_key
 from daybook.runtime import observability
-from daybook.store.cursor import ConcurrentWrite
 from daybook.store.transaction import Backoff, OutOfTime
 
 EffectBody = Callable[[E, EffectRecord], Event | None]
@@ -77,23 +75,20 @@ class Effect(Consumer[E]):
 
     def react(self, event: E, metadata: Metadata, backoff: Backoff) -> None:
         here = backbone()
-        table = here.settings.names.ledger
-        switches = Switches(here.dynamodb, table)
+        switches = Switches(here.dynamodb, here.settings.names.ledger)
         # The commit would also detect a duplicate, but only after the call.
         row, switch = switches.find_with_status(metadata.id, self.name, backoff)
-        if row and row.done:
-            here.keyring.check_row(row.row)
-            raise Duplicate
+        end_if_done(row)
         here.keyring.writer(self.name)  # the outcome cannot be recorded without it: if this fails, no call is made
         breaker = CircuitBreaker(switches, switch, here.settings.breaker, metadata.id)
         breaker.enter(backoff.remaining)
-        records = EffectRecords(here.dynamodb, table, self.name)
+        records = EffectRecords(here.dynamodb, here.ledger, self.name)
         key = filled_key(self.idempotency_key, dict(event))
         try:
             record = records.begin(key, cause=metadata.id, seconds=backoff.remaining)
         except AlreadyPerformed as performed:
             breaker.not_called()
-            here.keyring.check_row(performed.row)
+            here.keyring.check_row(performed.entry.row)
             self.commit(lambda _: None, metadata, backoff)
             return
         except Exception:
@@ -163,15 +158,9 @@ class Effect(Consumer[E]):
             if outcome is not None:
                 work.emit(outcome)
 
-        def completion(work: Work) -> dict[str, dict[str, Any]]:
-            return {"effect record": record.completion(work.emitted_ids, backbone().keyring.writer(self.name))}
-
         while True:
             try:
-                self.commit(emit_outcome, metadata, backoff, extra_parts=completion, already_performed=True)
-            except ConcurrentWrite as error:
-                msg = "another process has taken over the effect record"
-                raise InProgress(msg) from error
+                self.commit(emit_outcome, metadata, backoff, effect=record.idempotency_key)
             except (ClientError, BotoCoreError):
                 backoff.wait()  # only this process knows the outcome, so it retries as long as time remains
             else:

@@ -2,10 +2,14 @@
 
 One row in the ledger's table for each idempotency key: `charge-order#effect#charge/1001`. It
 guarantees that a call is made once for each key, even if messages are redelivered, processes die, or several events
-cause the same call. While a record is *open*, it is not known whether the call took effect.
+cause the same call.
+
+A record is not written again when the outcome is known: the ledger's row of the event that caused the call then is
+*committed*, and names the idempotency key, which its proof covers. So the record is *open* for ever, and an open record
+whose cause is not committed means that it is not known whether the call took effect.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -14,16 +18,15 @@ from uuid import uuid4
 
 from daybook.consumers.failure import RetryLater
 from daybook.contracts import clock
-from daybook.contracts.proof import Writer
-from daybook.store import ledger_keys, ledger_proofs
+from daybook.store import ledger_keys
 from daybook.store.attributes import pack_item, unpack_item
+from daybook.store.ledger import COMMITTED, EFFECT_KEY, Ledger, LedgerEntry
 from daybook.store.transaction import ConditionFailed, write_item
 
 T = TypeVar("T")
 
-OPEN = "open"  # begun, with an unknown outcome
+OPEN = "open"  # begun
 WITHDRAWN = "withdrawn"  # certainly without effect; may begin again
-COMPLETED = "completed"  # its outcome is recorded
 
 
 class NotPerformed(RetryLater):
@@ -52,11 +55,13 @@ class InProgress(RetryLater):
 
 
 class AlreadyPerformed(Exception):
-    """The call was already made for another event with the same idempotency key, as the effect record `row` says."""
+    """The call was already made for another event with the same idempotency key, as that event's ledger row says. This
+    is final, if the row is proven.
+    """
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
+    def __init__(self, entry: LedgerEntry) -> None:
         super().__init__("the call was already made for another event with the same idempotency key")
-        self.row = row
+        self.entry = entry
 
 
 @dataclass(slots=True)
@@ -110,24 +115,22 @@ class EffectRecord:
         """Release the record, which stays open, for the next delivery. Raises InProgress."""
         self._records.write(self.idempotency_key, "REMOVE #until", self._number)
 
-    def completion(self, events: Sequence[str], consumer: Writer) -> dict[str, Any]:
-        """The part of a transaction that records the outcome: the ids of the outcome events. `consumer` proves it."""
-        return self._records.completion(self.idempotency_key, self._number, events, consumer)
-
 
 class EffectRecords:
-    """Reads and writes one consumer's effect records. `table` is the ledger's table."""
+    """Reads and writes one consumer's effect records, which are in the ledger's table."""
 
-    def __init__(self, dynamodb: Any, table: str, consumer: str) -> None:
+    def __init__(self, dynamodb: Any, ledger: Ledger, consumer: str) -> None:
         self._dynamodb = dynamodb
-        self._table = table
+        self._ledger = ledger
         self._consumer = consumer
 
     def find(self, idempotency_key: str) -> dict[str, Any] | None:
         """The record with this idempotency key: `state`, `cause`, `number`, `notes`, and `until`, when the lease of the
         process that holds it ends. None if there is no record. A consistent read.
         """
-        found = self._dynamodb.get_item(TableName=self._table, Key=self._key(idempotency_key), ConsistentRead=True)
+        found = self._dynamodb.get_item(
+            TableName=self._ledger.table, Key=self._key(idempotency_key), ConsistentRead=True
+        )
         return unpack_item(found["Item"]) if "Item" in found else None
 
     def begin(self, idempotency_key: str, *, cause: str, seconds: float) -> EffectRecord:
@@ -141,7 +144,7 @@ class EffectRecords:
         token = uuid4().hex
         values |= {":now": clock.now(), ":until": clock.lease(seconds), ":token": token}
         update: dict[str, Any] = {
-            "TableName": self._table,
+            "TableName": self._ledger.table,
             "Key": self._key(idempotency_key),
             "UpdateExpression": "SET #state = :open, cause = :cause, begun_at = :now, #until = :until, "
             "#token = :token, notes = if_not_exists(notes, :none), #number = if_not_exists(#number, :zero) + :one",
@@ -162,9 +165,9 @@ class EffectRecords:
 
     def _take_over(self, idempotency_key: str, row: Mapping[str, Any], cause: str, seconds: float) -> EffectRecord:
         """Take over the existing record, if the process that held it must have ended."""
-        if row["state"] == COMPLETED:
-            raise AlreadyPerformed(row)
         if row["cause"] != cause:
+            if performed := self.performed(idempotency_key, row):
+                raise AlreadyPerformed(performed)
             msg = "another event has the same idempotency key, and the outcome of its call is not known yet"
             raise InProgress(msg)
         if row.get("until", "") > clock.now():
@@ -179,15 +182,13 @@ class EffectRecords:
             idempotency_key, outcome_unknown=True, notes=row["notes"], _number=number + 1, _records=self
         )
 
-    def completion(self, idempotency_key: str, number: int, events: Sequence[str], consumer: Writer) -> dict[str, Any]:
-        """The part of a transaction that completes an open record with its outcome events, as `update`."""
-        row: dict[str, object] = {"state": COMPLETED, "completed_at": clock.now(), "events": list(events)}
-        key = ledger_keys.of_effect(idempotency_key, self._consumer)
-        row |= ledger_proofs.prove(key | row, consumer)
-        names = {f"#v_{name}": name for name in row}
-        expression = "SET " + ", ".join(f"{alias} = :{alias[1:]}" for alias in names) + " REMOVE #until"
-        values = {f":v_{name}": value for name, value in row.items()}
-        return {"Update": self.update(idempotency_key, expression, number, names=names, values=values)}
+    def performed(self, idempotency_key: str, record: Mapping[str, Any]) -> LedgerEntry | None:
+        """The ledger row that records the outcome of the call that this record is about, if it is known. The caller
+        must check its proof.
+        """
+        entry = self._ledger.find(record["cause"], self._consumer)
+        recorded = entry is not None and entry.state == COMMITTED and entry.details.get(EFFECT_KEY) == idempotency_key
+        return entry if recorded else None
 
     def update(
         self,
@@ -201,7 +202,7 @@ class EffectRecords:
         """An update of an open record, on the condition that no other process has taken it over."""
         used = {name: text for name, text in _NAMES.items() if name in f"{expression} #state #number"}
         return {
-            "TableName": self._table,
+            "TableName": self._ledger.table,
             "Key": self._key(idempotency_key),
             "UpdateExpression": expression,
             "ConditionExpression": "#state = :open AND #number = :number",

@@ -58,7 +58,7 @@ class OrderedReaction(Reaction[E]):
     def attempt_in_order(self, delivery: Delivery, backoff: Backoff, *, cursor: Mapping[str, Any]) -> None:
         """Like `attempt`, in one transaction with the cursor. Raises ConcurrentWrite if the cursor has changed."""
         event = self.event_type.read(delivery.data, version=delivery.metadata.version)
-        self.commit(partial(self.body, event), delivery.metadata, backoff, extra_parts=lambda _: {"cursor": cursor})
+        self.commit(partial(self.body, event), delivery.metadata, backoff, extra={"cursor": cursor})
 
     def _writer(self) -> Writer:
         return backbone().keyring.writer(self.name)

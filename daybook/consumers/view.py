@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from daybook.consumers.consumer import Consumer, E, backbone, duplicate
+from daybook.consumers.consumer import Consumer, E, backbone, duplicate, end_if_done
 from daybook.consumers.failure import kind, reason
 from daybook.consumers.generations import POINTER, RESERVED, Generations, generation_name, row_id
 from daybook.consumers.work import LEDGER, Backbone
@@ -21,7 +21,15 @@ from daybook.contracts.envelope import Metadata
 from daybook.store.attributes import pack, unpack_item
 from daybook.store.ledger import COMMITTED, LedgerEntry
 from daybook.store.state import KEY, State
-from daybook.store.transaction import MAX_WRITES, Backoff, ConditionsFailed, TooManyWrites, batch_get, write
+from daybook.store.transaction import (
+    MAX_WRITES,
+    Backoff,
+    ConditionsFailed,
+    TooManyWrites,
+    batch_get,
+    write,
+    write_alone,
+)
 
 # The suffix of the attribute with a field's order: `status@` holds the order of the event that has set `status`.
 ORDER = "@"
@@ -154,7 +162,7 @@ def row_changes(changes: Change | Iterable[Change], event_id: str) -> list[RowCh
 
 
 class Projection:
-    """The transaction with the changes of one event. Fields that newer events have set are dropped from it.
+    """The writes with the changes of one event. Fields that newer events have set are dropped from them.
 
     `generations` has the generations of each table, by its name in the stack. Raises TooManyWrites.
     """
@@ -181,8 +189,26 @@ class Projection:
             msg = f"{consumer} changes more than {MAX_ROWS} rows for one event; a rebuild could not write twice as many"
             raise TooManyWrites(msg)
 
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether there is at most one row to write, which only takes newer values: it needs no transaction."""
+        return len(self._rows) <= 1 and not any(row.adds for row, _ in self._rows)
+
+    def write(self, backoff: Backoff) -> None:
+        """Write the rows and the event's row in the ledger. Raises ConditionsFailed.
+
+        Without a transaction, which would cost twice as much, the ledger's row is last: if the process dies before it,
+        the event is redelivered, and the same is written again.
+        """
+        dynamodb, parts = self._backbone.dynamodb, self.parts()
+        if not self.is_repeatable:
+            write(dynamodb, parts, backoff)
+            return
+        for name, part in reversed(parts.items()):
+            write_alone(dynamodb, name, part, backoff)
+
     def parts(self) -> dict[str, dict[str, Any]]:
-        """The parts of the transaction, by name."""
+        """The parts of the transaction, by name: the ledger's row first."""
         entry = LedgerEntry(
             event=self._cause.id,
             consumer=self._consumer,
@@ -252,9 +278,11 @@ class View(Consumer[E]):
         rows = row_changes(self.body(event), metadata.id)
         self._read_generations({row.table for row in rows} - self._generations.keys(), backoff)
         projection = Projection(backbone(), self.name, metadata, rows, self._generations)
+        if projection.is_repeatable:  # the row is written first, and a discarded event must not change it
+            end_if_done(backbone().ledger.find(metadata.id, self.name))
         while True:
             try:
-                write(backbone().dynamodb, projection.parts(), backoff)
+                projection.write(backoff)
             except ConditionsFailed as conflict:
                 if LEDGER in conflict.failed:
                     raise duplicate(conflict) from None

@@ -21,7 +21,7 @@ from daybook.runtime.settings import Settings
 from daybook.store import ledger_keys
 from daybook.store.attributes import item_size, pack, unpack, unpack_item
 from daybook.store.event_store import Draft, EventStore, Head, successor
-from daybook.store.ledger import COMMITTED, TRYING, Ledger, LedgerEntry
+from daybook.store.ledger import COMMITTED, EFFECT_KEY, TRYING, Ledger, LedgerEntry
 from daybook.store.limits import BATCH_GET_ITEMS, ITEM_BYTES
 from daybook.store.state import KEY, VERSION, State
 from daybook.store.timers import DueTable, Timer
@@ -235,12 +235,12 @@ class Work:
         """The ids of the emitted events, in order."""
         return [event_id for event_id, _ in self._emitted]
 
-    def parts(self, *, already_performed: bool = False) -> tuple[dict[str, dict[str, Any]], dict[str, Exception]]:
+    def parts(self, *, effect: str = "") -> tuple[dict[str, dict[str, Any]], dict[str, Exception]]:
         """The parts of the transaction by name, and the errors for parts whose failed condition is final, if no other
         part failed with them.
 
         A failed condition of any other part means that another unit of work was faster, and the body must run again.
-        `already_performed`: see Ledger.record.
+        `effect`: the idempotency key of the effect whose outcome this is, if it is one.
         """
         entry = LedgerEntry(
             event=self.cause.id,
@@ -250,8 +250,9 @@ class Work:
             stream=self.cause.stream,
             sequence=self.cause.sequence,
             emitted=self.emitted_ids,
+            details={EFFECT_KEY: effect} if effect else {},
         )
-        parts = {LEDGER: self._backbone.ledger.record(entry, self._writer, already_performed=already_performed)}
+        parts = {LEDGER: self._backbone.ledger.record(entry, self._writer)}
         final: dict[str, Exception] = {}
         for key, row in self._saved.items():
             name = f"row {'/'.join(key)}"

@@ -67,8 +67,8 @@ _METADATA = tuple(field.name for field in fields(Metadata))
 class Envelope:
     """One event as it is stored.
 
-    `source` is the owning service's name on the event bus. `in_correlation_index` is true if the event is not in the
-    stream in which its correlation began, so that readers find it by the index. `previous` and `hash` are SHA-256.
+    `source` is the owning service's name on the event bus. `in_correlation_index`: the event begins a run of events of
+    its correlation in its stream, so that readers find the run by the index. `previous` and `hash` are SHA-256.
     `writer` has recorded the event, and `proof` is its HMAC of the hash.
     """
 

@@ -4,8 +4,8 @@ Partition key `stream` (`order/1001`), sort key `sequence` (1, 2, 3 …, without
 its sequence is free. Each event contains the hash of its predecessor and the proof of its writer, so a change of a
 stored event, or a foreign one, can be detected.
 
-Two indexes: the journal has all events by the time of recording. The correlation index has the events that are not in
-the stream in which their correlation began.
+Two indexes: the journal has all events by the time of recording. The correlation index has the first event of each run
+of events of a correlation in a stream, except the run with which the correlation began.
 """
 
 import zlib
@@ -54,13 +54,12 @@ class Head:
     hash: bytes
     id: str
     correlation_id: str
-    in_correlation_index: bool
 
     @classmethod
     def at(cls, envelope: Envelope) -> Self:
         """The head of the stream whose newest event is this one."""
         m = envelope.metadata
-        return cls(m.sequence, m.recorded_at, envelope.hash, m.id, m.correlation_id, envelope.in_correlation_index)
+        return cls(m.sequence, m.recorded_at, envelope.hash, m.id, m.correlation_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +110,10 @@ def successor(draft: Draft, head: Head | None, now: str, writer: Writer) -> Enve
 
 
 def _is_in_correlation_index(event_id: str, correlation_id: str, head: Head | None) -> bool:
-    """False for events in the stream in which their correlation began: reading that stream finds them."""
-    if event_id == correlation_id:
-        return False
-    return head is None or head.correlation_id != correlation_id or head.in_correlation_index
+    """False for the first event of a correlation, and for those that follow an event of their correlation: reading the
+    stream finds them.
+    """
+    return event_id != correlation_id and (head is None or head.correlation_id != correlation_id)
 
 
 def journal_bucket(recorded_at: str, shard: int) -> str:
@@ -218,7 +217,7 @@ class EventStore:
         return {_position(item): item for _, item in batch_get(self._dynamodb, request, backoff)}
 
     def positions_of_correlation(self, correlation_id: str) -> Iterator[tuple[str, int]]:
-        """Stream and sequence of the correlation's events that are not in its first stream.
+        """Stream and sequence of the correlation's events that begin a run of them in a stream, without the first one.
 
         The index is eventually consistent: events of the last seconds may be missing.
         """

@@ -40,6 +40,9 @@ _NOT_COMMITTED: _Condition = (
     "attribute_not_exists(#state) OR #state <> :committed",
     {":committed": pack(COMMITTED)},
 )
+_IS_DEAD: _Condition = ("#state = :dead", {":dead": pack(DEAD)})
+# The attribute with the idempotency key of the effect whose outcome the committed row records.
+EFFECT_KEY = "effect"
 # The attributes that only dead letters have.
 DEAD_LETTER_ATTRIBUTES = ("dead", "error", "reason", "body", "body_key", "attributes", "named_event")
 
@@ -108,24 +111,27 @@ class Ledger:
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
-        self._table = table
+        self.table = table
 
-    def record(self, entry: LedgerEntry, consumer: Writer, *, already_performed: bool = False) -> dict[str, Any]:
+    def record(self, entry: LedgerEntry, consumer: Writer) -> dict[str, Any]:
         """The part of a transaction that records the event's processing status, on the condition that it is not done.
 
-        `consumer` proves the row. If the condition fails, DynamoDB returns the row. `already_performed`: an external
-        system has performed what the event requested, so the event is recorded even if an operator has discarded it
-        meanwhile.
+        `consumer` proves the row. If the condition fails, DynamoDB returns the row. The outcome of an effect is
+        recorded even if an operator has discarded the event meanwhile: an external system has performed it.
         """
         values: dict[str, object] = {"state": entry.state, "at": entry.at, **entry.details}
         values |= {"stream": entry.stream, "sequence": entry.sequence}
         if entry.emitted:
             values["emitted"] = list(entry.emitted)
         values |= ledger_proofs.prove(entry.row, consumer)
-        condition = _NOT_COMMITTED if already_performed else _NOT_DONE
+        condition = _NOT_COMMITTED if EFFECT_KEY in entry.details else _NOT_DONE
         # An attribute that the proof covers must not be left of an earlier status.
         remove = (*DEAD_LETTER_ATTRIBUTES, *ledger_proofs.STATUS, "begun")
         return {"Update": self._update(entry.event, entry.consumer, values, condition, remove=remove)}
+
+    def still_dead(self, event: str, consumer: str) -> dict[str, Any]:
+        """The part of a transaction that changes nothing, on the condition that the event is dead at the consumer."""
+        return {"Update": self._update(event, consumer, {"state": DEAD}, _IS_DEAD)}
 
     def record_dead(self, entry: LedgerEntry) -> None:
         """Record a dead letter. The entry's `details` hold error, reason and body. Raises AlreadyDone."""
@@ -158,14 +164,14 @@ class Ledger:
     def find(self, event: str, consumer: str) -> LedgerEntry | None:
         """The row of the event at the consumer, or None. A consistent read."""
         answer = self._dynamodb.get_item(
-            TableName=self._table, Key=pack_item(ledger_keys.of_event(event, consumer)), ConsistentRead=True
+            TableName=self.table, Key=pack_item(ledger_keys.of_event(event, consumer)), ConsistentRead=True
         )
         return from_item(answer["Item"]) if "Item" in answer else None
 
     def find_all(self, keys: Sequence[Mapping[str, str]], backoff: Backoff) -> Iterator[LedgerEntry]:
         """The rows with these keys, if they exist. At most limits.BATCH_GET_ITEMS keys. A consistent read."""
         if keys:
-            request = {self._table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
+            request = {self.table: {"Keys": [pack_item(key) for key in keys], "ConsistentRead": True}}
             yield from (from_item(item) for _, item in batch_get(self._dynamodb, request, backoff))
 
     def _update(
@@ -183,7 +189,7 @@ class Ledger:
         if removed:
             expression += " REMOVE " + ", ".join(removed)
         return {
-            "TableName": self._table,
+            "TableName": self.table,
             "Key": pack_item(ledger_keys.of_event(event, consumer)),
             "UpdateExpression": expression,
             "ConditionExpression": condition[0],

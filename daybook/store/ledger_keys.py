@@ -56,11 +56,6 @@ def split(key: str) -> tuple[str, str]:
     return consumer, rest
 
 
-def is_of_effect(key: str) -> bool:
-    """Whether the row is the record of an effect."""
-    return split(key)[1].startswith("effect#")
-
-
 def is_of_cursor(key: str) -> bool:
     """Whether the row is the position of an ordered consumer in a stream."""
     return split(key)[1].startswith("cursor#")

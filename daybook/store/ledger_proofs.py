@@ -1,7 +1,7 @@
 """Proofs of the ledger's rows: what says that work is done carries an HMAC by the key of the row's consumer.
 
 Otherwise anybody who can write to the table could have a consumer skip an event. Proven are the processing statuses
-*committed* and *discarded*, completed effect records, and cursors. The proof is the row's attribute `proof`.
+*committed* and *discarded*, and cursors. The proof is the row's attribute `proof`.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,7 @@ from daybook.store import ledger_keys
 PROOF = "proof"
 
 # The attributes that a proof covers besides the key, by kind of row.
-STATUS = ("state", "at", "emitted", "content_hash")
-_EFFECT = ("state", "completed_at", "events")
+STATUS = ("state", "at", "emitted", "content_hash", "effect")
 _CURSOR = ("sequence", "version", "pending")
 
 
@@ -34,7 +33,7 @@ def content(row: Mapping[str, Any]) -> bytes:
     Raises TypeError for a value that no proven row has.
     """
     key = row["key"]
-    covered = STATUS if ledger_keys.is_of_event(key) else _EFFECT if ledger_keys.is_of_effect(key) else _CURSOR
+    covered = STATUS if ledger_keys.is_of_event(key) else _CURSOR
     return canonical({name: row[name] for name in ("key", *covered) if name in row}).encode()
 
 

@@ -15,11 +15,17 @@ from daybook.store.limits import TRANSACTION_ITEMS
 MAX_WRITES = TRANSACTION_ITEMS
 
 _CONFLICTS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+_ALONE_CONFLICTS = {
+    "TransactionConflictException",
+    "ThrottlingException",
+    "ProvisionedThroughputExceededException",
+}
 # The back-off between retries, in seconds: doubled each time, with full jitter
 # (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
 _FIRST_DELAY = 0.01
 _MAX_DELAY = 0.5
-# The retries of a single write, which take at most 1.6 seconds: less than an attempt has when it begins.
+# The retries of a single write without a back-off of its own. They take at most 1.6 seconds: less than an attempt has
+# when it begins.
 _MAX_WAITS = 8
 
 
@@ -117,23 +123,40 @@ def write(dynamodb: Any, parts: Mapping[str, Mapping[str, Any]], backoff: Backof
             return
 
 
-def write_item(operation: Callable[..., Any], **request: Any) -> Any:
+def write_item(operation: Callable[..., Any], backoff: Backoff | None = None, **request: Any) -> Any:
     """Make a single write: `operation` is put_item, update_item or delete_item of a client. A conflict with a
-    transaction is retried some times after a back-off. Returns the answer.
+    transaction is retried after a back-off: as long as `backoff` has time, or some times without one. Returns the
+    answer.
 
-    Raises ConditionFailed, and botocore's errors.
+    Raises ConditionFailed, OutOfTime, and botocore's errors.
     """
-    backoff = Backoff(lambda: math.inf)
+    waiting = backoff or Backoff(lambda: math.inf)
     while True:
         try:
             return operation(**request)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException":
+            code = error.response.get("Error", {}).get("Code")
+            if code == "ConditionalCheckFailedException":
                 found: Any = error.response.get("Item", {})
                 raise ConditionFailed(found) from error
-            if not is_conflict(error) or backoff.waits == _MAX_WAITS:
+            if code not in _ALONE_CONFLICTS or (backoff is None and waiting.waits == _MAX_WAITS):
                 raise
-            backoff.wait()
+            waiting.wait()
+
+
+def write_alone(dynamodb: Any, name: str, part: Mapping[str, Any], backoff: Backoff) -> None:
+    """Write one named part of a transaction without a transaction: it consumes half as many write units
+    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html).
+
+    botocore repeats a call whose answer was lost. Unlike a transaction, the repetition is a second write, so this is
+    only for a part that then fails its condition, or changes nothing. Raises as `write` does.
+    """
+    ((kind, request),) = part.items()
+    operation = {"Put": dynamodb.put_item, "Update": dynamodb.update_item}[kind]
+    try:
+        write_item(operation, backoff, **request)
+    except ConditionFailed as failed:
+        raise ConditionsFailed({name: failed.item}) from failed
 
 
 def batch_get(dynamodb: Any, request: Mapping[str, Any], backoff: Backoff) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -194,7 +194,7 @@ def fails_and_succeeds(system: Deployed, faults: Faults, order: str, sku: str) -
     met = [
         Fault.denied(function="reserve-stock", operation=write),
         Fault.conflict(function="place-order", times=3),
-        Fault.death("before", function="order-status-placed", operation=write),
+        Fault.death("before", function="order-status-placed", operation="UpdateItem"),  # a view of one row
     ]
     with (
         short_visibility_timeout(system, "order-status-placed", until_true=lambda: faults.injected_count(met[-1])),

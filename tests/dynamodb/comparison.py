@@ -41,6 +41,30 @@ def answers(client: Any, calls: Iterable[Call]) -> list[Any]:
     return found
 
 
+def capacities(client: Any, calls: Iterable[Call]) -> list[Any]:
+    """The write units that the client says the requests have consumed, by table and index; None for other answers."""
+    found = []
+    for operation, request in calls:
+        asked = {"ReturnConsumedCapacity": "INDEXES"} if operation in _WRITES else {}
+        try:
+            answer = getattr(client, xform_name(operation))(**request, **asked)
+        except ClientError:
+            answer = {}
+        consumed = answer.get("ConsumedCapacity") if asked else None
+        several = [consumed] if isinstance(consumed, Mapping) else consumed
+        found.append(several and sorted(map(_units, several)))
+    return found
+
+
+_WRITES = {"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"}
+
+
+def _units(consumed: Mapping[str, Any]) -> tuple[str, float, list[tuple[str, float]]]:
+    indexes = {name: one["CapacityUnits"] for name, one in consumed.get("GlobalSecondaryIndexes", {}).items()}
+    written = sorted((name, units) for name, units in indexes.items() if units)
+    return consumed["TableName"], consumed["CapacityUnits"], written
+
+
 def _answer(client: Any, operation: str, request: Request) -> Any:
     try:
         answer = getattr(client, xform_name(operation))(**request)

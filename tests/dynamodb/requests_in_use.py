@@ -7,7 +7,7 @@ from typing import Any
 
 from boto3.dynamodb.conditions import Attr, Key
 
-from daybook.consumers.effect_records import EffectRecords
+from daybook.consumers.effect_records import EffectRecords, InProgress
 from daybook.consumers.generations import Generations
 from daybook.consumers.switch import Paused, Switches
 from daybook.consumers.view import Add, Change, SetIfNewer, row_changes
@@ -24,12 +24,12 @@ from daybook.store.attributes import pack, pack_item
 from daybook.store.cursor import Cursor, Cursors, PendingEvent
 from daybook.store.event_store import CORRELATION_INDEX, EventStore, journal_bucket, journal_shard, successor
 from daybook.store.journal import Journal, Span
-from daybook.store.ledger import COMMITTED, DEAD, DEAD_INDEX, AlreadyDone, Ledger, LedgerEntry, Note
+from daybook.store.ledger import COMMITTED, DEAD, DEAD_INDEX, EFFECT_KEY, AlreadyDone, Ledger, LedgerEntry, Note
 from daybook.store.ledger_keys import of_event
 from daybook.store.schema import Index, Schema
 from daybook.store.state import KEY, State, row_table
 from daybook.store.timers import DueTable, Timer, Watermark, slots
-from daybook.store.transaction import Backoff, ConditionsFailed, write
+from daybook.store.transaction import Backoff, ConditionsFailed, write, write_alone
 from daybook.testing.keys import writer
 from daybook.testing.tables import Definition, backbone_tables, definition
 from tests.application.builders import a_draft, received_books, recorded
@@ -117,7 +117,10 @@ def _ledger(client: Any) -> None:
         "one", "consumer", COMMITTED, "2028", "book/emma", 1, ["two"], details={"more": {"a": [1, None]}}
     )
     _twice(client, ledger.record(done, writer("consumer")))
-    _twice(client, ledger.record(done, writer("consumer"), already_performed=True))
+    _twice(client, ledger.record(replace(done, details={EFFECT_KEY: "trial/1001"}), writer("consumer")))
+    _twice(client, ledger.still_dead("two", "consumer"))
+    with suppress(ConditionsFailed):
+        write_alone(client, "ledger", ledger.record(done, writer("consumer")), LONG)
     with suppress(AlreadyDone):
         ledger.record_dead(done)
     ledger.find("one", "consumer")
@@ -149,13 +152,14 @@ def _switches(client: Any) -> None:
 
 
 def _attempts(client: Any) -> None:
-    attempts = EffectRecords(client, NAMES.ledger, "effect")
+    attempts = EffectRecords(client, Ledger(client, NAMES.ledger), "effect")
     attempt = attempts.begin("idempotency_key", cause="one", seconds=-60)
     attempt.note(payment="p-1", session="s-1")
     attempt.withdraw()
     attempts.begin("idempotency_key", cause="one", seconds=-60).release()
-    again = attempts.begin("idempotency_key", cause="one", seconds=30)
-    _twice(client, again.completion(["three"], writer("effect")))
+    attempts.begin("idempotency_key", cause="one", seconds=30)
+    with suppress(InProgress):
+        attempts.begin("idempotency_key", cause="two", seconds=30)
     attempts.find("idempotency_key")
 
 

@@ -13,7 +13,7 @@ from daybook.local.cloud import Cloud
 from daybook.testing.dynamodb import DynamoDB, answering
 from daybook.testing.tables import Definition
 from tests.dynamodb import requests_in_use
-from tests.dynamodb.comparison import Call, Recording, answers
+from tests.dynamodb.comparison import Call, Recording, answers, capacities
 from tests.dynamodb.random_requests import DEFINITION, REQUESTS, TABLE, edge_cases
 
 _numbers = count(1)
@@ -42,6 +42,16 @@ def test_all_requests_of_the_code_have_the_same_answers_as_in_the_local_cloud(lo
 
 def test_every_condition_and_update_has_the_same_answer_as_in_the_local_cloud(local_cloud: Any) -> None:
     assert_same_answers(local_cloud, edge_cases())
+
+
+def test_every_write_consumes_the_same_capacity_as_in_the_local_cloud(local_cloud: Any) -> None:
+    local_cloud.create_table(**DEFINITION)
+    try:
+        with answering(DynamoDB([DEFINITION])):
+            here = capacities(client(), edge_cases())
+        assert here == capacities(local_cloud, edge_cases())
+    finally:
+        local_cloud.delete_table(TableName=TABLE)
 
 
 @given(calls=REQUESTS)

@@ -407,7 +407,7 @@ def test_rows_that_no_consumer_of_the_stage_can_have_written_are_reported(stage:
 ROWS: dict[str, dict[str, Any]] = {
     f"{PLACE}#e-1": {"state": COMMITTED, "at": "2026-03-01T12:00:00.000000Z"},
     f"{PLACE}#e-2": {"state": DISCARDED, "at": "2026-03-01T12:00:00.000000Z"},
-    "charge-order#effect#charge/1001": {"state": "completed", "completed_at": "2026-03-01", "events": ["e-3"]},
+    "charge-order#e-3": {"state": COMMITTED, "at": "2026-03-01T12:00:00.000000Z", "effect": "charge/1001"},
     "raise-alarm#cursor#device/m-1": {"state": "moving", "sequence": 7, "version": 2},
     "admit#e-4": {"state": COMMITTED, "at": "2026-03-01T12:00:00.000000Z", "content_hash": "h"},
 }
@@ -432,8 +432,9 @@ def test_a_row_that_ends_work_without_a_valid_proof_is_reported(stage: World, ro
     for forgery in (
         row,
         row | {"proof": b"x" * 32},
-        proven(row) | {"events": ["x"], "at": "x", "sequence": 9},
-        row | {"emitted": 5, "events": 5, "pending": 5},
+        proven(row) | {"at": "x", "sequence": 9},
+        proven(row) | {"effect": "charge/1002", "sequence": 9},
+        row | {"emitted": 5, "pending": 5},
     ):
         plant(forgery)
         assert proof_findings() == reported

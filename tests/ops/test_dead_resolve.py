@@ -41,7 +41,7 @@ def with_unknown_outcome(
     stream = contract.model_validate(contract.example).stream
     event = world.recorded(event_type, stream, data=json.dumps(contract.example), producer="payments")
     world.died(event, consumer, "OutcomeUnknown", reason="nobody knows")
-    attempts = EffectRecords(world.connection.dynamodb, world.names.ledger, consumer)
+    attempts = EffectRecords(world.connection.dynamodb, world.connection.ledger, consumer)
     attempts.begin(idempotency_key.format(**contract.example), cause=event.metadata.id, seconds=-120)
     return event
 

@@ -96,6 +96,19 @@ def test_following_events_on_the_first_stream_belong_to_the_correlation(world: W
     assert "stock/mug #2  +5000 ms" in drawn(trace)
 
 
+def test_following_events_on_any_other_stream_belong_to_the_correlation(world: World) -> None:
+    placed = world.recorded("OrderPlaced", "order/1001")
+    requested = world.recorded("ShipmentRequested", "shipment/1001", cause=placed, producer="prepare-shipment", after=5)
+    world.recorded("ShipmentDispatched", "shipment/1001", after=9)
+    other = world.recorded("ShipmentDispatched", "shipment/1001", correlation_id="another", after=12)
+
+    trace = Trace.of(world.connection, "order/1001")
+
+    assert types(trace) == ["OrderPlaced", "ShipmentRequested", "ShipmentDispatched"]
+    assert trace.step(other.metadata.id) is None
+    assert types(Trace.of(world.connection, requested.metadata.id)) == types(trace)
+
+
 def test_a_stream_with_several_correlations_shows_each_with_its_own_times(world: World) -> None:
     world.recorded("StockReceived", "stock/mug", correlation_id="delivery-1")
     second = world.recorded("StockReceived", "stock/mug", correlation_id="delivery-2", after=70_000)

@@ -45,6 +45,13 @@ def answer(operation: str, *answers: Answer, about: str = "") -> None:
     _answer(operation, answers, about)
 
 
+def deny_the_next_commit() -> None:
+    """Deny the next write of a unit of work: a transaction or, of a ledger row alone, an update."""
+    denied = iter([DENIED])
+    for operation in ("TransactWriteItems", "UpdateItem"):
+        _answer(operation, denied, "")
+
+
 def always_answer(operation: str, given: Answer, *, about: str = "") -> None:
     """Make AWS give this answer to every call of `operation` whose body contains `about`."""
     _answer(operation, repeat(given), about)

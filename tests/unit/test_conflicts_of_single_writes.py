@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daybook.consumers.effect_records import COMPLETED, EffectRecord, EffectRecords
+from daybook.consumers.effect_records import OPEN, EffectRecord, EffectRecords
 from daybook.consumers.switch import Switches
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
@@ -40,7 +40,7 @@ def move_a_cursor(world: World) -> None:
 
 
 def begin_an_effect(world: World) -> None:
-    EffectRecords(world.client, NAMES.ledger, "try-it").begin("trial/1001", cause="e-1", seconds=30)
+    EffectRecords(world.client, world.ledger, "try-it").begin("trial/1001", cause="e-1", seconds=30)
 
 
 def count_a_failure(world: World) -> None:
@@ -106,7 +106,7 @@ def test_an_effect_whose_record_meets_conflicts_makes_its_call_once(world: World
         assert world.deliver(attempting(body), Message(from_the_bus(recorded(a_loan())))) == []
 
     (row,) = (item for item in world.items("ledger") if item["key"] == EFFECT)
-    assert (calls, row["state"], row["notes"]) == (["trial/1001"], COMPLETED, {"intent": "pi_1"})
+    assert (calls, row["state"], row["notes"]) == (["trial/1001"], OPEN, {"intent": "pi_1"})
 
 
 def test_a_conflict_that_does_not_end_hands_the_message_back_and_is_no_failed_attempt(

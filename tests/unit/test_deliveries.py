@@ -56,8 +56,10 @@ def test_an_event_is_one_read_one_transaction_and_at_most_one_more_read(
 
     world.receive(handler, event)
 
-    assert calls.count("TransactWriteItems") == 1
-    assert [call for call in calls if call != "TransactWriteItems"] in (["BatchGetItem"], ["BatchGetItem"] * 2)
+    if handler is loan_status_requested:  # which writes one row that only takes newer values: tests/unit/test_views.py
+        assert calls == [*["BatchGetItem"] * 2, "GetItem", *["UpdateItem"] * 2]
+    else:
+        assert calls in (["BatchGetItem", "TransactWriteItems"], [*["BatchGetItem"] * 2, "TransactWriteItems"])
 
 
 def test_only_an_event_that_continues_a_stream_reads_its_head(world: World) -> None:

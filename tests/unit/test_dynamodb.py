@@ -394,3 +394,45 @@ def test_a_batch_reads_at_most_100_items(client: Any, number: int) -> None:
 
     with refused("ValidationException", "Too many items|duplicates"):
         client.batch_get_item(RequestItems={TABLE: {"Keys": keys}})
+
+
+# --- capacity ---------------------------------------------------------------------------------------------------------
+
+
+def consumed(answer: Any) -> tuple[float, float]:
+    """The write units of the table and of its index."""
+    (capacity,) = [answer["ConsumedCapacity"]] if "Table" in answer["ConsumedCapacity"] else answer["ConsumedCapacity"]
+    of_index = capacity.get("GlobalSecondaryIndexes", {}).get("by-kind", {}).get("CapacityUnits", 0)
+    assert capacity["CapacityUnits"] == capacity["Table"]["CapacityUnits"] + of_index
+    return capacity["Table"]["CapacityUnits"], of_index
+
+
+def written(client: Any, **attributes: str) -> tuple[float, float]:
+    item = KEY | {name: {"S": text} for name, text in attributes.items()}
+    return consumed(client.put_item(TableName=TABLE, Item=item, ReturnConsumedCapacity="INDEXES"))
+
+
+def test_a_write_consumes_a_unit_for_each_started_kilobyte_of_the_larger_item(client: Any) -> None:
+    keys = len("p") + len("a") + len("s") + 2  # bytes; a number of one digit has two
+
+    assert written(client, x="." * (KILOBYTES - keys - 1)) == (1, 0)
+    assert written(client, x="." * (KILOBYTES - keys)) == (2, 0)
+    assert written(client) == (2, 0)
+    assert written(client) == (1, 0)
+
+
+def test_an_index_consumes_units_only_if_what_it_contains_changes(client: Any) -> None:
+    assert written(client, kind="a", size="1") == (1, 1)
+    assert written(client, kind="a", size="1", other="not in the index") == (1, 0)
+    assert written(client, kind="a", size="2") == (1, 1)
+    assert written(client, kind="b", size="2") == (1, 2)  # deleted, and written again
+    deleted = client.delete_item(TableName=TABLE, Key=KEY, ReturnConsumedCapacity="INDEXES")
+    assert consumed(deleted) == (1, 1)
+
+
+def test_in_a_transaction_an_item_consumes_twice_as_much_and_its_index_does_not(client: Any) -> None:
+    item = {"Put": {"TableName": TABLE, "Item": KEY | {"kind": {"S": "a"}}}}
+
+    answer = client.transact_write_items(TransactItems=[item], ReturnConsumedCapacity="INDEXES")
+
+    assert consumed(answer) == (2, 1)

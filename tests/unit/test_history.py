@@ -136,7 +136,7 @@ def test_without_deliveries_nothing_is_pending_and_no_call_is_made(world: World)
 
     assert pending(world) == set()
 
-    assert calls == ["BatchGetItem", "TransactWriteItems"]  # the first one reads the event
+    assert calls == ["BatchGetItem", "UpdateItem"]  # the event, and its status
 
 
 def test_many_deliveries_are_read_in_several_requests(world: World) -> None:

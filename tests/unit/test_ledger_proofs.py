@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from daybook.consumers.effect_records import COMPLETED, OPEN, EffectRecord
+from daybook.consumers.effect_records import OPEN, EffectRecord
 from daybook.consumers.failure import NonRetryable, RetryLater
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
@@ -29,7 +29,7 @@ from daybook.operate.dead_letters.retry import RetryOperation
 from daybook.store import ledger_proofs
 from daybook.store.attributes import pack_item
 from daybook.store.cursor import Cursor, Cursors
-from daybook.store.ledger import COMMITTED, DEAD, DISCARDED
+from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 from daybook.testing.keys import proven, writer
 from daybook.testing.world import NAMES, Handler, World, errors
 from tests.application.builders import DESK, Message, a_loan, from_the_bus, loan_data, recorded, sent
@@ -224,35 +224,61 @@ def test_no_call_more_is_made_on_the_normal_path(world: World) -> None:
     calls = faults.calls()
 
     world.deliver(handler, from_the_bus(second))
-    assert calls == ["BatchGetItem", "TransactWriteItems"]
+    assert calls == ["BatchGetItem", "UpdateItem"]
     world.deliver(handler, from_the_bus(second))
-    assert calls[2:] == ["BatchGetItem", "TransactWriteItems"]  # a duplicate
+    assert calls[2:] == ["BatchGetItem", "UpdateItem"]  # a duplicate
 
 
 # --- effect records -------------------------------------------------------------------------------------------------
 
 
-def an_effect_record(**other: Any) -> dict[str, Any]:
-    row = {"key": "try-it#effect#trial/1001", "state": COMPLETED, "completed_at": NOW, "events": ["e-1"]}
-    return row | {"number": 1, "cause": "another", "notes": {}} | other
+def performed(**other: Any) -> dict[str, Any]:
+    """The row of another event, whose effect was performed. The effect record of this event's key names it."""
+    return a_status(recorded(id="another"), "try-it", effect="trial/1001") | other
 
 
-EFFECT_RECORDS = {
-    "no proof": an_effect_record(),
-    "other events": proven(an_effect_record()) | {"events": []},
-    "another key": proven(an_effect_record(key="try-it#effect#trial/1002")) | {"key": "try-it#effect#trial/1001"},
-    "the proof of a status": an_effect_record() | {"proof": proven(a_status(recorded(), "try-it"))["proof"]},
+PERFORMED = {
+    "no proof": performed(),
+    "another key": proven(performed(effect="trial/1002")) | {"effect": "trial/1001"},
+    "the key added": proven(a_status(recorded(id="another"), "try-it")) | {"effect": "trial/1001"},
+    "the proof of another event": performed(proof=proven(performed(key="try-it#e-3"))["proof"]),
 }
 
 
-# Guards: the check after AlreadyPerformed.
-@pytest.mark.parametrize("row", EFFECT_RECORDS.values(), ids=EFFECT_RECORDS)
-def test_a_planted_effect_record_does_not_count_as_a_call(world: World, row: dict[str, Any]) -> None:
+def plant_effect_record(world: World, **other: Any) -> None:
+    """Write an effect record that says that the call was made for another event."""
+    row = {"key": "try-it#effect#trial/1001", "state": OPEN, "cause": "another", "number": 1, "notes": {}}
+    plant(world, row | other)
+
+
+# Guards: the check after AlreadyPerformed, and that the proof covers the idempotency key.
+@pytest.mark.parametrize("row", PERFORMED.values(), ids=PERFORMED)
+def test_a_planted_row_of_another_event_does_not_count_as_a_call(world: World, row: dict[str, Any]) -> None:
     event = an_event(world)
     plant(world, row)
+    plant_effect_record(world)
 
     assert_not_processed(world, attempting(_call), event)
     assert world.entries(event) == []
+
+
+# Guards: the comparison of the idempotency key, in EffectRecords.performed.
+@pytest.mark.parametrize(
+    "row",
+    [{}, {"effect": "trial/1002"}, {"effect": "trial/1001", "state": DISCARDED}],
+    ids=["of a reaction", "of another key", "discarded"],
+)
+def test_a_true_row_does_not_prove_another_call(world: World, row: dict[str, str]) -> None:
+    event = an_event(world)
+    plant(world, proven(a_status(recorded(id="another"), "try-it") | row))
+    plant_effect_record(world)
+
+    message = Message(from_the_bus(event))
+
+    assert world.deliver(attempting(_call), message) == [message]
+
+    assert (called, world.dead_letters()) == ([], [])
+    assert [entry.state for entry in world.entries(event)] == [TRYING]
 
 
 # --- ordered consumers ----------------------------------------------------------------------------------------------
@@ -428,7 +454,6 @@ def retried(running: Running) -> list[str]:
 IN_THE_WAY: dict[str, tuple[str, dict[str, Any]]] = {
     "a status of a reaction": ("a reaction", {}),
     "a status of an effect": ("an effect", {}),
-    "an effect record": ("an effect", an_effect_record()),
     "a status of an ordered reaction": ("an ordered reaction", {}),
     "a cursor": ("an ordered reaction", CURSORS["moved"]),
 }

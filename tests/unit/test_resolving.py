@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
-from daybook.consumers.effect_records import COMPLETED, OPEN, WITHDRAWN, EffectRecord, InProgress
+from daybook.consumers.effect_records import OPEN, WITHDRAWN, EffectRecord, InProgress
 from daybook.contracts import clock
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
@@ -24,6 +25,8 @@ from daybook.operate.dead_letters.resolve import (
 )
 from daybook.store.attributes import pack_item
 from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
+from daybook.store.transaction import Backoff, write_alone
+from daybook.testing.keys import writer
 from daybook.testing.world import NAMES, World
 from tests.application.builders import from_the_bus, recorded
 from tests.application.contracts.reminders import ReminderSent
@@ -145,11 +148,7 @@ def test_an_effect_that_did_not_happen_runs_again_and_records_its_outcome_itself
     done = resolved(running, event, resolving.NO_EFFECT)
 
     assert mailer.sent == ["trial/1001"] * 2
-    assert (done.state, state(running, event), effect_record(running.world)["state"]) == (
-        COMMITTED,
-        COMMITTED,
-        COMPLETED,
-    )
+    assert (done.state, state(running, event)) == (COMMITTED, COMMITTED)
     assert running.world.events("reminder/1001.trial") == [SENT]
     (operation,) = running.operations()
     resolution = operation_event(operation)
@@ -263,8 +262,9 @@ def test_an_effect_that_happened_does_not_run_again_and_has_the_outcome_event_th
     assert (entry.state, list(entry.emitted)) == (COMMITTED, [by_hand.metadata.id])
     assert not entry.details.keys() & {"dead", "error", "reason", "body"}
     assert entry.details["operation"] == operation_event(operation).operation_id
+    assert entry.details["effect"] == "trial/1001"
     row = effect_record(running.world)
-    assert (row["state"], row["events"], "until" in row) == (COMPLETED, [by_hand.metadata.id], False)
+    assert (row["resolved_by"], "until" in row) == (entry.details["operation"], False)
     assert (operation_event(operation).outcome, operation_event(operation).outcome_events) == (
         resolving.TOOK_EFFECT,
         (by_hand.metadata.id,),
@@ -299,7 +299,6 @@ def test_an_effect_that_happened_may_have_no_outcome_event(running: Running, mai
 
     assert (done.state, done.outcome_events) == (COMMITTED, ())
     assert running.business_events() == [event]
-    assert (effect_record(running.world)["state"], effect_record(running.world)["events"]) == (COMPLETED, [])
 
 
 # Guards: all writes are one transaction.
@@ -341,6 +340,20 @@ def test_an_effect_record_that_was_changed_meanwhile_is_not_resolved(
         resolving.TOOK_EFFECT: lambda: resolving.took_effect(connection, unknown, SENT, WHY),
     }
     error_of(commands[outcome], EffectRecordChanged)
+
+    assert (effect_record(running.world)["state"], running.operations(), mailer.sent) == (OPEN, [], ["trial/1001"])
+
+
+# Guards: the condition on the ledger's row of the withdrawal.
+def test_an_effect_whose_outcome_was_recorded_meanwhile_is_not_withdrawn(running: Running, mailer: Mailer) -> None:
+    event = with_unknown_outcome(running, mailer)
+    unknown = unknown_outcome(running, event)
+    m = event.metadata
+    late = LedgerEntry(m.id, "try-it", COMMITTED, m.time, m.stream, m.sequence, details={"effect": "trial/1001"})
+    write_alone(running.world.client, "row", running.world.ledger.record(late, writer("try-it")), Backoff(lambda: 9))
+
+    command = partial(resolving.had_no_effect, running.connection(), unknown, WHY, pause=running.pause)
+    error_of(command, EffectRecordChanged)
 
     assert (effect_record(running.world)["state"], running.operations(), mailer.sent) == (OPEN, [], ["trial/1001"])
 
@@ -466,8 +479,9 @@ def test_an_effect_that_is_known_not_to_have_happened_must_be_retried(running: R
 
 
 def test_an_effect_that_is_known_to_have_happened_must_be_retried(running: Running, mailer: Mailer) -> None:
-    event = with_unknown_outcome(running, mailer)
-    set_effect_record(running, state=COMPLETED)
+    first = with_unknown_outcome(running, mailer)
+    event = a_dead_letter(running, sequence=False)
+    resolved(running, first, resolving.TOOK_EFFECT)
 
     error = error_of(lambda: unknown_outcome(running, event), NothingToResolve)
 

@@ -11,8 +11,19 @@ from hypothesis import strategies as st
 from daybook.consumers.view import Add, Change, SetIfNewer, View, _stamp, view
 from daybook.contracts.contract import Event
 from daybook.contracts.envelope import Envelope
-from daybook.testing.world import Handler, World
-from tests.application.builders import a_loan, a_reservation, a_shortage, from_the_bus, received_books, recorded
+from daybook.store.attributes import pack_item
+from daybook.store.ledger import COMMITTED, DISCARDED
+from daybook.testing.keys import proven
+from daybook.testing.world import NAMES, Handler, World
+from tests.application.builders import (
+    Message,
+    a_loan,
+    a_reservation,
+    a_shortage,
+    from_the_bus,
+    received_books,
+    recorded,
+)
 from tests.application.contracts.books import BooksReceived
 from tests.application.services.loans.loan_status import (
     LoanStatus,
@@ -22,6 +33,7 @@ from tests.application.services.loans.loan_status import (
 )
 from tests.unit import faults
 from tests.unit.contracts import Tally
+from tests.unit.test_delivery_attempts import later
 
 STATUS: dict[type[Event], Handler] = {
     type(a_loan()): loan_status_requested,
@@ -181,11 +193,132 @@ def test_an_event_that_changes_no_row_is_committed(world: World) -> None:
 def test_a_newer_event_that_is_committed_meanwhile_wins(world: World) -> None:
     plan = Written()
     newer, older = plan.event(setting(2, left="new")), plan.event(setting(1, left="old", right="old"))
-    faults.meanwhile("TransactWriteItems", lambda: world.deliver(plan.handler, from_the_bus(newer)))
+    faults.meanwhile("UpdateItem", lambda: world.deliver(plan.handler, from_the_bus(newer)))
 
     assert world.deliver(plan.handler, from_the_bus(older)) == []
 
     assert world.row(Tally, "a") == Tally(name="a", left="new", right="old")
+
+
+def test_a_newer_event_that_is_added_to_the_same_row_meanwhile_wins(world: World) -> None:
+    plan = Written()
+    newer = plan.event(setting(2, left="new"), adding(total=1))
+    older = plan.event(setting(1, left="old", right="old"), adding(total=10))
+    faults.meanwhile("TransactWriteItems", lambda: world.deliver(plan.handler, from_the_bus(newer)))
+
+    assert world.deliver(plan.handler, from_the_bus(older)) == []
+
+    assert world.row(Tally, "a") == Tally(name="a", left="new", right="old", total=11)
+
+
+# --- one row that only takes newer values: without a transaction ------------------------------------------------------
+
+
+def test_one_row_that_only_takes_newer_values_is_written_without_a_transaction(world: World) -> None:
+    plan = Written()
+    calls = faults.calls()
+
+    world.deliver(plan.handler, from_the_bus(plan.event(setting(1, left="1", right="1"))))
+
+    # the event, the generations, the status, the row, and the ledger's row
+    assert calls == ["BatchGetItem", "BatchGetItem", "GetItem", "UpdateItem", "UpdateItem"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [adding(total=1)],
+        [setting(1, left="1"), adding(total=1)],
+        [SetIfNewer(Tally, key, order=1, fields={"left": "1"}) for key in "ab"],
+    ],
+    ids=["adds", "sets and adds", "two rows"],
+)
+def test_all_other_changes_are_one_transaction(world: World, changes: list[Change]) -> None:
+    plan = Written()
+    calls = faults.calls()
+
+    world.deliver(plan.handler, from_the_bus(plan.event(*changes)))
+
+    assert calls == ["BatchGetItem", "BatchGetItem", "TransactWriteItems"]
+
+
+# Guards: the order of the two writes, in Projection.write.
+@pytest.mark.parametrize(("write", "when"), [(1, "before"), (1, "after"), (2, "before"), (2, "after")])
+def test_a_redelivery_completes_what_a_process_that_died_has_begun(world: World, write: int, when: str) -> None:
+    plan = Written()
+    event = plan.event(setting(1, left="1"))
+    message = Message(from_the_bus(event))
+    faults.die("UpdateItem", when, nth=write)
+    with pytest.raises(faults.Death):
+        world.deliver(plan.handler, message)
+    row = Tally(name="a", left="1")
+    assert (world.row(Tally, "a"), len(world.entries(event))) == (
+        None if (write, when) == (1, "before") else row,
+        (write, when) == (2, "after"),
+    )
+
+    assert world.deliver(plan.handler, later(message)) == []
+
+    assert world.row(Tally, "a") == row
+    assert [entry.state for entry in world.entries(event)] == [COMMITTED]
+
+
+def test_a_value_that_is_newer_than_what_a_process_that_died_has_written_is_kept(world: World) -> None:
+    plan = Written()
+    older, newer = plan.event(setting(1, left="old", right="old")), plan.event(setting(2, left="new"))
+    message = Message(from_the_bus(older))
+    faults.die("UpdateItem", "after")
+    with pytest.raises(faults.Death):
+        world.deliver(plan.handler, message)
+    world.deliver(plan.handler, from_the_bus(newer))
+
+    assert world.deliver(plan.handler, later(message)) == []
+
+    assert world.row(Tally, "a") == Tally(name="a", left="new", right="old")
+    assert [entry.state for event in (older, newer) for entry in world.entries(event)] == [COMMITTED] * 2
+
+
+# botocore repeats a call whose answer was lost. Without a transaction it has no token.
+@pytest.mark.parametrize("changes", [[setting(1, left="1")], []], ids=["a row and the status", "only the status"])
+def test_a_write_that_botocore_repeats_changes_nothing_more(world: World, changes: list[Change]) -> None:
+    plan = Written()
+    event = plan.event(*changes)
+    world.deliver(plan.handler, from_the_bus(plan.event()))
+    faults.send_again("UpdateItem")
+
+    assert world.deliver(plan.handler, from_the_bus(event)) == []
+
+    assert world.row(Tally, "a") == (Tally(name="a", left="1") if changes else None)
+    assert [entry.state for entry in world.entries(event)] == [COMMITTED]
+    assert world.dead_letters() == []
+
+
+# Guards: the read of the ledger before the row is written.
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_discarded_event_changes_no_row(world: World, tries: int) -> None:
+    plan = Written()
+    event, m = (made := plan.event(setting(1, left="1"))), made.metadata
+    name = plan.handler.name
+    row: dict[str, object] = {"key": f"{name}#{m.id}", "state": DISCARDED, "at": m.recorded_at}
+    world.client.put_item(TableName=NAMES.ledger, Item=pack_item(proven(row)))
+
+    assert world.deliver(plan.handler, Message(from_the_bus(event), tries=tries)) == []
+
+    assert world.items("tallies") == []
+    assert [entry.state for entry in world.entries(event)] == [DISCARDED]
+
+
+@pytest.mark.parametrize("about", ["tallies", "ledger"])
+def test_a_write_without_a_transaction_waits_for_the_transaction_of_another(world: World, about: str) -> None:
+    plan = Written()
+    event = plan.event(setting(1, left="1"))
+    conflict = faults.error("TransactionConflictException")
+    faults.answer("UpdateItem", conflict, conflict, about=NAMES.of(about))
+
+    assert world.deliver(plan.handler, from_the_bus(event)) == []
+
+    assert world.row(Tally, "a") == Tally(name="a", left="1")
+    assert [(entry.state, list(entry.failed_attempts)) for entry in world.entries(event)] == [(COMMITTED, [])]
 
 
 @given(st.integers(0, 10**20 - 1), st.integers(0, 10**20 - 1))

@@ -11,7 +11,7 @@ import pytest
 
 from daybook.backbone import watch_ledger
 from daybook.backbone.watch_ledger import FILTERS
-from daybook.consumers.effect_records import COMPLETED, OPEN, WITHDRAWN
+from daybook.consumers.effect_records import OPEN, WITHDRAWN
 from daybook.store.cursor import BLOCKED, MOVING, WAITING
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
 from daybook.testing.world import Context, World
@@ -23,7 +23,7 @@ LEGAL = [
     *((TRYING, state) for state in (TRYING, COMMITTED, DEAD)),
     *((DEAD, state) for state in (DEAD, COMMITTED, DISCARDED)),
     (DISCARDED, COMMITTED),  # an effect was performed before its event was discarded
-    *((("", OPEN), (OPEN, OPEN), (OPEN, WITHDRAWN), (WITHDRAWN, OPEN), (OPEN, COMPLETED), (WITHDRAWN, COMPLETED))),
+    *((("", OPEN), (OPEN, OPEN), (OPEN, WITHDRAWN), (WITHDRAWN, OPEN))),
     *((("", MOVING), (MOVING, WAITING), (WAITING, BLOCKED), (BLOCKED, MOVING))),
 ]
 ILLEGAL = [
@@ -31,8 +31,6 @@ ILLEGAL = [
     *((DISCARDED, state) for state in (TRYING, DEAD, DISCARDED, "")),
     *((state, DISCARDED) for state in ("", TRYING)),
     *((state, "") for state in (TRYING, DEAD, OPEN, MOVING)),
-    *((COMPLETED, state) for state in (OPEN, WITHDRAWN, COMPLETED, "")),
-    ("", COMPLETED),
 ]
 
 

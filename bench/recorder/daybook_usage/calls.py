@@ -7,6 +7,7 @@ for each started KB in an index. Read units are calculated here from the size of
 from collections.abc import Mapping
 from typing import Any
 
+from .parts import units
 from .record import record
 from .sizes import item_bytes, read_units
 
@@ -31,7 +32,6 @@ def _calling(params: dict[str, Any], model: Any, context: dict[str, Any], **_: A
 def _answered(parsed: Mapping[str, Any], model: Any, context: Mapping[str, Any], **_: Any) -> None:
     params = context.get(_PARAMS, {})
     refused = "Error" in parsed
-    table, index = (0.0, 0.0) if model.name in _READS else _written(parsed)
     record(
         kind="call",
         service=model.service_model.service_name,
@@ -39,8 +39,7 @@ def _answered(parsed: Mapping[str, Any], model: Any, context: Mapping[str, Any],
         refused=refused,
         parts=len(params.get("TransactItems", ())),
         entries=sum(_events(entry) for entry in params.get("Entries", ())),
-        written=table,
-        indexed=index,
+        written={} if model.name in _READS else units(model.name, params, parsed),
         read=0 if refused else _read(model.name, params, parsed),
     )
 
@@ -49,17 +48,6 @@ def _events(entry: Mapping[str, Any]) -> int:
     """The number of events that EventBridge bills for the entry."""
     size = sum(len(str(entry.get(part, "")).encode()) for part in ("Source", "DetailType", "Detail"))
     return -(-size // _EVENT_BYTES)
-
-
-def _written(parsed: Mapping[str, Any]) -> tuple[float, float]:
-    """Write request units of tables and of their indexes."""
-    consumed = parsed.get("ConsumedCapacity") or []
-    table = index = 0.0
-    for each in [consumed] if isinstance(consumed, Mapping) else consumed:
-        of_indexes = sum(one.get("CapacityUnits", 0.0) for one in (each.get("GlobalSecondaryIndexes") or {}).values())
-        table += each.get("CapacityUnits", 0.0) - of_indexes
-        index += of_indexes
-    return table, index
 
 
 def _read(operation: str, params: Mapping[str, Any], parsed: Mapping[str, Any]) -> float:

@@ -8,13 +8,15 @@ import sys
 from importlib.abc import Loader, MetaPathFinder
 from typing import TYPE_CHECKING
 
+from . import record
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
 _BOTOCORE = "botocore.handlers"
-_FUNCTIONS = "functions."
+_FUNCTIONS = ("functions.", "daybook.backbone.")
 
 
 class _Extended(Loader):
@@ -55,7 +57,9 @@ class _Finder(MetaPathFinder):
 
 
 def install() -> None:
-    """Install the recorder in this process."""
+    """Install the recorder in this process, which may have loaded botocore already."""
+    if _BOTOCORE in sys.modules:
+        _record_calls(sys.modules[_BOTOCORE])
     sys.meta_path.insert(0, _Finder())
 
 
@@ -64,6 +68,13 @@ def _record_calls(module: ModuleType) -> None:
 
 
 def _time_handler(module: ModuleType) -> None:
-    """Measure the runs of the module's handler, if it has one: only the function's own module does."""
-    if callable(handler := getattr(module, "handler", None)):
-        vars(module)["handler"] = importlib.import_module("daybook_usage.runs").timed(handler)
+    """Measure the runs of the process's own handler, if this module has it: a consumer of the function's name, or the
+    handler of a module of the backbone.
+    """
+    function = record.function()
+    names = [name for name, value in vars(module).items() if getattr(value, "name", None) == function]
+    if module.__name__.rpartition(".")[2] == function.replace("-", "_") and "handler" not in names:
+        names.append("handler")
+    for name in names:
+        if callable(handler := getattr(module, name, None)):
+            vars(module)[name] = importlib.import_module("daybook_usage.runs").timed(handler)

@@ -5,10 +5,14 @@ import os
 from typing import Any
 
 
+def function() -> str:
+    """The name of this process's function."""
+    return os.environ["AWS_LAMBDA_FUNCTION_NAME"].removeprefix(f"daybook-{os.environ['DAYBOOK_STAGE']}-")
+
+
 def record(**fields: Any) -> None:
     """Append a record with the function's name."""
-    function = os.environ["AWS_LAMBDA_FUNCTION_NAME"].removeprefix(f"daybook-{os.environ['DAYBOOK_STAGE']}-")
-    line = json.dumps({"function": function, **fields}) + "\n"
+    line = json.dumps({"function": function(), **fields}) + "\n"
     file = os.open(os.environ["DAYBOOK_USAGE"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(file, line.encode())  # in one write, so that processes do not mix lines

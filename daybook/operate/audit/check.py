@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 from daybook.application import catalogue
-from daybook.consumers.effect_records import COMPLETED
 from daybook.operate import moments
 from daybook.operate.audit.chain import Chain
 from daybook.operate.audit.findings import Difference, Findings
@@ -37,8 +36,6 @@ from daybook.store.ledger_keys import is_of_cursor, is_of_event, is_of_system
 
 # The number of missing events that are held in memory, so that none is reported twice.
 _MAX_REMEMBERED = 20_000
-# The states of rows that say that work is done.
-_PROVEN_STATES = DONE | {COMPLETED}
 # Items between two updates of the progress.
 _STEP = 500
 
@@ -161,7 +158,7 @@ class _Audit:
         consumer, key_ = row["consumer"], row["key"]
         if consumer not in self.known_consumers.types:
             return False  # it is reported already
-        if not (str(row.get("state")) in _PROVEN_STATES or is_of_cursor(key_)):
+        if not (str(row.get("state")) in DONE or is_of_cursor(key_)):
             return False
         proven = self.connection.keyring.proves_row(row)
         if not proven:

@@ -35,11 +35,12 @@ ROW = (
     "failed_attempts",
     "operation",
     "content_hash",
+    "effect",
     "dead",
     "proof",
 )
 # The attributes of other rows that their proofs cover.
-OTHER_ROWS = ("completed_at", "events", "version", "pending")
+OTHER_ROWS = ("version", "pending")
 _CURSOR = ("key", "pending")
 
 Key = tuple[str, str]  # an event's id (or the rest of another row's key) and a consumer

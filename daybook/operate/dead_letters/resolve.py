@@ -16,13 +16,13 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 
 from daybook.application import catalogue
-from daybook.consumers.effect_records import COMPLETED, OPEN, WITHDRAWN, EffectRecords
+from daybook.consumers.effect_records import OPEN, WITHDRAWN, EffectRecords
 from daybook.contracts import clock
 from daybook.contracts.contract import ContractBroken, Event, Place, UnknownVersion, personal_fields
 from daybook.contracts.envelope import Envelope, EventTooLarge
 from daybook.contracts.identity import emitted_id, filled_key
 from daybook.contracts.operations import EffectResolved
-from daybook.contracts.proof import OPERATIONS, Writer
+from daybook.contracts.proof import OPERATIONS
 from daybook.operate import moments
 from daybook.operate.connection import LOCAL, Connection
 from daybook.operate.consumers import Consumer, consumers
@@ -38,7 +38,7 @@ from daybook.operate.registered import rows_of
 from daybook.operate.send.entries import json_in
 from daybook.operate.terminal import daybook
 from daybook.store.event_store import Draft, Head, successor
-from daybook.store.ledger import COMMITTED, DEAD, LedgerEntry
+from daybook.store.ledger import COMMITTED, DEAD, EFFECT_KEY, LedgerEntry
 from daybook.store.transaction import ConditionsFailed
 
 EFFECT: Final = "effect"
@@ -127,11 +127,12 @@ def find(connection: Connection, name: str) -> UnknownOutcome:
         raise NothingToResolve(f"{dead_letter.consumer} {what}; retry the dead letter, or discard it")
     stored = _stored(connection, dead_letter)
     idempotency_key = filled_key(consumer.idempotency_key, dict(_read(dead_letter, stored, consumer)))
-    record = _records(connection, consumer).find(idempotency_key)
+    records = _records(connection, consumer)
+    record = records.find(idempotency_key)
     again = daybook("dead", "retry", dead_letter.id, stage=connection.stage)
     if record is None:
         why = f"there was no attempt of {idempotency_key}: {dead_letter.id} died before it; {again}"
-    elif record["state"] == COMPLETED:
+    elif record["cause"] != dead_letter.event and records.performed(idempotency_key, record):
         why = f"the outcome of {idempotency_key} is already recorded; to remove the dead letter: {again}"
     elif record["cause"] != dead_letter.event:
         other = daybook("dead", "resolve", f"{record['cause']}@{dead_letter.consumer}", stage=connection.stage)
@@ -174,14 +175,16 @@ def had_no_effect(
         operation = Operation.start(connection)
         withdrawal = _records(connection, unknown.consumer).update(
             unknown.idempotency_key,
-            # A process that still runs cannot complete it: it is not open, and the next attempt has another number.
             "SET #state = :withdrawn, resolved_by = :operation REMOVE #until",
             unknown.number,
             values={":withdrawn": WITHDRAWN, ":operation": operation.id},
         )
-        if not operation.try_to_commit(
-            _resolved(operation, unknown, NO_EFFECT, reason), {_EFFECT_RECORD: {"Update": withdrawal}}
-        ):
+        parts = {
+            _EFFECT_RECORD: {"Update": withdrawal},
+            # A process that still runs may have recorded the outcome.
+            _LEDGER: connection.ledger.still_dead(unknown.dead_letter.event, unknown.consumer.name),
+        }
+        if not operation.try_to_commit(_resolved(operation, unknown, NO_EFFECT, reason), parts):
             raise _record_changed(unknown)
     known = connection.ledger.find(unknown.dead_letter.event, unknown.consumer.name)
     for outcome in Delivery(connection, unknown.consumer.name).deliver([line_of(unknown.stored)]):
@@ -208,7 +211,7 @@ def took_effect(connection: Connection, unknown: UnknownOutcome, outcome: Event 
         now = clock.now()
         parts = {
             _LEDGER: _ledger_part(connection, unknown, operation, outcome_events, now),
-            _EFFECT_RECORD: _effect_record_part(connection, unknown, outcome_events),
+            _EFFECT_RECORD: _effect_record_part(connection, unknown, operation),
         }
         if outcome:
             parts["event"] = connection.store.append(_envelope(connection, unknown, outcome, event_id, now))
@@ -295,7 +298,7 @@ def _check_process_has_ended(connection: Connection, idempotency_key: str, until
 
 
 def _records(connection: Connection, consumer: Consumer) -> EffectRecords:
-    return EffectRecords(connection.dynamodb, connection.names.ledger, consumer.name)
+    return EffectRecords(connection.dynamodb, connection.ledger, consumer.name)
 
 
 def _record_changed(unknown: UnknownOutcome) -> EffectRecordChanged:
@@ -321,23 +324,22 @@ def _ledger_part(
     connection: Connection, unknown: UnknownOutcome, operation: Operation, outcome_events: tuple[str, ...], now: str
 ) -> dict[str, Any]:
     m = unknown.stored.metadata
-    details = {"operation": operation.id}
+    details = {"operation": operation.id, EFFECT_KEY: unknown.idempotency_key}
     entry = LedgerEntry(
         m.id, unknown.consumer.name, COMMITTED, now, m.stream, m.sequence, outcome_events, details=details
     )
-    return connection.ledger.record(entry, _writer(connection, unknown), already_performed=True)
+    # The effect, whose key proves its rows.
+    return connection.ledger.record(entry, connection.keyring.writer(unknown.consumer.name))
 
 
-def _effect_record_part(
-    connection: Connection, unknown: UnknownOutcome, outcome_events: tuple[str, ...]
-) -> dict[str, Any]:
+def _effect_record_part(connection: Connection, unknown: UnknownOutcome, operation: Operation) -> dict[str, Any]:
+    """Note the decision in the record, on the condition that no process has taken it over, and no other operator has
+    withdrawn it.
+    """
+    values = {":operation": operation.id}
+    expression = "SET resolved_by = :operation REMOVE #until"
     records = _records(connection, unknown.consumer)
-    return records.completion(unknown.idempotency_key, unknown.number, outcome_events, _writer(connection, unknown))
-
-
-def _writer(connection: Connection, unknown: UnknownOutcome) -> Writer:
-    """The effect, whose key proves its rows."""
-    return connection.keyring.writer(unknown.consumer.name)
+    return {"Update": records.update(unknown.idempotency_key, expression, unknown.number, values=values)}
 
 
 def _envelope(connection: Connection, unknown: UnknownOutcome, outcome: Event, event_id: str, now: str) -> Envelope:

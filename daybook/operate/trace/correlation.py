@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice, takewhile
 
 from daybook.contracts.envelope import Envelope
@@ -20,6 +21,8 @@ from daybook.store.ledger import DEAD
 
 # The period in which the journal is searched for an event without a ledger row.
 _SEARCH_PERIOD = timedelta(hours=24)
+# The events that one query reads of a stream: most runs are short.
+_PAGE_SIZE = 25
 
 
 class NothingFound(Unsuccessful):
@@ -84,7 +87,7 @@ class _Search:
         self._cut = False
 
     def result(self) -> Collected:
-        events = sorted(self._found.values(), key=lambda e: (e.metadata.recorded_at, *_place(e)))
+        events = sorted(self._found.values(), key=_order)
         return Collected(tuple(events), self._cut)
 
     def stream(self, stream: str) -> bool:
@@ -111,23 +114,22 @@ class _Search:
         return bool(self._found)
 
     def _correlations(self, correlation_ids: Iterable[str]) -> None:
-        found = self._connection.each(self._correlation, correlation_ids)
-        for run, _ in found:
-            self._add(run)
-        self._fetch([place for _, places in found for place in places])
+        for events in self._connection.each(self._correlation, correlation_ids):
+            self._add(events)
 
-    def _correlation(self, correlation_id: str) -> tuple[list[Envelope], list[Place]]:
-        """The events of a correlation on its first stream, and the places of all others."""
+    def _correlation(self, correlation_id: str) -> list[Envelope]:
+        """The first events of a correlation: of its run that begins with its first event, and of all other runs."""
         root = self.known.place_of(correlation_id)
-        run = self._run(correlation_id, root) if root else []
-        places = list(islice(self._store.positions_of_correlation(correlation_id), self._most + 1))
-        self._cut |= len(run) > self._most or len(places) > self._most
-        return run[: self._most], places[: self._most]
+        others = islice(self._store.positions_of_correlation(correlation_id), self._most + 1)
+        runs = self._connection.each(partial(self._run, correlation_id), [*([root] if root else []), *others])
+        events = sorted((event for run in runs for event in run), key=_order)
+        self._cut |= len(events) > self._most
+        return events[: self._most]
 
-    def _run(self, correlation_id: str, root: Place) -> list[Envelope]:
-        """The first events in a row on its first stream. The correlation index has all others."""
-        stream, sequence = root
-        events = self._store.stream(stream, after=sequence - 1)
+    def _run(self, correlation_id: str, begin: Place) -> list[Envelope]:
+        """The events in a row of the correlation, from this place on."""
+        stream, sequence = begin
+        events = self._store.stream(stream, after=sequence - 1, page_size=_PAGE_SIZE)
         run = takewhile(lambda event: event.metadata.correlation_id == correlation_id, events)
         return list(islice(run, self._most + 1))
 
@@ -141,6 +143,11 @@ class _Search:
 
     def _fetch(self, places: Iterable[Place]) -> None:
         self._add(map(from_item, stored(self._connection, set(places) - self._found.keys()).values()))
+
+
+def _order(event: Envelope) -> tuple[str, str, int]:
+    """By the time of recording, then by stream and sequence."""
+    return event.metadata.recorded_at, *_place(event)
 
 
 def _place(event: Envelope) -> Place:

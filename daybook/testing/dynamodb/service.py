@@ -9,6 +9,7 @@ from itertools import islice
 from threading import RLock
 from typing import Any
 
+from daybook.testing.dynamodb.capacity import IN_A_TRANSACTION, consumed
 from daybook.testing.dynamodb.errors import NotSupported, ServiceError, condition_failed, invalid
 from daybook.testing.dynamodb.expressions import (
     CONDITION,
@@ -41,6 +42,7 @@ _MOST_BATCH_WRITES = 25
 _MOST_TABLES_LISTED = 100
 
 _ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
+_CONSUMED = "ReturnConsumedCapacity"
 _CONDITIONAL = {"TableName", CONDITION, NAMES, VALUES, _ON_FAILURE}
 _READING = {"TableName", "IndexName", FILTER, PROJECTION, NAMES, VALUES, "ConsistentRead", "Limit", "ExclusiveStartKey"}
 _WRITES = {
@@ -54,10 +56,10 @@ _PARAMETERS = {
     "ListTables": set[str](),
     "UpdateTable": {"TableName", "DeletionProtectionEnabled"},
     "DeleteTable": {"TableName"},
-    "PutItem": _WRITES["Put"],
-    "UpdateItem": {*_WRITES["Update"], "ReturnValues"},
-    "DeleteItem": _WRITES["Delete"],
-    "TransactWriteItems": {"TransactItems", "ClientRequestToken"},
+    "PutItem": {*_WRITES["Put"], _CONSUMED},
+    "UpdateItem": {*_WRITES["Update"], "ReturnValues", _CONSUMED},
+    "DeleteItem": {*_WRITES["Delete"], _CONSUMED},
+    "TransactWriteItems": {"TransactItems", "ClientRequestToken", _CONSUMED},
     "BatchWriteItem": {"RequestItems"},
     "GetItem": {"TableName", "Key", "ConsistentRead", PROJECTION, NAMES},
     "BatchGetItem": {"RequestItems"},
@@ -214,7 +216,10 @@ class DynamoDB:
             raise ServiceError("TransactionConflictException", "Transaction is ongoing for the item")
         before, after = write.outcome()
         write.table.replace(before, after)
-        return {"Attributes": after} if wanted == "ALL_NEW" else {}
+        answer: Answer = {"Attributes": after} if wanted == "ALL_NEW" else {}
+        if _wants_capacity(request):
+            (answer["ConsumedCapacity"],) = consumed([(write.table, before, after)])
+        return answer
 
     def _transact(self, request: Request) -> Answer:
         token, parts = request["ClientRequestToken"], request["TransactItems"]
@@ -241,7 +246,10 @@ class DynamoDB:
         for write, outcome in zip(writes, outcomes, strict=True):
             write.table.replace(*outcome)
         self._transactions[token] = parts
-        return {}
+        if not _wants_capacity(request):
+            return {}
+        changes = [(write.table, *outcome) for write, outcome in zip(writes, outcomes, strict=True)]
+        return {"ConsumedCapacity": consumed(changes, times=IN_A_TRANSACTION)}
 
     def _outcome(self, write: _Write) -> tuple[Item | None, Item | None] | ServiceError:
         if self._conflicts(write):
@@ -342,6 +350,14 @@ class DynamoDB:
         if index is not None and request.get("ConsistentRead"):
             raise invalid("Consistent reads are not supported on global secondary indexes")
         return self._table(request["TableName"]).collection(index)
+
+
+def _wants_capacity(request: Request) -> bool:
+    wanted = request.get(_CONSUMED, "NONE")
+    if wanted not in {"NONE", "INDEXES"}:
+        msg = f"{_CONSUMED} {wanted}"
+        raise NotSupported(msg)
+    return bool(wanted == "INDEXES")
 
 
 def _place(table: Table, key: Item) -> tuple[str, str]:

@@ -66,10 +66,13 @@ class Collection:
         partition = self._partitions.get(comparable(key[self.keys.partition]))
         return partition.items.get(self._position(key)) if partition else None
 
+    def entry(self, item: Item) -> Item:
+        """The attributes of the item that are stored here."""
+        return item if self.carries is None else {name: item[name] for name in item if name in self.carries}
+
     def put(self, item: Item) -> None:
         """Store the item, or the attributes that the index projects."""
-        if self.carries is not None:
-            item = {name: value for name, value in item.items() if name in self.carries}
+        item = self.entry(item)
         partition = self._partitions.setdefault(comparable(item[self.keys.partition]), _Partition())
         position = self._position(item)
         if position not in partition.items:

@@ -45,7 +45,7 @@ def test_a_function_without_a_queue_pays_only_for_its_own_calls_to_sqs() -> None
 
 
 def test_a_rejected_part_of_a_transaction_costs_as_much_as_its_write() -> None:
-    usage = Usage(written=4, indexed=1, refused=3)
+    usage = Usage(written={"event rows": 4, "index journal": 1}, refused=3)
 
     assert usage.write_units == 4 + 1 + 3 * 2
     assert cost(usage)[DYNAMODB] == pytest.approx(11 * 0.625 / 1_000_000)

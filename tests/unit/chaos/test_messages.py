@@ -75,9 +75,13 @@ def test_an_e_mail_with_an_unknown_outcome_may_have_been_sent(state: str, sent: 
 def test_an_e_mail_whose_process_died_after_the_call_may_have_been_sent() -> None:
     shop = a_shop()
     leave_in_doubt(shop, state="dead", error="ProcessDied")
-    shop.other_rows["effect#email/1001/confirmed", "mail-confirmed"] = {"state": "open"}
+    record = {"state": "open", "cause": shop.the("OrderConfirmed").id}
+    shop.other_rows["effect#email/1001/confirmed", "mail-confirmed"] = record
 
     assert violations(shop, EMAILS) == []
+
+    record["cause"] = "another"
+    assert violations(shop, EMAILS) != []
 
 
 def send_twice(shop: SnapshotBuilder) -> None:

@@ -115,7 +115,7 @@ def test_an_event_that_is_still_being_processed_is_not_a_divergence(
     deliveries = systems.deliveries(*systems.record(event))
     if failing:
         for consumer, envelope in deliveries:
-            faults.answer("TransactWriteItems", faults.DENIED)
+            faults.deny_the_next_commit()
             message = Message(from_the_bus(envelope))
             assert systems.world.deliver(consumer, message) == [message]
 

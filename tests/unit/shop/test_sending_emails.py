@@ -153,7 +153,7 @@ def test_the_error_of_an_address_that_is_not_verified_names_the_command_that_hel
     faults.answer("SendEmail", UNVERIFIED)
 
     email = Email("ada@example.com", "Hello", "Hello", "<p>Hello</p>")
-    records = EffectRecords(world.client, NAMES.ledger, "mail-confirmed")
+    records = EffectRecords(world.client, world.ledger, "mail-confirmed")
     record = records.begin("email/1001/confirmed", cause="e-1", seconds=10)
     with pytest.raises(NonRetryable, match="daybook doctor"):
         send.send(email, record, kind="confirmed", order_id="1001")

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
-from .call_changes import without_conditions
 from .plan import Plan
 
 
@@ -58,11 +57,7 @@ _NO_ROW = 0  # the number of an effect record that was not written: real numbers
 
 
 def _attempt(attempts: Any) -> None:
-    begin, write, completion = (
-        attempts.EffectRecords.begin,
-        attempts.EffectRecords.write,
-        attempts.EffectRecord.completion,
-    )
+    begin, write = attempts.EffectRecords.begin, attempts.EffectRecords.write
 
     def begin_unrecorded(self: Any, idempotency_key: str, **about: Any) -> Any:
         if not _is_missing("effect-record"):
@@ -73,15 +68,8 @@ def _attempt(attempts: Any) -> None:
         if number != _NO_ROW:
             write(self, idempotency_key, expression, number, **about)
 
-    def complete(self: Any, *outcome: Any) -> Any:
-        part = completion(self, *outcome)
-        if self._number != _NO_ROW:
-            return part
-        return without_conditions({"TransactItems": [part]}, part["Update"]["TableName"])["TransactItems"][0]
-
     attempts.EffectRecords.begin = begin_unrecorded
     attempts.EffectRecords.write = write_to_row
-    attempts.EffectRecord.completion = complete
 
 
 def _cursor(reaction: Any) -> None:
