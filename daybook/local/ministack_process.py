@@ -35,4 +35,6 @@ if __name__ == "__main__":
     from daybook.local.browsers import without_browsers
 
     app.app = without_browsers(app.app)  # what `main` serves
+    # With TLS it would also take port 443, and fail if another cloud takes it at the same time.
+    app._port_is_bindable = lambda *_: False  # noqa: SLF001
     app.main()

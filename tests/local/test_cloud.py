@@ -139,6 +139,15 @@ def test_the_cloud_listens_only_on_one_port_of_the_loopback(tmp_path: Path) -> N
         assert listeners(process_tree(cloud.pid)) == {f"0100007F:{cloud.port:04X}"}
 
 
+# Two clouds that begin at once would both take the second port, and one of them would fail.
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_cloud_that_enforces_permissions_listens_only_on_one_port_too(tmp_path: Path) -> None:
+    with Cloud(project=tmp_path, iam=True) as cloud:
+        assert cloud.pid
+
+        assert listeners(process_tree(cloud.pid)) == {f"0100007F:{cloud.port:04X}"}
+
+
 def listeners(pids: set[int]) -> set[str]:
     """Local addresses, in the kernel's format, on which the processes listen or receive datagrams."""
     files = [file for pid in pids for file in Path(f"/proc/{pid}/fd").iterdir()]

@@ -85,9 +85,7 @@ def test_only_rejected_entries_are_sent_again(bus: World) -> None:
     assert bus.dead_letters() == []
 
 
-def test_entries_that_will_never_be_accepted_become_dead_letters_and_the_rest_is_published(
-    bus: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_entries_that_will_never_be_accepted_become_dead_letters_and_the_rest_is_published(bus: World) -> None:
     records = changes(12)
     faults.answer("PutEvents", accepted("MalformedDetail", *["InternalFailure"] * 8, "InvalidArgument"))
 
