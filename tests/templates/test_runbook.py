@@ -60,8 +60,6 @@ def test_an_alarm_without_a_section_of_the_runbook_cannot_be_synthesized(tmp_pat
             "Colour",
             name="daybook-test-colour",
             metric=metric,
-            at_least=1,
-            minutes=1,
             meaning="The colour is green.",
             topic=sns.Topic(stack, "Topic"),
         )
