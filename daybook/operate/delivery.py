@@ -79,7 +79,7 @@ class Delivery:
                 try:
                     event = event_in(item)
                 except NotAnEvent as error:
-                    unreadable[place] = f"{error}; it was not written by this system: see the alarm publish-tampered"
+                    unreadable[place] = f"{error}; it was not written by this system: see the alarm tampered"
                     continue
                 if self._keyring.proves(event, catalogue().timers):
                     events[place] = event

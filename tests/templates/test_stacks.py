@@ -1,5 +1,6 @@
 """Which stack has what, what is kept when a stage's stacks are deleted, and what can be deployed again."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from daybook.constructs.stage import Stage
 from daybook.constructs.tables import table
 from daybook.store.schema import Schema
 from tests.templates.sources import SERVICES, stack_of
-from tests.templates.synthesis import Assembly, Resource
+from tests.templates.synthesis import Assembly, Resource, texts
 
 # What happens when a stack is deleted or a resource is replaced. `RetainExceptOnCreate`: a deployment that is rolled
 # back deletes what it has created (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html).
@@ -47,6 +48,19 @@ def test_stable_names_contain_the_stage(aws: Assembly) -> None:
 
     assert buses == {"daybook-test-ingress", "daybook-test-events"}
     assert tables == {"daybook-test-store", "daybook-test-ledger", "daybook-test-due", "daybook-test-keys"}
+
+
+def test_names_that_are_global_to_an_account_contain_the_region_so_that_a_stage_can_be_in_two(aws: Assembly) -> None:
+    # Of roles the path has the region, and CloudFormation generates their names: see test_senders.py.
+    names = [
+        *(each["DashboardName"] for each in aws.properties("AWS::CloudWatch::Dashboard")),
+        *(each["ManagedPolicyName"] for each in aws.properties("AWS::IAM::ManagedPolicy")),
+        *(each.get("BucketName", {"Ref": "AWS::Region"}) for each in aws.properties("AWS::S3::Bucket")),
+    ]
+
+    assert len(names) > 2
+    assert [name for name in names if "AWS::Region" not in texts(name)] == []
+    assert not [role["Path"] for role in aws.properties("AWS::IAM::Role") if "RoleName" in role]
 
 
 def test_only_the_backbone_imports_values_and_only_the_change_streams(prod: Assembly) -> None:
@@ -133,6 +147,6 @@ def _all_resources(assembly: Assembly) -> list[Resource]:
     ]
 
 
-def _policies(made: Resource) -> tuple[str | None, str | None]:
+def _policies(made: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """What happens to a resource when its stack is deleted, and when it is replaced."""
     return made.get("DeletionPolicy"), made.get("UpdateReplacePolicy")

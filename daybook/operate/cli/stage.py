@@ -24,4 +24,4 @@ def connected(stage: str) -> Iterator[Connection]:
     except (BotoCoreError, ClientError) as error:
         fail(explain(error, stage))
     except NotAnEvent as error:
-        fail(f"{error}; it was not written by this system: see the alarm publish-tampered")
+        fail(f"{error}; it was not written by this system: see the alarm tampered")
