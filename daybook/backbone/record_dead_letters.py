@@ -4,7 +4,7 @@ No card number is kept: this function removes those in messages that SQS or Even
 
 An SQS queue cannot be searched, and deletes messages after 14 days. This function runs each minute and receives from
 all dead-letter queues: those of the consumers (also used by their rules), of admit, of publish, and of fire-timers. An
-event source mapping for each of these queues, nearly always empty, would cost a hundred times as many requests.
+event source mapping for each of these queues, nearly always empty, would cost about fifteen times as many requests.
 """
 
 import hashlib

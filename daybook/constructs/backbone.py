@@ -1,4 +1,4 @@
-"""The backbone's stack: two buses, and the backbone's functions."""
+"""The backbone's stack: the ingress bus, and the backbone's functions."""
 
 import json
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ from daybook.constructs.alarms import MINUTE, StageAlarms
 from daybook.constructs.backbone_access import BackboneAccess
 from daybook.constructs.buckets import bucket
 from daybook.constructs.dashboard import stage_dashboard
-from daybook.constructs.data_stack import backbone_table, change_stream
+from daybook.constructs.data_stack import backbone_table, bus_arn, change_stream
 from daybook.constructs.findings import accept, accept_without_own_keys
 from daybook.constructs.function import Function
 from daybook.constructs.keys import DECRYPT, ENCRYPT, Data, allow_key, own_key
 from daybook.constructs.layer import packages
 from daybook.constructs.listener import Listener, dead_letter_queue
 from daybook.constructs.producers import add_producer_policies, event_types, ingress_statements, origins
-from daybook.constructs.senders import consumer_roles, only_from, restrict_queue, set_bus_policy
+from daybook.constructs.senders import restrict_queue, set_bus_policy
 from daybook.constructs.stage import Stage
 from daybook.contracts.proof import ADMIT, FIRE_TIMERS
 from daybook.runtime.settings import BODIES, DEAD_LETTERS, ORIGINS, SHARED, TIMERS
@@ -69,15 +69,6 @@ class Backbone(Stack):
         self._code = bundle.backbone_code(stage=stage)
         self._layers = packages(self, stage=stage)
         self._alarms = self._alarm_topic()
-        self._event_bus = events.EventBus(
-            self,
-            "EventBus",
-            event_bus_name=names.event_bus,
-            description="All stored events; consumers' rules match them",
-        )
-        arn = self.format_arn(service="events", resource="event-bus", resource_name=names.event_bus)
-        publishers = consumer_roles(self, stage, "publish", "republish")
-        set_bus_policy(self._event_bus, only_from("events:PutEvents", arn, roles=publishers))
         recorder = self._record_dead_letters()
         admit = self._admit()
         publish = self._publish()
@@ -148,7 +139,7 @@ class Backbone(Stack):
         backbone.allow_ledger(listener.function, "admit")
         external = [c for c in catalogue().values() if c.contract.sources]
         types = event_types(external)
-        arn = self.format_arn(service="events", resource="event-bus", resource_name=names.ingress_bus)
+        arn = bus_arn(self, names.ingress_bus)
         set_bus_policy(ingress, *ingress_statements(self, stage=self._stage, types=types, bus=arn))
         add_producer_policies(Construct(self, "Producers"), stage=self._stage, types=types, bus=arn)
         backbone.allow_append(listener.function, external, reads_openings=True)
@@ -191,7 +182,7 @@ class Backbone(Stack):
         shared = json.dumps(sorted(c.contract.type for c in catalogue().values() if c.contract.shared))
         function = self._function(scope, name, environment={**_for_checking(set_aside), SHARED: shared})
         BackboneAccess(Construct(scope, "Proofs"), stage=self._stage).allow_checking_proofs(function)
-        function.allow(["events:PutEvents"], self._event_bus.event_bus_arn)
+        function.allow(["events:PutEvents"], bus_arn(self, self._stage.names.event_bus))
         function.allow(["sqs:SendMessage"], set_aside.queue_arn)
         allow_key(function, stage=self._stage, data=Data.MESSAGES, service="sqs", actions=ENCRYPT)
         return function

@@ -100,7 +100,7 @@ class BackupCopies(Stack):
             "Vault",
             backup_vault_name=names.of("backups"),
             encryption_key=key,
-            removal_policy=RemovalPolicy.RETAIN,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )
 
 

@@ -2,6 +2,7 @@
 (https://aws.amazon.com/cloudwatch/pricing/).
 """
 
+from aws_cdk import Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
@@ -13,6 +14,14 @@ from daybook.constructs.stage import Stage
 from daybook.runtime import observability
 
 _WIDTH = 8  # of the 24 columns of a dashboard
+
+
+def dashboard(scope: Construct, *, stage: Stage, name: str) -> cloudwatch.Dashboard:
+    """A dashboard without widgets. Its name has the region, because dashboards are global to an account
+    (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutDashboard.html).
+    """
+    region = Stack.of(scope).region
+    return cloudwatch.Dashboard(scope, "Dashboard", dashboard_name=f"{stage.names.of(name)}-{region}")
 
 
 def stage_dashboard(
@@ -29,7 +38,7 @@ def stage_dashboard(
         return _graph(title, [own_metric(stage, name, statistic) for name in names])
 
     o = observability
-    cloudwatch.Dashboard(scope, "Dashboard", dashboard_name=stage.names.of("overview")).add_widgets(
+    dashboard(scope, stage=stage, name="overview").add_widgets(
         own("Recorded and published", o.ADMITTED, o.REJECTED, o.PUBLISHED, o.FIRED),
         own("Consumers", o.COMMITTED, o.FAILED, o.DEAD_LETTERS_RECORDED),
         own("Milliseconds from recording to commit, slowest of 100", o.AGE, statistic="p99"),

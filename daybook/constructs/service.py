@@ -14,7 +14,6 @@ from importlib import import_module
 from typing import Any
 
 from aws_cdk import Duration, Stack
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
@@ -22,6 +21,7 @@ from constructs import Construct
 
 from daybook.constructs import bundle
 from daybook.constructs.backbone_access import BackboneAccess
+from daybook.constructs.dashboard import dashboard
 from daybook.constructs.keys import DECRYPT, Data, allow_key
 from daybook.constructs.layer import packages
 from daybook.constructs.listener import Listener
@@ -73,10 +73,7 @@ class Service(Stack):
         self._code = bundle.code(name, stage=stage)
         self._consumers = consumers_of(name)
         self._layers = packages(self, stage=stage, service=name)
-        dashboard = (
-            cloudwatch.Dashboard(self, "Dashboard", dashboard_name=stage.names.of(name)) if stage.dashboards else None
-        )
-        self._dashboard = dashboard
+        self._dashboard = dashboard(self, stage=stage, name=name) if stage.dashboards else None
 
     @property
     def alarms(self) -> sns.ITopic:

@@ -1,24 +1,22 @@
 """Settings of functions, tables, log groups, alarms and dashboards."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
-from aws_cdk import Stack
+from aws_cdk import App
 from aws_cdk.assertions import Template
 
 from daybook.constructs.stage import Stage
-from daybook.constructs.tables import table
 from daybook.consumers.effect import Effect
 from daybook.consumers.pipeline import MIN_REMAINING_SECONDS
 from daybook.runtime.settings import CALL_TIMEOUT
-from daybook.store.schema import Schema
 from functions.analytics import totals
-from tests.templates.sources import SERVICES, consumers, stack_of
-from tests.templates.synthesis import ROOT, Assembly, texts
+from stacks.fraud import Fraud
+from tests.templates.sources import consumers
+from tests.templates.synthesis import ROOT, Assembly
 
-KEPT = ("Retain", "Retain", True)
-DELETED = ("Delete", "Delete", False)
+MAX_ALARMS, FREE_METRICS = 25, 50
 
 
 def test_every_function_runs_on_arm_with_the_pinned_runtime_and_is_traced(aws: Assembly) -> None:
@@ -102,26 +100,8 @@ def test_tables_are_on_demand_and_recoverable_to_the_second(aws: Assembly) -> No
         assert each["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
 
 
-def test_tables_are_kept_when_their_stack_is_deleted_except_in_the_local_cloud(aws: Assembly, local: Assembly) -> None:
-    assert {_after_removal(each) for each in aws.resources("AWS::DynamoDB::Table")} == {KEPT}
-    assert {_after_removal(each) for each in local.resources("AWS::DynamoDB::Table")} == {DELETED}
-
-
-@pytest.mark.parametrize(
-    ("stage", "expected"), [("prod", KEPT), ("staging", KEPT), ("dev", DELETED), ("local", DELETED)]
-)
-def test_tables_are_kept_in_every_stage_except_local_and_dev(stage: str, expected: tuple[str, str, bool]) -> None:
-    stack = Stack()
-    table(stack, "Table", stage=Stage(name=stage), schema=Schema(partition="id"))
-
-    (made,) = Template.from_stack(stack).find_resources("AWS::DynamoDB::Table").values()
-    assert _after_removal(made) == expected
-
-
 def test_tables_of_services_have_generated_names_so_that_a_deleted_service_can_be_deployed_again(aws: Assembly) -> None:
-    named = [
-        t["Properties"].get("TableName") for t in aws.resources("AWS::DynamoDB::Table") if t["Stack"] != "backbone"
-    ]
+    named = [t["Properties"].get("TableName") for t in aws.resources("AWS::DynamoDB::Table") if t["Stack"] != "data"]
 
     assert named
     assert set(named) == {None}
@@ -151,40 +131,48 @@ def test_no_function_may_read_the_index_for_operators(aws: Assembly) -> None:
         assert "/index/" not in str(policy["PolicyDocument"])
 
 
-def test_stable_names_contain_the_stage(aws: Assembly) -> None:
-    buses = {bus["Name"] for bus in aws.properties("AWS::Events::EventBus")}
-    tables = {table["TableName"] for table in aws.properties("AWS::DynamoDB::Table", "backbone")}
-
-    assert buses == {"daybook-test-ingress", "daybook-test-events"}
-    assert tables == {"daybook-test-store", "daybook-test-ledger", "daybook-test-due", "daybook-test-keys"}
-    assert set(aws.templates) == {stack_of(service) for service in SERVICES}
-
-
-def test_no_stack_exports_or_imports_values_so_that_each_can_be_deployed_alone(aws: Assembly) -> None:
-    for template in aws.templates.values():
-        assert "Export" not in str(template.get("Outputs", {}))
-        assert not [text for text in texts(template["Resources"]) if text == "Fn::ImportValue"]
-        assert "Fn::ImportValue" not in str(template)
-
-
 def test_every_alarm_goes_off_at_its_threshold_and_notifies_the_topic(aws: Assembly) -> None:
     alarms = aws.properties("AWS::CloudWatch::Alarm")
 
     assert alarms
     for alarm in alarms:
-        silence = alarm["AlarmName"].endswith("-silent")
-        operator = "LessThanThreshold" if silence else "GreaterThanOrEqualToThreshold"
-        assert alarm["ComparisonOperator"] == operator
-        assert alarm["TreatMissingData"] == ("breaching" if silence else "notBreaching")
+        silence = alarm["AlarmName"].endswith("-silent")  # without any value it keeps its state
+        assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+        assert alarm["TreatMissingData"] == ("ignore" if silence else "notBreaching")
         assert alarm["AlarmActions"] == alarm["OKActions"]
         assert len(alarm["AlarmActions"]) == 1
         assert alarm["AlarmDescription"]
 
 
-def test_every_stack_has_one_dashboard(aws: Assembly) -> None:
-    dashboards = {dashboard["DashboardName"] for dashboard in aws.properties("AWS::CloudWatch::Dashboard")}
+# Each alarm costs by its metrics (https://aws.amazon.com/cloudwatch/pricing/).
+def test_a_stage_has_few_alarms_however_many_consumers_it_has(prod: Assembly) -> None:
+    assert len(prod.resources("AWS::CloudWatch::Alarm")) <= MAX_ALARMS
 
-    assert dashboards == {f"daybook-test-{stack}" for stack in aws.templates}
+
+# Three dashboards of up to 50 metrics are free in an account (https://aws.amazon.com/cloudwatch/pricing/).
+def test_a_stage_has_one_dashboard_whose_metrics_are_free(prod: Assembly) -> None:
+    (dashboard,) = prod.properties("AWS::CloudWatch::Dashboard")
+
+    assert "daybook-prod-overview-" in json.dumps(dashboard["DashboardName"])
+    assert 20 < sum(len(widget["properties"]["metrics"]) for widget in _widgets(dashboard)) <= FREE_METRICS
+
+
+def test_with_the_option_each_service_also_has_a_dashboard_with_its_consumers() -> None:
+    stage = Stage(name="local", context={"dashboards": "on"})
+    (dashboard,) = Template.from_stack(Fraud(App(), stage=stage)).find_resources("AWS::CloudWatch::Dashboard").values()
+
+    assert "daybook-local-fraud-" in json.dumps(dashboard["Properties"]["DashboardName"])
+    titles = {widget["properties"]["title"] for widget in _widgets(dashboard["Properties"])}
+    assert titles == {
+        f"ScoreTransaction: {part}" for part in ("waiting, dead", "age of the oldest message", "invocations")
+    }
+
+
+def _widgets(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The widgets of a dashboard, with a word in place of each reference."""
+    body = dashboard["DashboardBody"]
+    parts = body["Fn::Join"][1] if isinstance(body, dict) else [body]
+    return list(json.loads("".join(part if isinstance(part, str) else "reference" for part in parts))["widgets"])
 
 
 def test_the_concurrency_of_tallies_allows_no_more_transactions_than_the_shards_are_planned_for(aws: Assembly) -> None:
@@ -201,9 +189,3 @@ def test_the_concurrency_of_tallies_allows_no_more_transactions_than_the_shards_
     ]
 
     assert mapping["ScalingConfig"]["MaximumConcurrency"] / totals.TRANSACTION_SECONDS <= totals.TRANSACTIONS_PER_SECOND
-
-
-def _after_removal(made: Mapping[str, Any]) -> tuple[str, str, bool]:
-    """What happens to a table when its stack is deleted or it is replaced, and whether it is protected."""
-    protected = made["Properties"].get("DeletionProtectionEnabled", False)
-    return made["DeletionPolicy"], made["UpdateReplacePolicy"], protected

@@ -24,12 +24,10 @@ from tests.templates.synthesis import Assembly
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
-RECEIVE_ACTIONS = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+TAKE_MESSAGES = {"sqs:ReceiveMessage", "sqs:DeleteMessage"}
+RECEIVE_ACTIONS = TAKE_MESSAGES | {"sqs:GetQueueAttributes"}
 QUEUE = RECEIVE_ACTIONS | {"sqs:ChangeMessageVisibility", "sqs:SendMessage"}
 LEDGER = {"dynamodb:GetItem ledger", "dynamodb:UpdateItem ledger"}
-CHANGE_STREAM = {
-    f"dynamodb:{action} stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
-}
 ALWAYS = LOGS | TRACES
 CHECKS_PROOFS = {"kms:Decrypt", "dynamodb:GetItem keys"}
 PROVES = CHECKS_PROOFS | {"kms:GenerateDataKeyWithoutPlaintext", "dynamodb:PutItem keys"}
@@ -38,6 +36,12 @@ EFFECT = CONSUMER | {"dynamodb:BatchGetItem ledger"}
 SCHEDULES = {"dynamodb:PutItem due"}
 OPENS = {"dynamodb:PutItem store"}
 CONTINUES = OPENS | {"dynamodb:Query store"}
+
+
+def reads_changes_of(table: str) -> set[str]:
+    """The permissions of an event source mapping of a table's change stream."""
+    actions = {f"dynamodb:{action} {table}-stream" for action in ("DescribeStream", "GetRecords", "GetShardIterator")}
+    return actions | {"dynamodb:ListStreams"}
 
 
 def reads(*tables: str) -> set[str]:
@@ -59,11 +63,11 @@ def writes_view(*tables: str) -> set[str]:
 # a line here; the test that finds no line prints the function's permissions.
 ALLOWED = {
     "admit": ALWAYS | RECEIVE_ACTIONS | {"sqs:SendMessage"} | LEDGER | CONTINUES | PROVES,
-    "publish": ALWAYS | CHECKS_PROOFS | {"events:PutEvents", "sqs:SendMessage"} | CHANGE_STREAM,
+    "publish": ALWAYS | CHECKS_PROOFS | {"events:PutEvents", "sqs:SendMessage"} | reads_changes_of("store"),
     "republish": ALWAYS
     | CHECKS_PROOFS
     | {"events:PutEvents", "sqs:SendMessage", "dynamodb:Query journal", "dynamodb:BatchGetItem store"},
-    "record-dead-letters": ALWAYS | RECEIVE_ACTIONS | LEDGER | {"s3:PutObject"},
+    "record-dead-letters": ALWAYS | TAKE_MESSAGES | {"sqs:ListQueues"} | LEDGER | {"s3:PutObject"},
     "fire-timers": ALWAYS
     | {"sqs:SendMessage"}
     | {f"dynamodb:{action} due" for action in ("Query", "Scan", "PutItem", "DeleteItem")}
@@ -72,8 +76,9 @@ ALLOWED = {
     "control-consumers": ALWAYS
     | LEDGER
     | {"dynamodb:BatchGetItem ledger", "dynamodb:PutItem ledger", "events:ListRules"}
-    | {"lambda:ListEventSourceMappings", "lambda:UpdateEventSourceMapping"},
-    "watch-ledger": ALWAYS | CHANGE_STREAM,
+    | {"lambda:ListEventSourceMappings", "lambda:UpdateEventSourceMapping"}
+    | {"sqs:ListQueues", "sqs:GetQueueAttributes", "cloudwatch:GetMetricData"},
+    "watch-ledger": ALWAYS | reads_changes_of("ledger"),
     "place-order": CONSUMER | {"dynamodb:PutItem Orders"} | SCHEDULES,
     **dict.fromkeys(
         ("confirm-order", "cancel-unstocked", "cancel-unpaid", "cancel-expired", "complete-order", "grant-refund"),
@@ -241,13 +246,20 @@ def entry(aws: Assembly, function: str) -> str:
     return f'"{function}": {" | ".join([*named, *([others] if rest else [])])},'
 
 
-def test_only_tracing_and_listing_mappings_and_rules_are_allowed_on_all_resources(aws: Assembly) -> None:
-    # These have no resource-level permissions.
-    lists = {"control-consumers": {"lambda:ListEventSourceMappings", "events:ListRules"}}
+# These have no resource types: AWS denies them on any narrower resource
+# (https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html).
+WITHOUT_RESOURCES = {
+    *TRACES,
+    *("lambda:ListEventSourceMappings", "events:ListRules", "sqs:ListQueues", "dynamodb:ListStreams"),
+    "cloudwatch:GetMetricData",
+}
+
+
+def test_exactly_the_actions_without_resource_types_are_allowed_on_all_resources(aws: Assembly) -> None:
     for function in ALLOWED:
         for statement in aws.statements(function):
-            if "*" in _resources(statement):
-                assert set(_actions(statement)) <= TRACES | lists.get(function, set())
+            actions = WITHOUT_RESOURCES.intersection(_actions(statement))
+            assert actions == (set(_actions(statement)) if "*" in _resources(statement) else set()), function
 
 
 def test_only_control_consumers_may_change_mappings_and_only_those_of_its_stage(aws: Assembly) -> None:
@@ -303,7 +315,7 @@ def test_reconcile_records_may_read_the_statuses_of_exactly_the_consumers_that_i
 def test_no_function_may_update_or_delete_stored_events(aws: Assembly) -> None:
     for policy in aws.properties("AWS::IAM::Policy"):
         for statement in policy["PolicyDocument"]["Statement"]:
-            if "-store" in json.dumps(statement["Resource"]):
+            if {" store", " journal"}.intersection(map(_where, _resources(statement))):
                 assert set(_actions(statement)) <= {"dynamodb:PutItem", "dynamodb:Query", "dynamodb:BatchGetItem"}
 
 
@@ -473,11 +485,11 @@ def _where(resource: Any) -> str:
     """The table that a resource is, with a space before it; empty for other resources."""
     text = json.dumps(resource)
     names = {
-        "StreamArn": "stream",
+        "-store-stream": "store-stream",
+        "-ledger-stream": "ledger-stream",
         "/index/journal": "journal",
         "-store": "store",
         "-ledger": "ledger",
-        "FireTimersDue": "due",
         "-due": "due",
         "-keys": "keys",
     }

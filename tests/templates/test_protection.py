@@ -48,7 +48,7 @@ def test_tables_are_encrypted_with_the_key_of_events_or_of_the_services_tables(p
     for each in prod.resources("AWS::DynamoDB::Table"):
         encryption = each["Properties"]["SSESpecification"]
         assert encryption["SSEEnabled"] is True
-        expected = Data.EVENTS if each["Stack"] == "backbone" else Data.TABLES
+        expected = Data.EVENTS if each["Stack"] == "data" else Data.TABLES
         assert key_class(prod, each, encryption["KMSMasterKeyId"]) == expected, each["Id"]
 
 
@@ -90,14 +90,14 @@ def test_every_key_is_rotated_and_kept_and_there_is_one_for_each_class_and_one_f
     assert len(keys) == len(Data) + 2  # one for copies, and one for proofs
     for key in keys:
         assert key["Properties"]["EnableKeyRotation"] is True
-        assert key["DeletionPolicy"] == "Retain"
+        assert key["DeletionPolicy"] == "RetainExceptOnCreate"
     aliases = {alias["AliasName"] for alias in prod.properties("AWS::KMS::Alias")}
     assert aliases == {f"alias/daybook-prod-{name}" for name in (*Data, "proofs")}
 
 
 def test_aws_services_may_use_only_the_keys_of_messages_and_logs_and_only_for_this_account(prod: Assembly) -> None:
     allowed = {}
-    for key in prod.resources("AWS::KMS::Key", "backbone"):
+    for key in prod.resources("AWS::KMS::Key", "data"):
         for statement in key["Properties"]["KeyPolicy"]["Statement"]:
             if "Service" in statement["Principal"]:
                 allowed[class_of_key(key["Id"])] = statement
@@ -133,7 +133,7 @@ def test_daily_and_monthly_backups_are_copied_to_the_second_region(prod: Assembl
         assert ":backup-vault:daybook-prod-backups" in json.dumps(copy["DestinationBackupVaultArn"])
     (copies,) = prod.properties("AWS::Backup::BackupVault", "backup-copies")
     assert copies["BackupVaultName"] == "daybook-prod-backups"
-    (vault,) = prod.resources("AWS::Backup::BackupVault", "backbone")
+    (vault,) = prod.resources("AWS::Backup::BackupVault", "data")
     assert key_class(prod, vault, vault["Properties"]["EncryptionKeyArn"]) == Data.BACKUPS
     assert "LockConfiguration" not in vault["Properties"]
 
@@ -197,6 +197,12 @@ def test_each_part_is_on_for_prod_and_can_be_turned_off_and_on(part: str) -> Non
     assert is_on("dev", **{part: "on"})
 
 
+@pytest.mark.parametrize("stage", ["prod", "dev"])
+def test_dashboards_of_services_are_off_in_every_stage_and_can_be_turned_on(stage: str) -> None:
+    assert not Stage(name=stage).dashboards
+    assert Stage(name=stage, context={"dashboards": "on"}).dashboards
+
+
 def test_functions_run_in_the_subnets_and_only_lambda_may_use_their_permission_for_it(prod: Assembly) -> None:
     functions = prod.properties("AWS::Lambda::Function")
     policies = [p for p in prod.properties("AWS::IAM::Policy") if "NetworkInterfaces" in p["PolicyName"]]
@@ -221,6 +227,7 @@ def test_functions_run_outside_of_a_vpc_without_the_option(aws: Assembly) -> Non
     "context",
     [
         {"own_keys": "true"},
+        {"dashboards": "true"},
         {"backup_region": "eu"},
         {"publish_in_order": "yes"},
         {"reserved_concurrency": '{"admit": 0}'},
@@ -244,7 +251,7 @@ def test_a_stage_without_backups_ignores_the_region_that_it_shares_with_other_st
 
 
 def class_of_key(logical_id: str) -> str:
-    """The class of data of a key in the backbone's template."""
+    """The class of data of a key in the data stack's template."""
     return logical_id.partition("Key")[0].lower()
 
 
@@ -256,7 +263,7 @@ def key_class(assembly: Assembly, resource: Resource, key: Any) -> str:
         return class_of_key(key["Fn::GetAtt"][0])
     parameter = assembly.templates[resource["Stack"]]["Parameters"][key["Ref"]]
     assert parameter["Type"] == "AWS::SSM::Parameter::Value<String>"
-    published = {p["Name"]: p["Value"] for p in assembly.properties("AWS::SSM::Parameter", "backbone")}
+    published = {p["Name"]: p["Value"] for p in assembly.properties("AWS::SSM::Parameter", "data")}
     return class_of_key(published[parameter["Default"]]["Fn::GetAtt"][0])
 
 

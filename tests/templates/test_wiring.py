@@ -1,5 +1,6 @@
 """Rules, queues and mappings between buses and functions."""
 
+import fnmatch
 import json
 from typing import Any
 
@@ -20,10 +21,9 @@ from events.inventory import StockReceived
 from events.orders import OrderPlaced
 from functions.inventory import receive_stock
 from tests.templates.sources import consumers, handlers
-from tests.templates.synthesis import Assembly
+from tests.templates.synthesis import Assembly, Resource, texts
 
 DAY = 24 * 60 * 60
-MAX_RETRY_POLICY = {"MaximumEventAgeInSeconds": DAY, "MaximumRetryAttempts": 185}
 
 
 def test_every_handler_is_deployed_by_exactly_one_stack(aws: Assembly) -> None:
@@ -70,23 +70,38 @@ def test_admit_receives_all_events_of_the_ingress_bus(aws: Assembly) -> None:
     assert patterns == [{"source": [{"prefix": ""}]}]
 
 
-def test_every_rule_has_one_target_and_a_dead_letter_queue(aws: Assembly) -> None:
-    for rule in aws.properties("AWS::Events::Rule"):
-        if "ScheduleExpression" in rule:
-            continue
-        (target,) = rule["Targets"]
+def test_every_rule_has_one_target_which_it_tries_for_a_day_and_a_dead_letter_queue(aws: Assembly) -> None:
+    for rule in rules_of_events(aws):
+        (target,) = rule["Properties"]["Targets"]
         assert "DeadLetters" in target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
-        # These are also EventBridge's defaults. A bus as a target has no retry policy of its own.
-        assert target.get("RetryPolicy", MAX_RETRY_POLICY) == MAX_RETRY_POLICY
-        assert "RetryPolicy" in target or "event-bus" in json.dumps(target["Arn"])
+        assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": DAY, "MaximumRetryAttempts": 185}
 
 
-def test_fire_timers_and_control_consumers_run_each_minute(aws: Assembly) -> None:
+def test_a_rule_is_created_after_all_policies_by_which_it_may_send(aws: Assembly) -> None:
+    for rule in rules_of_events(aws):
+        (target,) = rule["Properties"]["Targets"]
+        arns = [target["Arn"], target["DeadLetterConfig"]["Arn"], target.get("RoleArn", {})]
+        sent_to = {arn["Fn::GetAtt"][0] for arn in arns if "Fn::GetAtt" in arn}
+        policies = [
+            policy
+            for kind, of in (("AWS::SQS::QueuePolicy", "Queues"), ("AWS::IAM::Policy", "Roles"))
+            for policy in aws.resources(kind, rule["Stack"])
+            if sent_to & {each["Ref"] for each in policy["Properties"][of]}
+        ]
+
+        assert len(policies) == 2, rule["Id"]  # of the queue, or of the role; and of the dead-letter queue
+        assert {policy["Id"] for policy in policies} <= {*rule["DependsOn"]}
+        for policy in policies:  # a reference to the rule would create it first
+            assert rule["Id"] not in texts(policy["Properties"])
+
+
+def test_fire_timers_control_consumers_and_record_dead_letters_run_each_minute(aws: Assembly) -> None:
     scheduled = [rule for rule in aws.properties("AWS::Events::Rule") if "ScheduleExpression" in rule]
 
     assert {rule["Name"]: rule["ScheduleExpression"] for rule in scheduled} == {
         "daybook-test-fire-timers": "rate(1 minute)",
         "daybook-test-control-consumers": "rate(1 minute)",
+        "daybook-test-record-dead-letters": "rate(1 minute)",
     }
     for rule in scheduled:
         assert rule["Name"].rpartition("-")[2].capitalize() in json.dumps(rule["Targets"])
@@ -130,6 +145,36 @@ def test_every_consumers_queue_has_a_dead_letter_queue_and_a_visibility_timeout_
     for queue in working:
         assert queue["VisibilityTimeout"] == 6 * timeouts[queue["QueueName"]]
         assert queue["RedrivePolicy"]["maxReceiveCount"] == 500
+
+
+def test_record_dead_letters_receives_from_every_dead_letter_queue_and_from_no_other(aws: Assembly) -> None:
+    names = [queue["QueueName"] for queue in aws.properties("AWS::SQS::Queue")]
+    (receiving,) = [s for s in aws.statements("record-dead-letters") if "sqs:ReceiveMessage" in s["Action"]]
+    pattern = receiving["Resource"]["Fn::Join"][1][-1].removeprefix(":")
+
+    assert {"sqs:ReceiveMessage", "sqs:DeleteMessage"} == {*receiving["Action"]}
+    assert fnmatch.filter(names, pattern) == [name for name in names if name.endswith("-dead")]
+
+
+def test_a_dead_letter_queue_has_no_mapping_because_idle_mappings_cost(aws: Assembly) -> None:
+    received = [
+        aws.templates[mapping["Stack"]]["Resources"][mapping["Properties"]["EventSourceArn"]["Fn::GetAtt"][0]]
+        for mapping in aws.resources("AWS::Lambda::EventSourceMapping")
+        if "Fn::GetAtt" in mapping["Properties"]["EventSourceArn"]
+    ]
+
+    assert not [queue for queue in received if queue["Properties"]["QueueName"].endswith("-dead")]
+
+
+def test_a_dead_letter_is_hidden_for_longer_than_a_run_so_that_no_two_runs_record_it(
+    aws: Assembly, local: Assembly
+) -> None:
+    for assembly in (aws, local):
+        functions = {f["FunctionName"]: f["Timeout"] for f in assembly.properties("AWS::Lambda::Function")}
+        dead = [q for q in assembly.properties("AWS::SQS::Queue") if q["QueueName"].endswith("-dead")]
+        assert dead
+        for queue in dead:
+            assert queue["VisibilityTimeout"] > functions[f"daybook-{assembly.stage}-record-dead-letters"]
 
 
 def test_every_mapping_of_a_queue_limits_concurrency_and_reports_failures_of_single_messages(aws: Assembly) -> None:
@@ -225,6 +270,11 @@ def test_an_invalid_stage_name_is_an_error(name: str) -> None:
         Stage(name=name)
 
 
+def rules_of_events(assembly: Assembly) -> list[Resource]:
+    """All rules besides the schedules."""
+    return [rule for rule in assembly.resources("AWS::Events::Rule") if "EventPattern" in rule["Properties"]]
+
+
 def _event_types_in_rules(assembly: Assembly) -> set[str]:
     patterns = [rule.get("EventPattern", {}) for rule in assembly.properties("AWS::Events::Rule")]
     return {name for pattern in patterns for name in pattern.get("detail-type", [])}
@@ -232,12 +282,3 @@ def _event_types_in_rules(assembly: Assembly) -> set[str]:
 
 def _needs_tls(statement: dict[str, Any]) -> bool:
     return statement["Effect"] == "Deny" and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
-
-
-def test_record_dead_letters_receives_from_every_dead_letter_queue(aws: Assembly) -> None:
-    mappings = aws.properties("AWS::Lambda::EventSourceMapping")
-    to_recorder = [mapping for mapping in mappings if "record-dead-letters" in json.dumps(mapping["FunctionName"])]
-    drained = {mapping["EventSourceArn"]["Fn::GetAtt"][0] for mapping in to_recorder}
-    dead = {q["Id"] for q in aws.resources("AWS::SQS::Queue") if q["Properties"]["QueueName"].endswith("-dead")}
-
-    assert drained == dead
