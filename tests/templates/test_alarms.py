@@ -118,7 +118,7 @@ def by_rule(aws: Assembly, metric: str) -> tuple[str, ...]:
 FIRST_RUN, DAY = 3, 24 * 60
 
 
-def test_a_quiet_first_day_sets_off_no_alarm(aws: Assembly) -> None:
+def test_an_idle_first_day_sets_off_no_alarm(aws: Assembly) -> None:
     assert set_off(aws, running(aws, range(FIRST_RUN, DAY)), DAY) == set()
 
 
