@@ -1,8 +1,8 @@
 """Fire timers: each minute, record the events of all timers that are due, from the first unfinished minute on.
 
-The slots of a minute are fired in parallel. One transaction appends the event and deletes the timer's row. So a run that
-dies at any point, or runs concurrently with another, records no event twice. Timers are never cancelled: the event's
-consumer checks whether it still applies.
+The slots of a minute are fired in parallel. One transaction appends the event and deletes the timer's row. So a run
+that dies at any point, or runs concurrently with another, records no event twice. Timers are never cancelled: the
+event's consumer checks whether it still applies.
 
 Only a timer with a valid proof is fired: anybody who can write to the due table could otherwise record any event.
 """

@@ -19,9 +19,35 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 _SUBNET = re.compile(r"subnet-[0-9a-f]{8}([0-9a-f]{9})?")
 _SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8}([0-9a-f]{9})?")
 
+_CONCURRENCY_RULE = (
+    "be a number from 2 to 1000 for all consumers, or for each one that is named: "
+    """-c concurrency=20, -c concurrency='{"place-order": 50}'"""
+)
+_THROUGHPUT_RULE = (
+    "have units a second for each table: read, at least 12000, and write, at least 4000: "
+    """-c warm_throughput='{"store": {"read": 12000, "write": 20000}}'"""
+)
+
+
+def _is_concurrency(value: object) -> bool:
+    """Whether SQS mappings allow it (https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html)."""
+    return type(value) is int and 2 <= value <= 1000  # noqa: PLR2004
+
+
+def _is_throughput(value: object) -> bool:
+    """Whether a table may have it: it can only be raised, and a new table has 12,000 read units and 4,000 write units
+    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html).
+    """
+    least = {"read": 12_000, "write": 4_000}
+    return (
+        isinstance(value, dict)
+        and value.keys() == least.keys()
+        and all(type(value[kind]) is int and value[kind] >= least[kind] for kind in least)
+    )
+
 
 class BadOption(ValueError):
-    """An option of the account's protection has a value that it cannot have. The message names one that it can."""
+    """An option has a value that it cannot have. The message names one that it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +58,7 @@ class Stage:
     context: Mapping[str, Any] = field(default_factory=dict)  # the CDK context, from cdk.json and the command line
 
     def __post_init__(self) -> None:
-        _ = self.names  # raises BadStage
+        _ = self.names, self.producers  # raises BadStage, BadOption
         for part in _PROTECTION:
             self._is_on(part)  # raises BadOption
         if self.backup_region and not _REGION.fullmatch(self.backup_region):
@@ -45,6 +71,13 @@ class Stage:
                     f"the option {option} is {given}; for functions in a VPC give both options, with ids: "
                     "-c subnets=subnet-0a1b2c3d,subnet-4e5f6071 -c security_groups=sg-8293a4b5"
                 )
+                raise BadOption(msg)
+        for option, is_possible, rule in (
+            ("concurrency", _is_concurrency, _CONCURRENCY_RULE),
+            ("warm_throughput", _is_throughput, _THROUGHPUT_RULE),
+        ):
+            if not all(map(is_possible, self._by_name(option).values())):
+                msg = f"the option {option} is {self.context[option]!r}; it must {rule}"
                 raise BadOption(msg)
 
     @classmethod
@@ -78,9 +111,21 @@ class Stage:
         """The account of each source whose producer is in another account or region: `{"shop.checkout":
         "210987654321"}`, or `"210987654321/eu-west-1"` if a rule of another region sends its events.
         """
-        given = self.context.get("producers") or {}
-        origins = json.loads(given) if isinstance(given, str) else given
-        return {source: str(origin) for source, origin in origins.items()}
+        return {source: str(origin) for source, origin in self._json("producers").items()}
+
+    def _json(self, name: str) -> Any:
+        """A value in the CDK context; on the command line, as JSON. Raises BadOption."""
+        given = self.context.get(name) or {}
+        try:
+            return json.loads(given) if isinstance(given, str) else given
+        except ValueError as error:
+            msg = f"the option {name} is {given!r}, which is not JSON: -c {name}='{{…}}'"
+            raise BadOption(msg) from error
+
+    def _by_name(self, name: str) -> dict[str, Any]:
+        """A value for each name in the CDK context. A value for all has the empty name."""
+        value = self._json(name)
+        return value if isinstance(value, dict) else {"": value}
 
     def _list(self, name: str) -> list[str]:
         """A list in the CDK context; on the command line, separated by commas."""
@@ -170,12 +215,25 @@ class Stage:
         """
         return logs.RetentionDays.ONE_YEAR if self._is_on("audit_logs") else self.log_retention
 
-    @property
-    def concurrency(self) -> int:
-        """How many batches of one queue are handled at once. The minimum of SQS mappings is 2; in the local cloud
-        each batch is a process.
+    def concurrency_of(self, consumer: str) -> int:
+        """How many batches of the consumer's queue are handled at once. The minimum of SQS mappings is 2; in the local
+        cloud each batch is a process.
         """
-        return 2 if self.is_local else 10
+        if self.is_local:
+            return 2
+        return self.concurrency.get(consumer, self.concurrency.get("", 10))
+
+    @property
+    def concurrency(self) -> dict[str, int]:
+        """The concurrency of consumers by name, as the option says; of all others under the empty name."""
+        return self._by_name("concurrency")
+
+    @property
+    def warm_throughput(self) -> dict[str, dict[str, int]]:
+        """The units a second, for `read` and `write`, that a table and each of its indexes can do at once, by the
+        table's name: `store`, `order-status`.
+        """
+        return self._by_name("warm_throughput")
 
     @property
     def retry(self) -> Retry:

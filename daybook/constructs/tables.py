@@ -1,5 +1,7 @@
 """DynamoDB tables: on demand, encrypted, with point-in-time recovery, and protected against deletion."""
 
+import re
+
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
@@ -7,6 +9,11 @@ from daybook.constructs.backups import back_up
 from daybook.constructs.keys import Data, own_key
 from daybook.constructs.stage import Stage
 from daybook.store.schema import Schema
+
+
+def name_in_options(construct_id: str) -> str:
+    """The name of a table in the option `warm_throughput`: `Store` gives `store`, `OrderStatusTable` `order-status`."""
+    return re.sub(r"\B(?=[A-Z])", "-", construct_id.removesuffix("Table")).lower()
 
 
 def table(
@@ -28,6 +35,8 @@ def table(
         kind = dynamodb.AttributeType.NUMBER if attribute in schema.numbers else dynamodb.AttributeType.STRING
         return dynamodb.Attribute(name=attribute, type=kind)
 
+    units = stage.warm_throughput.get(name_in_options(construct_id))
+    warm = units and dynamodb.WarmThroughput(read_units_per_second=units["read"], write_units_per_second=units["write"])
     own = own_key(scope, stage=stage, data=data)
     made = dynamodb.Table(
         scope,
@@ -45,6 +54,7 @@ def table(
         ),
         deletion_protection=stage.keeps_data,
         removal_policy=stage.table_removal,
+        warm_throughput=warm,
     )
     back_up(made, stage=stage)
     for index in schema.indexes:
@@ -55,5 +65,6 @@ def table(
             sort_key=key(index.sort),
             projection_type=dynamodb.ProjectionType.ALL if index.carries is None else projected,
             non_key_attributes=list(index.carries) if index.carries else None,
+            warm_throughput=warm,  # an index that throttles, throttles its table
         )
     return made
