@@ -32,6 +32,7 @@ from daybook.runtime.names import consumer_name, service_name
 from daybook.runtime.settings import settings
 from daybook.store.cursor import ConcurrentWrite
 from daybook.store.event_store import EventStore
+from daybook.store.journal_shards import JournalShards
 from daybook.store.ledger import Ledger, LedgerEntry
 from daybook.store.ledger import from_item as entry_in
 from daybook.store.timers import DueTable
@@ -47,7 +48,7 @@ def backbone() -> Backbone:
     here = settings()
     return Backbone(
         dynamodb,
-        EventStore(dynamodb, here.names.store),
+        EventStore(dynamodb, here.names.store, JournalShards(dynamodb, here.names.ledger, here.names.journal_shards)),
         Ledger(dynamodb, here.names.ledger),
         DueTable(dynamodb, here.names.due),
         keyring(),
