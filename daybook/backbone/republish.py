@@ -12,12 +12,12 @@ from operator import attrgetter
 from typing import Any
 
 from daybook.backbone.bus import BusWriter, Stored
+from daybook.consumers.consumer import journal_shards
 from daybook.contracts import clock
 from daybook.runtime import aws
 from daybook.runtime.settings import settings
 from daybook.store.event_store import EventStore, Position
 from daybook.store.journal import Journal, JournalEntry, Span
-from daybook.store.journal_shards import JournalShards
 from daybook.store.limits import BATCH_GET_ITEMS
 from daybook.store.transaction import Backoff
 
@@ -54,9 +54,8 @@ def handler(request: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 def _republish(span: Span, bus: BusWriter) -> str | None:
     """Publish the span while time remains. Returns where to continue, or None at the end of the span."""
-    dynamodb, names = aws.client("dynamodb"), settings().names
-    shards = JournalShards(dynamodb, names.ledger, names.journal_shards)
-    journal, store = Journal(dynamodb, names.store, shards), EventStore(dynamodb, names.store, shards)
+    dynamodb, table = aws.client("dynamodb"), settings().names.store
+    journal, store = Journal(dynamodb, table, journal_shards()), EventStore(dynamodb, table, journal_shards())
     for number, portion in enumerate(portions(journal, span)):
         # Always publish the first portion, so that each invocation makes progress.
         if number and bus.remaining() < _MIN_REMAINING:

@@ -42,13 +42,20 @@ E = TypeVar("E", bound=Event)
 
 
 @cache
+def journal_shards() -> JournalShards:
+    """The numbers of the journal's shards, as this process knows them."""
+    names = settings().names
+    return JournalShards(aws.client("dynamodb"), names.ledger, names.journal_shards)
+
+
+@cache
 def backbone() -> Backbone:
     """This process's backbone."""
     dynamodb = aws.client("dynamodb")
     here = settings()
     return Backbone(
         dynamodb,
-        EventStore(dynamodb, here.names.store, JournalShards(dynamodb, here.names.ledger, here.names.journal_shards)),
+        EventStore(dynamodb, here.names.store, journal_shards()),
         Ledger(dynamodb, here.names.ledger),
         DueTable(dynamodb, here.names.due),
         keyring(),

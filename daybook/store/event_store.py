@@ -163,7 +163,7 @@ class EventStore:
     def __init__(self, dynamodb: Any, table: str, shards: JournalShards) -> None:
         self._dynamodb = dynamodb
         self._table = table
-        self.shards = shards
+        self._shards = shards
 
     def head(self, stream: str) -> Head | None:
         """The newest event of the stream, or None if the stream does not exist. A consistent read."""
@@ -225,7 +225,7 @@ class EventStore:
         return {
             "Put": {
                 "TableName": self._table,
-                "Item": to_item(envelope, self.shards.of_hour(envelope.metadata.recorded_at)),
+                "Item": to_item(envelope, self._shards.of_hour(envelope.metadata.recorded_at)),
                 "ConditionExpression": "attribute_not_exists(#stream)",
                 "ExpressionAttributeNames": _STREAM_NAME,
             }

@@ -22,7 +22,7 @@ import pytest
 from moto import mock_aws
 
 from daybook.application import application
-from daybook.consumers.consumer import backbone
+from daybook.consumers.consumer import backbone, journal_shards
 from daybook.contracts import clock
 from daybook.contracts.catalogue import Catalogue
 from daybook.runtime import aws, observability
@@ -90,7 +90,8 @@ def _process(monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str]) -> Ite
 
 def _first_reads() -> None:
     """Read what a process reads before its first append, so that tests can count the calls of each delivery."""
-    backbone().store.shards.of_hour(clock.now())
+    journal_shards().of_hour(clock.now())
+    settings.cache_clear()  # a test may still change the environment
 
 
 @cache
@@ -105,7 +106,7 @@ def _set_sessions() -> None:
 
 def _clear_caches() -> None:
     """Forget clients, settings and loggers. A logger keeps its output stream, which pytest replaces for each test."""
-    for function in (aws.client, aws.client_without_retries, backbone, keyring, settings):
+    for function in (aws.client, aws.client_without_retries, backbone, journal_shards, keyring, settings):
         function.cache_clear()
     for function in (observability.logger, observability.metrics):
         function.cache_clear()

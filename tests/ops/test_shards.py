@@ -89,7 +89,7 @@ def test_a_number_that_would_break_the_order_of_streams_is_an_error(world: World
 
 
 # Guards: the record and the row are one transaction, on the condition of what was read.
-def test_of_two_operators_at_the_same_time_one_is_told_to_repeat_and_nothing_of_his_is_recorded(world: World) -> None:
+def test_of_two_operators_at_the_same_time_one_must_repeat_and_only_the_other_is_recorded(world: World) -> None:
     late = Announcement(world.connection, 16, NOW)
     Announcement(world.connection, 64, NOW).commit("first")
 
