@@ -20,10 +20,9 @@ def main() -> None:
     """Synthesize the templates of the stage in the CDK context. Each cdk-nag finding is an error."""
     app = App()
     try:
-        stage = Stage.of(app)
+        add_stacks(app, Stage.of(app))
     except (BadStage, BadOption) as error:
         sys.exit(f"Error: {error}")
-    add_stacks(app, stage)
     packs = (AwsSolutionsChecks, ServerlessChecks, HIPAASecurityChecks, NIST80053R5Checks, PCIDSS321Checks)
     Validations.of(app).add_plugins(*(pack(app) for pack in packs))
     app.synth()

@@ -121,7 +121,7 @@ class Flow:
     def _recorded(self) -> Iterator[Any]:
         journal = self._connection.journal
         span = Span(self.began - timedelta(seconds=1), datetime.now(UTC) + timedelta(seconds=1))
-        return (line for hour in span.hours() for bucket in hour for line in journal.entries(bucket, span))
+        return (line for hour in journal.hours(span) for bucket in hour for line in journal.entries(bucket, span))
 
 
 def _named(event: type[Event], key: str) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from daybook.operate.rate_limit import RateLimit
 from daybook.operate.replay.replay import Replay
 from daybook.operate.replay.selection import Selection
 from daybook.store.attributes import unpack_item
-from daybook.store.event_store import JOURNAL_SHARDS
 from daybook.store.journal import Span
+from daybook.store.journal_shards import PARTS
 from daybook.store.limits import SEND_MESSAGES
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class _History:
 
     def send_plainly(self) -> int:
         """Query each stream and send its events, with as many threads as a replay. No ledger, no order by time."""
-        with ThreadPoolExecutor(max_workers=JOURNAL_SHARDS) as pool:
+        with ThreadPoolExecutor(max_workers=PARTS) as pool:
             return sum(pool.map(self._stream, self._streams))
 
     def _stream(self, stream: str) -> int:

@@ -1,13 +1,16 @@
 """Fire timers: each minute, record the events of all timers that are due, from the first unfinished minute on.
 
-One transaction appends the event and deletes the timer's row. So a run that dies at any point, or runs concurrently
-with another, records no event twice. Timers are never cancelled: the event's consumer checks whether it still applies.
+The slots of a minute are fired in parallel. One transaction appends the event and deletes the timer's row. So a run
+that dies at any point, or runs concurrently with another, records no event twice. Timers are never cancelled: the
+event's consumer checks whether it still applies.
 
 Only a timer with a valid proof is fired: anybody who can write to the due table could otherwise record any event.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Any
 
 from daybook.consumers import dead_letter
@@ -23,7 +26,7 @@ from daybook.runtime.keyring import keyring
 from daybook.runtime.settings import settings
 from daybook.store.attributes import as_json
 from daybook.store.event_store import successor
-from daybook.store.timers import MARGIN, NotATimer, Timer, Watermark, from_item, minute
+from daybook.store.timers import MARGIN, SHARDS, NotATimer, Timer, Watermark, from_item, minute
 from daybook.store.timers import slots as slots_of
 from daybook.store.transaction import Backoff, ConditionsFailed, OutOfTime, write
 
@@ -61,6 +64,7 @@ class _Run:
     """One run. `failed` counts the timers that could not be fired."""
 
     def __init__(self, context: Any) -> None:
+        self._lock = Lock()  # for `failed`
         self.counts = observability.counts(settings().names.stage, CONSUMER)
         self.failed = 0
         self._stuck = False
@@ -74,14 +78,15 @@ class _Run:
         if start is None:
             return
         at = finished = start
-        try:
-            while at <= now:
-                self._fire_all(at, now)
-                at += _MINUTE
-                if at + MARGIN <= now and not self._stuck:
-                    finished = at
-        except OutOfTime:
-            self._log.info("out of time", extra={"minute": clock.timestamp(at)})
+        with ThreadPoolExecutor(max_workers=SHARDS) as threads:
+            try:
+                while at <= now:
+                    self._fire_all(at, now, threads)
+                    at += _MINUTE
+                    if at + MARGIN <= now and not self._stuck:
+                        finished = at
+            except OutOfTime:
+                self._log.info("out of time", extra={"minute": clock.timestamp(at)})
         if finished != start:
             self._due.set_watermark(Watermark(finished))
 
@@ -103,21 +108,28 @@ class _Run:
             return None
         return mark.minute
 
-    def _fire_all(self, at: datetime, now: datetime) -> None:
-        """Fire the due timers of one minute. Raises OutOfTime."""
-        for slot in slots_of(at):
+    def _fire_all(self, at: datetime, now: datetime, threads: ThreadPoolExecutor) -> None:
+        """Fire the due timers of one minute: each slot in a thread. Raises OutOfTime when all threads have ended."""
+        fired = [threads.submit(self._fire_slot, slot, now, is_old=at + MARGIN <= now) for slot in slots_of(at)]
+        wait(fired)
+        for slot in fired:
+            slot.result()  # raises the thread's error
+
+    def _fire_slot(self, slot: str, now: datetime, *, is_old: bool) -> None:
+        """Fire the due timers of one slot. `is_old`: the watermark is about to move past it. Raises OutOfTime."""
+        self._check_time()
+        for item in self._due.due(slot, clock.timestamp(now)):
             self._check_time()
-            for item in self._due.due(slot, clock.timestamp(now)):
-                self._check_time()
-                try:
-                    self._fire(item)
-                except OutOfTime:
-                    raise
-                except Exception as error:  # noqa: BLE001 - any error: the next run tries again, the others are fired
-                    log_failure(self._log, {}, error)
+            try:
+                self._fire(item)
+            except OutOfTime:
+                raise
+            except Exception as error:  # noqa: BLE001 - any error: the next run tries again, the others are fired
+                log_failure(self._log, {}, error)
+                with self._lock:
                     self.failed += 1
-                    if at + MARGIN <= now:
-                        self._move_to_present(item, now)
+                if is_old:
+                    self._move_to_present(item, now)
 
     def _move_to_present(self, item: Mapping[str, Any], now: datetime) -> None:
         """Move a row that cannot be fired to the present minute, so that the watermark can move past its old minute.

@@ -4,7 +4,6 @@ DynamoDB keeps the store's change stream for 24 hours. This function publishes e
 longer. The journal is eventually consistent, so end the span some minutes ago; the change stream has the newer events.
 """
 
-import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from daybook.backbone.bus import BusWriter, Stored
+from daybook.consumers.consumer import journal_shards
 from daybook.contracts import clock
 from daybook.runtime import aws
 from daybook.runtime.settings import settings
@@ -55,11 +55,12 @@ def handler(request: Mapping[str, Any], context: Any) -> dict[str, Any]:
 def _republish(span: Span, bus: BusWriter) -> str | None:
     """Publish the span while time remains. Returns where to continue, or None at the end of the span."""
     dynamodb, table = aws.client("dynamodb"), settings().names.store
-    for number, portion in enumerate(portions(Journal(dynamodb, table), span)):
+    journal, store = Journal(dynamodb, table, journal_shards()), EventStore(dynamodb, table, journal_shards())
+    for number, portion in enumerate(portions(journal, span)):
         # Always publish the first portion, so that each invocation makes progress.
         if number and bus.remaining() < _MIN_REMAINING:
             return portion.since
-        bus.put(_stored(portion.entries, items(dynamodb, table, portion.entries, bus.backoff), bus))
+        bus.put(_stored(portion.entries, items(store, portion.entries, bus.backoff), bus))
     return None
 
 
@@ -101,12 +102,10 @@ def portions(journal: Journal, span: Span) -> Iterator[Portion]:
     Entries with the same time are always in the same portion, so that continuing from a portion makes progress.
     """
     since = clock.timestamp(span.since)
-    for buckets in reversed(list(span.hours())):
+    for buckets in journal.hours(span, oldest_first=True):
         hour = f"{buckets[0][:13]}:00:00.000000Z"
         waiting = Portion(max(since, hour), [])
-        shards = [journal.entries(bucket, span, oldest_first=True) for bucket in buckets]
-        entries = heapq.merge(*shards, key=attrgetter("order"))
-        for moment, simultaneous in groupby(entries, key=attrgetter("recorded_at")):
+        for moment, simultaneous in groupby(journal.merged(buckets, span), key=attrgetter("recorded_at")):
             if len(waiting.entries) >= BATCH_GET_ITEMS:
                 yield waiting
                 waiting = Portion(moment, [])
@@ -114,9 +113,9 @@ def portions(journal: Journal, span: Span) -> Iterator[Portion]:
         yield waiting
 
 
-def items(dynamodb: Any, table: str, entries: Sequence[JournalEntry], backoff: Backoff) -> dict[Position, Item]:
+def items(store: EventStore, entries: Sequence[JournalEntry], backoff: Backoff) -> dict[Position, Item]:
     """The items of the entries in the store's table. A consistent read. Raises OutOfTime."""
-    store, found = EventStore(dynamodb, table), dict[Position, Item]()
+    found = dict[Position, Item]()
     for start in range(0, len(entries), BATCH_GET_ITEMS):
         batch = entries[start : start + BATCH_GET_ITEMS]
         found |= store.items([(entry.stream, entry.sequence) for entry in batch], backoff)

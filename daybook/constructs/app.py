@@ -1,16 +1,21 @@
 """All stacks of an application: data, backbone, and one for each service in the package `stacks`."""
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pkgutil import iter_modules
 
 from aws_cdk import App
+from aws_cdk.aws_dynamodb import Table
 
 from daybook.constructs.backbone import Backbone
 from daybook.constructs.backups import BackupCopies
 from daybook.constructs.data_stack import DataStack
+from daybook.constructs.function import Function
+from daybook.constructs.listener import Listener
 from daybook.constructs.service import Service
-from daybook.constructs.stage import Stage
+from daybook.constructs.stage import BadOption, Stage
+from daybook.constructs.tables import name_in_options
 
 
 class TableNameTaken(ValueError):
@@ -18,7 +23,8 @@ class TableNameTaken(ValueError):
 
 
 def add_stacks(app: App, stage: Stage) -> None:
-    """Add the stacks in the order in which they are deployed: data, backbone, services. Raises TableNameTaken.
+    """Add the stacks in the order in which they are deployed: data, backbone, services. Raises TableNameTaken and
+    BadOption.
 
     A stage with a second region for backups also gets a stack there, which is deployed before all others.
     """
@@ -31,6 +37,25 @@ def add_stacks(app: App, stage: Stage) -> None:
         stack.add_stack_dependency(backbone)
     if stage.backup_region:
         data.add_stack_dependency(BackupCopies(app, stage=stage))
+    check_options(app, stage)
+
+
+def check_options(app: App, stage: Stage) -> None:
+    """Raise BadOption if an option names a consumer or a table that the app does not have."""
+    made = app.node.find_all()
+    consumers = [each.consumer for each in made if isinstance(each, Listener)]
+    functions = [each.consumer for each in made if isinstance(each, Function)]
+    tables = [name_in_options(each.node.id) for each in made if isinstance(each, Table)]
+    for option, given, known in (
+        ("concurrency", stage.concurrency, ["", *consumers]),
+        ("reserved_concurrency", stage.reserved_concurrency, functions),
+        ("warm_throughput", stage.warm_throughput, tables),
+    ):
+        for name in given.keys() - set(known):
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            msg = f"the option {option} names {name}, which does not exist{hint}"
+            raise BadOption(msg)
 
 
 def check_table_names(stacks: Iterable[Service]) -> None:

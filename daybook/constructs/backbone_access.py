@@ -86,6 +86,7 @@ class BackboneAccess(Construct):
         read_kinds = sorted({f"{contract.stream_kind}/*" for contract in read})
         if kinds:
             _allow(role, ["dynamodb:PutItem"], arn, _IN_A_TRANSACTION | _with_keys(kinds))
+            self._allow_shards(role)
         if read_kinds:
             _allow(role, ["dynamodb:Query"], arn, _with_keys(read_kinds))
 
@@ -94,6 +95,7 @@ class BackboneAccess(Construct):
         store = self._table_arn(self._names.store)
         _allow(role, ["dynamodb:Query"], f"{store}/index/{JOURNAL}")
         _allow(role, ["dynamodb:BatchGetItem"], store)
+        self._allow_shards(role)
 
     def allow_reading_events(self, role: iam.IGrantable, contract: type[Event]) -> None:
         """Allow reading the events of this type to which messages point, in the streams of their kind."""
@@ -109,6 +111,11 @@ class BackboneAccess(Construct):
         """Allow scheduling timers, if any of these contracts has `timer=True`."""
         if any(c.contract.timer for c in contracts):
             _allow(role, ["dynamodb:PutItem"], self._table_arn(self._names.due), _IN_A_TRANSACTION)
+
+    def _allow_shards(self, role: iam.IGrantable) -> None:
+        """Allow reading the number of the journal's shards."""
+        row = _with_keys([ledger_keys.SHARDS["key"]])
+        _allow(role, ["dynamodb:GetItem"], self._table_arn(self._names.ledger), row)
 
     def _table_arn(self, name: str) -> str:
         stack = Stack.of(self)

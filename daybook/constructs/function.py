@@ -66,6 +66,7 @@ class Function(lambda_.Function):
             description=f"The permissions of {name}",
         )
         log_group.grant_write(role)
+        self.consumer = consumer
         super().__init__(
             scope,
             construct_id,

@@ -71,6 +71,7 @@ class Listener(Construct):
         audit: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
+        self.consumer = consumer
         name = stage.names.of(consumer)
         timeout = timeout or stage.function_timeout
         self.dead_letters = dead_letter_queue(self, stage=stage, consumer=consumer)
@@ -117,7 +118,7 @@ class Listener(Construct):
             target=self.function,
             event_source_arn=self.queue.queue_arn,
             batch_size=batch_size,
-            max_concurrency=stage.concurrency,
+            max_concurrency=stage.concurrency_of(consumer),
             report_batch_item_failures=True,
         )
         Validations.of(mapping).acknowledge(NO_DESTINATION)

@@ -21,6 +21,32 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 _SUBNET = re.compile(r"subnet-[0-9a-f]{8}([0-9a-f]{9})?")
 _SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8}([0-9a-f]{9})?")
 
+_CONCURRENCY_RULE = (
+    "be a number from 2 to 1000 for all consumers, or for each one that is named: "
+    """-c concurrency=20, -c concurrency='{"place-order": 50}'"""
+)
+_THROUGHPUT_RULE = (
+    "have units a second for each table: read, at least 12000, and write, at least 4000: "
+    """-c warm_throughput='{"store": {"read": 12000, "write": 20000}}'"""
+)
+
+
+def _is_concurrency(value: object) -> bool:
+    """Whether SQS mappings allow it (https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html)."""
+    return type(value) is int and 2 <= value <= 1000  # noqa: PLR2004
+
+
+def _is_throughput(value: object) -> bool:
+    """Whether a table may have it: it can only be raised, and a new table has 12,000 read units and 4,000 write units
+    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html).
+    """
+    least = {"read": 12_000, "write": 4_000}
+    return (
+        isinstance(value, dict)
+        and value.keys() == least.keys()
+        and all(type(value[kind]) is int and value[kind] >= least[kind] for kind in least)
+    )
+
 
 class BadOption(ValueError):
     """An option has a value that it cannot have. The message names one that it can."""
@@ -34,7 +60,7 @@ class Stage:
     context: Mapping[str, Any] = field(default_factory=dict)  # the CDK context, from cdk.json and the command line
 
     def __post_init__(self) -> None:
-        _ = self.names  # raises BadStage
+        _ = self.names, self.producers  # raises BadStage, BadOption
         for part in (*_PROTECTION, *_EXTRAS):
             self._is_on(part)  # raises BadOption
         _ = self.reserved_concurrency  # raises BadOption
@@ -48,6 +74,13 @@ class Stage:
                     f"the option {option} is {given}; for functions in a VPC give both options, with ids: "
                     "-c subnets=subnet-0a1b2c3d,subnet-4e5f6071 -c security_groups=sg-8293a4b5"
                 )
+                raise BadOption(msg)
+        for option, is_possible, rule in (
+            ("concurrency", _is_concurrency, _CONCURRENCY_RULE),
+            ("warm_throughput", _is_throughput, _THROUGHPUT_RULE),
+        ):
+            if not all(map(is_possible, self._by_name(option).values())):
+                msg = f"the option {option} is {self.context[option]!r}; it must {rule}"
                 raise BadOption(msg)
 
     @classmethod
@@ -81,12 +114,21 @@ class Stage:
         """The account of each source whose producer is in another account or region: `{"shop.checkout":
         "210987654321"}`, or `"210987654321/eu-west-1"` if a rule of another region sends its events.
         """
-        return {source: str(origin) for source, origin in self._mapping("producers").items()}
+        return {source: str(origin) for source, origin in self._json("producers").items()}
 
-    def _mapping(self, name: str) -> dict[str, Any]:
-        """An object in the CDK context; on the command line, as JSON."""
+    def _json(self, name: str) -> Any:
+        """A value in the CDK context; on the command line, as JSON. Raises BadOption."""
         given = self.context.get(name) or {}
-        return dict(json.loads(given) if isinstance(given, str) else given)
+        try:
+            return json.loads(given) if isinstance(given, str) else given
+        except ValueError as error:
+            msg = f"the option {name} is {given!r}, which is not JSON: -c {name}='{{…}}'"
+            raise BadOption(msg) from error
+
+    def _by_name(self, name: str) -> dict[str, Any]:
+        """A value for each name in the CDK context. A value for all has the empty name."""
+        value = self._json(name)
+        return value if isinstance(value, dict) else {"": value}
 
     def _list(self, name: str) -> list[str]:
         """A list in the CDK context; on the command line, separated by commas."""
@@ -183,7 +225,7 @@ class Stage:
         It is also their maximum. At least 100 of the account's concurrency must stay unreserved, and a new account may
         have 10 in all (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html).
         """
-        given = self._mapping("reserved_concurrency")
+        given = self._by_name("reserved_concurrency")
         if not all(str(number).isdecimal() and int(number) for number in given.values()):
             msg = (
                 f"the option reserved_concurrency is {given}; it must have a number of at least 1 for each consumer: "
@@ -205,12 +247,29 @@ class Stage:
         """
         return logs.RetentionDays.ONE_YEAR if self._is_on("audit_logs") else self.log_retention
 
-    @property
-    def concurrency(self) -> int:
-        """How many batches of one queue are handled at once. The minimum of SQS mappings is 2; in the local cloud
-        each batch is a process.
+    def concurrency_of(self, consumer: str) -> int | None:
+        """How many batches of its queue a consumer handles at once. The minimum of SQS mappings is 2; in the local
+        cloud each batch is a process.
+
+        None for no limit, by default in `dev`: Lambda polls an idle queue with two connections, but with five if its
+        mapping has a limit (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html).
         """
-        return 2 if self.is_local else 10
+        if self.is_local:
+            return 2
+        default = None if self.name == "dev" else 10
+        return self.concurrency.get(consumer, self.concurrency.get("", default))
+
+    @property
+    def concurrency(self) -> dict[str, int]:
+        """The concurrency of consumers by name, as the option says; of all others under the empty name."""
+        return self._by_name("concurrency")
+
+    @property
+    def warm_throughput(self) -> dict[str, dict[str, int]]:
+        """The units a second, for `read` and `write`, that a table and each of its indexes can do at once, by the
+        table's name: `store`, `order-status`.
+        """
+        return self._by_name("warm_throughput")
 
     @property
     def retry(self) -> Retry:

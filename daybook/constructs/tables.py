@@ -4,6 +4,8 @@ Their protection against deletion is not in the template: CloudFormation could n
 created a protected table. `daybook protect` turns it on afterwards.
 """
 
+import re
+
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
@@ -11,6 +13,11 @@ from daybook.constructs.backups import back_up
 from daybook.constructs.keys import Data, own_key
 from daybook.constructs.stage import Stage
 from daybook.store.schema import Schema
+
+
+def name_in_options(construct_id: str) -> str:
+    """The name of a table in the option `warm_throughput`: `Store` gives `store`, `OrderStatusTable` `order-status`."""
+    return re.sub(r"\B(?=[A-Z])", "-", construct_id.removesuffix("Table")).lower()
 
 
 def table(
@@ -32,6 +39,8 @@ def table(
         kind = dynamodb.AttributeType.NUMBER if attribute in schema.numbers else dynamodb.AttributeType.STRING
         return dynamodb.Attribute(name=attribute, type=kind)
 
+    units = stage.warm_throughput.get(name_in_options(construct_id))
+    warm = units and dynamodb.WarmThroughput(read_units_per_second=units["read"], write_units_per_second=units["write"])
     own = own_key(scope, stage=stage, data=data)
     made = dynamodb.Table(
         scope,
@@ -48,6 +57,7 @@ def table(
             point_in_time_recovery_enabled=True
         ),
         removal_policy=stage.table_removal,
+        warm_throughput=warm,
     )
     back_up(made, stage=stage)
     for index in schema.indexes:
@@ -58,5 +68,6 @@ def table(
             sort_key=key(index.sort),
             projection_type=dynamodb.ProjectionType.ALL if index.carries is None else projected,
             non_key_attributes=list(index.carries) if index.carries else None,
+            warm_throughput=warm,  # an index that throttles, throttles its table
         )
     return made

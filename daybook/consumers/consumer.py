@@ -32,6 +32,7 @@ from daybook.runtime.names import consumer_name, service_name
 from daybook.runtime.settings import settings
 from daybook.store.cursor import ConcurrentWrite
 from daybook.store.event_store import EventStore
+from daybook.store.journal_shards import JournalShards
 from daybook.store.ledger import Ledger, LedgerEntry
 from daybook.store.ledger import from_item as entry_in
 from daybook.store.timers import DueTable
@@ -41,13 +42,20 @@ E = TypeVar("E", bound=Event)
 
 
 @cache
+def journal_shards() -> JournalShards:
+    """The numbers of the journal's shards, as this process knows them."""
+    names = settings().names
+    return JournalShards(aws.client("dynamodb"), names.ledger, names.journal_shards)
+
+
+@cache
 def backbone() -> Backbone:
     """This process's backbone."""
     dynamodb = aws.client("dynamodb")
     here = settings()
     return Backbone(
         dynamodb,
-        EventStore(dynamodb, here.names.store),
+        EventStore(dynamodb, here.names.store, journal_shards()),
         Ledger(dynamodb, here.names.ledger),
         DueTable(dynamodb, here.names.due),
         keyring(),

@@ -226,6 +226,24 @@ class RebuildAbandoned(Event, joins="operation/{operation_id}"):
     example = RebuildStarted.example
 
 
+class ShardsAnnounced(Event, joins="operation/{operation_id}"):
+    """An operator has announced the number of the journal's shards from an hour on."""
+
+    operation_id: OperationId
+    operator: Operator
+    reason: Reason = ""
+    hour: Annotated[UtcTime, Field(description="The first hour with this number.")]
+    shards: Annotated[int, Field(ge=1, description="The number of shards.")]
+
+    example = {
+        "operation_id": "6f1d2c3b-7a8e-4f90-9b1a-2c3d4e5f6071",
+        "operator": "ada@laptop",
+        "reason": "the sale begins at noon",
+        "hour": "2026-11-27T10:00:00.000000Z",
+        "shards": 64,
+    }
+
+
 class ConsumerPaused(Event, joins="operation/{operation_id}"):
     """An operator has paused a consumer. Its messages wait in its queue until it is resumed."""
 

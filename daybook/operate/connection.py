@@ -24,6 +24,7 @@ from daybook.runtime.names import Names
 from daybook.store.attributes import pack_item
 from daybook.store.event_store import EventStore
 from daybook.store.journal import Journal
+from daybook.store.journal_shards import JournalShards
 from daybook.store.ledger import Ledger
 from daybook.store.transaction import Backoff, batch_get
 
@@ -103,7 +104,7 @@ class Connection:
 
     @cached_property
     def store(self) -> EventStore:
-        return EventStore(self.dynamodb, self.names.store)
+        return EventStore(self.dynamodb, self.names.store, self.journal_shards)
 
     @cached_property
     def keyring(self) -> Keyring:
@@ -115,7 +116,11 @@ class Connection:
 
     @cached_property
     def journal(self) -> Journal:
-        return Journal(self.dynamodb, self.names.store)
+        return Journal(self.dynamodb, self.names.store, self.journal_shards)
+
+    @cached_property
+    def journal_shards(self) -> JournalShards:
+        return JournalShards(self.dynamodb, self.names.ledger, self.names.journal_shards)
 
     @cached_property
     def account(self) -> str:

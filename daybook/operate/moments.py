@@ -15,7 +15,7 @@ _UNITS = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
-# A year has 70,000 partitions of the journal.
+# A year of the journal has 70,000 partitions with 8 shards, and 560,000 with 64.
 _MAX_DAYS = timedelta(days=366)
 # Each minute has a hundred rows.
 _MAX_MINUTES = timedelta(days=1)

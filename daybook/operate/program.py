@@ -16,6 +16,7 @@ from daybook.operate.pause import command as pause
 from daybook.operate.publish import command as publish
 from daybook.operate.replay import command as replay
 from daybook.operate.send import command as send
+from daybook.operate.shards import command as shards
 from daybook.operate.status import command as status
 from daybook.operate.status import doctor
 from daybook.operate.trace import command as trace
@@ -85,6 +86,7 @@ app.command(epilog=replay.EXAMPLES)(replay.replay)
 app.command(epilog=publish.EXAMPLES)(publish.publish)
 app.command(epilog=pause.PAUSE_EXAMPLES)(pause.pause)
 app.command(epilog=pause.RESUME_EXAMPLES)(pause.resume)
+app.command(epilog=shards.EXAMPLES)(shards.shards)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=rebuild.EXAMPLES)(rebuild.rebuild)
 app.add_typer(audit.app, name="audit")

@@ -68,7 +68,7 @@ def stored(connection: Connection, places: Iterable[Place], *, consistent: bool 
 def lines_of(connection: Connection, span: Span) -> list[JournalEntry]:
     """The journal's lines of a short period, in the order of recording."""
     journal = connection.journal
-    buckets = [bucket for hour in span.hours() for bucket in hour]
+    buckets = [bucket for hour in journal.hours(span) for bucket in hour]
     found = connection.each(lambda bucket: list(journal.entries(bucket, span)), buckets)
     return sorted(chain.from_iterable(found), key=lambda line: line.order)
 

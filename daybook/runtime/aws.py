@@ -4,6 +4,7 @@ They are botocore clients: `import boto3` would add s3transfer and more to each 
 """
 
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest
@@ -20,6 +21,11 @@ _CONFIG = Config(
     user_agent="daybook",
     account_id_endpoint_mode="disabled",
 )
+
+
+# A session makes one client at a time (https://docs.aws.amazon.com/boto3/latest/guide/session.html); clients themselves
+# may be used by several threads.
+_CREATING = Lock()
 
 
 class _Loader(Loader):
@@ -72,5 +78,6 @@ def _close_afterwards(request: AWSPreparedRequest, **_: Any) -> None:
 
 
 def _create(service: str, config: Config) -> Any:
-    _loader().services.append(service)
-    return _session().create_client(service, config=config)
+    with _CREATING:
+        _loader().services.append(service)
+        return _session().create_client(service, config=config)

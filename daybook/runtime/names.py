@@ -58,6 +58,11 @@ class Names:
         return self.of("store")
 
     @property
+    def journal_shards(self) -> int:
+        """The number of shards of the journal until another one is announced: `daybook shards`."""
+        return 64 if self.stage == "prod" else 8
+
+    @property
     def ledger(self) -> str:
         """The ledger's table."""
         return self.of("ledger")

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from aws_lambda_powertools.logging import Logger
@@ -53,6 +54,9 @@ def _line(fields: Mapping[str, Any]) -> str:
     return removed_from(line) if has_card_number(line) else line
 
 
+_lock = Lock()  # all instances of Metrics share what they collect, and threads add to it
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """The metrics of one consumer. They are emitted by `flush`, as one log line."""
@@ -62,11 +66,13 @@ class Counts:
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a count."""
-        self.metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)
+        with _lock:
+            self.metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)
 
     def record(self, name: str, milliseconds: float) -> None:
         """Record a duration."""
-        self.metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=milliseconds)
+        with _lock:
+            self.metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=milliseconds)
 
     def flush(self) -> None:
         """Emit the metrics, if there are any."""

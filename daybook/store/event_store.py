@@ -8,7 +8,6 @@ Two indexes: the journal has all events by the time of recording. The correlatio
 of events of a correlation in a stream, except the run with which the correlation began.
 """
 
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -16,6 +15,7 @@ from typing import Any, Self
 from daybook.contracts.envelope import GENESIS, MAX_TEXT_LENGTH, Envelope, Metadata, read_metadata
 from daybook.contracts.proof import Writer
 from daybook.store.attributes import pack, pack_item, unpack_item
+from daybook.store.journal_shards import PARTS, JournalShards, journal_bucket, journal_shard
 from daybook.store.schema import Index, Schema
 from daybook.store.transaction import Backoff, batch_get
 
@@ -23,10 +23,6 @@ Position = tuple[str, int]  # stream and sequence
 
 JOURNAL = "journal"
 CORRELATION_INDEX = "correlation"
-
-# One partition of an index accepts 1,000 writes a second (DynamoDB's quota); 8 shards accept 8,000.
-# The number can grow later. It must not shrink: readers would miss the events in the shards that are gone.
-JOURNAL_SHARDS = 8
 
 # `stream` is a reserved word in DynamoDB's expressions.
 _STREAM_NAME = {"#stream": "stream"}
@@ -116,28 +112,18 @@ def _is_in_correlation_index(event_id: str, correlation_id: str, head: Head | No
     return event_id != correlation_id and (head is None or head.correlation_id != correlation_id)
 
 
-def journal_bucket(recorded_at: str, shard: int) -> str:
-    """The journal's partition key for an hour and a shard: `2026-03-01T09#3`."""
-    return f"{recorded_at[:13]}#{shard}"
-
-
-def journal_shard(stream: str) -> int:
-    """The shard of a stream. All events of a stream are in one shard, in their order."""
-    return zlib.crc32(stream.encode()) % JOURNAL_SHARDS
-
-
 def journal_position(recorded_at: str, stream: str, sequence: int) -> str:
     """The journal's sort key: by the time of recording, then by stream and sequence."""
     return f"{recorded_at}#{stream}#{sequence:012d}"
 
 
-def to_item(envelope: Envelope) -> dict[str, Any]:
-    """The event as an item of the store's table."""
+def to_item(envelope: Envelope, shards: int = PARTS) -> dict[str, Any]:
+    """The event as an item of the store's table. `shards` is the number of the journal's shards in its hour."""
     m = envelope.metadata
     item = {name: getattr(m, name) for name in _METADATA}
     position = journal_position(m.recorded_at, m.stream, m.sequence)
     item |= {name: getattr(envelope, name) for name in (*_TEXTS, *_HASHES)}
-    item |= {"bucket": journal_bucket(m.recorded_at, journal_shard(m.stream)), "position": position}
+    item |= {"bucket": journal_bucket(m.recorded_at, journal_shard(m.stream, shards)), "position": position}
     if envelope.in_correlation_index:
         item["correlation"] = m.correlation_id
     return pack_item(item)
@@ -173,9 +159,10 @@ def _position(item: Mapping[str, Any]) -> Position:
 class EventStore:
     """Reads one stage's store, and builds the writes that append to it. `dynamodb` is a botocore or boto3 client."""
 
-    def __init__(self, dynamodb: Any, table: str) -> None:
+    def __init__(self, dynamodb: Any, table: str, shards: JournalShards) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._shards = shards
 
     def head(self, stream: str) -> Head | None:
         """The newest event of the stream, or None if the stream does not exist. A consistent read."""
@@ -237,7 +224,7 @@ class EventStore:
         return {
             "Put": {
                 "TableName": self._table,
-                "Item": to_item(envelope),
+                "Item": to_item(envelope, self._shards.of_hour(envelope.metadata.recorded_at)),
                 "ConditionExpression": "attribute_not_exists(#stream)",
                 "ExpressionAttributeNames": _STREAM_NAME,
             }

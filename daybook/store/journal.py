@@ -1,20 +1,21 @@
 """The journal, a time index: all events of a stage by the time of recording, without their data.
 
 It is a secondary index of the event store. A partition holds one hour of one shard, so that partitions can be read in
-parallel. The index is eventually consistent: events of the last seconds may be missing. Reads of a stream are
-consistent.
+parallel (daybook/store/journal_shards.py). The index is eventually consistent: events of the last seconds may be
+missing. Reads of a stream are consistent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from operator import attrgetter
 from typing import Any, Self
 
 from daybook.contracts import clock
 from daybook.store.attributes import pack, unpack_item
-from daybook.store.event_store import JOURNAL, JOURNAL_SHARDS, journal_bucket, journal_position
-
-_HOUR = timedelta(hours=1)
+from daybook.store.event_store import JOURNAL, journal_position
+from daybook.store.journal_shards import HOUR, PARTS, JournalShards, hour_of, journal_bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +57,34 @@ class Span:
     since: datetime
     until: datetime
 
-    def hours(self) -> Iterator[tuple[str, ...]]:
-        """The partition keys of the span, by hour, newest hour first. Each tuple has one key for each shard."""
-        hour = self.until.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        while hour + _HOUR > self.since:
-            if hour < self.until:
-                yield tuple(journal_bucket(clock.timestamp(hour), shard) for shard in range(JOURNAL_SHARDS))
-            hour -= _HOUR
-
-    def of_shard(self, shard: int) -> Iterator[str]:
-        """The partition keys of the span in one shard, oldest first."""
-        hour = self.since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        while hour < self.until:
-            yield journal_bucket(clock.timestamp(hour), shard)
-            hour += _HOUR
-
 
 class Journal:
     """Reads one stage's journal. `dynamodb` is a botocore or boto3 client."""
 
-    def __init__(self, dynamodb: Any, table: str) -> None:
+    def __init__(self, dynamodb: Any, table: str, shards: JournalShards) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._shards = shards
+
+    def hours(self, span: Span, *, oldest_first: bool = False) -> Iterator[tuple[str, ...]]:
+        """The partition keys of the span, one for each shard, by hour: the newest hour first by default."""
+        first = hour_of(span.since)
+        number = -((first - span.until) // HOUR)
+        for each in range(number) if oldest_first else reversed(range(number)):
+            hour = clock.timestamp(first + each * HOUR)
+            yield tuple(journal_bucket(hour, shard) for shard in range(self._shards.to_read(hour)))
+
+    def part(self, number: int, span: Span, *, event_types: Sequence[str] = ()) -> Iterator[Iterator[JournalEntry]]:
+        """One of the PARTS parts of the span's entries, by hour, oldest first. All events of a stream are in one part,
+        in their order.
+        """
+        for buckets in self.hours(span, oldest_first=True):
+            yield self.merged(buckets[number::PARTS], span, event_types=event_types)
+
+    def merged(self, buckets: Iterable[str], span: Span, *, event_types: Sequence[str] = ()) -> Iterator[JournalEntry]:
+        """The entries of several partitions, oldest first."""
+        shards = [self.entries(bucket, span, event_types=event_types, oldest_first=True) for bucket in buckets]
+        return heapq.merge(*shards, key=attrgetter("order"))
 
     def entries(
         self,

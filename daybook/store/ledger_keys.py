@@ -9,6 +9,8 @@ Key = dict[str, str]
 
 # The register of all consumers that ever subscribed.
 REGISTER: Key = {"key": "#register"}
+# The number of shards of the journal, by hour.
+SHARDS: Key = {"key": "#shards"}
 
 # Patterns in which `*` is any text, as IAM compares keys.
 ALL_SWITCHES = "*#switch"
@@ -41,8 +43,8 @@ def of_switch(consumer: str) -> Key:
 
 
 def is_of_system(key: str) -> bool:
-    """Whether it is the key of a row of the system: the register, or the progress of a replay."""
-    return key == REGISTER["key"] or key.startswith("#operation#")
+    """Whether it is the key of a row of the system: the register, the shards, or the progress of a replay."""
+    return key in {REGISTER["key"], SHARDS["key"]} or key.startswith("#operation#")
 
 
 def of_checkpoint(operation: str, partition: str) -> Key:

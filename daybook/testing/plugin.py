@@ -22,7 +22,8 @@ import pytest
 from moto import mock_aws
 
 from daybook.application import application
-from daybook.consumers.consumer import backbone
+from daybook.consumers.consumer import backbone, journal_shards
+from daybook.contracts import clock
 from daybook.contracts.catalogue import Catalogue
 from daybook.runtime import aws, observability
 from daybook.runtime.keyring import keyring
@@ -60,6 +61,7 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str]) -> Ite
 @pytest.fixture
 def world(dynamodb: DynamoDB, catalogue: Catalogue) -> World:
     """A stage in memory."""
+    _first_reads()
     return World(catalogue, cast("DynamoDBClient", Client(dynamodb)))
 
 
@@ -70,6 +72,7 @@ def world_on_moto(monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str], c
         world = World(catalogue, boto3.client("dynamodb"))
         for table in tables():
             world.client.create_table(**table)
+        _first_reads()
         yield world
 
 
@@ -85,6 +88,12 @@ def _process(monkeypatch: pytest.MonkeyPatch, options: Mapping[str, str]) -> Ite
     _clear_caches()
 
 
+def _first_reads() -> None:
+    """Read what a process reads before its first append, so that tests can count the calls of each delivery."""
+    journal_shards().of_hour(clock.now())
+    settings.cache_clear()  # a test may still change the environment
+
+
 @cache
 def _set_sessions() -> None:
     """`boto3.client` then makes all clients of one session. Each session parses the models of AWS's services."""
@@ -97,7 +106,7 @@ def _set_sessions() -> None:
 
 def _clear_caches() -> None:
     """Forget clients, settings and loggers. A logger keeps its output stream, which pytest replaces for each test."""
-    for function in (aws.client, aws.client_without_retries, backbone, keyring, settings):
+    for function in (aws.client, aws.client_without_retries, backbone, journal_shards, keyring, settings):
         function.cache_clear()
     for function in (observability.logger, observability.counts):
         function.cache_clear()

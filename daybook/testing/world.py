@@ -29,6 +29,7 @@ from daybook.runtime.names import Names
 from daybook.runtime.retry import BreakerSettings, Retry
 from daybook.store.attributes import unpack_item
 from daybook.store.event_store import EventStore, from_item, to_item
+from daybook.store.journal_shards import JournalShards
 from daybook.store.ledger import Ledger, LedgerEntry
 from daybook.store.ledger import from_item as ledger_entry
 from daybook.store.state import State, row_table
@@ -128,7 +129,8 @@ class World:
         self._catalogue = catalogue
         self._admit: Handler = Admit(catalogue)
         self.client = self._dynamodb
-        self.store = EventStore(self._dynamodb, NAMES.store)
+        self.shards = JournalShards(self._dynamodb, NAMES.ledger, NAMES.journal_shards)
+        self.store = EventStore(self._dynamodb, NAMES.store, self.shards)
         self.ledger = Ledger(self._dynamodb, NAMES.ledger)
         for queue in (NAMES.dead_letters("consumer"), NAMES.of("consumer")):
             get_backend("sqs")[ACCOUNT][REGION].create_queue(queue)  # each test makes them: a call takes longer

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from daybook.consumers.consumer import backbone
+from daybook.consumers.consumer import backbone, journal_shards
 from daybook.consumers.delivery import Delivery
 from daybook.consumers.reaction import Reaction
 from daybook.contracts.envelope import Envelope
@@ -103,5 +103,5 @@ def _registered(moment: str, act: Callable[..., Any]) -> Iterator[None]:
 
 
 def _forget() -> None:
-    for kept in (aws.client, aws._session, backbone, settings):  # noqa: SLF001 - it holds credentials
+    for kept in (aws.client, aws._session, backbone, journal_shards, settings):  # noqa: SLF001 - it holds credentials
         kept.cache_clear()

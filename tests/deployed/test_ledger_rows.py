@@ -35,6 +35,9 @@ def test_a_consumer_cannot_write_or_read_rows_of_another_consumer(system: Deploy
     table, event = system.connection.names.ledger, unique("event")
     ledger = Ledger(receive_stock, table)
 
+    # A consumer may only read the number of the journal's shards.
+    shards = {"TableName": table, "Key": pack_item(ledger_keys.SHARDS)}
+    receive_stock.get_item(**shards)
     ledger.note(event, "receive-stock", ("stock/mug", 1), a_note())
     assert ledger.find(event, "receive-stock")
 
@@ -48,6 +51,7 @@ def test_a_consumer_cannot_write_or_read_rows_of_another_consumer(system: Deploy
         lambda: ledger.find(event, "screen-transaction"),
         lambda: receive_stock.get_item(TableName=table, Key=pack_item(ledger_keys.of_switch("screen-transaction"))),
         lambda: receive_stock.get_item(TableName=table, Key=pack_item(ledger_keys.REGISTER)),
+        lambda: receive_stock.update_item(**shards),
         lambda: receive_stock.scan(TableName=table),
     ):
         with pytest.raises(ClientError, match=DENIED):
@@ -67,7 +71,8 @@ def test_record_dead_letters_may_write_statuses_of_all_consumers_and_no_other_ro
         ledger_keys.of_cursor("order/1001", "charge-order"),
         ledger_keys.of_switch("charge-order"),
         ledger_keys.REGISTER,
-        ledger_keys.of_checkpoint("operation", "shard-0"),
+        ledger_keys.SHARDS,
+        ledger_keys.of_checkpoint("operation", "part-0"),
     ):
         with pytest.raises(ClientError, match=DENIED):
             dynamodb.get_item(TableName=table, Key=pack_item(key))

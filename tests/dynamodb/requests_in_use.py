@@ -22,8 +22,9 @@ from daybook.runtime.names import Names
 from daybook.runtime.settings import Settings
 from daybook.store.attributes import pack, pack_item
 from daybook.store.cursor import Cursor, Cursors, PendingEvent
-from daybook.store.event_store import CORRELATION_INDEX, EventStore, journal_bucket, journal_shard, successor
+from daybook.store.event_store import CORRELATION_INDEX, EventStore, successor
 from daybook.store.journal import Journal, Span
+from daybook.store.journal_shards import JournalShards, journal_bucket, journal_shard
 from daybook.store.ledger import COMMITTED, DEAD, DEAD_INDEX, EFFECT_KEY, AlreadyDone, Ledger, LedgerEntry, Note
 from daybook.store.ledger_keys import of_event
 from daybook.store.schema import Index, Schema
@@ -87,7 +88,10 @@ def _twice(client: Any, *parts: dict[str, Any]) -> None:
 
 
 def _store(client: Any) -> None:
-    store, now = EventStore(client, NAMES.store), datetime.now(UTC)
+    now, shards = datetime.now(UTC), JournalShards(client, NAMES.ledger, NAMES.journal_shards)
+    _twice(client, shards.announcement(now, 64, shards.announced()))
+    _twice(client, shards.announcement(now - timedelta(hours=1), 16, shards.announced()))
+    store = EventStore(client, NAMES.store, shards)
     first = recorded(received_books(), id="first")
     second = successor(a_draft(received_books(), id="second"), None, first.metadata.recorded_at, writer("consumer"))
     for envelope in (first, replace(second, in_correlation_index=True)):
@@ -96,9 +100,9 @@ def _store(client: Any) -> None:
     store.head("book/nothing")
     list(store.stream("book/emma", after=0))
     list(store.positions_of_correlation(first.metadata.correlation_id))
-    journal, span = Journal(client, NAMES.store), Span(now - timedelta(days=400), now)
+    journal, span = Journal(client, NAMES.store, shards), Span(now - timedelta(days=400), now)
     list(journal.of_stream("book/emma"))
-    bucket = journal_bucket(first.metadata.recorded_at, journal_shard("book/emma"))
+    bucket = journal_bucket(first.metadata.recorded_at, journal_shard("book/emma", 8))
     wanted: dict[str, Any] = {"event_types": ["BooksReceived", "LoanRequested"], "stream_prefix": "book/"}
     list(journal.entries(bucket, span))
     list(journal.entries(bucket, span, oldest_first=True, **wanted))
@@ -188,7 +192,7 @@ def _work(client: Any) -> None:
     environment = {settings.table_variable(Stock.table): STOCK, settings.STAGE: NAMES.stage}
     backbone = Backbone(
         client,
-        EventStore(client, NAMES.store),
+        EventStore(client, NAMES.store, JournalShards(client, NAMES.ledger, NAMES.journal_shards)),
         Ledger(client, NAMES.ledger),
         DueTable(client, NAMES.due),
         _DerivedKeys(NAMES, {"dynamodb": client}.__getitem__),

@@ -295,6 +295,19 @@ def test_an_event_that_the_journal_does_not_find_is_reported(stage: World, attri
     assert [(kind, where) for kind, where, _ in found()] == [("journal", "stock/mug#1")]
 
 
+def test_an_event_is_in_a_shard_that_the_journal_has_in_its_hour(stage: World) -> None:
+    (event,) = deliveries(stage, 1)
+    m = event.metadata
+    change(stage, event, bucket={"S": f"{m.recorded_at[:13]}#40"})
+    assert [(kind, where) for kind, where, _ in found()] == [("journal", "stock/mug#1")]
+
+    shards = stage.connection.journal_shards
+    part = shards.announcement(clock.moment(m.recorded_at), 64, shards.announced())
+    stage.connection.dynamodb.transact_write_items(TransactItems=[part])
+
+    assert check().exit_code == 0
+
+
 def test_an_event_that_the_correlation_index_does_not_find_is_reported(stage: World) -> None:
     _, reserved = an_order(stage)
     change(stage, reserved, correlation={"S": "another"})

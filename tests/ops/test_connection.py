@@ -48,7 +48,7 @@ def test_the_local_stage_is_the_run_of_this_folder_or_of_a_parent(
 
         assert events("--stage", "local").exit_code == 0
 
-    assert {operation for operation, _ in aws} == {"Query"}
+    assert {operation for operation, _ in aws} == {"GetItem", "Query"}
 
 
 @pytest.mark.parametrize("pid", [0, -1, True, "7", None, 2**70], ids=str)
@@ -189,10 +189,10 @@ def test_without_a_stage_the_error_names_the_default_and_the_local_stage(
     [
         ("ExpiredTokenException", "the AWS credentials have expired"),
         ("UnrecognizedClientException", "does not accept these credentials"),
-        ("AccessDeniedException", "AWS does not allow this (Query): not you"),
+        ("AccessDeniedException", "AWS does not allow this (GetItem): not you"),
         ("ResourceNotFoundException", "the stage dev is not deployed"),
         ("ResourceNotFoundException", "for the system that `make run` runs, use --stage local"),
-        ("ValidationException", "AWS refused Query (ValidationException): not you"),
+        ("ValidationException", "AWS refused GetItem (ValidationException): not you"),
     ],
 )
 def test_an_error_of_aws_is_reported_in_one_sentence_with_the_next_step(

@@ -78,7 +78,7 @@ def recorded(world: World) -> Sequence[SpanPublished]:
     until_now = Span(span().since, morning() + timedelta(hours=1))
     lines = (
         line
-        for hour in until_now.hours()
+        for hour in world.connection.journal.hours(until_now)
         for bucket in hour
         for line in world.connection.journal.entries(bucket, until_now)
         if line.type == "SpanPublished"

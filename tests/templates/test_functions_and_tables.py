@@ -4,15 +4,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from aws_cdk import App
+import pytest
+from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 
-from daybook.constructs.stage import Stage
+from daybook.constructs.app import check_options
+from daybook.constructs.stage import BadOption, Stage
+from daybook.constructs.tables import table
 from daybook.consumers.effect import Effect
 from daybook.consumers.pipeline import MIN_REMAINING_SECONDS
 from daybook.runtime.settings import CALL_TIMEOUT
+from daybook.store import event_store
+from daybook.store.schema import Schema
 from functions.analytics import totals
 from stacks.fraud import Fraud
+from stacks.orders import Orders
 from tests.templates.sources import consumers
 from tests.templates.synthesis import ROOT, Assembly
 
@@ -189,3 +195,54 @@ def test_the_concurrency_of_tallies_allows_no_more_transactions_than_the_shards_
     ]
 
     assert mapping["ScalingConfig"]["MaximumConcurrency"] / totals.TRANSACTION_SECONDS <= totals.TRANSACTIONS_PER_SECOND
+
+
+def test_concurrency_is_set_for_all_consumers_or_for_those_that_are_named() -> None:
+    def of(name: str, context: Mapping[str, Any]) -> list[int | None]:
+        stage = Stage(name=name, context=context)
+        return [stage.concurrency_of(consumer) for consumer in ("place-order", "reserve-stock")]
+
+    assert of("prod", {}) == [10, 10]
+    assert of("dev", {}) == [None, None]
+    assert of("dev", {"concurrency": "20"}) == [20, 20]
+    assert of("prod", {"concurrency": "20"}) == [20, 20]
+    assert of("prod", {"concurrency": '{"place-order": 50}'}) == of("prod", {"concurrency": {"place-order": 50}})
+    assert of("prod", {"concurrency": {"place-order": 50}}) == [50, 10]
+    assert of("local", {"concurrency": "20"}) == [2, 2]  # they share the context of cdk.json
+
+
+def test_the_concurrency_of_a_consumer_reaches_its_mapping() -> None:
+    orders = Orders(App(), stage=Stage(name="busy", context={"concurrency": {"place-order": 50}}))
+    mappings = Template.from_stack(orders).find_resources("AWS::Lambda::EventSourceMapping")
+
+    limits = [each["Properties"].get("ScalingConfig") for each in mappings.values()]
+    assert limits.count({"MaximumConcurrency": 50}) == 1
+
+
+def test_warm_throughput_reaches_a_table_and_its_indexes() -> None:
+    stage = Stage(name="busy", context={"warm_throughput": '{"store": {"read": 20000, "write": 10000}}'})
+    stack = Stack()
+    table(stack, "Store", stage=stage, schema=event_store.SCHEMA)
+    table(stack, "OrderStatusTable", stage=stage, schema=Schema("id"))
+
+    warm = {"ReadUnitsPerSecond": 20_000, "WriteUnitsPerSecond": 10_000}
+    cold, store = sorted(
+        Template.from_stack(stack).find_resources("AWS::DynamoDB::Table").values(), key=lambda each: len(str(each))
+    )
+    assert [
+        each["WarmThroughput"] for each in (store["Properties"], *store["Properties"]["GlobalSecondaryIndexes"])
+    ] == [warm] * 3
+    assert "WarmThroughput" not in cold["Properties"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("concurrency", {"place_order": 50}), ("warm_throughput", {"order_status": {"read": 12_000, "write": 8_000}})],
+)
+def test_an_option_that_names_nothing_is_an_error_which_suggests_a_name(option: str, value: dict[str, Any]) -> None:
+    app, (name,) = App(context={"stage": "busy", option: value}), value
+    stage = Stage.of(app)
+    Orders(app, stage=stage)
+
+    with pytest.raises(BadOption, match=f"{option} names {name}, .* did you mean {name.replace('_', '-')}"):
+        check_options(app, stage)

@@ -236,6 +236,15 @@ def test_functions_run_outside_of_a_vpc_without_the_option(aws: Assembly) -> Non
         {"security_groups": "default", "subnets": "subnet-0a1b2c3d"},
         {"subnets": "", "security_groups": "sg-0c1d2e3f"},
         {"security_groups": "", "subnets": "subnet-0a1b2c3d"},
+        {"concurrency": "many"},
+        {"producers": "shop.checkout"},
+        {"concurrency": "1"},
+        {"concurrency": '{"place-order": 1001}'},
+        {"concurrency": '{"place-order": "50"}'},
+        {"warm_throughput": "20000"},
+        {"warm_throughput": '{"store": 20000}'},
+        {"warm_throughput": '{"store": {"write": 20000}}'},
+        {"warm_throughput": '{"store": {"read": 12000, "write": 3999}}'},
     ],
 )
 def test_an_option_with_an_impossible_value_is_an_error(context: dict[str, str]) -> None:

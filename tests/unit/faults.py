@@ -1,7 +1,7 @@
 """Faults of AWS calls, injected through botocore's event system. Nothing of botocore or boto3 is replaced."""
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import repeat
+from itertools import count, repeat
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -89,18 +89,16 @@ def die(operation: str, when: str, *, nth: int = 1, about: str = "") -> None:
 
     `when` is `before` (the call is not made) or `after` (the call has taken effect).
     """
-    seen = 0
-    dies = False
+    numbers = count(1)
 
-    def called(params: Mapping[str, Any], **_: Any) -> None:
-        nonlocal seen, dies
-        seen += about in _text(params["body"])
-        dies, seen = (True, -1_000_000) if seen == nth else (False, seen)
-        if dies and when == "before":
-            raise Death
+    def called(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+        if about in _text(params["body"]) and next(numbers) == nth:
+            context["dies"] = True  # the context of this call: another thread may make one at the same time
+            if when == "before":
+                raise Death
 
-    def answered(**_: Any) -> None:
-        if dies:
+    def answered(context: Mapping[str, Any], **_: Any) -> None:
+        if "dies" in context:
             raise Death
 
     _register("before-call", operation, called)

@@ -19,7 +19,7 @@ def test_a_period_contains_its_start_and_not_its_end(world: World, zone: timezon
     for number, time in enumerate(times):
         world.append(recorded(received_books(f"isbn-{number}"), now=f"2026-03-01T{time}Z"))
 
-    journal = Journal(world.client, NAMES.store)
-    found = [line.stream for hour in span.hours() for bucket in hour for line in journal.entries(bucket, span)]
+    journal = Journal(world.client, NAMES.store, world.shards)
+    found = [line.stream for hour in journal.hours(span) for bucket in hour for line in journal.entries(bucket, span)]
 
     assert sorted(found) == ["book/isbn-1", "book/isbn-2", "book/isbn-3"]

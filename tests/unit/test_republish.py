@@ -8,8 +8,10 @@ import pytest
 
 from daybook.backbone import republish
 from daybook.backbone.republish import BadRange
+from daybook.consumers.consumer import journal_shards
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope
+from daybook.store.event_store import to_item
 from daybook.testing.world import NAMES, Context, World, errors
 from tests.application.builders import NOON, a_loan, received_books, recorded
 from tests.unit import faults
@@ -51,6 +53,19 @@ def test_all_events_of_the_period_are_published_in_the_order_of_recording(bus: W
     made = orders(bus, 30, apart=600)  # over five hours
 
     assert catch_up() == {"published": 30, "set_aside": 0, "next": None}
+
+    assert published(bus) == ids(made)
+
+
+def test_all_events_are_published_after_the_number_of_the_journals_shards_has_changed(bus: World) -> None:
+    part = bus.shards.announcement(clock.moment(NOON), 64, bus.shards.announced())
+    bus.client.transact_write_items(TransactItems=[part])  # type: ignore[list-item]
+    journal_shards.cache_clear()  # as a process that starts now
+    made = [recorded(a_loan(str(1000 + n)), now=after_noon(minutes=n)) for n in range(200)]
+    for envelope in made:
+        bus.client.put_item(TableName=NAMES.store, Item=to_item(envelope, 64))
+
+    assert catch_up()["published"] == 200
 
     assert published(bus) == ids(made)
 

@@ -7,15 +7,13 @@ from hypothesis import strategies as st
 from daybook.contracts.envelope import GENESIS, Envelope
 from daybook.store.attributes import pack, unpack_item
 from daybook.store.event_store import (
-    JOURNAL_SHARDS,
     Head,
     NotAnEvent,
     from_item,
-    journal_bucket,
-    journal_shard,
     successor,
     to_item,
 )
+from daybook.store.journal_shards import journal_bucket, journal_shard
 from daybook.testing.keys import writer
 from daybook.testing.world import World
 from tests.application.builders import a_draft, a_reservation, a_shortage, received_books, recorded
@@ -109,7 +107,7 @@ def test_the_journal_keeps_a_stream_in_one_shard_and_in_order() -> None:
     first = recorded(received_books(), now=EARLY)
     items = [unpack_item(to_item(event)) for event in (first, recorded(received_books(), after=first, now=EARLY))]
 
-    assert [item["bucket"] for item in items] == [journal_bucket(EARLY, journal_shard("book/emma"))] * 2
+    assert [item["bucket"] for item in items] == [journal_bucket(EARLY, journal_shard("book/emma", 8))] * 2
     assert items[0]["position"] == f"{EARLY}#book/emma#000000000001"
     assert items[0]["position"] < items[1]["position"]
 
@@ -120,7 +118,7 @@ def test_the_journal_begins_a_new_bucket_each_hour() -> None:
 
 
 def test_the_journal_uses_all_of_its_shards() -> None:
-    assert {journal_shard(f"loan/{number}") for number in range(200)} == set(range(JOURNAL_SHARDS))
+    assert {journal_shard(f"loan/{number}", 64) for number in range(1000)} == set(range(64))
 
 
 @pytest.mark.parametrize("cause", [None, "e1"])

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -10,10 +12,11 @@ from daybook.backbone import fire_timers
 from daybook.backbone.fire_timers import TimersNotFired
 from daybook.consumers.work import NotDeclared, TimerMismatch, Work
 from daybook.contracts import clock
-from daybook.contracts.contract import ContractError, Event
+from daybook.contracts.contract import ContractError, Event, Place
 from daybook.runtime.names import Names
 from daybook.store.attributes import pack_item
-from daybook.store.timers import DueTable, Timer, Watermark, from_item, minute
+from daybook.store.event_store import Draft
+from daybook.store.timers import SHARDS, DueTable, Timer, Watermark, from_item, minute
 from daybook.testing.keys import writer
 from daybook.testing.world import Context, World, errors
 from tests.application.builders import Message, a_loan, from_the_bus, recorded
@@ -72,6 +75,29 @@ def schedule_overdue(world: World, *agos: timedelta, number: str = "1001") -> No
         draft = replace(timer.draft, time=clock.timestamp(now() - ago))
         earlier = Timer.proven(draft, timer.place, writer(draft.producer))
         world.client.transact_write_items(TransactItems=[due_table(world).schedule(earlier)])  # type: ignore[list-item]
+
+
+def schedule_in_all_slots(world: World, at: datetime) -> None:
+    """One timer in each slot of the minute, which no run has reached yet."""
+    due_table(world).set_watermark(Watermark(minute(at)))
+    slots = set[str]()
+    for number in count():
+        draft = Draft(
+            id=f"timer-{number}",
+            type="LoanOverdue",
+            version=1,
+            stream="loan/1001",
+            time=clock.timestamp(at),
+            data='{"loan_id": "1001"}',
+            producer="try-it",
+            source="library",
+        )
+        timer = Timer.proven(draft, Place.CONTINUES, writer("try-it"))
+        if timer.key["slot"] not in slots:
+            slots.add(timer.key["slot"])
+            world.client.transact_write_items(TransactItems=[due_table(world).schedule(timer)])  # type: ignore[list-item]
+        if len(slots) == SHARDS:
+            return
 
 
 @pytest.fixture
@@ -146,6 +172,31 @@ def test_a_timer_for_a_time_in_the_past_fires_at_once_and_once(loan: World) -> N
     m = loan.stream("loan/1001")[1].metadata
     assert (m.causation_id, m.correlation_id) == (cause.metadata.id, cause.metadata.correlation_id)
     assert m.producer == "try-it"
+
+
+# Guards: each slot has a thread. One after the other, no firing would meet the others at the barrier.
+def test_the_slots_of_a_minute_are_fired_in_parallel(loan: World) -> None:
+    schedule_in_all_slots(loan, now() - timedelta(minutes=20))
+    barrier = Barrier(SHARDS, timeout=60)
+    faults.meanwhile("TransactWriteItems", *[barrier.wait] * SHARDS)
+    fire_due_timers()
+
+    assert not barrier.broken
+    assert waiting(loan) == []
+    assert types(loan) == ["LoanRequested", *["LoanOverdue"] * SHARDS]
+
+
+# Guards: a run moves the watermark only after the threads of all slots have ended without an error.
+def test_the_watermark_waits_for_a_slot_that_cannot_be_read_and_the_other_slots_are_fired(loan: World) -> None:
+    schedule_in_all_slots(loan, now() - timedelta(minutes=20))
+    unread = waiting(loan)[0]["slot"]
+    faults.answer("Query", faults.DENIED, about=unread)
+    with pytest.raises(Exception, match="AccessDenied"):
+        fire_due_timers()
+    assert [item["slot"] for item in waiting(loan)] == [unread]
+
+    fire_due_timers()
+    assert types(loan) == ["LoanRequested", *["LoanOverdue"] * SHARDS]
 
 
 # Guards: fire-timers starts at the watermark.

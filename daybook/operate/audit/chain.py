@@ -8,7 +8,8 @@ from daybook.contracts import clock
 from daybook.contracts.envelope import GENESIS, Envelope, Metadata
 from daybook.operate.audit.findings import Difference
 from daybook.store.attributes import unpack
-from daybook.store.event_store import JOURNAL_SHARDS, NotAnEvent, from_item, journal_bucket, journal_shard
+from daybook.store.event_store import NotAnEvent, from_item
+from daybook.store.journal_shards import JournalShards, journal_bucket
 
 _LINKED = ("bucket", "position", "correlation")
 
@@ -24,6 +25,7 @@ class Chain:
         stream: str,
         report: Callable[[Difference], None],
         is_proven: Callable[[Envelope], bool],
+        shards: JournalShards,
         since: datetime | None,
         until: datetime | None,
     ) -> None:
@@ -31,6 +33,7 @@ class Chain:
         self.next = 1
         self._report = report
         self._is_proven = is_proven
+        self._shards = shards
         self._since = clock.timestamp(since) if since else ""
         self._until = clock.timestamp(until) if until else "~"  # after all times
         self._hash: bytes | None = GENESIS
@@ -82,19 +85,17 @@ class Chain:
         bucket, position, correlation = (unpack(item[name]) if name in item else None for name in _LINKED)
         if (
             position != f"{m.recorded_at}#{m.stream}#{m.sequence:012d}"
-            or not _is_readable(bucket, m)
+            or not self._is_readable(bucket, m)
             or (event.in_correlation_index and correlation != m.correlation_id)
         ):
             self._report_difference("journal", "the journal or the correlation index cannot find it", m.sequence, m.id)
+
+    def _is_readable(self, bucket: object, m: Metadata) -> bool:
+        """Whether readers of the journal find it in this bucket, in any shard of its hour."""
+        shards = range(self._shards.to_read(m.recorded_at))
+        return any(bucket == journal_bucket(m.recorded_at, shard) for shard in shards)
 
     def _report_difference(self, kind: Any, text: str, sequence: Any, event: str = "") -> None:
         if not isinstance(sequence, int):
             sequence = str(sequence)  # an item that is not an event may have any number
         self._report(Difference(kind=kind, text=text, stream=self.stream, sequence=sequence, event=event))
-
-
-def _is_readable(bucket: object, m: Metadata) -> bool:
-    """Whether readers of the journal find it in this bucket, in any shard."""
-    return bucket == journal_bucket(m.recorded_at, journal_shard(m.stream)) or any(
-        bucket == journal_bucket(m.recorded_at, shard) for shard in range(JOURNAL_SHARDS)
-    )

@@ -75,7 +75,7 @@ def check(
     """
     findings = Findings(report)
     # Create the clients before threads use them.
-    _ = connection.dynamodb, connection.sqs, connection.lambda_, connection.keyring
+    _ = connection.dynamodb, connection.sqs, connection.lambda_, connection.keyring, connection.journal_shards
     audit = _Audit(connection, scope, findings, ExpectedConsumers(connection), KnownConsumers.of(connection))
     _read_all(audit.store, lambda: progress(findings))
     _read_all(audit.ledger, lambda: progress(findings))
@@ -211,7 +211,8 @@ class _Audit:
     def _chain(self, stream: str) -> Chain:
         self.findings.count("streams")
         proven = partial(self.connection.keyring.proves, timers=catalogue().timers)
-        return Chain(stream, self.findings.add, proven, self.scope.since, self.scope.until)
+        shards = self.connection.journal_shards
+        return Chain(stream, self.findings.add, proven, shards, self.scope.since, self.scope.until)
 
     def _follow(self, chain: Chain, item: Item, statuses: Statuses) -> None:
         event = chain.follow(item)

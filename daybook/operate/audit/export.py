@@ -138,7 +138,7 @@ def _temporary_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
 
 def _lines(connection: Connection, span: Span) -> Iterator[JournalEntry]:
     """The lines of the journal, the oldest first."""
-    for hours in chunks(reversed(list(span.hours())), _HOURS_AT_ONCE):
+    for hours in chunks(connection.journal.hours(span, oldest_first=True), _HOURS_AT_ONCE):
         buckets = [bucket for hour in hours for bucket in hour]
         opened = connection.each(lambda bucket: _opened(connection, bucket, span), buckets)
         yield from heapq.merge(*opened, key=lambda line: line.order)

@@ -6,6 +6,7 @@ For events that are no longer in the table's change stream, which keeps them for
 import json
 from collections.abc import Iterator
 from functools import partial
+from itertools import takewhile
 
 from daybook.contracts import clock
 from daybook.contracts.operations import SpanPublished
@@ -14,8 +15,8 @@ from daybook.operate.errors import Unsuccessful
 from daybook.operate.operation import Operation
 from daybook.operate.parallel import Partition, Running, in_parallel
 from daybook.operate.reading import chunks
-from daybook.store.event_store import JOURNAL_SHARDS
 from daybook.store.journal import JournalEntry, Span
+from daybook.store.journal_shards import PARTS
 
 # Republish runs for at most 60 seconds (daybook/constructs/backbone.py); its answer takes some seconds more.
 _MAX_RUN = 75  # seconds
@@ -47,15 +48,14 @@ class Publication:
         """The number of events recorded in the period, as partial sums."""
         journal = self._connection.journal
 
-        def lines(shard: int, _: str, running: Running) -> Iterator[JournalEntry]:
-            for bucket in self._span.of_shard(shard):
-                if running():
-                    yield from journal.entries(bucket, self._span, oldest_first=True)
+        def lines(part: int, _: str, running: Running) -> Iterator[JournalEntry]:
+            for entries in takewhile(lambda _: running(), journal.part(part, self._span)):
+                yield from entries
 
         def count(partition: Partition, running: Running) -> Iterator[int]:
             yield from map(len, chunks(partition.read("", running), _COUNTED_AT_ONCE))
 
-        return in_parallel([Partition(f"shard-{n}", partial(lines, n)) for n in range(JOURNAL_SHARDS)], count)
+        return in_parallel([Partition(f"part-{n}", partial(lines, n)) for n in range(PARTS)], count)
 
     def run(self) -> Iterator[None]:
         """Invoke republish until the end. Yields after each invocation. Raises NotPublished."""

@@ -18,8 +18,8 @@ from daybook.operate.registered import KnownConsumers
 from daybook.operate.subscriptions import Subscriptions, published_source
 from daybook.operate.trace.correlation import collect
 from daybook.operate.trace.listing import find
-from daybook.store.event_store import JOURNAL_SHARDS
 from daybook.store.journal import JournalEntry, Span
+from daybook.store.journal_shards import PARTS
 
 # The period in which the journal is searched for an event without a ledger row, unless --since is given.
 _SEARCH_PERIOD = timedelta(hours=24)
@@ -82,7 +82,7 @@ def partitions(
 ) -> list[Partition]:
     """The selected events that the consumer subscribes to, in partitions.
 
-    Each shard of the journal is a partition; a stream, a correlation or selected events are one partition. Raises
+    Each part of the journal is a partition; a stream, a correlation or selected events are one partition. Raises
     NotSubscribed, NoSuchEvent, CorrelationTooLong, and NothingFound for an unknown correlation.
     """
     subscribed = subscriptions.types(consumer)
@@ -110,14 +110,14 @@ def partitions(
     types = sorted(selection.types or subscribed or ())
     looked_for = tuple(types) if len(types) <= _MAX_TYPES else ()
     return [
-        Partition(f"shard-{shard}", partial(_shard, connection, shard, selection.span, looked_for, selected))
-        for shard in range(JOURNAL_SHARDS)
+        Partition(f"part-{number}", partial(_part, connection, number, selection.span, looked_for, selected))
+        for number in range(PARTS)
     ]
 
 
-def _shard(
+def _part(
     connection: Connection,
-    shard: int,
+    number: int,
     span: Span,
     types: Sequence[str],
     selected: Callable[[JournalEntry], bool],
@@ -125,8 +125,7 @@ def _shard(
     running: Running,
 ) -> Iterator[JournalEntry]:
     rest = Span(clock.moment(after.partition("#")[0]), span.until) if after else span
-    for bucket in takewhile(lambda _: running(), rest.of_shard(shard)):
-        lines = connection.journal.entries(bucket, rest, event_types=types, oldest_first=True)
+    for lines in takewhile(lambda _: running(), connection.journal.part(number, rest, event_types=types)):
         yield from (line for line in lines if line.position > after and selected(line))
 
 

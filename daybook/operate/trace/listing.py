@@ -85,8 +85,7 @@ def _blocks(connection: Connection, span: Span) -> Iterator[list[str]]:
 
     The first blocks are small, because most searches end there; the next blocks are larger.
     """
-    _ = connection.journal  # create it before threads use it
-    hours = span.hours()
+    hours = connection.journal.hours(span)
     size = 1
     while block := list(islice(hours, size)):
         yield [bucket for hour in block for bucket in hour]

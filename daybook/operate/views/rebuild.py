@@ -151,7 +151,7 @@ def _fold_all(
         complete = min(missing_events.complete(view.connection, datetime.now(UTC)), end)
         if complete > start:
             span = Span(start, complete)
-            for hour in reversed(list(span.hours())):
+            for hour in view.connection.journal.hours(span, oldest_first=True):
                 events += sum(view.connection.each(partial(of_bucket, span=span), hour))
                 progress(f"{events} events, up to {hour[0][:13]}h")
             start = complete

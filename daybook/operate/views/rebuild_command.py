@@ -105,7 +105,7 @@ def _preview(connection: Connection, view: View, start: datetime, *, as_json: bo
     span = Span(start, missing_events.complete(connection, datetime.now(UTC)))
     by_type: Counter[str] = Counter()
     with progress("reading the journal") as update:
-        for hour in reversed(list(span.hours())):
+        for hour in connection.journal.hours(span, oldest_first=True):
             for counted in connection.each(lambda bucket: Counter(e.type for e in view.lines(bucket, span)), hour):
                 by_type += counted
             update(f"{number_of(by_type.total())}, up to {hour[0][:13]}h")

@@ -109,7 +109,7 @@ class _History:
             del left_out[delivery]
         list(self._folding.fold(waiting, self.fold))
         span = Span(self._since, now + CLOCKS_DIFFER)
-        for hour in reversed(list(span.hours())):
+        for hour in self._view.connection.journal.hours(span, oldest_first=True):
             for fold, seen in self._view.connection.each(lambda bucket: self._of(bucket, span, again), hour):
                 self.fold.merge(fold)
                 self._recent |= seen

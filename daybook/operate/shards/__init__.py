@@ -1,0 +1,1 @@
+"""The number of the journal's shards."""

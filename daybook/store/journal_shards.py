@@ -1,0 +1,94 @@
+"""The shards of the journal: how many partitions an hour has.
+
+One partition of an index accepts 1,000 writes a second, and an index that throttles, throttles its table
+(https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/gsi-throttling.html). So an hour with n shards accepts
+at most n times 1,000 events a second. Readers make a query for each shard of each hour.
+
+The number may change from an hour on. It is announced in a row of the ledger's table, at least LEAD before that hour.
+Each process reads the row before it first needs a number, and again after half of that time, so that all processes know
+the number of an hour when it begins. Readers take the larger one of the numbers of the hour and of the hour before it:
+so they also find the events of a process that is late.
+"""
+
+import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from daybook.contracts import clock
+from daybook.store import ledger_keys
+from daybook.store.attributes import pack, pack_item, unpack_item
+
+# Each number is a multiple of this one. Then `shard % PARTS` of a stream is the same for all numbers, and readers that
+# read the shards of a part together read each stream in order (see Journal.part).
+PARTS = 8
+MOST_SHARDS = 256
+
+LEAD = timedelta(hours=1)
+
+HOUR = timedelta(hours=1)
+_HOUR = len("2026-03-01T09")
+
+
+def hour_of(moment: datetime) -> datetime:
+    """The start of the hour in UTC that contains the moment."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def journal_bucket(recorded_at: str, shard: int) -> str:
+    """The journal's partition key for an hour and a shard: `2026-03-01T09#3`."""
+    return f"{recorded_at[:_HOUR]}#{shard}"
+
+
+def journal_shard(stream: str, shards: int) -> int:
+    """The shard of a stream in an hour with this number of shards."""
+    return zlib.crc32(stream.encode()) % shards
+
+
+class JournalShards:
+    """The number of shards of each hour. `table` is the ledger's table, `first` the number before any announcement."""
+
+    def __init__(self, dynamodb: Any, table: str, first: int) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._first = first
+        self._known: tuple[datetime, Mapping[str, int]] | None = None  # when the row was read, and what it had
+
+    def of_hour(self, recorded_at: str) -> int:
+        """The number of shards of the hour in which this time is: what writers use."""
+        now = datetime.now(UTC)
+        if self._known is None or now - self._known[0] >= LEAD / 2:
+            self._known = now, self.announced()
+        return self.valid(recorded_at, self._known[1])
+
+    def to_read(self, recorded_at: str) -> int:
+        """The largest number of shards that a writer may have used in the hour in which this time is."""
+        before = clock.timestamp(clock.moment(recorded_at) - HOUR)
+        return max(self.of_hour(recorded_at), self.of_hour(before))
+
+    def valid(self, recorded_at: str, announced: Mapping[str, int]) -> int:
+        """The number of an hour, if these numbers are announced."""
+        hour = recorded_at[:_HOUR]
+        since = max((each for each in announced if each <= hour), default=None)
+        return announced[since] if since else self._first
+
+    def announced(self) -> dict[str, int]:
+        """The announced numbers, by the hour from which each is valid (`2026-03-01T09`). A consistent read."""
+        answer = self._dynamodb.get_item(TableName=self._table, Key=pack_item(ledger_keys.SHARDS), ConsistentRead=True)
+        numbers: dict[str, int] = unpack_item(answer.get("Item", {})).get("shards", {})
+        return numbers
+
+    def announcement(self, hour: datetime, shards: int, announced: Mapping[str, int]) -> dict[str, Any]:
+        """The part of a transaction that announces a number from an hour on, on the condition that `announced` is what
+        was announced before.
+        """
+        new = {**announced, clock.timestamp(hour)[:_HOUR]: shards}
+        return {
+            "Put": {
+                "TableName": self._table,
+                "Item": pack_item(ledger_keys.SHARDS | {"shards": new}),
+                "ConditionExpression": "attribute_not_exists(#key) OR #shards = :read",
+                "ExpressionAttributeNames": {"#key": "key", "#shards": "shards"},
+                "ExpressionAttributeValues": {":read": pack(dict(announced))},
+            }
+        }
