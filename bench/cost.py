@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,32 +24,21 @@ from daybook.operate.connection import Connection
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bench.usage import Metric
     from daybook.local.cloud import Cloud
     from daybook.local.progress import Progress
 
 _WARM_UP = 20  # orders
 _THOUSAND = 1_000
-_MONTH = timedelta(days=30)
-
-# Lambda polls an empty queue with five connections, each with long polling of 20 seconds. This is commonly observed;
-# AWS only documents that it starts with five (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html).
-_POLLERS = 5
-_POLL = timedelta(seconds=20)
 
 _PRODUCERS = "(producers)"
 
 
 @dataclass(frozen=True, slots=True)
 class _Deployed:
-    """Deployed resources that cost something even without any events."""
+    """The functions of a stage that something triggers."""
 
-    fed: frozenset[str]  # functions triggered by a queue
-    queues: int  # polled by Lambda
-    scheduled: Mapping[str, timedelta]  # functions started by a schedule, and the interval
-    alarms: int
-    dashboards: int
-    secrets: int
+    fed: frozenset[str]  # by a queue
+    scheduled: frozenset[str]  # each minute
 
 
 def measure(progress: Progress, *, orders: int) -> list[Target]:
@@ -72,15 +60,10 @@ def measure(progress: Progress, *, orders: int) -> list[Target]:
         usages[_PRODUCERS] = Usage(events=flow.sent - sent)
         with progress.step("reading the logs"):
             running = {name: usage for name, usage in usages.items() if usage.runs}
-            metrics = add_logs(cloud.client("logs"), connection, running, since)
-        _start(cloud, connection, deployed)  # the very first run may have to read old events
-        recording.mark()
-        _start(cloud, connection, deployed)
-        idle = recording.usage(deployed.fed)
+            add_logs(cloud.client("logs"), connection, running, since)
     for what, number in followed.items():
         progress.say(f"  {what}: {number}")
     _print_results(progress, usages, orders)
-    _print_monthly_costs(progress, deployed, idle, metrics)
     each = sum(bill.total(usages.values()).values()) * _THOUSAND / orders
     return [Target("a thousand orders", each, maximum=0.10, unit="USD")]
 
@@ -113,27 +96,15 @@ def _deployed(cloud: Cloud, connection: Connection) -> _Deployed:
     prefix = connection.names.of("")
     pages = cloud.client("lambda").get_paginator("list_event_source_mappings").paginate()
     mappings = [mapping for page in pages for mapping in page["EventSourceMappings"]]
-    queued = [mapping for mapping in mappings if ":sqs:" in mapping["EventSourceArn"]]
     rules = cloud.client("events").list_rules(NamePrefix=prefix)["Rules"]
-    watch = cloud.client("cloudwatch")
-    alarms = watch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
     return _Deployed(
-        fed=frozenset(mapping["FunctionArn"].rpartition(":")[2].removeprefix(prefix) for mapping in queued),
-        queues=len(queued),
-        scheduled={
-            rule["Name"].removeprefix(prefix): every
-            for rule in rules
-            if (every := _every(rule.get("ScheduleExpression", "")))
-        },
-        alarms=sum(len(page["MetricAlarms"]) for page in alarms),
-        dashboards=len(watch.list_dashboards(DashboardNamePrefix=prefix)["DashboardEntries"]),
-        secrets=len(cloud.client("secretsmanager").list_secrets()["SecretList"]),
+        fed=frozenset(
+            mapping["FunctionArn"].rpartition(":")[2].removeprefix(prefix)
+            for mapping in mappings
+            if ":sqs:" in mapping["EventSourceArn"]
+        ),
+        scheduled=frozenset(rule["Name"].removeprefix(prefix) for rule in rules if rule.get("ScheduleExpression")),
     )
-
-
-def _every(expression: str) -> timedelta | None:
-    found = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
-    return timedelta(**{f"{found[2]}s": int(found[1])}) if found else None
 
 
 # --- output ---------------------------------------------------------------------------------------------------------
@@ -230,30 +201,6 @@ def _costs(usages: Mapping[str, Usage], scale: float) -> Table:
 def _dollars(costs: Mapping[str, float], scale: float) -> Iterator[str]:
     yield from (f"{costs[service] * scale:.4f}" for service in SERVICES)
     yield f"{sum(costs.values()) * scale:.4f}"
-
-
-def _print_monthly_costs(
-    progress: Progress, deployed: _Deployed, idle: Mapping[str, Usage], metrics: set[Metric]
-) -> None:
-    receives = deployed.queues * _POLLERS * (_MONTH / _POLL)
-    table = _table("Cost per month without any events", "what", "number", "US dollars")
-    rows: list[tuple[str, float, float]] = [
-        ("alarms", deployed.alarms, prices.ALARM.of(deployed.alarms)),
-        ("dashboards", deployed.dashboards, prices.DASHBOARD.of(deployed.dashboards)),
-        ("custom metrics found", len(metrics), prices.METRIC.of(len(metrics))),
-        ("secrets", deployed.secrets, prices.SECRET.of(deployed.secrets)),
-        (f"empty receives at {deployed.queues} queues", receives, prices.QUEUE_REQUEST.of(receives)),
-    ]
-    for function, every in deployed.scheduled.items():
-        runs = _MONTH / every
-        run = idle.get(function, Usage()).alone()
-        rows.append((f"idle runs of {function}", runs, sum(bill.cost(run).values()) * runs))
-    for what, number, dollars in rows:
-        table.add_row(what, f"{number:,.0f}", f"{dollars:.2f}")
-    table.add_section()
-    table.add_row("all", "", f"{sum(dollars for _, _, dollars in rows):.2f}")
-    progress.console.print(table)
-    progress.say("  Not included: storage, backups, free tiers, discounts, and conflicts, which do not occur here.")
 
 
 def _table(title: str, *columns: str) -> Table:

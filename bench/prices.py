@@ -52,7 +52,6 @@ _CLOUDWATCH = (
 )
 # Logs that are collected; and by the month custom metrics of the first tier, alarms of standard resolution, dashboards.
 LOG_BYTE = Price(0.50, _GB, _CLOUDWATCH)
-METRIC = Price(0.30, 1, _CLOUDWATCH)
 ALARM = Price(0.10, 1, _CLOUDWATCH)
 DASHBOARD = Price(3.00, 1, _CLOUDWATCH)
 

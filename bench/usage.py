@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +15,8 @@ if TYPE_CHECKING:
     from daybook.operate.connection import Connection
 
 _RECORDER = Path(__file__).with_name("recorder")
+_METRICS = '"_aws"'  # the embedded metric format
 _PLATFORM = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A custom metric as CloudWatch counts them: a name with one value of each of its dimensions."""
-
-    name: str
-    dimensions: tuple[tuple[str, str], ...]
 
 
 class Recording:
@@ -69,9 +61,8 @@ class Recording:
             yield from map(json.loads, notes)
 
 
-def add_logs(logs: Any, connection: Connection, usages: Mapping[str, Usage], since: float) -> set[Metric]:
-    """Count the functions' log lines since that time, in seconds since 1970. Returns the metrics found in them."""
-    metrics: set[Metric] = set()
+def add_logs(logs: Any, connection: Connection, usages: Mapping[str, Usage], since: float) -> None:
+    """Count the functions' log lines since that time, in seconds since 1970."""
     for function, usage in usages.items():
         group = f"/aws/lambda/{connection.names.of(function)}"
         for line in _logged(logs, group, since):
@@ -79,28 +70,11 @@ def add_logs(logs: Any, connection: Connection, usages: Mapping[str, Usage], sin
                 continue
             usage.log_lines += 1
             usage.log_bytes += len(line.encode())
-            if found := _metrics(line):
-                metrics |= found
+            if _METRICS in line:
                 usage.summaries += 1
                 usage.summary_bytes += len(line.encode())
-    return metrics
 
 
 def _logged(logs: Any, group: str, since: float) -> Iterator[str]:
     pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=int(since * 1000))
     return (event["message"] for page in pages for event in page["events"])
-
-
-def _metrics(line: str) -> set[Metric]:
-    """The metrics in a line of the embedded metric format."""
-    try:
-        content = json.loads(line)
-        directives = content["_aws"]["CloudWatchMetrics"]
-    except (ValueError, KeyError, TypeError):
-        return set()
-    return {
-        Metric(metric["Name"], tuple(sorted((name, str(content[name])) for name in names)))
-        for directive in directives
-        for names in directive["Dimensions"]
-        for metric in directive["Metrics"]
-    }
