@@ -102,7 +102,11 @@ def _record_batch(consumer: str, url: str) -> bool:
             counts.count(observability.DEAD_LETTERS_RECORDED)
         recorded.append({"Id": str(len(recorded)), "ReceiptHandle": message["ReceiptHandle"]})
     if recorded:
-        aws.client("sqs").delete_message_batch(QueueUrl=url, Entries=recorded)
+        try:
+            aws.client("sqs").delete_message_batch(QueueUrl=url, Entries=recorded)
+        except Exception as error:  # noqa: BLE001 - any error: they are received again, and are recorded already
+            log_failure(log, {"consumer": consumer}, error)
+            counts.count(observability.NOT_RECORDED)
     counts.flush()
     return bool(messages)
 

@@ -86,6 +86,10 @@ def _with_role_arn(resolve: Any) -> Any:
 
 
 def _with_keys_of_resource(enforce: Any) -> Any:
+    """Also: SQS has no permissions for batches of their own
+    (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html).
+    """
+
     def enforced(
         access_key: str,
         action: str,
@@ -94,6 +98,8 @@ def _with_keys_of_resource(enforce: Any) -> Any:
         resource_arn: str = "*",
         service_context: Mapping[str, Any] | None = None,
     ) -> Any:
+        if service == "sqs":  # calls for several messages need the permission for one
+            action = action.removesuffix("Batch")
         keys = resource_arn.keys if isinstance(resource_arn, _Resource) else {}
         context = {**(service_context or {}), **keys}
         return enforce(access_key, action, service, region, resource_arn=resource_arn, service_context=context)

@@ -252,3 +252,14 @@ def test_a_rule_puts_events_on_another_bus_as_its_targets_role(cloud: Cloud) -> 
         counts.append(len(sqs.receive_message(QueueUrl=queue).get("Messages", [])))
 
     assert counts == [0, 1]
+
+
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html
+def test_a_batch_of_messages_needs_the_permission_for_one(cloud: Cloud) -> None:
+    queue = cloud.client("sqs").create_queue(QueueName=unique("batches"))["QueueUrl"]
+    entry = {"Id": "1", "MessageBody": "x"}
+
+    Caller(cloud, allow("sqs:SendMessage")).client("sqs").send_message_batch(QueueUrl=queue, Entries=[entry])
+
+    with pytest.raises(ClientError, match=DENIED):
+        Caller(cloud, allow("sqs:DeleteMessage")).client("sqs").send_message_batch(QueueUrl=queue, Entries=[entry])
