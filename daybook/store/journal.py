@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from daybook.contracts import clock
-from daybook.store.attributes import pack, unpack_item
+from daybook.store.attributes import pack, unpack, unpack_item
 from daybook.store.event_store import JOURNAL, JOURNAL_SHARDS, journal_bucket, journal_position
 
 _HOUR = timedelta(hours=1)
@@ -100,21 +100,9 @@ class Journal:
         filters = {f"#{name} = :{name}": (name, value) for name, value in wanted.items() if value is not None}
         if stream_prefix is not None:
             filters["begins_with(#stream, :stream)"] = ("stream", stream_prefix)
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "IndexName": JOURNAL,
-            # A position is longer than the time with which it begins, so those recorded at `until` sort after it.
-            "KeyConditionExpression": "#bucket = :bucket AND #position BETWEEN :since AND :until",
-            "ExpressionAttributeNames": {"#bucket": "bucket", "#position": "position"}
-            | {f"#{name}": name for name, _ in filters.values()},
-            "ExpressionAttributeValues": {
-                ":bucket": pack(bucket),
-                ":since": pack(clock.timestamp(span.since)),
-                ":until": pack(clock.timestamp(span.until)),
-            }
-            | {f":{name}": pack(value) for name, value in filters.values()},
-            "ScanIndexForward": oldest_first,
-        }
+        request = self._of_bucket(bucket, span) | {"ScanIndexForward": oldest_first}
+        request["ExpressionAttributeNames"] |= {f"#{name}": name for name, _ in filters.values()}
+        request["ExpressionAttributeValues"] |= {f":{name}": pack(value) for name, value in filters.values()}
         conditions = list(filters)
         if event_types:
             several = {f":type{number}": pack(name) for number, name in enumerate(event_types)}
@@ -124,6 +112,13 @@ class Journal:
         if conditions:
             request["FilterExpression"] = " AND ".join(conditions)
         return self._read(request, page_size)
+
+    def places(self, bucket: str, span: Span) -> Iterator[tuple[str, Any]]:
+        """Stream and sequence of all items of one partition in the span, the oldest first, also of those that are not
+        events. Pages are read lazily.
+        """
+        for item in self._items(self._of_bucket(bucket, span)):
+            yield unpack(item["stream"]), unpack(item["sequence"])
 
     def of_stream(self, stream: str, *, oldest_first: bool = False) -> Iterator[JournalEntry]:
         """All entries of one stream, newest first by default. A consistent read of the store's table."""
@@ -139,6 +134,23 @@ class Journal:
             }
         )
 
+    def _of_bucket(self, bucket: str, span: Span) -> dict[str, Any]:
+        return {
+            "TableName": self._table,
+            "IndexName": JOURNAL,
+            # A position is longer than the time with which it begins, so those recorded at `until` sort after it.
+            "KeyConditionExpression": "#bucket = :bucket AND #position BETWEEN :since AND :until",
+            "ExpressionAttributeNames": {"#bucket": "bucket", "#position": "position"},
+            "ExpressionAttributeValues": {
+                ":bucket": pack(bucket),
+                ":since": pack(clock.timestamp(span.since)),
+                ":until": pack(clock.timestamp(span.until)),
+            },
+        }
+
     def _read(self, request: Mapping[str, Any], page_size: int | None = None) -> Iterator[JournalEntry]:
+        return map(JournalEntry.of, self._items(request, page_size))
+
+    def _items(self, request: Mapping[str, Any], page_size: int | None = None) -> Iterator[Mapping[str, Any]]:
         pages = self._dynamodb.get_paginator("query").paginate(**request, PaginationConfig={"PageSize": page_size})
-        return (JournalEntry.of(item) for page in pages for item in page["Items"])
+        return (item for page in pages for item in page["Items"])

@@ -16,8 +16,10 @@ from daybook.contracts.identity import content_hash
 from daybook.contracts.operations import ConsumerPaused
 from daybook.contracts.proof import Writer
 from daybook.operate.audit import check as checking
-from daybook.operate.audit.findings import Difference
+from daybook.operate.audit.findings import Difference, Summary
+from daybook.operate.audit.plan import Plan, Scope
 from daybook.operate.audit.sketch import Sketch, key
+from daybook.operate.audit.state_file import StateFile
 from daybook.operate.connection import Connection
 from daybook.operate.operation import Operation
 from daybook.operate.program import app
@@ -35,7 +37,7 @@ ACCOUNT = "123456789012"  # moto's
 
 
 def check(*options: str, settled: str = "0s") -> Any:
-    return CliRunner().invoke(app, ["audit", "check", "--settled", settled, *options])
+    return CliRunner().invoke(app, ["audit", "check", "--settled", settled, "--processes", "1", *options])
 
 
 def found(*options: str, settled: str = "0s") -> list[tuple[str, str, str]]:
@@ -67,6 +69,14 @@ def stage(world: World) -> World:
     world.uses("raise-alarm", event="EquipmentStatusReported", ordered=True)
     listen_since(ms(-24 * 60 * MINUTE))
     return world
+
+
+def checked_over(connection: Connection, settled: datetime) -> tuple[Summary, list[Difference]]:
+    """The numbers of a check over this connection, and the differences."""
+    differences: list[Difference] = []
+    scope = Scope(since=None, until=None, settled=settled)
+    with StateFile.new(Plan.of(connection, scope)) as state:
+        return checking.check(connection, state, report=differences.append), differences
 
 
 def listen_since(moment: str) -> None:
@@ -147,9 +157,8 @@ def test_a_stream_that_a_scan_returns_out_of_order_has_no_difference(stage: Worl
         parsed["Items"] = parsed["Items"][::-1]  # streams stay together
 
     looking.dynamodb.meta.events.register("after-call.dynamodb.Scan", turn_round)
-    differences: list[Difference] = []
-    scope = checking.Scope(since=None, until=None, settled=datetime.now(UTC))
-    counts = checking.check(looking, scope, report=differences.append).counts
+    summary, differences = checked_over(looking, datetime.now(UTC))
+    counts = summary.counts
 
     assert differences == []
     assert (counts["events"], counts["streams"]) == (15, 2)
@@ -598,10 +607,8 @@ def test_an_event_recorded_during_the_check_is_no_difference(stage: World) -> No
                 operation(stage, "meanwhile", after=ago())
 
     looking.dynamodb.meta.events.register("before-call.dynamodb.Scan", meanwhile)
-    differences: list[Difference] = []
-    counts = checking.check(
-        looking, checking.Scope(since=None, until=None, settled=now), report=differences.append
-    ).counts
+    summary, differences = checked_over(looking, now)
+    counts = summary.counts
 
     assert differences == []
     assert (counts["events"], counts["rows"], counted()["events"]) == (2, 8, 4)

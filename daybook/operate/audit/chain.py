@@ -1,14 +1,16 @@
 """Checks one stream: in order, without gaps, each event proven, and linked by its hash to the event before it."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from daybook.contracts import clock
 from daybook.contracts.envelope import GENESIS, Envelope, Metadata
 from daybook.operate.audit.findings import Difference
 from daybook.store.attributes import unpack
-from daybook.store.event_store import JOURNAL_SHARDS, NotAnEvent, from_item, journal_bucket, journal_shard
+from daybook.store.event_store import NotAnEvent, from_item
+from daybook.store.journal import Span
 
 _LINKED = ("bucket", "position", "correlation")
 
@@ -36,6 +38,25 @@ class Chain:
         self._hash: bytes | None = GENESIS
         self._recorded_at = ""
 
+    def begin(self, sequence: int, before: Mapping[str, Any] | None) -> None:
+        """Begin with this sequence, in the middle of the stream. `before` is the item before it, if it is there.
+
+        The item before it is not checked, but reported if the journal cannot list it, so that nobody else finds it.
+        """
+        if before is None:
+            self.next = max(1, sequence - 1)  # so that the next event reports it as missing
+            return
+        try:
+            event = from_item(before)
+        except NotAnEvent:
+            self.next, self._hash = sequence, None
+            if not {"bucket", "position"} <= before.keys():
+                self._report_foreign(sequence - 1)
+            return
+        if self._is_in_period(event.metadata):
+            self._check_indexes(event, before)
+        self.next, self._hash, self._recorded_at = sequence, event.hash, event.metadata.recorded_at
+
     def fits(self, item: Mapping[str, Any]) -> bool:
         """Whether it is the next item of the stream."""
         return bool(unpack(item["sequence"]) == self.next)
@@ -46,16 +67,19 @@ class Chain:
         try:
             event = from_item(item)
         except NotAnEvent:
-            self._report_difference("item", f"{NotAnEvent.__doc__}".partition(". ")[0].rstrip("."), sequence)
+            self._report_foreign(sequence)
             if sequence == self.next:
                 self.next, self._hash = sequence + 1, None
             return None
         m = event.metadata
-        in_period = self._since <= m.recorded_at < self._until
+        in_period = self._is_in_period(m)
         if in_period:
             self._check(event, item)
         self.next, self._hash, self._recorded_at = m.sequence + 1, event.hash, m.recorded_at
         return event if in_period else None
+
+    def _is_in_period(self, m: Metadata) -> bool:
+        return self._since <= m.recorded_at < self._until
 
     def _check(self, event: Envelope, item: Mapping[str, Any]) -> None:
         m = event.metadata
@@ -79,13 +103,20 @@ class Chain:
             self._report_difference(
                 "chain", "its time of recording is before that of the event before it", m.sequence, m.id
             )
+        self._check_indexes(event, item)
+
+    def _check_indexes(self, event: Envelope, item: Mapping[str, Any]) -> None:
+        m = event.metadata
         bucket, position, correlation = (unpack(item[name]) if name in item else None for name in _LINKED)
         if (
             position != f"{m.recorded_at}#{m.stream}#{m.sequence:012d}"
-            or not _is_readable(bucket, m)
+            or bucket not in _buckets(m.recorded_at[:13])
             or (event.in_correlation_index and correlation != m.correlation_id)
         ):
             self._report_difference("journal", "the journal or the correlation index cannot find it", m.sequence, m.id)
+
+    def _report_foreign(self, sequence: Any) -> None:
+        self._report_difference("item", f"{NotAnEvent.__doc__}".partition(". ")[0].rstrip("."), sequence)
 
     def _report_difference(self, kind: Any, text: str, sequence: Any, event: str = "") -> None:
         if not isinstance(sequence, int):
@@ -93,8 +124,11 @@ class Chain:
         self._report(Difference(kind=kind, text=text, stream=self.stream, sequence=sequence, event=event))
 
 
-def _is_readable(bucket: object, m: Metadata) -> bool:
-    """Whether readers of the journal find it in this bucket, in any shard."""
-    return bucket == journal_bucket(m.recorded_at, journal_shard(m.stream)) or any(
-        bucket == journal_bucket(m.recorded_at, shard) for shard in range(JOURNAL_SHARDS)
-    )
+@cache
+def _buckets(hour: str) -> tuple[str, ...]:
+    """The partitions in which readers of the journal look for events of this hour: `2026-03-01T09`."""
+    try:
+        begin = clock.moment(f"{hour}:00Z")
+        return next(Span(begin, begin + timedelta(minutes=1)).hours())
+    except (ValueError, OverflowError):  # no time that this system writes
+        return ()

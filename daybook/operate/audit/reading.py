@@ -7,9 +7,6 @@ from daybook.operate.connection import Connection
 from daybook.operate.reading import chunks
 from daybook.store.attributes import unpack_item
 
-# Segments of a table that are read in parallel. Each holds one page in memory: at most 1 MB, ten times as much when
-# parsed. Four keep a processor busy.
-SEGMENTS = 4
 # A page could have many small rows, and each takes one or two kilobytes when parsed.
 _PAGE_SIZE = 3_000
 
@@ -28,9 +25,9 @@ class Table:
             aliases = {f"#{attribute}": attribute for attribute in attributes}
             self._only = {"ProjectionExpression": ", ".join(aliases), "ExpressionAttributeNames": aliases}
 
-    def segment(self, number: int, *, consistent: bool) -> Iterator[Item]:
-        """The items of one segment, in the order of the scan."""
-        request: dict[str, Any] = {"Segment": number, "TotalSegments": SEGMENTS, "ConsistentRead": consistent}
+    def segment(self, number: int, of: int, *, consistent: bool) -> Iterator[Item]:
+        """The items of one segment of so many, in the order of the scan."""
+        request: dict[str, Any] = {"Segment": number, "TotalSegments": of, "ConsistentRead": consistent}
         request["Limit"] = _PAGE_SIZE
         while True:
             answer = self._connection.dynamodb.scan(TableName=self._name, **request, **self._only)
@@ -46,7 +43,7 @@ class Table:
         """The existing rows with these keys, unpacked; read consistently."""
         return map(unpack_item, self.items(keys))
 
-    def items(self, keys: Iterable[Mapping[str, object]]) -> Iterator[Item]:
-        """The existing items with these keys, read consistently."""
+    def items(self, keys: Iterable[Mapping[str, object]], *, consistent: bool = True) -> Iterator[Item]:
+        """The existing items with these keys."""
         for some in chunks(keys):
-            yield from self._connection.items(self._name, some, self._attributes)
+            yield from self._connection.items(self._name, some, self._attributes, consistent=consistent)
