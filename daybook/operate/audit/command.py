@@ -63,7 +63,7 @@ _READ = {
 }
 # What a check with --since does not find.
 _NOT_CHECKED = (
-    "rows of the ledger whose event the journal does not list: planted rows, events deleted at the end of their streams",
+    "rows of the ledger whose event the journal does not list: planted rows, events deleted at the end of a stream",
     "effect records, and the positions of ordered consumers",
     "an item of the store that the journal does not list, unless the next event of its stream is in this period",
 )
@@ -219,7 +219,7 @@ def _state(
             )
         return StateFile.existing(resume, connection.stage, store_id(connection))
     for file in unfinished(connection.stage):
-        note(f"A check is not complete. To continue it: {_resume(file, connection.stage)}; otherwise delete the file")
+        note(f"A check is not complete. To continue: {_resume(file, connection.stage)}; otherwise delete the file")
     now = datetime.now(UTC)
     span = _complete_span(connection, since, until, "the check ends there") if since else None
     scope = Scope(
