@@ -24,6 +24,7 @@ from daybook.store.attributes import pack_item
 from daybook.store.cursor import Cursor, Cursors, PendingEvent
 from daybook.store.event_store import Draft, Head, successor, to_item
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry, Note
+from daybook.testing.dynamodb import DynamoDB
 from daybook.testing.keys import proven, writer
 from tests.ops.audited import (
     MINUTE,
@@ -90,6 +91,24 @@ def test_a_stream_that_a_scan_returns_out_of_order_has_no_difference(stage: Worl
 
     assert differences == []
     assert (counts["events"], counts["streams"]) == (15, 2)
+
+
+@pytest.mark.parametrize("period", [[], ["--since", "2h"]], ids=["everything", "period"])
+def test_a_replica_that_lags_makes_no_difference(
+    stage: World, period: list[str], dynamodb: DynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards: `Statuses._final_rows` and `Checker._stored` read again consistently."""
+    an_order(stage)
+    deliveries(stage, 3)
+
+    def answer(operation: str, request: Any) -> Any:
+        if operation == "BatchGetItem" and not any(each["ConsistentRead"] for each in request["RequestItems"].values()):
+            return {"Responses": {}}
+        return DynamoDB.answer(dynamodb, operation, request)
+
+    monkeypatch.setattr(dynamodb, "answer", answer)
+
+    assert found(*period) == []
 
 
 @pytest.mark.usefixtures("stage")

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ from tests.ops.audited import (
 from tests.ops.killed_commands import Moment
 from tests.ops.world import STAGE, World
 from tests.unit.faults import Death, die_at_call
+
+_MANY = 20_000  # pages
 
 # What a check has found: its counts, its differences, and the sketch of emitted events.
 Result = tuple[Summary, list[str], dict[int, Cell]]
@@ -246,6 +249,25 @@ def test_ctrl_c_stops_the_check_and_the_next_one_names_the_command_that_goes_on(
     assert "Stopped at the ledger" in first.stderr
     assert "A check is not complete" in second.stderr
     assert found_by(second.stderr) == expected
+
+
+@pytest.mark.usefixtures("damaged")
+def test_ctrl_c_ends_a_check_in_the_middle_of_a_part(dynamodb: DynamoDB, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards: `_in_steps` raises Stopped."""
+    presses, pages = iter([signal.SIGINT]), count(1)
+
+    def answer(operation: str, request: Any) -> Any:
+        answered = DynamoDB.answer(dynamodb, operation, request)
+        if operation == "Scan" and next(pages) < _MANY:  # as if the segment went on for ever
+            answered["LastEvaluatedKey"] = {"stream": {"S": "order/0"}, "sequence": {"N": "0"}}
+            for press in presses:
+                os.kill(os.getpid(), press)
+        return answered
+
+    monkeypatch.setattr(dynamodb, "answer", answer)
+
+    assert check().exit_code == 130
+    assert next(pages) < _MANY
 
 
 @pytest.mark.usefixtures("damaged")
