@@ -55,6 +55,14 @@ def dies() -> Callable[[int, Running], int]:
     return work
 
 
+def gets_ctrl_c() -> Callable[[int, Running], int]:
+    def work(number: int, _: Running) -> int:
+        os.kill(os.getpid(), signal.SIGINT)
+        return number
+
+    return work
+
+
 def never_ends() -> Callable[[Path, Running], None]:
     def work(file: Path, _: Running) -> None:
         file.write_text(str(os.getpid()))
@@ -107,6 +115,11 @@ def test_an_error_of_the_start_is_raised() -> None:
 def test_a_process_that_ends_by_itself_ends_the_job() -> None:
     with pytest.raises(WorkerEnded, match=r"exit code -9"), workers(2, dies) as run:
         list(run(range(3)))
+
+
+def test_only_the_first_process_answers_ctrl_c() -> None:
+    with workers(2, gets_ctrl_c) as run:
+        assert dict(run(range(100))) == {number: number for number in range(100)}
 
 
 # --- signals --------------------------------------------------------------------------------------------------------
