@@ -97,7 +97,7 @@ def test_a_stream_that_a_scan_returns_out_of_order_has_no_difference(stage: Worl
 def test_a_replica_that_lags_makes_no_difference(
     stage: World, period: list[str], dynamodb: DynamoDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Guards: `Statuses._final_rows` and `Checker._stored` read again consistently."""
+    """Guards: `Statuses._final_rows` and `Table.at` read again consistently."""
     an_order(stage)
     deliveries(stage, 3)
 

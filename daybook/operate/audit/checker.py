@@ -12,7 +12,7 @@ from daybook.application import catalogue
 from daybook.operate.audit.chain import Chain
 from daybook.operate.audit.findings import Difference, Findings
 from daybook.operate.audit.plan import Part, Scope
-from daybook.operate.audit.reading import Item, Table
+from daybook.operate.audit.reading import Item, Place, Table
 from daybook.operate.audit.rows import OTHER_ROWS, ROW, Claims, RowsOfEvents, Types, row_in
 from daybook.operate.audit.sketch import key
 from daybook.operate.audit.statuses import ExpectedConsumers, Statuses
@@ -141,6 +141,10 @@ class Checker:
                 self._report_repeated(item, findings, text)
 
     @property
+    def _stored(self) -> Table:
+        return Table(self.connection, self.connection.names.store)
+
+    @property
     def _span(self) -> Span:
         span = self.scope.span
         if span is None:
@@ -148,11 +152,11 @@ class Checker:
             raise ValueError(msg)
         return span
 
-    def _check_places(self, places: Sequence[tuple[str, Any]], findings: Findings, statuses: Statuses) -> None:
+    def _check_places(self, places: Sequence[Place], findings: Findings, statuses: Statuses) -> None:
         """Check the events at these places, each against the one before it in its stream."""
         listed = set(places)
         before = {(stream, sequence - 1) for stream, sequence in places if _has_predecessor(sequence)} - listed
-        items = self._stored([*places, *before])
+        items = self._stored.at([*places, *before])
         chain: Chain | None = None
         for stream, sequence in sorted(places):
             item = items.get((stream, sequence))
@@ -166,25 +170,14 @@ class Checker:
                     chain.begin(sequence, items.get((stream, sequence - 1)))
             self._follow(chain, item, statuses)
 
-    def _stored(self, places: Sequence[tuple[str, Any]]) -> dict[tuple[str, Any], Item]:
-        """The items at these places. An event never changes, so that only missing ones are read consistently."""
-        table = Table(self.connection, self.connection.names.store)
-        found: dict[tuple[str, Any], Item] = {}
-        for consistent in (False, True):
-            left = ({"stream": place[0], "sequence": place[1]} for place in places if place not in found)
-            for item in list(table.items(left, consistent=consistent)):
-                row = unpack_item({name: item[name] for name in ("stream", "sequence")})
-                found[row["stream"], row["sequence"]] = item
-        return found
-
-    def _places(self, part: Part, running: Running) -> Iterator[list[tuple[str, Any]]]:
+    def _places(self, part: Part, running: Running) -> Iterator[list[Place]]:
         for places in chunks(self.connection.journal.places(part.place, self._span), _LINES):
             if not running():
                 raise Stopped
             yield places
 
     def _items_in_journal(self, part: Part, running: Running) -> Iterator[Collection[Item]]:
-        return (self._stored(places).values() for places in self._places(part, running))
+        return (self._stored.at(places).values() for places in self._places(part, running))
 
     # --- both -------------------------------------------------------------------------------------------------------
 

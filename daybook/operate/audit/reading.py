@@ -1,16 +1,17 @@
 """Reads whole tables in parallel, page by page, and rows by their keys. Memory holds a few pages."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from daybook.operate.connection import Connection
 from daybook.operate.reading import chunks
-from daybook.store.attributes import unpack_item
+from daybook.store.attributes import unpack
 
 # A page could have many small rows, and each takes one or two kilobytes when parsed.
 _PAGE_SIZE = 3_000
 
 Item = Mapping[str, Any]
+Place = tuple[str, Any]  # stream and sequence, which may be any number in an item that is not an event
 
 
 class Table:
@@ -39,9 +40,16 @@ class Table:
             if not request["ExclusiveStartKey"]:
                 return
 
-    def rows(self, keys: Iterable[Mapping[str, object]]) -> Iterator[dict[str, Any]]:
-        """The existing rows with these keys, unpacked; read consistently."""
-        return map(unpack_item, self.items(keys))
+    def at(self, places: Collection[Place]) -> dict[Place, Item]:
+        """The existing items of the store at these places, by place. An event never changes, so that only those that
+        are not found are read consistently, which costs twice as much.
+        """
+        found: dict[Place, Item] = {}
+        for consistent in (False, True):
+            left = [{"stream": place[0], "sequence": place[1]} for place in places if place not in found]
+            for item in self.items(left, consistent=consistent):
+                found[unpack(item["stream"]), unpack(item["sequence"])] = item
+        return found
 
     def items(self, keys: Iterable[Mapping[str, object]], *, consistent: bool = True) -> Iterator[Item]:
         """The existing items with these keys."""

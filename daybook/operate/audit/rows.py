@@ -9,7 +9,7 @@ from daybook.consumers.effect_records import COMPLETED
 from daybook.contracts import clock
 from daybook.contracts.envelope import Metadata
 from daybook.operate.audit.findings import Difference, Findings
-from daybook.operate.audit.reading import Item, Table
+from daybook.operate.audit.reading import Item, Place, Table
 from daybook.operate.connection import Connection
 from daybook.operate.reading import MAX_READS
 from daybook.store.attributes import unpack_item
@@ -39,7 +39,6 @@ OTHER_ROWS = ("completed_at", "events", "version", "pending")
 _PROVEN_STATES = DONE | {COMPLETED}
 
 Key = tuple[str, str]  # an event's id (or the rest of another row's key) and a consumer
-Place = tuple[str, int]  # stream and sequence
 Row = dict[str, Any]
 Rows = Mapping[Key, Row]
 # The consumers that may have rows, with the types of events that they ever subscribed to. No types mean any type.
@@ -155,8 +154,7 @@ class Claims:
 
     def _ids(self, places: list[Place]) -> dict[Place, Any]:
         table = Table(self.connection, self.connection.names.store, "stream", "sequence", "id")
-        rows = table.rows({"stream": stream, "sequence": sequence} for stream, sequence in places)
-        return {(row["stream"], row["sequence"]): row.get("id", "") for row in rows}
+        return {place: unpack_item(item).get("id", "") for place, item in table.at(places).items()}
 
     def _report_difference(self, kind: Any, text: str, row: Row, stream: str, sequence: int) -> None:
         consumer = "" if row["consumer"] == ADMIT else row["consumer"]
@@ -188,11 +186,10 @@ class RowsOfEvents:
         of the span. A row of an earlier event is not read by its event.
         """
         emitted = list(emitted)
-        places = {place: None for _, row in emitted if (place := _place_in(row))}
+        places = list({place: None for _, row in emitted if (place := _place_in(row))})
         connection = self.claims.connection
         table = Table(connection, connection.names.store, "stream", "sequence", "id", "type", "recorded_at")
-        keys = ({"stream": stream, "sequence": sequence} for stream, sequence in places)
-        causes = {str(each.get("id")): each for each in map(unpack_item, table.items(keys, consistent=False))}
+        causes = {str(each.get("id")): each for each in map(unpack_item, table.at(places).values())}
         return [(event, row) for event, row in emitted if self._is_read(causes.get(row["event"], {}), row["consumer"])]
 
     def consumers(self, event_type: str) -> list[str]:
