@@ -166,7 +166,7 @@ def check(
     streams of ordered consumers, are no difference.
 
     **With `--since`** the command reads the journal of the period, and the events and rows of the ledger that belong to
-    it: it takes as long as the period is large. It does not find rows of the ledger whose event the journal does not
+    it, so its time and cost depend on the period. It does not find rows of the ledger whose event the journal does not
     list (an event that was deleted at the end of its stream, a planted row), and does not check effect records and the
     positions of ordered consumers. Without `--since` the command reads both tables completely, which takes hours and
     costs money: see docs/benchmarks.md.
