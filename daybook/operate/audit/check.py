@@ -64,7 +64,8 @@ def check(
                     report(difference)
                 progress(Progress(state.summary, phase, done, of))
 
-    processes = max(1, min(processes, sum(1 for phase in state.plan.phases for _ in state.left(phase)) // _LEAST_PARTS))
+    parts = sum(1 for phase in state.plan.phases for _ in state.plan.parts(phase))
+    processes = max(1, min(processes, parts // _LEAST_PARTS))
     own = connection if processes == 1 else None
     with workers(processes, partial(setup.work, own)) as run:
         run_phases(state.plan.phases, run)
