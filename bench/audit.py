@@ -49,21 +49,33 @@ def measure(progress: Progress, *, events: int) -> list[Target]:
             _listen(cloud, names)
         with progress.step(f"writing {tenth} events and their rows in the ledger"):
             history.write(dynamodb, history.transactions(connection, tenth, committed_by=_CONSUMERS))
-        few = _check(progress, cloud, tenth)
+        few = _check(progress, cloud, tenth, processes=1)
         with progress.step(f"writing {events - tenth} more"):
             history.write(dynamodb, history.transactions(connection, events - tenth, committed_by=_CONSUMERS))
-        many = _check(progress, cloud, events)
+        many = _check(progress, cloud, events, processes=1)
+        _check(progress, cloud, events, processes=2)
     return [Target(f"peak memory of the check, {events} events to {tenth}", many / few, maximum=1.1)]
 
 
-def _check(progress: Progress, cloud: Cloud, events: int) -> float:
-    """Returns the peak memory of the process, in MiB."""
+def _check(progress: Progress, cloud: Cloud, events: int, *, processes: int) -> float:
+    """Returns the peak memory of the largest process, in MiB."""
     daybook = str(Path(sys.executable).with_name("daybook"))
-    with progress.step(f"checking {events} events"):
+    with progress.step(f"checking {events} events in {processes} processes"):
         began = time.perf_counter()
         with tempfile.TemporaryFile("w+") as output:
             process = subprocess.Popen(
-                [daybook, "audit", "check", "--stage", STAGE, "--settled", "0s", "--json"],
+                [
+                    daybook,
+                    "audit",
+                    "check",
+                    "--stage",
+                    STAGE,
+                    "--settled",
+                    "0s",
+                    "--json",
+                    "--processes",
+                    str(processes),
+                ],
                 env={"PATH": os.environ["PATH"], **cloud.reach},
                 stdout=output,
                 stderr=output,

@@ -27,8 +27,10 @@ class Partition:
     read: Callable[[str, Running], Iterator[JournalEntry]]
 
 
-def in_parallel(partitions: Sequence[P], work: Callable[[P, Running], Iterator[R]]) -> Iterator[R]:
-    """Run `work` for each partition in a thread, and yield the results as they come.
+def in_parallel(
+    partitions: Sequence[P], work: Callable[[P, Running], Iterator[R]], *, at_once: int | None = None
+) -> Iterator[R]:
+    """Run `work` for each partition in a thread, all or `at_once` side by side, and yield the results as they come.
 
     The first error ends the job, and so does a caller that stops iterating: each thread ends at its next yield.
     """
@@ -49,7 +51,7 @@ def in_parallel(partitions: Sequence[P], work: Callable[[P, Running], Iterator[R
             error = raised
         made.put(error)
 
-    pool = ThreadPoolExecutor(max_workers=max(1, len(partitions)))
+    pool = ThreadPoolExecutor(max_workers=at_once or max(1, len(partitions)))
     try:
         left = len([pool.submit(run, partition) for partition in partitions])
         while left:

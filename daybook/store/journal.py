@@ -6,14 +6,14 @@ missing. Reads of a stream are consistent.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Self
 
 from daybook.contracts import clock
-from daybook.store.attributes import pack, unpack_item
+from daybook.store.attributes import pack, unpack, unpack_item
 from daybook.store.event_store import JOURNAL, journal_position
 from daybook.store.journal_shards import HOUR, PARTS, JournalShards, hour_of, journal_bucket
 
@@ -58,6 +58,15 @@ class Span:
     until: datetime
 
 
+def hours(span: Span, to_read: Callable[[str], int], *, oldest_first: bool = False) -> Iterator[tuple[str, ...]]:
+    """The partition keys of the span by hour. `to_read` returns the number of shards of an hour that begins then."""
+    first = hour_of(span.since)
+    number = -((first - span.until) // HOUR)
+    for each in range(number) if oldest_first else reversed(range(number)):
+        hour = clock.timestamp(first + each * HOUR)
+        yield tuple(journal_bucket(hour, shard) for shard in range(to_read(hour)))
+
+
 class Journal:
     """Reads one stage's journal. `dynamodb` is a botocore or boto3 client."""
 
@@ -68,11 +77,7 @@ class Journal:
 
     def hours(self, span: Span, *, oldest_first: bool = False) -> Iterator[tuple[str, ...]]:
         """The partition keys of the span, one for each shard, by hour: the newest hour first by default."""
-        first = hour_of(span.since)
-        number = -((first - span.until) // HOUR)
-        for each in range(number) if oldest_first else reversed(range(number)):
-            hour = clock.timestamp(first + each * HOUR)
-            yield tuple(journal_bucket(hour, shard) for shard in range(self._shards.to_read(hour)))
+        return hours(span, self._shards.to_read, oldest_first=oldest_first)
 
     def part(self, number: int, span: Span, *, event_types: Sequence[str] = ()) -> Iterator[Iterator[JournalEntry]]:
         """One of the PARTS parts of the span's entries, by hour, oldest first. All events of a stream are in one part,
@@ -107,21 +112,9 @@ class Journal:
         filters = {f"#{name} = :{name}": (name, value) for name, value in wanted.items() if value is not None}
         if stream_prefix is not None:
             filters["begins_with(#stream, :stream)"] = ("stream", stream_prefix)
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "IndexName": JOURNAL,
-            # A position is longer than the time with which it begins, so those recorded at `until` sort after it.
-            "KeyConditionExpression": "#bucket = :bucket AND #position BETWEEN :since AND :until",
-            "ExpressionAttributeNames": {"#bucket": "bucket", "#position": "position"}
-            | {f"#{name}": name for name, _ in filters.values()},
-            "ExpressionAttributeValues": {
-                ":bucket": pack(bucket),
-                ":since": pack(clock.timestamp(span.since)),
-                ":until": pack(clock.timestamp(span.until)),
-            }
-            | {f":{name}": pack(value) for name, value in filters.values()},
-            "ScanIndexForward": oldest_first,
-        }
+        request = self._of_bucket(bucket, span) | {"ScanIndexForward": oldest_first}
+        request["ExpressionAttributeNames"] |= {f"#{name}": name for name, _ in filters.values()}
+        request["ExpressionAttributeValues"] |= {f":{name}": pack(value) for name, value in filters.values()}
         conditions = list(filters)
         if event_types:
             several = {f":type{number}": pack(name) for number, name in enumerate(event_types)}
@@ -131,6 +124,13 @@ class Journal:
         if conditions:
             request["FilterExpression"] = " AND ".join(conditions)
         return self._read(request, page_size)
+
+    def places(self, bucket: str, span: Span) -> Iterator[tuple[str, Any]]:
+        """Stream and sequence of all items of one partition in the span, the oldest first, also of those that are not
+        events. Pages are read lazily.
+        """
+        for item in self._items(self._of_bucket(bucket, span)):
+            yield unpack(item["stream"]), unpack(item["sequence"])
 
     def of_stream(self, stream: str, *, oldest_first: bool = False) -> Iterator[JournalEntry]:
         """All entries of one stream, newest first by default. A consistent read of the store's table."""
@@ -146,6 +146,23 @@ class Journal:
             }
         )
 
+    def _of_bucket(self, bucket: str, span: Span) -> dict[str, Any]:
+        return {
+            "TableName": self._table,
+            "IndexName": JOURNAL,
+            # A position is longer than the time with which it begins, so those recorded at `until` sort after it.
+            "KeyConditionExpression": "#bucket = :bucket AND #position BETWEEN :since AND :until",
+            "ExpressionAttributeNames": {"#bucket": "bucket", "#position": "position"},
+            "ExpressionAttributeValues": {
+                ":bucket": pack(bucket),
+                ":since": pack(clock.timestamp(span.since)),
+                ":until": pack(clock.timestamp(span.until)),
+            },
+        }
+
     def _read(self, request: Mapping[str, Any], page_size: int | None = None) -> Iterator[JournalEntry]:
+        return map(JournalEntry.of, self._items(request, page_size))
+
+    def _items(self, request: Mapping[str, Any], page_size: int | None = None) -> Iterator[Mapping[str, Any]]:
         pages = self._dynamodb.get_paginator("query").paginate(**request, PaginationConfig={"PageSize": page_size})
-        return (JournalEntry.of(item) for page in pages for item in page["Items"])
+        return (item for page in pages for item in page["Items"])

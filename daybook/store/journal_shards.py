@@ -12,6 +12,7 @@ so they also find the events of a process that is late.
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -45,6 +46,27 @@ def journal_shard(stream: str, shards: int) -> int:
     return zlib.crc32(stream.encode()) % shards
 
 
+@dataclass(frozen=True, slots=True)
+class ShardNumbers:
+    """The number of shards of each hour: `first` before any announcement, then those in `announced`, by the hour from
+    which each is valid (`2026-03-01T09`).
+    """
+
+    first: int
+    announced: Mapping[str, int]
+
+    def of_hour(self, recorded_at: str) -> int:
+        """The number of shards of the hour in which this time is: what writers use."""
+        hour = recorded_at[:_HOUR]
+        since = max((each for each in self.announced if each <= hour), default=None)
+        return self.announced[since] if since else self.first
+
+    def to_read(self, recorded_at: str) -> int:
+        """The largest number of shards that a writer may have used in the hour in which this time is."""
+        before = clock.timestamp(clock.moment(recorded_at) - HOUR)
+        return max(self.of_hour(recorded_at), self.of_hour(before))
+
+
 class JournalShards:
     """The number of shards of each hour. `table` is the ledger's table, `first` the number before any announcement."""
 
@@ -52,25 +74,26 @@ class JournalShards:
         self._dynamodb = dynamodb
         self._table = table
         self._first = first
-        self._known: tuple[datetime, Mapping[str, int]] | None = None  # when the row was read, and what it had
+        self._known: tuple[datetime, ShardNumbers] | None = None  # when the row was read, and what it had
 
-    def of_hour(self, recorded_at: str) -> int:
-        """The number of shards of the hour in which this time is: what writers use."""
+    def numbers(self) -> ShardNumbers:
+        """The numbers, as this process knows them: the row was read in the last half of LEAD."""
         now = datetime.now(UTC)
         if self._known is None or now - self._known[0] >= LEAD / 2:
-            self._known = now, self.announced()
-        return self.valid(recorded_at, self._known[1])
+            self._known = now, ShardNumbers(self._first, self.announced())
+        return self._known[1]
+
+    def of_hour(self, recorded_at: str) -> int:
+        """See ShardNumbers."""
+        return self.numbers().of_hour(recorded_at)
 
     def to_read(self, recorded_at: str) -> int:
-        """The largest number of shards that a writer may have used in the hour in which this time is."""
-        before = clock.timestamp(clock.moment(recorded_at) - HOUR)
-        return max(self.of_hour(recorded_at), self.of_hour(before))
+        """See ShardNumbers."""
+        return self.numbers().to_read(recorded_at)
 
     def valid(self, recorded_at: str, announced: Mapping[str, int]) -> int:
         """The number of an hour, if these numbers are announced."""
-        hour = recorded_at[:_HOUR]
-        since = max((each for each in announced if each <= hour), default=None)
-        return announced[since] if since else self._first
+        return ShardNumbers(self._first, announced).of_hour(recorded_at)
 
     def announced(self) -> dict[str, int]:
         """The announced numbers, by the hour from which each is valid (`2026-03-01T09`). A consistent read."""

@@ -14,6 +14,7 @@ from daybook.operate.connection import new_session
 from daybook.runtime.names import Names
 from daybook.testing.aws import aws_in_memory
 from daybook.testing.clients import keep_clients
+from daybook.testing.dynamodb import DynamoDB
 from daybook.testing.keys import use_derived_keys
 from daybook.testing.tables import backbone_tables
 from tests.ops.world import STAGE, World, morning
@@ -29,6 +30,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
         if name.startswith(("AWS_", "DAYBOOK_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -49,7 +51,14 @@ def _session(_user: str) -> boto3.Session:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def dynamodb() -> Iterator[DynamoDB]:
+    """The DynamoDB of `world`."""
+    with aws_in_memory(backbone_tables(Names(STAGE))) as in_memory:
+        yield in_memory
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, dynamodb: DynamoDB) -> World:  # noqa: ARG001 - it answers
     """The stage `dev`, deployed in memory."""
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
@@ -61,7 +70,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         "new_session",
         lambda *args, **settings: new_session(*args, **settings) if args else _session("operator"),
     )
-    with aws_in_memory(backbone_tables(Names(STAGE))):
-        stage = World(connection.Connection(STAGE, _session("world")))
-        stage.deploy()
-        yield stage
+    stage = World(connection.Connection(STAGE, _session("world")))
+    stage.deploy()
+    return stage

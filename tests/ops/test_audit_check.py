@@ -1,13 +1,10 @@
 """`daybook audit check` reports missing, changed and undelivered events, and nothing else."""
 
-import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
 import pytest
-from moto.backends import get_backend
 from typer.testing import CliRunner
 
 from daybook.contracts import clock
@@ -16,8 +13,10 @@ from daybook.contracts.identity import content_hash
 from daybook.contracts.operations import ConsumerPaused
 from daybook.contracts.proof import Writer
 from daybook.operate.audit import check as checking
-from daybook.operate.audit.findings import Difference
+from daybook.operate.audit.findings import Difference, Summary
+from daybook.operate.audit.plan import Plan, Scope
 from daybook.operate.audit.sketch import Sketch, key
+from daybook.operate.audit.state_file import StateFile
 from daybook.operate.connection import Connection
 from daybook.operate.operation import Operation
 from daybook.operate.program import app
@@ -25,100 +24,40 @@ from daybook.store.attributes import pack_item
 from daybook.store.cursor import Cursor, Cursors, PendingEvent
 from daybook.store.event_store import Draft, Head, successor, to_item
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, LedgerEntry, Note
+from daybook.testing.dynamodb import DynamoDB
 from daybook.testing.keys import proven, writer
+from tests.ops.audited import (
+    MINUTE,
+    PLACE,
+    RESERVE,
+    WAREHOUSE,
+    an_order,
+    audited,
+    change,
+    check,
+    counted,
+    deliveries,
+    forget,
+    found,
+    listen_since,
+    place_of,
+    remove,
+    resealed,
+)
 from tests.ops.world import World, ago, ms
-
-WAREHOUSE = "warehouse.receiving"
-RESERVE, PLACE = "reserve-stock", "place-order"
-MINUTE = 60_000  # milliseconds
-ACCOUNT = "123456789012"  # moto's
-
-
-def check(*options: str, settled: str = "0s") -> Any:
-    return CliRunner().invoke(app, ["audit", "check", "--settled", settled, *options])
-
-
-def found(*options: str, settled: str = "0s") -> list[tuple[str, str, str]]:
-    """Each difference: its kind, its place, and its text."""
-    result = check("--json", *options, settled=settled)
-    assert result.exit_code in {0, 1}, result.output
-    *differences, last = (json.loads(line) for line in result.stdout.splitlines())
-    assert result.exit_code == bool(differences)
-    assert sum(last["differences"].values()) == len(differences)
-    return sorted(
-        (each["kind"], f"{each['stream']}#{each['sequence']}" if each["stream"] else each["event"], each["text"])
-        for each in differences
-    )
-
-
-def counted(*options: str, settled: str = "0s") -> dict[str, int]:
-    result = check("--json", *options, settled=settled)
-    counts: dict[str, int] = json.loads(result.stdout.splitlines()[-1])["checked"]
-    return counts
 
 
 @pytest.fixture
 def stage(world: World) -> World:
-    """A stage with two consumers of orders, one of reservations, and an ordered one of reports."""
-    world.listens(RESERVE, "OrderPlaced")
-    world.listens(PLACE, "OrderPlaced")
-    world.listens("charge-order", "StockReserved")
-    world.listens("raise-alarm", "EquipmentStatusReported")
-    world.uses("raise-alarm", event="EquipmentStatusReported", ordered=True)
-    listen_since(ms(-24 * 60 * MINUTE))
-    return world
+    return audited(world)
 
 
-def listen_since(moment: str) -> None:
-    """Set the creation time of all queues."""
-    for queue in get_backend("sqs")[ACCOUNT]["eu-central-1"].queues.values():
-        queue.created_timestamp = clock.moment(moment).timestamp()
-
-
-def an_order(stage: World, order: str = "1001", *, after: float = 0) -> tuple[Envelope, Envelope]:
-    """A placed order with its reservation, handled by all consumers."""
-    placed = stage.recorded("OrderPlaced", f"order/{order}", after=after)
-    reserved = stage.recorded("StockReserved", f"reservation/{order}", after=after + 5, cause=placed, producer=RESERVE)
-    stage.handled(placed, RESERVE, reserved, after=after + 5)
-    stage.handled(placed, PLACE, after=after + 6)
-    stage.handled(reserved, "charge-order", after=after + 7)
-    return placed, reserved
-
-
-def deliveries(stage: World, number: int, *, stream: str = "stock/mug") -> list[Envelope]:
-    """This many events of one stream without subscribers."""
-    return [stage.recorded("StockReceived", stream, after=each, producer=WAREHOUSE) for each in range(number)]
-
-
-def remove(stage: World, event: Envelope) -> None:
-    stage.connection.dynamodb.delete_item(TableName=stage.names.store, Key=_place(event))
-
-
-def change(stage: World, event: Envelope, **attributes: Any) -> None:
-    item = to_item(event) | attributes
-    stage.connection.dynamodb.put_item(TableName=stage.names.store, Item=item)
-
-
-def forget(stage: World, event: Envelope, consumer: str) -> None:
-    stage.connection.dynamodb.delete_item(
-        TableName=stage.names.ledger, Key={"key": {"S": f"{consumer}#{event.metadata.id}"}}
-    )
-
-
-def _place(event: Envelope) -> dict[str, Any]:
-    return {"stream": {"S": event.metadata.stream}, "sequence": {"N": str(event.metadata.sequence)}}
-
-
-def resealed(event: Envelope, *, data: str | None = None, after: Envelope | None = None, **metadata: Any) -> Envelope:
-    """The event with other content, a matching hash, and the proof of its writer."""
-    return Envelope.proven(
-        replace(event.metadata, **metadata),
-        event.data if data is None else data,
-        source=event.source,
-        in_correlation_index=event.in_correlation_index,
-        previous=after.hash if after else event.previous,
-        writer=writer(event.writer),
-    )
+def checked_over(connection: Connection, settled: datetime) -> tuple[Summary, list[Difference]]:
+    """The numbers of a check over this connection, and the differences."""
+    differences: list[Difference] = []
+    scope = Scope(since=None, until=None, settled=settled)
+    with StateFile.new(Plan.of(connection, scope)) as state:
+        return checking.check(connection, state, report=differences.append), differences
 
 
 # --- complete history
@@ -147,12 +86,29 @@ def test_a_stream_that_a_scan_returns_out_of_order_has_no_difference(stage: Worl
         parsed["Items"] = parsed["Items"][::-1]  # streams stay together
 
     looking.dynamodb.meta.events.register("after-call.dynamodb.Scan", turn_round)
-    differences: list[Difference] = []
-    scope = checking.Scope(since=None, until=None, settled=datetime.now(UTC))
-    counts = checking.check(looking, scope, report=differences.append).counts
+    summary, differences = checked_over(looking, datetime.now(UTC))
+    counts = summary.counts
 
     assert differences == []
     assert (counts["events"], counts["streams"]) == (15, 2)
+
+
+@pytest.mark.parametrize("period", [[], ["--since", "2h"]], ids=["everything", "period"])
+def test_a_replica_that_lags_makes_no_difference(
+    stage: World, period: list[str], dynamodb: DynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards: `Statuses._final_rows` and `Table.at` read again consistently."""
+    an_order(stage)
+    deliveries(stage, 3)
+
+    def answer(operation: str, request: Any) -> Any:
+        if operation == "BatchGetItem" and not any(each["ConsistentRead"] for each in request["RequestItems"].values()):
+            return {"Responses": {}}
+        return DynamoDB.answer(dynamodb, operation, request)
+
+    monkeypatch.setattr(dynamodb, "answer", answer)
+
+    assert found(*period) == []
 
 
 @pytest.mark.usefixtures("stage")
@@ -275,7 +231,7 @@ def test_an_event_that_was_recorded_before_its_predecessor_is_reported(stage: Wo
 def test_an_item_that_is_not_an_event_is_reported_and_hides_no_later_difference(stage: World) -> None:
     events = deliveries(stage, 4)
     stage.connection.dynamodb.put_item(
-        TableName=stage.names.store, Item={**_place(events[1]), "note": {"S": "by hand"}}
+        TableName=stage.names.store, Item={**place_of(events[1]), "note": {"S": "by hand"}}
     )
     change(stage, events[3], data={"S": "{}x"})
     foreign = {"stream": {"S": "note/1"}, "sequence": {"N": "1.5"}}
@@ -612,10 +568,8 @@ def test_an_event_recorded_during_the_check_is_no_difference(stage: World) -> No
                 operation(stage, "meanwhile", after=ago())
 
     looking.dynamodb.meta.events.register("before-call.dynamodb.Scan", meanwhile)
-    differences: list[Difference] = []
-    counts = checking.check(
-        looking, checking.Scope(since=None, until=None, settled=now), report=differences.append
-    ).counts
+    summary, differences = checked_over(looking, now)
+    counts = summary.counts
 
     assert differences == []
     assert (counts["events"], counts["rows"], counted()["events"]) == (2, 8, 4)

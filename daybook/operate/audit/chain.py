@@ -9,15 +9,16 @@ from daybook.contracts.envelope import GENESIS, Envelope, Metadata
 from daybook.operate.audit.findings import Difference
 from daybook.store.attributes import unpack
 from daybook.store.event_store import NotAnEvent, from_item
-from daybook.store.journal_shards import JournalShards, journal_bucket
 
+_HOUR = len("2026-03-01T09")
 _LINKED = ("bucket", "position", "correlation")
 
 
 class Chain:
     """Checks a stream item by item. Only the hash and the time of the last event are held in memory.
 
-    Events recorded outside of `since` to `until` are not checked, but link the events after them.
+    Events recorded outside of `since` to `until` are not checked, but link the events after them. `shards` returns the
+    number of the journal's shards in an hour such as `2026-03-01T09`.
     """
 
     def __init__(
@@ -25,7 +26,7 @@ class Chain:
         stream: str,
         report: Callable[[Difference], None],
         is_proven: Callable[[Envelope], bool],
-        shards: JournalShards,
+        shards: Callable[[str], int],
         since: datetime | None,
         until: datetime | None,
     ) -> None:
@@ -39,6 +40,25 @@ class Chain:
         self._hash: bytes | None = GENESIS
         self._recorded_at = ""
 
+    def begin(self, sequence: int, before: Mapping[str, Any] | None) -> None:
+        """Begin with this sequence, in the middle of the stream. `before` is the item before it, if it is there.
+
+        The item before it is not checked, but reported if the journal cannot list it, so that nobody else finds it.
+        """
+        if before is None:
+            self.next = max(1, sequence - 1)  # so that the next event reports it as missing
+            return
+        try:
+            event = from_item(before)
+        except NotAnEvent:
+            self.next, self._hash = sequence, None
+            if not {"bucket", "position"} <= before.keys():
+                self._report_foreign(sequence - 1)
+            return
+        if self._is_in_period(event.metadata):
+            self._check_indexes(event, before)
+        self.next, self._hash, self._recorded_at = sequence, event.hash, event.metadata.recorded_at
+
     def fits(self, item: Mapping[str, Any]) -> bool:
         """Whether it is the next item of the stream."""
         return bool(unpack(item["sequence"]) == self.next)
@@ -49,16 +69,19 @@ class Chain:
         try:
             event = from_item(item)
         except NotAnEvent:
-            self._report_difference("item", f"{NotAnEvent.__doc__}".partition(". ")[0].rstrip("."), sequence)
+            self._report_foreign(sequence)
             if sequence == self.next:
                 self.next, self._hash = sequence + 1, None
             return None
         m = event.metadata
-        in_period = self._since <= m.recorded_at < self._until
+        in_period = self._is_in_period(m)
         if in_period:
             self._check(event, item)
         self.next, self._hash, self._recorded_at = m.sequence + 1, event.hash, m.recorded_at
         return event if in_period else None
+
+    def _is_in_period(self, m: Metadata) -> bool:
+        return self._since <= m.recorded_at < self._until
 
     def _check(self, event: Envelope, item: Mapping[str, Any]) -> None:
         m = event.metadata
@@ -82,6 +105,10 @@ class Chain:
             self._report_difference(
                 "chain", "its time of recording is before that of the event before it", m.sequence, m.id
             )
+        self._check_indexes(event, item)
+
+    def _check_indexes(self, event: Envelope, item: Mapping[str, Any]) -> None:
+        m = event.metadata
         bucket, position, correlation = (unpack(item[name]) if name in item else None for name in _LINKED)
         if (
             position != f"{m.recorded_at}#{m.stream}#{m.sequence:012d}"
@@ -91,9 +118,16 @@ class Chain:
             self._report_difference("journal", "the journal or the correlation index cannot find it", m.sequence, m.id)
 
     def _is_readable(self, bucket: object, m: Metadata) -> bool:
-        """Whether readers of the journal find it in this bucket, in any shard of its hour."""
-        shards = range(self._shards.to_read(m.recorded_at))
-        return any(bucket == journal_bucket(m.recorded_at, shard) for shard in shards)
+        """Whether readers of the journal find it in this partition, in any shard of its hour."""
+        hour, _, shard = str(bucket).partition("#")
+        try:
+            shards = self._shards(m.recorded_at[:_HOUR])
+        except (ValueError, OverflowError):  # no time that this system writes
+            return False
+        return hour == m.recorded_at[:_HOUR] and shard in map(str, range(shards))
+
+    def _report_foreign(self, sequence: Any) -> None:
+        self._report_difference("item", f"{NotAnEvent.__doc__}".partition(". ")[0].rstrip("."), sequence)
 
     def _report_difference(self, kind: Any, text: str, sequence: Any, event: str = "") -> None:
         if not isinstance(sequence, int):

@@ -1,10 +1,13 @@
 """`daybook audit`: export the history, and check that it is complete."""
 
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,13 +16,17 @@ from daybook.contracts.envelope import Envelope
 from daybook.operate import missing_events, moments
 from daybook.operate.audit import check as checking
 from daybook.operate.audit import export as exporting
-from daybook.operate.audit.findings import Difference, Findings
+from daybook.operate.audit.findings import Difference, Summary
+from daybook.operate.audit.plan import Plan, Scope, store_id
+from daybook.operate.audit.state_file import StateFile, unfinished
 from daybook.operate.cli.operation import progress
 from daybook.operate.cli.options import AsJson, Commands, Since, Stage, Until
 from daybook.operate.cli.printing import answer, note
 from daybook.operate.cli.stage import connected
+from daybook.operate.connection import Connection
 from daybook.operate.drawing import number_of
-from daybook.operate.terminal import safe_json
+from daybook.operate.errors import OperatorError
+from daybook.operate.terminal import daybook, safe_json
 from daybook.store.journal import Span
 
 EXPORT_EXAMPLES = """
@@ -36,12 +43,30 @@ CHECK_EXAMPLES = """
 - `daybook audit check --stage prod`
 - `daybook audit check --since 7d --settled 6h`
 - `daybook audit check --since 3h --settled 0s` (right after a repair)
+- `daybook audit check --resume ~/.local/state/daybook/audit-prod-20260301T093000.000000Z.db --stage prod`
 - `daybook audit check --json | jq -r 'select(.kind == "undelivered") | .consumer' | sort | uniq -c`
 """
 
 # The number of events between two updates of the progress.
 _STEP = 500
 _MAX_SHOWN = 100  # differences
+_SETTLED = "1h"
+# How far the check is, in words, by what is read.
+_READ = {
+    "store": "the store",
+    "ledger": "the ledger",
+    "emitters": "the ledger again, for missing events",
+    "events": "the store again, for repeated events",
+    "journal": "the journal",
+    "emitters_in_journal": "the journal again, for missing events",
+    "events_in_journal": "the journal again, for repeated events",
+}
+# What a check with --since does not find.
+_NOT_CHECKED = (
+    "rows of the ledger whose event the journal does not list: planted rows, events deleted at the end of a stream",
+    "effect records, and the positions of ordered consumers",
+    "an item of the store that the journal does not list, unless the next event of its stream is in this period",
+)
 _STATES = ("committed", "dead", "discarded", "open", "in a blocked stream", "set aside by publish")
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="markdown")
@@ -84,12 +109,7 @@ def export(
     Exit code 1: events of the journal are not in the store. See `daybook audit check`.
     """
     with connected(stage) as connection:
-        now = datetime.now(UTC)
-        span = missing_events.span(connection, since, until, now)
-        complete = missing_events.complete(connection, now)
-        if span.until > complete:
-            span = Span(min(span.since, complete), complete)
-            note(f"The journal is complete up to {clock.timestamp(complete)}; the export ends there")
+        span = _complete_span(connection, since, until, "the export ends there")
         history = exporting.events(connection, span)
         interrupted = "Interrupted: no file was written. Repeat the command to start again"
         with progress("reading the journal", lambda: interrupted) as update:
@@ -122,7 +142,12 @@ def check(
             metavar="AGE",
             help="Events younger than this count as open if they have no final status. Right after a repair, use `0s`.",
         ),
-    ] = "1h",
+    ] = _SETTLED,
+    processes: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Processes that check in parallel. Default: one for each processor."),
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="FILE", help="Continue an interrupted check.")] = None,
     stage: Stage = "dev",
     as_json: AsJson = False,
 ) -> None:
@@ -140,23 +165,23 @@ def check(
     status of it: committed, dead or discarded. Dead events (see `daybook dead`), and the events after them in blocked
     streams of ordered consumers, are no difference.
 
+    **With `--since`** the command reads the journal of the period, and the events and rows of the ledger that belong to
+    it, so its time and cost depend on the period. It does not find rows of the ledger whose event the journal does not
+    list (an event that was deleted at the end of its stream, a planted row), and does not check effect records and the
+    positions of ordered consumers. Without `--since` the command reads both tables completely, which takes hours and
+    costs money: see docs/benchmarks.md.
+
     Events younger than `--settled`, by default one hour, count as open if they have no final status, and are no
     difference. **Right after a repair, use `--settled 0s`** when the queues are empty (`daybook status`): otherwise
     the events of the last hour are not checked.
 
-    The command reads both tables completely, which takes time and has a cost. It changes nothing. Events that are
-    recorded during the check are no difference. With `--json`, prints one object per difference, and a last one with
-    the counts.
+    The check can be interrupted, also by a crash: it keeps its state in a file, and `--resume` goes on from there. The
+    differences so far are printed again. The command changes nothing in the stage. Events that are recorded during the
+    check are no difference. With `--json`, prints one object per difference, and a last one with the counts.
 
-    Exit code 1: there are differences.
+    Exit codes: 0 no differences; 1 there are differences; 2 the command failed; 130 interrupted by Ctrl-C.
     """
     with connected(stage) as connection:
-        now = datetime.now(UTC)
-        scope = checking.Scope(
-            since=moments.moment(since, now) if since else None,
-            until=moments.moment(until, now) if until else None,
-            settled=moments.moment(settled, now),
-        )
         shown: list[Difference] = []
 
         def report(difference: Difference) -> None:
@@ -165,35 +190,123 @@ def check(
             elif len(shown) < _MAX_SHOWN:
                 shown.append(difference)
 
-        with progress("reading the store", lambda: "Interrupted: the check is not complete") as update:
-            found = checking.check(connection, scope, report=report, progress=lambda so_far: update(_how_far(so_far)))
-        data = {"checked": dict(found.counts), "differences": dict(found.differences)}
-        answer(data, *_summary(found, shown), as_json=as_json)
+        with _state(connection, since, until, settled, resume) as state:
+            how_far = _HowFar(state)
+            with progress("reading what is deployed", how_far.stopped, how_far.stopped) as update:
+                found = checking.check(
+                    connection,
+                    state,
+                    report=report,
+                    progress=lambda so_far: update(how_far.text(so_far)),
+                    processes=processes or os.cpu_count() or 1,
+                )
+            state.delete()
+        scope = state.plan.scope
+        data = {"checked": dict(found.counts), "differences": dict(found.differences), **_about(scope)}
+        answer(data, *_summary(found, scope, shown), as_json=as_json)
         if found.differences:
             raise typer.Exit(1)
 
 
-def _summary(found: Findings, shown: list[Difference]) -> Iterator[str]:
+def _state(
+    connection: Connection, since: str | None, until: str | None, settled: str, resume: Path | None
+) -> AbstractContextManager[StateFile]:
+    """The state of a new check, or of the one in the file `resume`."""
+    if resume:
+        if since or until or settled != _SETTLED:
+            raise OperatorError(
+                "--resume continues with the period of that check; it can only be combined with --processes"
+            )
+        return StateFile.existing(resume, connection.stage, store_id(connection))
+    for file in unfinished(connection.stage):
+        note(f"A check is not complete. To continue: {_resume(file, connection.stage)}; otherwise delete the file")
+    now = datetime.now(UTC)
+    span = _complete_span(connection, since, until, "the check ends there") if since else None
+    scope = Scope(
+        since=span.since if span else None,
+        until=span.until if span else moments.moment(until, now) if until else None,
+        settled=moments.moment(settled, now),
+    )
+    return StateFile.new(Plan.of(connection, scope))
+
+
+def _complete_span(connection: Connection, since: str | None, until: str | None, then: str) -> Span:
+    """The period, as far as the journal is complete. Notes that it ends `then`, if it ends earlier than `until`."""
+    now = datetime.now(UTC)
+    span, complete = missing_events.span(connection, since, until, now), missing_events.complete(connection, now)
+    if span.until <= complete:
+        return span
+    note(f"The journal is complete up to {clock.timestamp(complete)}; {then}")
+    return Span(min(span.since, complete), complete)
+
+
+def _resume(file: Path, stage: str) -> str:
+    return daybook("audit", "check", resume=str(file), stage=stage)
+
+
+def _about(scope: Scope) -> dict[str, Any]:
+    """What was read, as JSON."""
+    ends = {name: each and clock.timestamp(each) for name, each in (("since", scope.since), ("until", scope.until))}
+    read = ["journal"] if scope.span else ["store", "ledger"]
+    return {**ends, "read": read, "not_checked": list(_NOT_CHECKED) if scope.span else []}
+
+
+def _summary(found: Summary, scope: Scope, shown: list[Difference]) -> Iterator[str]:
     number = found.counts
     statuses = ", ".join(f"{number[state]} {state}" for state in _STATES if number[state]) or "none"
-    yield f"Checked {number_of(number['events'])} of {number['streams']} streams, with all hashes,"
+    if scope.span:
+        ends = f"from {clock.timestamp(scope.span.since)} to {clock.timestamp(scope.span.until)}"
+        yield f"Checked {number_of(number['events'])} that the journal lists, recorded {ends}, with all hashes,"
+    else:
+        yield f"Checked {number_of(number['events'])} of {number['streams']} streams, with all hashes,"
     yield f"and {number['rows']} rows of the ledger. Processing statuses: {statuses}."
     for difference in shown:
         yield f"{difference.kind:11}  {difference.where}: {difference.text}".replace("  : ", "  ")
     differences = found.differences.total()
-    if not differences:
-        yield "Nothing is missing, changed or undelivered."
-        return
     if differences > len(shown):
         yield f"… and {differences - len(shown)} more; --json prints all"
-    by_kind = ", ".join(f"{times} {kind}" for kind, times in sorted(found.differences.items()))
-    yield f"{differences} differences ({by_kind}). For the meaning of each kind, see docs/runbook.md#audit"
+    if differences:
+        by_kind = ", ".join(f"{times} {kind}" for kind, times in sorted(found.differences.items()))
+        yield f"{differences} differences ({by_kind}). For the meaning of each kind, see docs/runbook.md#audit"
+    else:
+        yield "Nothing is missing, changed or undelivered."
+    if scope.span:
+        yield "Only a check without --since finds:"
+        yield from (f"  {each}" for each in _NOT_CHECKED)
 
 
-def _how_far(findings: Findings) -> str:
-    counts = findings.counts
-    rows = f", {counts['rows']} rows of the ledger" if counts["rows"] else ""
-    return f"{number_of(counts['events'])}{rows}, {findings.differences.total()} differences"
+@dataclass(slots=True)
+class _HowFar:
+    """How far a check is, in words."""
+
+    state: StateFile
+    _last: checking.Progress | None = None
+    _first: checking.Progress | None = None
+    _began: float = field(default_factory=time.monotonic)
+
+    def text(self, so_far: checking.Progress) -> str:
+        """The line that shows the progress."""
+        if self._first is None or self._first.phase != so_far.phase:
+            self._first, self._began = so_far, time.monotonic()
+        self._last = so_far
+        counts, done = so_far.summary.counts, so_far.done - self._first.done
+        rows = f", {counts['rows']} rows of the ledger" if counts["rows"] else ""
+        left = ""
+        if done:
+            seconds = (time.monotonic() - self._began) / done * (so_far.of - so_far.done)
+            left = f", {timedelta(seconds=round(seconds))} left"
+        differences = so_far.summary.differences.total()
+        return f"{number_of(counts['events'])}{rows}, {differences} differences; {self._where(so_far)}{left}"
+
+    def stopped(self) -> str:
+        """The sentence after an interruption, or an error."""
+        if not self.state.is_begun:
+            return "Stopped: nothing is checked yet. Repeat the command to start again"
+        at = f" at {self._where(self._last)}" if self._last else ""
+        return f"Stopped{at}. To continue: {_resume(self.state.path, self.state.plan.stage)}"
+
+    def _where(self, so_far: checking.Progress) -> str:
+        return f"{_READ[so_far.phase]}, {100 * so_far.done // max(1, so_far.of)} %"
 
 
 def _counted(history: Iterable[Envelope], update: Callable[[str], None]) -> Iterator[Envelope]:

@@ -1,10 +1,10 @@
 """The differences that the audit finds."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Literal
+
+from daybook.operate.audit.sketch import Sketch
 
 Kind = Literal["chain", "proof", "item", "journal", "ledger", "unpublished", "undelivered", "operation"]
 
@@ -37,20 +37,32 @@ class Difference:
 
 @dataclass(slots=True)
 class Findings:
-    """Differences and counts. It can be used by several threads; `report` is called with one difference at a time."""
+    """What one part of the check has found: counts, differences, the ids of `missing` events among these, and which
+    events were emitted according to the ledger, and are not in the store, or the reverse.
+    """
 
-    report: Callable[[Difference], None]
     counts: Counter[str] = field(default_factory=Counter)
-    differences: Counter[str] = field(default_factory=Counter)
-    _lock: Lock = field(default_factory=Lock)
+    differences: list[Difference] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    emitted: Sketch = field(default_factory=Sketch)
 
     def add(self, difference: Difference) -> None:
-        """Count and report a difference."""
-        with self._lock:
-            self.differences[difference.kind] += 1
-            self.report(difference)
+        """Add a difference."""
+        self.differences.append(difference)
 
     def count(self, what: str, number: int = 1) -> None:
         """Add to a count."""
-        with self._lock:
-            self.counts[what] += number
+        self.counts[what] += number
+
+
+@dataclass(slots=True)
+class Summary:
+    """The numbers of a check so far: counts, and differences by their kind."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    differences: Counter[str] = field(default_factory=Counter)
+
+    def add(self, findings: Findings) -> None:
+        """Add what one part has found."""
+        self.counts += findings.counts
+        self.differences.update(difference.kind for difference in findings.differences)

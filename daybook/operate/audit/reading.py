@@ -1,19 +1,17 @@
 """Reads whole tables in parallel, page by page, and rows by their keys. Memory holds a few pages."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from daybook.operate.connection import Connection
 from daybook.operate.reading import chunks
-from daybook.store.attributes import unpack_item
+from daybook.store.attributes import unpack
 
-# Segments of a table that are read in parallel. Each holds one page in memory: at most 1 MB, ten times as much when
-# parsed. Four keep a processor busy.
-SEGMENTS = 4
 # A page could have many small rows, and each takes one or two kilobytes when parsed.
 _PAGE_SIZE = 3_000
 
 Item = Mapping[str, Any]
+Place = tuple[str, Any]  # stream and sequence, which may be any number in an item that is not an event
 
 
 class Table:
@@ -28,9 +26,9 @@ class Table:
             aliases = {f"#{attribute}": attribute for attribute in attributes}
             self._only = {"ProjectionExpression": ", ".join(aliases), "ExpressionAttributeNames": aliases}
 
-    def segment(self, number: int, *, consistent: bool) -> Iterator[Item]:
-        """The items of one segment, in the order of the scan."""
-        request: dict[str, Any] = {"Segment": number, "TotalSegments": SEGMENTS, "ConsistentRead": consistent}
+    def segment(self, number: int, of: int, *, consistent: bool) -> Iterator[Item]:
+        """The items of one segment of so many, in the order of the scan."""
+        request: dict[str, Any] = {"Segment": number, "TotalSegments": of, "ConsistentRead": consistent}
         request["Limit"] = _PAGE_SIZE
         while True:
             answer = self._connection.dynamodb.scan(TableName=self._name, **request, **self._only)
@@ -42,11 +40,18 @@ class Table:
             if not request["ExclusiveStartKey"]:
                 return
 
-    def rows(self, keys: Iterable[Mapping[str, object]]) -> Iterator[dict[str, Any]]:
-        """The existing rows with these keys, unpacked; read consistently."""
-        return map(unpack_item, self.items(keys))
+    def at(self, places: Collection[Place]) -> dict[Place, Item]:
+        """The existing items of the store at these places, by place. An event never changes, so that only those that
+        are not found are read consistently, which costs twice as much.
+        """
+        found: dict[Place, Item] = {}
+        for consistent in (False, True):
+            left = [{"stream": place[0], "sequence": place[1]} for place in places if place not in found]
+            for item in self.items(left, consistent=consistent):
+                found[unpack(item["stream"]), unpack(item["sequence"])] = item
+        return found
 
-    def items(self, keys: Iterable[Mapping[str, object]]) -> Iterator[Item]:
-        """The existing items with these keys, read consistently."""
+    def items(self, keys: Iterable[Mapping[str, object]], *, consistent: bool = True) -> Iterator[Item]:
+        """The existing items with these keys."""
         for some in chunks(keys):
-            yield from self._connection.items(self._name, some, self._attributes)
+            yield from self._connection.items(self._name, some, self._attributes, consistent=consistent)

@@ -1,78 +1,30 @@
 """Checks each event against the ledger: its origin, and its processing status at every consumer."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 from daybook.application import catalogue
 from daybook.contracts import clock
 from daybook.contracts.envelope import Envelope, Metadata
 from daybook.contracts.identity import content_hash
 from daybook.operate.audit.findings import Difference, Findings
-from daybook.operate.audit.reading import Item, Table
-from daybook.operate.audit.sketch import Sketch
+from daybook.operate.audit.reading import Table
+from daybook.operate.audit.rows import ADMIT, ROW, CheckedPeriod, Key, Row, Rows, RowsOfEvents, row_in
 from daybook.operate.connection import Connection
 from daybook.operate.consumers import consumers
 from daybook.operate.reading import MAX_READS
 from daybook.operate.subscriptions import Subscriptions, subscribed_since
-from daybook.store.attributes import unpack_item
 from daybook.store.ledger import COMMITTED, DEAD, DISCARDED, TRYING
-from daybook.store.ledger_keys import of_event, split
+from daybook.store.ledger_keys import of_event
 
-ADMIT, PUBLISH = "admit", "publish"
+PUBLISH = "publish"
 # The producer of operations: `daybook/operate/operation.py`.
 OPERATOR = "daybook"
 
-# The attributes that are read: bodies of dead letters are large.
-ROW = (
-    "key",
-    "state",
-    "at",
-    "stream",
-    "sequence",
-    "emitted",
-    "failed_attempts",
-    "operation",
-    "content_hash",
-    "effect",
-    "dead",
-    "proof",
-)
-# The attributes of other rows that their proofs cover.
-OTHER_ROWS = ("version", "pending")
 _CURSOR = ("key", "pending")
 
-Key = tuple[str, str]  # an event's id (or the rest of another row's key) and a consumer
-Row = dict[str, Any]
-Rows = Mapping[Key, Row]
-
-
-def row_in(item: Item) -> Row:
-    """The row in an item of the ledger's table, with its `event` and `consumer`."""
-    row = unpack_item(item)
-    row["consumer"], row["event"] = split(row["key"])
-    return row
-
-
 _CLOSED = {COMMITTED: "committed", DEAD: "dead", DISCARDED: "discarded"}
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedPeriod:
-    """The period in which the ledger is checked: from `since` to `settled`. Later events may still be in progress."""
-
-    since: str
-    settled: str
-
-    @classmethod
-    def of(cls, since: datetime | None, settled: datetime) -> Self:
-        """The period between these times; without `since`, from the first event."""
-        return cls(clock.timestamp(since) if since else "", clock.timestamp(settled))
-
-    def contains(self, row: Row) -> bool:
-        """Whether the time of the row is in the period."""
-        return self.since <= str(row.get("at", "")) < self.settled
 
 
 class ExpectedConsumers:
@@ -97,13 +49,16 @@ class ExpectedConsumers:
 
 @dataclass(slots=True)
 class Statuses:
-    """Compares events with their ledger rows, in batches."""
+    """Compares events with their ledger rows, in batches.
+
+    With `rows`, the ledger is read only here: then each event's rows at all consumers that may have one are checked.
+    """
 
     connection: Connection
     expected_consumers: ExpectedConsumers
     period: CheckedPeriod
     findings: Findings
-    emitted: Sketch
+    rows: RowsOfEvents | None = None
     _events: list[tuple[Envelope, Key | None, list[str]]] = field(default_factory=list)
     _keys: int = 0
 
@@ -117,22 +72,36 @@ class Statuses:
     def flush(self) -> None:
         events, self._events, self._keys = self._events, [], 0
         origins = {origin: None for _, origin, _ in events if origin}
-        rows = self._rows(origins | {(event.metadata.id, name): None for event, _, names in events for name in names})
+        rows = self._final_rows(
+            origins | {(event.metadata.id, name): None for event, _, names in events for name in names}
+        )
+        if self.rows:
+            self.rows.check([event.metadata for event, _, _ in events], rows)
+        emitted: list[tuple[str, Row]] = []
         without_status: list[tuple[Envelope, list[str], bool]] = []
         for event, origin, names in events:
-            if origin:
-                self._check_origin(event, rows.get(origin))
+            if origin and (row := self._emitting_row(event, rows.get(origin))):
+                emitted.append((event.metadata.id, row))
             if missing := [name for name in names if not self._has(event.metadata, name, rows)]:
                 without_status.append((event, missing, len(missing) < len(names)))
         if without_status:
             self._check_missing(without_status)
+        read = self.rows.of_read_events(emitted) if self.rows else emitted
+        self.findings.emitted.subtract(event for event, _ in read)
 
-    def _rows(self, keys: Collection[Key], attributes: tuple[str, ...] = ROW) -> Rows:
+    def _final_rows(self, keys: Collection[Key]) -> Rows:
+        """The rows with these keys. A row that is final does not change, so that only others are read consistently."""
+        rows = self._rows(keys, consistent=False)
+        again = [key for key in keys if str(rows.get(key, {}).get("state")) not in _CLOSED]
+        return {**rows, **self._rows(again)} if again else rows
+
+    def _rows(self, keys: Collection[Key], attributes: tuple[str, ...] = ROW, *, consistent: bool = True) -> Rows:
         table = Table(self.connection, self.connection.names.ledger, *attributes)
-        found = map(row_in, table.items(of_event(event, consumer) for event, consumer in keys))
+        found = map(row_in, table.items((of_event(*key) for key in keys), consistent=consistent))
         return {(row["event"], row["consumer"]): row for row in found}
 
-    def _check_origin(self, event: Envelope, row: Row | None) -> None:
+    def _emitting_row(self, event: Envelope, row: Row | None) -> Row | None:
+        """Check the row with the event's origin. Returns it if it says that the event was emitted, in the period."""
         m = event.metadata
         if row is None or row.get("state") != COMMITTED:
             if m.type in catalogue():  # the sources of a removed contract are unknown
@@ -145,7 +114,8 @@ class Statuses:
         elif m.id not in row.get("emitted", ()):
             self._report_difference("ledger", f"{row['consumer']} has not emitted it, according to the ledger", m)
         elif self.period.contains(row):
-            self.emitted.subtract([m.id])
+            return row
+        return None
 
     def _has(self, m: Metadata, consumer: str, rows: Rows) -> bool:
         """Whether the event has a processing status at the consumer. Counts it."""

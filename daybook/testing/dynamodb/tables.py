@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
+from uuid import uuid4
 
 from daybook.testing.dynamodb.errors import NotSupported, invalid
 from daybook.testing.dynamodb.values import Comparable, Item, Value, comparable, size
@@ -125,6 +126,7 @@ class Table:
     def __init__(self, definition: Mapping[str, Any]) -> None:
         self.definition = definition
         self.name: str = definition["TableName"]
+        self.id = str(uuid4())
         self.created = round(time.time(), 3)  # DynamoDB rounds to milliseconds
         self.keys = Keys.of(definition["KeySchema"])
         self.items = Collection(self.keys)
@@ -217,9 +219,11 @@ class Table:
                 raise invalid(msg)
 
     def described(self) -> dict[str, Any]:
-        """The answer of DescribeTable."""
+        """The answer of DescribeTable. DynamoDB's `ItemCount` is up to six hours old."""
         described = {
             "TableName": self.name,
+            "TableId": self.id,
+            "ItemCount": len(self.items),
             "TableStatus": "ACTIVE",
             "CreationDateTime": self.created,
             "KeySchema": self.definition["KeySchema"],
