@@ -90,7 +90,7 @@ def test_a_rule_is_created_after_all_policies_by_which_it_may_send(aws: Assembly
         ]
 
         assert len(policies) == 2, rule["Id"]  # of the queue, or of the role; and of the dead-letter queue
-        assert {policy["Id"] for policy in policies} <= {*rule["DependsOn"]}
+        assert {policy["Id"] for policy in policies} <= {*rule.get("DependsOn", ())}
         for policy in policies:  # a reference to the rule would create it first
             assert rule["Id"] not in texts(policy["Properties"])
 
