@@ -144,8 +144,8 @@ class StageAlarms(Construct):
             missing=missing,
         )
 
-    def _own(self, name: str, metric: str, meaning: str, *, periods: int = 1) -> None:
-        self._alarm(name, own_metric(self._stage, metric), meaning, periods=periods)
+    def _own(self, name: str, metric: str, meaning: str) -> None:
+        self._alarm(name, own_metric(self._stage, metric), meaning)
 
     def _on_own_metrics(self) -> None:
         self._own(
@@ -153,11 +153,12 @@ class StageAlarms(Construct):
             observability.DEAD_LETTERS_RECORDED,
             "A message could not be processed. The ledger has the dead letter, with the reason.",
         )
-        self._own(
+        self._alarm(
             "not-recorded",
-            observability.NOT_RECORDED,
-            "record-dead-letters could not record some dead letters in each of the last 5 minutes.",
-            periods=5,
+            # A message that could not be recorded is hidden for more than a minute, so not every run finds it.
+            own_metric(self._stage, observability.NOT_RECORDED, period=_FIVE_MINUTES),
+            "record-dead-letters could not record some dead letters for 10 minutes.",
+            periods=2,
         )
         self._alarm(
             "too-old",

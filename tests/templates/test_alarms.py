@@ -206,7 +206,16 @@ def test_each_alarm_reads_one_metric_that_functions_emit(aws: Assembly, name: st
     alarm = all_alarms(aws)[name]
 
     assert key_of(alarm) == (f"{observability.NAMESPACE}:{metric}", f"stage={aws.stage}")
-    assert set_off(aws, {key_of(alarm): each_minute(range(5), alarm["Threshold"])}, 5) == {name}
+    assert set_off(aws, {key_of(alarm): each_minute(range(10), alarm["Threshold"])}, 10) == {name}
+
+
+def test_a_dead_letter_that_cannot_be_recorded_sets_off_an_alarm_although_not_every_run_receives_it(
+    aws: Assembly,
+) -> None:
+    not_recorded = key_of(all_alarms(aws)["not-recorded"])
+
+    assert set_off(aws, {not_recorded: each_minute([3])}, 15) == set()
+    assert set_off(aws, {not_recorded: each_minute(range(3, 15, 2))}, 15) == {"not-recorded"}
 
 
 def test_a_dead_letter_sets_off_an_alarm_and_its_log_line_names_the_consumer(
