@@ -73,7 +73,7 @@ def measure(progress: Progress) -> list[Target]:
         total = sum(row.dollars for row in rows)
         progress.console.print(_table(stage, rows, keys, total))
         targets.append(Target(f"a month of {stage} without events", total, maximum=maximum, unit="USD"))
-    progress.say("  Not included: storage, backups, free tiers but that of dashboards, discounts.")
+    progress.say("  Not included: storage, logs, backups, free tiers but that of dashboards, discounts.")
     return targets
 
 
@@ -111,6 +111,7 @@ def _rows(resources: list[Mapping[str, Any]]) -> Iterator[_Row]:
     consumers = len(queues) - dead
     seconds = (sum(calls.values()) + 10 * scheduled) * _CALL  # ten other calls each: an estimate
     yield _Row("their GB seconds, estimated", seconds * GB * _MINUTES, prices.GB_SECOND)
+    yield _Row("their traces", scheduled * _MINUTES, prices.TRACE)
     yield _Row("read units for switches", consumers * _MINUTES, prices.READ_UNIT)
 
 

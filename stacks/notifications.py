@@ -3,11 +3,13 @@
 from functools import partial
 
 from aws_cdk import Acknowledgment, Validations
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ses as ses
 from constructs import Construct
 
+from daybook.constructs.alarms import MINUTE, alarm
 from daybook.constructs.findings import accept
 from daybook.constructs.function import Function
 from daybook.constructs.listener import dead_letter_queue
@@ -98,4 +100,18 @@ class Notifications(Service):
         accept(may_send, "The policy belongs to the rule's own role, and allows one action.", "IAMNoInlinePolicy")
         restrict_queue(undelivered, stage=self.stage, rules=[rule_arn(self, self.stage, BOUNCES)])
         wait_for_policies(rule, undelivered)
+        alarm(
+            scope,
+            "Undelivered",
+            name=f"{self.stage.names.of(BOUNCES)}-undelivered",
+            metric=cloudwatch.Metric(
+                namespace="AWS/Events",
+                metric_name="FailedInvocations",
+                dimensions_map={"RuleName": rule.rule_name},  # on the default bus; the stage's alarms see its own buses
+                statistic="sum",
+                period=MINUTE,
+            ),
+            meaning="EventBridge could not deliver a bounce or a complaint of SES to the ingress bus.",
+            topic=self.alarms,
+        )
         rule.node.add_dependency(may_send)

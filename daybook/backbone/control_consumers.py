@@ -97,9 +97,16 @@ def _report(switch: Switch) -> None:
 
 
 def _report_waiting(consumers: Collection[str]) -> None:
-    sqs, cloudwatch = aws.client("sqs"), aws.client("cloudwatch")
-    for consumer in waiting_too_long(sqs, cloudwatch, settings().names, sorted(consumers)):
-        observability.logger(CONSUMER).warning("messages wait too long", extra={"consumer": consumer})
+    """Report the consumers whose messages wait too long. If that cannot be found out, the same alarm goes off."""
+    log = observability.logger(CONSUMER)
+    try:
+        sqs, cloudwatch = aws.client("sqs"), aws.client("cloudwatch")
+        waiting = list(waiting_too_long(sqs, cloudwatch, settings().names, sorted(consumers)))
+    except Exception as error:  # noqa: BLE001 - any error: the switches are applied, and the next look tries again
+        log_failure(log, {}, error)
+        waiting = [CONSUMER]
+    for consumer in waiting:
+        log.warning("messages wait too long", extra={"consumer": consumer})
         _count(consumer, observability.WAITING)
 
 

@@ -67,6 +67,7 @@ class _Run:
         self._lock = Lock()  # for `failed`
         self.counts = observability.counts(settings().names.stage, CONSUMER)
         self.failed = 0
+        self._late: list[float] = []  # milliseconds, of each timer that was fired
         self._stuck = False
         self._due = backbone().due
         self._log = observability.logger(CONSUMER)
@@ -112,6 +113,9 @@ class _Run:
         """Fire the due timers of one minute: each slot in a thread. Raises OutOfTime when all threads have ended."""
         fired = [threads.submit(self._fire_slot, slot, now, is_old=at + MARGIN <= now) for slot in slots_of(at)]
         wait(fired)
+        while self._late:  # here, where no other thread writes to the log: metrics are printed from time to time
+            self.counts.count(observability.FIRED)
+            self.counts.record(observability.LATENESS, self._late.pop())
         for slot in fired:
             slot.result()  # raises the thread's error
 
@@ -188,8 +192,7 @@ class _Run:
         late = (clock.moment(clock.now()) - clock.moment(draft.time)).total_seconds() * 1000
         about = {"event_id": draft.id, "event_type": draft.type, "stream": draft.stream}
         self._log.info("fired", extra=about | {"correlation_id": draft.correlation_id, "late_ms": round(late)})
-        self.counts.count(observability.FIRED)
-        self.counts.record(observability.LATENESS, late)
+        self._late.append(late)
 
     def _set_aside(self, item: Mapping[str, Any], error: Exception, timer: Timer | None = None) -> None:
         """Send the row to the dead-letter queue, and then delete it."""

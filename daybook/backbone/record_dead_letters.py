@@ -22,6 +22,7 @@ from daybook.contracts.card_search import removed_from
 from daybook.contracts.envelope import MAX_NUMBER, MAX_TEXT_LENGTH
 from daybook.contracts.identity import is_event_id
 from daybook.runtime import aws, observability
+from daybook.runtime.names import DEAD_LETTERS
 from daybook.runtime.queues import queue_urls
 from daybook.runtime.settings import settings
 from daybook.store.ledger import COMMITTED, DEAD, AlreadyDone, LedgerEntry
@@ -37,7 +38,6 @@ MAX_BODY_BYTES = 200_000
 
 _MAX_REASON_LENGTH = 1_000  # characters
 
-_SUFFIX = "-dead"
 _MIN_REMAINING = 5_000  # milliseconds, for one batch
 
 # The errors of messages that do not get the row of the event that they name.
@@ -61,9 +61,9 @@ def handler(_: Mapping[str, Any], context: Any) -> None:
     off if this lasts.
     """
     waiting = {
-        name.removesuffix(_SUFFIX): url
+        name.removesuffix(DEAD_LETTERS): url
         for name, url in queue_urls(aws.client("sqs"), settings().names).items()
-        if name.endswith(_SUFFIX)
+        if name.endswith(DEAD_LETTERS)
     }
     while waiting:  # one batch of each queue in turn, so that one with many messages delays no other
         for consumer, url in list(waiting.items()):
@@ -103,7 +103,10 @@ def _record_batch(consumer: str, url: str) -> bool:
         recorded.append({"Id": str(len(recorded)), "ReceiptHandle": message["ReceiptHandle"]})
     if recorded:
         try:
-            aws.client("sqs").delete_message_batch(QueueUrl=url, Entries=recorded)
+            answer = aws.client("sqs").delete_message_batch(QueueUrl=url, Entries=recorded)
+            for failed in answer.get("Failed", ()):
+                log.error("not deleted", extra={"consumer": consumer, "error": failed["Code"]})
+                counts.count(observability.NOT_RECORDED)
         except Exception as error:  # noqa: BLE001 - any error: they are received again, and are recorded already
             log_failure(log, {"consumer": consumer}, error)
             counts.count(observability.NOT_RECORDED)

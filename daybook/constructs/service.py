@@ -30,6 +30,7 @@ from daybook.constructs.tables import table
 from daybook.consumers.consumer import Consumer
 from daybook.consumers.effect import Effect
 from daybook.contracts.contract import Event
+from daybook.runtime.names import DEAD_LETTERS
 from daybook.runtime.settings import BREAKER, CALL_TIMEOUT, CONSUMER, option_variable, table_variable
 from daybook.store.state import row_table
 
@@ -170,6 +171,9 @@ class Service(Stack):
                 f"{handler.handler} is a {handler.kind} of {handler.event_type.__name__}, but its stack declares "
                 f"a {kind} of {event.__name__}; correct the one that is wrong"
             )
+            raise StackHandlerMismatch(msg)
+        if handler.name.endswith(DEAD_LETTERS):
+            msg = f"{handler.handler} is named {handler.name}; rename it: dead-letter queues end in {DEAD_LETTERS}"
             raise StackHandlerMismatch(msg)
         foreign = [c.__name__ for c in handler.emits if c.contract.service != self.service]
         if foreign:

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from daybook.consumers.circuit_breaker import CircuitBreaker
-from daybook.consumers.consumer import Consumer, E, backbone, end_if_done
+from daybook.consumers.consumer import Consumer, E, backbone, end_if_done, journal_shards
 from daybook.consumers.effect_records import (
     AlreadyPerformed,
     EffectRecord,
@@ -79,7 +79,9 @@ class Effect(Consumer[E]):
         # The commit would also detect a duplicate, but only after the call.
         row, switch = switches.find_with_status(metadata.id, self.name, backoff)
         end_if_done(row)
-        here.keyring.writer(self.name)  # the outcome cannot be recorded without it: if this fails, no call is made
+        # The outcome cannot be recorded without these: if they fail, no call is made.
+        here.keyring.writer(self.name)
+        journal_shards().numbers()
         breaker = CircuitBreaker(switches, switch, here.settings.breaker, metadata.id)
         breaker.enter(backoff.remaining)
         records = EffectRecords(here.dynamodb, here.ledger, self.name)

@@ -138,9 +138,10 @@ class Stream:
         """Handle one event. Returns the cursor as it was last written."""
         outcome = pipeline.check(delivery)
         if outcome is None and delivery.is_suspected:
+            # Before the note: if the cursor cannot be written, nothing has begun.
+            cursor = self._wait_for(cursor, delivery, seconds=pipeline.remaining())
             if final := pipeline.settlement.note_begin(delivery):
                 return final.verdict, cursor
-            cursor = self._wait_for(cursor, delivery, seconds=pipeline.remaining())
         if outcome is None:
             advanced = cursor.advanced_to(delivery.metadata.sequence)
             outcome = pipeline.attempt(delivery, partial(step, delivery, cursor=self._cursors.part(advanced)))

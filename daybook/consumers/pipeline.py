@@ -59,6 +59,7 @@ class Pipeline:
         self._store = store
         self._context = context
         self._retry = settings().retry
+        self._time = 0.0  # seconds that remained at the first look
 
     def handle_batch(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Handle all messages, the suspected ones last: if one of them kills the process, the others are done.
@@ -133,7 +134,9 @@ class Pipeline:
             if not keyring().proves_row(delivery.row.row):
                 return Outcome(verdict=Verdict.DEAD, error=LedgerRowNotProven(delivery.row.row["key"]))
             return Outcome(verdict=Verdict.DUPLICATE)
-        if self.remaining() < MIN_REMAINING_SECONDS:
+        # A message that has crashed comes last. With little time left it would be blamed for its time-out again.
+        remaining = self.remaining()
+        if remaining < (self._time / 2 if delivery.crashes else MIN_REMAINING_SECONDS):
             return handed_back()
         if delivery.is_suspected and delivery.crashes >= self._retry.max_crashes:
             died = f"the process died {delivery.crashes} times while it handled the message"
@@ -152,7 +155,9 @@ class Pipeline:
 
     def remaining(self) -> float:
         """Seconds until Lambda ends the invocation."""
-        return float(self._context.get_remaining_time_in_millis()) / 1000
+        left = float(self._context.get_remaining_time_in_millis()) / 1000
+        self._time = max(self._time, left)
+        return left
 
 
 def _event(pointer: Pointer, found: Mapping[Position, Mapping[str, Any]]) -> Envelope:

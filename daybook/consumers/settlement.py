@@ -4,6 +4,7 @@ No other code of a consumer writes these.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -166,7 +167,10 @@ class Settlement:
             if not keyring().proves_row(row):
                 outcome = Outcome(verdict=Verdict.DEAD, error=LedgerRowNotProven(row["key"]))
             return self.settle(delivery, outcome)
-        except Exception as not_noted:  # noqa: BLE001 - without a note it is suspected at its redelivery, which is safe
+        except Exception as not_noted:  # noqa: BLE001 - without a note it is suspected at its redelivery
+            if begun:  # the note may have been written, and only the answer lost; but nothing begins now
+                with suppress(Exception):
+                    self._ledger.note(m.id, self._consumer, (m.stream, m.sequence), replace(note, begun=False))
             self.unsettled(delivery.about, not_noted)
             return unsettled(not_noted)
         delivery.has_begun = begun

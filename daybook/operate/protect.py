@@ -38,7 +38,9 @@ def protect(*, stage: Stage = "dev", apply: Apply = False, as_json: AsJson = Fal
         elif not apply:
             preview(data, f"Would protect {len(tables)} tables:", *(f"  {each}" for each in tables), as_json=as_json)
         else:
-            again = f"Interrupted: some tables are not protected yet. Repeat: {daybook('protect', stage=stage)}"
+            again = (
+                f"Interrupted: some tables are not protected yet. Repeat: {daybook('protect', apply=True, stage=stage)}"
+            )
             with progress("protecting tables", lambda: again) as update:
                 operation = Operation.start(connection)
                 operation.commit(TablesProtected(**operation.about, tables=tuple(tables)))

@@ -6,6 +6,9 @@ Services find the backbone by these names and not by CloudFormation exports, whi
 import re
 from dataclasses import dataclass
 
+# The names of dead-letter queues end so, and those of consumers may not.
+DEAD_LETTERS = "-dead"
+
 # Leaves 40 characters for a consumer's name in the name of a function, which has at most 64 (Lambda's quota).
 _STAGE = re.compile(r"[a-z][a-z0-9]{0,14}")
 
@@ -98,4 +101,4 @@ class Names:
 
     def dead_letters(self, name: str) -> str:
         """The dead-letter queue of the consumer `name`."""
-        return f"{self.of(name)}-dead"
+        return self.of(name) + DEAD_LETTERS

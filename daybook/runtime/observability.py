@@ -66,19 +66,21 @@ class Counts:
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a count."""
-        with _lock:
-            self.metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)
+        self._add(name, MetricUnit.Count, number)
 
     def record(self, name: str, milliseconds: float) -> None:
         """Record a duration."""
-        with _lock:
-            self.metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=milliseconds)
+        self._add(name, MetricUnit.Milliseconds, milliseconds)
 
     def flush(self) -> None:
         """Emit the metrics, if there are any."""
         if self.metrics.metric_set:
-            self.metrics.add_metadata(key="service", value=self.consumer)
             self.metrics.flush_metrics()
+
+    def _add(self, name: str, unit: MetricUnit, value: float) -> None:
+        with _lock:
+            self.metrics.add_metadata(key="service", value=self.consumer)  # before: Powertools prints each 100 values
+            self.metrics.add_metric(name=name, unit=unit, value=value)
 
 
 @cache

@@ -15,7 +15,8 @@ _COUNTS = {
 def queue_urls(sqs: Any, names: Names) -> dict[str, str]:
     """The URL of each queue of the stage, by its name without the stage. `sqs` is a botocore or boto3 client."""
     prefix = names.of("")
-    pages = sqs.get_paginator("list_queues").paginate(QueueNamePrefix=prefix)
+    # Without a page size, SQS returns at most 1,000 queues and says nothing of the others.
+    pages = sqs.get_paginator("list_queues").paginate(QueueNamePrefix=prefix, PaginationConfig={"PageSize": 1_000})
     urls = [str(url) for page in pages for url in page.get("QueueUrls", [])]
     return {url.rpartition("/")[2].removeprefix(prefix): url for url in urls}
 

@@ -31,6 +31,10 @@ HOUR = timedelta(hours=1)
 _HOUR = len("2026-03-01T09")
 
 
+class BadShards(ValueError):
+    """The row with the numbers was changed by hand: one of them is no number that `daybook shards` announces."""
+
+
 def hour_of(moment: datetime) -> datetime:
     """The start of the hour in UTC that contains the moment."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
@@ -79,8 +83,13 @@ class JournalShards:
     def numbers(self) -> ShardNumbers:
         """The numbers, as this process knows them: the row was read in the last half of LEAD."""
         now = datetime.now(UTC)
-        if self._known is None or now - self._known[0] >= LEAD / 2:
-            self._known = now, ShardNumbers(self._first, self.announced())
+        age = now - self._known[0] if self._known else LEAD
+        if self._known is None or age >= LEAD / 2:
+            try:
+                self._known = now, ShardNumbers(self._first, self.announced())
+            except Exception:
+                if self._known is None or age >= LEAD:
+                    raise  # what was read is no longer valid for sure
         return self._known[1]
 
     def of_hour(self, recorded_at: str) -> int:
@@ -96,9 +105,13 @@ class JournalShards:
         return ShardNumbers(self._first, announced).of_hour(recorded_at)
 
     def announced(self) -> dict[str, int]:
-        """The announced numbers, by the hour from which each is valid (`2026-03-01T09`). A consistent read."""
+        """The announced numbers, by the hour from which each is valid (`2026-03-01T09`). A consistent read. Raises
+        BadShards.
+        """
         answer = self._dynamodb.get_item(TableName=self._table, Key=pack_item(ledger_keys.SHARDS), ConsistentRead=True)
         numbers: dict[str, int] = unpack_item(answer.get("Item", {})).get("shards", {})
+        if not all(number in range(PARTS, MOST_SHARDS + 1, PARTS) for number in numbers.values()):
+            raise BadShards(f"the row {ledger_keys.SHARDS['key']} has the numbers {numbers}; see `daybook shards`")
         return numbers
 
     def announcement(self, hour: datetime, shards: int, announced: Mapping[str, int]) -> dict[str, Any]:

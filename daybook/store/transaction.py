@@ -139,7 +139,10 @@ def write_item(operation: Callable[..., Any], backoff: Backoff | None = None, **
             if code == "ConditionalCheckFailedException":
                 found: Any = error.response.get("Item", {})
                 raise ConditionFailed(found) from error
-            if code not in _ALONE_CONFLICTS or (backoff is None and waiting.waits == _MAX_WAITS):
+            if code not in _ALONE_CONFLICTS:
+                raise
+            # botocore itself has retried all but conflicts: without a back-off of the caller, that must do.
+            if backoff is None and (not is_conflict(error) or waiting.waits == _MAX_WAITS):
                 raise
             waiting.wait()
 

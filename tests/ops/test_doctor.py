@@ -17,7 +17,7 @@ from daybook.operate import connection
 from daybook.operate.connection import new_session
 from daybook.operate.program import app
 from daybook.operate.setup import Finding
-from daybook.operate.status.functions import check_concurrency, check_functions, check_mappings
+from daybook.operate.status.functions import check_concurrency, check_functions, check_mappings, check_rules
 from functions.equipment import setup as equipment
 from functions.notifications import setup as notifications
 from tests.ops.deployed_consumers import deploy_admit, deploy_consumer, mappings, switches
@@ -87,7 +87,7 @@ def test_the_concurrency_that_may_be_reserved_leaves_a_hundred(total: int, unres
 
 
 def test_functions_that_are_active_are_counted() -> None:
-    assert list(check_functions(to_stage())) == [Finding("functions", well=True, found="2 are active")]
+    assert list(check_functions(to_stage())) == [Finding("functions", well=True, found="2 are ready")]
 
 
 @pytest.mark.parametrize(("state", "updated"), [("Failed", "Successful"), ("Active", "Failed"), ("Pending", "")])
@@ -100,6 +100,31 @@ def test_a_function_that_is_not_ready_is_reported_with_its_reason(stage: World, 
 
     assert {finding.what for finding in findings} == {f"function {name}"}
     assert all(not finding.well and "no subnet is left" in finding.found for finding in findings)
+
+
+def test_a_function_that_had_nothing_to_do_for_long_is_ready(stage: World) -> None:
+    name = stage.names.of(CONSUMER)
+    answers(
+        "lambda",
+        "GetFunctionConfiguration",
+        {"FunctionName": name, "State": "Inactive", "LastUpdateStatus": "Successful"},
+    )
+
+    assert all(finding.well for finding in check_functions(to_stage()))
+
+
+def test_a_rule_that_is_off_is_reported_with_the_command_that_turns_it_on(stage: World) -> None:
+    events = stage.connection.eventbridge
+    schedule = stage.names.of("fire-timers")
+    events.put_rule(Name=schedule, ScheduleExpression="rate(1 minute)", State="DISABLED")
+    events.put_rule(Name="another-application", ScheduleExpression="rate(1 minute)", State="DISABLED")
+
+    (finding,) = check_rules(to_stage())
+
+    assert (finding.what, finding.well) == (f"rule {schedule}", False)
+    assert finding.do == f"aws events enable-rule --name {schedule} --event-bus-name default"
+    events.enable_rule(Name=schedule)
+    assert all(each.well for each in check_rules(to_stage()))
 
 
 def test_mappings_that_are_as_their_switches_say_are_counted(stage: World) -> None:

@@ -112,6 +112,14 @@ def test_a_check_whose_text_has_changed_is_open_again(page: Path) -> None:
     assert [seen is not None for seen in listed().values()] == [True, True, False]
 
 
+def test_a_broken_file_of_answers_is_named(page: Path) -> None:
+    walk("y")
+    (file,) = (page.parents[1] / ".daybook").iterdir()
+    file.write_text("{")
+
+    assert (walk().exit_code, str(file) in walk().stderr) == (2, True)
+
+
 def test_stages_are_walked_through_separately(page: Path) -> None:
     assert page.exists()
     walk("y", "y", "y")

@@ -77,6 +77,7 @@ def test_the_alarms_are_exactly_these(aws: Assembly) -> None:
         "events-undelivered",
         "dead-letters-undelivered",
         "pager-fails",
+        "bounces-undelivered",
     }
 
 
@@ -167,6 +168,13 @@ def test_events_that_are_published_late_set_off_an_alarm(aws: Assembly) -> None:
 )
 def test_an_event_that_eventbridge_cannot_deliver_sets_off_an_alarm(aws: Assembly, metric: str, name: str) -> None:
     assert set_off(aws, {by_rule(aws, metric): {0: [1]}}) == {name}
+
+
+def test_a_bounce_that_eventbridge_cannot_deliver_sets_off_an_alarm(aws: Assembly) -> None:
+    failed = key_of(all_alarms(aws)["bounces-undelivered"])
+
+    assert failed[0] == "AWS/Events:FailedInvocations"
+    assert set_off(aws, {failed: {0: [1]}}) == {"bounces-undelivered"}
 
 
 def test_a_rule_of_another_stage_sets_off_nothing(aws: Assembly) -> None:

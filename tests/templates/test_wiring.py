@@ -282,3 +282,17 @@ def _event_types_in_rules(assembly: Assembly) -> set[str]:
 
 def _needs_tls(statement: dict[str, Any]) -> bool:
     return statement["Effect"] == "Deny" and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+# Guards: record-dead-letters would empty the consumer's queue.
+def test_a_consumer_whose_queue_would_be_named_as_a_dead_letter_queue_is_not_deployed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mark_dead(_: StockReceived, __: Work) -> None: ...
+
+    mark_dead.__module__ = receive_stock.__name__
+    monkeypatch.setattr(receive_stock, "mark_dead", reaction(StockReceived)(mark_dead), raising=False)
+    service = Service(App(), "inventory", stage=Stage(name="local"))
+
+    with pytest.raises(StackHandlerMismatch, match="mark-dead; rename it"):
+        service.reaction("mark_dead", StockReceived)

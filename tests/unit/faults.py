@@ -12,6 +12,8 @@ from daybook.runtime import aws
 from daybook.runtime.settings import settings
 
 _SERVICE = {
+    "GetMetricData": "cloudwatch",
+    "DeleteMessageBatch": "sqs",
     "ReceiveMessage": "sqs",
     "SendMessage": "sqs",
     "PutEvents": "events",

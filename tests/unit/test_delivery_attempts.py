@@ -291,6 +291,28 @@ def test_suspected_poison_messages_that_the_time_does_not_suffice_for_are_return
     assert len(world.items("loans")) == 10
 
 
+# Guards: half of the invocation's time for a message that has crashed. It comes last, so a slow one would time out.
+def test_a_message_that_has_crashed_is_attempted_only_with_half_of_the_time(world: World) -> None:
+    envelopes = [recorded(a_loan(str(number))) for number in range(2)]
+    deadly, other = (Message(from_the_bus(envelope), tries=2) for envelope in envelopes)
+
+    @reaction(LoanRequested)
+    def handler(order: LoanRequested, _: Work) -> None:
+        if order.loan_id == "0":
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        world.deliver(handler, deadly)
+    (noted,) = world.entries(envelopes[0])
+    deadly = later(deadly)
+
+    assert world.deliver(handler, other, deadly, context=Context(seconds=30, less=20)) == [deadly]
+
+    assert world.entries(envelopes[0]) == [noted]
+    with pytest.raises(SystemExit):
+        world.deliver(handler, deadly, context=Context(seconds=30, less=20))
+
+
 def test_no_message_is_lost_if_the_ledger_cannot_be_written(world: World) -> None:
     message = Message(from_the_bus(recorded()))
     faults.always_answer("UpdateItem", faults.DENIED)

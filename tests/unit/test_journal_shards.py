@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -11,7 +12,7 @@ from daybook.contracts.envelope import Envelope
 from daybook.runtime.names import Names
 from daybook.store.event_store import EventStore, to_item
 from daybook.store.journal import Journal, Span
-from daybook.store.journal_shards import HOUR, LEAD, PARTS, JournalShards, journal_bucket, journal_shard
+from daybook.store.journal_shards import HOUR, LEAD, PARTS, BadShards, JournalShards, journal_bucket, journal_shard
 from daybook.store.transaction import Backoff, ConditionsFailed, write
 from daybook.testing.world import NAMES, World
 from tests.application.builders import a_loan, received_books, recorded
@@ -53,6 +54,42 @@ def found(world: World) -> list[str]:
     """The ids of all events that readers find from noon on, sorted."""
     span, reader = Span(NOON, NOON + HOURS * HOUR), journal(world)
     return sorted(e.id for hour in reader.hours(span) for bucket in hour for e in reader.entries(bucket, span))
+
+
+class Table:
+    """The ledger's table, which can be out of reach."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.is_there = True
+
+    def get_item(self, **request: Any) -> Any:
+        if not self.is_there:
+            raise ConnectionError
+        return self._client.get_item(**request)
+
+
+# Guards: what was read stays valid for LEAD.
+def test_numbers_that_cannot_be_read_again_are_used_as_long_as_they_are_valid(world: World) -> None:
+    announce(world, NOON, 16)
+    table = Table(world.client)
+    shards = JournalShards(table, NAMES.ledger, NAMES.journal_shards)
+    with time_machine.travel(NOON, tick=False) as time:
+        assert shards.of_hour(clock.timestamp(NOON)) == 16
+        table.is_there = False
+        time.shift(LEAD * 0.9)
+        assert shards.of_hour(clock.timestamp(NOON)) == 16
+        time.shift(LEAD)
+        with pytest.raises(ConnectionError):
+            shards.of_hour(clock.timestamp(NOON))
+
+
+def test_a_number_that_nobody_can_announce_is_an_error_that_names_the_row(world: World) -> None:
+    part = new(world).announcement(NOON, 0, {})
+    write(world.client, {"announcement": part}, Backoff(lambda: 60))
+
+    with pytest.raises(BadShards, match="#shards"):
+        new(world).of_hour(clock.timestamp(NOON))
 
 
 def test_a_stage_has_eight_shards_and_prod_sixty_four_until_another_number_is_announced(world: World) -> None:

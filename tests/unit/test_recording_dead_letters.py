@@ -182,6 +182,19 @@ def test_a_queue_that_cannot_be_read_is_counted_and_the_others_are_read(
     }
 
 
+def test_a_message_that_sqs_does_not_delete_is_counted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    put_dead("first")
+    entry = {"Id": "0", "SenderFault": False, "Code": "InternalError"}
+    faults.answer("DeleteMessageBatch", (200, {"Successful": [], "Failed": [entry]}))
+
+    record_dead_letters.handler({}, Context())
+
+    assert left(CONSUMER) == ["first"]
+    assert len(world.items("ledger")) == 1
+    (line,) = (json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line)
+    assert (line["DeadLettersRecorded"], line["NotRecorded"]) == ([1], [1])
+
+
 def test_more_than_one_batch_of_a_queue_is_recorded_in_one_run(world: World) -> None:
     assert record(*(f"body {number}" for number in range(25))) == []
 

@@ -17,6 +17,7 @@ from daybook.contracts import clock
 from daybook.runtime.observability import PAUSED_TOO_LONG, WAITING
 from daybook.testing.world import NAMES, REGION, Context, World
 from tests.metrics import emitted
+from tests.unit import faults
 from tests.unit.test_control_consumers import PAUSED, Cloud
 
 CONSUMER = "open-loan"
@@ -148,6 +149,17 @@ def test_the_queues_are_looked_at_once_in_five_minutes(
     queue.had(AGE, [4000] * 5)
 
     assert reported(capsys, {"time": time}) == expected
+
+
+def test_a_look_that_fails_sets_off_the_same_alarm_and_the_switches_are_applied(
+    cloud: Cloud, queue: Queue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue.holds_a_message()
+    cloud.sets(CONSUMER, opened=False, off=True)
+    faults.answer("GetMetricData", faults.DENIED)
+
+    assert reported(capsys, {}) == {WAITING: [1]}
+    assert cloud.states(CONSUMER) == ["Enabled"]
 
 
 @pytest.mark.parametrize(("days", "expected"), [(9.9, {}), (10.1, {PAUSED_TOO_LONG: [1]})])

@@ -17,7 +17,7 @@ from daybook.operate.errors import code, explain
 from daybook.operate.protect import check_protection
 from daybook.operate.setup import Finding, subscribers
 from daybook.operate.status.first_deployment import walk
-from daybook.operate.status.functions import check_concurrency, check_functions, check_mappings
+from daybook.operate.status.functions import check_concurrency, check_functions, check_mappings, check_rules
 from daybook.operate.status.policies import check_policies
 from daybook.operate.terminal import deployment
 
@@ -72,6 +72,7 @@ def _run_checks(connection: Connection) -> Iterator[Finding]:
         check_concurrency,
         check_functions,
         check_mappings,
+        check_rules,
         check_policies,
         check_protection,
         _alarms,

@@ -32,6 +32,10 @@ class NoPage(OperatorError):
     """The page with the checks is not in this checkout. Restore docs/first-deployment.md."""
 
 
+class BrokenAnswers(OperatorError):
+    """The file with the answers cannot be read. Correct it, or remove it and begin again."""
+
+
 class NotInALocalRun(OperatorError):
     """These checks are about a real account. Name the stage: `--stage prod`."""
 
@@ -71,7 +75,10 @@ class Walk:
         self.seen = {key: Seen(**value) for key, value in self._kept().items()}
 
     def _kept(self) -> dict[str, Any]:
-        return dict(json.loads(self._file.read_text(encoding="utf-8"))) if self._file.exists() else {}
+        try:
+            return dict(json.loads(self._file.read_text(encoding="utf-8"))) if self._file.exists() else {}
+        except ValueError:
+            raise BrokenAnswers(f"{self._file} is not what this command writes; correct or remove it") from None
 
     @property
     def open(self) -> list[Check]:
@@ -86,7 +93,9 @@ class Walk:
         self.seen[check.id] = Seen(well, clock.now(), seen)
         self._file.parent.mkdir(exist_ok=True)
         text = json.dumps({key: asdict(value) for key, value in self.seen.items()}, indent=1)
-        self._file.write_text(text, encoding="utf-8")
+        unfinished = self._file.with_suffix(".unfinished")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(self._file)
 
 
 def checks(page: str, stage: str) -> Iterator[Check]:

@@ -42,18 +42,37 @@ def check_functions(connection: Connection) -> Iterator[Finding]:
     """Whether each function is active, and its last update successful."""
     names = [each["FunctionName"] for each in functions(connection)]
     found = connection.each(lambda name: connection.lambda_.get_function_configuration(FunctionName=name), names)
-    not_ready = [each for each in found if (each["State"], each["LastUpdateStatus"]) != ("Active", "Successful")]
+    # Lambda makes a function inactive that had nothing to do for weeks, and active with its next message
+    # (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html).
+    ready = {"Active", "Inactive"}
+    not_ready = [each for each in found if each["State"] not in ready or each["LastUpdateStatus"] != "Successful"]
     for each in not_ready:
         reason = each.get("StateReason") or each.get("LastUpdateStatusReason") or "no reason given"
         yield Finding(
             f"function {each['FunctionName']}",
             well=False,
             found=f"it is {each['State']}, and its last update {each['LastUpdateStatus']}: {reason}",
-            do="if it is Pending or InProgress, repeat in a minute; if it is Inactive, its next message starts it; "
-            "otherwise correct the reason, and deploy its stack",
+            do="if it is Pending or InProgress, repeat in a minute; otherwise correct the reason, and deploy its stack",
         )
     if not not_ready:
-        yield Finding("functions", well=True, found=f"{len(found)} are active")
+        yield Finding("functions", well=True, found=f"{len(found)} are ready")
+
+
+def check_rules(connection: Connection) -> Iterator[Finding]:
+    """Whether all rules of the stage are on: those of consumers, and the schedules. EventBridge keeps no event for a
+    rule that is off, and a schedule that never ran sets off no alarm.
+    """
+    names, count, off = connection.names, 0, 0
+    for bus in ("default", names.ingress_bus, names.event_bus):
+        pages = connection.eventbridge.get_paginator("list_rules").paginate(EventBusName=bus, NamePrefix=names.of(""))
+        for rule in (rule for page in pages for rule in page["Rules"]):
+            count += 1
+            if rule["State"] == "DISABLED":
+                off += 1
+                do = command_line("aws", "events", "enable-rule", "--name", rule["Name"], "--event-bus-name", bus)
+                yield Finding(f"rule {rule['Name']}", well=False, found="it is off", do=do)
+    if not off:
+        yield Finding("rules", well=True, found=f"{count} are on")
 
 
 def check_mappings(connection: Connection) -> Iterator[Finding]:
