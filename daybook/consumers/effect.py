@@ -81,7 +81,8 @@ class Effect(Consumer[E]):
         end_if_done(row)
         # The outcome cannot be recorded without these: if they fail, no call is made.
         here.keyring.writer(self.name)
-        journal_shards().numbers()
+        if self.emits:
+            journal_shards().numbers()
         breaker = CircuitBreaker(switches, switch, here.settings.breaker, metadata.id)
         breaker.enter(backoff.remaining)
         records = EffectRecords(here.dynamodb, here.ledger, self.name)

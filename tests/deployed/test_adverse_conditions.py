@@ -29,7 +29,7 @@ def test_an_order_is_reserved_once_although_the_store_is_throttled(system: Deplo
         Fault.throttled(code, function="reserve-stock", operation="BatchGetItem", times=attempts),
         Fault.throttled(code, function="place-order", operation=write, times=attempts),
         Fault.throttled(
-            code, function=STATUS_OF, operation=write, times=2
+            code, function=STATUS_OF, operation="UpdateItem", times=2
         ),  # one attempt fewer: the function sees no error
     ]
 

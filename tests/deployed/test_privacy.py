@@ -16,6 +16,8 @@ from daybook.application import application
 from daybook.contracts.contract import Part, personal_fields
 from daybook.local.faults import Fault, Faults
 from daybook.local.project import ROOT
+from daybook.runtime.names import DEAD_LETTERS
+from daybook.runtime.queues import queue_urls
 from daybook.store.ledger import DEAD
 from events.accounts import Counterparty
 from events.compliance import SanctionsMatchDecided
@@ -215,16 +217,15 @@ def fails_until_dead(system: Deployed, faults: Faults) -> None:
 @contextmanager
 def unrecorded_dead_letters(system: Deployed) -> Iterator[Any]:
     """In the block, dead letters stay in their queues. Yields a function that returns the attributes of this many."""
-    lambda_, sqs = system.cloud.client("lambda"), system.cloud.client("sqs")
-    name = system.connection.names.of("record-dead-letters")
-    mappings = lambda_.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+    events, sqs = system.cloud.client("events"), system.cloud.client("sqs")
+    schedule = system.connection.names.of("record-dead-letters")
+    queues = [url for name, url in queue_urls(sqs, system.connection.names).items() if name.endswith(DEAD_LETTERS)]
 
     def attributes(number: int) -> list[Any]:
         found: dict[str, Any] = {}
 
         def enough() -> bool:
-            for mapping in mappings:
-                url = sqs.get_queue_url(QueueName=mapping["EventSourceArn"].rpartition(":")[2])["QueueUrl"]
+            for url in queues:
                 answer = sqs.receive_message(
                     QueueUrl=url,
                     MaxNumberOfMessages=10,
@@ -236,16 +237,14 @@ def unrecorded_dead_letters(system: Deployed) -> Iterator[Any]:
                     found[each["MessageId"]] = each["MessageAttributes"] | each["Attributes"]
             return len(found) >= number
 
-        until(enough, what=f"{number} dead letters")
+        until(enough, what=f"{number} dead letters", seen=lambda: found)
         return list(found.values())
 
-    for mapping in mappings:
-        lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    events.disable_rule(Name=schedule)
     try:
         yield attributes
     finally:
-        for mapping in mappings:
-            lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+        events.enable_rule(Name=schedule)
 
 
 def stored_texts(system: Deployed, services_tables: Mapping[str, str]) -> dict[str, str]:
