@@ -195,7 +195,7 @@ def _two_orders_at_once(run: ControlRun, number: int, *without: Fault) -> Iterat
 def _failed_delivery(run: ControlRun, number: int, *without: Fault) -> Iterator[str]:
     """A delivery fails and must be redelivered."""
     order = run.order(number)
-    denied = Fault.denied(function="order-status-placed", operation=_COMMIT, mentions=order.data["order_id"])
+    denied = Fault.denied(function="order-status-placed", operation="UpdateItem", mentions=order.data["order_id"])
     with run.system.faults.inject(denied, *without):
         event = run.send(order)
         run.wait_for_fault(denied)

@@ -183,10 +183,11 @@ def use_all_permissions(system: Deployed, faults: Faults, provider: Provider, fo
     assert {fault.where["function"]: faults.injected_count(fault) for fault in denied} == dict.fromkeys(consumers, 1)
     system.sends(twice)
     system.refusals(*system.sends(an_order(lines=[("mug", 0)]), an_order(opened)))
-    for consumer in consumers:
-        receives_an_unreadable_message(system, consumer)
+    unreadable = {consumer: send_an_unreadable_message(system, consumer) for consumer in consumers}
+    for consumer, body in unreadable.items():
+        system.dead_body(body, consumer)
     store_an_item_that_is_not_an_event(system)
-    republish_the_last_minute(system)
+    republish_the_last_minutes(system)
     reject_a_message_that_is_too_large_for_the_ledger(system)
     store_a_row_that_is_not_a_timer(system)
     pause_and_resume_a_consumer(system)
@@ -219,13 +220,13 @@ def levels(system: Deployed, device: str) -> int:
     return max(int(alarm["level"]) for alarm in alarms(system, device))
 
 
-def receives_an_unreadable_message(system: Deployed, consumer: str) -> None:
-    """Send the consumer a message that is not an event, and wait for its dead letter."""
+def send_an_unreadable_message(system: Deployed, consumer: str) -> str:
+    """Send the consumer a message that is not an event. Returns its body."""
     sqs = system.cloud.client("sqs")
     body = unique("nothing")
     url = sqs.get_queue_url(QueueName=system.connection.names.of(consumer))["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody=body)
-    system.dead_body(body, consumer)
+    return body
 
 
 def store_an_item_that_is_not_an_event(system: Deployed) -> None:
@@ -240,14 +241,14 @@ def store_an_item_that_is_not_an_event(system: Deployed) -> None:
     dynamodb.delete_item(TableName=table, Key=key)
 
 
-def republish_the_last_minute(system: Deployed) -> None:
-    """Republish the last minute, which contains an item that is not an event."""
+def republish_the_last_minutes(system: Deployed) -> None:
+    """Republish the last minutes, which contain an item that is not an event."""
     dynamodb, table = system.cloud.client("dynamodb"), system.connection.names.store
     item = to_item(recorded(goods(unique("mug"))))
     key = {name: item[name] for name in ("stream", "sequence")}
     dynamodb.put_item(TableName=table, Item={name: value for name, value in item.items() if name != "data"})
     now = datetime.now(UTC)
-    request = {"since": clock.timestamp(now - timedelta(minutes=1)), "until": clock.timestamp(now)}
+    request = {"since": clock.timestamp(now - timedelta(minutes=5)), "until": clock.timestamp(now)}
     answer = system.cloud.client("lambda").invoke(
         FunctionName=system.connection.names.of("republish"), Payload=json.dumps(request)
     )
@@ -268,11 +269,14 @@ def store_a_row_that_is_not_a_timer(system: Deployed) -> None:
 
 
 def pause_and_resume_a_consumer(system: Deployed) -> None:
-    """Change its switch, and run control-consumers."""
+    """Change its switch, and run control-consumers, which finds a message in the queue of admit."""
     dynamodb, consumer = system.cloud.client("dynamodb"), "refund-order"
     switches = Switches(dynamodb, system.connection.names.ledger)
     paused = Paused(by="a test", reason="a test", since=clock.now(), operation=unique("operation"))
     mappings = Mappings(system.cloud.client("lambda"), system.connection.names)
+    sqs = system.cloud.client("sqs")
+    admit = sqs.get_queue_url(QueueName=system.connection.names.of("admit"))["QueueUrl"]
+    sqs.send_message(QueueUrl=admit, MessageBody=unique("nothing"), DelaySeconds=20)
     for part, state in ((switches.pause(consumer, paused), "Disabled"), (switches.resume(consumer), "Enabled")):
         dynamodb.transact_write_items(TransactItems=[part])
         for _ in range(2):

@@ -10,7 +10,7 @@ before_and_after = pytest.mark.parametrize("after", [False, True], ids=["before"
 
 
 @before_and_after
-@pytest.mark.parametrize("call", range(1, 11))
+@pytest.mark.parametrize("call", range(1, 12))
 def test_an_edit_admits_once_and_discards_once(running: Running, call: int, after: bool) -> None:
     test_editing_dead_letters.test_an_interrupted_edit_that_is_repeated_admits_once_and_discards_once(
         running, call, after
@@ -18,7 +18,7 @@ def test_an_edit_admits_once_and_discards_once(running: Running, call: int, afte
 
 
 @before_and_after
-@pytest.mark.parametrize("call", range(1, 14))
+@pytest.mark.parametrize("call", range(1, 15))
 def test_an_edit_of_an_event_identified_by_a_field_admits_once_and_records_once(
     running: Running, call: int, after: bool
 ) -> None:
@@ -38,7 +38,7 @@ def test_an_effect_that_had_no_effect_is_performed_once_after_its_resolution(
 
 
 @before_and_after
-@pytest.mark.parametrize("call", range(1, 8))
+@pytest.mark.parametrize("call", range(1, 9))
 def test_an_effect_that_took_effect_has_one_outcome_event(
     running: Running, mailer: Mailer, call: int, after: bool
 ) -> None:

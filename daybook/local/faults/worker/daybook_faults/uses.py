@@ -20,7 +20,8 @@ def uses(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[Us
     """Yield action, resource, and the partition key in the event store, the ledger or the table of keys, or the writer
     whose key is used; None where there is none.
     """
-    action = f"{_PREFIXES.get(service, service)}:{operation}"
+    # SQS has no permissions for batches of their own.
+    action = f"{_PREFIXES.get(service, service)}:{operation.removesuffix('Batch') if service == 'sqs' else operation}"
     if "TransactItems" in params:
         for item in params["TransactItems"]:
             for kind, part in item.items():
