@@ -39,7 +39,7 @@ JOBS ?= 3
 PYTEST = $(BIN)/python -m pytest $(if $(FILE),,-n $(JOBS) --no-loadscope-reorder) \
 	$(if $(SEED),-p randomly --randomly-seed=$(SEED)) --durations=20 --durations-min=0
 
-test: install  ## test every guarantee, in ten to twenty minutes; one file: make test FILE=tests/unit/test_work.py; random order: SEED=1
+test: install  ## test every guarantee, in 9 to 14 minutes; one file: make test FILE=tests/unit/test_work.py; random order: SEED=1
 	@$(PYTEST) $(or $(FILE),tests --ignore tests/deep)
 
 test-deep: JOBS = 2
