@@ -21,6 +21,7 @@ from rich.table import Table
 from bench import prices
 from bench.bill import GB
 from bench.targets import Target
+from daybook.backbone.waiting import LOOK_EACH
 from daybook.constructs.app import add_stacks
 from daybook.constructs.stage import Stage
 
@@ -43,7 +44,6 @@ _POLLERS, _IDLE_POLLERS = 5, 2
 _POLL = timedelta(seconds=20)
 
 _CALL = 0.010  # seconds of a call to AWS from Lambda: an estimate
-_LOOK_EACH = 5  # minutes between two looks of control-consumers at the queues
 
 _TARGETS = {"prod": 20.0, "dev": 8.0}  # dollars a month
 
@@ -101,7 +101,7 @@ def _rows(resources: list[Mapping[str, Any]]) -> Iterator[_Row]:
         _pollers(each["Properties"]) for each in resources if each["Type"] == "AWS::Lambda::EventSourceMapping"
     )
     yield _Row(f"empty receives by {pollers} pollers", pollers * (_MONTH / _POLL), prices.QUEUE_REQUEST)
-    looks = (1 + len(queues) - dead) / _LOOK_EACH
+    looks = (1 + len(queues) - dead) / LOOK_EACH
     calls = {"record-dead-letters": 1 + dead, "control-consumers": looks}
     yield _Row("requests to queues by scheduled functions", sum(calls.values()) * _MINUTES, prices.QUEUE_REQUEST)
     scheduled = sum(

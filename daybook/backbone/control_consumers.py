@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from daybook.backbone.waiting import waiting_too_long
+from daybook.backbone.waiting import LOOK_EACH, waiting_too_long
 from daybook.consumers.consumer import backbone
 from daybook.consumers.failure import log_failure
 from daybook.consumers.switch import Switch, Switches
@@ -25,7 +25,6 @@ from daybook.store.transaction import Backoff
 
 CONSUMER = "control-consumers"
 
-_LOOK_EACH = 5  # minutes between two looks at the queues
 _MAX_PAUSE = timedelta(days=10)  # SQS deletes the messages of a paused consumer after 14
 
 
@@ -57,7 +56,7 @@ def handler(event: Mapping[str, Any], context: Any) -> None:
         except Exception as error:  # noqa: BLE001 - any error: the next run tries again, the others are handled
             log_failure(observability.logger(CONSUMER), {"consumer": switch.consumer}, error)
             failed += 1
-    if "time" not in event or clock.moment(event["time"]).minute % _LOOK_EACH == 0:
+    if "time" not in event or clock.moment(event["time"]).minute % LOOK_EACH == 0:
         _report_waiting({*registered, "admit"} - stopped)
     if failed:
         msg = f"the mappings of {failed} consumers could not be switched"

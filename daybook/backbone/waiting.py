@@ -18,7 +18,7 @@ from daybook.store.limits import METRIC_QUERIES
 ALLOWED_DELAY = 300  # seconds that the oldest message may wait
 _STUCK = 15  # minutes; so long a queue may keep messages without losing one
 _MISSING = 3  # minutes of these may be missing: CloudWatch has the newest ones late
-_LOOK_EACH = 5  # minutes between two looks
+LOOK_EACH = 5  # minutes between two looks
 
 # SQS's metrics, and their statistics.
 _AGE = ("ApproximateAgeOfOldestMessage", "Maximum")
@@ -51,7 +51,7 @@ def _has_messages(sqs: Any, url: str) -> bool:
 
 
 def _too_long(age: _Values, visible: _Values, in_flight: _Values, deleted: _Values) -> bool:
-    if any(age[minute] >= ALLOWED_DELAY for minute in sorted(age)[-_LOOK_EACH:]):
+    if any(age[minute] >= ALLOWED_DELAY for minute in sorted(age)[-LOOK_EACH:]):
         return True
     left = [visible.get(minute, 0) + in_flight.get(minute, 0) for minute in visible | in_flight]
     return len(left) >= _STUCK - _MISSING and all(left) and not any(deleted.values())

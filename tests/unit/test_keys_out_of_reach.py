@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import ClientError
 
-from daybook.consumers.consumer import backbone
+from daybook.consumers.consumer import backbone, journal_shards
 from daybook.consumers.effect_records import EffectRecord
 from daybook.consumers.reaction import reaction
 from daybook.consumers.work import Work
@@ -48,9 +49,9 @@ def kms(world: World, monkeypatch: pytest.MonkeyPatch) -> Kms:  # noqa: ARG001 -
 
 
 def in_a_new_process(deliver: Callable[[], list[Message]]) -> list[Message]:
-    """A process keeps the keys that it has unwrapped."""
-    keyring.cache_clear()
-    backbone.cache_clear()
+    """A process keeps the keys that it has unwrapped, and the numbers of the journal's shards."""
+    for kept in (keyring, backbone, journal_shards):
+        kept.cache_clear()
     return deliver()
 
 
@@ -123,6 +124,23 @@ def test_a_reaction_without_its_key_is_retried(world: World, kms: Kms) -> None:
     assert in_a_new_process(lambda: world.deliver(reacting(save), message)) == []
 
     assert (len(world.items("loans")), world.dead_letters()) == (1, [])
+
+
+# Guards: the number of the journal's shards before the call. Otherwise the outcome could not be recorded.
+def test_an_effect_that_cannot_append_its_outcome_calls_nothing(world: World) -> None:
+    called: list[str] = []
+
+    def call(record: EffectRecord) -> Event:
+        called.append(record.idempotency_key)
+        return SENT
+
+    wrong = world.shards.announcement(datetime(2026, 3, 1, tzinfo=UTC), 0, {})["Put"]
+    world.client.put_item(**wrong)
+    message = Message(from_the_bus(recorded()))
+
+    assert in_a_new_process(lambda: world.deliver(attempting(call), message)) == [message]
+
+    assert called == []
 
 
 # Guards: the key before EffectRecords.begin. Otherwise the outcome of the call could not be recorded.

@@ -15,6 +15,7 @@ from daybook.backbone import control_consumers
 from daybook.backbone.waiting import waiting_too_long
 from daybook.contracts import clock
 from daybook.runtime.observability import PAUSED_TOO_LONG, WAITING
+from daybook.runtime.queues import queue_urls
 from daybook.testing.world import NAMES, REGION, Context, World
 from tests.metrics import emitted
 from tests.unit import faults
@@ -121,6 +122,19 @@ def test_a_queue_that_was_empty_in_between_is_not_stuck(queue: Queue) -> None:
     queue.had(IN_FLIGHT, [0] * 15)
 
     assert waiting() == []
+
+
+# Guards: the page size. Without one, SQS returns 1,000 queues at most, and no token.
+def test_all_queues_of_a_stage_are_found_if_there_are_more_than_one_page(world: World) -> None:
+    assert world.client
+    client = boto3.client("sqs", region_name=REGION)
+    asked: list[dict[str, Any]] = []
+    client.meta.events.register("provide-client-params.sqs.ListQueues", lambda params, **_: asked.append(params))
+    for number in range(3):
+        client.create_queue(QueueName=NAMES.of(f"many{number}"))
+
+    assert {f"many{number}" for number in range(3)} <= queue_urls(client, NAMES).keys()
+    assert [each["MaxResults"] for each in asked] == [1_000]
 
 
 # --- in control-consumers ---------------------------------------------------------------------------------------------
